@@ -1,0 +1,360 @@
+"""The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from emulator.core.provider import Provider
+    from emulator.core.scenario import Scenario
+    from emulator.core.wire import Exchange, Sent
+    from emulator.server.background import Setup
+
+FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
+_SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
+
+scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
+provider_option = click.option("--provider", metavar="NAME", help="The provider of /v1 and of scenarios that name none.")
+schemas_option = click.option("--schemas", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
+                              help="A folder of provider folders, beside the built-in ones.")  # fmt: skip
+
+
+def _fail(message: str, code: int = USAGE) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
+    number, unit = text.rstrip("KMGBkmgb"), text[len(text.rstrip("KMGBkmgb")) :].upper()
+    if not number.isdecimal() or unit not in _SIZES:
+        raise click.BadParameter(f"'{text}' is no size; write bytes, or 500KB, 20MB, 1GB")
+    return int(number) * _SIZES[unit]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="llm-emulator", prog_name="emulator")
+def main() -> None:
+    """A local emulator of OpenAI-compatible chat APIs, for tests."""
+
+
+# serve
+
+
+@main.command()
+@scenario_files
+@provider_option
+@schemas_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
+@click.option("--port", default=4010, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option("--api-key", "api_keys", multiple=True, metavar="KEY", help="A good key; without any, every key is good.")
+@click.option("--plan", metavar="NAME", help="The plan whose limits count.")
+@click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented.")
+@click.option("--seed", type=int, help="Of all random draws. Default: 0.")
+@click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real.")
+@click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it.")
+@click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body.")
+@click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1))
+@click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1), help="Exchanges kept a session.")
+@click.option("--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted.")
+@click.option("--quiet", is_flag=True, help="No line for each request.")
+def serve(scenarios: tuple[Path, ...], schemas: Path | None, ready_file: Path | None, quiet: bool, **given: Any) -> None:
+    """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
+    from emulator.core.session import Options
+    from emulator.server.background import Setup, listen, make_server, make_worlds, origin, run
+
+    _check_files(scenarios)
+    names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
+    options = Options(**{name: given.pop(name) for name in names})
+    setup = Setup(scenarios, options, schemas, **given)
+    worlds = _loaded(lambda: make_worlds(setup))
+    _warn(worlds.by_id["default"].session.scenarios)
+    try:
+        sock = listen(setup)
+    except OSError as error:
+        _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}. {_port_hint(setup)}")
+    server = make_server(setup, worlds, _ignore if quiet else _log_line(sys.stderr.isatty()))
+    url = origin(setup, sock)
+    base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
+    interrupted = _on_signals(server)
+    server.config.callback_notify = _once_ready(url, base_urls, ready_file)
+    server.config.timeout_notify = 0
+    try:
+        run(server, sock)
+    finally:
+        if ready_file:
+            ready_file.unlink(missing_ok=True)
+    sys.exit(INTERRUPTED if interrupted() else 0)
+
+
+def _check_files(files: Iterable[Path]) -> None:
+    for file in files:
+        if not file.is_file():
+            word = "is a folder; name its files" if file.is_dir() else "does not exist"
+            _fail(f"{file} {word}.")
+
+
+def _loaded(load: Callable[[], Any]) -> Any:
+    """Load, or say all that is wrong: 2 for what does not go together, 1 for a bad file."""
+    from emulator.core.errors import SourceError
+    from emulator.core.session import Conflict
+
+    try:
+        return load()
+    except SourceError as error:
+        _fail(str(error), USAGE if isinstance(error, Conflict) else FINDINGS)
+
+
+def _warn(scenarios: Iterable[Scenario]) -> None:
+    for scenario in scenarios:
+        for warning in scenario.warnings:
+            click.echo(f"warning: {warning}", err=True)
+
+
+def _port_hint(setup: Setup) -> str:
+    return "Another program holds this port: choose one with --port, or let --port 0 find a free one."
+
+
+def _on_signals(server: Any) -> Callable[[], bool]:
+    """Stop on SIGINT and SIGTERM; the result tells whether it was SIGINT."""
+    received: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        if received:
+            server.force_exit = True
+        received.append(number)
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return lambda: signal.SIGINT in received
+
+
+def _once_ready(url: str, base_urls: Mapping[str, str], ready_file: Path | None) -> Callable[[], Any]:
+    """Return what uvicorn calls on its first tick, when it accepts requests."""
+    told = False
+
+    async def tell() -> None:
+        nonlocal told
+        if told:
+            return
+        told = True
+        if ready_file:
+            port = int(url.rpartition(":")[2])
+            body = {"url": url, "port": port, "pid": os.getpid(), "base_urls": base_urls}
+            draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+            draft.write_text(json.dumps(body))
+            draft.replace(ready_file)
+        click.echo(f"Emulator ready at {url}")
+        for name, base_url in base_urls.items():
+            click.echo(f"  {name:<18} {base_url}")
+
+    return tell
+
+
+def _ignore(exchange: Exchange, sent: Sent) -> None:
+    """Log nothing."""
+
+
+def _log_line(colours: bool) -> Callable[[Exchange, Sent], None]:
+    """Return what writes a line a request: session, provider, model, status, rule or refusal, milliseconds."""
+
+    def log(exchange: Exchange, sent: Sent) -> None:
+        status = str(exchange.timeline.status)
+        if colours:
+            colour = {"2": "32", "4": "33"}.get(status[0], "31")
+            status = f"\x1b[{colour}m{status}\x1b[0m"
+        call = exchange.claim.call
+        model = exchange.model or (call.model if call else "") or "-"
+        told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
+        how = "" if sent.end == "complete" else f" {sent.end}"
+        where = f"{exchange.request.session} {exchange.claim.provider} {_printable(model)}"
+        sys.stderr.write(f"{where} {status} {told}{how} {sent.at * 1000:.1f}ms\n")
+
+    return log
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:80])
+
+
+# check
+
+
+@main.command()
+@scenario_files
+@click.option("--request", "request_file", metavar="FILE.json", type=click.Path(path_type=Path),
+              help="A body, or {method, path, headers, body}: say which rule answers it, or why none does.")  # fmt: skip
+@provider_option
+@schemas_option
+def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str | None, schemas: Path | None) -> None:
+    """Check scenario files; with a request, tell which rule would answer it."""
+    from emulator.core.provider import load_providers
+    from emulator.core.session import DEFAULT, Options, build_session
+    from emulator.server.worlds import load_all
+
+    if not scenarios:
+        _fail("Name at least one scenario file.")
+    _check_files([*scenarios, *([request_file] if request_file else [])])
+    providers = _loaded(lambda: load_providers(schemas))
+    options = Options(provider=provider)
+    loaded = _loaded(lambda: load_all(scenarios, providers, provider))
+    session = _loaded(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
+    _warn(loaded)
+    if request_file is None:
+        for scenario in loaded:
+            click.echo(f"{scenario.file}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
+        return
+    name = session.provider or (next(iter(providers)) if len(providers) == 1 else None)
+    if name is None:
+        _fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")
+    sys.exit(_dry_run(providers, session, name, _read_request(request_file)))
+
+
+def _read_request(file: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        _fail(f"{file} is not JSON: {error}")
+    if not isinstance(data, dict):
+        _fail(f"{file} must hold a JSON object: a body, or method, path, headers and body.")
+    return data if "body" in data or "path" in data else {"body": data}
+
+
+def _dry_run(providers: Mapping[str, Provider], session: Any, name: str, data: Mapping[str, Any]) -> int:
+    """Ask the engine what it would answer first of all, and say it; 0 where something would answer."""
+    from emulator.core.engine import Engine
+    from emulator.core.wire import Request
+    from emulator.stores.memory import MemoryStore
+
+    headers = {str(key).lower(): str(value) for key, value in dict(data.get("headers") or {}).items()}
+    headers.setdefault("authorization", "Bearer check")
+    body = json.dumps(data["body"]).encode() if "body" in data else b""
+    path, _, query = str(data.get("path", "/chat/completions")).partition("?")
+    path = path.removeprefix("/v1")
+    method = str(data.get("method", "POST")).upper()
+    request = Request(session.id, name, method, path, query, headers, body, 0.0, path, providers[name].base_url)
+    engine = Engine(providers)
+    claim = engine.claim(session, request)
+    exchange = engine.answer(session, request, claim, MemoryStore().take(claim))
+    for line in _verdict(exchange):
+        click.echo(line)
+    return 0 if exchange.timeline.status < 400 or exchange.rule not in ("refused", "unmatched") else FINDINGS
+
+
+def _verdict(exchange: Exchange) -> Iterable[str]:
+    if exchange.rule == "refused" and exchange.refusal:
+        name, status, refusal = exchange.refusal
+        yield f"refused: {name} ({status}){f', {refusal.fact}' if refusal.fact else ''}"
+        if refusal.message:
+            yield f"  {refusal.message}"
+        yield from (f"  {item.path or 'the body'}: {item.message}" for item in refusal.details)
+    elif exchange.rule == "unmatched":
+        yield "no rule answers this request; the nearest:"
+        for item in exchange.nearest:
+            yield f"  {item['rule']} ({item['id']})"
+            for row in item["differences"]:
+                expected, actual = json.dumps(row["expected"]), json.dumps(row["actual"])
+                yield f"    {row['field']}: expected {expected}, got {actual}"
+    else:
+        rule = f"{exchange.rule} ({exchange.rule_id})" if exchange.rule_id else exchange.rule
+        yield f"answered by {rule}, status {exchange.timeline.status}"
+    for note in exchange.notes:
+        yield f"  note: {note.path}: {note.message}"
+
+
+# providers, new
+
+
+@main.command()
+@click.argument("name", required=False)
+@schemas_option
+def providers(name: str | None, schemas: Path | None) -> None:
+    """Tell what is emulated; for one provider its endpoints, plans, errors, and documented and assumed facts."""
+    from emulator.core.errors import nearest
+    from emulator.core.provider import load_providers
+
+    known = _loaded(lambda: load_providers(schemas))
+    if name is None:
+        for item in known.values():
+            assumed = sum(fact.assumed for fact in item.facts.values())
+            count = f"{len(item.facts) - assumed} documented facts, {assumed} assumed"
+            click.echo(f"{item.name:<18} {item.base_url:<42} {len(item.operations)} operations, {count}")
+        return
+    if name not in known:
+        _fail(f"There is no provider '{name}'; {nearest(name, known)}")
+    _tell(known[name])
+
+
+def _tell(item: Provider) -> None:
+    def section(title: str, lines: Sequence[str]) -> None:
+        click.echo(f"\n{title}")
+        for line in lines or ["  none"]:
+            click.echo(f"  {line}" if lines else line)
+
+    click.echo(f"{item.title}: {item.base_url}")
+    section("Endpoints", [f"{op.method:<5} {op.path}" for op in item.operations.values()])
+    section("Models", [f"{model.id}{' (assumed)' if model.assumed else ''}" for model in item.models.values()])
+    section("Plans", [
+        f"{plan.name}{' (default)' if plan.name == item.default_plan else ''}: "
+        f"{plan.requests or 'any number of'} requests, {plan.tokens or 'any number of'} tokens a minute"
+        for plan in item.plans.values()
+    ])  # fmt: skip
+    section("Documented errors", [name for name, given in item.errors.items() if given.get("documented")])
+    section("Documented headers", [name for name, _ in item.headers])
+    for assumed, title in ((False, "Documented facts"), (True, "Assumed, where the docs are silent")):
+        rows = [fact for fact in item.facts.values() if fact.assumed is assumed]
+        section(title, [
+            f"{fact.id} [{fact.source}] {fact.text}{f' (assumed: {fact.note})' if fact.note else ''}" for fact in rows
+        ])  # fmt: skip
+
+
+_STARTER = """\
+# yaml-language-server: $schema={schema}
+# Serve it:   emulator serve {file}
+# Check it:   emulator check {file}
+emulator: 1                     # version of this format
+provider: {provider}
+description: The first call is rate limited, the retry succeeds; other messages get an echo.
+rules:                          # the first rule that matches answers
+  - id: greeting
+    when:                       # all of these must hold
+      last_user: {{contains: hello}}
+    replies:                    # in turn; the last one goes on for ever
+      - {{error: rate_limited, retry_after: 1}}
+      - text: Hello! How can I help?
+        stream: {{split: words, ttft: 200ms, itl: 30ms}}
+  - id: echo                    # no `when`: everything else
+    reply:
+      text: "You said: ${{request.last_user}}"
+"""
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--provider", metavar="NAME", help="Whose rules they are. Default: the first provider.")
+def new(file: Path, provider: str | None) -> None:
+    """Write a commented starter scenario."""
+    from emulator.core.errors import nearest
+    from emulator.core.provider import data_folder, load_providers
+
+    known = load_providers()
+    if provider is not None and provider not in known:
+        _fail(f"There is no provider '{provider}'; {nearest(provider, known)}")
+    schema = os.path.relpath(data_folder("schemas") / "scenario.schema.json", file.absolute().parent)
+    text = _STARTER.format(file=file, provider=provider or next(iter(known)), schema=schema)
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError:
+        _fail(f"{file} exists already; it was left as it is.")
+    except OSError as error:
+        _fail(f"{file} cannot be written: {error.strerror}.")
+    click.echo(f"Wrote {file}. Serve it with: emulator serve {file}")

@@ -1,0 +1,1 @@
+"""Checks of the documented behaviour, run against any base URL."""

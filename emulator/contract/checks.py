@@ -1,0 +1,53 @@
+"""The vocabulary of checks: what a provider's contract.yaml can name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from emulator.contract import (
+    checks_answers,
+    checks_errors,
+    checks_idempotency,
+    checks_limits,
+    checks_operations,
+    checks_requests,
+    checks_tools,
+)
+
+#: Called with a Talk and, by name, the parameters of a step. Returns, or raises Differs or NotArranged.
+Check = Callable[..., None]
+
+CHECKS: Mapping[str, Check] = {
+    "requests": checks_requests.requests,
+    "default": checks_requests.default,
+    "reproducible": checks_requests.reproducible,
+    "stream_default": checks_requests.stream_default,
+    "output_cap": checks_requests.output_cap,
+    "context_window": checks_requests.context_window,
+    "authentication": checks_requests.authentication,
+    "media_types": checks_requests.media_types,
+    "endpoint": checks_answers.endpoint,
+    "shape": checks_answers.shape,
+    "stream": checks_answers.stream,
+    "model_auto": checks_answers.model_auto,
+    "models_named": checks_answers.models_named,
+    "pace": checks_answers.pace,
+    "tools": checks_tools.tools,
+    "errors": checks_errors.errors,
+    "scripted": checks_errors.scripted,
+    "names_fields": checks_errors.names_fields,
+    "same_as_header": checks_errors.same_as_header,
+    "unknown_path": checks_errors.unknown_path,
+    "own_header": checks_errors.own_header,
+    "limit": checks_limits.limit,
+    "rate_headers": checks_limits.rate_headers,
+    "rate_counts": checks_limits.rate_counts,
+    "idempotency": checks_idempotency.idempotency,
+    "idempotency_refusals": checks_idempotency.idempotency_refusals,
+    "idempotency_under_way": checks_idempotency.idempotency_under_way,
+    "idempotency_kept": checks_idempotency.idempotency_kept,
+    "operation": checks_operations.operation,
+    "scales": checks_operations.scales,
+    "moves": checks_operations.moves,
+    "embeddings": checks_operations.embeddings,
+}

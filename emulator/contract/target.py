@@ -1,0 +1,170 @@
+"""Where cases are run, and what can be arranged there.
+
+    Target.fresh() ──> World: base URL, key, client; plan, advance, answer, now
+
+A foreign URL arranges nothing: what needs it is not seen there. An emulator arranges through its control API,
+in a session for each World.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from emulator.contract.client import Client
+from emulator.core.errors import Json, shown
+
+Plan = str | Mapping[str, int] | None
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class NotArranged(Exception):
+    """What a case needs cannot be arranged at this target, or doesn't show there."""
+
+
+class Unreachable(Exception):
+    """The target, or its control API, gives no usable answer."""
+
+
+class World(Protocol):
+    """What one case talks to, and what it can arrange there."""
+
+    @property
+    def base_url(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def client(self) -> Client: ...
+
+    def plan(self, plan: Plan) -> None:
+        """Count by a plan: its name, figures in place, or None for the usual one. Raises: NotArranged."""
+
+    def advance(self, seconds: float) -> None:
+        """Move the target's clock. Raises: NotArranged."""
+
+    def answer(self, *replies: Mapping[str, Json]) -> None:
+        """Give these replies to the next chat requests, in turn. Raises: NotArranged."""
+
+    def now(self) -> float:
+        """Return the target's time in Unix seconds."""
+
+
+class Target(Protocol):
+    """Where cases are run. `own`: an emulator of ours, which what we assumed binds too."""
+
+    @property
+    def own(self) -> bool: ...
+
+    def fresh(self) -> AbstractContextManager[World]:
+        """Open a World for one case, as untouched as this target can make it."""
+
+
+class ForeignTarget:
+    """Any base URL. It arranges nothing, and of plans knows only the one its key is said to have."""
+
+    own = False
+
+    def __init__(self, base_url: str, key: str, plan: Plan = None) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.key = key
+        self.client = Client(proxies=urlsplit(base_url).hostname not in _LOOPBACK)
+        self._plan = plan
+
+    @contextmanager
+    def fresh(self) -> Iterator[World]:
+        yield self
+
+    def plan(self, plan: Plan) -> None:
+        if plan is None or plan != self._plan:
+            raise NotArranged(f"whether the plan of the key is {plan or 'the usual one'} is not known")
+
+    def advance(self, seconds: float) -> None:
+        raise NotArranged(f"its clock cannot be moved by {seconds:g} s")
+
+    def answer(self, *replies: Mapping[str, Json]) -> None:
+        raise NotArranged(f"it cannot be told to answer {json.dumps(replies[0])[:60]}")
+
+    def now(self) -> float:
+        return time.time()
+
+
+class EmulatorTarget:
+    """An emulator at its root URL; each World is a session of its own."""
+
+    own = True
+
+    def __init__(self, root_url: str, provider: str, seed: int = 0) -> None:
+        self._control = Control(root_url.rstrip("/") + "/_emulator")
+        self._provider = provider
+        self._seed = seed
+
+    @contextmanager
+    def fresh(self) -> Iterator[World]:
+        world = EmulatorWorld(self._control, self._provider, self._seed)
+        try:
+            yield world
+        finally:
+            world.close()
+
+
+class EmulatorWorld:
+    """A session of an emulator, on a virtual clock."""
+
+    def __init__(self, control: Control, provider: str, seed: int) -> None:
+        self.client = control.client
+        self._control = control
+        self._provider = provider
+        self._seed = seed
+        self._open({})
+
+    def close(self) -> None:
+        self._control.ask("DELETE", self._path)
+
+    def plan(self, plan: Plan) -> None:
+        """Begin anew, in a session that counts so."""
+        self.close()
+        self._open({} if plan is None else {"plan": plan})
+
+    def advance(self, seconds: float) -> None:
+        self._control.ask("PATCH", f"{self._path}/clock", {"advance": f"{seconds:g}s"})
+
+    def answer(self, *replies: Mapping[str, Json]) -> None:
+        scenario = {"emulator": 1, "provider": self._provider, "rules": [{"replies": list(replies)}]}
+        self._control.ask("PUT", f"{self._path}/scenario", {"scenario": scenario})
+
+    def now(self) -> float:
+        return float(self._control.ask("GET", self._path)["clock"]["now"])
+
+    def _open(self, more: Mapping[str, Json]) -> None:
+        wanted = {"provider": self._provider, "seed": self._seed, "clock": "virtual", **more}
+        session = self._control.ask("POST", "/sessions", wanted)
+        self._path = f"/sessions/{session['id']}"
+        self.base_url: str = session["base_urls"][self._provider]
+        self.key: str = session["api_key"]
+
+
+class Control:
+    """The control API of an emulator."""
+
+    def __init__(self, url: str) -> None:
+        self.client = Client(proxies=urlsplit(url).hostname not in _LOOPBACK)
+        self._url = url
+
+    def ask(self, method: str, path: str, value: Json = None) -> Json:
+        """Send a control request and return its answer's value.
+
+        Raises: Unreachable, with what the emulator said.
+        """
+        body = b"" if value is None else json.dumps(value).encode()
+        answer = self.client.send(method, self._url + path, {"content-type": "application/json"}, body)
+        if not 200 <= answer.status < 300 or answer.ended != "complete":
+            said = answer.body[:500].decode("utf-8", "replace") or answer.ended
+            raise Unreachable(f"{method} {self._url}{path} got {answer.status}: {shown(said, 500)}")
+        return answer.json

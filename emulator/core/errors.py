@@ -1,0 +1,107 @@
+"""The two families of errors: the user's file (SourceError) and the provider's answer (Refusal)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+
+#: The closed list of what a provider can refuse with, and the status of each.
+STATUS: Mapping[str, int] = {
+    "invalid_request": 400,
+    "unauthorized": 401,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "idempotency_in_progress": 409,
+    "too_large": 413,
+    "unsupported_media_type": 415,
+    "idempotency_mismatch": 422,
+    "rate_limited": 429,
+    "server_error": 500,
+    "bad_gateway": 502,
+    "model_unavailable": 503,
+    "timeout": 504,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a file of the user's: its place (from 1), what it concerns, and what would be right."""
+
+    file: str
+    line: int
+    column: int
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        return f"{self.file}:{self.line}:{self.column}: {where}{self.message}"
+
+
+class SourceError(ValueError):
+    """A file of the user's does not load; `problems` holds all that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One value that breaks a schema: its path (`messages[0].content`), why, the fact it rests on, the path's steps."""
+
+    path: str
+    message: str
+    fact: str | None = None
+    steps: tuple[str | int, ...] = ()
+
+
+class Refusal(Exception):
+    """What the provider would refuse, by a name of STATUS; caught once, in the engine.
+
+    `details` are the offending fields, `fact` the documented fact it rests on, `headers` what HTTP asks for beside it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        message: str | None = None,
+        details: Sequence[Violation] = (),
+        fact: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message or name)
+        self.name = name
+        self.message = message
+        self.details = tuple(details)
+        self.fact = fact or next((item.fact for item in details if item.fact), None)
+        self.headers = dict(headers or {})
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for a misspelt name, or the list of what is known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1, 0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return "known: " + ", ".join(names) if names else "nothing is allowed here"
+
+
+def shown(value: Json, width: int = 80) -> str:
+    """Return a value as a message shows it, cut at `width` characters."""
+    text = repr(value) if isinstance(value, str) else _compact(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _compact(value: Json) -> str:
+    if value is True or value is False or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, Mapping):
+        return "{…}" if value else "{}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(shown(item, 20) for item in value[:5]) + ("…]" if len(value) > 5 else "]")
+    return str(value)

@@ -1,0 +1,127 @@
+"""The journal as people and tests read it: one exchange as plain data, secrets redacted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import orjson
+
+from emulator.core.errors import Json
+from emulator.core.secrets import redact, redact_headers
+from emulator.core.wire import Exchange, Note, Timeline
+
+_SHOWN_BYTES = 1_000_000
+
+
+def describe(exchange: Exchange) -> dict[str, Json]:
+    """Return an exchange as the control API shows it."""
+    claim, grant, request, timeline = exchange.claim, exchange.grant, exchange.request, exchange.timeline
+    call = claim.call
+    body, text = read_body(request.body)
+    notes = [*exchange.notes, *_duplicate_keys(request.body)]
+    return {
+        "n": grant.number,
+        "session": claim.session,
+        "provider": claim.provider,
+        "operation": call.operation if call else None,
+        "at": request.at,
+        "method": request.method,
+        "path": request.address,
+        "headers": redact_headers(request.headers.items()),
+        "key": redact(claim.key),
+        "body": body,
+        "body_text": text,
+        "plan": claim.plan.name,
+        "model": exchange.model or (call.model if call else ""),
+        "notes": [{"fact": note.fact, "path": note.path, "message": note.message} for note in notes],
+        "rule": exchange.rule,
+        "rule_id": exchange.rule_id,
+        "call": grant.n if exchange.rule_id else None,
+        "reply": exchange.reply,
+        "seed": exchange.seed,
+        "refusal": _refusal(exchange),
+        "nearest": list(exchange.nearest),
+        "response": _response(exchange),
+        "timeline": _timeline(exchange),
+        "sent": _sent(exchange),
+        "replay_of": grant.replay.grant.number if grant.replay else None,
+        "crash": exchange.crash,
+    }
+
+
+def read_body(data: bytes) -> tuple[Json, str | None]:
+    """Return a body as JSON, or else as text (cut at a million bytes)."""
+    if not data:
+        return None, None
+    try:
+        value = orjson.loads(data)
+        orjson.dumps(value)  # deeper than what can be written again is shown as text
+    except (orjson.JSONDecodeError, TypeError):
+        return None, data[:_SHOWN_BYTES].decode(errors="replace")
+    return value, None
+
+
+def _duplicate_keys(data: bytes) -> list[Note]:
+    """Note keys that stand twice in one object; the last one counted."""
+    found: list[str] = []
+
+    def pairs(items: list[tuple[str, Json]]) -> Mapping[str, Json]:
+        result = dict(items)
+        if len(result) < len(items):
+            names = [name for name, _ in items]
+            found.extend(name for name in result if names.count(name) > 1)
+        return result
+
+    try:
+        value, _ = read_body(data)
+        if value is not None and len(orjson.dumps(value)) != len(data):
+            json.loads(data, object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        return []
+    return [Note(None, name, "stands twice in one object; the last one counts") for name in found]
+
+
+def _refusal(exchange: Exchange) -> Json:
+    if exchange.refusal is None:
+        return None
+    name, status, refusal = exchange.refusal
+    details = [{"path": item.path, "message": item.message} for item in refusal.details]
+    return {"code": name, "status": status, "fact": refusal.fact, "details": details}
+
+
+def _response(exchange: Exchange) -> dict[str, Json]:
+    timeline = exchange.timeline
+    data = b"".join(frame.data for frame in timeline.frames)
+    body, text = (None, data[:_SHOWN_BYTES].decode(errors="replace")) if timeline.stream else read_body(data)
+    return {
+        "status": timeline.status,
+        "headers": redact_headers(timeline.headers),
+        "body": body,
+        "body_text": text,
+        "stream": timeline.stream,
+        "usage": exchange.usage,
+        "finish_reason": exchange.finish_reason,
+    }
+
+
+def _timeline(exchange: Exchange) -> dict[str, Json]:
+    timeline: Timeline = exchange.timeline
+    times = exchange.sent.frames if exchange.sent else ()
+    frames = [
+        {
+            "at": frame.at,
+            "size": len(frame.data),
+            "kind": frame.kind,
+            "sent_at": times[index] if index < len(times) else None,
+        }
+        for index, frame in enumerate(timeline.frames)
+    ]
+    return {"frames": frames, "end": timeline.end, "faults": list(timeline.faults)}
+
+
+def _sent(exchange: Exchange) -> dict[str, Json]:
+    sent = exchange.sent
+    if sent is None:
+        return {"bytes": 0, "frames": 0, "end": "under_way", "at": None}
+    return {"bytes": sent.bytes, "frames": len(sent.frames), "end": sent.end, "at": sent.at}

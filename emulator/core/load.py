@@ -1,0 +1,151 @@
+"""Loading a scenario whole: its form, its rules, and each reply rendered once against the provider's response schema."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import orjson
+
+from emulator.core.chat import conversation
+from emulator.core.draws import Draw
+from emulator.core.engine import Engine, fill_reply, scripted_error
+from emulator.core.errors import STATUS, Json, Problem, SourceError, Violation
+from emulator.core.provider import Operation, Provider, fill
+from emulator.core.render import Turn
+from emulator.core.scenario import Reply, Rule, Scenario, parse_scenario, with_warnings
+from emulator.core.schema import Schema
+from emulator.core.source import Source, parse_source
+from emulator.core.wire import Call, Grant, Request, Standing
+
+
+def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:
+    """Load a scenario file; `provider` is whom it is checked for where the file names none.
+
+    Raises: SourceError, with every problem of the file.
+    """
+    path = Path(file)
+    label = os.path.relpath(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
+    return _load(parse_source(data, label), label, providers, provider)
+
+
+def parse_text(text: Json, label: str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:
+    """Load a scenario from YAML text or from data; `label` stands for the file's name."""
+    return _load(parse_source(text, label), label, providers, provider)
+
+
+def _load(source: Source, label: str, providers: Mapping[str, Provider], provider: str | None) -> Scenario:
+    scenario = parse_scenario(source, providers, label)
+    name = scenario.provider or provider
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    if name in providers:
+        for rule in scenario.rules:
+            for reply in rule.replies:
+                problems += _breaks(scenario, providers[name], rule, reply)
+                warnings += _undocumented_error(scenario, providers[name], reply)
+    if problems:
+        raise SourceError(problems)
+    return with_warnings(scenario, warnings)
+
+
+def _breaks(scenario: Scenario, provider: Provider, rule: Rule, reply: Reply) -> Iterator[Problem]:
+    """Find where a reply breaks the response schema of the operation that it answers."""
+    operation = provider.operations.get(rule.operation)
+    if reply.off_contract or operation is None or reply.kind == "builtin":
+        return
+    if (reply.kind == "embedding") != (operation.answer == "embeddings") and reply.kind in ("embedding", "message"):
+        yield _at(scenario, reply, f"answers another operation than {operation.name}; set when.operation")
+        return
+    for violation in _violations(provider, operation, reply):
+        where = f"the reply's {violation.path}" if violation.path else "the reply"
+        message = f"{where} {violation.message} (say off_contract: true if it is meant to break the documented form)"
+        yield _at(scenario, reply, message)
+
+
+def _at(scenario: Scenario, reply: Reply, message: str) -> Problem:
+    source = scenario.source or Source(scenario.file, None, {})
+    return source.problem(reply.path, message)
+
+
+def _violations(provider: Provider, operation: Operation, reply: Reply) -> Iterator[Violation]:
+    if reply.kind == "error":
+        yield from _envelope_violations(provider, reply)
+        return
+    if reply.kind == "events" and operation.chunk:
+        for item in reply.content:
+            yield from _event_violations(operation.chunk, provider, item)
+        return
+    parts = [(operation.response, False), (operation.chunk, True)] if reply.kind == "message" else [(operation.response, False)]
+    for schema, stream in parts:
+        if schema:
+            for body in _sample(provider, operation, reply, stream):
+                if not schema.verdict(body):
+                    yield from schema.violations(body)
+
+
+def _sample(provider: Provider, operation: Operation, reply: Reply, stream: bool) -> Iterator[Json]:
+    """Render a reply for a request that says hello, and yield its body or its chunks."""
+    body = {"model": next(iter(provider.models), ""), "messages": [{"role": "user", "content": "hello"}], "stream": stream}
+    request = Request("", provider.name, operation.method, operation.path, "", {}, b"", 0.0, "", "")
+    call = Call(request, operation.name, body, body["model"], stream, conversation(body), (), 0, (), 0.0)
+    turn = Turn(provider, operation, call, body["model"], Draw("sample"), 0.0)
+    content, _ = fill_reply(reply, {"request": {}, "vars": {}, "state": "", "n": 1, "now": 0, "uuid": ""}, [])
+    grant = Grant(1, Standing(None, None, None, 0.0), "")
+    timeline = Engine({provider.name: provider}).render(0, turn, reply, content, grant).timeline
+    for frame in timeline.frames:
+        if frame.kind == "body":
+            yield orjson.loads(frame.data)
+        elif frame.kind == "data":
+            yield orjson.loads(frame.data.removeprefix(b"data: "))
+
+
+def _event_violations(chunk: Schema, provider: Provider, item: Json) -> Iterator[Violation]:
+    if isinstance(item, str):
+        if item == provider.done or "${" in item:
+            return
+        try:
+            item = orjson.loads(item)
+        except orjson.JSONDecodeError:
+            yield Violation("", f"has an event that is no JSON: {item[:60]!r}")
+            return
+    if not chunk.verdict(item):
+        yield from chunk.violations(item)
+
+
+def _envelope_violations(provider: Provider, reply: Reply) -> Iterator[Violation]:
+    """An error with a body of its own must have the provider's envelope; one by name always has."""
+    if "body" not in reply.content:
+        return
+    holes = dict.fromkeys(("message", "param", "details", "request_id", "status", "code", "type"))
+    path = _difference(fill(provider.envelope, holes), reply.content["body"])
+    if path is not None:
+        yield Violation(path, "is not as in the provider's error envelope")
+
+
+def _difference(shape: Json, body: Json) -> str | None:
+    """Return the path of the first field that only one of two bodies has."""
+    if not isinstance(shape, Mapping):
+        return None
+    if not isinstance(body, Mapping):
+        return ""
+    for name in [*shape, *body]:
+        if (name in shape) != (name in body):
+            return name
+        below = _difference(shape[name], body[name])
+        if below is not None:
+            return f"{name}.{below}" if below else name
+    return None
+
+
+def _undocumented_error(scenario: Scenario, provider: Provider, reply: Reply) -> Iterator[Problem]:
+    refusal = scripted_error(reply, reply.content)
+    known = [name for name in STATUS if provider.errors[name].get("documented")]
+    if refusal and known and refusal.name not in known:
+        listed = ", ".join(known)
+        yield _at(scenario, reply, f"the docs of {provider.title} don't list the error {refusal.name}, only {listed}")

@@ -1,0 +1,221 @@
+"""YAML with a place for every value: plain data, and the line and column of each path in it.
+
+Built from the parser's events, so that depth and size are bounded before anything walks the data. Scalars are read as
+YAML 1.2 does (`on`, `yes`, `12:30`, `1_000` are strings); equal keys, tags, cycles and alias bombs are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from emulator.core.errors import Json, Problem, SourceError
+
+Path = tuple[str | int, ...]
+Place = tuple[int, int]
+
+MAX_DEPTH = 60
+MAX_VALUES = 200_000
+MAX_BYTES = 5_000_000
+
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})$|0o[0-7]{1,20}$|0x[0-9a-fA-F]{1,15}$")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?$")
+_WORDS: Mapping[str, Json] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_PLAIN_TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A loaded file: its data, and the place of every path in it."""
+
+    file: str
+    data: Json
+    places: Mapping[Path, Place] = field(repr=False)
+
+    def problem(self, path: Path, message: str, where: str | None = None) -> Problem:
+        """Return a problem at the place of `path`, or of its nearest ancestor that has one."""
+        line, column = self.place(path)
+        return Problem(self.file, line, column, path_text(path) if where is None else where, message)
+
+    def place(self, path: Path) -> Place:
+        while path not in self.places and path:
+            path = path[:-1]
+        return self.places.get(path, (1, 1))
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """Return a path as messages show it: `rules[0].when.model`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def parse_source(text: str | bytes | Json, file: str) -> Source:
+    """Read YAML text, or take data that was parsed already (it has no places).
+
+    Raises: SourceError, with every equal key and bad scalar, or the one place where the syntax breaks.
+    """
+    if not isinstance(text, str | bytes):
+        return Source(file, text, {})
+    if len(text) > MAX_BYTES:
+        raise SourceError([Problem(file, 1, 1, "", f"is larger than {MAX_BYTES} bytes")])
+    if isinstance(text, bytes):
+        text = _decode(text, file)
+    try:
+        return _Builder(file).build(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise SourceError([Problem(file, *place, "", f"is not YAML: {error.problem or error.context}")]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"is not YAML: the character {error.character!r} is not allowed"
+        raise SourceError([Problem(file, line, 1, "", message)]) from None
+
+
+def _decode(data: bytes, file: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        byte = f"byte 0x{data[error.start]:02x}"
+        raise SourceError([Problem(file, line, column, "", f"is not UTF-8: {byte} cannot stand here")]) from None
+
+
+class _Builder:
+    """Builds data from parser events with an explicit stack: no recursion, whatever the nesting."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.places: dict[Path, Place] = {}
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, tuple[Json, int]] = {}  # value, how many values it holds
+        self.open_anchors: set[str] = set()
+        # container, path, its anchor, values counted when it began, the key that waits for its value
+        self.stack: list[list[Any]] = []
+        self.root: Json = None
+        self.documents = 0
+        self.count = 0
+
+    def build(self, text: str) -> Source:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            mark = event.start_mark
+            self.place = (mark.line + 1, mark.column + 1)
+            self.event(event)
+        if self.problems:
+            raise SourceError(self.problems)
+        return Source(self.file, self.root, self.places)
+
+    def event(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                self.stop("a second document begins; a file holds one")
+        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            self.open({} if isinstance(event, yaml.MappingStartEvent) else [], event)
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            self.close()
+        elif isinstance(event, yaml.ScalarEvent):
+            self.scalar(event)
+        elif isinstance(event, yaml.AliasEvent):
+            self.alias(event.anchor)
+
+    def open(self, container: Json, event: yaml.NodeEvent) -> None:
+        self.check_tag(event.tag)  # type: ignore[attr-defined]
+        if len(self.stack) >= MAX_DEPTH:
+            self.stop(f"is nested deeper than {MAX_DEPTH} levels")
+        before, path = self.count, self.add(container)
+        if event.anchor:
+            self.open_anchors.add(event.anchor)
+        self.stack.append([container, path, event.anchor, before, None])
+
+    def close(self) -> None:
+        container, _, anchor, before, _ = self.stack.pop()
+        if anchor:
+            self.open_anchors.discard(anchor)
+            self.anchors[anchor] = (container, self.count - before)
+
+    def scalar(self, event: yaml.ScalarEvent) -> None:
+        self.check_tag(event.tag)
+        plain = event.style is None or event.style == ""
+        is_key = bool(self.stack) and isinstance(self.stack[-1][0], dict) and self.stack[-1][4] is None
+        value = _plain(event.value) if plain and not is_key and event.tag is None else event.value
+        if isinstance(value, float) and value in (float("inf"), float("-inf")):
+            self.report(f"the number {event.value} is too large")
+            value = 0
+        if event.anchor:
+            self.anchors[event.anchor] = (value, 1)
+        self.add(value)
+
+    def alias(self, anchor: str) -> None:
+        if anchor in self.open_anchors:
+            self.stop(f"*{anchor} refers to itself")
+        if anchor not in self.anchors:
+            self.stop(f"*{anchor} refers to nothing")
+        value, size = self.anchors[anchor]
+        self.count += size
+        self.add(value)
+
+    def add(self, value: Json) -> Path:
+        """Put a value where it belongs: as the root, an item, a key, or the value of the key before it."""
+        self.count += 1
+        if self.count > MAX_VALUES:
+            self.stop(f"holds more than {MAX_VALUES} values (aliases count in full)")
+        if not self.stack:
+            self.root, path = value, ()
+        elif isinstance(self.stack[-1][0], list):
+            container, parent = self.stack[-1][:2]
+            path = (*parent, len(container))
+            container.append(value)
+        else:
+            return self.add_to_mapping(value)
+        self.places[path] = self.place
+        return path
+
+    def add_to_mapping(self, value: Json) -> Path:
+        top = self.stack[-1]
+        if top[4] is None:
+            if not isinstance(value, str):
+                self.stop("a key must be a string")
+            path = (*top[1], value)
+            if value in top[0]:
+                first = self.places[path][0]
+                self.report(f"the key '{value}' stands here a second time (first on line {first})", path)
+            top[0][value] = None
+            self.places[path] = self.place
+            top[4] = value
+        else:
+            path = (*top[1], top[4])
+            top[0][top[4]] = value
+            top[4] = None
+        return path
+
+    def check_tag(self, tag: str | None) -> None:
+        if tag not in _PLAIN_TAGS:
+            self.stop(f"the tag {tag} is not known here; write plain values")
+
+    def report(self, message: str, path: Path = ()) -> None:
+        self.problems.append(Problem(self.file, *self.place, path_text(path), message))
+
+    def stop(self, message: str) -> None:
+        self.report(message)
+        raise SourceError(self.problems)
+
+
+def _plain(text: str) -> Json:
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.match(text):
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if _FLOAT.match(text):
+        return float(text)
+    return text

@@ -1,0 +1,48 @@
+"""The only thing that remembers: limits, turns, states, idempotency records and journals, behind one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from emulator.core.wire import Claim, Exchange, Grant, Sent, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A session's counters, as they stand: its state, each rule's claims, each key's window."""
+
+    state: str
+    calls: Mapping[str, int]
+    limits: Sequence[tuple[str, str, str, Standing]]  # provider, key, plan
+    exchanges: int
+    dropped: int
+
+
+class Store(Protocol):
+    """Each method is one atomic step."""
+
+    def take(self, claim: Claim) -> Grant:
+        """Give the claim its number, its window's standing, and the first candidate that state and turns allow."""
+
+    def record(self, exchange: Exchange) -> None:
+        """Journal an exchange, count its tokens, and keep or free its idempotency record."""
+
+    def sent(self, session: str, number: int, sent: Sent) -> None:
+        """Add what really went out to a journalled exchange."""
+
+    def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
+        """Return the exchanges with a number over `since`, and how many older ones were dropped."""
+
+    def world(self, session: str, at: float) -> World:
+        """Return a session's counters."""
+
+    def restart(self, session: str) -> None:
+        """Begin turns and state anew; the journal stays."""
+
+    def reset(self, session: str) -> None:
+        """Forget all of a session but that it exists."""
+
+    def delete(self, session: str) -> None:
+        """Forget a session."""

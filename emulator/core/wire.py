@@ -1,0 +1,202 @@
+"""The values a request becomes: Request -> Call -> Claim -> Grant -> Timeline -> Exchange.
+
+All frozen; times are float seconds, `at` Unix seconds of the session's clock, frame times seconds after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from emulator.core.errors import Json, Refusal
+
+Headers = tuple[tuple[str, str], ...]
+End = Literal["complete", "clean", "fin"]
+
+FOREVER = math.inf
+#: `forever` is real silence, but a server must not keep a socket for ever: seconds.
+FOREVER_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP message, routed: `path` is below the provider's base URL, header names are lower case."""
+
+    session: str
+    provider: str
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    at: float
+    address: str  # the path as it was sent
+    base_url: str  # of the provider, as this client reaches it
+    too_large: bool = False  # the body passed the bound and was thrown away
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something accepted that the docs don't say, or an effect worth knowing."""
+
+    fact: str | None
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation, whatever shape its content had."""
+
+    role: str
+    text: str
+    name: str = ""
+    calls: tuple[tuple[str, str, str], ...] = ()  # id, name, arguments
+    call_id: str = ""
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A Request that the provider has understood. `body` is as sent; for GET the query parameters."""
+
+    request: Request
+    operation: str
+    body: Mapping[str, Json]
+    model: str
+    stream: bool
+    messages: tuple[Message, ...]
+    tools: tuple[str, ...]
+    prompt_tokens: int
+    notes: tuple[Note, ...]
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a key may use in a window of a minute; None is without limit."""
+
+    name: str
+    requests: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rule that could answer: what the store needs to know of it to choose it."""
+
+    rule: str
+    count_key: str
+    states: tuple[frozenset[str], bool] | None  # the states named, and whether they are the good ones
+    turns: int | None  # claims after which it stops matching
+    then: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a request asks of the Store, in one atomic step."""
+
+    session: str
+    provider: str
+    key: str | None
+    plan: Plan
+    at: float
+    counted: bool
+    candidates: tuple[Candidate, ...] = ()
+    fallback: str = "built-in"  # the rule id whose n a built-in answer takes
+    idempotency: tuple[str, str, float] | None = None  # header value, fingerprint, seconds kept
+    history: bool = False  # the answer is computed from the session's exchanges
+    call: Call | None = None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A key's window: requests allowed and left (None: no limit), its end, and whether this request was over."""
+
+    limit: int | None
+    remaining: int | None
+    tokens_left: int | None
+    reset: float
+    exceeded: Literal["requests", "tokens"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a Claim got: the exchange's number, the candidate's index, and its n (of the rule) and turn (of its count)."""
+
+    number: int
+    standing: Standing
+    state: str
+    candidate: int | None = None
+    n: int = 0
+    turn: int = 0
+    idempotency: Literal["mismatch", "in_progress"] | None = None
+    replay: Exchange | None = None
+    exchanges: tuple[Exchange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Bytes due `at` seconds after the request; `kind` is data (an SSE data event), done, body or comment."""
+
+    at: float
+    data: bytes
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What goes on the wire: the head at `head_at`, frames in order, and how it ends, at `end_at`.
+
+    A stream is chunked. A whole answer declares `length` bytes (None: as many as its frames hold).
+    """
+
+    status: int
+    headers: Headers
+    frames: tuple[Frame, ...]
+    stream: bool = False
+    head_at: float = 0.0
+    end: End = "complete"
+    end_at: float = 0.0
+    length: int | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        return self.end != "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What really went out: bytes of the body, seconds after `at` of each frame, and how it ended."""
+
+    bytes: int
+    frames: tuple[float, ...]
+    end: Literal["complete", "cut", "reset", "client_left", "under_way"]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what it got."""
+
+    claim: Claim
+    grant: Grant
+    request: Request
+    timeline: Timeline
+    rule: str  # FILE:LINE, built-in, refused or unmatched
+    rule_id: str | None = None
+    reply: int | None = None
+    seed: int = 0
+    notes: tuple[Note, ...] = ()
+    refusal: tuple[str, int, Refusal] | None = None
+    nearest: tuple[Mapping[str, Json], ...] = ()
+    usage: Mapping[str, int] | None = None
+    tokens: int = 0  # what counts against the plan
+    finish_reason: str | None = None
+    model: str = ""
+    crash: str | None = None
+    sent: Sent | None = field(default=None, compare=False)

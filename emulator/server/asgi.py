@@ -1,0 +1,120 @@
+"""One control request answered by the Starlette app: its message is complete, so `receive` gives it whole."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from emulator.server.player import STATUS_LINES
+
+log = logging.getLogger("emulator")
+
+
+class _Message(Protocol):
+    method: str
+    headers: dict[str, str]
+    body: list[bytes]
+    keep_alive: bool
+    http_10: bool
+    too_large: bool
+
+
+class AsgiAnswer:
+    """Runs the app as a task and writes what it sends, chunked where it gives no length."""
+
+    def __init__(
+        self, app: Any, transport: Any, message: _Message, path: str, query: str, done: Callable[[bool], None]
+    ) -> None:
+        self.app = app
+        self.transport = transport
+        self.message = message
+        self.done: Callable[[bool], None] | None = done
+        self.keep_alive = message.keep_alive
+        self.chunked = False
+        self.started = False
+        self.received = False
+        self.left = asyncio.Event()
+        self.drained = asyncio.Event()
+        self.drained.set()
+        client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+        self.scope = {
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+            "method": message.method, "scheme": "http", "path": unquote(path), "raw_path": path.encode("latin-1"),
+            "query_string": query.encode("latin-1"), "root_path": "",
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in message.headers.items()],
+            "client": client[:2] if isinstance(client, tuple) else None,
+            "server": server[:2] if isinstance(server, tuple) else None,
+            "emulator.too_large": message.too_large,
+        }  # fmt: skip
+
+    def begin(self) -> None:
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    # What a connection asks of what it is playing
+
+    def leave(self) -> None:
+        self.done = None
+        self.left.set()
+        self.drained.set()
+
+    def client_finished(self) -> None:
+        self.left.set()
+
+    def pause(self) -> None:
+        self.drained.clear()
+
+    def resume(self) -> None:
+        self.drained.set()
+
+    # ASGI
+
+    async def _run(self) -> None:
+        try:
+            await self.app(self.scope, self._receive, self._send)
+        except Exception:  # the control API must not take the connection's state with it
+            log.exception("the control API failed on %s %s", self.message.method, self.scope["path"])
+            self.keep_alive = False
+            if not self.started:
+                self.transport.write(STATUS_LINES[500] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        finally:
+            done, self.done = self.done, None
+            if done:
+                done(self.keep_alive)
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self.received:
+            self.received = True
+            return {"type": "http.request", "body": b"".join(self.message.body), "more_body": False}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        await self.drained.wait()
+        if self.done is None:
+            return
+        if event["type"] == "http.response.start":
+            self._start(event["status"], event.get("headers", []))
+        elif self.message.method != "HEAD":
+            self._body(event.get("body", b""), event.get("more_body", False))
+
+    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.started = True
+        lines = [STATUS_LINES[status]] + [b"%b: %b\r\n" % (name, value) for name, value in headers]
+        bodiless = status in (204, 304) or self.message.method == "HEAD"
+        if not bodiless and not any(name.lower() == b"content-length" for name, _ in headers):
+            self.chunked = not self.message.http_10
+            self.keep_alive = self.keep_alive and self.chunked
+        if self.chunked:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join([*lines, b"\r\n"]))
+
+    def _body(self, body: bytes, more: bool) -> None:
+        if body:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self.chunked else body)
+        if self.chunked and not more:
+            self.transport.write(b"0\r\n\r\n")

@@ -1,0 +1,151 @@
+"""A server of ours: configured, run in the foreground, or in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import uvicorn
+
+from emulator.core.engine import Engine
+from emulator.core.provider import Provider, load_providers
+from emulator.core.session import Options
+from emulator.core.wire import Exchange, Sent
+from emulator.server.control import control_app
+from emulator.server.protocol import bind
+from emulator.server.worlds import Worlds, load_all
+from emulator.stores.memory import MemoryStore
+
+MAX_BODY = 20_000_000
+KEEP_ALIVE_S = 75
+GRACE_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a server is made; `port` 0 picks a free one, sizes in bytes or entries."""
+
+    scenarios: tuple[Path, ...] = ()
+    options: Options = Options()
+    schemas: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    admin_token: str | None = None
+    max_body: int = MAX_BODY
+    max_sessions: int = 10_000
+    journal_size: int = 10_000
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(server: uvicorn.Server, sock: socket.socket) -> None:
+    """Serve until `server.should_exit` is set."""
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(server.serve(sockets=[sock]))
+
+
+def make_worlds(setup: Setup) -> Worlds:
+    """Load providers and scenarios and open the default session.
+
+    Raises: SourceError.
+    """
+    providers: Mapping[str, Provider] = load_providers(setup.schemas)
+    worlds = Worlds(Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions)
+    scenarios = load_all(setup.scenarios, providers, setup.options.provider)
+    worlds.open_default(scenarios)
+    return worlds
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a bind address can be reached from this machine only."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def listen(setup: Setup) -> socket.socket:
+    """Bind and listen.
+
+    Raises: OSError, where the address is taken.
+    """
+    family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((setup.host, setup.port))
+        sock.listen(2048)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def make_server(setup: Setup, worlds: Worlds, on_exchange: Callable[[Exchange, Sent], None]) -> uvicorn.Server:
+    """Return a uvicorn server whose one protocol is ours."""
+    app = control_app(worlds, is_loopback(setup.host), setup.admin_token)
+    config = uvicorn.Config(
+        app, http=bind(worlds, app, setup.max_body, on_exchange), ws="none", lifespan="off", interface="asgi3",
+        access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
+    )  # fmt: skip
+    return _Server(config)
+
+
+def origin(setup: Setup, sock: socket.socket) -> str:
+    """Return the URL of a listening server as a client on this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(setup.host, setup.host)
+    return f"http://[{host}]:{sock.getsockname()[1]}" if ":" in host else f"http://{host}:{sock.getsockname()[1]}"
+
+
+def _ignore(exchange: Exchange, sent: Sent) -> None:
+    """Log nothing."""
+
+
+class Emulator:
+    """A server in a thread of its own, for use from Python.
+
+        with Emulator("limits.yaml", provider="beatra") as emulator:
+            client = OpenAI(base_url=emulator.base_urls["beatra"], api_key="any")
+
+    Keyword arguments are the fields of Options; `schemas` is a folder of provider folders.
+    Raises: SourceError, when entered, for a scenario or provider folder that does not load.
+    """
+
+    def __init__(self, *scenarios: str | Path, schemas: str | Path | None = None, host: str = "127.0.0.1",
+                 port: int = 0, **options: object) -> None:  # fmt: skip
+        self.setup = Setup(
+            tuple(map(Path, scenarios)), Options(**options), Path(schemas) if schemas else None, host, port  # type: ignore[arg-type]
+        )
+        self.url = ""
+        self.base_urls: dict[str, str] = {}
+        self._thread: threading.Thread | None = None
+        self._server: uvicorn.Server | None = None
+
+    def __enter__(self) -> Emulator:
+        worlds = make_worlds(self.setup)
+        sock = listen(self.setup)
+        self._server = make_server(self.setup, worlds, _ignore)
+        self.url = origin(self.setup, sock)
+        self.base_urls = worlds.base_urls(worlds.by_id["default"].session, self.url)
+        self._thread = threading.Thread(target=run, args=(self._server, sock), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server and self._thread:
+            self._server.should_exit = True
+            self._thread.join()
+

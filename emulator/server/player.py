@@ -1,0 +1,193 @@
+"""The player: writes a Timeline to a transport, each frame at its absolute time, and reports what was really sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http.client import responses
+from typing import Literal
+
+from emulator.core.wire import FOREVER, Frame, Sent, Timeline
+from emulator.server.clock import Clock, Waiter
+
+#: How much is gathered before it is written: bytes.
+BUFFER = 65_536
+
+STATUS_LINES = {
+    status: f"HTTP/1.1 {status} {responses.get(status, '')}\r\n".encode() for status in range(100, 600)
+}
+
+
+class Player:
+    """Plays one Timeline. `done(keep_alive, sent)` is called once, whatever happens.
+
+    Frames that are due at once go in one write; a frame is never held back for a later one. While the transport's
+    buffer is full nothing is written, and what falls due meanwhile follows as soon as it drains.
+    """
+
+    __slots__ = (
+        "_body", "_bytes", "_chunked", "_clock", "_done", "_head", "_index", "_keep_alive", "_out", "_paused",
+        "_shift", "_silent", "_start", "_times", "_timeline", "_transport", "_waiter",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        transport: asyncio.Transport,
+        clock: Clock,
+        start: float,
+        *,
+        keep_alive: bool,
+        http_10: bool,
+        head_only: bool,
+        extra_headers: bytes,
+        done: Callable[[bool, Sent], None],
+    ) -> None:
+        self._timeline = timeline
+        self._transport = transport
+        self._clock = clock
+        self._start = start
+        self._shift = 0.0
+        self._body = not head_only
+        self._chunked = timeline.stream and not http_10
+        self._keep_alive = keep_alive and not (timeline.stream and http_10)
+        self._head: bytes | None = self._make_head(extra_headers, http_10)
+        self._done: Callable[[bool, Sent], None] | None = done
+        self._out: list[bytes] = []
+        self._index = 0
+        self._bytes = 0
+        self._times: list[float] = []
+        self._paused = False
+        self._silent = False
+        self._waiter: Waiter | None = None
+
+    def _make_head(self, extra: bytes, http_10: bool) -> bytes:
+        timeline = self._timeline
+        lines = [STATUS_LINES[timeline.status], extra]
+        lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in timeline.headers]
+        if timeline.length is not None:
+            lines.append(b"content-length: %d\r\n" % timeline.length)
+        elif self._chunked:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        if not self._keep_alive:
+            lines.append(b"connection: close\r\n")
+        elif http_10:
+            lines.append(b"connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    # Called by the connection
+
+    def play(self) -> None:
+        """Begin, or go on where a wait or a full buffer stopped it."""
+        self._waiter = None
+        if self._done is None or self._paused:
+            return
+        if self._head is not None and not self._begin():
+            return
+        if self._body and not self._write_frames():
+            return
+        if self._body and not self._is_due(self._timeline.end_at):
+            return
+        self._finish()
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._waiter is None:
+            self.play()
+
+    def leave(self) -> None:
+        """The client is gone: stop, and say how far it went."""
+        if self._waiter:
+            self._waiter.cancel()
+        self._report(False, "client_left")
+
+    def client_finished(self) -> None:
+        """The client will send no more; it may still read, but a silence without end is over for it."""
+        if self._silent:
+            self._transport.abort()
+
+    # Playing
+
+    def _begin(self) -> bool:
+        at = self._timeline.head_at
+        if at == FOREVER:
+            if not self._silent:
+                return self._fall_silent(0.0)
+            self._silent = False
+        elif not self._is_due(at):
+            return False
+        self._out.append(self._head or b"")
+        self._head = None
+        return True
+
+    def _write_frames(self) -> bool:
+        frames, size = self._timeline.frames, 0
+        while self._index < len(frames):
+            frame = frames[self._index]
+            if frame.kind == "hold":
+                if not self._silent:
+                    return self._fall_silent(frame.at)
+                self._silent = False
+            elif not self._is_due(frame.at):
+                return False
+            size += len(frame.data)
+            self._take(frame)
+            if size > BUFFER:
+                self._flush()
+                size = 0
+                if self._paused:
+                    return False
+        return True
+
+    def _take(self, frame: Frame) -> None:
+        self._index += 1
+        self._times.append(self._clock.now() - self._start)
+        if frame.data:
+            self._bytes += len(frame.data)
+            self._out.append(b"%x\r\n%b\r\n" % (len(frame.data), frame.data) if self._chunked else frame.data)
+
+    def _is_due(self, at: float) -> bool:
+        """Tell whether a time has come; if not, write what is gathered and wait for it."""
+        due = self._start + self._shift + at
+        if at == 0 or due <= self._clock.now():
+            return True
+        self._flush()
+        self._waiter = self._clock.call_at(due, self.play)
+        return False
+
+    def _fall_silent(self, at: float) -> bool:
+        """Wait without end; what follows is late by as long as it lasts."""
+        self._flush()
+        self._silent = True
+        self._waiter = self._clock.call_released(lambda: self._go_on(at))
+        return False
+
+    def _go_on(self, at: float) -> None:
+        self._shift = self._clock.now() - self._start - at
+        self.play()
+
+    def _flush(self) -> None:
+        if self._out:
+            self._transport.write(b"".join(self._out))
+            self._out = []
+
+    def _finish(self) -> None:
+        timeline = self._timeline
+        if timeline.end == "fin":
+            self._flush()
+            self._transport.close()
+            self._report(False, "cut")
+            return
+        if self._chunked and self._body:
+            self._out.append(b"0\r\n\r\n")
+        self._flush()
+        self._report(self._keep_alive, "complete" if timeline.end == "complete" else "cut")
+
+    def _report(self, keep_alive: bool, end: Literal["complete", "cut", "client_left"]) -> None:
+        done, self._done = self._done, None
+        if done:
+            done(keep_alive, Sent(self._bytes, tuple(self._times), end, self._clock.now() - self._start))

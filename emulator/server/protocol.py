@@ -1,0 +1,307 @@
+"""Our HTTP protocol for uvicorn (`http=` takes a class): one data path from bytes to the engine and back, no ASGI task.
+
+    bytes -> httptools -> Message -> engine.claim -> store.take -> engine.answer -> Player -> bytes
+                              \\-> control routes go to the Starlette app
+
+Messages are answered one at a time and in order; while one is being answered the next ones wait (pipelining).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+import httptools
+import orjson
+
+from emulator.core.errors import Json
+from emulator.core.render import JSON_TYPE, render_body, whole
+from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Standing, Timeline
+from emulator.server.asgi import AsgiAnswer
+from emulator.server.clock import Clock, RealClock
+from emulator.server.player import Player
+from emulator.server.worlds import Address, Unaddressed, World, Worlds
+
+log = logging.getLogger("emulator")
+
+CONTROL = "/_emulator"
+MAX_WAITING = 16  # pipelined messages, before reading stops
+
+
+class Message:
+    """One HTTP request while it is read."""
+
+    __slots__ = ("body", "expects", "headers", "http_10", "keep_alive", "method", "size", "too_large", "url")
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.method = ""
+        self.headers: dict[str, str] = {}
+        self.body: list[bytes] = []
+        self.size = 0
+        self.too_large = False
+        self.keep_alive = True
+        self.http_10 = False
+        self.expects = False
+
+
+class EmulatorProtocol(asyncio.Protocol):
+    """One connection. A subclass carries the server's worlds, so that uvicorn can make it (see `bind`)."""
+
+    worlds: ClassVar[Worlds]
+    app: ClassVar[Any]
+    max_body: ClassVar[int]
+    on_exchange: ClassVar[Callable[[Exchange, Sent], None]]
+
+    def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
+        self.config = config
+        self.server_state = server_state
+        self.loop = _loop or asyncio.get_running_loop()
+        self.clock: Clock = RealClock()  # of answers that belong to no session
+        self.parser = self._new_parser()
+        self.transport: Any = None
+        self.message = Message()
+        self.waiting: deque[Message | None] = deque()  # None: what came was no HTTP
+        self.current: Player | AsgiAnswer | None = None
+        self.idle_timer: asyncio.TimerHandle | None = None
+        self.closing = False  # no more messages are taken
+        self.owes_continue = False
+
+    def _new_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    # The connection
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.server_state.connections.add(self)
+        self._wait_idle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.connections.discard(self)
+        self._stop_idle()
+        self.closing = True
+        self.waiting.clear()
+        if self.current:
+            self.current.leave()
+
+    def eof_received(self) -> bool:
+        """Keep a half-closed socket open as long as something is being answered on it."""
+        self.closing = True
+        if self.current is None and not self.waiting:
+            return False
+        if self.current:
+            self.current.client_finished()
+        return True
+
+    def pause_writing(self) -> None:
+        if self.current:
+            self.current.pause()
+
+    def resume_writing(self) -> None:
+        if self.current:
+            self.current.resume()
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when the server stops: answer what was begun, then close."""
+        self.closing = True
+        if self.current is None:
+            self.transport.close()
+
+    def _wait_idle(self) -> None:
+        self._stop_idle()
+        self.idle_timer = self.loop.call_later(self.config.timeout_keep_alive, self.transport.close)
+
+    def _stop_idle(self) -> None:
+        if self.idle_timer:
+            self.idle_timer.cancel()
+            self.idle_timer = None
+
+    # Reading
+
+    def data_received(self, data: bytes) -> None:
+        self._stop_idle()
+        if self.closing:
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.closing = True  # the request was taken as plain HTTP; what follows it is another protocol
+        except httptools.HttpParserError:
+            self.closing = True
+            self._take(None)
+
+    def on_message_begin(self) -> None:
+        self.message = Message()
+
+    def on_url(self, url: bytes) -> None:
+        self.message.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.lower().decode("latin-1"), value.decode("latin-1")
+        headers = self.message.headers
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def on_headers_complete(self) -> None:
+        message = self.message
+        message.method = self.parser.get_method().decode("ascii")
+        message.http_10 = self.parser.get_http_version() == "1.0"
+        message.keep_alive = self.parser.should_keep_alive()
+        length = message.headers.get("content-length", "0")
+        message.too_large = length.isdecimal() and int(length[:20]) > self.max_body
+        if not message.http_10 and message.headers.get("expect", "").lower() == "100-continue":
+            self._expect(message)
+
+    def _expect(self, message: Message) -> None:
+        """Ask for the body, after what is still being answered; one too large is refused without asking for it."""
+        if message.too_large:
+            message.expects, message.keep_alive, self.closing = True, False, True
+            self._take(message)
+        elif self.current is None and not self.waiting:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:
+            self.owes_continue = True
+
+    def on_body(self, body: bytes) -> None:
+        self.owes_continue = False
+        message = self.message
+        message.size += len(body)
+        if message.size > self.max_body:
+            message.too_large = True
+            message.body.clear()
+        if not message.too_large:
+            message.body.append(body)
+
+    def on_message_complete(self) -> None:
+        if not self.message.expects:
+            self._take(self.message)
+
+    # Answering
+
+    def _take(self, message: Message | None) -> None:
+        self.waiting.append(message)
+        if self.current is None:
+            self._next()
+        elif len(self.waiting) >= MAX_WAITING:
+            self.transport.pause_reading()
+
+    def _next(self) -> None:
+        """Begin the next message, until one needs time or none is left."""
+        while self.waiting and self.current is None and not self.transport.is_closing():
+            message = self.waiting.popleft()
+            if message is None:
+                self._refuse_bytes()
+            else:
+                self._answer(message)
+
+    def _answer(self, message: Message) -> None:
+        path, _, query = message.url.decode("latin-1").partition("?")
+        if "://" in path[:8]:  # absolute form, as proxies send it
+            path = "/" + path.partition("://")[2].partition("/")[2]
+        if path == CONTROL or path.startswith(CONTROL + "/"):
+            self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done_control)
+            self.current.begin()
+            return
+        origin = self._origin(message)
+        try:
+            address = self.worlds.locate(path, message.headers, origin)
+        except Unaddressed as error:
+            headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+            self._play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
+            return
+        world = address.world
+        request = Request(
+            world.session.id, address.provider, message.method, unquote(address.path), query, message.headers,
+            b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
+        )  # fmt: skip
+        exchange = self._decide(world, request, address)
+        self._play(message, exchange.timeline, world.clock, exchange)
+
+    def _decide(self, world: World, request: Request, address: Address) -> Exchange:
+        engine, store, session = self.worlds.engine, self.worlds.store, world.session
+        try:
+            claim = engine.claim(session, request)
+            exchange = engine.answer(session, request, claim, store.take(claim))
+        except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
+            exchange = _crash(session.id, request, error)
+        store.record(exchange)
+        return exchange
+
+    def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
+        def done(keep_alive: bool, sent: Sent) -> None:
+            if exchange:
+                self.worlds.store.sent(exchange.request.session, exchange.grant.number, sent)
+                self.on_exchange(exchange, sent)
+            self._done(keep_alive)
+
+        self.current = Player(
+            timeline, self.transport, clock, exchange.request.at if exchange else clock.now(),
+            keep_alive=message.keep_alive and not (self.closing and not self.waiting),
+            http_10=message.http_10, head_only=message.method == "HEAD", extra_headers=self._http_headers(), done=done,
+        )  # fmt: skip
+        self.current.play()
+
+    def _http_headers(self) -> bytes:
+        return b"".join(b"%b: %b\r\n" % item for item in self.server_state.default_headers)
+
+    def _done_control(self, keep_alive: bool) -> None:
+        self._done(keep_alive)
+
+    def _done(self, keep_alive: bool) -> None:
+        self.current = None
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if not keep_alive or (self.closing and not self.waiting):
+            self.closing = True
+            self.transport.close()
+            return
+        if self.waiting:
+            self.transport.resume_reading()
+            self.loop.call_soon(self._next)
+        elif self.owes_continue:
+            self.owes_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:
+            self._wait_idle()
+
+    def _refuse_bytes(self) -> None:
+        message = Message()
+        message.keep_alive = False
+        body = {"error": {"code": "emulator_not_http", "message": "What was sent is no valid HTTP.", "problems": []}}
+        self._play(message, render_body(body, 400, (("x-should-retry", "false"),)), self.clock)
+
+    def _origin(self, message: Message) -> str:
+        scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"
+        host = message.headers.get("host")
+        if not host:
+            name = self.transport.get_extra_info("sockname")
+            host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
+        return f"{scheme}://{host}"
+
+
+def _crash(session: str, request: Request, error: Exception) -> Exchange:
+    """Answer for a fault of ours."""
+    text = "".join(traceback.format_exception(error))
+    log.error("the emulator failed on %s %s:\n%s", request.method, request.address, text)
+    message = f"The emulator failed; this is a fault of its own, not of the request: {type(error).__name__}: {error}"
+    body: Json = {"error": {"code": "emulator_crash", "message": message, "problems": []}}
+    headers = (("x-emulator-error", type(error).__name__), ("x-should-retry", "false"))
+    claim = Claim(session, request.provider, None, Plan("unlimited"), request.at, False)
+    grant = Grant(0, Standing(None, None, None, request.at), "")
+    return Exchange(claim, grant, request, render_body(body, 500, headers), "refused", crash=text)
+
+
+def bind(
+    worlds: Worlds, app: Any, max_body: int, on_exchange: Callable[[Exchange, Sent], None]
+) -> type[EmulatorProtocol]:
+    """Return the protocol class of one server."""
+    members = {"worlds": worlds, "app": staticmethod(app), "max_body": max_body, "on_exchange": staticmethod(on_exchange)}
+    return type("BoundProtocol", (EmulatorProtocol,), members)

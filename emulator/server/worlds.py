@@ -1,0 +1,236 @@
+"""The sessions of one server: made, found by address or key, and removed. Each has its snapshot and its clock."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import unquote
+
+from emulator.core.engine import Engine, bearer
+from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.load import load_scenario, parse_text
+from emulator.core.provider import Provider
+from emulator.core.scenario import Scenario
+from emulator.core.session import DEFAULT, Options, Session, build_session
+from emulator.core.store import Store
+from emulator.server.clock import Clock, VirtualClock, make_clock
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+#: The prefix of a generated key where the docs show none.
+KEY_PREFIX = "emu-"
+
+
+class Unaddressed(Exception):
+    """A request that no provider answers, or a control request that cannot be met: our own error."""
+
+    def __init__(self, status: int, code: str, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.problems = tuple(problems)
+
+    def body(self) -> Json:
+        rows = [
+            {"file": item.file, "line": item.line, "column": item.column, "where": item.where, "message": item.message}
+            for item in self.problems
+        ]
+        return {"error": {"code": self.code, "message": self.message, "problems": rows}}
+
+
+@dataclass(slots=True)
+class World:
+    """A session's current snapshot and its clock."""
+
+    session: Session
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a request goes: `path` is below the provider's base URL."""
+
+    world: World
+    provider: str
+    path: str
+    base_url: str
+
+
+@dataclass(slots=True)
+class Worlds:
+    """All sessions of one process."""
+
+    engine: Engine
+    store: Store
+    options: Options
+    max_sessions: int = 10_000
+    by_id: dict[str, World] = field(default_factory=dict)
+    by_key: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        return self.engine.providers
+
+    def open_default(self, scenarios: Sequence[Scenario]) -> World:
+        """Make the session that always exists.
+
+        Raises: SourceError, where the scenarios disagree.
+        """
+        return self._open(DEFAULT, scenarios, self.options)
+
+    def open(self, scenario: Json, options: Options) -> World:
+        """Make a session of its own, with a generated id and key.
+
+        Raises: Unaddressed, 409 for too many, 422 for a scenario that does not load.
+        """
+        if len(self.by_id) > self.max_sessions:
+            message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
+            raise Unaddressed(409, "too_many_sessions", message)
+        options = replace(options.over(self.options), api_keys=())
+        try:
+            scenarios = [] if scenario is None else [self.read(scenario, options.provider)]
+            return self._open(_random(12).lower(), scenarios, options)
+        except SourceError as error:
+            raise _unloadable(error) from None
+
+    def _open(self, id: str, scenarios: Sequence[Scenario], options: Options) -> World:
+        draft = build_session(id, "", self.providers, scenarios, options, 0.0)
+        clock = make_clock(draft.clock)
+        key = self._key(draft.provider)
+        world = World(replace(draft, api_key=key, started=clock.now()), clock)
+        self.by_id[id] = world
+        self.by_key[key] = id
+        return world
+
+    def _key(self, provider: str | None) -> str:
+        prefix = self.providers[provider].key_prefix if provider else ""
+        return (prefix or KEY_PREFIX) + _random(32)
+
+    def read(self, scenario: Json, provider: str | None) -> Scenario:
+        """Load a scenario that was sent: YAML text or an object."""
+        return parse_text(scenario, "session", self.providers, provider)
+
+    def find(self, id: str) -> World:
+        """Return a session's world.
+
+        Raises: Unaddressed, 404.
+        """
+        world = self.by_id.get(id)
+        if world is None:
+            raise Unaddressed(404, "emulator_unknown_session", f"There is no session '{id[:100]}'.")
+        return world
+
+    def put_scenario(self, id: str, scenario: Json) -> World:
+        """Give a session another scenario: turns and state begin anew, journal and clock stay."""
+        world = self.find(id)
+        old = world.session
+        try:
+            scenarios = [self.read(scenario, old.options.provider)]
+            new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
+        except SourceError as error:
+            raise _unloadable(error) from None
+        world.session = replace(new, clock=world.clock.kind)
+        self.store.restart(id)
+        return world
+
+    def reset(self, id: str) -> World:
+        """Forget what happened in a session; its scenario and its key stay, its clock begins anew."""
+        world = self.find(id)
+        self.store.reset(id)
+        world.clock.release()
+        world.clock = make_clock(world.session.clock)
+        world.session = replace(world.session, started=world.clock.now())
+        return world
+
+    def delete(self, id: str) -> None:
+        """Remove a session. The default one cannot be removed."""
+        world = self.find(id)
+        if id == DEFAULT:
+            raise Unaddressed(409, "default_session", "The default session always exists; reset it instead.")
+        world.clock.release()
+        del self.by_id[id]
+        self.by_key.pop(world.session.api_key, None)
+        self.store.delete(id)
+
+    # Addresses
+
+    def locate(self, path: str, headers: Mapping[str, str], origin: str) -> Address:
+        """Find session and provider of a path: /s/ID/PROVIDER/v1/…, /s/ID/v1/…, /PROVIDER/v1/…, /v1/….
+
+        Raises: Unaddressed, 404, with the base URLs that are good.
+        """
+        steps = path.split("/")[1:]
+        if steps[0] == "s" and len(steps) > 1:
+            world, steps, prefix = self.find(unquote(steps[1])), steps[2:], f"{origin}/s/{steps[1]}"
+        else:
+            chosen = self.by_key.get(bearer(headers), DEFAULT)
+            world, prefix = self.by_id[chosen], origin
+        if steps and steps[0] in self.providers:
+            name, steps, base_url = steps[0], steps[1:], f"{prefix}/{steps[0]}/v1"
+        else:
+            name, base_url = self._implied(world, headers), f"{prefix}/v1"
+        if name is None or not steps or (steps[0] != "v1" and base_url == f"{prefix}/v1"):
+            raise self._nowhere(path, prefix, steps)
+        below = "/" + "/".join(steps[1:]) if steps[0] == "v1" else "/" + "/".join(["..", *steps])
+        return Address(world, name, below, base_url)
+
+    def _implied(self, world: World, headers: Mapping[str, str]) -> str | None:
+        """Return the provider of a path that names none: the session's, the only one, or by the Host header."""
+        if world.session.provider:
+            return world.session.provider
+        host = headers.get("host", "").partition(":")[0].lower()
+        for provider in self.providers.values():
+            if provider.host.partition(":")[0].lower() == host:
+                return provider.name
+        return next(iter(self.providers)) if len(self.providers) == 1 else None
+
+    def _nowhere(self, path: str, prefix: str, steps: Sequence[str]) -> Unaddressed:
+        bases = ", ".join(f"{prefix}/{name}/v1" for name in self.providers)
+        hint = nearest(steps[0], self.providers) if steps and steps[0] else ""
+        hint = f" ({hint})" if hint.startswith("did") else ""
+        message = f"There is nothing at {path[:200]}{hint}. The base URLs are: {bases}."
+        return Unaddressed(404, "emulator_no_provider", message)
+
+    def base_urls(self, session: Session, origin: str) -> dict[str, str]:
+        """Return the base URL of each provider that a session is for."""
+        prefix = origin if session.id == DEFAULT else f"{origin}/s/{session.id}"
+        names = [session.provider] if session.provider else list(self.providers)
+        return {name: f"{prefix}/{name}/v1" for name in names}
+
+
+def advance(world: World, seconds: float) -> None:
+    """Move a session's virtual clock.
+
+    Raises: Unaddressed, 409, on a real clock.
+    """
+    if not isinstance(world.clock, VirtualClock):
+        message = "This session's clock is real and cannot be moved; make the session with clock: virtual."
+        raise Unaddressed(409, "real_clock", message)
+    world.clock.advance(seconds)
+
+
+def _unloadable(error: SourceError) -> Unaddressed:
+    return Unaddressed(422, "invalid_scenario", str(error), error.problems)
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider: str | None) -> list[Scenario]:
+    """Load scenario files; the problems of all of them are raised together.
+
+    Raises: SourceError.
+    """
+    problems: list[Problem] = []
+    scenarios = []
+    for file in files:
+        try:
+            scenarios.append(load_scenario(file, providers, provider))
+        except SourceError as error:
+            problems += error.problems
+    if problems:
+        raise SourceError(problems)
+    return scenarios
