@@ -22,7 +22,9 @@ FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
-provider_option = click.option("--provider", metavar="NAME", help="The provider of /v1 and of scenarios that name none.")
+provider_option = click.option(
+    "--provider", metavar="NAME", help="The provider of /v1 and of scenarios that name none."
+)
 schemas_option = click.option("--schemas", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
                               help="A folder of provider folders, beside the built-in ones.")  # fmt: skip
 
@@ -62,10 +64,16 @@ def main() -> None:
 @click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it.")
 @click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body.")
 @click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1))
-@click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1), help="Exchanges kept a session.")
-@click.option("--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted.")
+@click.option(
+    "--journal-size", default=10_000, show_default=True, type=click.IntRange(1), help="Exchanges kept a session."
+)
+@click.option(
+    "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."
+)
 @click.option("--quiet", is_flag=True, help="No line for each request.")
-def serve(scenarios: tuple[Path, ...], schemas: Path | None, ready_file: Path | None, quiet: bool, **given: Any) -> None:
+def serve(
+    scenarios: tuple[Path, ...], schemas: Path | None, ready_file: Path | None, quiet: bool, **given: Any
+) -> None:
     """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
     from emulator.core.session import Options
     from emulator.server.background import Setup, listen, make_server, make_worlds, origin, run
@@ -191,12 +199,12 @@ def _printable(text: str) -> str:
 @main.command()
 @scenario_files
 @click.option("--request", "request_file", metavar="FILE.json", type=click.Path(path_type=Path),
-              help="A body, or {method, path, headers, body}: say which rule answers it, or why none does.")  # fmt: skip
+              help="A body, or {method, path, headers, body}: say which rule answers it, or why none.")  # fmt: skip
 @provider_option
 @schemas_option
 def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str | None, schemas: Path | None) -> None:
     """Check scenario files; with a request, tell which rule would answer it."""
-    from emulator.core.provider import load_providers
+    from emulator.core.folder import load_providers
     from emulator.core.session import DEFAULT, Options, build_session
     from emulator.server.worlds import load_all
 
@@ -279,7 +287,7 @@ def _verdict(exchange: Exchange) -> Iterable[str]:
 def providers(name: str | None, schemas: Path | None) -> None:
     """Tell what is emulated; for one provider its endpoints, plans, errors, and documented and assumed facts."""
     from emulator.core.errors import nearest
-    from emulator.core.provider import load_providers
+    from emulator.core.folder import load_providers
 
     known = _loaded(lambda: load_providers(schemas))
     if name is None:
@@ -343,7 +351,7 @@ rules:                          # the first rule that matches answers
 def new(file: Path, provider: str | None) -> None:
     """Write a commented starter scenario."""
     from emulator.core.errors import nearest
-    from emulator.core.provider import data_folder, load_providers
+    from emulator.core.folder import data_folder, load_providers
 
     known = load_providers()
     if provider is not None and provider not in known:

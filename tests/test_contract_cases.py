@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from broken_endpoint import BrokenEndpoint
 
 from emulator.contract.cases import Case, load_cases, run_case
-from emulator.contract.target import EmulatorTarget, ForeignTarget
+from emulator.contract.target import EmulatorTarget
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(file.parent for file in (ROOT / "schemas").glob("*/provider.yaml"))
@@ -40,7 +41,8 @@ def test_every_case_has_a_break_that_it_must_find() -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_emulator_does_as_documented(case: Case, emulator_url: str) -> None:
-    outcome = run_case(case, EmulatorTarget(emulator_url, case.provider))
+    with closing(EmulatorTarget(emulator_url, case.provider)) as target:
+        outcome = run_case(case, target)
     assert (outcome.outcome, outcome.message, outcome.expected, outcome.actual) == ("passed", "", None, None)
 
 
@@ -48,7 +50,8 @@ def test_the_emulator_does_as_documented(case: Case, emulator_url: str) -> None:
 def test_a_broken_answer_fails_the_case(name: str, number: int, broken_endpoint: BrokenEndpoint) -> None:
     broken = BROKEN[name][number]
     broken_endpoint.break_with(broken)
-    outcome = run_case(CASES[name], EmulatorTarget(broken_endpoint.url, CASES[name].provider))
+    with closing(EmulatorTarget(broken_endpoint.url, CASES[name].provider)) as target:
+        outcome = run_case(CASES[name], target)
     assert outcome.outcome == "failed", outcome
     assert broken["says"] in outcome.message
     assert outcome.request is not None

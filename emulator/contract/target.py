@@ -65,6 +65,9 @@ class Target(Protocol):
     def fresh(self) -> AbstractContextManager[World]:
         """Open a World for one case, as untouched as this target can make it."""
 
+    def close(self) -> None:
+        """Close the connections."""
+
 
 class ForeignTarget:
     """Any base URL. It arranges nothing, and of plans knows only the one its key is said to have."""
@@ -80,6 +83,9 @@ class ForeignTarget:
     @contextmanager
     def fresh(self) -> Iterator[World]:
         yield self
+
+    def close(self) -> None:
+        self.client.close()
 
     def plan(self, plan: Plan) -> None:
         if plan is None or plan != self._plan:
@@ -112,6 +118,9 @@ class EmulatorTarget:
             yield world
         finally:
             world.close()
+
+    def close(self) -> None:
+        self._control.client.close()
 
 
 class EmulatorWorld:

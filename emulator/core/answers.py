@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import shake_256
 
-from emulator.core.chat import compact, functions, last_text, tool_results
+from emulator.core.chat import canonical, compact, functions, last_text, tool_results
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.instance import CannotConform, instance
@@ -54,13 +54,6 @@ def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[di
             notes.append(Note(None, "response_format", str(error)))
             return {"text": "{}"}, notes
     return {"text": _text(turn.call, draw)}, notes
-
-
-def canonical(value: Json) -> bytes:
-    """Return JSON that is the same for equal values."""
-    import orjson
-
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _text(call: Call, draw: Draw) -> str:

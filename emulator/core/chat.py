@@ -71,6 +71,11 @@ def compact(value: Json) -> str:
     return orjson.dumps(value).decode()
 
 
+def canonical(value: Json) -> bytes:
+    """Return JSON that is the same for equal values."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
 def last_text(messages: tuple[Message, ...], role: str) -> str | None:
     """Return the text of the last message of a role."""
     return next((message.text for message in reversed(messages) if message.role == role), None)

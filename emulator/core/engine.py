@@ -1,7 +1,7 @@
 """The engine: what a request asks of the store, and what it is answered. Pure; a Refusal is caught once, in `answer`.
 
-    claim(request) -> Claim     route, authenticate, decode, validate, find the rules that could answer
-    answer(claim, grant) -> Exchange     reply, render, faults, headers
+claim(request) -> Claim     route, authenticate, decode, validate, find the rules that could answer
+answer(claim, grant) -> Exchange     reply, render, faults, headers
 """
 
 from __future__ import annotations
@@ -10,32 +10,41 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from itertools import islice
-from urllib.parse import parse_qsl
-
-import orjson
 
 from emulator.core import answers
-from emulator.core.chat import compact, conversation, functions, last_text, system_text
+from emulator.core.chat import canonical, compact, last_text, system_text
 from emulator.core.draws import Draw
-from emulator.core.errors import STATUS, Json, Refusal, Violation, nearest, shown
+from emulator.core.errors import STATUS, Json, Refusal, Violation
 from emulator.core.faults import apply
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill
 from emulator.core.render import (
-    PLAIN, Rendered, Turn, prune, render_body, render_embeddings, render_events, render_id, render_message,
+    PLAIN,
+    Rendered,
+    Turn,
+    prune,
+    render_body,
+    render_embeddings,
+    render_events,
+    render_id,
+    render_message,
 )  # fmt: skip
 from emulator.core.scenario import Reply, Rule
-from emulator.core.schema import undocumented
-from emulator.core.session import DEFAULT, Session, Settings
-from emulator.core.tokens import prompt_tokens
+from emulator.core.session import Session
+from emulator.core.understand import authenticate, idempotency_of, route, understand
 from emulator.core.wire import (
-    Call, Candidate, Claim, Exchange, Grant, Headers, Note, Request, Standing, Timeline,
+    Call,
+    Candidate,
+    Claim,
+    Exchange,
+    Grant,
+    Headers,
+    Note,
+    Request,
+    Standing,
+    Timeline,
 )  # fmt: skip
 
-MAX_DEPTH = 200
-#: Fields that no doc lists but SDKs commonly send; they have their effect, and are noted.
-CUSTOMARY = {"stream_options", "n", "stop", "encoding_format", "response_format", "dimensions"}
-_HEX = set("0123456789abcdefABCDEF")
+_NOTHING = Timeline(200, (), ())  # until a reply is rendered
 
 
 class Engine:
@@ -52,10 +61,10 @@ class Engine:
         settings = session.settings[provider.name]
         key: str | None = None
         try:
-            operation = _route(provider, request)
-            key = _authenticate(session, provider, settings, request)
-            call = _understand(session, provider, settings, operation, request)
-            idempotency = _idempotency(provider, settings, request, call)
+            operation = route(provider, request)
+            key = authenticate(session, provider, settings, request)
+            call = understand(session, provider, settings, operation, request)
+            idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as refusal:
             return Claim(session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
                          refusal=refusal)  # fmt: skip
@@ -97,8 +106,9 @@ class Engine:
         if rules and settings.unmatched == "refuse":
             return self._unmatched(session, request, claim, grant, rules)
         turn = self.turn(session, claim, Draw(session.seed, claim.fallback, grant.n), request.at)
-        exchange = Exchange(claim, grant, request, Timeline(200, (), ()), "built-in", seed=session.seed, notes=call.notes,
-                            model=turn.model)  # fmt: skip
+        exchange = Exchange(
+            claim, grant, request, _NOTHING, "built-in", seed=session.seed, notes=call.notes, model=turn.model
+        )
         return self._with_headers(_rendered(exchange, self.builtin(session.seed, turn, grant)), turn.draw)
 
     def _scripted(self, session: Session, request: Request, claim: Claim, grant: Grant, rule: Rule) -> Exchange:
@@ -108,8 +118,10 @@ class Engine:
         turn = self.turn(session, claim, Draw(session.seed, rule.id, grant.n), request.at)
         notes: list[str] = []
         content, headers = fill_reply(reply, _scope(session, claim, grant, turn), notes)
-        exchange = Exchange(claim, grant, request, Timeline(200, (), ()), rule.at, rule.id, index, session.seed,
-                            (*call.notes, *(Note(None, "reply", text) for text in notes)), model=turn.model)  # fmt: skip
+        noted = (*call.notes, *(Note(None, "reply", text) for text in notes))
+        exchange = Exchange(
+            claim, grant, request, _NOTHING, rule.at, rule.id, index, session.seed, noted, model=turn.model
+        )
         extra = [(name.lower(), _one_line(value)) for name, value in headers.items()]
         if reply.retry_after is not None:
             extra.append(("retry-after", str(math.ceil(reply.retry_after))))
@@ -182,12 +194,12 @@ class Engine:
                             nearest=tuple(found))  # fmt: skip
         return self._with_headers(exchange, Draw(session.seed, "unmatched", grant.number))
 
-    def _replay(
-        self, session: Session, request: Request, claim: Claim, grant: Grant, first: Exchange
-    ) -> Exchange:
+    def _replay(self, session: Session, request: Request, claim: Claim, grant: Grant, first: Exchange) -> Exchange:
         """Answer with the frames of the first answer to this idempotency key, and fresh headers."""
         ours = {name.lower() for name, _ in self.providers[claim.provider].headers}
-        kept = tuple(item for item in first.timeline.headers if item[0] not in ours and not item[0].startswith("x-emulator-"))
+        kept = tuple(
+            item for item in first.timeline.headers if item[0] not in ours and not item[0].startswith("x-emulator-")
+        )
         draw = Draw(session.seed, "replay", grant.number)
         exchange = replace(first, claim=claim, grant=grant, request=request, tokens=0, sent=None,
                            timeline=replace(first.timeline, headers=kept))  # fmt: skip
@@ -202,185 +214,6 @@ class Engine:
         documented = tuple(item for item in documented if item[0] not in given)
         headers = (*exchange.timeline.headers, *documented, *extra, *ours)
         return replace(exchange, timeline=replace(exchange.timeline, headers=headers))
-
-
-# Understanding a request, in the order in which a provider refuses
-
-
-def _route(provider: Provider, request: Request) -> Operation:
-    methods = provider.routes.get(request.path)
-    if methods is None:
-        raise Refusal("not_found", _wrong_address(provider, request))
-    operation = methods.get("GET" if request.method == "HEAD" else request.method)
-    if operation is None:
-        allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
-        message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
-        raise Refusal("method_not_allowed", message, headers={"allow": ", ".join(allowed)})
-    return operation
-
-
-def _wrong_address(provider: Provider, request: Request) -> str:
-    """Name the right URL for a wrong one: doubled /v1, a trailing slash, a misspelt path."""
-    path = request.path
-    while path.startswith("/v1/"):
-        path = path[3:]
-    path = path.rstrip("/")
-    if path not in provider.routes:
-        close = nearest(path, provider.routes)
-        path = close.split("'")[1] if close.startswith("did") else ""
-    said = f"There is nothing at {shown(request.address)[1:-1]}."
-    if path:
-        return f"{said} Did you mean {request.base_url}{path}? The base URL is {request.base_url}."
-    known = ", ".join(f"{method} {path}" for path, methods in provider.routes.items() for method in methods)
-    return f"{said} Below the base URL {request.base_url} there are: {known}."
-
-
-def bearer(headers: Mapping[str, str]) -> str:
-    """Return the key of an Authorization header, or an empty string."""
-    scheme, _, key = headers.get("authorization", "").strip().partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
-
-
-def _authenticate(session: Session, provider: Provider, settings: Settings, request: Request) -> str:
-    key = bearer(request.headers)
-    if provider.auth_fact in settings.muted:
-        return key
-    if not key:
-        message = "No API key: send it as 'Authorization: Bearer KEY'."
-        raise Refusal("unauthorized", message, fact=provider.auth_fact)
-    good = settings.keys is None or key in settings.keys
-    if session.id != DEFAULT:
-        good = key == session.api_key or (settings.keys is not None and key in settings.keys)
-    if not good or "invalid" in key:
-        raise Refusal("unauthorized", "The API key is not good here.", fact=provider.auth_fact)
-    return key
-
-
-def _understand(
-    session: Session, provider: Provider, settings: Settings, operation: Operation, request: Request
-) -> Call:
-    notes: list[Note] = []
-    if operation.method == "GET":
-        body: Json = dict(islice(parse_qsl(request.query, keep_blank_values=True), 1000))
-    else:
-        _check_content_type(provider, settings, request, notes)
-        if request.too_large:
-            raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        body = _decode(request.body)
-    if settings.validation != "off":
-        _validate(operation, settings, body, notes)
-    model = body.get("model")
-    messages = conversation(body)
-    tools = functions(body) if operation.takes("tools") else []
-    call = Call(
-        request, operation.name, body, model if isinstance(model, str) else "", body.get("stream") is True, messages,
-        tuple(item["name"] for item in tools),
-        prompt_tokens(messages, compact(body["tools"]) if tools else None), tuple(notes),
-        request.at - session.started,
-    )  # fmt: skip
-    if settings.validation != "off" and operation.takes("model"):
-        call = _check_model(provider, settings, operation, call)
-    return call
-
-
-def _check_content_type(provider: Provider, settings: Settings, request: Request, notes: list[Note]) -> None:
-    given = request.headers.get("content-type")
-    kind = (given or "").partition(";")[0].strip().lower()
-    if given is None or kind == "application/json" or kind.endswith("+json"):
-        return
-    name, fact = provider.content_type
-    message = f"Content-Type must be application/json, not {shown(given)}"
-    if name == "note" or fact in settings.muted or settings.validation == "off":
-        notes.append(Note(fact, "headers.content-type", message))
-    else:
-        raise Refusal(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
-
-
-def _decode(body: bytes) -> Mapping[str, Json]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        reason = "it is empty" if not body.strip() else str(error)
-        raise Refusal("invalid_request", f"The body is not valid JSON: {reason}.", [Violation("", reason)]) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
-        reason = f"is nested deeper than {MAX_DEPTH} levels"
-        raise Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
-    if not isinstance(value, dict):
-        reason = f"must be a JSON object, not {shown(value)}"
-        raise Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
-    return value
-
-
-def _deeper(value: Json, levels: int) -> bool:
-    layer = [value]
-    while layer and levels >= 0:
-        layer = [
-            item
-            for container in layer
-            if isinstance(container, dict | list)
-            for item in (container.values() if isinstance(container, dict) else container)
-        ]
-        levels -= 1
-    return bool(layer)
-
-
-def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
-    checks = operation.checks(settings.muted)
-    if checks is None or checks.strict.verdict(body):
-        return
-    strict = settings.validation == "strict"
-    if strict or not checks.documented.verdict(body):
-        raise Refusal("invalid_request", details=(checks.strict if strict else checks.documented).violations(body))
-    for path in undocumented(checks.strict, body):
-        effect = "has its customary effect" if path in CUSTOMARY else "has no effect"
-        notes.append(Note(None, path, f"is not in the docs; it was accepted and {effect}"))
-
-
-def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
-    """Refuse or note a model that the docs don't have, and a conversation over the model's window."""
-    known = {*provider.models, *settings.models, *(["auto"] if provider.auto else [])}
-    fact = provider.models_fact
-    if call.model not in known and fact not in settings.muted:
-        message = f"there is no model {shown(call.model)}; {nearest(call.model, known)}"
-        if not provider.models_open:
-            raise Refusal("invalid_request", details=[Violation("model", message, fact)])
-        note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
-        call = replace(call, notes=(*call.notes, note))
-    model = provider.models.get(call.model)
-    window = model.context_window if model and provider.context_fact not in (None, *settings.muted) else None
-    if window is not None:
-        _check_window(provider, settings, operation, call, window)
-    return call
-
-
-def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, window: int) -> None:
-    checks = operation.checks(settings.muted)
-    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens", 0) if checks else 0)
-    cap = max(0, cap) if isinstance(cap, int | float) else 0
-    if call.prompt_tokens + cap > window:
-        message = (
-            f"the messages have about {call.prompt_tokens} tokens and max_tokens asks for {int(cap)} more: over the "
-            f"context window of {window} tokens of {call.model}"
-        )
-        raise Refusal("invalid_request", details=[Violation("messages", message, provider.context_fact)])
-
-
-def _idempotency(
-    provider: Provider, settings: Settings, request: Request, call: Call
-) -> tuple[str, str, float] | None:
-    if provider.idempotency is None:
-        return None
-    name, seconds, fact = provider.idempotency
-    given = request.headers.get(name)
-    if given is None or fact in settings.muted:
-        return None
-    value = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
-    groups = value.split("-")
-    if [len(group) for group in groups] != [8, 4, 4, 4, 12] or not _HEX.issuperset("".join(groups)):
-        message = f"must be a UUID, not {shown(given)}"
-        raise Refusal("invalid_request", details=[Violation(name, message, fact)])
-    fingerprint = request.path.encode() + answers.canonical(call.body)
-    return value.lower(), blake2b(fingerprint, digest_size=16).hexdigest(), seconds
 
 
 # Rules
@@ -401,7 +234,7 @@ def _count_key(rule: Rule, call: Call, key: str) -> str:
     if by == "session":
         return rule.id
     if by == "request":
-        return f"{rule.id}\x1f{blake2b(answers.canonical(call.body), digest_size=16).hexdigest()}"
+        return f"{rule.id}\x1f{blake2b(canonical(call.body), digest_size=16).hexdigest()}"
     if by == "key":
         return f"{rule.id}\x1f{key}"
     return f"{rule.id}\x1f{call.request.headers.get(by.removeprefix('header:').lower(), '')}"
@@ -416,7 +249,9 @@ def nearest_rules(
         differences = [item.difference(call) for item in rule.conditions if not item.holds(call)]
         if rule.states and (state in rule.states[0]) is not rule.states[1]:
             names = sorted(rule.states[0])
-            expected = names[0] if rule.states[1] and len(names) == 1 else {"one_of" if rule.states[1] else "not": names}
+            expected = (
+                names[0] if rule.states[1] and len(names) == 1 else {"one_of" if rule.states[1] else "not": names}
+            )
             differences.append({"field": "state", "expected": expected, "actual": state})
         elif rule.id in matching:
             differences.append({"field": "times", "expected": f"at most {rule.turns} calls", "actual": "used up"})

@@ -1,4 +1,4 @@
-"""Faults: what happens to a reply on the wire. Each is a function Timeline -> Timeline, or None where it has no hold."""
+"""Faults: what happens to a reply on the wire. Each is a function Timeline -> Timeline (None: no hold)."""
 
 from __future__ import annotations
 

@@ -61,7 +61,9 @@ class _Maker:
                 return schema[listed][self.draw.below(label, len(schema[listed]))]
         if "default" in schema:
             return schema["default"]
-        kind = schema.get("type") or ("object" if "properties" in schema else "array" if "items" in schema else "string")
+        kind = schema.get("type") or (
+            "object" if "properties" in schema else "array" if "items" in schema else "string"
+        )
         if isinstance(kind, list):
             kind = next((name for name in kind if name != "null"), "null")
         maker = _MAKERS.get(kind) if isinstance(kind, str) else None

@@ -16,7 +16,7 @@ _SHOWN_BYTES = 1_000_000
 
 def describe(exchange: Exchange) -> dict[str, Json]:
     """Return an exchange as the control API shows it."""
-    claim, grant, request, timeline = exchange.claim, exchange.grant, exchange.request, exchange.timeline
+    claim, grant, request = exchange.claim, exchange.grant, exchange.request
     call = claim.call
     body, text = read_body(request.body)
     notes = [*exchange.notes, *_duplicate_keys(request.body)]

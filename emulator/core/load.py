@@ -1,4 +1,4 @@
-"""Loading a scenario whole: its form, its rules, and each reply rendered once against the provider's response schema."""
+"""Loading a scenario whole: its form, its rules, and each reply rendered once against the response schema."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def parse_text(text: Json, label: str, providers: Mapping[str, Provider], provid
 
 def _load(source: Source, label: str, providers: Mapping[str, Provider], provider: str | None) -> Scenario:
     scenario = parse_scenario(source, providers, label)
-    name = scenario.provider or provider
+    checked = providers.get(scenario.provider or provider or "")
     problems: list[Problem] = []
     warnings: list[Problem] = []
-    if name in providers:
+    if checked:
         for rule in scenario.rules:
             for reply in rule.replies:
-                problems += _breaks(scenario, providers[name], rule, reply)
-                warnings += _undocumented_error(scenario, providers[name], reply)
+                problems += _breaks(scenario, checked, rule, reply)
+                warnings += _undocumented_error(scenario, checked, reply)
     if problems:
         raise SourceError(problems)
     return with_warnings(scenario, warnings)
@@ -81,9 +81,8 @@ def _violations(provider: Provider, operation: Operation, reply: Reply) -> Itera
         for item in reply.content:
             yield from _event_violations(operation.chunk, provider, item)
         return
-    parts = [(operation.response, False), (operation.chunk, True)] if reply.kind == "message" else [(operation.response, False)]
-    for schema, stream in parts:
-        if schema:
+    for schema, stream in ((operation.response, False), (operation.chunk, True)):
+        if schema and (reply.kind == "message" or not stream):
             for body in _sample(provider, operation, reply, stream):
                 if not schema.verdict(body):
                     yield from schema.violations(body)
@@ -91,10 +90,11 @@ def _violations(provider: Provider, operation: Operation, reply: Reply) -> Itera
 
 def _sample(provider: Provider, operation: Operation, reply: Reply, stream: bool) -> Iterator[Json]:
     """Render a reply for a request that says hello, and yield its body or its chunks."""
-    body = {"model": next(iter(provider.models), ""), "messages": [{"role": "user", "content": "hello"}], "stream": stream}
+    model = next(iter(provider.models), "")
+    body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream}
     request = Request("", provider.name, operation.method, operation.path, "", {}, b"", 0.0, "", "")
-    call = Call(request, operation.name, body, body["model"], stream, conversation(body), (), 0, (), 0.0)
-    turn = Turn(provider, operation, call, body["model"], Draw("sample"), 0.0)
+    call = Call(request, operation.name, body, model, stream, conversation(body), (), 0, (), 0.0)
+    turn = Turn(provider, operation, call, model, Draw("sample"), 0.0)
     content, _ = fill_reply(reply, {"request": {}, "vars": {}, "state": "", "n": 1, "now": 0, "uuid": ""}, [])
     grant = Grant(1, Standing(None, None, None, 0.0), "")
     timeline = Engine({provider.name: provider}).render(0, turn, reply, content, grant).timeline
@@ -136,7 +136,7 @@ def _difference(shape: Json, body: Json) -> str | None:
         return ""
     for name in [*shape, *body]:
         if (name in shape) != (name in body):
-            return name
+            return str(name)
         below = _difference(shape[name], body[name])
         if below is not None:
             return f"{name}.{below}" if below else name

@@ -123,9 +123,7 @@ def _compare(better: Callable[[float, float], bool]) -> Callable[[Json, Path], T
             bound = parse_duration(operand) if isinstance(operand, str) else operand
         except ValueError as error:
             raise MatchError(path, str(error)) from None
-        return lambda value: (
-            isinstance(value, int | float) and not isinstance(value, bool) and better(value, bound)
-        )
+        return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and better(value, bound)
 
     return compile_comparison
 
@@ -196,7 +194,9 @@ def _header(name: str, spec: Json) -> Condition:
 
 def _body(path: str, spec: Json) -> Condition:
     steps = parse_json_path(path)
-    return Condition(f"body.{path}", spec, lambda call: _follow(call.body, steps), compile_matcher(spec, ("body", path)))
+    return Condition(
+        f"body.{path}", spec, lambda call: _follow(call.body, steps), compile_matcher(spec, ("body", path))
+    )
 
 
 _STEP = re.compile(r"\.([^.\[\]'\"]+)|\[([0-9]{1,6})\]|\['([^']*)'\]")

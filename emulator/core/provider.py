@@ -1,25 +1,21 @@
 """A provider: what an API looks like, compiled from a folder of YAML and JSON Schema. No provider's name is in code.
 
-    schemas/<name>/provider.yaml      operations, auth, models, plans, envelopes, headers, stream, facts
-    schemas/<name>/*.schema.json      request, response and chunk schemas, each constraint with the fact it rests on
+schemas/<name>/provider.yaml      operations, auth, models, plans, envelopes, headers, stream, facts
+schemas/<name>/*.schema.json      request, response and chunk schemas, each constraint with the fact it rests on
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from emulator.core import schema as schemas
-from emulator.core.errors import STATUS, Json, Problem, Refusal, SourceError, Violation, nearest
+from emulator.core.errors import STATUS, Json, Refusal, Violation
 from emulator.core.schema import Schema
-from emulator.core.source import Source, parse_source
-from emulator.core.timing import parse_duration
 from emulator.core.wire import Plan
 
 UNLIMITED = Plan("unlimited")
@@ -28,9 +24,6 @@ UNLIMITED_SHOWN = 1_000_000
 
 Level = Literal["documented", "strict", "off"]
 _HOLE = re.compile(r"\$\{([a-z_]+)\}")
-_ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
-_HEADER_HOLES = {"limit", "remaining", "reset", "request_id"}
-_ID_HOLES = {"ulid", "alnum", "hex"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,239 +164,3 @@ def holes(shape: Json) -> Iterator[str]:
     elif isinstance(shape, Mapping):
         for item in shape.values():
             yield from holes(item)
-
-
-def data_folder(name: str) -> Path:
-    """Return the folder of `schemas` or `scenarios`: packed in an installed wheel, at the top of a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    packed = package / "_data" / name
-    return packed if packed.is_dir() else package.parent / name
-
-
-@functools.cache
-def own_schema(name: str) -> Schema:
-    """Return one of the schemas of our own file formats: `provider` or `scenario`."""
-    return Schema(json.loads((data_folder("schemas") / f"{name}.schema.json").read_bytes()))
-
-
-def load_providers(extra: Path | None = None) -> dict[str, Provider]:
-    """Load the built-in providers and those of another folder of provider folders.
-
-    Raises: SourceError, with all that is wrong in any of them.
-    """
-    folders = [data_folder("schemas")] + ([extra] if extra else [])
-    providers: dict[str, Provider] = {}
-    problems: list[Problem] = []
-    for folder in folders:
-        for file in sorted(folder.glob("*/provider.yaml")):
-            try:
-                provider = load_provider(file.parent)
-            except SourceError as error:
-                problems += error.problems
-            else:
-                providers[provider.name] = provider
-    if problems:
-        raise SourceError(problems)
-    return providers
-
-
-def load_provider(folder: Path | str) -> Provider:
-    """Compile a provider's folder.
-
-    Raises: SourceError, with file:line:col of an unknown key, a hole that nothing fills, a missing envelope, a fact
-    that is named but not listed.
-    """
-    folder = Path(folder)
-    file = folder / "provider.yaml"
-    try:
-        source = parse_source(file.read_bytes(), str(file))
-    except OSError as error:
-        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
-    return _Loader(folder, source).load()
-
-
-class _Loader:
-    """Checks a provider's folder as a whole and collects every problem before it gives up."""
-
-    def __init__(self, folder: Path, source: Source) -> None:
-        self.folder = folder
-        self.source = source
-        self.data = source.data
-        self.problems: list[Problem] = []
-
-    def load(self) -> Provider:
-        self.problems += schema_problems(own_schema("provider"), self.source)
-        if not self.problems:
-            self.check_name()
-            operations = self.operations()
-            self.check_errors()
-            self.check_holes()
-            self.check_models_and_plans()
-            self.check_facts(operations)
-        if self.problems:
-            raise SourceError(self.problems)
-        return self.build(operations)
-
-    def report(self, path: tuple[str | int, ...], message: str) -> None:
-        self.problems.append(self.source.problem(path, message))
-
-    def check_name(self) -> None:
-        name = self.data["name"]
-        if name != self.folder.resolve().name:
-            self.report(("name",), f"must be the folder's name, '{self.folder.resolve().name}', not '{name}'")
-        if name in ("v1", "s"):
-            self.report(("name",), f"'{name}' is a part of the addresses; choose another name")
-        if not urlsplit(self.data["base_url"]).netloc:
-            self.report(("base_url",), "must be a URL such as https://api.example.com/v1")
-
-    def operations(self) -> dict[str, Operation]:
-        return {name: self.operation(name, data) for name, data in self.data["operations"].items()}
-
-    def operation(self, name: str, data: Mapping[str, Json]) -> Operation:
-        request = self.document(("operations", name, "request"), data.get("request"))
-        response = self.document(("operations", name, "response"), data.get("response"))
-        chunk = self.document(("operations", name, "chunk"), data.get("chunk"))
-        shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
-        return Operation(
-            name, data["method"], data["path"], data["answer"], request,
-            None if response is None else Schema(response), None if chunk is None else Schema(chunk),
-            data.get("fact"), shown,
-        )  # fmt: skip
-
-    def document(self, path: tuple[str | int, ...], name: str | None) -> Json:
-        """Read a JSON Schema beside provider.yaml; a problem is put in that file where it can be."""
-        if name is None:
-            return None
-        file = self.folder / name
-        try:
-            document = json.loads(file.read_bytes())
-            Schema(document)
-        except FileNotFoundError:
-            self.report(path, f"there is no file {name} in this folder")
-        except (OSError, UnicodeDecodeError) as error:
-            self.report(path, f"{name} cannot be read: {error}")
-        except json.JSONDecodeError as error:
-            self.problems.append(Problem(str(file), error.lineno, error.colno, "", f"is not JSON: {error.msg}"))
-        except ValueError as error:
-            self.problems.append(Problem(str(file), 1, 1, "", str(error)))
-        else:
-            return document
-        return None
-
-    def check_errors(self) -> None:
-        names = self.data["errors"]["names"]
-        for name in STATUS:
-            if name not in names:
-                self.report(("errors", "names"), f"lacks '{name}': each error needs its envelope's values")
-        wanted = set(holes(self.data["errors"]["envelope"]))
-        for name, given in names.items():
-            for key in wanted - _ENVELOPE_HOLES - set(given):
-                self.report(("errors", "names", name), f"lacks '{key}', which the envelope has a hole for")
-            for key in set(given) - wanted - {"message", "fact", "documented"}:
-                self.report(("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}")
-        if "details" in wanted and "detail" not in self.data["errors"]:
-            self.report(("errors",), "lacks 'detail', the shape of one of ${details}")
-
-    def check_holes(self) -> None:
-        for index, header in enumerate(self.data["headers"]):
-            self.known(("headers", index, "value"), holes(header["value"]), _HEADER_HOLES)
-        for name, form in self.data["ids"].items():
-            self.known(("ids", name), holes(form), _ID_HOLES)
-        self.known(("errors", "detail"), holes(self.data["errors"].get("detail")), {"field", "message"})
-
-    def known(self, path: tuple[str | int, ...], names: Iterator[str], good: set[str]) -> None:
-        for name in names:
-            if name not in good:
-                self.report(path, f"nothing fills ${{{name}}}; {nearest(name, good)}")
-
-    def check_models_and_plans(self) -> None:
-        models = self.data["models"]
-        ids = {item["id"] for item in models["list"]}
-        for key in ("auto", "embedding"):
-            if key in models and models[key] not in ids:
-                self.report(("models", key), f"'{models[key]}' is not in the list; {nearest(models[key], ids)}")
-        plans = {"unlimited", *self.data["plans"]["list"]}
-        default = self.data["plans"]["default"]
-        if default not in plans:
-            self.report(("plans", "default"), f"there is no plan '{default}'; {nearest(default, plans)}")
-
-    def check_facts(self, operations: Mapping[str, Operation]) -> None:
-        """Every fact named anywhere in the folder is in the list, and none is listed twice."""
-        ids: set[str] = set()
-        for index, fact in enumerate(self.data["facts"]):
-            if fact["id"] in ids:
-                self.report(("facts", index, "id"), f"'{fact['id']}' stands here a second time")
-            ids.add(fact["id"])
-        for path, value in _walk(self.data):
-            named = path[-1:] in (("fact",), ("context_fact",)) and path[0] != "facts"
-            if named and value not in ids:
-                self.report(path, f"there is no fact '{value}'; {nearest(value, ids)}")
-        for name, operation in operations.items():
-            for part in ("request", "response", "chunk"):
-                document = getattr(operation, part)
-                document = document.document if isinstance(document, Schema) else document
-                for fact_id in set(schemas.facts_named(document)) - ids:
-                    message = f"{self.data['operations'][name][part]} rests on '{fact_id}', which is no fact"
-                    self.report(("operations", name, part), message)
-
-    def build(self, operations: Mapping[str, Operation]) -> Provider:
-        data = self.data
-        routes: dict[str, dict[str, Operation]] = {}
-        for operation in operations.values():
-            routes.setdefault(operation.path, {})[operation.method] = operation
-        content_type = data.get("content_type", {"other": "note"})
-        kept = data.get("idempotency")
-        return Provider(
-            name=data["name"], title=data["title"], base_url=data["base_url"].rstrip("/"),
-            key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
-            content_type=(content_type["other"], content_type.get("fact")),
-            idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
-            models={item["id"]: _model(item) for item in data["models"]["list"]},
-            models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
-            auto=data["models"].get("auto"), auto_embedding=data["models"].get("embedding"),
-            context_fact=data["models"].get("context_fact"),
-            plans={"unlimited": UNLIMITED, **{name: _plan(name, item) for name, item in data["plans"]["list"].items()}},
-            default_plan=data["plans"]["default"],
-            headers=tuple((item["name"], item["value"]) for item in data["headers"]), ids=data["ids"],
-            envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"), errors=data["errors"]["names"],
-            done=data["stream"]["done"], operations=operations, routes=routes, tasks=data.get("tasks", {}),
-            facts={item["id"]: Fact(**item) for item in data["facts"]},
-        )  # fmt: skip
-
-
-def schema_problems(schema: Schema, source: Source) -> list[Problem]:
-    """Check a source against one of our own schemas; each problem with its place."""
-    if schema.verdict(source.data):
-        return []
-    errors = schema.violations(source.data)
-    return [source.problem(error.steps, error.message, where=error.path) for error in errors]
-
-
-def _tree(paths: Sequence[str]) -> dict[str, Json]:
-    tree: dict[str, Json] = {}
-    for path in paths:
-        node = tree
-        for step in path.split("."):
-            node = node.setdefault(step, {})
-    return tree
-
-
-def _walk(value: Json, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Json]]:
-    if isinstance(value, Mapping | list):
-        for step, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _walk(item, (*path, step))
-    else:
-        yield path, value
-
-
-def _model(item: Mapping[str, Json]) -> Model:
-    pace = item.get("pace", {})
-    return Model(
-        item["id"], item.get("context_window"), parse_duration(pace.get("ttft", 0)), parse_duration(pace.get("itl", 0)),
-        item.get("owner", ""), item.get("pricing", {}), item.get("capabilities", {}), item.get("embedding", False),
-        item.get("assumed", False),
-    )  # fmt: skip
-
-
-def _plan(name: str, item: Mapping[str, Json]) -> Plan:
-    return Plan(name, item.get("requests_per_minute"), item.get("tokens_per_minute"))

@@ -1,6 +1,6 @@
 """From what a reply says to what goes on the wire: bodies, chunks, usage, and the time of each frame.
 
-    content -> Said (stop, max_tokens) -> one body, or chunks: role | text pieces | tool calls | finish | usage | done
+content -> Said (stop, max_tokens) -> one body, or chunks: role | text pieces | tool calls | finish | usage | done
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def render_events(turn: Turn, items: Sequence[Json], reply: Reply) -> Timeline:
 def render_embeddings(turn: Turn, vectors: Sequence[Sequence[float]], tokens: int, reply: Reply = PLAIN) -> Rendered:
     """Render one vector for each input, as floats or in base64 as the call asked."""
     encode = _base64 if turn.call.body.get("encoding_format") == "base64" else list
-    data = [{"object": "embedding", "index": index, "embedding": encode(vector)} for index, vector in enumerate(vectors)]
+    data = [
+        {"object": "embedding", "index": index, "embedding": encode(vector)} for index, vector in enumerate(vectors)
+    ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": data, "model": turn.model, "usage": usage}
     latency = reply.latency.draw(turn.draw, "latency")

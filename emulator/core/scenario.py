@@ -1,6 +1,6 @@
 """A scenario: ordered rules compiled from YAML, and the settings that come with them.
 
-    parse_source -> the scenario schema -> rules and replies; every problem of a file is collected before it is refused
+parse_source -> the scenario schema -> rules and replies; every problem of a file is collected before it is refused
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.faults import Fault, parse_fault
+from emulator.core.folder import own_schema, schema_problems
 from emulator.core.matching import Condition, MatchError, compile_when
-from emulator.core.provider import Provider, own_schema, schema_problems
+from emulator.core.provider import Provider
 from emulator.core.source import Path, Source
 from emulator.core.template import Rendered, TemplateError, compile_template, reply_path_check
 from emulator.core.timing import NO_WAIT, Wait, parse_wait
@@ -146,8 +147,8 @@ class _Parser:
             raise SourceError(self.problems)
         data = self.data
         return Scenario(
-            self.source.file, tuple(rules), self.named, data.get("description", ""), data.get("seed"), data.get("clock"),
-            data.get("validation"), frozenset(data.get("mute", ())),
+            self.source.file, tuple(rules), self.named, data.get("description", ""), data.get("seed"),
+            data.get("clock"), data.get("validation"), frozenset(data.get("mute", ())),
             frozenset(data["keys"]) if "keys" in data else None, frozenset(data.get("models", ())),
             _plan(data.get("plan")), data.get("vars"), data.get("unmatched"), self.source,
         )  # fmt: skip
@@ -328,5 +329,3 @@ def _unreachable(scenario: Scenario) -> Iterator[Problem]:
 def _problem(scenario: Scenario, path: Path, message: str) -> Problem:
     source = scenario.source or Source(scenario.file, None, {})
     return source.problem(path, message)
-
-

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, TypeAlias, cast
 
 import jsonschema_rs
 
 from emulator.core.errors import Json, Violation, nearest, shown
 
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
+#: An error of jsonschema: its keyword, value, schema and place; its own types say less.
+ValidationError: TypeAlias = Any
 
 #: What is left of a subschema when the fact it rests on is muted: what describes, not what constrains.
 _DESCRIBES = {"$schema", "$id", "$defs", "$comment", "title", "description", "properties", "items", "examples"}
@@ -63,7 +63,7 @@ class Schema:
             from jsonschema import Draft202012Validator
             from referencing import Registry
 
-            self._oracle = Draft202012Validator(self.document, registry=Registry())  # type: ignore[call-arg,unused-ignore]
+            self._oracle = Draft202012Validator(self.document, registry=Registry())
         return self._oracle
 
 
@@ -169,13 +169,16 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
     if error.validator not in ("anyOf", "oneOf") or not error.context:
         yield error
         return
-    if all(item.validator == "required" or item.validator == "anyOf" and item.context and all(
-        inner.validator == "required" for inner in item.context) for item in error.context):
+    if all(
+        item.validator == "required"
+        or (item.validator == "anyOf" and item.context and all(inner.validator == "required" for inner in item.context))
+        for item in error.context
+    ):
         yield error
         return
     branches: dict[int, list[ValidationError]] = {}
     for item in error.context:
-        branches.setdefault(cast(int, item.schema_path[0]), []).append(item)
+        branches.setdefault(item.schema_path[0], []).append(item)
     meant = [errors for errors in branches.values() if not any(_rules_out(item) for item in errors)]
     if not meant:
         yield error

@@ -1,4 +1,4 @@
-"""A session: one isolated world as a frozen snapshot; a new scenario makes a new snapshot. What changes is in the Store."""
+"""A session: one isolated world as a frozen snapshot. What changes is in the Store; a new scenario is a new one."""
 
 from __future__ import annotations
 
@@ -163,5 +163,3 @@ def _check_options(options: Options, providers: Mapping[str, Provider]) -> None:
     for name, value, known in checks:
         if value is not None and value not in known:
             raise Conflict([Problem("options", 1, 1, name, f"there is no {name} '{value}'; {nearest(value, known)}")])
-
-

@@ -109,7 +109,7 @@ class _Builder:
     def build(self, text: str) -> Source:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             mark = event.start_mark
-            self.place = (mark.line + 1, mark.column + 1)
+            self.place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             self.event(event)
         if self.problems:
             raise SourceError(self.problems)
@@ -127,7 +127,7 @@ class _Builder:
         elif isinstance(event, yaml.ScalarEvent):
             self.scalar(event)
         elif isinstance(event, yaml.AliasEvent):
-            self.alias(event.anchor)
+            self.alias(event.anchor or "")
 
     def open(self, container: Json, event: yaml.NodeEvent) -> None:
         self.check_tag(event.tag)  # type: ignore[attr-defined]

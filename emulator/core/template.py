@@ -1,4 +1,4 @@
-"""Templates: `${path}` only; `$${` is a literal `${`. Names have letters, digits, `_` and `-`; list items go by number."""
+"""Templates: `${path}` only; `$${` is a literal `${`. Names: letters, digits, `_`, `-`; list items by number."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def compile_template(value: Json, check: Callable[[tuple[str, ...]], None]) -> R
         parts = {key: compile_template(item, check) for key, item in value.items()}
         if not any(parts.values()):
             return None
-        return lambda scope, missing: {
-            key: part(scope, missing) if part else value[key] for key, part in parts.items()
-        }
+        return lambda scope, missing: {key: part(scope, missing) if part else value[key] for key, part in parts.items()}
     if isinstance(value, list | tuple):
         items = [compile_template(item, check) for item in value]
         if not any(items):

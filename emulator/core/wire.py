@@ -125,7 +125,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a Claim got: the exchange's number, the candidate's index, and its n (of the rule) and turn (of its count)."""
+    """What a Claim got: the exchange's number, the candidate's index, its n (of the rule) and turn (of the count)."""
 
     number: int
     standing: Standing

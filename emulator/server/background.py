@@ -7,17 +7,18 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 import uvicorn
 
 from emulator.core.engine import Engine
-from emulator.core.provider import Provider, load_providers
+from emulator.core.folder import load_providers
+from emulator.core.provider import Provider
 from emulator.core.session import Options
-from emulator.core.wire import Exchange, Sent
+from emulator.core.wire import Exchange, Plan, Sent
 from emulator.server.control import control_app
 from emulator.server.protocol import bind
 from emulator.server.worlds import Worlds, load_all
@@ -33,7 +34,7 @@ class Setup:
     """How a server is made; `port` 0 picks a free one, sizes in bytes or entries."""
 
     scenarios: tuple[Path, ...] = ()
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     schemas: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0
@@ -118,15 +119,25 @@ class Emulator:
         with Emulator("limits.yaml", provider="beatra") as emulator:
             client = OpenAI(base_url=emulator.base_urls["beatra"], api_key="any")
 
-    Keyword arguments are the fields of Options; `schemas` is a folder of provider folders.
+    What is left out is decided by the scenarios; `schemas` is a folder of provider folders, port 0 picks a free one.
     Raises: SourceError, when entered, for a scenario or provider folder that does not load.
     """
 
-    def __init__(self, *scenarios: str | Path, schemas: str | Path | None = None, host: str = "127.0.0.1",
-                 port: int = 0, **options: object) -> None:  # fmt: skip
-        self.setup = Setup(
-            tuple(map(Path, scenarios)), Options(**options), Path(schemas) if schemas else None, host, port  # type: ignore[arg-type]
-        )
+    def __init__(
+        self,
+        *scenarios: str | Path,
+        provider: str | None = None,
+        seed: int | None = None,
+        clock: str | None = None,
+        plan: str | Plan | None = None,
+        validation: str | None = None,
+        api_keys: Sequence[str] = (),
+        schemas: str | Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        options = Options(provider, seed, clock, plan, validation, tuple(api_keys))
+        self.setup = Setup(tuple(map(Path, scenarios)), options, Path(schemas) if schemas else None, host, port)
         self.url = ""
         self.base_urls: dict[str, str] = {}
         self._thread: threading.Thread | None = None
@@ -148,4 +159,3 @@ class Emulator:
         if self._server and self._thread:
             self._server.should_exit = True
             self._thread.join()
-

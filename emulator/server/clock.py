@@ -42,7 +42,7 @@ class Waiter:
 
 
 class Clock(Protocol):
-    """Unix seconds of one session. `call_at` wakes at a time; `call_released` at release, advance or 30 real seconds."""
+    """A session's Unix seconds. `call_at` wakes at a time; `call_released` at release, advance or 30 real seconds."""
 
     kind: str
 

@@ -169,7 +169,9 @@ async def set_clock(worlds: Worlds, request: Request) -> Response:
     world = worlds.find(request.path_params["id"])
     data = await _object(request, {"advance", "hold", "release"})
     if len(data) != 1:
-        raise Unaddressed(400, "invalid_request", "The body must be one of {advance: '60s'}, {hold: true}, {release: true}.")
+        raise Unaddressed(
+            400, "invalid_request", "The body must be one of {advance: '60s'}, {hold: true}, {release: true}."
+        )
     if "advance" in data:
         advance(world, _seconds(data["advance"]))
     elif "release" in data:
@@ -201,6 +203,7 @@ def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = Fal
     session = world.session
     standing = worlds.store.world(session.id, world.clock.now())
     settings = session.settings[session.provider] if session.provider else next(iter(session.settings.values()))
+    plans = {name: item.plan.name for name, item in session.settings.items()}
     body: dict[str, Json] = {"id": session.id}
     if with_key:
         body["api_key"] = session.api_key
@@ -209,7 +212,7 @@ def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = Fal
         "base_urls": worlds.base_urls(session, origin),
         "clock": {"kind": world.clock.kind, "now": world.clock.now()},
         "seed": session.seed,
-        "plan": settings.plan.name if session.provider else {name: item.plan.name for name, item in session.settings.items()},
+        "plan": settings.plan.name if session.provider else plans,
         "validation": settings.validation,
         "state": standing.state,
         "rules": [
@@ -282,7 +285,11 @@ def _plan(value: Json) -> str | Plan | None:
     if value is None or isinstance(value, str):
         return value
     figures = {"requests_per_minute", "tokens_per_minute"}
-    if not isinstance(value, dict) or not set(value) <= figures or not all(type(item) is int for item in value.values()):
+    if (
+        not isinstance(value, dict)
+        or not set(value) <= figures
+        or not all(type(item) is int for item in value.values())
+    ):
         raise Unaddressed(400, "invalid_request", "plan must be a name, or {requests_per_minute, tokens_per_minute}.")
     return Plan("session", value.get("requests_per_minute"), value.get("tokens_per_minute"))
 

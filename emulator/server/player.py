@@ -13,9 +13,7 @@ from emulator.server.clock import Clock, Waiter
 #: How much is gathered before it is written: bytes.
 BUFFER = 65_536
 
-STATUS_LINES = {
-    status: f"HTTP/1.1 {status} {responses.get(status, '')}\r\n".encode() for status in range(100, 600)
-}
+STATUS_LINES = {status: f"HTTP/1.1 {status} {responses.get(status, '')}\r\n".encode() for status in range(100, 600)}
 
 
 class Player:
@@ -26,8 +24,23 @@ class Player:
     """
 
     __slots__ = (
-        "_body", "_bytes", "_chunked", "_clock", "_done", "_head", "_index", "_keep_alive", "_out", "_paused",
-        "_shift", "_silent", "_start", "_times", "_timeline", "_transport", "_waiter",
+        "_body",
+        "_bytes",
+        "_chunked",
+        "_clock",
+        "_done",
+        "_head",
+        "_index",
+        "_keep_alive",
+        "_out",
+        "_paused",
+        "_shift",
+        "_silent",
+        "_start",
+        "_timeline",
+        "_times",
+        "_transport",
+        "_waiter",
     )  # fmt: skip
 
     def __init__(

@@ -238,7 +238,7 @@ class EmulatorProtocol(asyncio.Protocol):
         def done(keep_alive: bool, sent: Sent) -> None:
             if exchange:
                 self.worlds.store.sent(exchange.request.session, exchange.grant.number, sent)
-                self.on_exchange(exchange, sent)
+                type(self).on_exchange(exchange, sent)
             self._done(keep_alive)
 
         self.current = Player(
@@ -303,5 +303,10 @@ def bind(
     worlds: Worlds, app: Any, max_body: int, on_exchange: Callable[[Exchange, Sent], None]
 ) -> type[EmulatorProtocol]:
     """Return the protocol class of one server."""
-    members = {"worlds": worlds, "app": staticmethod(app), "max_body": max_body, "on_exchange": staticmethod(on_exchange)}
+    members = {
+        "worlds": worlds,
+        "app": staticmethod(app),
+        "max_body": max_body,
+        "on_exchange": staticmethod(on_exchange),
+    }
     return type("BoundProtocol", (EmulatorProtocol,), members)

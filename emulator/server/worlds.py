@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from emulator.core.engine import Engine, bearer
+from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.load import load_scenario, parse_text
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session
 from emulator.core.store import Store
+from emulator.core.understand import bearer
 from emulator.server.clock import Clock, VirtualClock, make_clock
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -167,6 +168,7 @@ class Worlds:
         else:
             chosen = self.by_key.get(bearer(headers), DEFAULT)
             world, prefix = self.by_id[chosen], origin
+        name: str | None
         if steps and steps[0] in self.providers:
             name, steps, base_url = steps[0], steps[1:], f"{prefix}/{steps[0]}/v1"
         else:

@@ -1,0 +1,203 @@
+"""Understanding a request as its provider would: route, authenticate, decode, validate, and know the model.
+
+Each step raises the Refusal that the provider would answer with, in the order in which a provider refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from itertools import islice
+from urllib.parse import parse_qsl
+
+import orjson
+
+from emulator.core.chat import canonical, compact, conversation, functions
+from emulator.core.errors import Json, Refusal, Violation, nearest, shown
+from emulator.core.provider import Operation, Provider
+from emulator.core.schema import undocumented
+from emulator.core.session import DEFAULT, Session, Settings
+from emulator.core.tokens import prompt_tokens
+from emulator.core.wire import Call, Note, Request
+
+MAX_DEPTH = 200
+#: Fields that no doc lists but SDKs commonly send; they have their effect, and are noted.
+CUSTOMARY = frozenset({"stream_options", "n", "stop", "encoding_format", "response_format", "dimensions"})
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+def route(provider: Provider, request: Request) -> Operation:
+    methods = provider.routes.get(request.path)
+    if methods is None:
+        raise Refusal("not_found", _wrong_address(provider, request))
+    operation = methods.get("GET" if request.method == "HEAD" else request.method)
+    if operation is None:
+        allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
+        message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
+        raise Refusal("method_not_allowed", message, headers={"allow": ", ".join(allowed)})
+    return operation
+
+
+def _wrong_address(provider: Provider, request: Request) -> str:
+    """Name the right URL for a wrong one: doubled /v1, a trailing slash, a misspelt path."""
+    path = request.path
+    while path.startswith("/v1/"):
+        path = path[3:]
+    path = path.rstrip("/")
+    if path not in provider.routes:
+        close = nearest(path, provider.routes)
+        path = close.split("'")[1] if close.startswith("did") else ""
+    said = f"There is nothing at {shown(request.address)[1:-1]}."
+    if path:
+        return f"{said} Did you mean {request.base_url}{path}? The base URL is {request.base_url}."
+    known = ", ".join(f"{method} {path}" for path, methods in provider.routes.items() for method in methods)
+    return f"{said} Below the base URL {request.base_url} there are: {known}."
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """Return the key of an Authorization header, or an empty string."""
+    scheme, _, key = headers.get("authorization", "").strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def authenticate(session: Session, provider: Provider, settings: Settings, request: Request) -> str:
+    key = bearer(request.headers)
+    if provider.auth_fact in settings.muted:
+        return key
+    if not key:
+        message = "No API key: send it as 'Authorization: Bearer KEY'."
+        raise Refusal("unauthorized", message, fact=provider.auth_fact)
+    good = settings.keys is None or key in settings.keys
+    if session.id != DEFAULT:
+        good = key == session.api_key or (settings.keys is not None and key in settings.keys)
+    if not good or "invalid" in key:
+        raise Refusal("unauthorized", "The API key is not good here.", fact=provider.auth_fact)
+    return key
+
+
+def understand(
+    session: Session, provider: Provider, settings: Settings, operation: Operation, request: Request
+) -> Call:
+    notes: list[Note] = []
+    if operation.method == "GET":
+        body: Json = dict(islice(parse_qsl(request.query, keep_blank_values=True), 1000))
+    else:
+        _check_content_type(provider, settings, request, notes)
+        if request.too_large:
+            raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
+        body = _decode(request.body)
+    if settings.validation != "off":
+        _validate(operation, settings, body, notes)
+    model = body.get("model")
+    messages = conversation(body)
+    tools = functions(body) if operation.takes("tools") else []
+    call = Call(
+        request, operation.name, body, model if isinstance(model, str) else "", body.get("stream") is True, messages,
+        tuple(item["name"] for item in tools),
+        prompt_tokens(messages, compact(body["tools"]) if tools else None), tuple(notes),
+        request.at - session.started,
+    )  # fmt: skip
+    if settings.validation != "off" and operation.takes("model"):
+        call = _check_model(provider, settings, operation, call)
+    return call
+
+
+def _check_content_type(provider: Provider, settings: Settings, request: Request, notes: list[Note]) -> None:
+    given = request.headers.get("content-type")
+    kind = (given or "").partition(";")[0].strip().lower()
+    if given is None or kind == "application/json" or kind.endswith("+json"):
+        return
+    name, fact = provider.content_type
+    message = f"Content-Type must be application/json, not {shown(given)}"
+    if name == "note" or fact in settings.muted or settings.validation == "off":
+        notes.append(Note(fact, "headers.content-type", message))
+    else:
+        raise Refusal(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
+
+
+def _decode(body: bytes) -> Mapping[str, Json]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        reason = "it is empty" if not body.strip() else str(error)
+        raise Refusal("invalid_request", f"The body is not valid JSON: {reason}.", [Violation("", reason)]) from None
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
+        reason = f"is nested deeper than {MAX_DEPTH} levels"
+        raise Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
+    if not isinstance(value, dict):
+        reason = f"must be a JSON object, not {shown(value)}"
+        raise Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
+    return value
+
+
+def _deeper(value: Json, levels: int) -> bool:
+    layer = [value]
+    while layer and levels >= 0:
+        layer = [
+            item
+            for container in layer
+            if isinstance(container, dict | list)
+            for item in (container.values() if isinstance(container, dict) else container)
+        ]
+        levels -= 1
+    return bool(layer)
+
+
+def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
+    checks = operation.checks(settings.muted)
+    if checks is None or checks.strict.verdict(body):
+        return
+    strict = settings.validation == "strict"
+    if strict or not checks.documented.verdict(body):
+        raise Refusal("invalid_request", details=(checks.strict if strict else checks.documented).violations(body))
+    for path in undocumented(checks.strict, body):
+        effect = "has its customary effect" if path in CUSTOMARY else "has no effect"
+        notes.append(Note(None, path, f"is not in the docs; it was accepted and {effect}"))
+
+
+def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
+    """Refuse or note a model that the docs don't have, and a conversation over the model's window."""
+    known = {*provider.models, *settings.models, *(["auto"] if provider.auto else [])}
+    fact = provider.models_fact
+    if call.model not in known and fact not in settings.muted:
+        message = f"there is no model {shown(call.model)}; {nearest(call.model, known)}"
+        if not provider.models_open:
+            raise Refusal("invalid_request", details=[Violation("model", message, fact)])
+        note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
+        call = replace(call, notes=(*call.notes, note))
+    model = provider.models.get(call.model)
+    window = model.context_window if model and provider.context_fact not in (None, *settings.muted) else None
+    if window is not None:
+        _check_window(provider, settings, operation, call, window)
+    return call
+
+
+def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, window: int) -> None:
+    checks = operation.checks(settings.muted)
+    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens", 0) if checks else 0)
+    cap = max(0, cap) if isinstance(cap, int | float) else 0
+    if call.prompt_tokens + cap > window:
+        message = (
+            f"the messages have about {call.prompt_tokens} tokens and max_tokens asks for {int(cap)} more: over the "
+            f"context window of {window} tokens of {call.model}"
+        )
+        raise Refusal("invalid_request", details=[Violation("messages", message, provider.context_fact)])
+
+
+def idempotency_of(
+    provider: Provider, settings: Settings, request: Request, call: Call
+) -> tuple[str, str, float] | None:
+    if provider.idempotency is None:
+        return None
+    name, seconds, fact = provider.idempotency
+    given = request.headers.get(name)
+    if given is None or fact in settings.muted:
+        return None
+    value = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
+    groups = value.split("-")
+    if [len(group) for group in groups] != [8, 4, 4, 4, 12] or not _HEX.issuperset("".join(groups)):
+        message = f"must be a UUID, not {shown(given)}"
+        raise Refusal("invalid_request", details=[Violation(name, message, fact)])
+    fingerprint = request.path.encode() + canonical(call.body)
+    return value.lower(), blake2b(fingerprint, digest_size=16).hexdigest(), seconds
