@@ -294,7 +294,8 @@ def providers(name: str | None, schemas: Path | None) -> None:
         for item in known.values():
             assumed = sum(fact.assumed for fact in item.facts.values())
             count = f"{len(item.facts) - assumed} documented facts, {assumed} assumed"
-            click.echo(f"{item.name:<18} {item.base_url:<42} {len(item.operations)} operations, {count}")
+            operations = f"{len(item.operations)} operation{'s' * (len(item.operations) != 1)}"
+            click.echo(f"{item.name:<18} {item.base_url:<42} {operations}, {count}")
         return
     if name not in known:
         _fail(f"There is no provider '{name}'; {nearest(name, known)}")

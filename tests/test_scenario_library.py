@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import yaml
 
-from emulator import load_scenario
+from emulator import Emulator, load_scenario
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = ROOT / "scenarios"
@@ -49,6 +49,13 @@ def test_readme_names_no_file_that_is_not_there() -> None:
 
 def test_every_file_has_a_dry_run_and_every_dry_run_a_file() -> None:
     assert sorted(LIBRARY["runs"]) == FILES
+
+
+@pytest.fixture(scope="module")
+def emulator_url() -> Iterator[str]:
+    """A server started without options: its options would win over the scenarios', plan included."""
+    with Emulator() as emulator:
+        yield emulator.url
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.contract.checks_answers import SHORT_TEXT
 from emulator.contract.checks_errors import situation
 from emulator.contract.client import Answer
 from emulator.contract.talk import Differs, Talk, accepted, demand, equal, hold, whole
@@ -27,6 +26,7 @@ def limit(
 ) -> None:
     """A plan lets so many requests, and tokens, through in a window; the next is refused until it ends."""
     talk.world.plan(plan)
+    talk.world.advance(0)  # where the window cannot be left again, using it up would spoil the other cases
     if requests is not None:
         _walk_requests(talk, requests, window_s, remaining)
     if tokens is not None:
@@ -59,12 +59,11 @@ def _left(answer: Answer, remaining: str | None, left: int) -> None:
 
 
 def _walk_tokens(talk: Talk, tokens: int, window_s: float) -> None:
-    talk.world.answer({"text": SHORT_TEXT, "usage": {"prompt_tokens": tokens // _TOKEN_STEPS}})
-    used = 0
-    for _ in range(_TOKEN_STEPS + 1):
+    used, long = 0, [{"role": "user", "content": "a " * (tokens // _TOKEN_STEPS)}]
+    for _ in range(_TOKEN_STEPS):
         if used >= tokens:
             break
-        answer = talk.chat()
+        answer = talk.chat({"messages": long})
         value = whole(answer, f"a request with {used} of {tokens} tokens used")
         used += demand(answer, value, "usage.prompt_tokens", int)
         used += demand(answer, value, "usage.completion_tokens", int)

@@ -1,0 +1,71 @@
+"""What the README shows is true: its snippets run, its scenario loads, its figures are the providers'."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from emulator import Emulator, load_scenario
+from emulator.cli import main
+from emulator.core.folder import load_providers
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+@pytest.mark.parametrize("code", snippets("python"), ids=["sdk", "session"])
+def test_python_snippets_run(code: str) -> None:
+    with Emulator() as emulator:
+        code = code.replace("http://127.0.0.1:4010", emulator.url)
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def curl_command(text: str) -> tuple[dict[str, str], str]:
+    words = shlex.split(text.replace("\\\n", " "))
+    headers = dict(word.split(": ", 1) for flag, word in zip(words, words[1:], strict=False) if flag == "-H")
+    return headers, words[words.index("-d") + 1]
+
+
+def test_curl_commands_get_an_answer_and_a_refusal() -> None:
+    import httpx2
+
+    commands = [text for text in snippets("") if text.startswith("curl")]
+    statuses = []
+    with Emulator() as emulator:
+        for command in commands:
+            headers, body = curl_command(command)
+            url = f"{emulator.base_urls['beatra']}/chat/completions"
+            statuses.append(httpx2.post(url, headers=headers, content=body).status_code)
+    assert statuses == [200, 400]
+
+
+def test_the_scenario_loads_and_the_check_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("retry.yaml").write_text(snippets("yaml")[0])
+    Path("body.json").write_text('{"model": "auto", "messages": [{"role": "user", "content": "the report"}]}')
+    assert load_scenario("retry.yaml").warnings == ()
+    for line in README.splitlines():
+        if line.startswith("emulator check"):
+            result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
+            assert (result.exit_code, result.exception) in ((0, None), (1, result.exception)), result.output
+            assert result.output.startswith(("retry.yaml: ok, 2 rules", "answered by retry.yaml:4 (rule-1), status 429"))
+
+
+def test_figures_are_the_providers() -> None:
+    rows = re.findall(r"^\| \w+ \| `/(\w+)/v1` \| .* \| (\d+) / (\d+) \|$", README, re.M)
+    counted = []
+    for name, provider in load_providers().items():
+        assumed = sum(fact.assumed for fact in provider.facts.values())
+        counted.append((name, str(len(provider.facts) - assumed), str(assumed)))
+    assert sorted(rows) == sorted(counted)
