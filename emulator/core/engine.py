@@ -8,43 +8,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from emulator.core import answers
-from emulator.core.chat import canonical, compact, last_text, system_text
+from emulator.core.chat import canonical, compact
 from emulator.core.draws import Draw
-from emulator.core.errors import STATUS, Json, Refusal, Violation
+from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
-from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill
-from emulator.core.render import (
-    PLAIN,
-    Rendered,
-    Turn,
-    prune,
-    render_body,
-    render_embeddings,
-    render_events,
-    render_id,
-    render_message,
-)  # fmt: skip
+from emulator.core.provider import UNLIMITED_SHOWN, Provider, fill
+from emulator.core.render import PLAIN, Rendered, render_body, render_id
+from emulator.core.reply import fill_reply, render_builtin, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session
 from emulator.core.understand import authenticate, idempotency_of, route, understand
-from emulator.core.wire import (
-    Call,
-    Candidate,
-    Claim,
-    Exchange,
-    Grant,
-    Headers,
-    Note,
-    Request,
-    Standing,
-    Timeline,
-)  # fmt: skip
+from emulator.core.wire import Call, Candidate, Claim, Exchange, Grant, Headers, Note, Request, Standing, Timeline
 
-_NOTHING = Timeline(200, (), ())  # until a reply is rendered
+#: Answers that are computed from the session's past.
+_LOOK_BACK = frozenset({"rankings", "health", "patterns"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a claim comes to, before headers; `spent` shows a limit as used up."""
+
+    rule: str
+    draw: Draw
+    rendered: Rendered
+    model: str = ""
+    rule_id: str | None = None
+    reply: int | None = None
+    refusal: Refusal | None = None
+    nearest: Sequence[Mapping[str, Json]] = ()
+    headers: Headers = ()
+    spent: bool = False
 
 
 class Engine:
@@ -52,8 +48,6 @@ class Engine:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self.providers = providers
-
-    # Claim
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
@@ -66,154 +60,137 @@ class Engine:
             call = understand(session, provider, settings, operation, request)
             idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as refusal:
-            return Claim(session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
-                         refusal=refusal)  # fmt: skip
+            return Claim(
+                session.id, provider.name, key, settings.plan, request.at, False, fallback="refused", refusal=refusal
+            )
         return Claim(
-            session.id, provider.name, key, settings.plan, request.at, True,
+            session.id,
+            provider.name,
+            key,
+            settings.plan,
+            request.at,
+            True,
             candidates=_candidates(session, provider, call, key),
             idempotency=idempotency,
-            history=operation.answer in ("rankings", "health", "patterns"),
+            history=operation.answer in _LOOK_BACK,
             call=call,
-        )  # fmt: skip
-
-    # Answer
+        )
 
     def answer(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Exchange:
         """Answer a claim with what it was granted; the provider's refusals are rendered here and nowhere else."""
         provider = self.providers[claim.provider]
-        draw = Draw(session.seed, claim.fallback, grant.n or grant.number)
         try:
             if claim.refusal:
                 raise claim.refusal
-            _check_grant(provider, claim, grant)
-            if grant.replay:
-                return self._replay(session, request, claim, grant, grant.replay)
-            return self._reply(session, request, claim, grant)
+            _check_grant(claim, grant)
+            outcome = _replay(session, provider, grant) or self._reply(session, claim, grant)
         except Refusal as refusal:
-            exchange = Exchange(claim, grant, request, _error(provider, refusal, draw, request.at), "refused",
-                                seed=session.seed, notes=claim.call.notes if claim.call else (),
-                                refusal=_refused(provider, refusal))  # fmt: skip
-            return self._with_headers(exchange, draw, extra=tuple(refusal.headers.items()))
+            outcome = _refused(session, provider, claim, grant, refusal)
+        return _exchange(session, provider, request, claim, grant, outcome)
 
-    def _reply(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Exchange:
+    def _reply(self, session: Session, claim: Claim, grant: Grant) -> _Outcome:
+        """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
         call = _call(claim)
+        provider, settings = self.providers[claim.provider], session.settings[claim.provider]
         rules = session.rules_for(claim.provider, call.operation)
-        settings = session.settings[claim.provider]
         if grant.candidate is not None:
-            rule_id = claim.candidates[grant.candidate].rule
-            rule = next(rule for rule in rules if rule.id == rule_id)
-            return self._scripted(session, request, claim, grant, rule)
+            name = claim.candidates[grant.candidate].rule
+            rule = next(rule for rule in rules if rule.id == name)
+            return _scripted(session, provider, claim, grant, rule)
         if rules and settings.unmatched == "refuse":
-            return self._unmatched(session, request, claim, grant, rules)
-        turn = self.turn(session, claim, Draw(session.seed, claim.fallback, grant.n), request.at)
-        exchange = Exchange(
-            claim, grant, request, _NOTHING, "built-in", seed=session.seed, notes=call.notes, model=turn.model
-        )
-        return self._with_headers(_rendered(exchange, self.builtin(session.seed, turn, grant)), turn.draw)
+            return _unmatched(session, claim, grant, rules)
+        turn = turn_for(provider, settings, call, Draw(session.seed, claim.fallback, grant.n))
+        return _Outcome("built-in", turn.draw, render_builtin(session.seed, turn, grant.exchanges), turn.model)
 
-    def _scripted(self, session: Session, request: Request, claim: Claim, grant: Grant, rule: Rule) -> Exchange:
-        call = _call(claim)
-        index = rule.reply_at(grant.turn)
-        reply = rule.replies[index]
-        turn = self.turn(session, claim, Draw(session.seed, rule.id, grant.n), request.at)
-        notes: list[str] = []
-        content, headers = fill_reply(reply, _scope(session, claim, grant, turn), notes)
-        noted = (*call.notes, *(Note(None, "reply", text) for text in notes))
-        exchange = Exchange(
-            claim, grant, request, _NOTHING, rule.at, rule.id, index, session.seed, noted, model=turn.model
-        )
-        extra = [(name.lower(), _one_line(value)) for name, value in headers.items()]
-        if reply.retry_after is not None:
-            extra.append(("retry-after", str(math.ceil(reply.retry_after))))
-        refusal = scripted_error(reply, content)
-        if refusal:
-            timeline = _error(turn.provider, refusal, turn.draw, request.at, reply)
-            exchange = replace(exchange, timeline=timeline, refusal=_refused(turn.provider, refusal))
-        else:
-            exchange = _rendered(exchange, self.render(session.seed, turn, reply, content, grant))
-        timeline, unused = apply(exchange.timeline, reply.faults, turn.draw)
-        noted = (*exchange.notes, *(Note(None, "faults", text) for text in unused))
-        spent = refusal is not None and refusal.name == "rate_limited"
-        exchange = replace(exchange, timeline=timeline, notes=noted)
-        return self._with_headers(exchange, turn.draw, tuple(extra), spent)
 
-    def turn(self, session: Session, claim: Claim, draw: Draw, at: float) -> Turn:
-        """Return what a reply to this claim is rendered for."""
-        call = _call(claim)
-        provider = self.providers[claim.provider]
-        settings = session.settings[claim.provider]
-        operation = provider.operations[call.operation]
-        checks = operation.checks(settings.muted)
-        cap = call.body.get("max_tokens", checks.defaults.get("max_tokens") if checks else None)
-        capped = isinstance(cap, int | float) and not isinstance(cap, bool) and operation.takes("max_tokens")
-        fact = checks.default_facts.get("max_tokens") if checks and "max_tokens" not in call.body else None
-        return Turn(provider, operation, call, call_model(provider, operation, call), draw, at,
-                    settings.validation == "strict", max(0, int(cap)) if capped else None, fact)  # fmt: skip
+def _scripted(session: Session, provider: Provider, claim: Claim, grant: Grant, rule: Rule) -> _Outcome:
+    settings = session.settings[claim.provider]
+    index = rule.reply_at(grant.turn)
+    reply = rule.replies[index]
+    turn = turn_for(provider, settings, _call(claim), Draw(session.seed, rule.id, grant.n))
+    told: list[str] = []
+    content, headers = fill_reply(reply, lambda: scope_of(turn, settings, grant), told)
+    refusal = scripted_error(reply, content)
+    if refusal:
+        rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
+    else:
+        rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
+    timeline, idle = apply(rendered.timeline, reply.faults, turn.draw)
+    notes = [Note(None, "reply", text) for text in told] + [Note(None, "faults", text) for text in idle]
+    if notes or reply.faults:
+        rendered = replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))
+    asked = [(name.lower(), _one_line(value)) for name, value in headers.items()]
+    if reply.retry_after is not None:
+        asked.append(("retry-after", str(math.ceil(reply.retry_after))))
+    spent = refusal is not None and refusal.name == "rate_limited"
+    return _Outcome(rule.at, turn.draw, rendered, turn.model, rule.id, index, refusal, (), tuple(asked), spent)
 
-    def render(self, seed: int, turn: Turn, reply: Reply, content: Json, grant: Grant) -> Rendered:
-        """Render any reply but an error."""
-        if reply.kind == "builtin":
-            return self.builtin(seed, turn, grant, reply)
-        if reply.kind == "json":
-            latency = reply.latency.draw(turn.draw, "latency")
-            return Rendered(render_body(content, reply.status or 200, (), latency), tokens=turn.call.prompt_tokens)
-        if reply.kind == "error":
-            latency = reply.latency.draw(turn.draw, "latency")
-            return Rendered(render_body(content["body"], content["status"], (), latency))
-        if reply.kind == "events":
-            return Rendered(render_events(turn, content, reply), tokens=turn.call.prompt_tokens)
-        if reply.kind == "embedding":
-            return _embedded(turn, content, reply)
-        return render_message(turn, content, reply)
 
-    def builtin(self, seed: int, turn: Turn, grant: Grant, reply: Reply = PLAIN) -> Rendered:
-        """Answer deterministically from the request itself."""
-        answer = turn.operation.answer
-        if answer == "chat":
-            checks = turn.operation.checks(frozenset())
-            body = {**(checks.defaults if checks else {}), **turn.call.body}
-            content, notes = answers.builtin_message(turn, seed, body)
-            rendered = render_message(turn, content, reply)
-            return replace(rendered, notes=(*notes, *rendered.notes))
-        if answer == "embeddings":
-            return _embedded(turn, "auto", reply)
-        body = answers.ANSWERS[answer](turn, grant.exchanges)
-        latency = reply.latency.draw(turn.draw, "latency")
-        return Rendered(render_body(prune(body, turn, "response"), reply.status or 200, (), latency))
+def _unmatched(session: Session, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
+    """Refuse what no rule answers, in words of our own: 404, not to be retried, with the nearest rules."""
+    found = nearest_rules(rules, _call(claim), grant.state, {item.rule for item in claim.candidates})
+    lines = [f"{item['rule']} ({item['id']}): {_difference_text(item['differences'])}" for item in found]
+    message = "No rule of the scenario answers this request. Nearest: " + "; ".join(lines)
+    body = {"error": {"code": "emulator_unmatched", "message": message, "nearest": found}}
+    rendered = Rendered(render_body(body, 404, (("x-should-retry", "false"),)))
+    return _Outcome("unmatched", Draw(session.seed, "unmatched", grant.number), rendered, nearest=found)
 
-    def _unmatched(
-        self, session: Session, request: Request, claim: Claim, grant: Grant, rules: Sequence[Rule]
-    ) -> Exchange:
-        """Refuse what no rule answers, in words of our own: 404, not to be retried, with the nearest rules."""
-        found = nearest_rules(rules, _call(claim), grant.state, {item.rule for item in claim.candidates})
-        lines = [f"{item['rule']} ({item['id']}): {_difference_text(item['differences'])}" for item in found]
-        message = "No rule of the scenario answers this request. Nearest: " + "; ".join(lines)
-        body = {"error": {"code": "emulator_unmatched", "message": message, "nearest": found}}
-        timeline = render_body(body, 404, (("x-should-retry", "false"),))
-        exchange = Exchange(claim, grant, request, timeline, "unmatched", seed=session.seed, notes=_call(claim).notes,
-                            nearest=tuple(found))  # fmt: skip
-        return self._with_headers(exchange, Draw(session.seed, "unmatched", grant.number))
 
-    def _replay(self, session: Session, request: Request, claim: Claim, grant: Grant, first: Exchange) -> Exchange:
-        """Answer with the frames of the first answer to this idempotency key, and fresh headers."""
-        ours = {name.lower() for name, _ in self.providers[claim.provider].headers}
-        kept = tuple(
-            item for item in first.timeline.headers if item[0] not in ours and not item[0].startswith("x-emulator-")
-        )
-        draw = Draw(session.seed, "replay", grant.number)
-        exchange = replace(first, claim=claim, grant=grant, request=request, tokens=0, sent=None,
-                           timeline=replace(first.timeline, headers=kept))  # fmt: skip
-        return self._with_headers(exchange, draw, (("x-emulator-replayed", "true"),))
+def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | None:
+    """Answer with the frames of the first answer to this idempotency key, and fresh headers."""
+    first = grant.replay
+    if first is None:
+        return None
+    fresh = {name.lower() for name, _ in provider.headers}
+    kept = tuple(
+        item for item in first.timeline.headers if item[0] not in fresh and not item[0].startswith("x-emulator-")
+    )
+    rendered = Rendered(replace(first.timeline, headers=kept), first.usage, 0, first.finish_reason, first.notes)
+    draw = Draw(session.seed, "replay", grant.number)
+    headers = (("x-emulator-replayed", "true"),)
+    return _Outcome(first.rule, draw, rendered, first.model, first.rule_id, first.reply, headers=headers)
 
-    def _with_headers(self, exchange: Exchange, draw: Draw, extra: Headers = (), spent: bool = False) -> Exchange:
-        """Add the documented headers, the reply's own, and ours."""
-        provider = self.providers[exchange.claim.provider]
-        documented = _documented(provider, exchange.grant.standing, draw, exchange.request.at, spent)
-        ours = (("x-emulator-exchange", str(exchange.grant.number)), ("x-emulator-rule", exchange.rule))
-        given = {name for name, _ in extra}
-        documented = tuple(item for item in documented if item[0] not in given)
-        headers = (*exchange.timeline.headers, *documented, *extra, *ours)
-        return replace(exchange, timeline=replace(exchange.timeline, headers=headers))
+
+def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, refusal: Refusal) -> _Outcome:
+    draw = Draw(session.seed, claim.fallback, grant.n or grant.number)
+    rendered = Rendered(_error(provider, refusal, draw, claim.at))
+    return _Outcome("refused", draw, rendered, refusal=refusal, headers=tuple(refusal.headers.items()))
+
+
+def _exchange(
+    session: Session, provider: Provider, request: Request, claim: Claim, grant: Grant, outcome: _Outcome
+) -> Exchange:
+    """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice."""
+    rendered, refusal = outcome.rendered, outcome.refusal
+    documented = _documented(provider, grant.standing, outcome.draw, request.at, outcome.spent)
+    if outcome.headers:
+        asked = {name for name, _ in outcome.headers}
+        documented = tuple(item for item in documented if item[0] not in asked)
+    ours = (("x-emulator-exchange", str(grant.number)), ("x-emulator-rule", outcome.rule))
+    headers = (*rendered.timeline.headers, *documented, *outcome.headers, *ours)
+    return Exchange(
+        claim,
+        grant,
+        request,
+        replace(rendered.timeline, headers=headers),
+        outcome.rule,
+        outcome.rule_id,
+        outcome.reply,
+        session.seed,
+        (*(claim.call.notes if claim.call and not grant.replay else ()), *rendered.notes),
+        _named(provider, refusal) if refusal else None,
+        tuple(outcome.nearest),
+        rendered.usage,
+        rendered.tokens,
+        rendered.finish_reason,
+        outcome.model,
+    )
+
+
+def _call(claim: Claim) -> Call:
+    if claim.call is None:
+        raise TypeError("a claim without a call was granted a reply")
+    return claim.call
 
 
 # Rules
@@ -270,82 +247,10 @@ def _short(value: Json) -> str:
     return text if len(text) <= 120 else text[:119] + "…"
 
 
-# Replies
-
-
-def _call(claim: Claim) -> Call:
-    if claim.call is None:
-        raise TypeError("a claim without a call was granted a reply")
-    return claim.call
-
-
-def call_model(provider: Provider, operation: Operation, call: Call) -> str:
-    """Return the model that serves a call: `auto` becomes the one that the provider routes to."""
-    auto = provider.auto_embedding if operation.answer == "embeddings" else provider.auto
-    return auto if call.model == "auto" and auto else call.model
-
-
-def fill_reply(reply: Reply, scope: Mapping[str, Json], notes: list[str]) -> tuple[Json, Mapping[str, str]]:
-    """Return a reply's content and headers with templates filled."""
-    if reply.fill is None:
-        return reply.content, reply.headers
-    filled = reply.fill(scope, notes.append)
-    return filled["content"], filled["headers"]
-
-
-def _scope(session: Session, claim: Claim, grant: Grant, turn: Turn) -> dict[str, Json]:
-    """What a reply's templates can name."""
-    call = turn.call
-    request = {
-        "last_user": last_text(call.messages, "user"), "system": system_text(call.messages), "model": call.model,
-        "operation": call.operation, "provider": claim.provider, "session": session.id,
-        "method": call.request.method, "path": call.request.path, "stream": call.stream,
-        "turn": sum(message.role == "user" for message in call.messages),
-        "step": sum(message.role == "assistant" for message in call.messages),
-        "headers": {name: value for name, value in call.request.headers.items() if name != "authorization"},
-        "body": call.body, "tools": list(call.tools),
-    }  # fmt: skip
-    settings = session.settings[claim.provider]
-    return {
-        "request": request, "vars": settings.vars, "state": grant.state, "n": grant.n, "now": int(turn.at),
-        "uuid": turn.draw.uuid("uuid"),
-    }  # fmt: skip
-
-
-def scripted_error(reply: Reply, content: Json) -> Refusal | None:
-    """Return the refusal that an error reply names; None for other replies and for errors with a body of their own."""
-    if reply.kind != "error" or "name" not in content:
-        return None
-    details = [
-        Violation(item.get("path") or item.get("field") or "", item["message"]) for item in content.get("details", ())
-    ]
-    return Refusal(content["name"], content.get("message"), details)
-
-
-def _rendered(exchange: Exchange, rendered: Rendered) -> Exchange:
-    return replace(
-        exchange, timeline=rendered.timeline, usage=rendered.usage, tokens=rendered.tokens,
-        finish_reason=rendered.finish_reason, notes=(*exchange.notes, *rendered.notes),
-    )  # fmt: skip
-
-
-def _embedded(turn: Turn, content: Json, reply: Reply) -> Rendered:
-    inputs = answers.embedding_inputs(turn.call.body)
-    if content == "auto":
-        found = answers.vectors(inputs, turn.call.body, turn.model)
-    else:
-        found = content if isinstance(content[0], list) else [content] * len(inputs)
-    return render_embeddings(turn, found, answers.input_tokens(inputs), reply)
-
-
-def _one_line(value: str) -> str:
-    return "".join(char if 32 <= ord(char) < 127 else "?" for char in value)
-
-
 # Refusals and headers
 
 
-def _check_grant(provider: Provider, claim: Claim, grant: Grant) -> None:
+def _check_grant(claim: Claim, grant: Grant) -> None:
     if grant.idempotency:
         raise Refusal(f"idempotency_{grant.idempotency}")
     if grant.standing.exceeded:
@@ -361,7 +266,7 @@ def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: R
     return render_body(body, status, (), reply.latency.draw(draw, "latency"))
 
 
-def _refused(provider: Provider, refusal: Refusal) -> tuple[str, int, Refusal]:
+def _named(provider: Provider, refusal: Refusal) -> tuple[str, int, Refusal]:
     if refusal.fact is None:
         refusal.fact = provider.errors[refusal.name].get("fact")
     return refusal.name, STATUS[refusal.name], refusal
@@ -379,3 +284,7 @@ def _documented(provider: Provider, standing: Standing, draw: Draw, at: float, s
         "request_id": render_id(provider, "request", draw, at),
     }
     return tuple((name.lower(), str(fill(form, values))) for name, form in provider.headers)
+
+
+def _one_line(value: str) -> str:
+    return "".join(char if 32 <= ord(char) < 127 else "?" for char in value)

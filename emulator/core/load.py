@@ -10,14 +10,14 @@ import orjson
 
 from emulator.core.chat import conversation
 from emulator.core.draws import Draw
-from emulator.core.engine import Engine, fill_reply, scripted_error
 from emulator.core.errors import STATUS, Json, Problem, SourceError, Violation
 from emulator.core.provider import Operation, Provider, fill
 from emulator.core.render import Turn
+from emulator.core.reply import fill_reply, render_reply, scripted_error
 from emulator.core.scenario import Reply, Rule, Scenario, parse_scenario, with_warnings
 from emulator.core.schema import Schema
 from emulator.core.source import Source, parse_source
-from emulator.core.wire import Call, Grant, Request, Standing
+from emulator.core.wire import Call, Request
 
 
 def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:
@@ -95,9 +95,9 @@ def _sample(provider: Provider, operation: Operation, reply: Reply, stream: bool
     request = Request("", provider.name, operation.method, operation.path, "", {}, b"", 0.0, "", "")
     call = Call(request, operation.name, body, model, stream, conversation(body), (), 0, (), 0.0)
     turn = Turn(provider, operation, call, model, Draw("sample"), 0.0)
-    content, _ = fill_reply(reply, {"request": {}, "vars": {}, "state": "", "n": 1, "now": 0, "uuid": ""}, [])
-    grant = Grant(1, Standing(None, None, None, 0.0), "")
-    timeline = Engine({provider.name: provider}).render(0, turn, reply, content, grant).timeline
+    scope = {"request": {}, "vars": {}, "state": "", "n": 1, "now": 0, "uuid": ""}
+    content, _ = fill_reply(reply, lambda: scope, [])
+    timeline = render_reply(0, turn, reply, content, ()).timeline
     for frame in timeline.frames:
         if frame.kind == "body":
             yield orjson.loads(frame.data)

@@ -9,7 +9,7 @@ import base64
 import math
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -39,6 +39,7 @@ class Turn:
     strict: bool = False
     cap: int | None = None
     cap_fact: str | None = None
+    defaults: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,141 @@
+"""From a reply to what is rendered: its templates filled, for the call and the model that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from emulator.core import answers
+from emulator.core.chat import last_text, system_text
+from emulator.core.draws import Draw
+from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.provider import Operation, Provider
+from emulator.core.render import (
+    PLAIN,
+    Rendered,
+    Turn,
+    prune,
+    render_body,
+    render_embeddings,
+    render_events,
+    render_message,
+)  # fmt: skip
+from emulator.core.scenario import Reply
+from emulator.core.secrets import SECRET_HEADERS
+from emulator.core.session import Settings
+from emulator.core.wire import Call, Exchange, Grant
+
+
+def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
+    """Return what a reply to this call is rendered for; max_tokens is the one sent or the documented default."""
+    operation = provider.operations[call.operation]
+    checks = operation.checks(settings.muted)
+    defaults: Mapping[str, Json] = checks.defaults if checks else {}
+    cap = call.body.get("max_tokens", defaults.get("max_tokens"))
+    capped = isinstance(cap, int | float) and not isinstance(cap, bool) and operation.takes("max_tokens")
+    return Turn(
+        provider,
+        operation,
+        call,
+        served_model(provider, operation, call),
+        draw,
+        call.request.at,
+        settings.validation == "strict",
+        max(0, int(cap)) if capped else None,
+        checks.default_facts.get("max_tokens") if checks and "max_tokens" not in call.body else None,
+        defaults,
+    )
+
+
+def served_model(provider: Provider, operation: Operation, call: Call) -> str:
+    """Return the model that serves a call: `auto` becomes the one that the provider routes to."""
+    auto = provider.auto_embedding if operation.answer == "embeddings" else provider.auto
+    return auto if call.model == "auto" and auto else call.model
+
+
+def fill_reply(
+    reply: Reply, scope: Callable[[], Mapping[str, Json]], told: list[str]
+) -> tuple[Json, Mapping[str, str]]:
+    """Return a reply's content and headers with templates filled; what was missing is told."""
+    if reply.fill is None:
+        return reply.content, reply.headers
+    filled = reply.fill(scope(), told.append)
+    return filled["content"], filled["headers"]
+
+
+def scope_of(turn: Turn, settings: Settings, grant: Grant) -> dict[str, Json]:
+    """Return what a reply's templates can name; headers that hold secrets are left out."""
+    call = turn.call
+    sent = call.request
+    request = {
+        "last_user": last_text(call.messages, "user"),
+        "system": system_text(call.messages),
+        "model": call.model,
+        "operation": call.operation,
+        "provider": turn.provider.name,
+        "session": sent.session,
+        "method": sent.method,
+        "path": sent.path,
+        "stream": call.stream,
+        "turn": sum(message.role == "user" for message in call.messages),
+        "step": sum(message.role == "assistant" for message in call.messages),
+        "headers": {name: value for name, value in sent.headers.items() if name not in SECRET_HEADERS},
+        "body": call.body,
+        "tools": list(call.tools),
+    }
+    return {
+        "request": request,
+        "vars": settings.vars,
+        "state": grant.state,
+        "n": grant.n,
+        "now": int(turn.at),
+        "uuid": turn.draw.uuid("uuid"),
+    }
+
+
+def scripted_error(reply: Reply, content: Json) -> Refusal | None:
+    """Return the refusal that an error reply names; None for other replies and for errors with a body of their own."""
+    if reply.kind != "error" or "name" not in content:
+        return None
+    details = [
+        Violation(item.get("path") or item.get("field") or "", item["message"]) for item in content.get("details", ())
+    ]
+    return Refusal(content["name"], content.get("message"), details)
+
+
+def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
+    """Render any reply but an error by name; `past` is the session's exchanges, where an answer looks back."""
+    if reply.kind == "message":
+        return render_message(turn, content, reply)
+    if reply.kind == "builtin":
+        return render_builtin(seed, turn, past, reply)
+    if reply.kind == "events":
+        return Rendered(render_events(turn, content, reply), tokens=turn.call.prompt_tokens)
+    if reply.kind == "embedding":
+        return _embedded(turn, content, reply)
+    latency = reply.latency.draw(turn.draw, "latency")
+    if reply.kind == "error":
+        return Rendered(render_body(content["body"], reply.status or content["status"], (), latency))
+    return Rendered(render_body(content, reply.status or 200, (), latency), tokens=turn.call.prompt_tokens)
+
+
+def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:
+    """Answer deterministically from the request itself."""
+    answer = turn.operation.answer
+    if answer == "chat":
+        content, notes = answers.builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
+        rendered = render_message(turn, content, reply)
+        return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
+    if answer == "embeddings":
+        return _embedded(turn, "auto", reply)
+    body = prune(answers.ANSWERS[answer](turn, past), turn, "response")
+    return Rendered(render_body(body, reply.status or 200, (), reply.latency.draw(turn.draw, "latency")))
+
+
+def _embedded(turn: Turn, content: Json, reply: Reply) -> Rendered:
+    inputs = answers.embedding_inputs(turn.call.body)
+    if content == "auto":
+        found = answers.vectors(inputs, turn.call.body, turn.model)
+    else:
+        found = content if isinstance(content[0], list) else [content] * len(inputs)
+    return render_embeddings(turn, found, answers.input_tokens(inputs), reply)
