@@ -78,7 +78,7 @@ def serve(
     from emulator.core.session import Options
     from emulator.server.background import Setup, listen, make_server, make_worlds, origin, run
 
-    _check_files(scenarios)
+    scenarios = _scenario_files(scenarios)
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
     setup = Setup(scenarios, options, schemas, **given)
@@ -100,6 +100,19 @@ def serve(
         if ready_file:
             ready_file.unlink(missing_ok=True)
     sys.exit(INTERRUPTED if interrupted() else 0)
+
+
+def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
+    """Find scenario files: here, or by a name such as beatra/chat.yaml in the library that comes with the package."""
+    from emulator.core.folder import data_folder
+
+    library = data_folder("scenarios")
+    found = []
+    for name in names:
+        inside = library / Path(*[step for step in name.parts if step != "scenarios"])
+        found.append(inside if not name.exists() and not name.is_absolute() and inside.is_file() else name)
+    _check_files(found)
+    return tuple(found)
 
 
 def _check_files(files: Iterable[Path]) -> None:
@@ -210,7 +223,8 @@ def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str 
 
     if not scenarios:
         _fail("Name at least one scenario file.")
-    _check_files([*scenarios, *([request_file] if request_file else [])])
+    scenarios = _scenario_files(scenarios)
+    _check_files([request_file] if request_file else [])
     providers = _loaded(lambda: load_providers(schemas))
     options = Options(provider=provider)
     loaded = _loaded(lambda: load_all(scenarios, providers, provider))
@@ -303,6 +317,8 @@ def providers(name: str | None, schemas: Path | None) -> None:
 
 
 def _tell(item: Provider) -> None:
+    from emulator.core.folder import data_folder
+
     def section(title: str, lines: Sequence[str]) -> None:
         click.echo(f"\n{title}")
         for line in lines or ["  none"]:
@@ -318,6 +334,8 @@ def _tell(item: Provider) -> None:
     ])  # fmt: skip
     section("Documented errors", [name for name, given in item.errors.items() if given.get("documented")])
     section("Documented headers", [name for name, _ in item.headers])
+    library = sorted(data_folder("scenarios").glob(f"{item.name}/*.yaml"))
+    section("Scenarios in the library, for serve and check", [f"{item.name}/{file.name}" for file in library])
     for assumed, title in ((False, "Documented facts"), (True, "Assumed, where the docs are silent")):
         rows = [fact for fact in item.facts.values() if fact.assumed is assumed]
         section(title, [

@@ -259,7 +259,7 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
             self.close_connection = self.close_connection or size < len(reply.body)
 
         def stream(self, response: http.client.HTTPResponse, headers: Mapping[str, str]) -> None:
-            self.head(response.status, {**headers, "transfer-encoding": "chunked"})
+            self.head(response.status, {**headers, _CHUNKED: "chunked"})
             while piece := response.read1(65536):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             self.wfile.write(b"0\r\n\r\n")
@@ -267,7 +267,7 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
         def head(self, status: int, headers: Mapping[str, str]) -> None:
             self.send_response_only(status)
             for name, value in headers.items():
-                if name not in ("connection", "keep-alive"):
+                if name not in ("connection", "keep-alive") and not (name == _CHUNKED and "content-length" in headers):
                     self.send_header(name, value)
             self.end_headers()
 

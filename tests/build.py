@@ -1,0 +1,119 @@
+"""Builders shared by the core's tests: the built-in providers, requests, and a world in which one is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from emulator.core.chat import compact, conversation, functions
+from emulator.core.draws import Draw
+from emulator.core.engine import Engine
+from emulator.core.folder import load_providers
+from emulator.core.load import parse_text
+from emulator.core.provider import Provider
+from emulator.core.render import Turn
+from emulator.core.scenario import Scenario
+from emulator.core.session import DEFAULT, Options, Session, build_session
+from emulator.core.tokens import prompt_tokens
+from emulator.core.wire import Call, Exchange, Request
+from emulator.stores.memory import MemoryStore
+
+PROVIDERS: Mapping[str, Provider] = load_providers()
+NAMES = sorted(PROVIDERS)
+KEY = "sk-a-key-of-the-tests"
+MODELS = {"beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini"}
+NOW = 1_800_000_000.0
+
+
+def chat(provider: str = "beatra", text: str = "hello", **fields: Any) -> dict[str, Any]:
+    """Return a chat body that is good at a provider; `fields` are added, or replace."""
+    return {"model": MODELS[provider], "messages": [{"role": "user", "content": text}], **fields}
+
+
+def make_request(
+    provider: str = "beatra",
+    body: Any = None,
+    *,
+    raw: bytes | None = None,
+    method: str = "POST",
+    path: str = "/chat/completions",
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
+    key: str | None = KEY,
+    at: float = NOW,
+    session: str = DEFAULT,
+    too_large: bool = False,
+) -> Request:
+    """Return a Request; `body` is written as JSON, `raw` is sent as it is."""
+    given = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key is not None else {})
+    data = raw if raw is not None else b"" if method == "GET" else orjson.dumps(chat(provider) if body is None else body)
+    base_url = f"http://test/{provider}/v1"
+    address = f"/{provider}/v1{path}"
+    return Request(
+        session, provider, method, path, query, given | dict(headers or {}), data, at, address, base_url, too_large
+    )
+
+
+def make_call(provider: str = "beatra", body: Any = None, operation: str = "chat", **request: Any) -> Call:
+    """Return a Call without validating anything."""
+    body = chat(provider) if body is None else body
+    found = PROVIDERS[provider].operations[operation]
+    sent = make_request(provider, body, path=found.path, method=found.method, **request)
+    messages, tools = conversation(body), functions(body)
+    return Call(
+        sent, operation, body, body.get("model", ""), body.get("stream") is True, messages,
+        tuple(item["name"] for item in tools),
+        prompt_tokens(messages, compact(body["tools"]) if tools else None), (), 0.0,
+    )  # fmt: skip
+
+
+def make_turn(provider: str = "beatra", body: Any = None, operation: str = "chat", **turn: Any) -> Turn:
+    """Return what a reply is rendered for."""
+    call = make_call(provider, body, operation)
+    model = turn.pop("model", call.model)
+    draw = turn.pop("draw", Draw(0, "test", 1))
+    return Turn(PROVIDERS[provider], PROVIDERS[provider].operations[operation], call, model, draw, NOW, **turn)
+
+
+def scenario(text: Any, provider: str | None = None, label: str = "s.yaml") -> Scenario:
+    """Load a scenario from YAML text, or from data without its `emulator: 1`."""
+    return parse_text({"emulator": 1, **text} if isinstance(text, dict) else text, label, PROVIDERS, provider)
+
+
+@dataclass
+class World:
+    """An engine, a session and a store: `send` does what a server does with a request."""
+
+    session: Session
+    store: MemoryStore = field(default_factory=MemoryStore)
+    engine: Engine = field(default_factory=lambda: Engine(PROVIDERS))
+
+    def send(self, provider: str = "beatra", body: Any = None, **request: Any) -> Exchange:
+        sent = make_request(provider, body, session=self.session.id, **request)
+        claim = self.engine.claim(self.session, sent)
+        exchange = self.engine.answer(self.session, sent, claim, self.store.take(claim))
+        self.store.record(exchange)
+        return exchange
+
+
+def make_world(*scenarios: Any, id: str = DEFAULT, **options: Any) -> World:
+    """Return a world with scenarios (text, or data) and options."""
+    loaded = [scenario(item, label=f"s{number}.yaml") for number, item in enumerate(scenarios, 1)]
+    return World(build_session(id, "emu-generated", PROVIDERS, loaded, Options(**options), NOW))
+
+
+def body_of(exchange: Exchange) -> Any:
+    """Return the JSON body of a whole answer."""
+    return orjson.loads(b"".join(frame.data for frame in exchange.timeline.frames))
+
+
+def headers_of(exchange: Exchange) -> dict[str, str]:
+    return dict(exchange.timeline.headers)
+
+
+def chunks_of(exchange: Exchange) -> list[Any]:
+    """Return the JSON of each data event of a stream."""
+    return [orjson.loads(frame.data[6:]) for frame in exchange.timeline.frames if frame.kind == "data"]
