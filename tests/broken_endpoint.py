@@ -243,7 +243,7 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
             return self.upstream.getresponse()
 
         def pass_on(self, response: http.client.HTTPResponse, broken: bool) -> None:
-            headers = {name.lower(): value for name, value in response.getheaders()}
+            headers = {name.lower(): value for name, value in response.getheaders() if name.lower() not in _HOP}
             if broken:
                 reply = broken_reply(proxy.broken, Reply(response.status, headers, response.read()))
                 self.write(reply, len(reply.body) // 2 if proxy.broken.get("cut") else len(reply.body))
@@ -259,7 +259,7 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
             self.close_connection = self.close_connection or size < len(reply.body)
 
         def stream(self, response: http.client.HTTPResponse, headers: Mapping[str, str]) -> None:
-            self.head(response.status, {**headers, _CHUNKED: "chunked"})
+            self.head(response.status, {**headers, "transfer-encoding": "chunked"})
             while piece := response.read1(65536):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             self.wfile.write(b"0\r\n\r\n")
@@ -267,8 +267,7 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
         def head(self, status: int, headers: Mapping[str, str]) -> None:
             self.send_response_only(status)
             for name, value in headers.items():
-                if name not in ("connection", "keep-alive") and not (name == _CHUNKED and "content-length" in headers):
-                    self.send_header(name, value)
+                self.send_header(name, value)
             self.end_headers()
 
         def finish(self) -> None:

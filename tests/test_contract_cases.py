@@ -30,9 +30,7 @@ def broken_endpoint(emulator_url: str) -> Iterator[BrokenEndpoint]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_server_fact_has_one_case(folder: Path) -> None:
     facts = yaml.safe_load((folder / "provider.yaml").read_text())["facts"]
-    assert [case.id for case in load_cases(folder)] == [
-        fact["id"] for fact in facts if fact["who"] == "server"
-    ]
+    assert [case.id for case in load_cases(folder)] == [fact["id"] for fact in facts if fact["who"] == "server"]
 
 
 def test_every_case_has_a_break_that_it_must_find() -> None:

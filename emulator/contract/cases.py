@@ -167,9 +167,7 @@ class _Loader:
             params = {key: value for key, value in item.items() if key not in _STEP_KEYS}
             self.parameters((*place, index), check, params)
             self.keys((*place, index, "ask"), item.get("ask", {}), _ASK_KEYS)
-            yield Step(
-                item["check"], check, params, self.ask(item.get("ask", {})), item.get("assumed", False)
-            )
+            yield Step(item["check"], check, params, self.ask(item.get("ask", {})), item.get("assumed", False))
 
     def ask(self, changes: Mapping[str, Json]) -> Ask:
         given = {**self.contract.data["ask"], **changes}

@@ -110,9 +110,7 @@ def model_auto(talk: Talk, *, ask: str = "auto", listed_at: str | None = None) -
     """A request for `ask` names the model chosen; that one can be asked for by name, and is listed."""
     answer = talk.chat({"model": ask})
     chosen = demand(answer, whole(answer), "model", str)
-    hold(
-        answer, f"the answer to {ask} names the model chosen", chosen not in ("", ask), "a model's id", chosen
-    )
+    hold(answer, f"the answer to {ask} names the model chosen", chosen not in ("", ask), "a model's id", chosen)
     named = talk.chat({"model": chosen})
     equal(named, f"{chosen}, once chosen, answers by its name", chosen, whole(named).get("model"))
     if listed_at:

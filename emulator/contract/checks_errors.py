@@ -32,9 +32,7 @@ def _arranged(talk: Talk, error: str) -> Answer:
     return talk.chat()
 
 
-def errors(
-    talk: Talk, *, on: Sequence[str], schema: Json = True, per: Mapping[str, Json] | None = None
-) -> None:
+def errors(talk: Talk, *, on: Sequence[str], schema: Json = True, per: Mapping[str, Json] | None = None) -> None:
     """In each situation the error has its status and a body of this shape, and of the one in `per`.
 
     What cannot be arranged is left out, as long as something is seen.
@@ -99,9 +97,7 @@ def unknown_path(talk: Talk, *, schema: Json = True, also: Sequence[Mapping[str,
         answer = talk.send(item["method"], item["path"])
         talk.refused(answer, "method_not_allowed", what)
         allowed = [name.strip() for name in (answer.header("allow") or "").split(",")]
-        hold(
-            answer, f"Allow of {what} names {item['allow']}", item["allow"] in allowed, item["allow"], allowed
-        )
+        hold(answer, f"Allow of {what} names {item['allow']}", item["allow"] in allowed, item["allow"], allowed)
         _envelope(answer, schema, what)
 
 
@@ -133,7 +129,5 @@ SITUATIONS: Mapping[str, Situation] = {
     "no_key": Situation("a request without a key", "unauthorized", lambda talk: _key(talk, None)),
     "wrong_key": Situation("a wrong key", "unauthorized", lambda talk: _key(talk, "Bearer invalid-key-0000")),
     "unknown_path": Situation("an unknown path", "not_found", lambda talk: talk.post(UNKNOWN_PATH, {})),
-    "wrong_method": Situation(
-        "a wrong method", "method_not_allowed", lambda talk: talk.send("GET", talk.ask.path)
-    ),
+    "wrong_method": Situation("a wrong method", "method_not_allowed", lambda talk: talk.send("GET", talk.ask.path)),
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from emulator.contract.checks_errors import situation
 from emulator.contract.client import Answer
 from emulator.contract.talk import Differs, Talk, accepted, demand, equal, hold, whole
-from emulator.contract.target import Plan
+from emulator.contract.target import NotArranged, Plan
 
 _UNLIMITED_TRIES = 30
 _TOKEN_STEPS = 4
@@ -93,6 +94,7 @@ def _number(answer: Answer, header: str, what: str = "a good request") -> int:
 def rate_counts(
     talk: Talk,
     *,
+    plan: Plan,
     remaining: str,
     reset: str,
     limit: str | None = None,
@@ -100,6 +102,8 @@ def rate_counts(
     window_s: float = _FAR_S,
 ) -> None:
     """Remaining counts down below the limit, and Reset is a Unix time no further away than a window."""
+    with suppress(NotArranged):  # where the plan cannot be chosen, the one there is will do
+        talk.world.plan(plan)
     first, second = talk.chat(), talk.chat()
     end, left = _number(second, reset), _number(second, remaining)
     new_window = end != _number(first, reset)

@@ -31,9 +31,7 @@ def operation(
         hold(answer, f"{total} is the sum of {parts}", _near(expected, actual), expected, actual)
     for paths in ascending:
         for row in zip(*(_numbers(value, path) for path in paths), strict=False):
-            hold(
-                answer, f"{' <= '.join(paths)}", all(a <= b for a, b in pairwise(row)), sorted(row), list(row)
-            )
+            hold(answer, f"{' <= '.join(paths)}", all(a <= b for a, b in pairwise(row)), sorted(row), list(row))
 
 
 def _ask(talk: Talk, method: str, path: str, body: Json = None) -> Answer:
@@ -53,9 +51,7 @@ def scales(talk: Talk, *, path: str, body: Json, double: Json, at: str) -> None:
     once, twice = (talk.post(path, item) for item in (body, double))
     first = demand(once, whole(once), at, (int, float))
     second = demand(twice, whole(twice), at, (int, float))
-    hold(
-        twice, f"{at} grows with what is asked", first < second <= 2.01 * first, f"up to {2 * first}", second
-    )
+    hold(twice, f"{at} grows with what is asked", first < second <= 2.01 * first, f"up to {2 * first}", second)
 
 
 def moves(

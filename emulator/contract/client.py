@@ -129,9 +129,7 @@ class Client:
             return pending.finish()
 
     @contextmanager
-    def begin(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
-    ) -> Iterator[Pending]:
+    def begin(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Pending]:
         """Send a request and wait for the head of its answer."""
         request = self._http.build_request(method, url, headers=dict(headers), content=body or None)
         sent = Sent(method, url, _headers(request.headers), body)

@@ -19,16 +19,27 @@ from emulator.contract.subschemas import Document, escape
 from emulator.core.errors import Json
 
 Values: TypeAlias = st.SearchStrategy[Json]
+#: Keywords that all hold of one value, and how many references led to them.
+Flat: TypeAlias = tuple[Mapping[str, Json], int]
 
 MAX_DEPTH = 3
-MOST_ITEMS = 4
+MOST_ITEMS = 3
 MOST_CHARACTERS = 12
 #: Integers that every JSON reader keeps exact.
 _MOST = 2**53 - 1
-_COMBINES = {"$ref", "allOf", "anyOf", "if", "not", "oneOf", "pattern"}
+_COMBINES = {"$ref", "allOf", "anyOf", "else", "if", "not", "oneOf", "then"}
 
-#: Text of any kind that JSON can carry: no lone surrogates.
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=MOST_CHARACTERS)
+#: Texts that something once tripped over; drawing one costs a tenth of drawing characters.
+_KNOWN_TEXTS = (
+    "", " ", "Hello!", "Write a haiku about the sea.", "auto", "null", "0", "-1.5e3", "true", "[DONE]", "data: [DONE]\n\n",
+    "${request.last_user}", "$${", "{}", '{"a": 1}', '"', "\\", "a\\u0000b", "\x00", "\x1f", "\x7f", "\r\n", "\t", "\u2028",
+    "é", "e\u0301", "日本語", "שלום", "👩‍👩‍👧", "\ufeff", "\ufffd", "\U0010ffff", "x" * 300, "word " * 40, "../../etc/passwd",
+    "<script>", "' OR 1=1 --", "%s%n", "%00", "get_weather", "__proto__", "constructor",
+)  # fmt: skip
+_CHARACTERS = st.characters(exclude_categories=["Cs"])  # JSON cannot carry lone surrogates
+_SHORT = st.text(_CHARACTERS, max_size=MOST_CHARACTERS)
+#: Text of any kind that JSON can carry.
+TEXTS = st.sampled_from(_KNOWN_TEXTS) | st.sampled_from(_KNOWN_TEXTS) | st.sampled_from(_KNOWN_TEXTS) | _SHORT
 _SCALARS: Values = st.none() | st.booleans() | st.integers(-_MOST, _MOST) | st.floats(-1e9, 1e9) | TEXTS
 #: Any JSON, small.
 ANY_JSON: Values = st.recursive(
@@ -108,41 +119,38 @@ class _Compiler:
         if not found:
             raise Endless(f"no finite value fits the schema of {at or 'the whole'}")
         strategy = st.one_of(found)
-        combines = isinstance(part, Mapping) and not _COMBINES.isdisjoint(part)
+        combines = isinstance(part, Mapping) and not (_COMBINES | {"pattern"}).isdisjoint(part)
         return strategy.filter(self.document.verdict(part)) if combines else strategy
 
     # One part as alternatives
 
-    def flatten(self, part: Json, depth: int) -> Iterator[tuple[dict[str, Json], int]]:
-        """Yield flat schemas, with the depth they stand at, of which a valid value fits one."""
+    def flatten(self, part: Json, depth: int) -> list[Flat]:
+        """Return flat schemas, each with the depth it stands at, of which a valid value fits one."""
         if depth > MAX_DEPTH or part is False:
-            return
-        flats: list[tuple[dict[str, Json], int]] = [({}, depth)]
-        for options in self.choices({} if part is True else part):
-            flats = [
-                (merged, max(below, deeper))
-                for flat, below in flats
-                for option, more in options
-                for other, deeper in ([(option, below)] if more == 0 else self.flatten(option, depth + more - 1))
-                if (merged := merge(flat, other)) is not None
-            ]
-        yield from flats
+            return []
+        if part is True:
+            return [({}, depth)]
+        flats: list[Flat] = [({key: item for key, item in part.items() if key not in _COMBINES}, depth)]
+        for options in self.choices(part, depth):
+            pairs = [(left, right, max(above, below)) for left, above in flats for right, below in options]
+            flats = [(merged, deepest) for left, right, deepest in pairs if (merged := merge(left, right)) is not None]
+        return flats
 
-    def choices(self, part: Mapping[str, Json]) -> Iterator[list[tuple[Json, int]]]:
-        """Yield lists of schemas of which one holds: (a flat one, 0), (any, 1), or (a reference's, 2)."""
-        yield [({key: item for key, item in part.items() if key not in _COMBINES or key == "pattern"}, 0)]
+    def choices(self, part: Mapping[str, Json], depth: int) -> Iterator[list[Flat]]:
+        """Yield, for each keyword that combines, the alternatives that it opens."""
         if "$ref" in part:
-            yield [(self.document.follow(part["$ref"]), 2)]
+            yield self.flatten(self.document.follow(part["$ref"]), depth + 1)
         for item in part.get("allOf", ()):
-            yield [(item, 1)]
+            yield self.flatten(item, depth)
         for union in ("anyOf", "oneOf"):
             if union in part:
-                yield [(item, 1) for item in part[union]]
+                yield [flat for item in part[union] for flat in self.flatten(item, depth)]
         if "if" in part:
-            yield [({"allOf": [part["if"], part.get("then", {})]}, 1), (part.get("else", {}), 1)]
+            holds = self.flatten({"allOf": [part["if"], part.get("then", True)]}, depth)
+            yield holds + self.flatten(part.get("else", True), depth)
         forbidden = part.get("not")
         if isinstance(forbidden, Mapping) and set(forbidden) - {"$comment"} == {"required"}:
-            yield [({"absent": [name]}, 0) for name in forbidden["required"]]
+            yield [({"absent": [name]}, depth) for name in forbidden["required"]]
 
     # One flat schema as strategies
 
@@ -195,12 +203,12 @@ class _Compiler:
     def string(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:
         least, most = flat.get("minLength", 0), flat.get("maxLength", math.inf)
         if "pattern" in flat:
-            found = st.from_regex(flat["pattern"], alphabet=st.characters(exclude_categories=["Cs"]))
+            found = st.from_regex(flat["pattern"], alphabet=_CHARACTERS)
             return found.filter(lambda text: least <= len(text) <= most)
         if least == 0 and most >= MOST_CHARACTERS:
             return TEXTS
         most = int(min(most, least + MOST_CHARACTERS))
-        return st.text(st.characters(exclude_categories=["Cs"]), min_size=least, max_size=most)
+        return st.text(_CHARACTERS, min_size=least, max_size=most)
 
     def integer(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:
         low, high = max(flat.get("minimum", -_MOST), -_MOST), min(flat.get("maximum", _MOST), _MOST)
@@ -259,9 +267,7 @@ _MERGERS: Mapping[str, Callable[[Any, Any], Json]] = {
     "required": lambda left, right: [*left, *right],
     "absent": lambda left, right: [*left, *right],
     "enum": lambda left, right: [item for item in left if item in right],
-    "properties": lambda left, right: {
-        name: _both(left.get(name, True), right.get(name, True)) for name in {**left, **right}
-    },
+    "properties": lambda left, right: left | right | {name: _both(left[name], right[name]) for name in left if name in right},
     "items": _both,
     "additionalProperties": _both,
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), max),

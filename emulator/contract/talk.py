@@ -85,9 +85,7 @@ class Talk:
 
     def body(self, changes: Changes | None = None, missing: Iterable[str] = ()) -> dict[str, Json]:
         """Return the good chat body, with changes and without some fields."""
-        return {
-            name: item for name, item in {**self.ask.body, **(changes or {})}.items() if name not in missing
-        }
+        return {name: item for name, item in {**self.ask.body, **(changes or {})}.items() if name not in missing}
 
     def arrange(self, *replies: Mapping[str, Json]) -> bool:
         """Give replies if that can be arranged; tell whether it could."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from emulator.contract.client import Client
 from emulator.core.errors import Json, shown
 
-Plan = str | Mapping[str, int] | None
+Plan = str | Mapping[str, int]
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -44,7 +44,7 @@ class World(Protocol):
     def client(self) -> Client: ...
 
     def plan(self, plan: Plan) -> None:
-        """Count by a plan: its name, figures in place, or None for the usual one. Raises: NotArranged."""
+        """Count by a plan: its name, or figures in place. Raises: NotArranged."""
 
     def advance(self, seconds: float) -> None:
         """Move the target's clock. Raises: NotArranged."""
@@ -74,7 +74,7 @@ class ForeignTarget:
 
     own = False
 
-    def __init__(self, base_url: str, key: str, plan: Plan = None) -> None:
+    def __init__(self, base_url: str, key: str, plan: Plan | None = None) -> None:
         self.base_url = base_url.rstrip("/")
         self.key = key
         self.client = Client(proxies=urlsplit(base_url).hostname not in _LOOPBACK)
@@ -88,8 +88,8 @@ class ForeignTarget:
         self.client.close()
 
     def plan(self, plan: Plan) -> None:
-        if plan is None or plan != self._plan:
-            raise NotArranged(f"whether the plan of the key is {plan or 'the usual one'} is not known")
+        if plan != self._plan:
+            raise NotArranged(f"the plan of its key is not known to be {plan}")
 
     def advance(self, seconds: float) -> None:
         raise NotArranged(f"its clock cannot be moved by {seconds:g} s")
@@ -139,7 +139,7 @@ class EmulatorWorld:
     def plan(self, plan: Plan) -> None:
         """Begin anew, in a session that counts so."""
         self.close()
-        self._open({} if plan is None else {"plan": plan})
+        self._open({"plan": plan})
 
     def advance(self, seconds: float) -> None:
         self._control.ask("PATCH", f"{self._path}/clock", {"advance": f"{seconds:g}s"})

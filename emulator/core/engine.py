@@ -120,7 +120,7 @@ def _scripted(session: Session, provider: Provider, claim: Claim, grant: Grant, 
     if notes or reply.faults:
         rendered = replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))
     asked = [(name.lower(), _one_line(value)) for name, value in headers.items()]
-    if reply.retry_after is not None:
+    if reply.retry_after is not None and "retry-after" not in dict(asked):
         asked.append(("retry-after", str(math.ceil(reply.retry_after))))
     spent = refusal is not None and refusal.name == "rate_limited"
     return _Outcome(rule.at, turn.draw, rendered, turn.model, rule.id, index, refusal, (), tuple(asked), spent)
@@ -152,7 +152,7 @@ def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | No
 
 
 def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, refusal: Refusal) -> _Outcome:
-    draw = Draw(session.seed, claim.fallback, grant.n or grant.number)
+    draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
     rendered = Rendered(_error(provider, refusal, draw, claim.at))
     return _Outcome("refused", draw, rendered, refusal=refusal, headers=tuple(refusal.headers.items()))
 

@@ -101,7 +101,7 @@ class _Loader:
             self.report(("name",), f"must be the folder's name, '{self.folder.resolve().name}', not '{name}'")
         if name in ("v1", "s"):
             self.report(("name",), f"'{name}' is a part of the addresses; choose another name")
-        if not urlsplit(self.data["base_url"]).netloc:
+        if not _host(self.data["base_url"]):
             self.report(("base_url",), "must be a URL such as https://api.example.com/v1")
 
     def operations(self) -> dict[str, Operation]:
@@ -125,6 +125,8 @@ class _Loader:
         file = self.folder / name
         try:
             document = json.loads(file.read_bytes())
+            if not isinstance(document, Mapping):
+                raise ValueError("must hold an object")
             Schema(document)
         except FileNotFoundError:
             self.report(path, f"there is no file {name} in this folder")
@@ -225,6 +227,13 @@ def schema_problems(schema: Schema, source: Source) -> list[Problem]:
         return []
     errors = schema.violations(source.data)
     return [source.problem(error.steps, error.message, where=error.path) for error in errors]
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # half an IPv6 address
+        return ""
 
 
 def _tree(paths: Sequence[str]) -> dict[str, Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 
 import orjson
@@ -69,8 +70,7 @@ def _duplicate_keys(data: bytes) -> list[Note]:
     def pairs(items: list[tuple[str, Json]]) -> Mapping[str, Json]:
         result = dict(items)
         if len(result) < len(items):
-            names = [name for name, _ in items]
-            found.extend(name for name in result if names.count(name) > 1)
+            found.extend(name for name, times in Counter(name for name, _ in items).items() if times > 1)
         return result
 
     try:

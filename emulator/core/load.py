@@ -77,8 +77,8 @@ def _violations(provider: Provider, operation: Operation, reply: Reply) -> Itera
     if reply.kind == "error":
         yield from _envelope_violations(provider, reply)
         return
-    if reply.kind == "events" and operation.chunk:
-        for item in reply.content:
+    if reply.kind == "events":
+        for item in reply.content if operation.chunk else ():
             yield from _event_violations(operation.chunk, provider, item)
         return
     for schema, stream in ((operation.response, False), (operation.chunk, True)):

@@ -154,13 +154,13 @@ def fill(shape: Json, values: Mapping[str, Json]) -> Json:
         return _HOLE.sub(lambda hole: str(values[hole[1]]), shape) if "${" in shape else shape
     if isinstance(shape, Mapping):
         return {key: fill(item, values) for key, item in shape.items()}
-    return shape
+    return [fill(item, values) for item in shape] if isinstance(shape, list) else shape
 
 
 def holes(shape: Json) -> Iterator[str]:
     """Yield the names of a shape's holes."""
     if isinstance(shape, str):
         yield from _HOLE.findall(shape)
-    elif isinstance(shape, Mapping):
-        for item in shape.values():
+    elif isinstance(shape, Mapping | list):
+        for item in shape.values() if isinstance(shape, Mapping) else shape:
             yield from holes(item)

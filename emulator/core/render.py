@@ -73,7 +73,8 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     said, notes = _say(turn, content, reply)
     usage = _usage(turn, said, reply)
     render = _stream if turn.call.stream else _whole
-    tokens = turn.call.prompt_tokens + said.tokens * choices_asked(turn.call)
+    counted = turn.call.prompt_tokens + said.tokens * choices_asked(turn.call)
+    tokens = usage["total_tokens"] if usage else counted
     return Rendered(render(turn, said, usage, reply), usage, tokens, said.finish_reason, notes)
 
 

@@ -23,7 +23,7 @@ from emulator.core.render import (
 from emulator.core.scenario import Reply
 from emulator.core.secrets import SECRET_HEADERS
 from emulator.core.session import Settings
-from emulator.core.wire import Call, Exchange, Grant
+from emulator.core.wire import Call, Exchange, Grant, Note
 
 
 def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
@@ -136,6 +136,12 @@ def _embedded(turn: Turn, content: Json, reply: Reply) -> Rendered:
     inputs = answers.embedding_inputs(turn.call.body)
     if content == "auto":
         found = answers.vectors(inputs, turn.call.body, turn.model)
+    elif isinstance(content[0], list):
+        found = [content[min(index, len(content) - 1)] for index in range(len(inputs))]
     else:
-        found = content if isinstance(content[0], list) else [content] * len(inputs)
-    return render_embeddings(turn, found, answers.input_tokens(inputs), reply)
+        found = [content] * len(inputs)
+    rendered = render_embeddings(turn, found, answers.input_tokens(inputs), reply)
+    if content == "auto" or not isinstance(content[0], list) or len(content) == len(inputs):
+        return rendered
+    message = f"the reply has {len(content)} vectors for {len(inputs)} inputs; the last one is used for the rest"
+    return replace(rendered, notes=(Note(None, "reply", message),))

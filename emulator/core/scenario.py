@@ -22,6 +22,8 @@ from emulator.core.wire import Plan
 
 #: Reply keys of which one is given (text and tool_calls may stand together).
 CONTENT = ("text", "tool_calls", "refusal", "json", "events", "error", "embedding", "builtin")
+#: Keys whose values are sent as they are.
+_VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars"}
 #: Headers that the server writes by itself.
 RESERVED_HEADERS = {"content-length", "transfer-encoding", "connection", "date", "content-type"}
 
@@ -126,7 +128,7 @@ class _Parser:
 
     def __init__(self, source: Source, providers: Mapping[str, Provider], label: str) -> None:
         self.source = source
-        self.data = source.data
+        self.data = _whole_numbers(source.data)
         self.providers = providers
         self.label = label
         self.problems: list[Problem] = []
@@ -193,10 +195,17 @@ class _Parser:
             after_last=after_last,
             turns=sum(reply.times for reply in replies) if after_last == "unmatched" else None,
             count_by=data.get("count_by", "session"),
-            then=(data.get("then") or {}).get("state"),
-            expect=_expect(expected) if expected else None,
+            then=str(data["then"]["state"]) if "then" in data else None,
+            expect=self.expect((*path, "expect"), expected) if expected else None,
             expected=expected,
         )
+
+    def expect(self, path: Path, spec: Mapping[str, int]) -> tuple[int, float]:
+        """Return the fewest and the most claims that are right."""
+        least, most = spec.get("calls", spec.get("min", 0)), spec.get("calls", spec.get("max", math.inf))
+        if least > most:
+            self.report(path, f"min is {least} and max is {most}: nothing is between them")
+        return least, most
 
     def operation(self, path: Path, when: Mapping[str, Any], replies: Sequence[Reply]) -> str:
         name = when.get("operation")
@@ -279,6 +288,15 @@ class _Parser:
         return tuple(faults)
 
 
+def _whole_numbers(value: Json) -> Json:
+    """Return data whose 3.0 are 3: JSON Schema takes both for integers. What is sent as it is stays so."""
+    if isinstance(value, list):
+        return [_whole_numbers(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: item if key in _VERBATIM else _whole_numbers(item) for key, item in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _content(data: Mapping[str, Any]) -> tuple[str, Json]:
     """Return a reply's kind and content."""
     if "text" in data or "tool_calls" in data or "refusal" in data:
@@ -292,15 +310,9 @@ def _content(data: Mapping[str, Any]) -> tuple[str, Json]:
 
 def _states(spec: Json) -> tuple[frozenset[str], bool]:
     if not isinstance(spec, Mapping):
-        return frozenset([spec]), True
+        return frozenset([str(spec)]), True
     operator, operand = next(iter(spec.items()))
-    return frozenset(operand if isinstance(operand, list) else [operand]), operator != "not"
-
-
-def _expect(spec: Mapping[str, int]) -> tuple[int, float]:
-    if "calls" in spec:
-        return spec["calls"], spec["calls"]
-    return spec.get("min", 0), spec.get("max", math.inf)
+    return frozenset(map(str, operand if isinstance(operand, list) else [operand])), operator != "not"
 
 
 def _plan(spec: Json) -> str | Plan | None:

@@ -105,14 +105,18 @@ def mute(document: Json, facts: frozenset[str]) -> Json:
 
 def defaults(document: Json) -> dict[str, Json]:
     """Return the documented defaults of a body's own fields."""
-    properties = document.get("properties", {})
-    return {name: item["default"] for name, item in properties.items() if "default" in item}
+    return {name: item["default"] for name, item in _with_default(document)}
 
 
 def default_facts(document: Json) -> dict[str, str]:
     """Return, for each field with a documented default, the fact it rests on."""
-    properties = document.get("properties", {})
-    return {name: _fact(item) or "" for name, item in properties.items() if "default" in item}
+    return {name: _fact(item) or "" for name, item in _with_default(document)}
+
+
+def _with_default(document: Json) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    for name, item in document.get("properties", {}).items():
+        if isinstance(item, Mapping) and "default" in item:
+            yield name, item
 
 
 def facts_named(document: Json) -> Iterator[str]:
@@ -273,6 +277,8 @@ def _message(error: ValidationError) -> str:
     if error.schema is False or error.validator == "not":
         comment = error.schema.get("$comment", "") if isinstance(error.schema, Mapping) else ""
         return "is not allowed here" + (f" ({comment.partition(':')[2].strip()})" if ":" in comment else "")
+    if error.validator == "pattern" and "description" in error.schema:
+        return f"is not right: {shown(value)}. {error.schema['description']}"
     phrase = _PHRASES.get(str(error.validator))
     return phrase(wanted, value) if phrase else str(error.message)[:200]
 

@@ -8,6 +8,7 @@ from hashlib import blake2b
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "api-key", "x-api-key", "openai-api-key"}
 )
+_SCHEMES = {"basic", "bearer", "digest"}  # another first word may be a part of the secret
 
 
 def redact(key: str | None) -> str:
@@ -23,7 +24,7 @@ def redact_header(name: str, value: str) -> str:
     if name.lower() not in SECRET_HEADERS:
         return value
     scheme, space, rest = value.partition(" ")
-    return f"{scheme} {redact(rest)}" if space else redact(value)
+    return f"{scheme} {redact(rest)}" if space and scheme.lower() in _SCHEMES else redact(value)
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -22,7 +22,8 @@ MAX_DEPTH = 60
 MAX_VALUES = 200_000
 MAX_BYTES = 5_000_000
 
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})$|0o[0-7]{1,20}$|0x[0-9a-fA-F]{1,15}$")
+_INT = re.compile(r"[-+]?[0-9]{1,19}$|0o[0-7]{1,20}$|0x[0-9a-fA-F]{1,15}$")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?$")
 _WORDS: Mapping[str, Json] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
@@ -69,16 +70,22 @@ def parse_source(text: str | bytes | Json, file: str) -> Source:
         raise SourceError([Problem(file, 1, 1, "", f"is larger than {MAX_BYTES} bytes")])
     if isinstance(text, bytes):
         text = _decode(text, file)
+    _check_characters(text, file)
     try:
         return _Builder(file).build(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise SourceError([Problem(file, *place, "", f"is not YAML: {error.problem or error.context}")]) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        message = f"is not YAML: the character {error.character!r} is not allowed"
-        raise SourceError([Problem(file, line, 1, "", message)]) from None
+
+
+def _check_characters(text: str, file: str) -> None:
+    """Find what YAML does not take, lone surrogates too; the parser knows no place for it."""
+    bad = _UNPRINTABLE.search(text)
+    if bad:
+        line, column = text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start())
+        message = f"is not YAML: the character U+{ord(bad[0]):04X} is not allowed"
+        raise SourceError([Problem(file, line, column, "", message)])
 
 
 def _decode(data: bytes, file: str) -> str:
@@ -191,7 +198,7 @@ class _Builder:
                 first = self.places[path][0]
                 self.report(f"the key '{value}' stands here a second time (first on line {first})", path)
             top[0][value] = None
-            self.places[path] = self.place
+            self.places.setdefault(path, self.place)
             top[4] = value
         else:
             path = (*top[1], top[4])
@@ -215,7 +222,8 @@ def _plain(text: str) -> Json:
     if text in _WORDS:
         return _WORDS[text]
     if _INT.match(text):
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        number = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        return number if -(2**63) <= number < 2**64 else float(number)  # JSON is written with 64 bits
     if _FLOAT.match(text):
         return float(text)
     return text

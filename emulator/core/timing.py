@@ -73,6 +73,8 @@ def parse_wait(value: Json) -> Wait:
             most = given.get("max", value.get("max", math.inf)) if kind != "uniform" else value.get("max", math.inf)
             spread = given[second] if kind == "lognormal" else parse_duration(given[second])
             wait = Wait(kind, parse_duration(given[first]), float(spread), _most(most))  # type: ignore[arg-type]
+            if kind == "uniform" and wait.first > wait.second:
+                raise ValueError(f"min is {given['min']} and max is {given['max']}: nothing is between them")
             if math.isinf(wait.first) or math.isinf(wait.second):
                 raise ValueError("a distribution has no forever in it")
             return wait

@@ -34,7 +34,9 @@ class AsgiAnswer:
         self.done: Callable[[bool], None] | None = done
         self.keep_alive = message.keep_alive
         self.chunked = False
+        self.bodiless = False
         self.started = False
+        self.complete = False
         self.received = False
         self.left = asyncio.Event()
         self.drained = asyncio.Event()
@@ -76,13 +78,12 @@ class AsgiAnswer:
             await self.app(self.scope, self._receive, self._send)
         except Exception:  # the control API must not take the connection's state with it
             log.exception("the control API failed on %s %s", self.message.method, self.scope["path"])
-            self.keep_alive = False
-            if not self.started:
+            if self.done and not self.started:
                 self.transport.write(STATUS_LINES[500] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         finally:
             done, self.done = self.done, None
             if done:
-                done(self.keep_alive)
+                done(self.keep_alive and self.complete)
 
     async def _receive(self) -> dict[str, Any]:
         if not self.received:
@@ -97,24 +98,27 @@ class AsgiAnswer:
             return
         if event["type"] == "http.response.start":
             self._start(event["status"], event.get("headers", []))
-        elif self.message.method != "HEAD":
+        else:
             self._body(event.get("body", b""), event.get("more_body", False))
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.started = True
         lines = [STATUS_LINES[status]] + [b"%b: %b\r\n" % (name, value) for name, value in headers]
-        bodiless = status in (204, 304) or self.message.method == "HEAD"
-        if not bodiless and not any(name.lower() == b"content-length" for name, _ in headers):
+        self.bodiless = status in (204, 304) or self.message.method == "HEAD"
+        if not self.bodiless and not any(name.lower() == b"content-length" for name, _ in headers):
             self.chunked = not self.message.http_10
             self.keep_alive = self.keep_alive and self.chunked
         if self.chunked:
             lines.append(b"transfer-encoding: chunked\r\n")
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
+        elif self.message.http_10:
+            lines.append(b"connection: keep-alive\r\n")
         self.transport.write(b"".join([*lines, b"\r\n"]))
 
     def _body(self, body: bytes, more: bool) -> None:
-        if body:
+        self.complete = not more
+        if body and not self.bodiless:
             self.transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self.chunked else body)
         if self.chunked and not more:
             self.transport.write(b"0\r\n\r\n")

@@ -12,6 +12,8 @@ from typing import Protocol
 from emulator.core.wire import FOREVER_LIMIT_S
 
 Callback = Callable[[], None]
+#: The least that a real timer waits, so that one which fires early does not spin: seconds.
+TICK_S = 0.001
 _START = time.time() - time.monotonic()
 
 
@@ -24,27 +26,54 @@ class Waiter:
         self._callback: Callback | None = callback
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def waits(self) -> bool:
+        return self._callback is not None
+
     def cancel(self) -> None:
         self._callback = None
         if self._timer:
             self._timer.cancel()
 
     def wake(self) -> None:
-        callback, self._callback = self._callback, None
-        if self._timer:
-            self._timer.cancel()
+        callback = self._callback
+        self.cancel()
         if callback:
             callback()
 
-    def after(self, seconds: float) -> Waiter:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.wake)
+    def after(self, seconds: float, then: Callback | None = None) -> Waiter:
+        """Wake, or do something else, after real seconds."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, then or self.wake)
         return self
+
+
+class Silence:
+    """What waits without end: for a release, or for the most that a silence lasts."""
+
+    def __init__(self) -> None:
+        self._waiters: list[Waiter] = []
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def add(self, callback: Callback) -> Waiter:
+        waiter = Waiter(callback).after(FOREVER_LIMIT_S)
+        self._waiters = [*(item for item in self._waiters if item.waits), waiter]
+        return waiter
+
+    def end(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.wake()
 
 
 class Clock(Protocol):
     """A session's Unix seconds. `call_at` wakes at a time; `call_released` at release, advance or 30 real seconds."""
 
     kind: str
+    held: bool
 
     def now(self) -> float: ...
     def call_at(self, at: float, callback: Callback) -> Waiter: ...
@@ -56,25 +85,22 @@ class RealClock:
     """Real time, steady: it never jumps, whatever is done to the machine's clock."""
 
     kind = "real"
+    held = False
 
     def __init__(self) -> None:
-        self._silent: list[Waiter] = []
+        self._silence = Silence()
 
     def now(self) -> float:
         return _START + time.monotonic()
 
     def call_at(self, at: float, callback: Callback) -> Waiter:
-        return Waiter(callback).after(max(0.0, at - self.now()))
+        return Waiter(callback).after(max(TICK_S, at - self.now()))
 
     def call_released(self, callback: Callback) -> Waiter:
-        waiter = Waiter(callback).after(FOREVER_LIMIT_S)
-        self._silent.append(waiter)
-        return waiter
+        return self._silence.add(callback)
 
     def release(self) -> None:
-        waiters, self._silent = self._silent, []
-        for waiter in waiters:
-            waiter.wake()
+        self._silence.end()
 
 
 class VirtualClock:
@@ -85,7 +111,7 @@ class VirtualClock:
     def __init__(self) -> None:
         self._now = _START + time.monotonic()
         self._heap: list[tuple[float, int, Waiter]] = []
-        self._silent: list[Waiter] = []
+        self._silence = Silence()
         self._order = itertools.count()
         self._stepping = False
         self.held = False
@@ -96,34 +122,45 @@ class VirtualClock:
     def call_at(self, at: float, callback: Callback) -> Waiter:
         waiter = Waiter(callback)
         heapq.heappush(self._heap, (at, next(self._order), waiter))
+        if self.held:
+            self._limit(at, waiter)
         self._step_soon()
         return waiter
 
     def call_released(self, callback: Callback) -> Waiter:
-        waiter = Waiter(callback).after(FOREVER_LIMIT_S)
-        self._silent.append(waiter)
-        return waiter
+        return self._silence.add(callback)
 
     def advance(self, seconds: float) -> None:
         """Move on, waking what becomes due on the way, each at its own time, and what was silent for ever."""
         target = self._now + seconds
-        self._wake_silent()
-        while self._heap and self._heap[0][0] <= target:
-            self._wake_next()
-        self._now = target
+        self._silence.end()
+        self._move_to(target)
 
     def hold(self) -> None:
+        """Keep time where it is: every wait becomes a real silence."""
         self.held = True
+        for at, _, waiter in self._heap:
+            if waiter.waits:
+                self._limit(at, waiter)
 
     def release(self) -> None:
         self.held = False
-        self._wake_silent()
+        self._silence.end()
         self._step_soon()
 
-    def _wake_silent(self) -> None:
-        waiters, self._silent = self._silent, []
-        for waiter in waiters:
-            waiter.wake()
+    def _limit(self, at: float, waiter: Waiter) -> None:
+        waiter.after(FOREVER_LIMIT_S, lambda: self._move_to(at))
+
+    def _move_to(self, target: float) -> None:
+        while (at := self._next_at()) is not None and at <= target:
+            self._wake_next()
+        self._now = max(self._now, target)
+
+    def _next_at(self) -> float | None:
+        """Return when the next callback is due; the cancelled ones before it are dropped, and move nothing."""
+        while self._heap and not self._heap[0][2].waits:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
 
     def _wake_next(self) -> None:
         at, _, waiter = heapq.heappop(self._heap)
@@ -137,7 +174,7 @@ class VirtualClock:
 
     def _step(self) -> None:
         self._stepping = False
-        if self._heap and not self.held:
+        if not self.held and self._next_at() is not None:
             self._wake_next()
         self._step_soon()
 

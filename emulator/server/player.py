@@ -29,6 +29,7 @@ class Player:
         "_chunked",
         "_clock",
         "_done",
+        "_ended",
         "_head",
         "_index",
         "_keep_alive",
@@ -72,6 +73,7 @@ class Player:
         self._times: list[float] = []
         self._paused = False
         self._silent = False
+        self._ended = False
         self._waiter: Waiter | None = None
 
     def _make_head(self, extra: bytes, http_10: bool) -> bytes:
@@ -120,8 +122,14 @@ class Player:
 
     def client_finished(self) -> None:
         """The client will send no more; it may still read, but a silence without end is over for it."""
-        if self._silent:
+        self._ended = True
+        if self._waiter:
+            self._check_presence()
+
+    def _check_presence(self) -> None:
+        if self._ended and (self._silent or self._clock.held):
             self._transport.abort()
+            self.leave()
 
     # Playing
 
@@ -170,6 +178,7 @@ class Player:
             return True
         self._flush()
         self._waiter = self._clock.call_at(due, self.play)
+        self._check_presence()
         return False
 
     def _fall_silent(self, at: float) -> bool:
@@ -177,6 +186,7 @@ class Player:
         self._flush()
         self._silent = True
         self._waiter = self._clock.call_released(lambda: self._go_on(at))
+        self._check_presence()
         return False
 
     def _go_on(self, at: float) -> None:

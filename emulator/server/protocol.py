@@ -31,12 +31,14 @@ log = logging.getLogger("emulator")
 
 CONTROL = "/_emulator"
 MAX_WAITING = 16  # pipelined messages, before reading stops
+LINGER_S = 2.0  # for the client to close its side, after we closed ours
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Message:
     """One HTTP request while it is read."""
 
-    __slots__ = ("body", "expects", "headers", "http_10", "keep_alive", "method", "size", "too_large", "url")
+    __slots__ = ("body", "headers", "http_10", "keep_alive", "method", "refused", "size", "too_large", "url")
 
     def __init__(self) -> None:
         self.url = b""
@@ -47,7 +49,13 @@ class Message:
         self.too_large = False
         self.keep_alive = True
         self.http_10 = False
-        self.expects = False
+        self.refused = False  # before its body came
+
+    def head_without(self, header: str) -> bytes:
+        """Write the head again without one of its headers."""
+        lines = [f"{name}: {value}\r\n" for name, value in self.headers.items() if name != header]
+        version = "1.0" if self.http_10 else "1.1"
+        return f"{self.method} {self.url.decode('latin-1')} HTTP/{version}\r\n{''.join(lines)}\r\n".encode("latin-1")
 
 
 class EmulatorProtocol(asyncio.Protocol):
@@ -68,8 +76,12 @@ class EmulatorProtocol(asyncio.Protocol):
         self.message = Message()
         self.waiting: deque[Message | None] = deque()  # None: what came was no HTTP
         self.current: Player | AsgiAnswer | None = None
+        self.answering = False  # inside `_next`
         self.idle_timer: asyncio.TimerHandle | None = None
         self.closing = False  # no more messages are taken
+        self.ended = False  # the client will send no more
+        self.reading_paused = False
+        self.writing_paused = False
         self.owes_continue = False
 
     def _new_parser(self) -> Any:
@@ -82,7 +94,7 @@ class EmulatorProtocol(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.server_state.connections.add(self)
-        self._wait_idle()
+        self._close_in(self.config.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.connections.discard(self)
@@ -94,7 +106,7 @@ class EmulatorProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Keep a half-closed socket open as long as something is being answered on it."""
-        self.closing = True
+        self.closing = self.ended = True
         if self.current is None and not self.waiting:
             return False
         if self.current:
@@ -102,12 +114,16 @@ class EmulatorProtocol(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
+        self.writing_paused = True
         if self.current:
             self.current.pause()
 
     def resume_writing(self) -> None:
+        self.writing_paused = False
         if self.current:
             self.current.resume()
+        else:
+            self._next()
 
     def shutdown(self) -> None:
         """Called by uvicorn when the server stops: answer what was begun, then close."""
@@ -115,28 +131,49 @@ class EmulatorProtocol(asyncio.Protocol):
         if self.current is None:
             self.transport.close()
 
-    def _wait_idle(self) -> None:
+    def _close(self) -> None:
+        """Close so that the answer arrives: a socket closed with unread bytes would be reset, and lose it."""
+        self.closing = True
+        self.waiting.clear()
+        if self.ended or not self.transport.can_write_eof():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+            self._close_in(LINGER_S)
+
+    def _close_in(self, seconds: float) -> None:
         self._stop_idle()
-        self.idle_timer = self.loop.call_later(self.config.timeout_keep_alive, self.transport.close)
+        self.idle_timer = self.loop.call_later(seconds, self.transport.close)
 
     def _stop_idle(self) -> None:
         if self.idle_timer:
             self.idle_timer.cancel()
             self.idle_timer = None
 
-    # Reading
+    # Reading. The parser's callbacks only gather: an exception in one would pass for bad HTTP.
 
     def data_received(self, data: bytes) -> None:
-        self._stop_idle()
         if self.closing:
             return
+        self._stop_idle()
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.closing = True  # the request was taken as plain HTTP; what follows it is another protocol
+            self._feed(data)
+        except httptools.HttpParserCallbackError:
+            raise
         except httptools.HttpParserError:
             self.closing = True
-            self._take(None)
+            self.waiting.append(None)
+        self._next()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; at an Upgrade header the parser stops, so it gets the same head again without that header."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                self.parser = self._new_parser()
+                data = b"" if self.closing else self.message.head_without("upgrade") + data[upgrade.args[0] :]
 
     def on_message_begin(self) -> None:
         self.message = Message()
@@ -145,6 +182,8 @@ class EmulatorProtocol(asyncio.Protocol):
         self.message.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.message.method:
+            return  # a trailer
         key, text = name.lower().decode("latin-1"), value.decode("latin-1")
         headers = self.message.headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
@@ -153,7 +192,11 @@ class EmulatorProtocol(asyncio.Protocol):
         message = self.message
         message.method = self.parser.get_method().decode("ascii")
         message.http_10 = self.parser.get_http_version() == "1.0"
-        message.keep_alive = self.parser.should_keep_alive()
+        if self.parser.should_upgrade():
+            self.closing = message.method == "CONNECT"  # what follows that one is no HTTP
+            if not self.closing:
+                return
+        message.keep_alive = self.parser.should_keep_alive() and not self.closing
         length = message.headers.get("content-length", "0")
         message.too_large = length.isdecimal() and int(length[:20]) > self.max_body
         if not message.http_10 and message.headers.get("expect", "").lower() == "100-continue":
@@ -162,10 +205,10 @@ class EmulatorProtocol(asyncio.Protocol):
     def _expect(self, message: Message) -> None:
         """Ask for the body, after what is still being answered; one too large is refused without asking for it."""
         if message.too_large:
-            message.expects, message.keep_alive, self.closing = True, False, True
-            self._take(message)
+            message.refused, message.keep_alive, self.closing = True, False, True
+            self.waiting.append(message)
         elif self.current is None and not self.waiting:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.transport.write(CONTINUE)
         else:
             self.owes_continue = True
 
@@ -180,45 +223,73 @@ class EmulatorProtocol(asyncio.Protocol):
             message.body.append(body)
 
     def on_message_complete(self) -> None:
-        if not self.message.expects:
-            self._take(self.message)
+        self.owes_continue = False
+        if not self.message.refused and (self.closing or not self.parser.should_upgrade()):
+            self.waiting.append(self.message)
 
     # Answering
 
-    def _take(self, message: Message | None) -> None:
-        self.waiting.append(message)
-        if self.current is None:
-            self._next()
-        elif len(self.waiting) >= MAX_WAITING:
-            self.transport.pause_reading()
-
     def _next(self) -> None:
-        """Begin the next message, until one needs time or none is left."""
-        while self.waiting and self.current is None and not self.transport.is_closing():
-            message = self.waiting.popleft()
-            if message is None:
-                self._refuse_bytes()
-            else:
-                self._answer(message)
+        """Answer what waits, in order, until one takes time or the client reads too slowly."""
+        if self.answering:
+            return
+        self.answering = True
+        try:
+            while self.waiting and not (self.current or self.writing_paused or self.transport.is_closing()):
+                message = self.waiting.popleft()
+                if message is None:
+                    self._refuse_bytes()
+                else:
+                    self._answer(message)
+        finally:
+            self.answering = False
+        if self.transport.is_closing():
+            return
+        self._control_reading()
+        if self.current is None and not self.waiting:
+            self._rest()
+
+    def _control_reading(self) -> None:
+        """Read no more while many messages wait."""
+        if len(self.waiting) >= MAX_WAITING and not (self.reading_paused or self.ended):
+            self.reading_paused = True
+            self.transport.pause_reading()
+        elif self.reading_paused and len(self.waiting) < MAX_WAITING:
+            self.reading_paused = False
+            self.transport.resume_reading()
+
+    def _rest(self) -> None:
+        """All that came is answered."""
+        if self.closing:
+            if self.idle_timer is None:  # not closing already
+                self._close()
+            return
+        if self.owes_continue:
+            self.owes_continue = False
+            self.transport.write(CONTINUE)
+        self._close_in(self.config.timeout_keep_alive)
 
     def _answer(self, message: Message) -> None:
         path, _, query = message.url.decode("latin-1").partition("?")
-        if "://" in path[:8]:  # absolute form, as proxies send it
-            path = "/" + path.partition("://")[2].partition("/")[2]
+        if not path.startswith("/"):  # absolute form, as proxies send it; also `*` and an authority
+            _, absolute, rest = path.partition("://")
+            host, _, path = rest.partition("/") if absolute else ("", "", path)
+            path = f"/{path}"
+            message.headers["host"] = host or message.headers.get("host", "")
         if path == CONTROL or path.startswith(CONTROL + "/"):
-            self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done_control)
+            self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
             self.current.begin()
             return
         origin = self._origin(message)
         try:
-            address = self.worlds.locate(path, message.headers, origin)
+            address = self.worlds.locate(unquote(path), message.headers, origin)
         except Unaddressed as error:
             headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
             self._play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
             return
         world = address.world
         request = Request(
-            world.session.id, address.provider, message.method, unquote(address.path), query, message.headers,
+            world.session.id, address.provider, message.method, address.path, query, message.headers,
             b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
         )  # fmt: skip
         exchange = self._decide(world, request, address)
@@ -241,36 +312,27 @@ class EmulatorProtocol(asyncio.Protocol):
                 type(self).on_exchange(exchange, sent)
             self._done(keep_alive)
 
-        self.current = Player(
+        self.current = player = Player(
             timeline, self.transport, clock, exchange.request.at if exchange else clock.now(),
             keep_alive=message.keep_alive and not (self.closing and not self.waiting),
             http_10=message.http_10, head_only=message.method == "HEAD", extra_headers=self._http_headers(), done=done,
         )  # fmt: skip
-        self.current.play()
+        if self.ended:
+            player.client_finished()
+        player.play()
 
     def _http_headers(self) -> bytes:
         return b"".join(b"%b: %b\r\n" % item for item in self.server_state.default_headers)
-
-    def _done_control(self, keep_alive: bool) -> None:
-        self._done(keep_alive)
 
     def _done(self, keep_alive: bool) -> None:
         self.current = None
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if not keep_alive or (self.closing and not self.waiting):
-            self.closing = True
-            self.transport.close()
-            return
-        if self.waiting:
-            self.transport.resume_reading()
-            self.loop.call_soon(self._next)
-        elif self.owes_continue:
-            self.owes_continue = False
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if keep_alive:
+            self._next()
         else:
-            self._wait_idle()
+            self._close()
 
     def _refuse_bytes(self) -> None:
         message = Message()

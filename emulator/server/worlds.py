@@ -162,7 +162,7 @@ class Worlds:
 
         Raises: Unaddressed, 404, with the base URLs that are good.
         """
-        steps = path.split("/")[1:]
+        steps = path.split("/")[1:] or [""]
         if steps[0] == "s" and len(steps) > 1:
             world, steps, prefix = self.find(unquote(steps[1])), steps[2:], f"{origin}/s/{steps[1]}"
         else:

@@ -76,7 +76,7 @@ class MemoryStore:
                 n = session.calls.get(candidate.rule, 0) + 1
                 session.calls[candidate.rule] = n
                 session.turns[candidate.count_key] = turn
-                session.state = candidate.then or state
+                session.state = state if candidate.then is None else candidate.then
                 return Grant(session.number, standing, state, index, n, turn)
         return self._fallback(session, claim, standing)
 
