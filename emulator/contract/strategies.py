@@ -240,6 +240,17 @@ class _Compiler:
         return st.none()
 
 
+@st.composite
+def _objects(draw: st.DrawFn, needed: Mapping[str, Values], optional: Mapping[str, Values]) -> Json:
+    """Draw the fields of an object; a third of the draws of `fixed_dictionaries`, which also shuffles them."""
+    value = {name: draw(found) for name, found in needed.items()}
+    chosen = draw(st.integers(0, 2 ** len(optional) - 1))
+    for index, (name, found) in enumerate(optional.items()):
+        if chosen >> index & 1:
+            value[name] = draw(found)
+    return value
+
+
 def merge(left: Mapping[str, Json], right: Mapping[str, Json]) -> dict[str, Json] | None:
     """Return one flat schema for two that both hold, as near as it can be said; None where no value fits both."""
     result = dict(left)

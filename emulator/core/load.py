@@ -78,8 +78,9 @@ def _violations(provider: Provider, operation: Operation, reply: Reply) -> Itera
         yield from _envelope_violations(provider, reply)
         return
     if reply.kind == "events":
-        for item in reply.content if operation.chunk else ():
-            yield from _event_violations(operation.chunk, provider, item)
+        if operation.chunk:
+            for item in reply.content:
+                yield from _event_violations(operation.chunk, provider, item)
         return
     for schema, stream in ((operation.response, False), (operation.chunk, True)):
         if schema and (reply.kind == "message" or not stream):

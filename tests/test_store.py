@@ -1,0 +1,337 @@
+"""Stores: turns, states, windows, idempotency records and journals, the same for every store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from build import NOW, make_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.store import Store, World
+from emulator.core.wire import Candidate, Claim, Exchange, Frame, Grant, Plan, Request, Sent, Standing, Timeline
+from emulator.stores.memory import MemoryStore
+
+#: Every store; each is made with the size of its journals.
+STORES: list[Callable[[int], Store]] = [MemoryStore]
+
+NO_LIMIT = Plan("none")
+REQUEST: Request = make_request()
+ANY = Candidate("any", "any", None, None, None)
+
+
+@pytest.fixture(params=STORES, ids=lambda store: store.__name__)
+def store(request: pytest.FixtureRequest) -> Store:
+    made: Store = request.param(10)
+    return made
+
+
+def claim(*candidates: Candidate, at: float = NOW, plan: Plan = NO_LIMIT, counted: bool = True, **given: Any) -> Claim:
+    return Claim("s", given.pop("provider", "p"), given.pop("key", "k"), plan, at, counted, candidates, **given)
+
+
+def once(rule: str, turns: int | None = 1, key: str | None = None, **given: Any) -> Candidate:
+    return Candidate(rule, key or rule, given.get("states"), turns, given.get("then"))
+
+
+def exchange(
+    claim: Claim, grant: Grant, status: int = 200, tokens: int = 0, end: Any = "complete", end_at: float = 0.0
+) -> Exchange:
+    timeline = Timeline(status, (), (Frame(end_at, b"{}", "body"),), end=end, end_at=end_at)
+    return Exchange(claim, grant, replace(REQUEST, at=claim.at), timeline, "rule", tokens=tokens)
+
+
+def choices(store: Store, *claims: Claim) -> list[tuple[int | None, int, int]]:
+    """Take each claim; return the candidate's index, n and turn."""
+    grants = [store.take(item) for item in claims]
+    return [(grant.candidate, grant.n, grant.turn) for grant in grants]
+
+
+# Numbers, turns and states
+
+
+def test_exchanges_are_numbered_from_1_and_each_session_has_its_own_numbers(store: Store) -> None:
+    other = replace(claim(ANY), session="t")
+    assert [store.take(item).number for item in (claim(ANY), claim(ANY), other, claim(ANY))] == [1, 2, 1, 3]
+
+
+def test_a_rule_without_turns_answers_for_ever(store: Store) -> None:
+    assert choices(store, *[claim(ANY)] * 3) == [(0, 1, 1), (0, 2, 2), (0, 3, 3)]
+
+
+def test_a_rule_that_is_used_up_lets_the_next_one_answer(store: Store) -> None:
+    both = claim(once("a", 2), ANY)
+    assert choices(store, both, both, both, both) == [(0, 1, 1), (0, 2, 2), (1, 1, 1), (1, 2, 2)]
+
+
+def test_turns_are_counted_apart_by_count_key_but_n_is_of_the_rule(store: Store) -> None:
+    ada, bob = claim(once("a", 1, "a/ada")), claim(once("a", 1, "a/bob"))
+    assert choices(store, ada, bob, ada) == [(0, 1, 1), (0, 2, 1), (None, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [
+        (None, 0),
+        ((frozenset(["started"]), True), 0),
+        ((frozenset(["other"]), True), None),
+        ((frozenset(["started"]), False), None),
+        ((frozenset(["other"]), False), 0),
+    ],
+    ids=["any", "named", "another", "not-named", "not-another"],
+)
+def test_a_rule_answers_only_in_its_states(
+    store: Store, states: tuple[frozenset[str], bool] | None, found: int | None
+) -> None:
+    grant = store.take(claim(once("a", None, states=states)))
+    assert (grant.candidate, grant.state) == (found, "started")
+
+
+def test_then_moves_the_state_and_the_grant_shows_the_state_before(store: Store) -> None:
+    first = once("a", None, states=(frozenset(["started"]), True), then="waiting")
+    second = once("b", None, states=(frozenset(["waiting"]), True), then="")
+    both = claim(first, second)
+    grants = [store.take(both) for _ in range(3)]
+    assert [(grant.candidate, grant.state) for grant in grants] == [(0, "started"), (1, "waiting"), (None, "")]
+
+
+def test_a_claim_that_nothing_answers_gets_the_n_of_its_fallback(store: Store) -> None:
+    claims = [claim(), claim(), claim(counted=False, fallback="refused"), claim()]
+    assert choices(store, *claims) == [(None, 1, 0), (None, 2, 0), (None, 1, 0), (None, 3, 0)]
+
+
+def test_a_claim_that_looks_back_gets_the_exchanges_so_far(store: Store) -> None:
+    first = exchange(claim(ANY), store.take(claim(ANY)))
+    store.record(first)
+    assert store.take(claim(history=True)).exchanges == (first,)
+    assert store.take(claim()).exchanges == ()
+
+
+# Limits
+
+
+def test_a_window_opens_with_the_first_counted_request_and_lasts_60_seconds(store: Store) -> None:
+    plan = Plan("two", requests=2)
+    at = [NOW, NOW + 10, NOW + 59.9, NOW + 60]
+    standings = [store.take(claim(ANY, at=when, plan=plan)).standing for when in at]
+    assert standings == [
+        Standing(2, 1, None, NOW + 60),
+        Standing(2, 0, None, NOW + 60),
+        Standing(2, 0, None, NOW + 60, "requests"),
+        Standing(2, 1, None, NOW + 120),
+    ]
+
+
+def test_a_request_that_does_not_count_opens_no_window_and_shows_the_standing(store: Store) -> None:
+    plan = Plan("two", requests=2)
+    early = store.take(claim(at=NOW - 30, plan=plan, counted=False))
+    store.take(claim(ANY, plan=plan))
+    late = store.take(claim(at=NOW + 30, plan=plan, counted=False))
+    assert (early.standing, late.standing) == (Standing(2, 2, None, NOW + 30), Standing(2, 1, None, NOW + 60))
+
+
+def test_the_tokens_of_recorded_answers_count(store: Store) -> None:
+    plan = Plan("tokens", tokens=100)
+    first = claim(ANY, plan=plan)
+    grant = store.take(first)
+    store.record(exchange(first, grant, tokens=99))
+    second = store.take(first)
+    store.record(exchange(first, second, tokens=99))
+    third = store.take(first)
+    assert [grant.standing.tokens_left, second.standing.tokens_left] == [100, 1]
+    assert third.standing == Standing(None, None, 0, NOW + 60, "tokens")
+
+
+@pytest.mark.parametrize("other", [{"key": "other"}, {"provider": "other"}, {"key": None}], ids=["key", "provider", "no-key"])
+def test_each_provider_and_key_has_its_own_window(store: Store, other: dict[str, Any]) -> None:
+    plan = Plan("one", requests=1)
+    grants = [store.take(claim(ANY, plan=plan)), store.take(claim(ANY, plan=plan, **other))]
+    assert [grant.standing.exceeded for grant in grants] == [None, None]
+
+
+def test_a_request_over_the_limit_takes_no_turn_and_gets_no_n(store: Store) -> None:
+    one = claim(once("a", 5), plan=Plan("one", requests=1))
+    assert choices(store, one, one) == [(0, 1, 1), (None, 0, 0)]
+    assert store.world("s", NOW).calls == {"a": 1}
+
+
+@given(
+    requests=st.none() | st.integers(0, 4),
+    tokens=st.none() | st.integers(0, 50),
+    steps=st.lists(st.tuples(st.floats(0, 40), st.integers(0, 30), st.booleans()), max_size=30),
+)
+@pytest.mark.parametrize("make", STORES, ids=lambda make: make.__name__)
+def test_windows_are_as_in_a_simple_model(
+    make: Callable[[int], Store], requests: int | None, tokens: int | None, steps: list[tuple[float, int, bool]]
+) -> None:
+    store, plan = make(100), Plan("p", requests, tokens)
+    at, ends, used, spent = NOW, 0.0, 0, 0
+    for wait, cost, counted in steps:
+        at += wait
+        given = claim(ANY, at=at, plan=plan, counted=counted)
+        grant = store.take(given)
+        fresh = at >= ends
+        if fresh and counted:
+            ends, used, spent = at + 60, 0, 0
+        now_used, now_spent = (0, 0) if fresh else (used, spent)
+        over = None
+        if counted and requests is not None and now_used >= requests:
+            over = "requests"
+        elif counted and tokens is not None and now_spent >= tokens:
+            over = "tokens"
+        if counted and over is None:
+            used, now_used = used + 1, now_used + 1
+        assert grant.standing == Standing(
+            requests,
+            None if requests is None else max(0, requests - now_used),
+            None if tokens is None else max(0, tokens - now_spent),
+            at + 60 if fresh else ends,
+            over,
+        )
+        if counted and over is None:
+            store.record(exchange(given, grant, tokens=cost))
+            spent += cost
+
+
+# Idempotency
+
+HOUR = 3600.0
+KEYED = ("one-key", "one-body", 24 * HOUR)
+
+
+def keyed(at: float = NOW, idempotency: tuple[str, str, float] = KEYED, **given: Any) -> Claim:
+    return claim(once("a", 9), at=at, idempotency=idempotency, **given)
+
+
+def answered(store: Store, first: Claim, **given: Any) -> Exchange:
+    made = exchange(first, store.take(first), **given)
+    store.record(made)
+    return made
+
+
+def outcome(grant: Grant) -> Any:
+    return grant.idempotency or ("replay" if grant.replay else grant.candidate)
+
+
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        (keyed(), "replay"),
+        (keyed(at=NOW + 24 * HOUR - 1), "replay"),
+        (keyed(at=NOW + 24 * HOUR), 0),
+        (keyed(idempotency=("one-key", "another-body", HOUR)), "mismatch"),
+        (keyed(idempotency=("another-key", "one-body", HOUR)), 0),
+        (keyed(key="other"), 0),
+        (replace(keyed(), session="t"), 0),
+    ],
+    ids=["again", "within-24-hours", "after-24-hours", "another-body", "another-key", "another-api-key", "another-session"],
+)
+def test_a_key_is_remembered(store: Store, then: Claim, expected: Any) -> None:
+    answered(store, keyed())
+    assert outcome(store.take(then)) == expected
+
+
+def test_a_replay_gives_the_first_exchange_and_takes_neither_limit_nor_turn(store: Store) -> None:
+    plan = Plan("three", requests=3)
+    first = answered(store, keyed(plan=plan))
+    again = store.take(keyed(plan=plan))
+    assert again == Grant(2, Standing(3, 2, None, NOW + 60), "started", replay=first)
+    store.record(exchange(keyed(plan=plan), again, tokens=5))
+    assert store.world("s", NOW).calls == {"a": 1}
+
+
+def test_a_key_is_in_progress_until_the_first_answer_has_its_scheduled_end(store: Store) -> None:
+    first = keyed()
+    grant = store.take(first)
+    before = store.take(keyed(at=NOW + 1))
+    store.record(exchange(first, grant, end_at=5.0))
+    found = [outcome(grant), *[outcome(store.take(keyed(at=NOW + after))) for after in (4.9, 5.0)]]
+    assert (before.idempotency, found) == ("in_progress", [0, "in_progress", "replay"])
+
+
+@pytest.mark.parametrize(
+    "given", [{"status": 400}, {"status": 429}, {"status": 503}, {"end": "fin"}, {"end": "clean"}],
+    ids=["400", "429", "503", "cut", "cut-cleanly"],
+)  # fmt: skip
+def test_an_answer_that_failed_frees_the_key(store: Store, given: dict[str, Any]) -> None:
+    answered(store, keyed(), **given)
+    assert outcome(store.take(keyed(idempotency=("one-key", "another-body", HOUR)))) == 0
+
+
+@pytest.mark.parametrize("refused", ["mismatch", "over-the-limit"])
+def test_a_refused_repeat_leaves_the_record_as_it_is(store: Store, refused: str) -> None:
+    plan = Plan("one", requests=1)
+    first = answered(store, keyed(plan=plan))
+    key = ("one-key", "another-body", HOUR) if refused == "mismatch" else ("fresh-key", "one-body", HOUR)
+    answered(store, keyed(plan=plan, idempotency=key), status=422)
+    assert store.take(keyed(plan=plan)).replay == first
+
+
+def test_a_429_of_the_limit_begins_no_record(store: Store) -> None:
+    plan = Plan("none", requests=0)
+    answered(store, keyed(plan=plan), status=429)
+    assert outcome(store.take(keyed())) == 0
+
+
+# Journals
+
+
+def test_the_journal_gives_exchanges_after_a_number(store: Store) -> None:
+    made = [answered(store, claim(ANY)) for _ in range(3)]
+    assert store.journal("s", 0) == (made, 0)
+    assert store.journal("s", 2) == (made[2:], 0)
+    assert store.journal("unknown", 0) == ([], 0)
+
+
+def test_the_journal_is_bounded_and_says_how_many_were_dropped(store: Store) -> None:
+    made = [answered(store, claim(ANY)) for _ in range(13)]
+    store.sent("s", 1, Sent(2, (0.0,), "complete", 0.0))
+    assert store.journal("s", 0) == (made[3:], 3)
+    assert store.world("s", NOW) == World(
+        "started", {"any": 13}, [("p", "k", "none", Standing(None, None, None, NOW + 60))], 13, 3
+    )
+
+
+def test_what_was_sent_is_added_to_a_journalled_exchange(store: Store) -> None:
+    answered(store, claim(ANY))
+    sent = Sent(2, (0.0,), "complete", 0.5)
+    store.sent("s", 1, sent)
+    store.sent("s", 99, sent)
+    store.sent("unknown", 1, sent)
+    rows, _ = store.journal("s", 0)
+    assert [row.sent for row in rows] == [sent]
+
+
+def test_what_was_sent_is_dropped_with_its_exchange(store: Store) -> None:
+    for _ in range(11):
+        answered(store, claim(ANY))
+        store.sent("s", store.world("s", NOW).exchanges, Sent(2, (), "complete", 0.0))
+    rows, dropped = store.journal("s", 0)
+    assert ([row.grant.number for row in rows], dropped) == (list(range(2, 12)), 1)
+
+
+def test_the_world_leaves_out_windows_that_are_over_and_counts_of_no_rule(store: Store) -> None:
+    store.take(claim(ANY, plan=Plan("p", 5, 50)))
+    store.take(claim())
+    assert store.world("s", NOW + 60) == World("started", {"any": 1}, [], 2, 0)
+
+
+def test_restart_begins_turns_and_state_anew_and_keeps_journal_and_limits(store: Store) -> None:
+    moved = claim(once("a", 1, then="done"), plan=Plan("two", requests=2))
+    answered(store, moved)
+    store.restart("s")
+    grant = store.take(moved)
+    assert (grant.number, grant.n, grant.turn, grant.state, grant.standing.remaining) == (2, 1, 1, "started", 0)
+    assert len(store.journal("s", 0)[0]) == 1
+
+
+@pytest.mark.parametrize("forget", ["reset", "delete"])
+def test_reset_and_delete_forget_everything(store: Store, forget: str) -> None:
+    answered(store, keyed())
+    getattr(store, forget)("s")
+    assert store.world("s", NOW) == World("started", {}, [], 0, 0)
+    assert (store.journal("s", 0), outcome(store.take(keyed()))) == (([], 0), 0)
+    store.delete("unknown")
