@@ -39,15 +39,7 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
-
-    @property
-    def json(self) -> dict[str, Json]:
-        """The body's fields; none if it is no JSON object."""
-        try:
-            value = json.loads(self.body)
-        except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
+    fields: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +90,18 @@ class _Server(ThreadingHTTPServer):
         """A client that leaves in the middle is no news."""
 
 
+def fields(body: bytes) -> dict[str, Json]:
+    """Return a JSON body's fields; none if it is no object."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def matches(when: Mapping[str, Json], request: Request) -> bool:
     """Tell whether a request is what `when` says; `status` and `after` are asked elsewhere."""
-    body = request.json
+    body = request.fields
     return (
         when.get("method", request.method) == request.method
         and bool(re.search(when.get("path", ""), request.path))
@@ -126,7 +127,7 @@ def broken_request(broken: Break, request: Request) -> Request:
         form, new = broken["request_path"]
         request = replace(request, path=re.sub(form, new, request.path))
     if "ignore" in broken or "request" in broken:
-        kept = {name: item for name, item in request.json.items() if name not in broken.get("ignore", ())}
+        kept = {name: item for name, item in request.fields.items() if name not in broken.get("ignore", ())}
         request = replace(request, body=json.dumps({**kept, **broken.get("request", {})}).encode())
     return replace(request, headers=_merged(request.headers, broken.get("request_headers", {})))
 
@@ -221,6 +222,7 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = TIMEOUT_S
+        wbufsize = -1  # head and body go out together
         upstream: http.client.HTTPConnection | None = None
 
         def answer(self) -> None:
@@ -233,7 +235,7 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
         def read(self) -> Request:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            return Request(self.command, self.path, headers, body)
+            return Request(self.command, self.path, headers, body, fields(body) if proxy.broken else {})
 
         def forward(self, request: Request) -> http.client.HTTPResponse:
             if self.upstream is None:
@@ -260,8 +262,10 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
 
         def stream(self, response: http.client.HTTPResponse, headers: Mapping[str, str]) -> None:
             self.head(response.status, {**headers, "transfer-encoding": "chunked"})
+            self.wfile.flush()
             while piece := response.read1(65536):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")
 
         def head(self, status: int, headers: Mapping[str, str]) -> None:

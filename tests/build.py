@@ -49,11 +49,12 @@ def make_request(
 ) -> Request:
     """Return a Request; `body` is written as JSON, `raw` is sent as it is."""
     given = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key is not None else {})
-    data = raw if raw is not None else b"" if method == "GET" else orjson.dumps(chat(provider) if body is None else body)
+    if raw is None:
+        raw = b"" if method == "GET" else orjson.dumps(chat(provider) if body is None else body)
     base_url = f"http://test/{provider}/v1"
     address = f"/{provider}/v1{path}"
     return Request(
-        session, provider, method, path, query, given | dict(headers or {}), data, at, address, base_url, too_large
+        session, provider, method, path, query, given | dict(headers or {}), raw, at, address, base_url, too_large
     )
 
 

@@ -59,7 +59,9 @@ def test_the_scenario_loads_and_the_check_commands_work(tmp_path: Path, monkeypa
         if line.startswith("emulator check"):
             result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
             assert (result.exit_code, result.exception) in ((0, None), (1, result.exception)), result.output
-            assert result.output.startswith(("retry.yaml: ok, 2 rules", "answered by retry.yaml:4 (rule-1), status 429"))
+            assert result.output.startswith(
+                ("retry.yaml: ok, 2 rules", "answered by retry.yaml:4 (rule-1), status 429")
+            )
 
 
 def test_figures_are_the_providers() -> None:

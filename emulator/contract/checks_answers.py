@@ -23,8 +23,9 @@ from emulator.contract.talk import (
 from emulator.core.errors import Json
 
 #: Long enough to come in several chunks, short enough for any default that cuts.
-_COUNTS = ("prompt", "completion", "total")
 SHORT_TEXT = "One, two, three, four, five."
+
+_COUNTS = ("prompt", "completion", "total")
 
 
 def endpoint(talk: Talk, *, version: str) -> None:
@@ -35,10 +36,10 @@ def endpoint(talk: Talk, *, version: str) -> None:
     content(answer, f"POST {version}{talk.ask.path}")
 
 
-def shape(talk: Talk, *, schema: Json, changes: Changes | None = None, arranged: bool = True) -> None:
+def shape(talk: Talk, *, schema: Json) -> None:
     """A whole answer has this shape; its usage adds up, and its text is what the model said."""
-    told = arranged and talk.arrange({"text": SHORT_TEXT})
-    answer = talk.chat(changes)
+    told = talk.arrange({"text": SHORT_TEXT})
+    answer = talk.chat()
     value = whole(answer)
     conform(answer, value, schema, "the answer's")
     if pick(value, "usage.total_tokens"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 from emulator.contract.client import Answer
 from emulator.contract.talk import Changes, Talk, conform, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
+
+_MANY = 1e100
 
 
 def operation(
@@ -31,7 +32,10 @@ def operation(
         hold(answer, f"{total} is the sum of {parts}", _near(expected, actual), expected, actual)
     for paths in ascending:
         for row in zip(*(_numbers(value, path) for path in paths), strict=False):
-            hold(answer, f"{' <= '.join(paths)}", all(a <= b for a, b in pairwise(row)), sorted(row), list(row))
+            hold(answer, " <= ".join(paths), list(row) == sorted(row), sorted(row), list(row))
+    for items in pick(value, best_first) if best_first else ():
+        scores = _numbers(items, "*.score")
+        equal(answer, f"{best_first} has the best first", sorted(scores, reverse=True), scores)
 
 
 def _ask(talk: Talk, method: str, path: str, body: Json = None) -> Answer:
@@ -39,7 +43,7 @@ def _ask(talk: Talk, method: str, path: str, body: Json = None) -> Answer:
 
 
 def _numbers(value: Json, path: str) -> list[float]:
-    return [item for item in pick(value, path) if isinstance(item, int | float)]
+    return [item for item in pick(value, path) if isinstance(item, int | float) and abs(item) < _MANY]
 
 
 def _near(one: float, other: float) -> bool:
@@ -87,7 +91,7 @@ def embeddings(talk: Talk, *, path: str, model: str, schema: Json, texts: Sequen
     answer = talk.post(path, {"model": model, "input": texts[0]})
     conform(answer, whole(answer, f"POST {path}"), schema, "the answer's")
     chosen = demand(answer, answer.json, "model", str)
-    hold(answer, f"{model} is answered by a named model", chosen != model, "a model's id", chosen)
+    hold(answer, f"the answer to {model} names the model chosen", chosen != model, "a model's id", chosen)
     single = _vectors(answer, 1)[0]
     many = talk.post(path, {"model": model, "input": list(texts)})
     conform(many, whole(many, f"POST {path}"), schema, "the answer's")
@@ -102,13 +106,8 @@ def _vectors(answer: Answer, count: int) -> list[list[float]]:
     equal(answer, "each input has a vector", count, len(items))
     vectors = [_numbers(item, "embedding.*") for item in items]
     lengths = {len(vector) for vector in vectors}
-    hold(
-        answer,
-        "all vectors are of one length",
-        len(lengths) == 1 and 0 not in lengths,
-        "one",
-        sorted(lengths),
-    )
+    one_length = len(lengths) == 1 and 0 not in lengths
+    hold(answer, "all vectors are of one length", one_length, "one length", sorted(lengths))
     return vectors
 
 

@@ -2,9 +2,9 @@
 
     schema ──flatten──> alternatives (references and allOf merged, unions multiplied out) ──one strategy each──> one_of
 
-What merging cannot express (`not`, `oneOf`, `if`, a second `pattern`) is left to the validator: every part that combines
-others is filtered by its own verdict. Where `properties` are listed, only those are made. References are unrolled to a
-depth; what would go on without end beyond it is left out, and is an error where it is required.
+What merging cannot express (`not`, `oneOf`, `if`, a second `pattern`) is left to the validator: every part that
+combines others is filtered by its own verdict. Where `properties` are listed, only those are made. References are
+unrolled to a depth; what would go on without end beyond it is left out, and is an error where it is required.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _COMBINES = {"$ref", "allOf", "anyOf", "else", "if", "not", "oneOf", "then"}
 
 #: Texts that something once tripped over; drawing one costs a tenth of drawing characters.
 _KNOWN_TEXTS = (
-    "", " ", "Hello!", "Write a haiku about the sea.", "auto", "null", "0", "-1.5e3", "true", "[DONE]", "data: [DONE]\n\n",
-    "${request.last_user}", "$${", "{}", '{"a": 1}', '"', "\\", "a\\u0000b", "\x00", "\x1f", "\x7f", "\r\n", "\t", "\u2028",
-    "é", "e\u0301", "日本語", "שלום", "👩‍👩‍👧", "\ufeff", "\ufffd", "\U0010ffff", "x" * 300, "word " * 40, "../../etc/passwd",
-    "<script>", "' OR 1=1 --", "%s%n", "%00", "get_weather", "__proto__", "constructor",
+    "", " ", "Hello!", "Write a haiku about the sea.", "get_weather", "auto", "null", "0", "-1.5e3", "true", "[DONE]",
+    "data: [DONE]\n\n", "${request.last_user}", "$${", "{}", '{"a": 1}', '"', "\\", "a\\u0000b", "\x00", "\x1f", "\x7f",
+    "\r\n", "\t", "\u2028", "é", "e\u0301", "日本語", "שלום", "👩\u200d👧", "\ufeff", "\ufffd", "\U0010ffff", "x" * 300,
+    "word " * 40, "../../etc/passwd", "<script>", "' OR 1=1 --", "%s%n", "%00", "__proto__",
 )  # fmt: skip
 _CHARACTERS = st.characters(exclude_categories=["Cs"])  # JSON cannot carry lone surrogates
 _SHORT = st.text(_CHARACTERS, max_size=MOST_CHARACTERS)
@@ -185,7 +185,7 @@ class _Compiler:
                 except Endless:
                     continue
         needed = {name: self.strategy(properties.get(name, more), f"{at}/{escape(name)}", depth) for name in required}
-        return st.fixed_dictionaries(needed, optional=optional)
+        return _objects(needed, optional)
 
     def extra(self, more: Json, at: str, depth: int) -> Values:
         return ANY_JSON if more in (True, {}) else self.strategy(more, f"{at}/*", depth)
@@ -242,7 +242,7 @@ class _Compiler:
 
 @st.composite
 def _objects(draw: st.DrawFn, needed: Mapping[str, Values], optional: Mapping[str, Values]) -> Json:
-    """Draw the fields of an object; a third of the draws of `fixed_dictionaries`, which also shuffles them."""
+    """Draw the fields of an object, in the order of the schema: `fixed_dictionaries` shuffles, which costs a third."""
     value = {name: draw(found) for name, found in needed.items()}
     chosen = draw(st.integers(0, 2 ** len(optional) - 1))
     for index, (name, found) in enumerate(optional.items()):
@@ -278,7 +278,9 @@ _MERGERS: Mapping[str, Callable[[Any, Any], Json]] = {
     "required": lambda left, right: [*left, *right],
     "absent": lambda left, right: [*left, *right],
     "enum": lambda left, right: [item for item in left if item in right],
-    "properties": lambda left, right: left | right | {name: _both(left[name], right[name]) for name in left if name in right},
+    "properties": lambda left, right: (
+        left | right | {name: _both(left[name], right[name]) for name in left if name in right}
+    ),
     "items": _both,
     "additionalProperties": _both,
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), max),

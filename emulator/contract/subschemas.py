@@ -110,4 +110,4 @@ def _leads_somewhere(root: Json, reference: Json) -> bool:
         _follow(root, reference)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return False
-    return reference == "#" or reference.startswith("#/")
+    return bool(reference == "#" or reference.startswith("#/"))

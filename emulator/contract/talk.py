@@ -20,6 +20,7 @@ TEXT = "Here are the first words of a reply that is long enough to be cut: " + "
     f"number {n}," for n in range(1, 31)
 )
 
+_LONG = 300
 _KINDS: Mapping[type, str] = {
     str: "string", int: "integer", float: "number", list: "array", dict: "object",
 }  # fmt: skip
@@ -147,13 +148,8 @@ def conform(answer: Answer, value: Json, schema: Json, what: str) -> None:
     """Demand that a value conforms to a JSON Schema. Raises: Differs, with the first place that does not."""
     for violation in _compiled(json.dumps(schema)).violations(value):
         place = f"{what} {violation.path}" if violation.path else what
-        raise Differs(f"{place} {violation.message}", schema_at(schema, violation.path), value, answer)
-
-
-def schema_at(schema: Json, path: str) -> Json:
-    """Return what a message shows as expected: the schema itself, or the part of it that `path` is in."""
-    first = path.partition(".")[0].partition("[")[0]
-    return schema.get("properties", {}).get(first, schema) if isinstance(schema, Mapping) else schema
+        actual = pick(value, violation.path.replace("[", ".").replace("]", "")) if violation.path else [value]
+        raise Differs(f"{place} {violation.message}"[:_LONG], schema, actual[0] if actual else None, answer)
 
 
 @functools.lru_cache(maxsize=256)

@@ -222,11 +222,12 @@ class _Loader:
 
 
 def schema_problems(schema: Schema, source: Source) -> list[Problem]:
-    """Check a source against one of our own schemas; each problem with its place."""
+    """Check a source against one of our own schemas; each problem with its place, in their order."""
     if schema.verdict(source.data):
         return []
     errors = schema.violations(source.data)
-    return [source.problem(error.steps, error.message, where=error.path) for error in errors]
+    problems = [source.problem(error.steps, error.message, where=error.path) for error in errors]
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _host(url: str) -> str:

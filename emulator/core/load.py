@@ -62,7 +62,7 @@ def _breaks(scenario: Scenario, provider: Provider, rule: Rule, reply: Reply) ->
     if (reply.kind == "embedding") != (operation.answer == "embeddings") and reply.kind in ("embedding", "message"):
         yield _at(scenario, reply, f"answers another operation than {operation.name}; set when.operation")
         return
-    for violation in _violations(provider, operation, reply):
+    for violation in dict.fromkeys(_violations(provider, operation, reply)):  # chunks break it alike
         where = f"the reply's {violation.path}" if violation.path else "the reply"
         message = f"{where} {violation.message} (say off_contract: true if it is meant to break the documented form)"
         yield _at(scenario, reply, message)

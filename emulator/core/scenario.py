@@ -217,11 +217,15 @@ class _Parser:
         return str(name)
 
     def conditions(self, path: Path, when: Mapping[str, Any]) -> tuple[Condition, ...]:
-        try:
-            return compile_when(when)
-        except MatchError as error:
-            self.report((*path, *error.path), str(error))
-            return ()
+        found: list[Condition] = []
+        for name, spec in when.items():  # one by one, so that each problem is found
+            several = name in ("headers", "body")
+            for part in [{name: {key: item}} for key, item in spec.items()] if several else [{name: spec}]:
+                try:
+                    found += compile_when(part)
+                except MatchError as error:
+                    self.report((*path, *error.path), str(error))
+        return tuple(found)
 
     def reply(self, path: Path, data: Mapping[str, Any]) -> Reply:
         kind, content = _content(data)

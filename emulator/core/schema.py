@@ -215,7 +215,11 @@ def _explain(error: ValidationError) -> Iterator[Violation]:
             for name in leaf.validator_value["required"]:
                 yield _violation([*path, name], _message(leaf), fact)
         elif leaf.validator in ("anyOf", "oneOf"):
-            yield _no_branch(leaf, path, fact)
+            missing = _missing_everywhere(leaf)
+            for name in missing:
+                yield _violation([*path, name], "is required", fact)
+            if not missing:
+                yield _no_branch(leaf, path, fact)
         else:
             yield _violation(path, _message(leaf), fact)
 
@@ -227,6 +231,14 @@ def _violation(steps: list[str | int], message: str, fact: str | None) -> Violat
 def _extras(error: ValidationError) -> list[str]:
     known = error.schema.get("properties", {})
     return [name for name in error.instance if name not in known]
+
+
+def _missing_everywhere(error: ValidationError) -> list[str]:
+    """Return the fields that a value lacks and every branch of a union requires, such as their tag."""
+    branches = [item.get("required", ()) for item in error.validator_value if isinstance(item, Mapping)]
+    if not isinstance(error.instance, Mapping) or len(branches) < len(error.validator_value):
+        return []
+    return [name for name in branches[0] if name not in error.instance and all(name in names for names in branches)]
 
 
 def _no_branch(error: ValidationError, path: list[str | int], fact: str | None) -> Violation:
@@ -246,7 +258,7 @@ def _no_branch(error: ValidationError, path: list[str | int], fact: str | None) 
         return _violation(path, _one_of_fields(error), fact)
     if not tags and error.validator == "oneOf":
         return _violation(path, "fits more than one of the shapes allowed here", fact)
-    return _violation([*path, *step], f"must be one of: {words}; not {shown(value)}", fact)
+    return _violation([*path, *step], f"must be one of: {words}; not {shown(value)}{_hint(value, names)}", fact)
 
 
 def _one_of_fields(error: ValidationError) -> str:
@@ -306,9 +318,10 @@ _PHRASES: Mapping[str, Callable[[Any, Any], str]] = {
 
 
 def _enum(wanted: Sequence[Json], value: Json) -> str:
-    names = [item for item in wanted if isinstance(item, str)]
-    hint = ""
-    if isinstance(value, str):
-        close = nearest(value, names)
-        hint = f"; {close}" if close.startswith("did") else ""
+    hint = _hint(value, [item for item in wanted if isinstance(item, str)])
     return f"must be one of {', '.join(map(shown, wanted))}; not {shown(value)}{hint}"
+
+
+def _hint(value: Json, names: Sequence[str]) -> str:
+    close = nearest(value, names) if isinstance(value, str) else ""
+    return f"; {close}" if close.startswith("did") else ""

@@ -1,0 +1,578 @@
+"""Understanding a request: what each provider refuses, in which words, and what it only notes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from build import KEY, NAMES, NOW, PROVIDERS, body_of, chat, headers_of, make_request, make_world
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.errors import Refusal, Violation
+from emulator.core.understand import MAX_DEPTH, bearer
+from emulator.core.wire import Exchange
+
+
+def refused(exchange: Exchange) -> tuple[str, str | None, list[tuple[str, str]]]:
+    """Return the name, the message, and the offending fields of a refusal."""
+    assert exchange.refusal, exchange.timeline
+    name, _, refusal = exchange.refusal
+    return name, refusal.message, [(item.path, item.message) for item in refusal.details]
+
+
+def notes(exchange: Exchange) -> list[tuple[str | None, str, str]]:
+    return [(note.fact, note.path, note.message) for note in exchange.notes]
+
+
+def status(exchange: Exchange) -> int:
+    return exchange.timeline.status
+
+
+# Routes
+
+UNKNOWN = [
+    ("/chat/completions/", "Did you mean http://test/beatra/v1/chat/completions? The base URL is http://test/beatra/v1."),
+    ("/v1/chat/completions", "Did you mean http://test/beatra/v1/chat/completions? The base URL is http://test/beatra/v1."),
+    ("/v1/v1/chat/completions", "Did you mean http://test/beatra/v1/chat/completions? The base URL is http://test/beatra/v1."),
+    ("/chat/completion", "Did you mean http://test/beatra/v1/chat/completions? The base URL is http://test/beatra/v1."),
+    ("/audio", "Below the base URL http://test/beatra/v1 there are: POST /chat/completions."),
+    ("", "Below the base URL http://test/beatra/v1 there are: POST /chat/completions."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "hint"), UNKNOWN, ids=["slash", "v1", "v1-twice", "misspelt", "unknown", "none"])
+def test_an_unknown_path_names_the_right_one(path: str, hint: str) -> None:
+    said = f"There is nothing at /beatra/v1{path}. {hint}"
+    assert refused(make_world().send(path=path)) == ("not_found", said, [])
+
+
+@pytest.mark.parametrize(
+    ("provider", "method", "path", "allow", "message"),
+    [
+        ("beatra", "GET", "/chat/completions", "POST", "/chat/completions does not take GET; use POST."),
+        ("brainstormrouter", "POST", "/models", "GET, HEAD", "/models does not take POST; use GET or HEAD."),
+    ],
+    ids=["get", "post"],
+)
+def test_a_wrong_method_names_the_right_ones(provider: str, method: str, path: str, allow: str, message: str) -> None:
+    exchange = make_world().send(provider, method=method, path=path)
+    assert refused(exchange) == ("method_not_allowed", message, [])
+    assert (status(exchange), headers_of(exchange)["allow"]) == (405, allow)
+
+
+def test_head_is_answered_as_get() -> None:
+    world = make_world()
+    got, head = (world.send("brainstormrouter", method=method, path="/models", raw=b"") for method in ("GET", "HEAD"))
+    assert (status(head), body_of(head)) == (200, body_of(got))
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        ("Bearer abc", "abc"),
+        ("bearer  abc ", "abc"),
+        ("Basic abc", ""),
+        ("abc", ""),
+        ("Bearer", ""),
+        ("", ""),
+        ("Bearer a b", "a b"),
+    ],
+)
+def test_bearer(header: str, key: str) -> None:
+    assert (bearer({"authorization": header}), bearer({})) == (key, "")
+
+
+BAD = "The API key is not good here."
+
+
+@pytest.mark.parametrize(
+    ("scenario", "options", "key", "message"),
+    [
+        ("", {}, None, "No API key: send it as 'Authorization: Bearer KEY'."),
+        ("", {}, "anything", None),
+        ("", {}, "an-invalid-one", BAD),
+        ("keys: [good]", {}, "good", None),
+        ("keys: [good]", {}, "other", BAD),
+        ("", {"api_keys": ("good",)}, "good", None),
+        ("", {"api_keys": ("good",)}, "other", BAD),
+        ("keys: [one]", {"api_keys": ("two",)}, "one", None),
+        ("keys: [one]", {"api_keys": ("two",)}, "two", None),
+        ("keys: [invalid]", {}, "invalid", BAD),
+        ("", {"id": "own"}, "anything", BAD),
+        ("", {"id": "own"}, "emu-generated", None),
+        ("keys: [good]", {"id": "own"}, "good", None),
+        ("keys: [good]", {"id": "own"}, "emu-generated", None),
+        ("keys: [good]", {"id": "own"}, "other", BAD),
+    ],
+    ids=[
+        "none", "any", "invalid", "scenario", "not-scenario", "option", "not-option", "both-1", "both-2",
+        "invalid-though-listed", "own-any", "own-generated", "own-scenario", "own-both", "own-other",
+    ],
+)  # fmt: skip
+def test_keys(scenario: str, options: dict[str, Any], key: str | None, message: str | None) -> None:
+    exchange = make_world(f"emulator: 1\n{scenario}", **options).send(key=key)
+    assert (exchange.refusal and exchange.refusal[2].message) == message
+    assert status(exchange) == (401 if message else 200)
+
+
+@pytest.mark.parametrize("provider", NAMES)
+def test_a_refused_key_rests_on_the_providers_fact(provider: str) -> None:
+    exchange = make_world().send(provider, key=None)
+    assert exchange.refusal is not None
+    assert exchange.refusal[2].fact == PROVIDERS[provider].auth_fact
+
+
+@pytest.mark.parametrize("provider", NAMES)
+def test_the_key_is_checked_before_the_body_and_the_path_before_the_key(provider: str) -> None:
+    world = make_world()
+    assert refused(world.send(provider, raw=b"{", key=None))[0] == "unauthorized"
+    assert refused(world.send(provider, path="/nowhere", key=None))[0] == "not_found"
+
+
+# Bodies
+
+DEEP = b'{"model": "auto", "messages": [], "x": ' + b"[" * MAX_DEPTH + b"1" + b"]" * MAX_DEPTH + b"}"
+JUST = b'{"model": "auto", "messages": [], "x": ' + b"[" * (MAX_DEPTH - 1) + b"1" + b"]" * (MAX_DEPTH - 1) + b"}"
+MALFORMED = {
+    "empty": b"",
+    "blank": b" \n",
+    "bom": b"\xef\xbb\xbf{}",
+    "nan": b'{"temperature": NaN}',
+    "infinity": b'{"temperature": Infinity}',
+    "minus-infinity": b'{"temperature": -Infinity}',
+    "lone-surrogate": b'{"a": "\\ud800"}',
+    "utf-8": b'{"a": "\xff"}',
+    "utf-8-surrogate": b'{"a": "\xed\xa0\x80"}',
+    "utf-16": '{"a": 1}'.encode("utf-16"),
+    "truncated": b'{"a": ',
+    "trailing-comma": b'{"a": 1,}',
+    "single-quotes": b"{'a': 1}",
+    "comment": b'{"a": 1} // no',
+    "two-values": b"{} {}",
+    "control-character": b'{"a": "\x01"}',
+    "leading-zero": b'{"a": 01}',
+    "very-deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_body_is_refused(provider: str, raw: bytes) -> None:
+    exchange = make_world().send(provider, raw=raw)
+    name, message, details = refused(exchange)
+    reason = details[0][1]
+    assert (status(exchange), name, message) == (400, "invalid_request", f"The body is not valid JSON: {reason}.")
+    assert [path for path, _ in details] == [""]
+    assert reason == "it is empty" or raw.strip(), reason
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "is not valid JSON: it is empty"),
+        (DEEP, "is nested deeper than 200 levels"),
+        (b"[1, 2]", "must be a JSON object, not [1, 2]"),
+        (b'"text"', "must be a JSON object, not 'text'"),
+        (b"null", "must be a JSON object, not null"),
+        (b"1.5", "must be a JSON object, not 1.5"),
+    ],
+    ids=["empty", "deep", "list", "string", "null", "number"],
+)
+def test_what_is_no_object_of_bounded_depth_is_refused(raw: bytes, reason: str) -> None:
+    _, message, _ = refused(make_world().send(raw=raw))
+    assert message == f"The body {reason}."
+
+
+def test_a_body_as_deep_as_the_bound_is_accepted() -> None:
+    exchange = make_world().send(raw=JUST)
+    assert (status(exchange), [path for _, path, _ in notes(exchange)]) == (200, ["x"])
+
+
+def test_many_brackets_side_by_side_are_not_deep() -> None:
+    messages = [{"role": "user", "content": "[{" * 300}]
+    assert status(make_world().send(body=chat(messages=messages))) == 200
+
+
+@pytest.mark.parametrize("number", ["1" * 400, "-" + "9" * 40, "1e400", "1e-400", "0.1e309", "1.7976931348623157e308"])
+@pytest.mark.parametrize("field", ["max_tokens", "temperature", "seed"])
+@pytest.mark.parametrize("validation", ["documented", "strict", "off"])
+def test_huge_numbers_never_break_the_emulator(number: str, field: str, validation: str) -> None:
+    raw = b'{"model": "gpt-4", "messages": [], "%s": %s}' % (field.encode(), number.encode())
+    assert status(make_world(validation=validation).send("braintwin", raw=raw)) in (200, 400)
+
+
+def test_a_body_over_the_bound_is_refused() -> None:
+    message = "The request body is larger than this server takes (--max-body)."
+    exchange = make_world().send(raw=b"", too_large=True)
+    assert (status(exchange), refused(exchange)) == (413, ("too_large", message, []))
+
+
+@given(raw=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_bytes_get_an_answer_of_the_provider(raw: bytes) -> None:
+    assert 200 <= status(make_world().send("brivionix", raw=raw)) < 500
+
+
+# JSON of any shape, at the places that the engine reads itself
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda items: st.lists(items, max_size=3) | st.dictionaries(st.text(max_size=5), items, max_size=3),
+    max_leaves=8,
+)
+READ = ["model", "messages", "stream", "stream_options", "max_tokens", "n", "stop", "tools", "tool_choice",
+        "response_format", "encoding_format", "input", "dimensions", "seed"]  # fmt: skip
+
+
+@given(
+    provider=st.sampled_from(NAMES),
+    level=st.sampled_from(["documented", "strict", "off"]),
+    body=st.dictionaries(st.sampled_from(READ), ANY_JSON, max_size=6),
+    embeddings=st.booleans(),
+)
+def test_whatever_the_fields_are_the_answer_is_no_failure_of_ours(
+    provider: str, level: str, body: dict[str, Any], embeddings: bool
+) -> None:
+    path = "/embeddings" if embeddings and provider == "brainstormrouter" else "/chat/completions"
+    exchange = make_world(validation=level, plan="unlimited").send(provider, raw=json.dumps(body).encode(), path=path)
+    assert status(exchange) in (200, 400)
+
+
+# Content types
+
+GOOD_TYPES = [None, "application/json", "Application/JSON; charset=utf-8", "application/problem+json"]
+TYPE_MESSAGE = "Content-Type must be application/json, not 'text/plain'"
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize("kind", GOOD_TYPES, ids=["absent", "json", "charset", "suffix"])
+def test_json_content_types_are_good(provider: str, kind: str | None) -> None:
+    sent = make_request(provider)
+    headers = {**sent.headers, "content-type": kind} if kind else {"authorization": f"Bearer {KEY}"}
+    world = make_world(plan="unlimited")
+    claim = world.engine.claim(world.session, type(sent)(**{**fields(sent), "headers": headers}))
+    assert (claim.refusal, claim.call and claim.call.notes) == (None, ())
+
+
+def fields(request: Any) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in request.__slots__}
+
+
+@pytest.mark.parametrize(
+    ("provider", "code", "name", "fact"),
+    [("beatra", 400, "invalid_request", "be-content-type"), ("brivionix", 415, "unsupported_media_type", "bv-headers")],
+)
+def test_another_content_type_is_refused_where_the_docs_name_one(
+    provider: str, code: int, name: str, fact: str
+) -> None:
+    exchange = make_world().send(provider, headers={"content-type": "text/plain"})
+    details = [("content-type", "must be application/json")]
+    assert (status(exchange), refused(exchange)) == (code, (name, f"{TYPE_MESSAGE}.", details))
+    assert exchange.refusal is not None
+    assert exchange.refusal[2].fact == fact
+
+
+@pytest.mark.parametrize(
+    ("provider", "options", "mute", "fact"),
+    [
+        ("braintwin", {}, [], None),
+        ("brainstormrouter", {}, [], None),
+        ("beatra", {"validation": "off"}, [], "be-content-type"),
+        ("brivionix", {"validation": "off"}, [], "bv-headers"),
+        ("beatra", {}, ["be-content-type"], "be-content-type"),
+    ],
+    ids=["braintwin", "brainstormrouter", "off-beatra", "off-brivionix", "muted"],
+)
+def test_another_content_type_is_noted_elsewhere(
+    provider: str, options: dict[str, str], mute: list[str], fact: str | None
+) -> None:
+    world = make_world({"mute": mute}, **options)
+    exchange = world.send(provider, headers={"content-type": "text/plain"})
+    assert status(exchange) == 200
+    assert (fact, "headers.content-type", TYPE_MESSAGE) in notes(exchange)
+
+
+# Validation
+
+WRONG = {
+    "beatra": {"temperature": 3},
+    "brainstormrouter": {"temperature": "hot"},
+    "braintwin": {"presence_penalty": -2.5},
+    "brivionix": {"messages": [{"role": "robot", "content": "x"}]},
+}
+WRONG_DETAILS = {
+    "beatra": ("temperature", "must be at most 2, not 3"),
+    "brainstormrouter": ("temperature", "must be a number, not 'hot'"),
+    "braintwin": ("presence_penalty", "must be at least -2, not -2.5"),
+    "brivionix": ("messages[0].role", "must be one of: 'system', 'user', 'assistant', 'tool'; not 'robot'"),
+}
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize(("level", "code"), [("documented", 400), ("strict", 400), ("off", 200)])
+def test_what_the_docs_rule_out(provider: str, level: str, code: int) -> None:
+    exchange = make_world(validation=level).send(provider, chat(provider, **WRONG[provider]))
+    assert status(exchange) == code
+    if code == 400:
+        assert refused(exchange) == ("invalid_request", None, [WRONG_DETAILS[provider]])
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize(("level", "code"), [("documented", 200), ("strict", 400), ("off", 200)])
+def test_what_the_docs_do_not_know(provider: str, level: str, code: int) -> None:
+    exchange = make_world(validation=level).send(provider, chat(provider, nonsense=1, n=1))
+    assert status(exchange) == code
+    if level == "documented":
+        assert [note for note in notes(exchange) if note[1] in ("nonsense", "n")] == [
+            (None, "nonsense", "is not in the docs; it was accepted and has no effect"),
+            (None, "n", "is not in the docs; it was accepted and has its customary effect"),
+        ]
+    if level == "strict":
+        _, _, details = refused(exchange)
+        assert [path for path, _ in details] == ["nonsense", "n"]
+
+
+def test_all_offending_fields_are_named() -> None:
+    body = {"model": 5, "messages": [{"role": "tool", "content": ["x"]}, "x"], "temperature": 3, "top_p": 1}
+    assert refused(make_world().send(body=body))[2] == [
+        ("temperature", "is not allowed here (temperature or top_p, not both)"),
+        ("top_p", "is not allowed here (temperature or top_p, not both)"),
+        ("model", "must be a string, not 5"),
+        ("messages[0].role", "must be one of 'system', 'user', 'assistant'; not 'tool'"),
+        ("messages[0].content", "must be a string, not ['x']"),
+        ("messages[1]", "must be an object, not 'x'"),
+        ("temperature", "must be at most 2, not 3"),
+    ]
+
+
+def test_query_parameters_are_the_body_of_a_get() -> None:
+    world = make_world()
+    path, query = "/intelligence/recommendations", "task=code+review&empty="
+    exchange = world.send("brainstormrouter", method="GET", path=path, query=query)
+    assert exchange.claim.call is not None
+    assert exchange.claim.call.body == {"task": "code review", "empty": ""}
+    assert notes(exchange) == [(None, "empty", "is not in the docs; it was accepted and has no effect")]
+
+
+# Models and windows
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "message"),
+    [
+        ("beatra", "beatra-2", "there is no model 'beatra-2'; did you mean 'beatra-1'?"),
+        ("beatra", "x", "there is no model 'x'; known: auto, beatra-1, beatra-1-mini"),
+        ("braintwin", "gpt-5", "there is no model 'gpt-5'; did you mean 'gpt-4'?"),
+        ("braintwin", "auto", "there is no model 'auto'; known: gpt-3.5-turbo, gpt-4"),
+        ("brivionix", "gpt-5.4-minni", "there is no model 'gpt-5.4-minni'; did you mean 'gpt-5.4-mini'?"),
+    ],
+)
+def test_an_unknown_model_is_refused_with_the_nearest_name(provider: str, model: str, message: str) -> None:
+    exchange = make_world().send(provider, chat(provider, model=model))
+    assert refused(exchange) == ("invalid_request", None, [("model", message)])
+
+
+def test_an_unknown_model_is_noted_where_the_list_is_open() -> None:
+    exchange = make_world().send("brainstormrouter", chat("brainstormrouter", model="gpt-9"))
+    assert (status(exchange), exchange.model) == (200, "gpt-9")
+    assert notes(exchange) == [("br-model-named", "model", "the docs don't name 'gpt-9'; any id is accepted")]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "options"),
+    [({"models": ["mine"]}, {}), ({"mute": ["be-model"]}, {}), ({}, {"validation": "off"})],
+    ids=["listed", "muted", "off"],
+)
+def test_an_unknown_model_is_good_where_the_session_says_so(scenario: dict[str, Any], options: dict[str, str]) -> None:
+    exchange = make_world(scenario, **options).send(body=chat(model="mine"))
+    assert (status(exchange), exchange.model) == (200, "mine")
+
+
+def words(count: int) -> str:
+    return " ".join(["word"] * count)
+
+
+WINDOW = "over the context window of 8192 tokens of gpt-4"
+
+
+@pytest.mark.parametrize(
+    ("count", "fields", "message"),
+    [
+        (8169, {}, None),  # 3 + 3 + 1 for the role + 8169 + 16
+        (8170, {}, f"the messages have about 8177 tokens and max_tokens asks for 16 more: {WINDOW}"),
+        (10, {"max_tokens": 8175}, None),
+        (10, {"max_tokens": 8176}, f"the messages have about 17 tokens and max_tokens asks for 8176 more: {WINDOW}"),
+        (8185, {"max_tokens": -5}, None),
+        (8186, {"max_tokens": -5}, f"the messages have about 8193 tokens and max_tokens asks for 0 more: {WINDOW}"),
+    ],
+    ids=["fits", "over", "asks-all", "asks-more", "negative-fits", "negative-over"],
+)
+def test_context_window(count: int, fields: dict[str, Any], message: str | None) -> None:
+    exchange = make_world().send("braintwin", chat("braintwin", words(count), **fields))
+    details = [] if message is None else [("messages", message)]
+    assert [(item.path, item.message) for item in (exchange.refusal[2].details if exchange.refusal else ())] == details
+    assert exchange.refusal is None or exchange.refusal[2].fact == "bt-context-window"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "options"), [({"mute": ["bt-context-window"]}, {}), ({}, {"validation": "off"})], ids=["muted", "off"]
+)
+def test_context_window_can_be_muted(scenario: dict[str, Any], options: dict[str, str]) -> None:
+    assert status(make_world(scenario, **options).send("braintwin", chat("braintwin", words(9000)))) == 200
+
+
+# Idempotency keys
+
+UUID = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+
+
+@pytest.mark.parametrize(
+    ("given_key", "value"),
+    [(UUID, UUID), (UUID.upper(), UUID), (f'"{UUID}"', UUID), (None, None)],
+    ids=["plain", "upper-case", "quoted", "absent"],
+)
+def test_good_idempotency_keys(given_key: str | None, value: str | None) -> None:
+    world = make_world()
+    headers = {"idempotency-key": given_key} if given_key else {}
+    claim = world.engine.claim(world.session, make_request(headers=headers))
+    assert (claim.refusal, claim.idempotency and claim.idempotency[0]) == (None, value)
+
+
+@pytest.mark.parametrize(
+    "given_key",
+    ["", '"', "retry-1", UUID[:-1], UUID + "0", UUID.replace("-", ""), UUID.replace("8", "g"), f'"{UUID}', f"'{UUID}'"],
+)
+def test_other_idempotency_keys_are_refused(given_key: str) -> None:
+    exchange = make_world().send(headers={"idempotency-key": given_key})
+    details = [("idempotency-key", f"must be a UUID, not {given_key!r}")]
+    assert refused(exchange) == ("invalid_request", None, details)
+
+
+@pytest.mark.parametrize("provider", [name for name in NAMES if name != "beatra"])
+def test_idempotency_keys_mean_nothing_where_the_docs_know_none(provider: str) -> None:
+    exchange = make_world().send(provider, headers={"idempotency-key": "anything"})
+    assert (status(exchange), exchange.claim.idempotency) == (200, None)
+
+
+def test_an_idempotency_key_can_be_muted() -> None:
+    exchange = make_world({"mute": ["be-idempotency"]}).send(headers={"idempotency-key": "anything"})
+    assert (status(exchange), exchange.claim.idempotency) == (200, None)
+
+
+def test_the_fingerprint_is_of_the_json_and_not_of_its_bytes() -> None:
+    world, headers = make_world(), {"idempotency-key": UUID}
+    body = chat(temperature=1)
+    claims = [
+        world.engine.claim(world.session, make_request(raw=raw, headers=headers))
+        for raw in (
+            json.dumps(body).encode(),
+            json.dumps(dict(reversed(body.items())), indent=2).encode(),
+            json.dumps({**body, "temperature": 2}).encode(),
+        )
+    ]
+    first, same, other = (claim.idempotency for claim in claims)
+    assert first == same != other
+
+
+# Muting: what a fact forbids is acceptable without it, and nothing else is
+#   fact: (provider, what is sent without it, as fields of the body or of the request)
+
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f"}}
+FORBIDDEN: dict[str, dict[str, Any]] = {
+    "be-auth": {"request": {"key": None}},
+    "be-content-type": {"request": {"headers": {"content-type": "text/plain"}}},
+    "be-idempotency": {"request": {"headers": {"idempotency-key": "x"}}},
+    "be-model": {"body": {"model": "x"}},
+    "be-messages": {"body": {"messages": [{"role": "tool", "content": []}]}},
+    "be-stream": {"body": {"stream": "no"}},
+    "be-temperature": {"body": {"temperature": -1}},
+    "be-max-tokens": {"body": {"max_tokens": 1.5}},
+    "be-top-p-xor-temperature": {"body": {"temperature": 1, "top_p": 1}},
+    "br-auth-bearer": {"request": {"key": None}},
+    "br-chat-params": {"body": {"messages": None}, "drop": "messages"},
+    "br-tools": {"body": {"tools": "x"}},
+    "bt-auth-bearer": {"request": {"key": None}},
+    "bt-model-required": {"body": {"model": None}, "drop": "model", "also": ["bt-model-known"]},
+    "bt-model-known": {"body": {"model": "x"}},
+    "bt-messages-required": {"drop": "messages"},
+    "bt-temperature-range": {"body": {"temperature": 2.1}},
+    "bt-max-tokens-default": {"body": {"max_tokens": 1.5}},
+    "bt-stream-default": {"body": {"stream": "no"}},
+    "bt-presence-penalty-range": {"body": {"presence_penalty": 3}},
+    "bt-frequency-penalty-range": {"body": {"frequency_penalty": "x"}},
+    "bt-context-window": {"body": {"max_tokens": 9000}},
+    "bv-headers": {"request": {"headers": {"content-type": "text/plain"}}},
+    "bv-minimal": {"drop": "messages"},
+    "bv-models": {"body": {"model": "x"}},
+    "bv-roles": {"body": {"messages": [{"role": "robot"}]}},
+    "bv-vision": {"body": {"messages": [{"role": "user", "content": [{"type": "video"}]}]}},
+    "bv-tools": {"body": {"tools": [{"type": "function"}]}},
+    "bv-penalties": {"body": {"presence_penalty": "x"}},
+    "bv-max-tokens": {"body": {"max_tokens": 1.5}},
+}
+BY_PREFIX = {"be": "beatra", "br": "brainstormrouter", "bt": "braintwin", "bv": "brivionix"}
+
+
+@pytest.mark.parametrize("fact", FORBIDDEN)
+def test_a_muted_fact_forbids_nothing(fact: str) -> None:
+    provider, breach = BY_PREFIX[fact[:2]], FORBIDDEN[fact]
+    body = {**chat(provider), **breach.get("body", {})}
+    body.pop(breach.get("drop"), None)
+    also = breach.get("also", [])
+    outcomes = [
+        make_world({"mute": mute, "provider": provider}).send(provider, body, **breach.get("request", {}))
+        for mute in ([], also, [fact, *also])
+    ]
+    assert [status(exchange) < 400 for exchange in outcomes] == [False, False, True], outcomes[2].refusal
+    assert outcomes[0].refusal is not None
+    assert outcomes[1].refusal is not None
+    assert outcomes[1].refusal[2].fact == fact
+
+
+def test_every_fact_that_forbids_something_is_in_the_table() -> None:
+    named = {
+        fact
+        for provider in PROVIDERS.values()
+        for fact in [*_constraints(provider.operations["chat"].request), provider.auth_fact, provider.models_fact,
+                     provider.context_fact, provider.content_type[1], (provider.idempotency or (0, 0, None))[2]]
+        if fact
+    }  # fmt: skip
+    lenient = {"br-model-named", "br-base-url"}  # one only notes, the other wants an object, which every body is
+    assert named - lenient == set(FORBIDDEN)
+
+
+def _constraints(document: Any) -> set[str]:
+    """Return the facts that constrain something in a schema; a default alone rules nothing out."""
+    if isinstance(document, list):
+        return {fact for item in document for fact in _constraints(item)}
+    if not isinstance(document, dict):
+        return set()
+    found = {fact for item in document.values() for fact in _constraints(item)}
+    describing = {"$comment", "description", "title", "default", "properties", "items", "$schema", "$id", "allOf"}
+    comment = document.get("$comment", "").partition(":")[0]
+    return found | ({comment} if comment not in ("", "assumed") and set(document) - describing else set())
+
+
+def test_muting_a_default_takes_its_effect_away() -> None:
+    exchange = make_world({"mute": ["bt-max-tokens-default"]}).send("braintwin")
+    assert exchange.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("model", [5, None, ["x"]], ids=["number", "null", "list"])
+def test_a_model_that_is_no_name_is_none(model: Any) -> None:
+    exchange = make_world(validation="off").send(body={"model": model})
+    assert (status(exchange), exchange.claim.call and exchange.claim.call.model) == (200, "")
+
+
+def test_elapsed_is_counted_from_the_sessions_start() -> None:
+    exchange = make_world().send(at=NOW + 2.5)
+    assert (exchange.claim.call and exchange.claim.call.elapsed) == 2.5
+
+
+def test_a_refusal_says_which_fact_it_rests_on() -> None:
+    details = [Violation("a", "x"), Violation("b", "y", "fact-b"), Violation("c", "z", "fact-c")]
+    assert (Refusal("not_found", "m", details).fact, Refusal("not_found", fact="own").fact) == ("fact-b", "own")
+    assert str(Refusal("not_found")) == "not_found"
