@@ -28,6 +28,7 @@ Json = Any
 Break = Mapping[str, Json]
 
 TIMEOUT_S = 40.0
+_OF_ANSWERS = {"status", "json", "text", "set", "drop", "headers", "events", "cut"}
 _HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
@@ -230,7 +231,8 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
             concerned = proxy.concerns(request)
             with self.forward(broken_request(proxy.broken, request) if concerned else request) as response:
                 status = proxy.broken.get("when", {}).get("status", response.status)
-                self.pass_on(response, concerned and status == response.status)
+                breaks_answer = concerned and status == response.status and not _OF_ANSWERS.isdisjoint(proxy.broken)
+                self.pass_on(response, breaks_answer)
 
         def read(self) -> Request:
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -275,9 +277,9 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def finish(self) -> None:
-            super().finish()
             if self.upstream is not None:
                 self.upstream.close()
+            super().finish()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 import yaml
 from broken_endpoint import BrokenEndpoint
 
-from emulator.contract.cases import Case, load_cases, run_case
-from emulator.contract.target import EmulatorTarget
+from emulator import SourceError
+from emulator.contract.cases import Case, Step, load_cases, run_case
+from emulator.contract.checks import CHECKS, Check
+from emulator.contract.talk import Ask, Differs, Talk
+from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, Target, Unreachable
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = sorted(file.parent for file in (ROOT / "schemas").glob("*/provider.yaml"))
@@ -30,11 +34,16 @@ def broken_endpoint(emulator_url: str) -> Iterator[BrokenEndpoint]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_server_fact_has_one_case(folder: Path) -> None:
     facts = yaml.safe_load((folder / "provider.yaml").read_text())["facts"]
-    assert [case.id for case in load_cases(folder)] == [fact["id"] for fact in facts if fact["who"] == "server"]
+    wanted = [fact["id"] for fact in facts if fact["who"] == "server"]
+    assert [case.id for case in load_cases(folder)] == wanted
 
 
 def test_every_case_has_a_break_that_it_must_find() -> None:
     assert {name for name, breaks in BROKEN.items() if breaks} == set(CASES)
+
+
+def test_every_check_is_used() -> None:
+    assert {step.name for case in CASES.values() for step in case.steps} == set(CHECKS)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -54,3 +63,153 @@ def test_a_broken_answer_fails_the_case(name: str, number: int, broken_endpoint:
     assert broken["says"] in outcome.message
     assert outcome.request is not None
     assert outcome.response is not None
+
+
+FOREIGN = {
+    "documented": ("be-temperature", {"when": {"body": {"temperature": 2.1}}, "status": 200}, "failed"),
+    "assumed fact": ("be-unknown-path", {"when": {"status": 405}, "status": 404}, "observed"),
+    "assumed step": ("be-model", {"when": {"body": {"model": "no-such-model"}}, "status": 200}, "observed"),
+    "assumed status": ("bt-model-known", {"when": {"body": {"model": "gpt-5"}}, "status": 404}, "observed"),
+    "documented beside": ("bt-model-known", {"when": {"body": {"model": "gpt-5"}}, "status": 200}, "failed"),
+    "undocumented error": ("be-auth", {"when": {"status": 401}, "status": 403}, "observed"),
+    "server error": ("be-auth", {"when": {"status": 401}, "status": 500}, "failed"),
+    "rate limited": ("be-temperature", {"status": 429}, "inconclusive"),
+    "untouched": ("be-temperature", {}, "passed"),
+    "not arranged": ("be-error-503", {}, "not_seen"),
+}
+
+
+@pytest.mark.parametrize(("name", "broken", "word"), FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_target_gets_the_outcome(
+    name: str, broken: dict[str, Any], word: str, broken_endpoint: BrokenEndpoint
+) -> None:
+    broken_endpoint.break_with(broken)
+    case = CASES[name]
+    with closing(ForeignTarget(f"{broken_endpoint.url}/{case.provider}/v1", "test-key")) as target:
+        assert run_case(case, target).outcome == word
+
+
+def test_a_later_step_that_is_not_seen_is_told_beside_a_pass(emulator_url: str) -> None:
+    with closing(ForeignTarget(f"{emulator_url}/beatra/v1", "test-key")) as target:
+        outcome = run_case(CASES["be-request-id"], target)
+    told = 'not seen: it cannot be told to answer {"error": "rate_limited"}'
+    assert (outcome.outcome, outcome.message) == ("passed", told)
+
+
+class Stub:
+    """A foreign target that no check talks to."""
+
+    own = False
+
+    def fresh(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def passes(talk: Talk) -> None:
+    """The fact holds."""
+
+
+def differs(talk: Talk) -> None:
+    raise Differs("differs", 1, 2, None)
+
+
+def observed(talk: Talk) -> None:
+    raise Differs("observed", 1, 2, None, assumed=True)
+
+
+def unseen(talk: Talk) -> None:
+    raise NotArranged("unseen")
+
+
+def unreachable(talk: Talk) -> None:
+    raise Unreachable("unreachable")
+
+
+@pytest.mark.parametrize(
+    ("checks", "outcome"),
+    [
+        ([passes, passes], ("passed", "")),
+        ([observed, differs, unreachable], ("failed", "differs")),
+        ([observed, unreachable], ("inconclusive", "unreachable")),
+        ([unseen, observed], ("observed", "observed")),
+        ([unseen, passes], ("not_seen", "unseen")),
+        ([passes, unseen], ("passed", "not seen: unseen")),
+        ([unseen, unseen], ("not_seen", "unseen; unseen")),
+    ],
+)
+def test_the_gravest_step_decides(checks: list[Check], outcome: tuple[str, str]) -> None:
+    ask = Ask("/chat", {}, {}, {}, frozenset())
+    steps = tuple(Step("stub", check, {}, ask, False) for check in checks)
+    found = run_case(Case("x-fact", "x", "", "", False, "", steps), Stub())
+    assert (found.outcome, found.message) == outcome
+
+
+NOBODY = {
+    "foreign": lambda: ForeignTarget("http://127.0.0.1:9/v1", "key"),
+    "emulator": lambda: EmulatorTarget("http://127.0.0.1:9", "beatra"),
+}
+
+
+@pytest.mark.parametrize("make", NOBODY.values(), ids=NOBODY)
+def test_a_target_that_is_not_there_is_inconclusive(make: Callable[[], Target]) -> None:
+    with closing(make()) as target:
+        assert run_case(CASES["be-temperature"], target).outcome == "inconclusive"
+
+
+def test_the_key_is_in_no_outcome(broken_endpoint: BrokenEndpoint) -> None:
+    broken_endpoint.break_with({"status": 418})
+    with closing(ForeignTarget(f"{broken_endpoint.url}/beatra/v1", "very-secret")) as target:
+        outcome = run_case(CASES["be-auth"], target)
+    assert outcome.request is not None
+    assert "very-secret" not in repr(outcome)
+
+
+def test_a_contract_that_does_not_load_tells_each_problem(tmp_path: Path) -> None:
+    folder = tmp_path / "beatra"
+    shutil.copytree(ROOT / "schemas" / "beatra", folder)
+    file = folder / "contract.yaml"
+    text = file.read_text()
+    for right, wrong in (
+        ("check: endpoint, version: /v1", "check: endpont"),
+        ("{check: authentication}", "{check: authentication, prefx: a}"),
+        ("{check: model_auto}", "{check: scripted}"),
+        ("  be-stream:", "  be-steam:"),
+        ('schema: {properties: {id: {pattern: "^chat', 'schema: {properties: {id: {pattern: "(^chat'),
+    ):
+        assert right in text
+        text = text.replace(right, wrong)
+    file.write_text(text)
+    with pytest.raises(SourceError) as caught:
+        load_cases(folder)
+    told = sorted(f"{problem.where}: {problem.message}" for problem in caught.value.problems)
+    assert told == [
+        "cases.be-auth[0].prefx: is not known here; did you mean 'prefix'?",
+        "cases.be-endpoint[0].check: is no check; did you mean 'endpoint'?",
+        "cases.be-model[0]: lacks 'error'",
+        told[3],
+        "cases.be-steam: is no server fact; did you mean 'be-stream'?",
+        "cases: lacks a case for 'be-stream'",
+    ]
+    assert told[3].startswith("cases.be-response-sync[1].schema: is no JSON Schema")
+
+
+def test_a_contract_of_another_shape_does_not_load(tmp_path: Path) -> None:
+    folder = tmp_path / "beatra"
+    shutil.copytree(ROOT / "schemas" / "beatra", folder)
+    (folder / "contract.yaml").write_text("emulator: 1\nask: {path: chat}\ncases: {be-auth: authentication}\n")
+    with pytest.raises(SourceError) as caught:
+        load_cases(folder)
+    assert {problem.where for problem in caught.value.problems} == {
+        "ask.path",
+        "ask.body",
+        "ask.spoilt",
+        "cases.be-auth",
+    }
+
+
+def test_a_folder_without_a_contract_does_not_load(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"contract\.yaml:1:1: cannot be read: No such file or directory"):
+        load_cases(tmp_path)

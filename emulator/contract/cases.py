@@ -20,6 +20,8 @@ from emulator.contract.client import Answer, answer_json, request_json
 from emulator.contract.talk import Ask, Differs, Talk
 from emulator.contract.target import NotArranged, Target, Unreachable
 from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.folder import load_provider, own_schema, schema_problems
+from emulator.core.provider import Fact, Provider
 from emulator.core.schema import Schema
 from emulator.core.source import Path as Place
 from emulator.core.source import Source, parse_source
@@ -30,7 +32,6 @@ OutcomeWord = Literal["passed", "failed", "inconclusive", "not_seen", "observed"
 _GRAVEST: Sequence[OutcomeWord] = ("failed", "inconclusive", "observed")
 _SCHEMAS = {"schema", "chunk"}
 _STEP_KEYS = ("check", "ask", "assumed")
-_ASK_KEYS = ("path", "body", "spoilt", "headers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Case:
     text: str
     source: str
     assumed: bool
-    note: str | None
+    note: str
     steps: tuple[Step, ...]
 
 
@@ -78,7 +79,8 @@ def run_case(case: Case, target: Target) -> Outcome:
             if item.outcome == word:
                 return item
     unseen = "; ".join(item.message for item in outcomes if item.outcome == "not_seen")
-    return replace(outcomes[0], message=f"not seen: {unseen}" if unseen else "")
+    beside = "not seen: " if unseen and outcomes[0].outcome == "passed" else ""
+    return replace(outcomes[0], message=beside + unseen)
 
 
 def _run_step(case: Case, step: Step, target: Target) -> Outcome:
@@ -114,87 +116,78 @@ def load_cases(folder: Path | str) -> tuple[Case, ...]:
 
     Raises: SourceError, with every unknown check, parameter or fact, and every server fact without a case.
     """
-    folder = Path(folder)
-    return _Loader(_read(folder / "provider.yaml"), _read(folder / "contract.yaml")).load()
-
-
-def _read(file: Path) -> Source:
+    file = Path(folder) / "contract.yaml"
     try:
-        return parse_source(file.read_bytes(), str(file))
+        source = parse_source(file.read_bytes(), str(file))
     except OSError as error:
         raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
+    return _Loader(load_provider(folder), source).load()
 
 
 class _Loader:
     """Checks a contract.yaml as a whole and collects every problem before it gives up."""
 
-    def __init__(self, provider: Source, contract: Source) -> None:
-        self.provider = provider.data
-        self.contract = contract
+    def __init__(self, provider: Provider, source: Source) -> None:
+        self.provider = provider
+        self.source = source
         self.problems: list[Problem] = []
 
     def load(self) -> tuple[Case, ...]:
-        facts = {fact["id"]: fact for fact in self.provider["facts"] if fact["who"] == "server"}
-        self.keys((), self.contract.data, ("emulator", "ask", "cases"))
-        self.keys(("ask",), self.contract.data["ask"], _ASK_KEYS)
-        listed = self.contract.data["cases"]
+        self.problems += schema_problems(own_schema("contract"), self.source)
+        steps: dict[str, tuple[Step, ...]] = {}
+        if not self.problems:
+            facts = [fact for fact in self.provider.facts.values() if fact.who == "server"]
+            self.check_facts([fact.id for fact in facts])
+            steps = {name: tuple(self.steps(name, items)) for name, items in self.source.data["cases"].items()}
+        if self.problems:
+            raise SourceError(self.problems)
+        return tuple(self.case(fact, steps[fact.id]) for fact in facts)
+
+    def check_facts(self, facts: Sequence[str]) -> None:
+        listed = self.source.data["cases"]
         for name in listed:
             if name not in facts:
                 self.report(("cases", name), f"is no server fact; {nearest(name, facts)}")
         for name in facts:
             if name not in listed:
                 self.report(("cases",), f"lacks a case for '{name}'")
-        steps = {name: tuple(self.steps(("cases", name), item)) for name, item in listed.items()}
-        if self.problems:
-            raise SourceError(self.problems)
-        return tuple(self.case(fact, steps[name]) for name, fact in facts.items())
 
-    def case(self, fact: Mapping[str, Json], steps: tuple[Step, ...]) -> Case:
-        return Case(
-            fact["id"], self.provider["name"], fact["text"], fact["source"],
-            fact.get("assumed", False), fact.get("note"), steps,
-        )  # fmt: skip
+    def case(self, fact: Fact, steps: tuple[Step, ...]) -> Case:
+        return Case(fact.id, self.provider.name, fact.text, fact.source, fact.assumed, fact.note, steps)
 
-    def steps(self, place: Place, items: Json) -> Iterator[Step]:
-        if not isinstance(items, list) or not items:
-            self.report(place, "must be a list of steps, such as {check: requests, bad: [{temperature: 3}]}")
-            return
+    def steps(self, name: str, items: Sequence[Mapping[str, Json]]) -> Iterator[Step]:
         for index, item in enumerate(items):
-            check = CHECKS.get(item.get("check"))
+            place = ("cases", name, index)
+            check = CHECKS.get(item["check"])
             if check is None:
-                self.report((*place, index), f"has no known check; {nearest(str(item.get('check')), CHECKS)}")
+                self.report((*place, "check"), f"is no check; {nearest(item['check'], CHECKS)}")
                 continue
             params = {key: value for key, value in item.items() if key not in _STEP_KEYS}
-            self.parameters((*place, index), check, params)
-            self.keys((*place, index, "ask"), item.get("ask", {}), _ASK_KEYS)
+            self.check_parameters(place, check, params)
             yield Step(item["check"], check, params, self.ask(item.get("ask", {})), item.get("assumed", False))
 
     def ask(self, changes: Mapping[str, Json]) -> Ask:
-        given = {**self.contract.data["ask"], **changes}
-        names = self.provider["errors"]["names"]
-        documented = frozenset(name for name, item in names.items() if item.get("documented"))
+        given = {**self.source.data["ask"], **changes}
+        documented = frozenset(name for name, item in self.provider.errors.items() if item.get("documented"))
         return Ask(given["path"], given["body"], given["spoilt"], given.get("headers", {}), documented)
 
-    def parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
-        known = {
-            name: item
-            for name, item in inspect.signature(check).parameters.items()
-            if item.kind is inspect.Parameter.KEYWORD_ONLY
-        }
-        self.keys(place, params, tuple(known))
-        for name in _SCHEMAS & set(params):
-            try:
-                Schema(params[name])
-            except ValueError as error:
-                self.report((*place, name), str(error))
-        for name, item in known.items():
-            if item.default is inspect.Parameter.empty and name not in params:
-                self.report(place, f"lacks '{name}'")
-
-    def keys(self, place: Place, value: Mapping[str, Json], known: Sequence[str]) -> None:
-        for name in value:
+    def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
+        taken = list(inspect.signature(check).parameters.values())[1:]
+        known = {item.name: item for item in taken}
+        for name, value in params.items():
             if name not in known:
                 self.report((*place, name), f"is not known here; {nearest(name, known)}")
+            elif name in _SCHEMAS:
+                self.check_schema((*place, name), value)
+        for item in taken:
+            if item.default is inspect.Parameter.empty and item.name not in params:
+                self.report(place, f"lacks '{item.name}'")
+
+    def check_schema(self, place: Place, value: Json) -> None:
+        try:
+            Schema(value)
+        except ValueError as error:
+            self.report(place, str(error))
 
     def report(self, place: Place, message: str) -> None:
-        self.problems.append(self.contract.problem(place, message))
+        self.problems.append(self.source.problem(place, message))

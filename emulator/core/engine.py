@@ -21,7 +21,19 @@ from emulator.core.reply import fill_reply, render_builtin, render_reply, scope_
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session
 from emulator.core.understand import authenticate, idempotency_of, route, understand
-from emulator.core.wire import Call, Candidate, Claim, Exchange, Grant, Headers, Note, Request, Standing, Timeline
+from emulator.core.wire import (
+    FOREVER,
+    Call,
+    Candidate,
+    Claim,
+    Exchange,
+    Grant,
+    Headers,
+    Note,
+    Request,
+    Standing,
+    Timeline,
+)
 
 #: Answers that are computed from the session's past.
 _LOOK_BACK = frozenset({"rankings", "health", "patterns"})
@@ -145,7 +157,10 @@ def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | No
     kept = tuple(
         item for item in first.timeline.headers if item[0] not in fresh and not item[0].startswith("x-emulator-")
     )
-    rendered = Rendered(replace(first.timeline, headers=kept), first.usage, 0, first.finish_reason, first.notes)
+    frames = tuple(frame for frame in first.timeline.frames if frame.kind != "hold")  # a silence without end is over
+    head_at = 0.0 if first.timeline.head_at == FOREVER else first.timeline.head_at
+    timeline = replace(first.timeline, headers=kept, frames=frames, head_at=head_at)
+    rendered = Rendered(timeline, first.usage, 0, first.finish_reason, first.notes)
     draw = Draw(session.seed, "replay", grant.number)
     headers = (("x-emulator-replayed", "true"),)
     return _Outcome(first.rule, draw, rendered, first.model, first.rule_id, first.reply, headers=headers)

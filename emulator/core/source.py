@@ -22,7 +22,7 @@ MAX_DEPTH = 60
 MAX_VALUES = 200_000
 MAX_BYTES = 5_000_000
 
-_INT = re.compile(r"[-+]?[0-9]{1,19}$|0o[0-7]{1,20}$|0x[0-9a-fA-F]{1,15}$")
+_INT = re.compile(r"[-+]?[0-9]{1,20}$|0o[0-7]{1,20}$|0x[0-9a-fA-F]{1,15}$")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?$")
 _WORDS: Mapping[str, Json] = {

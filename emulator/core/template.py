@@ -18,7 +18,7 @@ Missing: TypeAlias = Callable[[str], None]
 Rendered: TypeAlias = Callable[[Scope, Missing], Json]
 
 _HOLE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
-_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")
+_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class TemplateError(ValueError):
@@ -73,7 +73,7 @@ def _compile_text(text: str, check: Callable[[tuple[str, ...]], None]) -> Render
 def _path(hole: re.Match[str], check: Callable[[tuple[str, ...]], None]) -> tuple[str, ...]:
     if not hole[0].endswith("}"):
         raise TemplateError(f"'{hole[0][:40]}' has no closing brace; write $${{ for a literal ${{")
-    if not _PATH.match(hole[1]):
+    if not _PATH.fullmatch(hole[1]):
         raise TemplateError(f"'{hole[0][:80]}' is no path; write names joined by dots, or $${{ for a literal ${{")
     path = tuple(hole[1].split("."))
     check(path)

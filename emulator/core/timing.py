@@ -70,19 +70,15 @@ def parse_wait(value: Json) -> Wait:
     for kind, (first, second) in _PARAMETERS.items():
         if kind in value:
             given = value[kind]
-            most = given.get("max", value.get("max", math.inf)) if kind != "uniform" else value.get("max", math.inf)
+            most = parse_duration(given["max"]) if "max" in given and kind != "uniform" else math.inf
             spread = given[second] if kind == "lognormal" else parse_duration(given[second])
-            wait = Wait(kind, parse_duration(given[first]), float(spread), _most(most))  # type: ignore[arg-type]
+            wait = Wait(kind, parse_duration(given[first]), float(spread), most)  # type: ignore[arg-type]
             if kind == "uniform" and wait.first > wait.second:
                 raise ValueError(f"min is {given['min']} and max is {given['max']}: nothing is between them")
             if math.isinf(wait.first) or math.isinf(wait.second):
                 raise ValueError("a distribution has no forever in it")
             return wait
     raise ValueError(f"must be a duration, or one of {', '.join(_PARAMETERS)}")
-
-
-def _most(value: Json) -> float:
-    return value if value == math.inf else parse_duration(value)
 
 
 _PARAMETERS = {"uniform": ("min", "max"), "normal": ("mean", "sd"), "lognormal": ("median", "sigma")}

@@ -168,6 +168,11 @@ class Timeline:
     def broken(self) -> bool:
         return self.end != "complete"
 
+    @property
+    def endless(self) -> bool:
+        """Tell whether it falls silent for ever, so that nobody knows when it ends."""
+        return self.head_at == FOREVER or any(frame.kind == "hold" for frame in self.frames)
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:

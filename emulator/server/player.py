@@ -96,7 +96,7 @@ class Player:
     def play(self) -> None:
         """Begin, or go on where a wait or a full buffer stopped it."""
         self._waiter = None
-        if self._done is None or self._paused:
+        if self._done is None or self._is_stopped():
             return
         if self._head is not None and not self._begin():
             return
@@ -160,7 +160,7 @@ class Player:
             if size > BUFFER:
                 self._flush()
                 size = 0
-                if self._paused:
+                if self._is_stopped():
                     return False
         return True
 
@@ -197,6 +197,10 @@ class Player:
         if self._out:
             self._transport.write(b"".join(self._out))
             self._out = []
+
+    def _is_stopped(self) -> bool:
+        """Tell whether nothing can be written: until `resume`, or for good; then `leave` is about to come."""
+        return self._paused or self._transport.is_closing()
 
     def _finish(self) -> None:
         timeline = self._timeline

@@ -107,7 +107,7 @@ class MemoryStore:
         if record.fingerprint != fingerprint:
             return "mismatch", None
         first = record.first
-        if first is None or claim.at < first.request.at + first.timeline.end_at:
+        if first is None or _is_under_way(first, session.sent.get(first.grant.number), claim.at):
             return "in_progress", None
         return "replay", first
 
@@ -181,6 +181,13 @@ class MemoryStore:
         if found is None:
             found = self._sessions[name] = _Session()
         return found
+
+
+def _is_under_way(first: Exchange, sent: Sent | None, at: float) -> bool:
+    """Tell whether an answer's scheduled end is to come; one that is silent for ever ends when it was sent."""
+    if first.timeline.endless:
+        return sent is None
+    return at < first.request.at + first.timeline.end_at
 
 
 def _fits(candidate: Candidate, state: str, turn: int) -> bool:

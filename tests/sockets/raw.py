@@ -36,9 +36,14 @@ class Answer:
 class Connection:
     """A connection that reads answers one by one; what was read too far is kept for the next."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, window: int | None = None) -> None:
+        """Connect; `window` bounds how many bytes may wait to be read here."""
         parts = urlsplit(url)
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=TIMEOUT_S)
+        self.socket = socket.socket()
+        self.socket.settimeout(TIMEOUT_S)
+        if window:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self.socket.connect((parts.hostname, parts.port))
         self.buffer = b""
 
     def __enter__(self) -> Connection:
@@ -88,7 +93,7 @@ class Connection:
     def answer(self, bodiless: bool = False) -> Answer:
         """Read one answer, as its head frames it."""
         status, headers = self.head()
-        if bodiless:
+        if bodiless or status == 204:
             return Answer(status, headers, b"", b"", True)
         if headers.get("transfer-encoding") == "chunked":
             return self._chunked(status, headers)
@@ -104,11 +109,11 @@ class Connection:
         return Answer(status, headers, body, body, len(body) == length)
 
     def _chunked(self, status: int, headers: dict[str, str]) -> Answer:
-        chunks, raw = [], b""
+        chunks, raw = [], bytearray()
         while True:
             while b"\r\n" not in self.buffer:
                 if not self.more():
-                    return Answer(status, headers, b"".join(chunks), raw + self.buffer, False)
+                    return Answer(status, headers, b"".join(chunks), bytes(raw + self.buffer), False)
             size = int(self.buffer.partition(b"\r\n")[0], 16)
             line = self.until(b"\r\n")
             while len(self.buffer) < size + 2 and self.more():
@@ -118,7 +123,7 @@ class Connection:
             raw += line + chunk
             chunks.append(chunk[:size])
             if not size or len(chunk) < size + 2:
-                return Answer(status, headers, b"".join(chunks), raw, len(chunk) == size + 2)
+                return Answer(status, headers, b"".join(chunks), bytes(raw), len(chunk) == size + 2)
 
 
 def request(

@@ -1,0 +1,381 @@
+"""Computed answers: the built-in reply, embeddings, and what a router knows of its models and the session's past."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from build import NOW, PROVIDERS, World, body_of, chat, make_turn, make_world
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.answers import (
+    ANSWERS,
+    builtin_message,
+    embedding_inputs,
+    input_tokens,
+    rankings,
+    recommendations,
+    task_of,
+    vectors,
+    words_of,
+)
+from emulator.core.wire import Exchange, Sent
+
+ROUTER = PROVIDERS["brainstormrouter"]
+
+
+def builtin(body: dict[str, Any], seed: int = 0) -> tuple[dict[str, Any], list[str]]:
+    content, notes = builtin_message(make_turn("brivionix", body), seed, body)
+    return content, [f"{note.path}: {note.message}" for note in notes]
+
+
+def tool(name: str, description: str = "", **parameters: Any) -> dict[str, Any]:
+    function = {"name": name, "description": description} | ({"parameters": parameters} if parameters else {})
+    return {"type": "function", "function": function}
+
+
+# Chat
+
+
+def test_the_text_quotes_the_last_user_message_on_one_line() -> None:
+    text = builtin(chat("brivionix", "What  is\nthis?"))[0]["text"]
+    assert "“What is this?”" in text
+    assert "“" + "x" * 79 + "…”" in builtin(chat("brivionix", "x" * 200))[0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [({}, True), ({"stream": True}, True), ({"stream_options": {"include_usage": True}}, True),
+     ({"temperature": 0.1}, False), ({"seed": 5}, False)],
+    ids=["same", "stream", "stream-options", "temperature", "seed"],
+)  # fmt: skip
+def test_the_text_depends_on_the_body_but_not_on_how_it_is_sent(change: dict[str, Any], same: bool) -> None:
+    one = builtin(chat("brivionix"))
+    assert (builtin(chat("brivionix", **change)) == one) is same
+    assert builtin(chat("brivionix"), seed=1) != one
+
+
+WEATHER = tool(
+    "get_weather", "Weather of a city", type="object", required=["city"], properties={"city": {"type": "string"}}
+)
+SEARCH = tool("web_search", "Search the web for anything")
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ({"tools": [SEARCH, WEATHER]}, "get_weather"),
+        ({"tools": [SEARCH, WEATHER], "tool_choice": "auto"}, "get_weather"),
+        ({"tools": [SEARCH, WEATHER], "tool_choice": "required"}, "get_weather"),
+        (
+            {"tools": [WEATHER, SEARCH], "tool_choice": {"type": "function", "function": {"name": "web_search"}}},
+            "web_search",
+        ),
+        (
+            {"tools": [WEATHER, SEARCH], "tool_choice": {"type": "function", "function": {"name": "nope"}}},
+            "get_weather",
+        ),
+        ({"tools": [WEATHER, SEARCH], "tool_choice": {"function": 5}}, "get_weather"),
+        ({"tools": [WEATHER], "tool_choice": "none"}, None),
+        ({"tools": []}, None),
+    ],
+    ids=["auto", "said-auto", "required", "named", "unknown", "odd", "none", "no-tools"],
+)
+def test_a_fitting_tool_is_called(body: dict[str, Any], name: str | None) -> None:
+    content, notes = builtin(chat("brivionix", "How is the weather in the city?", **body))
+    assert ([call["name"] for call in content.get("tool_calls", [])], notes) == ([name] if name else [], [])
+
+
+def test_the_arguments_conform() -> None:
+    content, _ = builtin(chat("brivionix", tools=[WEATHER]))
+    assert list(content["tool_calls"][0]["arguments"]) == ["city"]
+    assert builtin(chat("brivionix", tools=[SEARCH]))[0]["tool_calls"][0]["arguments"] == {}
+
+
+def test_arguments_that_cannot_be_made_are_empty_and_noted() -> None:
+    odd = tool("odd", type="string", pattern="^[0-9]{9}$")
+    content, notes = builtin(chat("brivionix", tools=[odd]))
+    assert content == {"tool_calls": [{"name": "odd", "arguments": {}}]}
+    assert notes == ["tools.odd: no simple value conforms to the schema asked for"]
+
+
+def test_after_the_result_of_a_tool_the_answer_is_text() -> None:
+    calls = [{"id": "1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]
+    messages = [
+        {"role": "user", "content": "weather?"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "1", "content": "21 degrees"},
+    ]
+    content, _ = builtin(chat("brivionix", messages=messages, tools=[WEATHER]))
+    assert "“weather?”, with the result 21 degrees" in content["text"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "notes"),
+    [
+        ({"type": "json_object"}, '{"answer":', []),
+        ({"type": "json_schema", "json_schema": {"schema": {"const": 5}}}, "5", []),
+        ({"type": "json_schema", "json_schema": {}}, "{}", []),
+        ({"type": "json_schema", "json_schema": {"schema": False}}, "{}",
+         ["response_format: no simple value conforms to the schema asked for"]),
+        ({"type": "json_schema"}, "", []),
+        ({"type": "text"}, "", []),
+        ("json", "", []),
+        (None, "", []),
+    ],
+    ids=["object", "schema", "no-schema", "impossible", "no-wrapper", "text", "string", "null"],
+)  # fmt: skip
+def test_json_is_given_where_it_is_asked_for(asked: Any, text: str, notes: list[str]) -> None:
+    content, noted = builtin(chat("brivionix", response_format=asked))
+    assert content["text"].startswith(text)
+    assert (content["text"][:1] in "{5", noted) == (bool(text), notes)
+
+
+def test_tools_act_only_where_they_are_documented() -> None:
+    exchange = make_world().send("beatra", chat(tools=[WEATHER]))
+    assert exchange.finish_reason == "stop"
+
+
+# Embeddings
+
+
+@pytest.mark.parametrize(
+    ("given_input", "inputs"),
+    [("a", ["a"]), (["a", "b"], ["a", "b"]), ([1, 2], ["[1,2]"]), ([[1, 2], [3]], ["[1,2]", "[3]"]), ([], ["[]"]),
+     (5, ["5"]), ([1, "a"], ["1", "a"])],
+    ids=str,
+)  # fmt: skip
+def test_inputs(given_input: Any, inputs: list[str]) -> None:
+    assert embedding_inputs({"input": given_input}) == inputs
+    assert (embedding_inputs({}), input_tokens(["one two", "three"])) == ([""], 3)
+
+
+@given(texts=st.lists(st.text(max_size=10), min_size=1, max_size=4), size=st.integers(1, 20))
+def test_vectors_are_of_length_1_and_the_same_for_the_same_text(texts: list[str], size: int) -> None:
+    found = vectors(texts, {"dimensions": size}, "m")
+    assert [len(vector) for vector in found] == [size] * len(texts)
+    assert all(math.isclose(sum(value * value for value in vector), 1) for vector in found)
+    assert found == [vectors([text], {"dimensions": size}, "m")[0] for text in texts]
+
+
+def test_another_text_or_model_has_another_vector() -> None:
+    one = vectors(["a"], {}, "m")
+    assert (len(one[0]), one != vectors(["b"], {}, "m"), one != vectors(["a"], {}, "n")) == (1536, True, True)
+
+
+@pytest.mark.parametrize("dimensions", [0, -1, 8193, "5", None])
+def test_dimensions_that_make_no_sense_are_the_usual_ones(dimensions: Any) -> None:
+    assert len(vectors(["a"], {"dimensions": dimensions}, "m")[0]) == 1536
+
+
+@pytest.mark.parametrize(
+    ("embedding", "inputs", "found", "notes"),
+    [
+        ([0.5, 1], ["a", "b"], [[0.5, 1], [0.5, 1]], []),
+        ([[1, 2], [3, 4]], ["a", "b"], [[1, 2], [3, 4]], []),
+        ([[1, 2]], ["a", "b"], [[1, 2], [1, 2]],
+         ["the reply has 1 vectors for 2 inputs; the last one is used for the rest"]),
+        ("auto", "a", vectors(["a"], {}, "text-embedding-3-large"), []),
+    ],
+    ids=["one", "each", "too-few", "auto"],
+)  # fmt: skip
+def test_scripted_embeddings(embedding: Any, inputs: Any, found: Any, notes: list[str]) -> None:
+    world = make_world({"provider": "brainstormrouter", "rules": [{"reply": {"embedding": embedding}}]})
+    exchange = world.send("brainstormrouter", {"model": "auto", "input": inputs}, path="/embeddings")
+    assert [item["embedding"] for item in body_of(exchange)["data"]] == found
+    assert ([note.message for note in exchange.notes], exchange.rule_id) == (notes, "rule-1")
+
+
+# The router
+
+
+def get(world: World, name: str, query: str = "", **given: Any) -> Any:
+    operation = ROUTER.operations[name]
+    exchange = world.send(
+        "brainstormrouter", given.pop("body", None), method=operation.method, path=operation.path, query=query, **given
+    )
+    body = body_of(exchange)
+    assert (exchange.timeline.status, exchange.rule) == (200, "built-in")
+    assert operation.response is not None
+    assert operation.response.violations(body) == ()
+    return body
+
+
+def test_models_are_listed_with_their_prices() -> None:
+    listed = get(make_world(), "models")
+    assert [item["id"] for item in listed["data"]] == list(ROUTER.models)
+    assert listed["data"][0] == {
+        "id": "claude-opus-4-6", "object": "model", "created": 1767225600, "owned_by": "anthropic",
+        "provider": "anthropic", "context_window": 200000,
+        "pricing": {"input_per_million": 5.0, "output_per_million": 25.0},
+        "capabilities": ROUTER.models["claude-opus-4-6"].capabilities,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "task"),
+    [("code review", "review"), ("Summarize this text", "summarization"), ("write code, debug code", "code_generation"),
+     ("", "review"), ("xyz", "review"), ("Translate", "translation")],
+)  # fmt: skip
+def test_task_of(text: str, task: str) -> None:
+    assert task_of(ROUTER, text) == task
+
+
+def test_words_of() -> None:
+    assert words_of("Get_weather, of Köln-Süd!") == ["get", "weather", "of", "köln", "süd"]
+
+
+def test_recommendations_rank_by_the_tasks_capability() -> None:
+    found = get(make_world(), "recommendations", "task=translate+a+letter")
+    best = [item["model"] for item in found["recommendations"]]
+    assert (best[0], found["task"]) == ("gemini-3.1-pro", "translate a letter")
+    scores = [item["score"] for item in found["recommendations"]]
+    assert scores == sorted(scores, reverse=True)
+    assert found["recommendations"][0]["reason"] == "translating is rated 0.94 (translation)"
+    assert not {"text-embedding-3-large", "text-embedding-3-small"} & set(best)
+
+
+def test_recommendations_without_a_task() -> None:
+    assert recommendations(make_turn("brainstormrouter", {}, "recommendations"), [])["task"] == ""
+
+
+TASKS = [{"type": "code_generation", "estimated_tokens": 1_000_000}, {"type": "a code review", "estimated_tokens": "x"}]
+
+
+def test_a_forecast_prices_each_task() -> None:
+    body = {"tasks": [*TASKS[:1], "odd", {"estimated_tokens": 10}], "strategy": "cheap"}
+    found = ANSWERS["cost_forecast"](make_turn("brainstormrouter", body, "cost_forecast"), [])
+    assert [task["type"] for task in found["tasks"]] == ["code_generation", ""]
+    assert found["tasks"][0] == {
+        "type": "code_generation", "estimated_tokens": 1_000_000, "model": "deepseek-v3", "cost": 0.768
+    }  # fmt: skip
+    assert (found["currency"], found["strategy"]) == ("USD", "cheap")
+    assert math.isclose(found["total_cost"], sum(task["cost"] for task in found["tasks"]), abs_tol=1e-6)
+
+
+def test_a_forecast_of_odd_figures_costs_nothing() -> None:
+    found = ANSWERS["cost_forecast"](make_turn("brainstormrouter", {"tasks": TASKS[1:]}, "cost_forecast"), [])
+    assert (found["total_cost"], found["tasks"][0]["estimated_tokens"], found["strategy"]) == (0, 0, "combined")
+
+
+def past(*outcomes: tuple[str, str, int], seconds: float = 0.1, sent: bool = False) -> list[Exchange]:
+    """Return exchanges, each of a text, a model and a status."""
+    found = []
+    for text, model, status in outcomes:
+        exchange = make_world().send("brainstormrouter", chat("brainstormrouter", text, model=model))
+        timeline = replace(exchange.timeline, status=status, end_at=seconds)
+        found.append(replace(exchange, timeline=timeline, sent=Sent(1, (), "complete", seconds * 2) if sent else None))
+    return found
+
+
+def test_rankings_learn_from_the_sessions_outcomes() -> None:
+    history = past(*[("review this", "kimi-k2.5", 200)] * 300, *[("review this", "gpt-5.4", 503)] * 300)
+    turn = make_turn("brainstormrouter", {}, "rankings")
+    table = rankings(turn, history)["rankings"]
+    rows = {row["model"]: row for row in table["review"]}
+    assert list(table) == list(ROUTER.tasks)
+    assert (rows["kimi-k2.5"]["samples"], rows["gpt-5.4"]["samples"], rows["deepseek-v3"]["samples"]) == (300, 300, 0)
+    assert rows["kimi-k2.5"]["score"] > 0.95
+    assert rows["gpt-5.4"]["score"] < 0.05
+    assert [row["score"] for row in table["chat"]] == sorted((row["score"] for row in table["chat"]), reverse=True)
+
+
+def test_rankings_are_drawn_anew_for_each_request_and_again_the_same() -> None:
+    one, two = make_world(), make_world()
+    first = [get(one, "rankings"), get(one, "rankings")]
+    assert first == [get(two, "rankings"), get(two, "rankings")]
+    assert first[0] != first[1]
+
+
+def health_of(history: list[Exchange], owner: str) -> Any:
+    found = ANSWERS["health"](make_turn("brainstormrouter", {}, "health"), history)
+    return next(item for item in found["providers"] if item["provider"] == owner)
+
+
+def test_health_of_nothing() -> None:
+    assert [item["provider"] for item in get(make_world(), "health")["providers"]] == [
+        "anthropic", "deepseek", "google", "moonshot", "openai"
+    ]  # fmt: skip
+    assert health_of([], "openai") == {
+        "provider": "openai", "latency_ms": {"p50": 0.0, "p95": 0.0, "p99": 0.0}, "error_rate": 0.0,
+        "circuit_breaker": "closed",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statuses", "breaker", "error_rate"),
+    [
+        ([200], "closed", 0.0),
+        ([503] * 4, "closed", 1.0),
+        ([503] * 5, "open", 1.0),
+        ([503] * 4 + [200] + [503] * 4, "closed", 0.8889),
+        ([503] * 5 + [200], "half_open", 0.8333),
+        ([503] * 5 + [200, 200], "closed", 0.7143),
+        ([503] * 5 + [200, 503], "half_open", 0.8571),
+        ([503] * 5 + [429, 400], "open", 1.0),
+    ],
+    ids=[
+        "good",
+        "four",
+        "five",
+        "broken-streak",
+        "half-open",
+        "closed-again",
+        "half-open-failed",
+        "refusals-do-not-count",
+    ],
+)
+def test_health_counts_errors_and_opens_the_breaker(statuses: list[int], breaker: str, error_rate: float) -> None:
+    found = health_of(past(*[("hi", "gpt-5.4", status) for status in statuses]), "openai")
+    assert (found["circuit_breaker"], found["error_rate"]) == (breaker, error_rate)
+
+
+def test_health_takes_the_time_that_was_really_taken() -> None:
+    scheduled, really = (health_of(past(("hi", "gpt-5.4", 200), sent=sent), "openai") for sent in (False, True))
+    assert (scheduled["latency_ms"]["p50"], really["latency_ms"]["p50"]) == (100.0, 200.0)
+
+
+def test_percentiles_are_of_the_nearest_rank() -> None:
+    history = [past(("hi", "gpt-5.4", 200), seconds=seconds)[0] for seconds in (0.4, 0.1, 0.3, 0.2)]
+    assert health_of(history, "openai")["latency_ms"] == {"p50": 200.0, "p95": 400.0, "p99": 400.0}
+
+
+def test_health_leaves_out_models_that_are_not_its_own() -> None:
+    assert health_of(past(("hi", "unknown-model", 500)), "openai")["error_rate"] == 0.0
+
+
+def test_patterns_tell_shares_and_trends() -> None:
+    names = ["gpt-5.4", "gpt-5.4", "kimi-k2.5", "kimi-k2.5"]
+    history = past(*[("review", name, 200) for name in names], ("translate", "gpt-5.4", 200))
+    found = ANSWERS["patterns"](make_turn("brainstormrouter", {}, "patterns"), history)["patterns"]
+    assert found == [
+        {"task": "review", "model": "gpt-5.4", "share": 0.5, "trend": "falling"},
+        {"task": "review", "model": "kimi-k2.5", "share": 0.5, "trend": "rising"},
+        {"task": "translation", "model": "gpt-5.4", "share": 1.0, "trend": "steady"},
+    ]
+    assert get(make_world(), "patterns") == {"patterns": []}
+
+
+def test_the_past_is_of_chats_of_this_provider() -> None:
+    world = make_world()
+    world.send("beatra"), world.send("brainstormrouter", key=None), get(world, "models")
+    world.send("brainstormrouter", chat("brainstormrouter", messages=[]))
+    assert get(world, "patterns") == {"patterns": []}
+    world.send("brainstormrouter", chat("brainstormrouter", "review", model="gpt-5.4"), at=NOW)
+    assert [row["model"] for row in get(world, "patterns")["patterns"]] == ["gpt-5.4"]
+
+
+def test_a_rule_can_have_the_built_in_reply_of_any_operation() -> None:
+    rules = [{"when": {"operation": "any"}, "reply": {"builtin": True, "status": 202, "latency": 3}}]
+    world = make_world({"rules": rules})
+    answers = [
+        world.send("brainstormrouter", method="GET", path="/models"),
+        world.send("brainstormrouter", {"model": "auto", "input": "x"}, path="/embeddings"),
+        world.send("brainstormrouter"),
+    ]
+    assert [(item.timeline.status, item.timeline.head_at, item.rule_id) for item in answers] == [
+        (202, 3.0, "rule-1")
+    ] * 3

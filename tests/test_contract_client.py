@@ -1,0 +1,139 @@
+"""The contract's HTTP client: whatever comes back, within its bounds, and streams taken apart."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from emulator.contract import client
+from emulator.contract.client import Answer, Client, Event, parse_events, parse_json, request_json
+
+EVENTS = {
+    "lines of three kinds": (b"data: a\n\ndata: b\r\n\r\ndata: c\r\r", [Event("a"), Event("b"), Event("c")]),
+    "several data lines": (b"data: a\ndata: b\n\n", [Event("a\nb")]),
+    "no space": (b"data:a\n\n", [Event("a")]),
+    "comments": (b": ping\n\ndata: a\n: pong\n\n", [Event("a")]),
+    "no data": (b'{"a": 1}\n\n', [Event(None)]),
+    "other fields": (b"event: x\nid: 1\ndata: a\n\n", [Event("a")]),
+    "broken off": (b"data: a\n\ndata: b", [Event("a"), Event("b", whole=False)]),
+    "no empty line at the end": (b"data: a\n", [Event("a", whole=False)]),
+    "invalid UTF-8": (b"data: \xff\n\n", [Event("�")]),
+    "nothing": (b"", []),
+}
+
+
+@pytest.mark.parametrize(("body", "events"), EVENTS.values(), ids=EVENTS)
+def test_a_stream_is_split_into_events(body: bytes, events: list[Event]) -> None:
+    assert list(parse_events(body)) == events
+
+
+def test_events_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_EVENTS", 3)
+    assert len(parse_events(b"data: a\n\n" * 10)) == 3
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, b"\xff", "9" * 5000], ids=lambda text: repr(text[:9]))
+def test_what_is_no_json_is_none(text: str | bytes) -> None:
+    assert parse_json(text) is None
+
+
+@contextmanager
+def peer(act: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Listen once, read a request's head, and act."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            act(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread.join()
+
+
+def send(act: Callable[[socket.socket], None]) -> Answer:
+    with peer(act) as url, closing(Client(proxies=False)) as http:
+        return http.send("GET", url, {})
+
+
+def test_an_answer_has_its_parts() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nX-A: 1\r\nx-a: 2\r\n"
+    answer = send(lambda peer: peer.sendall(head + b'Content-Length: 8\r\n\r\n{"a": 1}'))
+    assert (answer.status, answer.ended, answer.json, answer.events) == (200, "complete", {"a": 1}, None)
+    assert (answer.header("X-A"), answer.media_type) == ("1", "application/json")
+
+
+def test_a_body_that_is_broken_off_is_cut() -> None:
+    answer = send(lambda peer: peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabc"))
+    assert (answer.status, answer.body, answer.ended) == (200, b"abc", "cut")
+
+
+def test_a_reset_before_the_head_is_cut() -> None:
+    def reset(peer: socket.socket) -> None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    answer = send(reset)
+    assert (answer.status, answer.ended) == (0, "cut")
+
+
+def test_no_http_is_cut() -> None:
+    answer = send(lambda peer: peer.sendall(b"SSH-2.0-x\r\n\r\n"))
+    assert (answer.status, answer.ended) == (0, "cut")
+
+
+def test_silence_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "IDLE_S", 0.05)
+    silent = threading.Event()
+
+    def wait(connection: socket.socket) -> None:
+        silent.wait(10)
+
+    with peer(wait) as url, closing(Client(proxies=False)) as http:
+        answer = http.send("GET", url, {})
+        silent.set()
+    assert (answer.status, answer.ended) == (0, "timeout")
+
+
+def endless(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+    try:
+        while True:
+            connection.sendall(b"data: a\n\n" * 1000)
+    except OSError:
+        return
+
+
+def test_a_stream_without_end_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_BYTES", 100_000)
+    answer = send(endless)
+    assert (answer.status, len(answer.body), answer.ended) == (200, 100_000, "too_large")
+
+
+def test_a_stream_that_never_falls_silent_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "WHOLE_S", -1.0)
+    answer = send(endless)
+    assert (answer.status, answer.ended) == (200, "timeout")
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with closing(Client(proxies=False)) as http:
+        answer = http.send("GET", "http://127.0.0.1:9/", {})
+    assert (answer.status, answer.ended) == (0, "unreachable")
+
+
+def test_a_request_is_shown_without_its_key() -> None:
+    sent = client.Sent("POST", "http://a/v1", (("authorization", "Bearer secret"), ("x-a", "1")), b'{"a": 1}')
+    assert request_json(sent) == {
+        "method": "POST",
+        "url": "http://a/v1",
+        "headers": {"authorization": "Bearer $API_KEY", "x-a": "1"},
+        "body": {"a": 1},
+    }

@@ -1,0 +1,119 @@
+"""Faults: what they leave of a timeline, and where they have no hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.draws import Draw
+from emulator.core.faults import Fault, apply, parse_fault
+from emulator.core.timing import Wait
+from emulator.core.wire import FOREVER, Frame, Timeline
+
+EVENTS = tuple(Frame(float(at), f"data: {at}\n\n".encode(), "data") for at in range(3))
+DONE = Frame(2.0, b"data: [DONE]\n\n", "done")
+STREAM = Timeline(200, (), (*EVENTS, DONE), True, 0.0, "complete", 2.0)
+WHOLE = Timeline(200, (), (Frame(1.0, b"0123456789", "body"),), False, 1.0, "complete", 1.0, 10)
+
+
+def strike(timeline: Timeline, *faults: dict[str, Any], seed: int = 0) -> tuple[Timeline, list[str]]:
+    return apply(timeline, tuple(map(parse_fault, faults)), Draw(seed))
+
+
+def data(timeline: Timeline) -> bytes:
+    return b"".join(frame.data for frame in timeline.frames)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "frames", "end", "end_at"),
+    [
+        ({"after_chunks": 0}, (), "fin", 0.0),
+        ({"after_chunks": 2}, EVENTS[:2], "fin", 1.0),
+        ({"after_chunks": 3, "how": "clean"}, EVENTS, "clean", 2.0),
+        ({"before": "done"}, EVENTS, "fin", 2.0),
+        ({"after_bytes": 0}, (), "fin", 0.0),
+        ({"after_bytes": 9}, EVENTS[:1], "fin", 0.0),
+        ({"after_bytes": 12}, (EVENTS[0], Frame(1.0, b"dat", "data")), "fin", 1.0),
+    ],
+    ids=["none", "two", "clean", "before-done", "no-bytes", "whole-event", "half-event"],
+)
+def test_cut_of_a_stream(arguments: dict[str, Any], frames: tuple[Frame, ...], end: Any, end_at: float) -> None:
+    cut = Timeline(200, (), frames, True, 0.0, end, end_at, None, ("cut",))
+    assert strike(STREAM, {"cut": arguments}) == (cut, [])
+    assert cut.broken
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent", "end", "length"),
+    [({"after_bytes": 4}, b"0123", "fin", 10), ({"after_bytes": 4, "how": "clean"}, b"0123", "clean", 4),
+     ({"after_bytes": 0}, b"", "fin", 10)],
+    ids=["fin", "clean", "nothing"],
+)  # fmt: skip
+def test_cut_of_a_whole_answer(arguments: dict[str, Any], sent: bytes, end: str, length: int) -> None:
+    cut, notes = strike(WHOLE, {"cut": arguments})
+    assert (data(cut), cut.end, cut.length, cut.end_at, notes) == (sent, end, length, 1.0, [])
+
+
+@pytest.mark.parametrize(
+    ("timeline", "fault"),
+    [
+        (WHOLE, {"cut": {"after_chunks": 1}}),
+        (WHOLE, {"cut": {"before": "done"}}),
+        (WHOLE, {"cut": {"after_bytes": 10}}),
+        (WHOLE, {"stall": {"after_chunks": 0, "for": 1}}),
+        (STREAM, {"cut": {"after_chunks": 4}}),
+        (STREAM, {"cut": {"after_bytes": 1000}}),
+        (Timeline(200, (), EVENTS, True), {"cut": {"before": "done"}}),
+        (STREAM, {"stall": {"after_chunks": 4, "for": 1}}),
+    ],
+    ids=["chunks-of-whole", "done-of-whole", "bytes-of-whole", "stall-of-whole", "too-late", "too-long", "no-done",
+         "stall-too-late"],
+)  # fmt: skip
+def test_a_fault_without_hold_changes_nothing_and_is_told(timeline: Timeline, fault: dict[str, Any]) -> None:
+    assert strike(timeline, fault) == (timeline, [f"the fault {next(iter(fault))} had nothing to act on here"])
+
+
+def test_stall_makes_what_follows_later() -> None:
+    stalled, _ = strike(STREAM, {"stall": {"after_chunks": 1, "for": "5s"}})
+    assert ([frame.at for frame in stalled.frames], stalled.end_at, stalled.broken) == ([0, 6, 7, 7], 7, False)
+    assert data(stalled) == data(STREAM)
+
+
+def test_stall_for_ever_is_a_silence_before_what_follows() -> None:
+    stalled, _ = strike(STREAM, {"stall": {"after_chunks": 1, "for": "forever"}})
+    assert stalled.frames == (EVENTS[0], Frame(1.0, b"", "hold"), *EVENTS[1:], DONE)
+
+
+def test_faults_are_applied_in_order() -> None:
+    fault_names = [{"stall": {"after_chunks": 1, "for": 5}}, {"cut": {"after_chunks": 2}}]
+    timeline, notes = strike(STREAM, *fault_names)
+    assert ([frame.at for frame in timeline.frames], timeline.end_at) == ([0, 6], 6)
+    assert (timeline.faults, notes) == (("stall", "cut"), [])
+    _, notes = strike(STREAM, {"cut": {"after_chunks": 1}}, {"stall": {"after_chunks": 2, "for": 5}})
+    assert notes == ["the fault stall had nothing to act on here"]
+
+
+@pytest.mark.parametrize(("chance", "low", "high"), [(0, 0, 0), (0.25, 60, 140), (1, 400, 400)])
+def test_chance(chance: float, low: int, high: int) -> None:
+    struck = [
+        strike(STREAM, {"cut": {"after_chunks": 1}, "chance": chance}, seed=seed)[0].broken for seed in range(400)
+    ]
+    assert low <= sum(struck) <= high
+
+
+def test_parse_fault() -> None:
+    assert parse_fault({"chance": 0.5, "stall": {"after_chunks": 1, "for": "1s"}}) == Fault(
+        "stall", {"after_chunks": 1, "for": Wait("fixed", 1.0)}, 0.5
+    )
+    assert parse_fault({"cut": {"before": "done"}}) == Fault("cut", {"before": "done"}, 1.0)
+    assert parse_fault({"stall": {"after_chunks": 1, "for": "forever"}}).arguments["for"] == Wait("fixed", FOREVER)
+
+
+@given(count=st.integers(0, 60), how=st.sampled_from(["fin", "clean"]))
+def test_a_cut_after_bytes_leaves_exactly_those(count: int, how: str) -> None:
+    cut, _ = strike(STREAM, {"cut": {"after_bytes": count, "how": how}})
+    assert data(cut) == data(STREAM)[:count]
+    assert cut.broken is (count < len(data(STREAM)))

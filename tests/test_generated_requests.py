@@ -1,0 +1,312 @@
+"""Generated requests: 10,000 bodies a provider, valid ones answered as documented, broken ones refused as documented.
+
+    schema ──values──> valid body ──> 2xx, conforming     one Hypothesis example: a valid body
+                           └──mutation──> 400, its field named     and FAULTS with one fault each
+
+Most are asked of the engine in this process, some over a socket; both validators judge every body and every answer.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from emulator.contract.mutations import Mutation, Mutator
+from emulator.contract.strategies import ANY_JSON, TEXTS, requests
+from emulator.core.engine import Engine
+from emulator.core.folder import load_providers
+from emulator.core.provider import Operation, Provider, fill
+from emulator.core.schema import Schema
+from emulator.core.session import Options, build_session
+from emulator.core.understand import CUSTOMARY
+from emulator.core.wire import Request
+from emulator.stores.memory import MemoryStore
+
+PROVIDERS = load_providers()
+ENGINE = Engine(PROVIDERS)
+SESSION = build_session("default", "", PROVIDERS, [], Options(plan="unlimited"), 0.0)
+STORE = MemoryStore()
+HEADERS = {"authorization": "Bearer any", "content-type": "application/json"}
+
+#: Bodies a provider: each example is a valid one and FAULTS broken ones.
+BODIES = 10_000
+SOCKET_BODIES = 200
+ARBITRARY = 500
+FAULTS = 4
+#: Answers longer than this (vectors) are left to the fast validator.
+MOST_BYTES = 5_000
+
+OPERATIONS = {
+    f"{provider.name}-{operation.name}": (provider, operation)
+    for provider in PROVIDERS.values()
+    for operation in provider.operations.values()
+    if operation.method == "POST"
+}
+#: How many of them are chats where a provider takes other bodies as well.
+CHATS = 0.6
+OTHERS = Counter(provider.name for provider, operation in OPERATIONS.values() if operation.answer != "chat")
+each_operation = pytest.mark.parametrize(("provider", "operation"), OPERATIONS.values(), ids=OPERATIONS)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: a JSON body, or the data of each event."""
+
+    status: int
+    kind: str
+    body: bytes
+    events: tuple[bytes, ...]
+
+
+Ask = Callable[[Provider, Operation, bytes], Answer]
+
+
+GENERATED = settings(deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@each_operation
+def test_generated_bodies_in_process(provider: Provider, operation: Operation) -> None:
+    wanted = share(provider, operation, BODIES)
+    seen = run(provider, operation, ask_engine, wanted)
+    assert seen["valid"] + seen["broken"] >= wanted
+
+
+@each_operation
+def test_generated_bodies_over_a_socket(provider: Provider, operation: Operation, emulator_url: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(emulator_url).netloc, timeout=5)
+    wanted = share(provider, operation, SOCKET_BODIES)
+    seen = run(provider, operation, socket_asker(connection), wanted)
+    connection.close()
+    assert seen["valid"] + seen["broken"] >= wanted
+
+
+@each_operation
+def test_any_json_is_judged_alike_and_answered(provider: Provider, operation: Operation) -> None:
+    """Bodies of any form: the validators agree, and the answer is a 200 or a refusal, by their verdict."""
+    agreed = Agreement(operation)
+    good = requests(operation.request, list(provider.models))
+    fields = st.sampled_from([*operation.request["properties"], *sorted(CUSTOMARY)])
+    odd = st.tuples(good, st.dictionaries(fields, ANY_JSON, max_size=3)).map(lambda pair: {**pair[0], **pair[1]})
+
+    @settings(GENERATED, max_examples=ARBITRARY)
+    @given(odd | odd | ANY_JSON | st.dictionaries(fields, ANY_JSON))
+    def check(body: Any) -> None:
+        data = orjson.dumps(body)
+        answer = ask_engine(provider, operation, data)
+        if agreed.verdict(orjson.loads(data)):
+            assert answer.status == 200 or refused_beyond_the_schema(provider, body, answer)
+        else:
+            check_refused(provider, answer)
+        if answer.status == 200:
+            check_conforms(provider, operation, answer)
+
+    check()
+
+
+def share(provider: Provider, operation: Operation, bodies: int) -> int:
+    """Return how many of a provider's bodies fall to one operation."""
+    others = OTHERS[provider.name]
+    if not others:
+        return bodies
+    return int(bodies * CHATS) if operation.answer == "chat" else int(bodies * (1 - CHATS) / others)
+
+
+def run(provider: Provider, operation: Operation, ask: Ask, bodies: int) -> Counter[str]:
+    """Ask with generated bodies, check every answer, and return how many of each kind there were."""
+    agreed, mutator = Agreement(operation), Mutator(operation.request)
+    seen: Counter[str] = Counter()
+
+    bodies_and_faults = requests(operation.request, list(provider.models)).flatmap(
+        lambda body: st.tuples(st.just(body), *[mutator.some(body)] * FAULTS)
+    )
+
+    @settings(GENERATED, max_examples=-(-bodies // (1 + FAULTS)))
+    @given(bodies_and_faults)
+    def check(drawn: Any) -> None:
+        body, *faults = drawn
+        assert agreed.verdict(body)
+        check_answered(provider, operation, body, ask(provider, operation, orjson.dumps(body)))
+        for broken, mutation in faults:
+            assert not agreed.verdict(broken), mutation
+            answer = ask(provider, operation, orjson.dumps(broken))
+            check_refused(provider, answer)
+            check_names(provider, answer, mutation)
+        seen.update(valid=1, broken=FAULTS)
+
+    check()
+    return seen
+
+
+class Agreement:
+    """Both validators on one request schema."""
+
+    def __init__(self, operation: Operation) -> None:
+        self.fast = Schema(operation.request).verdict
+        self.oracle = Draft202012Validator(operation.request).is_valid
+
+    def verdict(self, body: Any) -> bool:
+        verdict = self.fast(body)
+        assert verdict is self.oracle(body), body
+        return verdict
+
+
+# Asking
+
+
+def ask_engine(provider: Provider, operation: Operation, body: bytes) -> Answer:
+    request = Request(
+        "default", provider.name, operation.method, operation.path, "", HEADERS, body, 1_800_000_000.0,
+        operation.path, "http://127.0.0.1",
+    )  # fmt: skip
+    claim = ENGINE.claim(SESSION, request)
+    timeline = ENGINE.answer(SESSION, request, claim, STORE.take(claim)).timeline
+    data = b"".join(frame.data for frame in timeline.frames)
+    return answer_of(timeline.status, dict(timeline.headers).get("content-type", ""), data)
+
+
+def socket_asker(connection: http.client.HTTPConnection) -> Ask:
+    def ask(provider: Provider, operation: Operation, body: bytes) -> Answer:
+        connection.request(operation.method, f"/{provider.name}/v1{operation.path}", body, HEADERS)
+        response = connection.getresponse()
+        assert response.headers["x-emulator-error"] is None
+        return answer_of(response.status, response.headers["content-type"], response.read())
+
+    return ask
+
+
+def answer_of(status: int, kind: str, data: bytes) -> Answer:
+    if not kind.startswith("text/event-stream"):
+        return Answer(status, kind, data, ())
+    assert data.endswith(b"\n\n")
+    events = data[:-2].split(b"\n\n")
+    assert all(event.startswith(b"data: ") and b"\n" not in event for event in events)
+    return Answer(status, kind, b"", tuple(event.removeprefix(b"data: ") for event in events))
+
+
+# Checking
+
+
+def check_answered(provider: Provider, operation: Operation, body: Mapping[str, Any], answer: Answer) -> None:
+    assert 200 <= answer.status < 300, answer.body
+    assert bool(answer.events) is (body.get("stream") is True)
+    check_conforms(provider, operation, answer)
+
+
+def check_conforms(provider: Provider, operation: Operation, answer: Answer) -> None:
+    if answer.events:
+        *chunks, last = answer.events
+        assert last == provider.done.encode()
+        assert chunks
+        for chunk in chunks:
+            conforms(operation.chunk, chunk)
+    else:
+        assert answer.kind == "application/json"
+        conforms(operation.response, answer.body)
+
+
+def conforms(schema: Schema | None, data: bytes) -> None:
+    assert schema is not None
+    value = orjson.loads(data)
+    assert schema.verdict(value), schema.violations(value)
+    assert len(data) > MOST_BYTES or schema.oracle.is_valid(value)
+
+
+def check_refused(provider: Provider, answer: Answer) -> None:
+    """A 400 in the provider's own envelope, every field of it."""
+    assert answer.status == 400, answer
+    assert answer.kind == "application/json"
+    given = {**provider.errors["invalid_request"], "status": 400}
+    wanted = fill(provider.envelope, {**dict.fromkeys(("message", "param", "details", "request_id")), **given})
+    for path, shape in leaves(provider.envelope, ()):
+        found, expected = (at(value, path) for value in (orjson.loads(answer.body), wanted))
+        if shape in ("${message}", "${request_id}"):
+            assert isinstance(found, str)
+            assert found
+        elif shape not in ("${param}", "${details}"):
+            assert found == expected
+
+
+def check_names(provider: Provider, answer: Answer, mutation: Mutation) -> None:
+    """The field with the fault is named wherever the envelope has a place for it."""
+    body = orjson.loads(answer.body)
+    for path, shape in leaves(provider.envelope, ()):
+        found = at(body, path)
+        if shape == "${param}":
+            assert is_about(found or "", mutation), found
+        elif shape == "${details}":
+            assert any(is_about(item["field"], mutation) for item in found), found
+            assert all(item["message"] for item in found)
+        elif shape == "${message}" and mutation.path and mutation.operator != "combine":
+            assert mutation.path in found or is_about(found.partition(":")[0], mutation)
+
+
+def is_about(path: str, mutation: Mutation) -> bool:
+    """The place itself, what is missing below it, one of those that do not go together, or an item beside it."""
+    if mutation.operator == "combine":
+        return path.removeprefix(f"{mutation.path}.") in set(mutation.after) - set(mutation.before) or path in (
+            mutation.after
+        )
+    if mutation.path.endswith("]") and path.rpartition("[")[0] == mutation.path.rpartition("[")[0] != "":
+        return True
+    return path == mutation.path or path.startswith((f"{mutation.path}.", f"{mutation.path}["))
+
+
+def refused_beyond_the_schema(provider: Provider, body: Mapping[str, Any], answer: Answer) -> bool:
+    """An unknown model, or a conversation over the window: what a provider refuses and no schema says."""
+    check_refused(provider, answer)
+    known = [*provider.models, *(["auto"] if provider.auto else [])]
+    return (not provider.models_open and body["model"] not in known) or b"context window" in answer.body
+
+
+def leaves(shape: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(shape, Mapping):
+        yield from itertools.chain.from_iterable(leaves(item, (*path, name)) for name, item in shape.items())
+    else:
+        yield path, shape
+
+
+def at(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
+
+
+@settings(GENERATED, max_examples=200)
+@given(TEXTS)
+def test_a_query_of_any_text_is_answered(text: str) -> None:
+    """The GET operations take no body; their query is theirs."""
+    for provider in PROVIDERS.values():
+        for operation in provider.operations.values():
+            if operation.method == "GET":
+                check_query(provider, operation, text)
+
+
+def check_query(provider: Provider, operation: Operation, text: str) -> None:
+    query = f"task={text}&{text}"
+    request = Request(
+        "default",
+        provider.name,
+        "GET",
+        operation.path,
+        query,
+        HEADERS,
+        b"",
+        1_800_000_000.0,
+        operation.path,
+        "http://x",
+    )
+    claim = ENGINE.claim(SESSION, request)
+    timeline = ENGINE.answer(SESSION, request, claim, STORE.take(claim)).timeline
+    assert timeline.status == 200
+    conforms(operation.response, b"".join(frame.data for frame in timeline.frames))

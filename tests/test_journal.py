@@ -1,0 +1,197 @@
+"""The journal: an exchange as plain data, with no key in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from build import KEY, NOW, chat, make_world
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.journal import describe, read_body
+from emulator.core.secrets import redact, redact_header, redact_headers
+from emulator.core.wire import Exchange, Sent
+
+UUID = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+
+
+def test_an_answered_exchange() -> None:
+    world = make_world({"seed": 7, "rules": [{"id": "hi", "reply": {"text": "hello", "stream": {"itl": 1}}}]})
+    exchange = world.send("braintwin", chat("braintwin", n=1, stream=True), headers={"x-a": "b"})
+    exchange = replace(exchange, sent=Sent(99, (0.1, 1.1), "client_left", 1.5))
+    row = describe(exchange)
+    text = row["response"].pop("body_text")
+    frames = exchange.timeline.frames
+    assert text == b"".join(frame.data for frame in frames).decode()
+    assert row == {
+        "n": 1, "session": "default", "provider": "braintwin", "operation": "chat", "at": NOW, "method": "POST",
+        "path": "/braintwin/v1/chat/completions",
+        "headers": {"content-type": "application/json", "authorization": f"Bearer {redact(KEY)}", "x-a": "b"},
+        "key": redact(KEY), "body": chat("braintwin", n=1, stream=True), "body_text": None, "plan": "standard",
+        "model": "gpt-4",
+        "notes": [{"fact": None, "path": "n",
+                   "message": "is not in the docs; it was accepted and has its customary effect"}],
+        "rule": "s1.yaml:1", "rule_id": "hi", "call": 1, "reply": 0, "seed": 7, "refusal": None, "nearest": [],
+        "response": {
+            "status": 200, "headers": dict(exchange.timeline.headers), "body": None, "stream": True,
+            "usage": {"prompt_tokens": 8, "completion_tokens": 1, "total_tokens": 9}, "finish_reason": "stop",
+        },
+        "timeline": {
+            "frames": [
+                {"at": at, "size": len(frame.data), "kind": kind, "sent_at": sent_at}
+                for at, frame, kind, sent_at in zip(
+                    [0, 1, 2, 2], frames, ["data", "data", "data", "done"], [0.1, 1.1, None, None], strict=True)
+            ],
+            "end": "complete", "faults": [],
+        },
+        "sent": {"bytes": 99, "frames": 2, "end": "client_left", "at": 1.5}, "replay_of": None, "crash": None,
+    }  # fmt: skip
+
+
+def test_a_refused_exchange() -> None:
+    row = describe(make_world().send(body=chat(temperature=3)))
+    assert row["refusal"] == {
+        "code": "invalid_request", "status": 400, "fact": "be-temperature",
+        "details": [{"path": "temperature", "message": "must be at most 2, not 3"}],
+    }  # fmt: skip
+    assert (row["operation"], row["rule"], row["rule_id"], row["call"], row["model"]) == (
+        None,
+        "refused",
+        None,
+        None,
+        "",
+    )
+    assert row["sent"] == {"bytes": 0, "frames": 0, "end": "under_way", "at": None}
+    assert row["response"]["body"]["error"]["code"] == "invalid_request"
+
+
+def test_a_replayed_exchange_names_the_first() -> None:
+    world = make_world()
+    rows = [describe(world.send(headers={"idempotency-key": UUID})) for _ in range(2)]
+    assert [row["replay_of"] for row in rows] == [None, 1]
+
+
+def test_an_unmatched_exchange_has_the_nearest_rules() -> None:
+    row = describe(make_world({"rules": [{"when": {"model": "x"}, "reply": {"text": "a"}}]}).send())
+    assert (row["rule"], row["nearest"]) == (
+        "unmatched",
+        [{"rule": "s1.yaml:1", "id": "rule-1", "differences": [{"field": "model", "expected": "x", "actual": "auto"}]}],
+    )
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"", (None, None)),
+        (b'{"a": 1}', ({"a": 1}, None)),
+        (b"null", (None, None)),
+        (b"not json", (None, "not json")),
+        (b"\xff", (None, "\ufffd")),
+        (b"x" * 1_000_001, (None, "x" * 1_000_000)),
+    ],
+    ids=["empty", "json", "null", "text", "bytes", "long"],
+)
+def test_read_body(data: bytes, found: Any) -> None:
+    assert read_body(data) == found
+
+
+def test_a_body_too_deep_to_be_written_again_is_shown_as_text() -> None:
+    deep = b"[" * 900 + b"]" * 900
+    value, text = read_body(deep)
+    assert value is None or orjson.dumps(value)
+    assert (value is None) is (text == deep.decode())
+
+
+@pytest.mark.parametrize(
+    ("raw", "names"),
+    [
+        (b'{"model": "auto", "messages": [], "model": "auto"}', ["model"]),
+        (b'{"model": "auto", "messages": [{"role": "user", "content": "a", "role": "user", "role": "user"}], "x": {"y": 1, "y": 2}}',
+         ["role", "y"]),
+        (b'{ "model" : "auto" , "messages" : [ ] }', []),
+        (b'{"model":"auto","messages":[]}', []),
+        (b'{"a": 1, "a": ' + b"9" * 5000 + b"}", []),
+        (b"not json", []),
+    ],
+    ids=["top", "nested", "spaces", "compact", "huge-number", "no-json"],
+)  # fmt: skip
+def test_keys_that_stand_twice_are_noted(raw: bytes, names: list[str]) -> None:
+    notes = describe(make_world().send(raw=raw))["notes"]
+    message = "stands twice in one object; the last one counts"
+    assert [note["path"] for note in notes if note["message"] == message] == names
+
+
+def test_many_equal_keys_are_counted_once() -> None:
+    raw = b'{"model": "auto", "messages": [], ' + b", ".join(b'"k%d": 1, "k%d": 2' % (n, n) for n in range(5000)) + b"}"
+    notes = describe(make_world(validation="off").send(raw=raw))["notes"]
+    assert len(notes) == 5000
+
+
+# Redaction
+
+SECRET = "sk-very-secret-0123456789"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": f"Bearer {SECRET}"}, {"authorization": f"bearer {SECRET}"}, {"authorization": SECRET},
+        {"authorization": f"{SECRET} and more"}, {"authorization": f"Basic {SECRET}"}, {"Authorization": f"Bearer  {SECRET}"},
+        {"proxy-authorization": f"Basic {SECRET}"}, {"cookie": f"session={SECRET}; other=x"}, {"cookie": f"a=b; s={SECRET}"},
+        {"x-api-key": SECRET}, {"api-key": f"{SECRET} x"}, {"openai-api-key": SECRET}, {"set-cookie": f"s={SECRET}"},
+    ],
+    ids=lambda headers: " ".join([*headers, *headers.values()])[:40],
+)  # fmt: skip
+def test_no_key_is_shown(headers: dict[str, str]) -> None:
+    world = make_world({"rules": [{"when": {"headers": dict.fromkeys(headers, "x")}, "reply": {"text": "a"}}]})
+    shown = json.dumps(describe(world.send(headers=headers, key=SECRET)))
+    assert SECRET not in shown
+    assert SECRET[4:] not in shown
+
+
+def test_a_session_key_and_a_refused_key_are_not_shown() -> None:
+    world = make_world({"keys": ["the-good-key-of-the-file"]}, id="own")
+    rows = [
+        describe(world.send(key=key)) for key in ("emu-generated", "the-good-key-of-the-file", "some-other-key-here")
+    ]
+    shown = json.dumps(rows)
+    assert [word in shown for word in ("emu-generated", "good-key", "other-key")] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("x-tenant", "acme corp", "acme corp"),
+        ("authorization", "Bearer sk-aaaaaaaaaaaa", f"Bearer {redact('sk-aaaaaaaaaaaa')}"),
+        ("cookie", "a=1; b=2", redact("a=1; b=2")),
+        ("authorization", "", ""),
+    ],
+)
+def test_redact_header(name: str, value: str, shown: str) -> None:
+    assert redact_header(name, value) == shown
+    assert redact_headers([(name, value)]) == {name: shown}
+
+
+@given(key=st.text(min_size=1), other=st.text(min_size=1))
+def test_a_redacted_key_tells_keys_apart_and_shows_three_characters_at_most(key: str, other: str) -> None:
+    shown = redact(key)
+    prefix, _, digest = shown.rpartition("…")
+    assert key.startswith(prefix)
+    assert (len(prefix), len(digest)) == (3 if len(key) > 12 else 0, 6)
+    assert (redact(other) == shown) >= (key == other)
+
+
+def test_redact_of_nothing() -> None:
+    assert (redact(None), redact("")) == ("", "")
+
+
+def test_a_crash_is_shown() -> None:
+    exchange: Exchange = replace(make_world().send(), crash="Traceback")
+    assert describe(exchange)["crash"] == "Traceback"

@@ -1,0 +1,236 @@
+"""Providers: the built-in ones load; a folder with one slip says which, and where; a folder of one's own is served."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from build import NAMES, PROVIDERS
+
+import emulator
+from emulator import Emulator
+from emulator.core.errors import STATUS, Refusal, SourceError, Violation
+from emulator.core.folder import data_folder, load_provider, load_providers, own_schema
+from emulator.core.provider import UNLIMITED, Fact, Model, fill, holes
+from emulator.core.wire import Plan
+
+SCHEMAS = data_folder("schemas")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_built_in_provider_is_whole(name: str) -> None:
+    provider = PROVIDERS[name]
+    assert (provider.name, set(provider.errors), provider.plans["unlimited"]) == (name, set(STATUS), UNLIMITED)
+    assert provider.default_plan in provider.plans
+    assert provider.host == provider.base_url.split("/")[2]
+    assert provider.routes["/chat/completions"]["POST"] is provider.operations["chat"]
+
+
+def test_the_four_are_there() -> None:
+    assert list(load_providers()) == ["beatra", "brainstormrouter", "braintwin", "brivionix"]
+
+
+def test_values_of_a_provider() -> None:
+    twin = PROVIDERS["braintwin"]
+    assert twin.plans["standard"] == Plan("standard", 60, None)
+    assert twin.models["gpt-4"] == Model("gpt-4", 8192, 0.6, 0.04)
+    assert twin.facts["bt-rate-plan"].assumed is True
+    assert twin.facts["bt-stream-default"] == Fact(
+        "bt-stream-default", "server", "Parameters", "stream is a boolean and false when left out."
+    )
+    assert PROVIDERS["beatra"].idempotency == ("idempotency-key", 86400.0, "be-idempotency")
+    assert PROVIDERS["brainstormrouter"].plans["team"] == Plan("team", 1000, 10_000_000)
+
+
+def test_operations_know_what_they_take() -> None:
+    operations = PROVIDERS["brainstormrouter"].operations
+    assert [operations["chat"].takes(name) for name in ("tools", "seed")] == [True, False]
+    checks = PROVIDERS["braintwin"].operations["chat"].checks(frozenset())
+    assert checks is not None
+    assert checks.defaults == {"temperature": 1, "max_tokens": 16, "stream": False}
+    assert checks.default_facts["max_tokens"] == "bt-max-tokens-default"
+
+
+# Envelopes
+
+
+@pytest.mark.parametrize(
+    ("shape", "filled"),
+    [
+        ("${a}", 1), ("<${a}-${b}>", "<1-None>"), ("plain", "plain"), (5, 5), (None, None),
+        ({"k": "${b}", "d": {"e": "${a}"}}, {"k": None, "d": {"e": 1}}), (["${a}", {"k": "${a}"}], [1, {"k": 1}]),
+    ],
+)  # fmt: skip
+def test_fill(shape: Any, filled: Any) -> None:
+    assert fill(shape, {"a": 1, "b": None}) == filled
+
+
+def test_holes() -> None:
+    assert sorted(holes({"a": "${x} ${y}", "b": [{"c": "${z}"}, 1], "d": None})) == ["x", "y", "z"]
+
+
+def test_an_error_body_has_the_message_that_says_most() -> None:
+    beatra = PROVIDERS["beatra"]
+    details = [Violation("a", "is odd"), Violation("", "is too")]
+    bodies = [
+        beatra.error_body(refusal, "req")["error"]["message"]
+        for refusal in (
+            Refusal("invalid_request"),
+            Refusal("invalid_request", details=details),
+            Refusal("invalid_request", "Mine.", details),
+        )
+    ]
+    assert bodies == ["The request is invalid.", "a: is odd; The body is too", "Mine."]
+    assert (
+        PROVIDERS["braintwin"].error_body(Refusal("invalid_request", details=details), "req")["error"]["param"] == "a"
+    )
+    assert PROVIDERS["braintwin"].error_body(Refusal("not_found"), "req")["error"]["param"] is None
+
+
+# One slip each
+
+Break = Callable[[Path], None]
+
+
+def edit(old: str, new: str, file: str = "provider.yaml") -> Break:
+    def change(folder: Path) -> None:
+        text = (folder / file).read_text()
+        assert text.count(old) >= 1
+        (folder / file).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def write(file: str, data: bytes) -> Break:
+    return lambda folder: (folder / file).write_bytes(data) and None
+
+
+CHAT = "chat.request.schema.json"
+HERE = "provider.yaml"
+#: what is broken in a copy of Beatra's folder, the file and the text at whose start the problem stands, what is said
+SLIPS: dict[str, tuple[Break, str, str, str]] = {
+    "unknown-key": (edit("title: Beatra", "title: Beatra\ntitel: x"), HERE, "titel: x",
+                    "titel: is not known here; did you mean 'title'?"),
+    "missing-key": (edit("title: Beatra\n", ""), HERE, "emulator: 1", "title: is required"),
+    "wrong-type": (edit("open: false", "open: maybe"), HERE, "open: maybe",
+                   "models.open: must be true or false, not 'maybe'"),
+    "wrong-name": (edit("name: beatra", "name: betra"), HERE, "name: betra",
+                   "name: must be the folder's name, 'beatra', not 'betra'"),
+    "no-url": (edit("https://api.beatra.ai/v1", "https://[half/v1"), HERE, "base_url:",
+               "base_url: must be a URL such as https://api.example.com/v1"),
+    "unknown-default-model": (edit("auto: beatra-1", "auto: beatra-2"), HERE, "auto: beatra-2",
+                              "models.auto: 'beatra-2' is not in the list; did you mean 'beatra-1'?"),
+    "unknown-embedding-model": (edit("auto: beatra-1", "auto: beatra-1\n  embedding: xyz"), HERE, "embedding: xyz",
+                                "models.embedding: 'xyz' is not in the list; known: beatra-1, beatra-1-mini"),
+    "unknown-default-plan": (edit("default: unlimited", "default: unlimted"), HERE, "default: unlimted",
+                             "plans.default: there is no plan 'unlimted'; did you mean 'unlimited'?"),
+    "unknown-fact": (edit("fact: be-model", "fact: be-modle"), HERE, "fact: be-modle",
+                     "models.fact: there is no fact 'be-modle'; did you mean 'be-model'?"),
+    "unknown-fact-of-a-list": (edit('"${request_id}", fact: be-request-id', '"${request_id}", fact: be-requested'),
+                               HERE, "fact: be-requested",
+                               "headers[0].fact: there is no fact 'be-requested'; did you mean 'be-request-id'?"),
+    "fact-twice": (edit("facts:\n", "facts:\n  - {id: be-auth, who: server, source: x, text: x}\n"), HERE,
+                   "id: be-auth\n", "facts[2].id: 'be-auth' stands here a second time"),
+    "missing-error-name": (edit("    timeout: {code: timeout, message: The model took too long to answer.}\n", ""),
+                           HERE, "names:\n", "errors.names.timeout: is required"),
+    "hole-without-value": (edit("server_error: {code: server_error, ", "server_error: {"), HERE, "server_error: {",
+                           "errors.names.server_error: lacks 'code', which the envelope has a hole for"),
+    "unused-value": (edit("server_error: {code: server_error,", "server_error: {type: x, code: server_error,"), HERE,
+                     "type: x", "errors.names.server_error.type: is used nowhere: the envelope has no ${type}"),
+    "missing-detail": (edit('  detail: {field: "${field}", message: "${message}"}\n', ""), HERE, "errors:\n",
+                       "errors: lacks 'detail', the shape of one of ${details}"),
+    "unknown-hole-of-a-detail": (edit('{field: "${field}"', '{field: "${feld}"'), HERE, "detail:",
+                                 "errors.detail: nothing fills ${feld}; did you mean 'field'?"),
+    "missing-file": (lambda folder: (folder / CHAT).unlink(), HERE, "request: chat",
+                     f"operations.chat.request: there is no file {CHAT} in this folder"),
+    "bad-json": (write(CHAT, b'{\n  "type": }'), CHAT, "}", "is not JSON: Expecting value"),
+    "bad-bytes": (write(CHAT, b'{"\xff": 1}'), HERE, "request: chat",
+                  f"operations.chat.request: {CHAT} cannot be read: 'utf-8' codec can't decode byte 0xff in position "
+                  "2: invalid start byte"),
+    "no-object": (write(CHAT, b"true"), CHAT, "true", "must hold an object"),
+    "fact-of-a-schema": (edit("be-stream: a boolean", "be-strem: a boolean", CHAT), HERE, "request: chat",
+                         f"operations.chat.request: {CHAT} rests on 'be-strem', which is no fact"),
+    "bad-yaml": (edit("title: Beatra", "title: [Beatra"), HERE, ": https://api",
+                 "is not YAML: did not find expected ',' or ']'"),
+    "equal-keys": (edit("title: Beatra", "title: Beatra\ntitle: Twice"), HERE, "title: Twice",
+                   "title: the key 'title' stands here a second time (first on line 5)"),
+    "no-yaml": (lambda folder: (folder / HERE).unlink(), HERE, "", "cannot be read: No such file or directory"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of Beatra's folder, of the same name."""
+    return Path(shutil.copytree(SCHEMAS / "beatra", tmp_path / "beatra"))
+
+
+def problems(load: Callable[[], Any]) -> list[str]:
+    with pytest.raises(SourceError) as caught:
+        load()
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(("break_", "file", "at", "said"), SLIPS.values(), ids=SLIPS)
+def test_a_slip_is_said_with_its_place(folder: Path, break_: Break, file: str, at: str, said: str) -> None:
+    break_(folder)
+    before = (folder / file).read_text().partition(at)[0] if at else ""
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    assert problems(lambda: load_provider(folder)) == [f"{folder}/{file}:{line}:{column}: {said}"]
+
+
+def test_a_schema_that_is_none(folder: Path) -> None:
+    write(CHAT, b'{"type": "strng"}')(folder)
+    [said] = problems(lambda: load_provider(folder))
+    assert said.startswith(f"{folder}/{CHAT}:1:1: is no JSON Schema: ")
+
+
+@pytest.mark.parametrize("name", ["v1", "s"])
+def test_a_name_that_is_a_part_of_the_addresses(folder: Path, name: str) -> None:
+    moved = folder.rename(folder.with_name(name))
+    edit("name: beatra", f"name: {name}")(moved)
+    assert problems(lambda: load_provider(moved)) == [
+        f"{moved}/provider.yaml:4:1: name: '{name}' is a part of the addresses; choose another name"
+    ]
+
+
+def test_the_slips_of_all_folders_come_at_once(folder: Path) -> None:
+    other = Path(shutil.copytree(SCHEMAS / "braintwin", folder.with_name("braintwin")))
+    edit("name: beatra", "name: x1")(folder)
+    edit("open: false", "open: 5")(folder)
+    edit("name: braintwin", "name: x2")(other)
+    assert [line.split(": ")[1] for line in problems(lambda: load_providers(folder.parent))] == ["models.open", "name"]
+
+
+def test_a_provider_of_ones_own_is_beside_the_built_in_ones(folder: Path) -> None:
+    own = folder.rename(folder.with_name("mine"))
+    edit("name: beatra", "name: mine")(own)
+    assert list(load_providers(own.parent)) == [*NAMES, "mine"]
+    assert emulator.load_provider(own).title == "Beatra"
+
+
+def test_a_provider_of_ones_own_is_served(folder: Path) -> None:
+    own = folder.rename(folder.with_name("mine"))
+    edit("name: beatra", "name: mine")(own)
+    edit("error: {code:", "fault: {code:")(own)
+    body = {"model": "auto", "messages": []}
+    with Emulator(schemas=own.parent) as server:
+        url = f"{server.base_urls['mine']}/chat/completions"
+        good = httpx2.post(url, json=body, headers={"authorization": "Bearer k"})
+        bad = httpx2.post(url, json=body)
+    assert (good.status_code, good.json()["model"]) == (200, "beatra-1")
+    assert (bad.status_code, bad.json()["fault"]["code"]) == (401, "unauthorized")
+
+
+def test_our_own_schemas_are_found_packed_or_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from emulator.core import folder as module
+
+    assert own_schema("scenario") is own_schema("scenario")
+    package = tmp_path / "emulator"
+    monkeypatch.setattr(module, "__file__", str(package / "core" / "folder.py"))
+    assert data_folder("schemas") == tmp_path / "schemas"
+    (package / "_data" / "schemas").mkdir(parents=True)
+    assert data_folder("schemas") == package / "_data" / "schemas"

@@ -1,0 +1,62 @@
+"""Tokens: a split that loses nothing, and an estimate that adds up."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.tokens import PER_IMAGE, count, pieces, prompt_tokens
+from emulator.core.wire import Message
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("", []),
+        ("Hello, world!", ["Hello", ",", " world", "!"]),
+        ("abcdefghij", ["abcdefgh", "ij"]),
+        ("a  b\n\nc", ["a", "  ", "b", "\n\n", "c"]),
+        ("你好 hi", ["你", "好", " hi"]),
+        ("don't", ["don", "'", "t"]),
+        ("naïve café", ["naïve", " café"]),
+        ('{"a": 1}', ["{", '"', "a", '"', ":", " 1", "}"]),
+        ("🌍🌍", ["🌍", "🌍"]),
+        ("x" * 17, ["x" * 8, "x" * 8, "x"]),
+        (" " * 9 + "a", [" " * 8, " a"]),
+        ("a_b", ["a_b"]),
+        ("e\u0301", ["e", "\u0301"]),
+    ],
+)
+def test_pieces(text: str, split: list[str]) -> None:
+    assert (pieces(text), count(text)) == (split, len(split))
+
+
+@given(text=st.text())
+def test_pieces_joined_are_the_text_and_none_is_empty(text: str) -> None:
+    split = pieces(text)
+    assert ("".join(split), count(text)) == (text, len(split))
+    assert "" not in split
+
+
+@given(text=st.text(), at=st.integers(0, 30))
+def test_a_cut_between_pieces_leaves_them_as_they_are(text: str, at: int) -> None:
+    kept = "".join(pieces(text)[:at])
+    assert count(kept) <= at
+    assert text.startswith(kept)
+
+
+@pytest.mark.parametrize(
+    ("messages", "tools", "total"),
+    [
+        ([], None, 3),
+        ([Message("user", "hello there")], None, 3 + 3 + 1 + 2),
+        ([Message("user", "hi", name="ada")], None, 3 + 3 + 1 + 1 + 1),
+        ([Message("user", "", images=2)], None, 3 + 3 + 1 + 2 * PER_IMAGE),
+        ([Message("assistant", "", calls=(("id", "f", '{"a":1}'),))], None, 3 + 3 + 2 + 1 + 7),
+        ([Message("user", "a"), Message("user", "b")], "[x]", 3 + 5 + 5 + 3),
+    ],
+    ids=["nothing", "text", "name", "images", "call", "tools"],
+)
+def test_prompt_tokens(messages: list[Message], tools: str | None, total: int) -> None:
+    assert prompt_tokens(messages, tools) == total
