@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from emulator.core.provider import Provider
     from emulator.core.scenario import Scenario
     from emulator.core.wire import Exchange, Sent
-    from emulator.server.background import Setup
 
 FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
+_PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
@@ -79,6 +80,8 @@ def serve(
     from emulator.server.background import Setup, listen, make_server, make_worlds, origin, run
 
     scenarios = _scenario_files(scenarios)
+    if ready_file and not ready_file.absolute().parent.is_dir():
+        _fail(f"{ready_file} cannot be written: there is no folder {ready_file.parent}.")
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
     setup = Setup(scenarios, options, schemas, **given)
@@ -87,7 +90,8 @@ def serve(
     try:
         sock = listen(setup)
     except OSError as error:
-        _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}. {_port_hint(setup)}")
+        hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
+        _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
     server = make_server(setup, worlds, _ignore if quiet else _log_line(sys.stderr.isatty()))
     url = origin(setup, sock)
     base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
@@ -122,6 +126,13 @@ def _check_files(files: Iterable[Path]) -> None:
             _fail(f"{file} {word}.")
 
 
+def _check_provider(name: str | None, known: Iterable[str]) -> None:
+    from emulator.core.errors import nearest
+
+    if name is not None and name not in known:
+        _fail(f"There is no provider '{name}'; {nearest(name, known)}")
+
+
 def _loaded(load: Callable[[], Any]) -> Any:
     """Load, or say all that is wrong: 2 for what does not go together, 1 for a bad file."""
     from emulator.core.errors import SourceError
@@ -137,10 +148,6 @@ def _warn(scenarios: Iterable[Scenario]) -> None:
     for scenario in scenarios:
         for warning in scenario.warnings:
             click.echo(f"warning: {warning}", err=True)
-
-
-def _port_hint(setup: Setup) -> str:
-    return "Another program holds this port: choose one with --port, or let --port 0 find a free one."
 
 
 def _on_signals(server: Any) -> Callable[[], bool]:
@@ -226,6 +233,7 @@ def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str 
     scenarios = _scenario_files(scenarios)
     _check_files([request_file] if request_file else [])
     providers = _loaded(lambda: load_providers(schemas))
+    _check_provider(provider, providers)
     options = Options(provider=provider)
     loaded = _loaded(lambda: load_all(scenarios, providers, provider))
     _warn(loaded)
@@ -242,11 +250,11 @@ def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str 
 
 def _read_request(file: Path) -> Mapping[str, Any]:
     try:
-        data = json.loads(file.read_text())
+        data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         _fail(f"{file} is not JSON: {error}")
-    if not isinstance(data, dict):
-        _fail(f"{file} must hold a JSON object: a body, or method, path, headers and body.")
+    if not isinstance(data, dict) or not isinstance(data.get("headers") or {}, dict):
+        _fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
     return data if "body" in data or "path" in data else {"body": data}
 
 
@@ -256,8 +264,8 @@ def _dry_run(providers: Mapping[str, Provider], session: Any, name: str, data: M
     from emulator.core.wire import Request
     from emulator.stores.memory import MemoryStore
 
-    headers = {str(key).lower(): str(value) for key, value in dict(data.get("headers") or {}).items()}
-    headers.setdefault("authorization", "Bearer check")
+    headers = {str(key).lower(): str(value) for key, value in (data.get("headers") or {}).items()}
+    headers.setdefault("authorization", f"Bearer {min(session.settings[name].keys or ['check'])}")
     body = json.dumps(data["body"]).encode() if "body" in data else b""
     path, _, query = str(data.get("path", "/chat/completions")).partition("?")
     path = path.removeprefix("/v1")
@@ -300,7 +308,6 @@ def _verdict(exchange: Exchange) -> Iterable[str]:
 @schemas_option
 def providers(name: str | None, schemas: Path | None) -> None:
     """Tell what is emulated; for one provider its endpoints, plans, errors, and documented and assumed facts."""
-    from emulator.core.errors import nearest
     from emulator.core.folder import load_providers
 
     known = _loaded(lambda: load_providers(schemas))
@@ -311,8 +318,7 @@ def providers(name: str | None, schemas: Path | None) -> None:
             operations = f"{len(item.operations)} operation{'s' * (len(item.operations) != 1)}"
             click.echo(f"{item.name:<18} {item.base_url:<42} {operations}, {count}")
         return
-    if name not in known:
-        _fail(f"There is no provider '{name}'; {nearest(name, known)}")
+    _check_provider(name, known)
     _tell(known[name])
 
 
@@ -369,12 +375,10 @@ rules:                          # the first rule that matches answers
 @click.option("--provider", metavar="NAME", help="Whose rules they are. Default: the first provider.")
 def new(file: Path, provider: str | None) -> None:
     """Write a commented starter scenario."""
-    from emulator.core.errors import nearest
     from emulator.core.folder import data_folder, load_providers
 
     known = load_providers()
-    if provider is not None and provider not in known:
-        _fail(f"There is no provider '{provider}'; {nearest(provider, known)}")
+    _check_provider(provider, known)
     schema = os.path.relpath(data_folder("schemas") / "scenario.schema.json", file.absolute().parent)
     text = _STARTER.format(file=file, provider=provider or next(iter(known)), schema=schema)
     try:

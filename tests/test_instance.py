@@ -93,6 +93,15 @@ def test_what_cannot_be_met_is_said(document: Any, message: str) -> None:
 
 
 NODE = {"type": "object", "required": ["l", "r"], "properties": {"l": {"$ref": "#"}, "r": {"$ref": "#"}}}
+
+
+def pairs(levels: int, keyword: str) -> dict[str, Any]:
+    """A schema of a few lines that a validator would visit 2**levels times."""
+    twice = [{keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)]
+    definitions = {f"d{n}": part for n, part in enumerate([*twice, {"type": "string"}])}
+    return {"$defs": definitions, "allOf": [{"$ref": "#/$defs/d0"}]}
+
+
 HOSTILE: dict[str, Any] = {
     "endless": NODE,
     "to-itself": {"$ref": "#"},
@@ -102,6 +111,8 @@ HOSTILE: dict[str, Any] = {
     "huge-array": {"type": "array", "minItems": 10**9, "items": {"type": "array", "minItems": 10**9, "items": {}}},
     "huge-string": {"type": "string", "minLength": 10**12},
     "huge-numbers": {"type": "integer", "minimum": 10**30, "multipleOf": 10**29},
+    "pairs-of-pairs": pairs(40, "allOf"),
+    "pairs-of-pairs-inside": {"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, **pairs(40, "anyOf")},
     "step-0.5": {"type": "number", "multipleOf": 0.5, "minimum": 0.1, "maximum": 0.6},
     "deep": None,
 }
@@ -109,6 +120,12 @@ deep: dict[str, Any] = {"type": "integer"}
 for _ in range(100):
     deep = {"type": "object", "required": ["a"], "properties": {"a": deep}}
 HOSTILE["deep"] = deep
+
+
+def test_a_recursive_schema_gets_a_value() -> None:
+    node = {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}
+    definition = {"type": "object", "properties": {"next": node}, "required": ["next"]}
+    assert instance({"$ref": "#/$defs/node", "$defs": {"node": definition}}, Draw(0)) == {"next": None}
 
 
 @pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE)
@@ -121,6 +138,7 @@ def test_a_hostile_schema_comes_to_an_end(document: Any) -> None:
         "True",
         "no simple value conforms to the schema asked for",
         "the schema asked for is too large",
+        "the schema asked for refers to itself without end",
         "the schema asked for is no JSON Schema",
     )
 

@@ -113,7 +113,7 @@ def test_a_body_too_deep_to_be_written_again_is_shown_as_text() -> None:
     ("raw", "names"),
     [
         (b'{"model": "auto", "messages": [], "model": "auto"}', ["model"]),
-        (b'{"model": "auto", "messages": [{"role": "user", "content": "a", "role": "user", "role": "user"}], "x": {"y": 1, "y": 2}}',
+        (b'{"messages": [{"role": "a", "content": "a", "role": "b", "role": "user"}], "x": {"y": 1, "y": 2}}',
          ["role", "y"]),
         (b'{ "model" : "auto" , "messages" : [ ] }', []),
         (b'{"model":"auto","messages":[]}', []),
@@ -143,8 +143,10 @@ SECRET = "sk-very-secret-0123456789"
     "headers",
     [
         {"authorization": f"Bearer {SECRET}"}, {"authorization": f"bearer {SECRET}"}, {"authorization": SECRET},
-        {"authorization": f"{SECRET} and more"}, {"authorization": f"Basic {SECRET}"}, {"Authorization": f"Bearer  {SECRET}"},
-        {"proxy-authorization": f"Basic {SECRET}"}, {"cookie": f"session={SECRET}; other=x"}, {"cookie": f"a=b; s={SECRET}"},
+        {"authorization": f"{SECRET} and more"}, {"authorization": f"Basic {SECRET}"},
+        {"Authorization": f"Bearer  {SECRET}"},
+        {"proxy-authorization": f"Basic {SECRET}"}, {"cookie": f"session={SECRET}; other=x"},
+        {"cookie": f"a=b; s={SECRET}"},
         {"x-api-key": SECRET}, {"api-key": f"{SECRET} x"}, {"openai-api-key": SECRET}, {"set-cookie": f"s={SECRET}"},
     ],
     ids=lambda headers: " ".join([*headers, *headers.values()])[:40],

@@ -34,8 +34,8 @@ BREAKS = {
     "envelope": ("{error: {status: 500, body: {error: {code: x}}}}", "beatra", "{}", [
         "the reply's error.message is not as in the provider's error envelope"]),
     "envelope-more": (
-        "{error: {status: 500, body: {error: {code: x, message: x, details: [], request_id: x, more: 1}}}}", "beatra", "{}",
-        ["the reply's error.more is not as in the provider's error envelope"]),
+        "{error: {status: 500, body: {error: {code: x, message: x, details: [], request_id: x, more: 1}}}}", "beatra",
+        "{}", ["the reply's error.more is not as in the provider's error envelope"]),
     "envelope-text": ("{error: {status: 500, body: oops}}", "beatra", "{}", [
         "the reply is not as in the provider's error envelope"]),
     "envelope-flat": ("{error: {status: 500, body: {error: oops}}}", "beatra", "{}", [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from emulator.core.draws import Draw
@@ -34,11 +34,73 @@ def instance(document: Json, draw: Draw) -> Json:
         schema = Schema(document)
     except ValueError as error:
         raise CannotConform(f"the schema asked for {error}") from None
+    weigher = _Weigher(document)
+    for name, part in _parts("#", document):
+        weigher.weigh(name, part, frozenset())
     for lean in (False, True):
         value = _Maker(document, draw, lean).make(document, "$", 0)
         if schema.verdict(value):
             return value
     raise CannotConform("no simple value conforms to the schema asked for")
+
+
+class _Weigher:
+    """Counts the subschemas that one value meets with every `$ref` followed: nested pairs of them soon are millions."""
+
+    def __init__(self, root: Json) -> None:
+        self.root = root
+        self.known: dict[str, int] = {}
+
+    def weigh(self, name: str, schema: Json, above: frozenset[str]) -> int:
+        """Return the weight of a subschema; `above` are the ones that meet the same value.
+
+        Raises: CannotConform, for one that is too heavy or meets itself.
+        """
+        if name in above:
+            raise CannotConform("the schema asked for refers to itself without end")
+        if name in self.known:
+            return self.known[name]
+        weight = 1 + sum(self.weigh(*part, above | {name}) for part in _in_place(name, self.root, schema))
+        if weight > MAX_STEPS:
+            raise CannotConform("the schema asked for is too large")
+        self.known[name] = weight
+        return weight
+
+
+def _parts(name: str, value: Json) -> Iterator[tuple[str, Json]]:
+    """Yield every mapping and list of a document with its pointer."""
+    if isinstance(value, Mapping | list):
+        yield name, value
+        for step, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            escaped = str(step).replace("~", "~0").replace("/", "~1")
+            yield from _parts(f"{name}/{escaped}", item)
+
+
+def _in_place(name: str, root: Json, schema: Json) -> Iterator[tuple[str, Json]]:
+    """Yield the subschemas that meet the same value as this one."""
+    if not isinstance(schema, Mapping):
+        return
+    for keyword in ("$ref", "$dynamicRef"):
+        if isinstance(schema.get(keyword), str):
+            yield schema[keyword], follow(root, schema[keyword])
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for index, part in enumerate(_list(schema.get(keyword))):
+            yield f"{name}/{keyword}/{index}", part
+    for keyword in ("not", "if", "then", "else"):
+        if keyword in schema:
+            yield f"{name}/{keyword}", schema[keyword]
+
+
+def follow(root: Json, pointer: str) -> Json:
+    """Return what a local `$ref` points to; None where there is nothing."""
+    node = root if pointer in ("#", "") or pointer.startswith("#/") else None
+    for step in pointer.removeprefix("#").split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, list) and step.isdecimal():
+            node = node[int(step)] if int(step) < len(node) else None
+        else:
+            node = node.get(step) if isinstance(node, Mapping) else None
+    return node
 
 
 class _Maker:
@@ -77,27 +139,17 @@ class _Maker:
         result = dict(schema)
         parts: list[Json] = []
         if isinstance(result.get("$ref"), str):
-            parts.append(self.follow(result.pop("$ref")))
+            parts.append(follow(self.root, result.pop("$ref")))
         if isinstance(result.get("allOf"), list):
             parts += result.pop("allOf")
         for union in ("anyOf", "oneOf"):
             if isinstance(result.get(union), list) and result[union]:
                 branches = result.pop(union)
-                parts.append(next((branch for branch in branches if not _is_null(branch)), branches[0]))
+                parts.append(next((branch for branch in branches if _is_null(branch) is self.lean), branches[0]))
         for part in parts:
             if isinstance(part, Mapping) and depth <= MAX_DEPTH:
                 _merge(result, self.merged(part, depth + 1))
         return result
-
-    def follow(self, pointer: str) -> Json:
-        node = self.root
-        for step in pointer.removeprefix("#").split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(node, list) and step.isdecimal():
-                node = node[int(step)] if int(step) < len(node) else None
-            else:
-                node = node.get(step) if isinstance(node, Mapping) else None
-        return node
 
     def object(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
         properties = schema.get("properties")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
 from typing import Any
 
 import orjson
@@ -46,7 +47,7 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
         return _json(Unaddressed(404, "not_found", _no_such(request)).body(), 404)
 
     async def wrong_method(request: Request, error: Any) -> Response:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         message = f"{request.url.path} takes {allowed}, not {request.method}."
         return _json(Unaddressed(405, "method_not_allowed", message).body(), 405, {"allow": allowed})
 
@@ -85,8 +86,16 @@ def _check_access(request: Request, loopback: bool, admin_token: str | None) -> 
         raise Unaddressed(403, "forbidden", message)
     host = request.headers.get("host", "localhost")
     name = host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
-    if name.lower() not in ("localhost", "[::1]") and not name.startswith("127."):
+    if not _is_loopback(name):
         raise Unaddressed(403, "forbidden", f"The control API does not answer to the host '{name[:100]}'.")
+
+
+def _is_loopback(name: str) -> bool:
+    """Tell whether a Host header's name is this machine; a domain such as 127.example.com is not."""
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
 
 
 def _no_such(request: Request) -> str:

@@ -1,6 +1,6 @@
 """Our HTTP protocol for uvicorn (`http=` takes a class): one data path from bytes to the engine and back, no ASGI task.
 
-    bytes -> httptools -> Message -> engine.claim -> store.take -> engine.answer -> Player -> bytes
+    bytes -> Reader -> Message -> engine.claim -> store.take -> engine.answer -> Player -> bytes
                               \\-> control routes go to the Starlette app
 
 Messages are answered one at a time and in order; while one is being answered the next ones wait (pipelining).
@@ -11,21 +11,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-import httptools
 import orjson
 
 from emulator.core.errors import Json
 from emulator.core.render import JSON_TYPE, render_body, whole
-from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Standing, Timeline
+from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.clock import Clock, RealClock
 from emulator.server.player import Player
-from emulator.server.worlds import Address, Unaddressed, World, Worlds
+from emulator.server.reader import Message, Reader
+from emulator.server.worlds import Unaddressed, World, Worlds
 
 log = logging.getLogger("emulator")
 
@@ -33,29 +32,6 @@ CONTROL = "/_emulator"
 MAX_WAITING = 16  # pipelined messages, before reading stops
 LINGER_S = 2.0  # for the client to close its side, after we closed ours
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Message:
-    """One HTTP request while it is read."""
-
-    __slots__ = ("body", "headers", "http_10", "keep_alive", "method", "refused", "size", "too_large", "url")
-
-    def __init__(self) -> None:
-        self.url = b""
-        self.method = ""
-        self.headers: dict[str, str] = {}
-        self.body: list[bytes] = []
-        self.size = 0
-        self.too_large = False
-        self.keep_alive = True
-        self.http_10 = False
-        self.refused = False  # before its body came
-
-    def head_without(self, header: str) -> bytes:
-        """Write the head again without one of its headers."""
-        lines = [f"{name}: {value}\r\n" for name, value in self.headers.items() if name != header]
-        version = "1.0" if self.http_10 else "1.1"
-        return f"{self.method} {self.url.decode('latin-1')} HTTP/{version}\r\n{''.join(lines)}\r\n".encode("latin-1")
 
 
 class EmulatorProtocol(asyncio.Protocol):
@@ -71,10 +47,9 @@ class EmulatorProtocol(asyncio.Protocol):
         self.server_state = server_state
         self.loop = _loop or asyncio.get_running_loop()
         self.clock: Clock = RealClock()  # of answers that belong to no session
-        self.parser = self._new_parser()
+        self.reader = Reader(self.max_body)
+        self.waiting = self.reader.messages
         self.transport: Any = None
-        self.message = Message()
-        self.waiting: deque[Message | None] = deque()  # None: what came was no HTTP
         self.current: Player | AsgiAnswer | None = None
         self.answering = False  # inside `_next`
         self.idle_timer: asyncio.TimerHandle | None = None
@@ -82,12 +57,6 @@ class EmulatorProtocol(asyncio.Protocol):
         self.ended = False  # the client will send no more
         self.reading_paused = False
         self.writing_paused = False
-        self.owes_continue = False
-
-    def _new_parser(self) -> Any:
-        parser = httptools.HttpRequestParser(self)
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return parser
 
     # The connection
 
@@ -150,82 +119,13 @@ class EmulatorProtocol(asyncio.Protocol):
             self.idle_timer.cancel()
             self.idle_timer = None
 
-    # Reading. The parser's callbacks only gather: an exception in one would pass for bad HTTP.
-
     def data_received(self, data: bytes) -> None:
         if self.closing:
             return
         self._stop_idle()
-        try:
-            self._feed(data)
-        except httptools.HttpParserCallbackError:
-            raise
-        except httptools.HttpParserError:
-            self.closing = True
-            self.waiting.append(None)
+        self.reader.feed(data)
+        self.closing = self.reader.over
         self._next()
-
-    def _feed(self, data: bytes) -> None:
-        """Parse; at an Upgrade header the parser stops, so it gets the same head again without that header."""
-        while data:
-            try:
-                self.parser.feed_data(data)
-                return
-            except httptools.HttpParserUpgrade as upgrade:
-                self.parser = self._new_parser()
-                data = b"" if self.closing else self.message.head_without("upgrade") + data[upgrade.args[0] :]
-
-    def on_message_begin(self) -> None:
-        self.message = Message()
-
-    def on_url(self, url: bytes) -> None:
-        self.message.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.message.method:
-            return  # a trailer
-        key, text = name.lower().decode("latin-1"), value.decode("latin-1")
-        headers = self.message.headers
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-
-    def on_headers_complete(self) -> None:
-        message = self.message
-        message.method = self.parser.get_method().decode("ascii")
-        message.http_10 = self.parser.get_http_version() == "1.0"
-        if self.parser.should_upgrade():
-            self.closing = message.method == "CONNECT"  # what follows that one is no HTTP
-            if not self.closing:
-                return
-        message.keep_alive = self.parser.should_keep_alive() and not self.closing
-        length = message.headers.get("content-length", "0")
-        message.too_large = length.isdecimal() and int(length[:20]) > self.max_body
-        if not message.http_10 and message.headers.get("expect", "").lower() == "100-continue":
-            self._expect(message)
-
-    def _expect(self, message: Message) -> None:
-        """Ask for the body, after what is still being answered; one too large is refused without asking for it."""
-        if message.too_large:
-            message.refused, message.keep_alive, self.closing = True, False, True
-            self.waiting.append(message)
-        elif self.current is None and not self.waiting:
-            self.transport.write(CONTINUE)
-        else:
-            self.owes_continue = True
-
-    def on_body(self, body: bytes) -> None:
-        self.owes_continue = False
-        message = self.message
-        message.size += len(body)
-        if message.size > self.max_body:
-            message.too_large = True
-            message.body.clear()
-        if not message.too_large:
-            message.body.append(body)
-
-    def on_message_complete(self) -> None:
-        self.owes_continue = False
-        if not self.message.refused and (self.closing or not self.parser.should_upgrade()):
-            self.waiting.append(self.message)
 
     # Answering
 
@@ -241,6 +141,8 @@ class EmulatorProtocol(asyncio.Protocol):
                     self._refuse_bytes()
                 else:
                     self._answer(message)
+                if self.ended and self.current:
+                    self.current.client_finished()
         finally:
             self.answering = False
         if self.transport.is_closing():
@@ -264,8 +166,8 @@ class EmulatorProtocol(asyncio.Protocol):
             if self.idle_timer is None:  # not closing already
                 self._close()
             return
-        if self.owes_continue:
-            self.owes_continue = False
+        if self.reader.asks:
+            self.reader.asks = False
             self.transport.write(CONTINUE)
         self._close_in(self.config.timeout_keep_alive)
 
@@ -275,7 +177,8 @@ class EmulatorProtocol(asyncio.Protocol):
             _, absolute, rest = path.partition("://")
             host, _, path = rest.partition("/") if absolute else ("", "", path)
             path = f"/{path}"
-            message.headers["host"] = host or message.headers.get("host", "")
+            if host:
+                message.headers["host"] = host
         if path == CONTROL or path.startswith(CONTROL + "/"):
             self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
             self.current.begin()
@@ -292,16 +195,18 @@ class EmulatorProtocol(asyncio.Protocol):
             world.session.id, address.provider, message.method, address.path, query, message.headers,
             b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
         )  # fmt: skip
-        exchange = self._decide(world, request, address)
+        exchange = self._decide(world, request)
         self._play(message, exchange.timeline, world.clock, exchange)
 
-    def _decide(self, world: World, request: Request, address: Address) -> Exchange:
+    def _decide(self, world: World, request: Request) -> Exchange:
         engine, store, session = self.worlds.engine, self.worlds.store, world.session
+        claim, grant = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False), None
         try:
             claim = engine.claim(session, request)
-            exchange = engine.answer(session, request, claim, store.take(claim))
+            grant = store.take(claim)
+            exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
-            exchange = _crash(session.id, request, error)
+            exchange = _crash(claim, grant or store.take(claim), request, error)
         store.record(exchange)
         return exchange
 
@@ -312,14 +217,12 @@ class EmulatorProtocol(asyncio.Protocol):
                 type(self).on_exchange(exchange, sent)
             self._done(keep_alive)
 
-        self.current = player = Player(
+        self.current = Player(
             timeline, self.transport, clock, exchange.request.at if exchange else clock.now(),
             keep_alive=message.keep_alive and not (self.closing and not self.waiting),
             http_10=message.http_10, head_only=message.method == "HEAD", extra_headers=self._http_headers(), done=done,
         )  # fmt: skip
-        if self.ended:
-            player.client_finished()
-        player.play()
+        self.current.play()
 
     def _http_headers(self) -> bytes:
         return b"".join(b"%b: %b\r\n" % item for item in self.server_state.default_headers)
@@ -349,15 +252,18 @@ class EmulatorProtocol(asyncio.Protocol):
         return f"{scheme}://{host}"
 
 
-def _crash(session: str, request: Request, error: Exception) -> Exchange:
+def _crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exchange:
     """Answer for a fault of ours."""
     text = "".join(traceback.format_exception(error))
     log.error("the emulator failed on %s %s:\n%s", request.method, request.address, text)
     message = f"The emulator failed; this is a fault of its own, not of the request: {type(error).__name__}: {error}"
     body: Json = {"error": {"code": "emulator_crash", "message": message, "problems": []}}
-    headers = (("x-emulator-error", type(error).__name__), ("x-should-retry", "false"))
-    claim = Claim(session, request.provider, None, Plan("unlimited"), request.at, False)
-    grant = Grant(0, Standing(None, None, None, request.at), "")
+    headers = (
+        ("x-emulator-error", type(error).__name__),
+        ("x-should-retry", "false"),
+        ("x-emulator-exchange", str(grant.number)),
+        ("x-emulator-rule", "refused"),
+    )
     return Exchange(claim, grant, request, render_body(body, 500, headers), "refused", crash=text)
 
 

@@ -16,13 +16,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import pytest
-import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +32,7 @@ from emulator.core.journal import describe
 from emulator.core.load import parse_text
 from emulator.core.scenario import Scenario
 from emulator.core.session import Options, build_session
+from emulator.core.source import parse_source
 from emulator.core.wire import Request
 from emulator.stores.memory import MemoryStore
 
@@ -237,10 +236,10 @@ def text_edited(text: str, edits: list[tuple[int, int, str]]) -> str:
 
 
 WORDS = st.sampled_from(
-    ["~", "[]", "{}", "-1", "0", "1e400", "1e300", "0.1", "forever", "9" * 18, "5000 years", "true", "''", '"${', "${n}",
-     "${request.body.messages.0.content}", "&a", "*a", "<<: *a", "{regex: '('}", "{regex: '(a+)+$'}", "{schema: {$ref: '#'}}",
-     "{schema: {pattern: '(?=a)'}}", "{schema: 3}", "{any: []}", "{all: [{not: {one_of: []}}]}", "{like: {a: 1}}", "{lt: 3}",
-     "any", "embeddings", "cycle", "key", "header:x", "header:", "{cut: {after_chunks: 0}}", "  ", "\t", "!!binary x", "|", "- "]
+    ["~", "[]", "{}", "-1", "0", "1e400", "1e300", "0.1", "forever", "9" * 18, "5000 years", "true", "''", '"${', "${n}",  # noqa: E501
+     "${request.body.messages.0.content}", "&a", "*a", "<<: *a", "{regex: '('}", "{regex: '(a+)+$'}", "{schema: {$ref: '#'}}",  # noqa: E501
+     "{schema: {pattern: '(?=a)'}}", "{schema: 3}", "{any: []}", "{all: [{not: {one_of: []}}]}", "{like: {a: 1}}", "{lt: 3}",  # noqa: E501
+     "any", "embeddings", "cycle", "key", "header:x", "header:", "{cut: {after_chunks: 0}}", "  ", "\t", "!!binary x", "|", "- "]  # noqa: E501
 ) | TEXTS  # fmt: skip
 SCENARIO_TEXT = st.builds(
     text_edited,
@@ -248,11 +247,11 @@ SCENARIO_TEXT = st.builds(
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 600), WORDS), max_size=4),
 )
 SCENARIO_BYTES = st.builds(lambda text, edits: edited(text.encode(), edits), st.sampled_from(LIBRARY), EDITS)
-DATA = [yaml.safe_load(text) for text in LIBRARY]
+DATA = [parse_source(text, "x.yaml").data for text in LIBRARY]
 ODD = ANY_JSON | st.sampled_from(
     [-1, 0, 10**9, 10**30, 1e300, "forever", "9" * 400 + "s", "${n}", "${request.headers.x}", {"regex": "("},
      {"regex": "(a+)+$"}, {"schema": {"$ref": "#"}}, {"any": []}, {"lt": "x"}, {"uniform": {"min": 2, "max": 1}},
-     {"lognormal": {"median": 0, "sigma": 1e308}}, {"normal": {"mean": -1e308, "sd": 1e308}}, [{"cut": {"after_bytes": 0}}],
+     {"lognormal": {"median": 0, "sigma": 1e308}}, {"normal": {"mean": -1e308, "sd": 1e308}}, [{"cut": {"after_bytes": 0}}],  # noqa: E501
      {"name": "rate_limited", "details": [{}]}, {"status": 200, "body": None}, "header:", "\ud800"]
 )  # fmt: skip
 
@@ -412,7 +411,7 @@ HOSTILE = {
     "itself": {"$ref": "#"},
     "loop": {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
     "needs itself": {"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}},
-    "tree": {"type": "object", "properties": {"l": {"$ref": "#"}, "r": {"$ref": "#"}, "m": {"$ref": "#"}}, "required": list("lrm")},
+    "tree": {"type": "object", "properties": {"l": {"$ref": "#"}, "r": {"$ref": "#"}, "m": {"$ref": "#"}}, "required": list("lrm")},  # noqa: E501
     "remote": {"$ref": "http://127.0.0.1:9/schema.json"},
     "file": {"$ref": "file:///etc/passwd"},
     "nowhere": {"$ref": "#/$defs/none"},
@@ -428,10 +427,10 @@ HOSTILE = {
     "broken pattern": {"type": "string", "pattern": "("},
     "huge string": {"type": "string", "minLength": 10**12},
     "huge list": {"type": "array", "minItems": 10**12},
-    "huge lists": {"type": "array", "minItems": 90, "items": {"type": "array", "minItems": 90, "items": {"minItems": 90, "type": "array"}}},
+    "huge lists": {"type": "array", "minItems": 90, "items": {"type": "array", "minItems": 90, "items": {"minItems": 90, "type": "array"}}},  # noqa: E501
     "huge object": {"type": "object", "minProperties": 10**12},
     "wide": {"type": "object", "properties": {f"p{n}": {"$ref": "#/$defs/q"} for n in range(300)},
-             "$defs": {"q": {"type": "object", "properties": {f"q{n}": {"type": "array", "items": {}} for n in range(300)}}}},
+             "$defs": {"q": {"type": "object", "properties": {f"q{n}": {"type": "array", "items": {}} for n in range(300)}}}},  # noqa: E501
     "doubling": doubling(40),
     "many branches": {"anyOf": [{"const": n} for n in range(3_000)], "not": {}},
     "deep": nested(60),
@@ -449,7 +448,7 @@ HOSTILE = {
     "huge bound": {"type": "array", "minItems": 1e308},
     "wrong parts": {"type": "object", "properties": [], "required": "a", "allOf": {}, "anyOf": 1, "items": 7},
     "numbers as parts": {"allOf": [1], "oneOf": ["x"], "properties": {"a": 3}},
-    "odd names": {"type": "object", "required": ["", "\u0000", "a/b~c", "__proto__"], "properties": {"": {"type": "null"}}},
+    "odd names": {"type": "object", "required": ["", "\u0000", "a/b~c", "__proto__"], "properties": {"": {"type": "null"}}},  # noqa: E501
     "unique": {"type": "array", "uniqueItems": True, "minItems": 90, "items": {"type": "boolean"}},
     "unevaluated": {"unevaluatedProperties": False, "type": "object", "properties": {"a": {"default": "x" * 50_000}}},
     "conditional": {"if": True, "then": False, "else": False},
@@ -464,9 +463,9 @@ def test_a_hostile_schema_is_answered(server: str, schema: Any) -> None:
 
 KEYS = ["type", "properties", "items", "required", "allOf", "anyOf", "oneOf", "not", "$ref", "enum", "const", "pattern",
         "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
-        "multipleOf", "format", "$defs", "additionalProperties", "prefixItems", "default", "examples", "if", "$id"]  # fmt: skip
+        "multipleOf", "format", "$defs", "additionalProperties", "prefixItems", "default", "examples", "if", "$id"]  # fmt: skip  # noqa: E501
 LEAVES = ANY_JSON | st.sampled_from(
-    ["string", "object", "array", "integer", "number", "null", "boolean", "#", "#/$defs/a", "#/items", "date", "uuid", "a",
+    ["string", "object", "array", "integer", "number", "null", "boolean", "#", "#/$defs/a", "#/items", "date", "uuid", "a",  # noqa: E501
      -1, 10**9, 1e300, ["string", "null"], ["a", "b"], "^a+$", True]
 )  # fmt: skip
 SCHEMAS = st.recursive(

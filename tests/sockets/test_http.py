@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from emulator.core.engine import Engine
 from sockets.raw import Answer, Connection, World, chat, contents, control, events, make_world, request
 
 ECHO = """
@@ -26,7 +27,9 @@ rules:
      faults: [{stall: {after_chunks: 2, for: forever}}]}}
   - {reply: {text: late, latency: forever}}
 """
-LONG = f"rules: [{{reply: {{off_contract: true, events: [{', '.join(['x' * 100_000] * 80)}]}}}}]"  # 8 MB
+LONG_EVENTS = ", ".join(['"${request.last_user}"'] * 80)
+LONG = f"rules: [{{reply: {{off_contract: true, events: [{LONG_EVENTS}]}}}}]"
+LONG_CHAT = chat("x" * 100_000, stream=True)  # 80 events of that size: more than the kernel takes
 TOO_LARGE = 20_000_001
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -517,9 +520,32 @@ def test_waits_on_a_real_clock_keep_their_order(emulator_url: str) -> None:
 def test_a_client_that_reads_slowly_gets_all(emulator_url: str) -> None:
     world = make_world(emulator_url, LONG)
     with Connection(emulator_url, window=32_768) as connection:
-        connection.send(world.request(chat(stream=True)) + world.request(chat(stream=True)))
+        connection.send(world.request(LONG_CHAT) * 2)
         assert world.begun()[0]["sent"]["end"] == "under_way"
         assert [len(events(connection.answer())) for _ in range(2)] == [80, 80]
+
+
+@pytest.mark.parametrize("step", ["claim", "answer"])
+def test_a_crash_of_ours_is_said_aloud(
+    emulator_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    world = make_world(emulator_url)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, step, fail)
+        for number in (1, 2):
+            connection.send(world.request())
+            answer = connection.answer()
+            assert (answer.status, answer.error_code) == (500, "emulator_crash")
+            assert answer.headers["x-emulator-error"] == "ZeroDivisionError"
+            assert answer.headers["x-should-retry"] == "false"
+            assert answer.headers["x-emulator-exchange"] == str(number)
+    assert ["of ours" in exchange["crash"] for exchange in world.journal()] == [True, True]
+    connection.send(world.request())
+    assert connection.answer().status == 200
 
 
 # Faults
@@ -650,7 +676,7 @@ def test_a_client_that_leaves_a_held_clock_is_seen(emulator_url: str) -> None:
 def test_a_client_that_leaves_mid_stream_is_journalled(emulator_url: str) -> None:
     world = make_world(emulator_url, LONG)
     with Connection(emulator_url, window=32_768) as connection:
-        connection.send(world.request(chat(stream=True)) + world.request())
+        connection.send(world.request(LONG_CHAT) + world.request())
         connection.until(b"x\n\n\r\n")
     exchange = world.ended()
     assert exchange["sent"]["end"] == "client_left"

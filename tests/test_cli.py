@@ -1,0 +1,403 @@
+"""The command line: what it prints, what it writes, and the codes it exits with."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from build import NAMES, PROVIDERS, chat, make_world
+from click.testing import CliRunner, Result
+
+from emulator import load_scenario
+from emulator.cli import _log_line, main
+from emulator.core.folder import data_folder
+from emulator.core.wire import Sent
+
+RULES = """emulator: 1
+provider: beatra
+rules:
+  - id: greeting
+    when: {last_user: {contains: hello}}
+    reply: {text: Hi!}
+"""
+BAD = "emulator: 1\nrules:\n- reply: {txt: a}\n"
+BAD_SAID = [
+    "3:3: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin",
+    "3:11: rules[0].reply.txt: is not known here; did you mean 'text'?",
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test works in an empty folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def outcome(*arguments: str) -> tuple[int, str, str]:
+    result = run(*arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
+# serve
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `emulator serve` in a process of its own; it is ended in any case."""
+    command = [sys.executable, "-m", "emulator", "serve", "--port", "0", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ready(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
+    """Wait for the ready line; return the URL and the lines of the base URLs."""
+    assert process.stdout
+    line = process.stdout.readline()
+    match = re.fullmatch(r"Emulator ready at (http://127\.0\.0\.1:\d+)\n", line)
+    assert match, line + (process.stderr.read() if process.stderr else "")
+    return match[1], [process.stdout.readline().rstrip() for _ in NAMES]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_serve_says_when_it_is_ready_and_ends_with_its_code(folder: Path, number: signal.Signals, code: int) -> None:
+    with serving("--ready-file", "ready.json") as process:
+        url, lines = ready(process)
+        written = json.loads((folder / "ready.json").read_text())
+        base_urls = {name: f"{url}/{name}/v1" for name in NAMES}
+        assert lines == [f"  {name:<18} {base_urls[name]}" for name in NAMES]
+        assert written == {"url": url, "port": int(url.rpartition(":")[2]), "pid": process.pid, "base_urls": base_urls}
+        body, headers = chat(), {"authorization": "Bearer k"}
+        answers = [
+            httpx2.post(f"{url}/beatra/v1/chat/completions", json=body, headers=headers, trust_env=False)
+            for headers in (headers, {})
+        ]
+        process.send_signal(number)
+        out, logged = process.communicate(timeout=30)
+    assert [answer.status_code for answer in answers] == [200, 401]
+    lines = [re.sub(r"\d+\.\dms$", "Nms", line) for line in logged.splitlines()]
+    assert (process.returncode, out) == (code, "")
+    assert lines == ["default beatra beatra-1 200 built-in Nms", "default beatra - 401 refused unauthorized Nms"]
+    assert list(folder.iterdir()) == []
+
+
+def test_serve_takes_its_options(folder: Path) -> None:
+    (folder / "a.yaml").write_text(RULES + "seed: 1\n")
+    own = Path(shutil.copytree(data_folder("schemas") / "beatra", folder / "schemas" / "mine"))
+    (own / "provider.yaml").write_text((own / "provider.yaml").read_text().replace("name: beatra", "name: mine", 1))
+    options = ["a.yaml", "--seed", "7", "--plan", "unlimited", "--validation", "strict", "--api-key", "one",
+               "--api-key", "two", "--clock", "virtual", "--schemas", "schemas", "--quiet", "--max-body", "1KB"]  # fmt: skip
+    with serving(*options) as process:
+        assert process.stdout
+        url = process.stdout.readline().split()[-1]
+        session = httpx2.get(f"{url}/_emulator/sessions/default", trust_env=False).json()
+        answers = [
+            httpx2.post(f"{url}/{path}/chat/completions", json=chat(text=text), trust_env=False,
+                        headers={"authorization": f"Bearer {key}"})
+            for path, key, text in (
+                ("v1", "two", "hello"), ("v1", "three", "hello"), ("mine/v1", "one", "hello"), ("v1", "one", "x" * 1000),
+            )
+        ]  # fmt: skip
+        process.send_signal(signal.SIGTERM)
+        _, logged = process.communicate(timeout=30)
+    assert [answer.status_code for answer in answers] == [200, 401, 200, 413]
+    assert (session["seed"], session["validation"], session["clock"]["kind"]) == (7, "strict", "virtual")
+    assert (process.returncode, logged) == (0, "")
+
+
+def test_serve_takes_a_scenario_of_the_library_by_its_name() -> None:
+    with serving("beatra/chat.yaml") as process:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(2)]
+    assert lines[1].split()[0] == "beatra"
+
+
+def test_serve_where_the_port_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = outcome("serve", "--port", str(port))
+    hint = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
+    assert found == (2, "", f"Cannot listen on 127.0.0.1:{port}: Address already in use. {hint}\n")
+
+
+def test_serve_where_the_host_is_not_ours() -> None:
+    code, out, said = outcome("serve", "--host", "192.0.2.1", "--port", "0")
+    assert (code, out, said) == (2, "", "Cannot listen on 192.0.2.1:0: Cannot assign requested address.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["none.yaml"], 2, "none.yaml does not exist.\n"),
+        (["."], 2, ". is a folder; name its files.\n"),
+        (["bad.yaml"], 1, "".join(f"bad.yaml:{line}\n" for line in BAD_SAID)),
+        (["one.yaml", "two.yaml"], 2,
+         "one.yaml:2:1: seed: two scenarios that are served together disagree here\n"
+         "two.yaml:2:1: seed: two scenarios that are served together disagree here\n"),
+        (["--provider", "beatr"], 2, "options:1:1: provider: there is no provider 'beatr'; did you mean 'beatra'?\n"),
+        (["--plan", "proo"], 2, "options:1:1: plan: there is no plan 'proo'; did you mean 'pro'?\n"),
+        (["--ready-file", "no/ready.json"], 2, "no/ready.json cannot be written: there is no folder no.\n"),
+        (["--schemas", "schemas"], 1, "schemas/mine/provider.yaml:1:1: must be an object, not null\n"),
+    ],
+    ids=["missing", "folder", "bad", "conflict", "provider", "plan", "ready-file", "schemas"],
+)  # fmt: skip
+def test_serve_refuses_what_cannot_be_served(folder: Path, arguments: list[str], code: int, said: str) -> None:
+    (folder / "bad.yaml").write_text(BAD)
+    (folder / "one.yaml").write_text("emulator: 1\nseed: 1\n")
+    (folder / "two.yaml").write_text("emulator: 1\nseed: 2\n")
+    (folder / "schemas" / "mine").mkdir(parents=True)
+    (folder / "schemas" / "mine" / "provider.yaml").write_text("")
+    assert outcome("serve", *arguments) == (code, "", said)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "70000"],
+        ["--max-body", "20XB"],
+        ["--max-body", "MB"],
+        ["--clock", "warp"],
+        ["--nonsense"],
+        ["--max-sessions", "0"],
+    ],
+    ids=" ".join,
+)
+def test_usage(arguments: list[str]) -> None:
+    code, out, said = outcome("serve", *arguments)
+    assert (code, out, "Usage: main serve" in said or "Usage: emulator serve" in said) == (2, "", True)
+
+
+def test_a_size_says_how_it_is_written() -> None:
+    assert "'20XB' is no size; write bytes, or 500KB, 20MB, 1GB" in outcome("serve", "--max-body", "20XB")[2]
+
+
+@pytest.mark.parametrize(
+    ("status", "end", "line"),
+    [
+        (200, "complete", "own beatra beatra-1 {} built-in 1500.0ms\n"),
+        (404, "complete", "own beatra beatra-1 {} built-in 1500.0ms\n"),
+        (503, "client_left", "own beatra beatra-1 {} built-in client_left 1500.0ms\n"),
+    ],
+)
+@pytest.mark.parametrize("colours", [False, True], ids=["plain", "colours"])
+def test_a_line_for_each_request(
+    status: int, end: Any, line: str, colours: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exchange = make_world(id="own").send(key="emu-generated")
+    exchange = replace(exchange, timeline=replace(exchange.timeline, status=status))
+    _log_line(colours)(exchange, Sent(1, (), end, 1.5))
+    colour = {200: "32", 404: "33", 503: "31"}[status]
+    shown = f"\x1b[{colour}m{status}\x1b[0m" if colours else str(status)
+    assert capsys.readouterr().err == line.format(shown)
+
+
+def test_a_line_shows_no_control_characters_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    exchange = make_world().send(body=chat(model="a\x1b[31m\nb"))
+    _log_line(False)(exchange, Sent(1, (), "complete", 0.0))
+    exchange = make_world(validation="off").send(body=chat(model="a\x1b[31m\nb"))
+    _log_line(False)(exchange, Sent(1, (), "complete", 0.0))
+    assert capsys.readouterr().err == (
+        "default beatra - 400 refused invalid_request 0.0ms\ndefault beatra a?[31m?b 200 built-in 0.0ms\n"
+    )
+
+
+# check
+
+
+def test_check_says_that_a_file_is_good(folder: Path) -> None:
+    (folder / "a.yaml").write_text(RULES)
+    (folder / "b.yaml").write_text("emulator: 1\nrules: [{reply: {text: a}, when: {model: x}}, {reply: {text: b}}]")
+    assert outcome("check", "a.yaml", "b.yaml") == (0, "a.yaml: ok, 1 rule\nb.yaml: ok, 2 rules\n", "")
+
+
+def test_check_says_all_that_is_wrong_with_all_files(folder: Path) -> None:
+    (folder / "a.yaml").write_text(BAD)
+    (folder / "b.yaml").write_text("emulator: 2")
+    said = [*[f"a.yaml:{line}" for line in BAD_SAID], "b.yaml:1:1: emulator: must be 1, not 2"]
+    assert outcome("check", "a.yaml", "b.yaml") == (1, "", "\n".join(said) + "\n")
+
+
+def test_check_warns(folder: Path) -> None:
+    (folder / "a.yaml").write_text(
+        "emulator: 1\nprovider: beatra\nrules: [{reply: {error: timeout}}, {reply: {text: a}}]\n"
+    )
+    listed = "invalid_request, rate_limited, model_unavailable"
+    assert outcome("check", "a.yaml") == (
+        0,
+        "a.yaml: ok, 2 rules\n",
+        f"warning: a.yaml:3:10: rules[0].reply: the docs of Beatra don't list the error timeout, only {listed}\n"
+        "warning: a.yaml:3:36: rules[1]: can never answer: 'rule-1' (a.yaml:3) answers everything before it\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "Name at least one scenario file.\n"),
+        (["none.yaml"], 2, "none.yaml does not exist.\n"),
+        (["a.yaml", "--request", "none.json"], 2, "none.json does not exist.\n"),
+        (["a.yaml", "--provider", "beatr"], 2, "There is no provider 'beatr'; did you mean 'beatra'?\n"),
+        (["a.yaml", "--request", "list.json"], 2,
+         "list.json must hold a JSON object: a body, or method, path, headers (an object) and body.\n"),
+        (["a.yaml", "--request", "headers.json"], 2,
+         "headers.json must hold a JSON object: a body, or method, path, headers (an object) and body.\n"),
+        (["a.yaml", "--request", "no.json"], 2, "no.json is not JSON: Expecting value: line 1 column 1 (char 0)\n"),
+        (["any.yaml", "--request", "list.json"], 2,
+         f"The scenarios name no single provider; add --provider, one of {', '.join(NAMES)}.\n"),
+    ],
+    ids=["nothing", "missing", "missing-request", "provider", "list", "headers", "no-json", "no-provider"],
+)  # fmt: skip
+def test_check_refuses_what_cannot_be_checked(folder: Path, arguments: list[str], code: int, said: str) -> None:
+    (folder / "a.yaml").write_text(RULES)
+    (folder / "any.yaml").write_text("emulator: 1\n")
+    (folder / "list.json").write_text("[]")
+    (folder / "headers.json").write_text('{"body": {}, "headers": 5}')
+    (folder / "no.json").write_text("no")
+    assert outcome("check", *arguments) == (code, "", said)
+
+
+REQUESTS = {
+    "answered": (chat(text="hello, you", n=1), 0, "answered by a.yaml:4 (greeting), status 200\n"
+                 "  note: n: is not in the docs; it was accepted and has its customary effect\n"),
+    "unmatched": (chat(text="bye"), 1, "no rule answers this request; the nearest:\n  a.yaml:4 (greeting)\n"
+                  '    last_user: expected {"contains": "hello"}, got "bye"\n'),
+    "refused": (chat(temperature=3), 1, "refused: invalid_request (400), be-temperature\n"
+                "  temperature: must be at most 2, not 3\n"),
+    "no-json-for-us": ({"body": []}, 1, "refused: invalid_request (400), be-error-400\n"
+                       "  The body must be a JSON object, not [].\n  the body: must be a JSON object, not []\n"),
+    "key": ({"body": chat(text="hello"), "headers": {"Authorization": "Bearer invalid"}}, 1,
+            "refused: unauthorized (401), be-auth\n  The API key is not good here.\n"),
+    "path": ({"method": "get", "path": "/v1/chat/completions?x=1"}, 1, "refused: method_not_allowed (405), "
+             "be-unknown-path\n  /chat/completions does not take GET; use POST.\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "code", "said"), REQUESTS.values(), ids=REQUESTS)
+def test_check_tells_which_rule_answers_a_request(folder: Path, request_: Any, code: int, said: str) -> None:
+    (folder / "a.yaml").write_text(RULES)
+    (folder / "r.json").write_text(json.dumps(request_))
+    assert outcome("check", "a.yaml", "--request", "r.json") == (code, said, "")
+
+
+def test_check_takes_a_scripted_error_for_an_answer(folder: Path) -> None:
+    (folder / "a.yaml").write_text("emulator: 1\nrules: [{reply: {error: rate_limited}}]")
+    (folder / "r.json").write_text(json.dumps(chat()))
+    found = outcome("check", "a.yaml", "--request", "r.json", "--provider", "beatra")
+    assert found == (0, "answered by a.yaml:2 (rule-1), status 429\n", "")
+
+
+def test_check_uses_a_key_that_the_scenario_takes(folder: Path) -> None:
+    (folder / "a.yaml").write_text(RULES + "keys: [sk-one]\n")
+    (folder / "r.json").write_text(json.dumps(chat()))
+    assert outcome("check", "a.yaml", "--request", "r.json")[1] == "answered by a.yaml:4 (greeting), status 200\n"
+
+
+def test_check_says_what_is_built_in(folder: Path) -> None:
+    (folder / "a.yaml").write_text("emulator: 1\nprovider: beatra\n")
+    (folder / "r.json").write_text(json.dumps(chat()))
+    assert outcome("check", "a.yaml", "--request", "r.json") == (0, "answered by built-in, status 200\n", "")
+
+
+# providers
+
+
+def test_providers_lists_all() -> None:
+    code, out, said = outcome("providers")
+    assert (code, [line.split()[0] for line in out.splitlines()], said) == (0, NAMES, "")
+    assumed = sum(fact.assumed for fact in PROVIDERS["beatra"].facts.values())
+    counted = f"1 operation, {len(PROVIDERS['beatra'].facts) - assumed} documented facts, {assumed} assumed"
+    assert out.splitlines()[0] == f"beatra             https://api.beatra.ai/v1                   {counted}"
+
+
+def test_providers_tells_all_of_one() -> None:
+    code, out, said = outcome("providers", "braintwin")
+    lines = out.splitlines()
+    assert (code, said, lines[0]) == (0, "", "BrainTwin: https://inference.braintwin.ai/v1")
+    for line in [
+        "Endpoints", "  POST  /chat/completions", "Models", "  gpt-4", "Plans",
+        "  unlimited: any number of requests, any number of tokens a minute",
+        "  standard (default): 60 requests, any number of tokens a minute",
+        "Documented errors", "  rate_limited", "Documented headers", "  X-RateLimit-Reset",
+        "Documented facts", "Assumed, where the docs are silent",
+        "  bt-stream-default [Parameters] stream is a boolean and false when left out.",
+    ]:  # fmt: skip
+        assert line in lines
+    assert len([line for line in lines if line.startswith("  bt-")]) == len(PROVIDERS["braintwin"].facts)
+    assert any(line.endswith("(assumed: A reply that was cut has the finish_reason length.)") for line in lines)
+
+
+def test_providers_says_none_where_there_are_none() -> None:
+    lines = outcome("providers", "brivionix")[1].splitlines()
+    assert lines[lines.index("Documented headers") + 1] == "  none"
+    assert "  gpt-5.4 (assumed)" in lines
+
+
+def test_providers_that_do_not_exist() -> None:
+    assert outcome("providers", "beatr") == (2, "", "There is no provider 'beatr'; did you mean 'beatra'?\n")
+
+
+# new
+
+
+@pytest.mark.parametrize("provider", [None, *NAMES])
+def test_new_writes_a_file_that_loads(folder: Path, provider: str | None) -> None:
+    options = ["--provider", provider] if provider else []
+    (folder / "in").mkdir()
+    assert outcome("new", "in/a.yaml", *options) == (
+        0, "Wrote in/a.yaml. Serve it with: emulator serve in/a.yaml\n", ""
+    )  # fmt: skip
+    found = load_scenario("in/a.yaml")
+    assert (found.provider, [rule.id for rule in found.rules], found.warnings) == (
+        provider or "beatra", ["greeting", "echo"], (),
+    )  # fmt: skip
+    schema = (folder / "in" / "a.yaml").read_text().splitlines()[0].partition("$schema=")[2]
+    assert (folder / "in" / schema).resolve() == data_folder("schemas") / "scenario.schema.json"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a.yaml"], "a.yaml exists already; it was left as it is.\n"),
+        (["no/a.yaml"], "no/a.yaml cannot be written: No such file or directory.\n"),
+        (["b.yaml", "--provider", "x"], f"There is no provider 'x'; known: {', '.join(NAMES)}\n"),
+    ],
+    ids=["exists", "no-folder", "provider"],
+)
+def test_new_refuses(folder: Path, arguments: list[str], said: str) -> None:
+    (folder / "a.yaml").write_text("mine")
+    assert outcome("new", *arguments) == (2, "", said)
+    assert ((folder / "a.yaml").read_text(), len(list(folder.iterdir()))) == ("mine", 1)
+
+
+# Help
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["serve", "--help"], ["check", "--help"], ["--version"]], ids=" ".join
+)
+def test_help(arguments: list[str]) -> None:
+    code, out, said = outcome(*arguments)
+    assert (code, said) == (0, "")
+    assert out.startswith(("Usage: ", "emulator, version "))

@@ -1,0 +1,356 @@
+"""The control API: every route over a running server, every error, and who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from build import KEY, NAMES, chat
+
+from emulator.core.session import Options
+from emulator.server.background import Setup, make_worlds
+from emulator.server.control import control_app
+
+RULE = "emulator: 1\nrules:\n- {id: hi, reply: {text: hello}, expect: {calls: 1}}\n"
+
+
+@pytest.fixture
+def control(emulator_url: str) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=f"{emulator_url}/_emulator/", trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def session(control: httpx2.Client) -> Iterator[dict[str, Any]]:
+    """A session of its own with a virtual clock and one rule for Beatra."""
+    opened = control.post("sessions", json={"scenario": RULE, "provider": "beatra", "clock": "virtual", "seed": 3})
+    assert opened.status_code == 201
+    yield opened.json()
+    control.delete(f"sessions/{opened.json()['id']}")
+
+
+def ask(session: dict[str, Any], **given: Any) -> httpx2.Response:
+    url = f"{session['base_urls']['beatra']}/chat/completions"
+    headers = {"authorization": f"Bearer {session['api_key']}"}
+    return httpx2.post(url, json=chat(**given), headers=headers, trust_env=False)
+
+
+def error_of(response: httpx2.Response) -> tuple[int, str, str]:
+    error = response.json()["error"]
+    return response.status_code, error["code"], error["message"]
+
+
+# Routes
+
+
+def test_health(control: httpx2.Client, session: dict[str, Any]) -> None:
+    body = control.get("health").json()
+    assert (body["status"], body["sessions"] >= 2, body["uptime"] >= 0) == ("ok", True, True)
+
+
+def test_providers(control: httpx2.Client, emulator_url: str) -> None:
+    found = control.get("providers").json()["providers"]
+    assert [item["name"] for item in found] == NAMES
+    beatra = found[0]
+    assert (beatra["base_url"], beatra["documented_base_url"]) == (
+        f"{emulator_url}/beatra/v1", "https://api.beatra.ai/v1",
+    )  # fmt: skip
+    assert beatra["operations"] == [{"name": "chat", "method": "POST", "path": "/chat/completions"}]
+    assert beatra["errors"] == ["invalid_request", "rate_limited", "model_unavailable"]
+    assert beatra["plans"] == {"unlimited": {"requests_per_minute": None, "tokens_per_minute": None}}
+    assert {"id": "be-max-tokens", "who": "server", "advice": False} .items() <= {
+        fact["id"]: fact for fact in beatra["facts"]
+    }["be-max-tokens"].items()  # fmt: skip
+
+
+def test_a_session_is_made_read_listed_and_deleted(control: httpx2.Client, emulator_url: str) -> None:
+    made = control.post("sessions", json={"scenario": {"emulator": 1, "seed": 5}, "validation": "strict"}).json()
+    assert made | {"clock": None} == {
+        "id": made["id"], "api_key": made["api_key"], "provider": None,
+        "base_urls": {name: f"{emulator_url}/s/{made['id']}/{name}/v1" for name in NAMES},
+        "clock": None, "seed": 5, "plan": dict.fromkeys(NAMES, "unlimited"), "validation": "strict",
+        "state": "started", "rules": [], "limits": [], "exchanges": 0, "dropped": 0,
+    }  # fmt: skip
+    assert made["clock"]["kind"] == "real"
+    read = control.get(f"sessions/{made['id']}").json()
+    assert read | {"clock": None} == made | {"clock": None}
+    listed = {item["id"]: item for item in control.get("sessions").json()["sessions"]}
+    assert {"default", made["id"]} <= listed.keys()
+    assert "api_key" not in listed[made["id"]]
+    deleted = control.delete(f"sessions/{made['id']}")
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert control.get(f"sessions/{made['id']}").status_code == 404
+
+
+def test_an_empty_body_makes_a_session_with_defaults(control: httpx2.Client) -> None:
+    made = control.post("sessions")
+    assert (made.status_code, made.json()["seed"]) == (201, 0)
+    control.delete(f"sessions/{made.json()['id']}")
+
+
+@pytest.mark.parametrize(
+    ("provider", "prefix"), [("brainstormrouter", "br-"), ("brivionix", "sk-"), ("beatra", "emu-"), (None, "emu-")]
+)
+def test_a_generated_key_has_the_documented_prefix(control: httpx2.Client, provider: str | None, prefix: str) -> None:
+    made = control.post("sessions", json={"provider": provider}).json()
+    assert made["api_key"].startswith(prefix)
+    control.delete(f"sessions/{made['id']}")
+
+
+def test_a_session_shows_its_plan_its_rules_and_its_limits(control: httpx2.Client) -> None:
+    given = {"scenario": RULE, "provider": "beatra", "plan": {"requests_per_minute": 2}, "clock": "virtual"}
+    session = control.post("sessions", json=given).json()
+    assert (ask(session).json()["choices"][0]["message"]["content"], session["plan"]) == ("hello", "session")
+    read = control.get(f"sessions/{session['id']}").json()
+    [limit] = read["limits"]
+    assert read["rules"] == [{"id": "hi", "at": "session:3", "calls": 1, "expect": {"calls": 1}}]
+    assert (limit.pop("reset") - read["clock"]["now"] <= 60, limit.pop("key") != session["api_key"]) == (True, True)
+    assert limit == {"provider": "beatra", "plan": "session", "requests_left": 1, "tokens_left": None}
+    assert read["exchanges"] == 1
+    control.delete(f"sessions/{session['id']}")
+
+
+@pytest.mark.parametrize("how", ["yaml", "json-text", "json-object"])
+def test_a_scenario_is_put(control: httpx2.Client, session: dict[str, Any], how: str) -> None:
+    ask(session)
+    path, text = f"sessions/{session['id']}/scenario", "emulator: 1\nrules: [{reply: {text: new}}]"
+    data: Any = {"emulator": 1, "rules": [{"reply": {"text": "new"}}]} if how == "json-object" else text
+    put = control.put(path, content=text) if how == "yaml" else control.put(path, json={"scenario": data})
+    assert (put.status_code, [rule["calls"] for rule in put.json()["rules"]]) == (200, [0])
+    assert (put.json()["exchanges"], put.json()["clock"]["kind"], put.json()["seed"]) == (1, "virtual", 3)
+    assert ask(session).json()["choices"][0]["message"]["content"] == "new"
+
+
+def test_a_session_is_reset(control: httpx2.Client, session: dict[str, Any]) -> None:
+    ask(session)
+    control.patch(f"sessions/{session['id']}/clock", json={"advance": "1h"})
+    reset = control.post(f"sessions/{session['id']}/reset").json()
+    assert (reset["exchanges"], reset["api_key"], [rule["calls"] for rule in reset["rules"]]) == (
+        0,
+        session["api_key"],
+        [0],
+    )
+    assert control.get(f"sessions/{session['id']}/journal").json() == {"exchanges": [], "next": 0, "dropped": 0}
+    assert reset["clock"]["now"] < session["clock"]["now"] + 1800
+
+
+def test_the_journal_is_read_from_a_number_on(control: httpx2.Client, session: dict[str, Any]) -> None:
+    control.put(
+        f"sessions/{session['id']}/scenario",
+        content="emulator: 1\nrules: [{when: {last_user: hi}, reply: {text: a}}]",
+    )
+    for text in ("hi", "other", "hi"):
+        ask(session, text=text)
+    path = f"sessions/{session['id']}/journal"
+    whole, rest, none = (control.get(path, params={"since": since}).json() for since in (0, 2, 3))
+    assert [row["n"] for row in whole["exchanges"]] == [1, 2, 3]
+    assert [row["rule"] for row in whole["exchanges"]] == ["session:2", "unmatched", "session:2"]
+    assert ([row["n"] for row in rest["exchanges"]], rest["next"], rest["dropped"]) == ([3], 3, 0)
+    assert none == {"exchanges": [], "next": 3, "dropped": 0}
+    missed = control.get(path, params={"unmatched": "true"}).json()["exchanges"]
+    assert [(row["n"], row["response"]["status"]) for row in missed] == [(2, 404)]
+    assert session["api_key"] not in str(whole)
+
+
+def test_the_clock_is_advanced_held_and_released(control: httpx2.Client, session: dict[str, Any]) -> None:
+    path = f"sessions/{session['id']}/clock"
+    start = session["clock"]["now"]
+    advanced = control.patch(path, json={"advance": "60s"}).json()
+    assert advanced == {"kind": "virtual", "now": start + 60}
+    assert [control.patch(path, json=body).json() for body in ({"hold": True}, {"release": True})] == [advanced] * 2
+
+
+# Errors
+
+FIELDS = "clock, plan, provider, scenario, seed, validation"
+ERRORS = {
+    "wrong-method": ("POST", "health", None, 405, "method_not_allowed", "/_emulator/health takes GET, HEAD, not POST."),
+    "bad-json": ("POST", "sessions", b"{", 400, "invalid_request", None),
+    "no-object": ("POST", "sessions", [], 400, "invalid_request", "The body must be a JSON object."),
+    "unknown-field": ("POST", "sessions", {"sead": 1}, 400, "invalid_request",
+        "'sead' is not known here; did you mean 'seed'?"),
+    "far-field": ("POST", "sessions", {"x": 1}, 400, "invalid_request", f"'x' is not known here; known: {FIELDS}"),
+    "seed": ("POST", "sessions", {"seed": "1"}, 400, "invalid_request", "seed must be an integer."),
+    "seed-true": ("POST", "sessions", {"seed": True}, 400, "invalid_request", "seed must be an integer."),
+    "clock": ("POST", "sessions", {"clock": 5}, 400, "invalid_request", "clock must be a string."),
+    "scenario": ("POST", "sessions", {"scenario": 5}, 400, "invalid_request",
+        "scenario must be YAML text or an object."),
+    "plan": ("POST", "sessions", {"plan": 5}, 400, "invalid_request",
+        "plan must be a name, or {requests_per_minute, tokens_per_minute}."),
+    "plan-field": ("POST", "sessions", {"plan": {"x": 1}}, 400, "invalid_request",
+        "plan must be a name, or {requests_per_minute, tokens_per_minute}."),
+    "plan-figure": ("POST", "sessions", {"plan": {"tokens_per_minute": "1"}}, 400, "invalid_request",
+        "plan must be a name, or {requests_per_minute, tokens_per_minute}."),
+    "unknown-plan": ("POST", "sessions", {"plan": "proo"}, 422, "invalid_scenario",
+        "options:1:1: plan: there is no plan 'proo'; did you mean 'pro'?"),
+    "unknown-provider": ("POST", "sessions", {"provider": "beatr"}, 422, "invalid_scenario",
+        "options:1:1: provider: there is no provider 'beatr'; did you mean 'beatra'?"),
+    "put-no-scenario": ("PUT", "sessions/ID/scenario", {}, 400, "invalid_request",
+        "The body must be YAML text, or {scenario: TEXT or object}."),
+    "since": ("GET", "sessions/ID/journal?since=x", None, 400, "invalid_request",
+        "since must be the number of an exchange."),
+    "since-huge": ("GET", "sessions/ID/journal?since=" + "9" * 16, None, 400, "invalid_request",
+        "since must be the number of an exchange."),
+    "clock-nothing": ("PATCH", "sessions/ID/clock", {}, 400, "invalid_request",
+        "The body must be one of {advance: '60s'}, {hold: true}, {release: true}."),
+    "clock-two": ("PATCH", "sessions/ID/clock", {"hold": True, "release": True}, 400, "invalid_request",
+        "The body must be one of {advance: '60s'}, {hold: true}, {release: true}."),
+    "advance": ("PATCH", "sessions/ID/clock", {"advance": "soon"}, 400, "invalid_request",
+        "advance must be seconds from 0, or a duration such as 200ms, 1.5s, 1m; not 'soon'"),
+    "advance-for-ever": ("PATCH", "sessions/ID/clock", {"advance": "forever"}, 400, "invalid_request",
+        "advance needs an end; forever has none."),
+    "advance-real": ("PATCH", "sessions/default/clock", {"advance": 1}, 409, "real_clock",
+        "This session's clock is real and cannot be moved; make the session with clock: virtual."),
+    "hold-real": ("PATCH", "sessions/default/clock", {"hold": True}, 409, "real_clock",
+        "This session's clock is real and cannot be held."),
+    "delete-default": ("DELETE", "sessions/default", None, 409, "default_session",
+        "The default session always exists; reset it instead."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "code", "message"), ERRORS.values(), ids=ERRORS)
+def test_errors(
+    control: httpx2.Client,
+    session: dict[str, Any],
+    method: str,
+    path: str,
+    body: Any,
+    status: int,
+    code: str,
+    message: str,
+) -> None:
+    sent = {"content": body} if isinstance(body, bytes) else {} if body is None else {"json": body}
+    found = error_of(control.request(method, path.replace("ID", session["id"]), **sent))
+    assert found == (status, code, message or found[2])
+    assert found[2]
+
+
+def test_an_unknown_path_names_those_that_are_good(control: httpx2.Client) -> None:
+    status, code, message = error_of(control.get("nowhere"))
+    start = "There is nothing at /_emulator/nowhere. Below /_emulator there are: /health, /providers, /sessions, "
+    assert (status, code, message[: len(start)]) == (404, "not_found", start)
+
+
+UNKNOWN = [
+    ("GET", ""), ("DELETE", ""), ("PUT", "/scenario"), ("POST", "/reset"), ("GET", "/journal"), ("PATCH", "/clock")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), UNKNOWN)
+def test_an_unknown_session(control: httpx2.Client, method: str, path: str) -> None:
+    found = error_of(control.request(method, f"sessions/nope{path}"))
+    assert found == (404, "emulator_unknown_session", "There is no session 'nope'.")
+
+
+def test_a_wrong_method_names_all_that_are_good(control: httpx2.Client) -> None:
+    response = control.patch("sessions")
+    assert {method.strip() for method in response.headers["allow"].split(",")} == {"GET", "HEAD", "POST"}
+
+
+@pytest.mark.parametrize("how", ["post", "put"])
+def test_a_scenario_that_does_not_load_comes_with_its_problems(
+    control: httpx2.Client, session: dict[str, Any], how: str
+) -> None:
+    text = "emulator: 1\nrules:\n- reply: {txt: a}\n"
+    if how == "post":
+        response = control.post("sessions", json={"scenario": text})
+    else:
+        response = control.put(f"sessions/{session['id']}/scenario", content=text)
+    problems = [
+        {"file": "session", "line": 3, "column": 3, "where": "rules[0].reply",
+         "message": "needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin"},
+        {"file": "session", "line": 3, "column": 11, "where": "rules[0].reply.txt",
+         "message": "is not known here; did you mean 'text'?"},
+    ]  # fmt: skip
+    said = "\n".join("{file}:{line}:{column}: {where}: {message}".format(**problem) for problem in problems)
+    assert response.json() == {"error": {"code": "invalid_scenario", "message": said, "problems": problems}}
+    assert response.status_code == 422
+
+
+def test_a_scenario_that_does_not_load_leaves_the_old_one(control: httpx2.Client, session: dict[str, Any]) -> None:
+    control.put(f"sessions/{session['id']}/scenario", content="nonsense")
+    assert ask(session).json()["choices"][0]["message"]["content"] == "hello"
+
+
+# Who may ask
+
+
+def asked(setup: Setup, loopback: bool, token: str | None, path: str = "health", **headers: str) -> tuple[int, str]:
+    """Ask the app itself, as a server that is bound to loopback or not; return the status and the error's message."""
+    app = control_app(make_worlds(setup), loopback, token)
+
+    async def get() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.get(f"/_emulator/{path}", headers=headers)
+
+    response = asyncio.run(get())
+    return response.status_code, response.json().get("error", {}).get("message", "")
+
+
+GOOD = (200, "")
+HOST = "The control API does not answer to the host '{}'."
+NEEDS = (403, "The control API of a server that others can reach needs --admin-token, sent as a Bearer token.")
+
+
+@pytest.mark.parametrize(
+    ("loopback", "token", "headers", "found"),
+    [
+        (True, None, {}, GOOD),
+        (True, None, {"host": "127.0.0.1:4010"}, GOOD),
+        (True, None, {"host": "127.8.8.8"}, GOOD),
+        (True, None, {"host": "LOCALHOST:1"}, GOOD),
+        (True, None, {"host": "[::1]:4010"}, GOOD),
+        (True, None, {"host": "evil.example.com"}, (403, HOST.format("evil.example.com"))),
+        (True, None, {"host": "127.evil.com"}, (403, HOST.format("127.evil.com"))),
+        (True, None, {"host": "localhost.evil.com"}, (403, HOST.format("localhost.evil.com"))),
+        (True, None, {"host": "[::2]"}, (403, HOST.format("[::2]"))),
+        (True, "t", {"host": "evil.example.com", "authorization": "Bearer t"}, GOOD),
+        (True, "t", {}, GOOD),
+        (False, None, {}, NEEDS),
+        (False, None, {"authorization": "Bearer "}, NEEDS),
+        (False, "t", {}, NEEDS),
+        (False, "t", {"authorization": "Bearer x"}, NEEDS),
+        (False, "t", {"authorization": "Basic t"}, NEEDS),
+        (False, "t", {"authorization": "bearer t", "host": "emulator.internal"}, GOOD),
+    ],
+)  # fmt: skip
+def test_who_may_ask(loopback: bool, token: str | None, headers: dict[str, str], found: tuple[int, str]) -> None:
+    assert asked(Setup(), loopback, token, **headers) == found
+
+
+def test_sessions_are_bounded() -> None:
+    worlds = make_worlds(Setup(max_sessions=2))
+    app = control_app(worlds, True, None)
+
+    async def make() -> list[httpx2.Response]:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client:
+            return [await client.post("/_emulator/sessions") for _ in range(3)]
+
+    responses = asyncio.run(make())
+    assert [response.status_code for response in responses] == [201, 201, 409]
+    message = "there are 2 sessions already (--max-sessions); delete some"
+    assert error_of(responses[2]) == (409, "too_many_sessions", message)
+
+
+def test_options_of_the_server_hold_in_its_sessions_but_its_keys_do_not() -> None:
+    options = Options(seed=9, validation="strict", plan="unlimited", api_keys=(KEY,))
+    worlds = make_worlds(Setup(options=options))
+    made = worlds.open(None, Options(seed=4)).session
+    assert (made.seed, made.settings["beatra"].validation, made.settings["beatra"].keys) == (4, "strict", None)
+
+
+def test_a_body_over_the_bound_is_refused(emulator_url: str) -> None:
+    app = control_app(make_worlds(Setup()), True, None)
+
+    async def mark(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "emulator.too_large": True}, receive, send)
+
+    async def post() -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=mark), base_url="http://localhost") as client:
+            return await client.post("/_emulator/sessions")
+
+    assert error_of(asyncio.run(post())) == (413, "too_large", "The body is larger than --max-body.")
