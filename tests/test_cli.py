@@ -106,7 +106,8 @@ def test_serve_takes_its_options(folder: Path) -> None:
     own = Path(shutil.copytree(data_folder("schemas") / "beatra", folder / "schemas" / "mine"))
     (own / "provider.yaml").write_text((own / "provider.yaml").read_text().replace("name: beatra", "name: mine", 1))
     options = ["a.yaml", "--seed", "7", "--plan", "unlimited", "--validation", "strict", "--api-key", "one",
-               "--api-key", "two", "--clock", "virtual", "--schemas", "schemas", "--quiet", "--max-body", "1KB"]  # fmt: skip
+               "--api-key", "two", "--clock", "virtual", "--schemas", "schemas", "--quiet",
+               "--max-body", "1KB"]  # fmt: skip
     with serving(*options) as process:
         assert process.stdout
         url = process.stdout.readline().split()[-1]
@@ -115,7 +116,8 @@ def test_serve_takes_its_options(folder: Path) -> None:
             httpx2.post(f"{url}/{path}/chat/completions", json=chat(text=text), trust_env=False,
                         headers={"authorization": f"Bearer {key}"})
             for path, key, text in (
-                ("v1", "two", "hello"), ("v1", "three", "hello"), ("mine/v1", "one", "hello"), ("v1", "one", "x" * 1000),
+                ("v1", "two", "hello"), ("v1", "three", "hello"), ("mine/v1", "one", "hello"),
+                ("v1", "one", "x" * 1000),
             )
         ]  # fmt: skip
         process.send_signal(signal.SIGTERM)

@@ -87,6 +87,11 @@ def test_stall_for_ever_is_a_silence_before_what_follows() -> None:
     assert stalled.frames == (EVENTS[0], Frame(1.0, b"", "hold"), *EVENTS[1:], DONE)
 
 
+def test_a_silence_is_no_chunk() -> None:
+    timeline, _ = strike(STREAM, {"stall": {"after_chunks": 1, "for": "forever"}}, {"cut": {"after_chunks": 2}})
+    assert timeline.frames == (EVENTS[0], Frame(1.0, b"", "hold"), EVENTS[1])
+
+
 def test_faults_are_applied_in_order() -> None:
     fault_names = [{"stall": {"after_chunks": 1, "for": 5}}, {"cut": {"after_chunks": 2}}]
     timeline, notes = strike(STREAM, *fault_names)

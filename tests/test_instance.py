@@ -74,7 +74,7 @@ def test_a_conforming_value_is_found(document: Any, seed: int) -> None:
     ("document", "message"),
     [
         ({"type": "strng"}, "the schema asked for is no JSON Schema: "),
-        ({"$ref": "https://example.com/x"}, "the schema asked for is no JSON Schema: "),
+        ({"$ref": "https://example.com/x"}, "the schema asked for refers to 'https://example.com/x'; only "),
         (False, "no simple value conforms to the schema asked for"),
         ({"type": "string", "pattern": "^[0-9]{9}$"}, "no simple value conforms to the schema asked for"),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "no simple value conforms to the schema asked for"),

@@ -74,6 +74,12 @@ KEEPS = {
     "builtin": ("{builtin: true}", "brainstormrouter", "{operation: models}"),
     "embedding": ("{embedding: [0.5, 0.5]}", "brainstormrouter", "{}"),
     "events-of-an-operation-without-chunks": ("{events: [hello]}", "brainstormrouter", "{operation: models}"),
+    "events": ("{events: ['{\"id\": \"x\"}', '[DONE]'], off_contract: true}", "beatra", "{}"),
+    "good-events": (
+        "{events: ['{\"choices\": []}', {choices: [{delta: {content: a}}]}, '[DONE]', '${n}']}",
+        "brainstormrouter",
+        "{}",
+    ),
     "templates": ("{text: '${request.body.x} ${n}', headers: {x: '${uuid}'}}", "beatra", "{}"),
     "latency-for-ever": ("{text: a, latency: forever, stream: {ttft: forever}}", "beatra", "{}"),
 }

@@ -50,7 +50,6 @@ def test_operations_know_what_they_take() -> None:
     operations = PROVIDERS["brainstormrouter"].operations
     assert [operations["chat"].takes(name) for name in ("tools", "seed")] == [True, False]
     checks = PROVIDERS["braintwin"].operations["chat"].checks(frozenset())
-    assert checks is not None
     assert checks.defaults == {"temperature": 1, "max_tokens": 16, "stream": False}
     assert checks.default_facts["max_tokens"] == "bt-max-tokens-default"
 
@@ -145,6 +144,13 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
                        "errors: lacks 'detail', the shape of one of ${details}"),
     "unknown-hole-of-a-detail": (edit('{field: "${field}"', '{field: "${feld}"'), HERE, "detail:",
                                  "errors.detail: nothing fills ${feld}; did you mean 'field'?"),
+    "unknown-hole-of-a-header": (edit('"${request_id}", fact: be-request-id', '"${req}", fact: be-request-id'), HERE,
+                                 'value: "${req}"',
+                                 "headers[0].value: is not right: '${req}'. Holes: ${limit}, ${remaining} (requests of the "
+                                 "window), ${reset} (its end in Unix seconds), ${request_id}."),
+    "unknown-hole-of-an-id": (edit("chatcmpl_${ulid}", "chatcmpl_${uild}"), HERE, "response: ",
+                              "ids.response: is not right: 'chatcmpl_${uild}'. Holes: ${ulid} (26 characters), ${alnum} "
+                              "(24 letters and digits), ${hex} (24 hexadecimal digits)."),
     "missing-file": (lambda folder: (folder / CHAT).unlink(), HERE, "request: chat",
                      f"operations.chat.request: there is no file {CHAT} in this folder"),
     "bad-json": (write(CHAT, b'{\n  "type": }'), CHAT, "}", "is not JSON: Expecting value"),

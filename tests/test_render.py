@@ -20,6 +20,7 @@ from emulator.core.draws import Draw
 from emulator.core.render import (
     PLAIN,
     Rendered,
+    prune,
     render_embeddings,
     render_events,
     render_id,
@@ -335,6 +336,12 @@ def test_strict_leaves_what_is_shown_of_a_whole_answer() -> None:
         "choices": [{"message": {"content": "hi"}}],
         "usage": {"prompt_tokens": 8, "completion_tokens": 1},
     }
+
+
+def test_what_is_no_object_stays_where_a_field_of_it_is_shown() -> None:
+    operation = replace(PROVIDERS["beatra"].operations["chat"], shown={"response": {"id": {"part": {}}, "model": {}}})
+    turn = replace(make_turn("beatra", strict=True), operation=operation)
+    assert prune({"id": "x", "model": "m", "object": "o"}, turn, "response") == {"id": "x", "model": "m"}
 
 
 # Splitting

@@ -133,6 +133,15 @@ def test_a_request_that_does_not_count_opens_no_window_and_shows_the_standing(st
     assert (early.standing, late.standing) == (Standing(2, 2, None, NOW + 30), Standing(2, 1, None, NOW + 60))
 
 
+def test_tokens_of_an_answer_to_a_session_that_was_reset_meanwhile_count_nowhere(store: Store) -> None:
+    plan = Plan("tokens", tokens=100)
+    first = claim(ANY, plan=plan)
+    grant = store.take(first)
+    store.reset("s")
+    store.record(exchange(first, grant, tokens=99))
+    assert store.take(first).standing.tokens_left == 100
+
+
 def test_the_tokens_of_recorded_answers_count(store: Store) -> None:
     plan = Plan("tokens", tokens=100)
     first = claim(ANY, plan=plan)
@@ -262,6 +271,17 @@ def test_a_key_is_in_progress_until_the_first_answer_has_its_scheduled_end(store
     assert (before.idempotency, found) == ("in_progress", [0, "in_progress", "replay"])
 
 
+def test_an_answer_that_is_silent_for_ever_is_in_progress_until_it_was_sent(store: Store) -> None:
+    first = keyed()
+    grant = store.take(first)
+    silent = exchange(first, grant)
+    timeline = replace(silent.timeline, frames=(Frame(0.0, b"", "hold"), *silent.timeline.frames))
+    store.record(replace(silent, timeline=timeline))
+    before = store.take(keyed(at=NOW + HOUR))
+    store.sent("s", 1, Sent(2, (), "complete", 30.0))
+    assert [outcome(before), outcome(store.take(keyed(at=NOW + HOUR)))] == ["in_progress", "replay"]
+
+
 @pytest.mark.parametrize(
     "given", [{"status": 400}, {"status": 429}, {"status": 503}, {"end": "fin"}, {"end": "clean"}],
     ids=["400", "429", "503", "cut", "cut-cleanly"],
@@ -298,7 +318,7 @@ def test_the_journal_gives_exchanges_after_a_number(store: Store) -> None:
 
 def test_the_journal_is_bounded_and_says_how_many_were_dropped(store: Store) -> None:
     made = [answered(store, claim(ANY)) for _ in range(13)]
-    store.sent("s", 1, Sent(2, (0.0,), "complete", 0.0))
+    store.sent(made[0], Sent(2, (0.0,), "complete", 0.0))
     assert store.journal("s", 0) == (made[3:], 3)
     assert store.world("s", NOW) == World(
         "started", {"any": 13}, [("p", "k", "none", Standing(None, None, None, NOW + 60))], 13, 3
@@ -306,19 +326,27 @@ def test_the_journal_is_bounded_and_says_how_many_were_dropped(store: Store) -> 
 
 
 def test_what_was_sent_is_added_to_a_journalled_exchange(store: Store) -> None:
-    answered(store, claim(ANY))
+    exchange = answered(store, claim(ANY))
     sent = Sent(2, (0.0,), "complete", 0.5)
-    store.sent("s", 1, sent)
-    store.sent("s", 99, sent)
-    store.sent("unknown", 1, sent)
+    store.sent(exchange, sent)
     rows, _ = store.journal("s", 0)
     assert [row.sent for row in rows] == [sent]
 
 
+def test_what_was_sent_before_a_reset_or_a_deletion_is_forgotten(store: Store) -> None:
+    exchange = answered(store, claim(ANY))
+    store.reset("s")
+    answered(store, claim(ANY))
+    store.sent(exchange, Sent(2, (0.0,), "complete", 0.5))
+    assert [row.sent for row in store.journal("s", 0)[0]] == [None]
+    store.delete("s")
+    store.sent(exchange, Sent(2, (0.0,), "complete", 0.5))
+    assert store.journal("s", 0) == ([], 0)
+
+
 def test_what_was_sent_is_dropped_with_its_exchange(store: Store) -> None:
     for _ in range(11):
-        answered(store, claim(ANY))
-        store.sent("s", store.world("s", NOW).exchanges, Sent(2, (), "complete", 0.0))
+        store.sent(answered(store, claim(ANY)), Sent(2, (), "complete", 0.0))
     rows, dropped = store.journal("s", 0)
     assert ([row.grant.number for row in rows], dropped) == (list(range(2, 12)), 1)
 

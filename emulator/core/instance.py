@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from emulator.core.draws import Draw
-from emulator.core.errors import Json
+from emulator.core.errors import Json, shown
 from emulator.core.schema import Schema
 
 MAX_DEPTH = 12
 #: How many subschemas are looked at before giving up: `allOf` and `$ref` can multiply without end.
 MAX_STEPS = 5_000
+#: How many references and unions may lead from one subschema to the next without a step down into the value.
+MAX_CHAIN = 60
+#: Keywords whose subschemas may all meet the same item or field.
+_OF_ANY_ITEM = ("items", "prefixItems", "contains", "additionalProperties", "patternProperties", "propertyNames",
+                "unevaluatedItems", "unevaluatedProperties")  # fmt: skip
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "flint", "grove", "haven")
 _FORMATS = {
     "date-time": "2026-01-31T12:00:00Z", "date": "2026-01-31", "time": "12:00:00Z", "email": "ada@example.com",
@@ -30,13 +35,11 @@ def instance(document: Json, draw: Draw) -> Json:
     Raises: CannotConform, where the document is no schema, or asks for what is not tried (a `pattern` that no plain
     word matches, contradictions).
     """
+    _Weigher(document).weigh("#", document, 0, ())
     try:
         schema = Schema(document)
     except ValueError as error:
         raise CannotConform(f"the schema asked for {error}") from None
-    weigher = _Weigher(document)
-    for name, part in _parts("#", document):
-        weigher.weigh(name, part, frozenset())
     for lean in (False, True):
         value = _Maker(document, draw, lean).make(document, "$", 0)
         if schema.verdict(value):
@@ -45,50 +48,68 @@ def instance(document: Json, draw: Draw) -> Json:
 
 
 class _Weigher:
-    """Counts the subschemas that one value meets with every `$ref` followed: nested pairs of them soon are millions."""
+    """Counts the subschemas that a value and what is in it meet, every `$ref` followed: pairs soon make millions."""
 
     def __init__(self, root: Json) -> None:
         self.root = root
-        self.known: dict[str, int] = {}
+        self.known: dict[tuple[str, int], int] = {}
 
-    def weigh(self, name: str, schema: Json, above: frozenset[str]) -> int:
-        """Return the weight of a subschema; `above` are the ones that meet the same value.
+    def weigh(self, name: str, schema: Json, level: int, above: tuple[str, ...]) -> int:
+        """Return the weight of a subschema, `level` deep in the value; `above` are those that meet the same part of it.
 
-        Raises: CannotConform, for one that is too heavy or meets itself.
+        Raises: CannotConform, for one that is too heavy, meets itself, or refers in ways that are not followed.
         """
         if name in above:
             raise CannotConform("the schema asked for refers to itself without end")
-        if name in self.known:
-            return self.known[name]
-        weight = 1 + sum(self.weigh(*part, above | {name}) for part in _in_place(name, self.root, schema))
-        if weight > MAX_STEPS:
+        if not isinstance(schema, Mapping) or level > MAX_DEPTH:
+            return 1
+        if len(above) > MAX_CHAIN:
             raise CannotConform("the schema asked for is too large")
-        self.known[name] = weight
-        return weight
+        self.check_reference(name, schema)
+        if (name, level) not in self.known:
+            weight = 1 + sum(self.weigh(*part, level, (*above, name)) for part in _in_place(name, self.root, schema))
+            weight += sum(self.weigh(*part, level + 1, ()) for part in _named(name, schema, _OF_ANY_ITEM))
+            fields = schema.get("properties")
+            if isinstance(fields, Mapping):  # each meets a value of its own, so the heaviest counts
+                weight += max((self.weigh(f"{name}/properties/{_escape(key)}", item, level + 1, ())
+                               for key, item in fields.items()), default=0)  # fmt: skip
+            if weight > MAX_STEPS:
+                raise CannotConform("the schema asked for is too large")
+            self.known[name, level] = weight
+        return self.known[name, level]
+
+    def check_reference(self, name: str, schema: Mapping[str, Json]) -> None:
+        """Let only references pass that `follow` follows: by pointer, within the one document."""
+        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
+            to = schema.get(keyword)
+            if isinstance(to, str) and to != "#" and not to.startswith("#/"):
+                raise CannotConform(f"the schema asked for refers to {shown(to)}; only '#/…' is followed")
+        if name != "#" and isinstance(schema.get("$id"), str):
+            raise CannotConform("the schema asked for has an $id inside; only '#/…' of the whole is followed")
 
 
-def _parts(name: str, value: Json) -> Iterator[tuple[str, Json]]:
-    """Yield every mapping and list of a document with its pointer."""
-    if isinstance(value, Mapping | list):
-        yield name, value
-        for step, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            escaped = str(step).replace("~", "~0").replace("/", "~1")
-            yield from _parts(f"{name}/{escaped}", item)
-
-
-def _in_place(name: str, root: Json, schema: Json) -> Iterator[tuple[str, Json]]:
+def _in_place(name: str, root: Json, schema: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
     """Yield the subschemas that meet the same value as this one."""
-    if not isinstance(schema, Mapping):
-        return
-    for keyword in ("$ref", "$dynamicRef"):
+    for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
         if isinstance(schema.get(keyword), str):
             yield schema[keyword], follow(root, schema[keyword])
-    for keyword in ("allOf", "anyOf", "oneOf"):
-        for index, part in enumerate(_list(schema.get(keyword))):
-            yield f"{name}/{keyword}/{index}", part
-    for keyword in ("not", "if", "then", "else"):
-        if keyword in schema:
-            yield f"{name}/{keyword}", schema[keyword]
+    yield from _named(name, schema, ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"))
+
+
+def _named(name: str, schema: Mapping[str, Json], keywords: Iterable[str]) -> Iterator[tuple[str, Json]]:
+    """Yield the subschemas below some keywords, with their pointers."""
+    for keyword in keywords:
+        part = schema.get(keyword)
+        if isinstance(part, list):
+            yield from ((f"{name}/{keyword}/{index}", item) for index, item in enumerate(part))
+        elif keyword in ("dependentSchemas", "patternProperties") and isinstance(part, Mapping):
+            yield from ((f"{name}/{keyword}/{_escape(key)}", item) for key, item in part.items())
+        elif keyword in schema:
+            yield f"{name}/{keyword}", part
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def follow(root: Json, pointer: str) -> Json:

@@ -73,12 +73,9 @@ def _duplicate_keys(data: bytes) -> list[Note]:
             found.extend(name for name, times in Counter(name for name, _ in items).items() if times > 1)
         return result
 
-    try:
-        value, _ = read_body(data)
-        if value is not None and len(orjson.dumps(value)) != len(data):
-            json.loads(data, object_pairs_hook=pairs)
-    except (ValueError, RecursionError):
-        return []
+    value, _ = read_body(data)
+    if value is not None and len(orjson.dumps(value)) != len(data):
+        json.loads(data, object_pairs_hook=pairs)
     return [Note(None, name, "stands twice in one object; the last one counts") for name in found]
 
 

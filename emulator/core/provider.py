@@ -56,7 +56,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """An operation's request schemas at one choice of muted facts; None where the operation takes no body."""
+    """An operation's request schemas at one choice of muted facts."""
 
     documented: Schema
     strict: Schema
@@ -79,17 +79,15 @@ class Operation:
     shown: Mapping[str, Json]  # response and chunk, as nested mappings of the fields that the docs show
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
-    def checks(self, muted: frozenset[str]) -> Checks | None:
+    def checks(self, muted: frozenset[str]) -> Checks:
         """Return the schemas without the muted facts."""
-        if self.request is None:
-            return None
         document = schemas.mute(self.request, muted)
         loose, tight = Schema(document), Schema(schemas.strict(document))
         return Checks(loose, tight, schemas.defaults(document), schemas.default_facts(document))
 
     def takes(self, name: str) -> bool:
         """Tell whether the docs list a request field."""
-        return self.request is not None and name in self.request.get("properties", {})
+        return name in self.request.get("properties", {})
 
 
 @dataclass(frozen=True, eq=False)

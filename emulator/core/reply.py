@@ -30,8 +30,7 @@ def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> 
     """Return what a reply to this call is rendered for; max_tokens is the one sent or the documented default."""
     operation = provider.operations[call.operation]
     checks = operation.checks(settings.muted)
-    defaults: Mapping[str, Json] = checks.defaults if checks else {}
-    cap = call.body.get("max_tokens", defaults.get("max_tokens"))
+    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens"))
     capped = isinstance(cap, int | float) and not isinstance(cap, bool) and operation.takes("max_tokens")
     return Turn(
         provider,
@@ -42,8 +41,8 @@ def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> 
         call.request.at,
         settings.validation == "strict",
         max(0, int(cap)) if capped else None,
-        checks.default_facts.get("max_tokens") if checks and "max_tokens" not in call.body else None,
-        defaults,
+        checks.default_facts.get("max_tokens") if "max_tokens" not in call.body else None,
+        checks.defaults,
     )
 
 

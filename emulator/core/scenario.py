@@ -6,8 +6,10 @@ parse_source -> the scenario schema -> rules and replies; every problem of a fil
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
@@ -84,11 +86,7 @@ class Rule:
         """Return the index of the reply for the turn-th claim, from 1."""
         total = sum(reply.times for reply in self.replies)
         turn = (turn - 1) % total if self.after_last == "cycle" else min(turn, total) - 1
-        for index, reply in enumerate(self.replies):
-            turn -= reply.times
-            if turn < 0:
-                return index
-        return len(self.replies) - 1
+        return bisect_right(list(accumulate(reply.times for reply in self.replies)), turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,12 +291,17 @@ class _Parser:
 
 
 def _whole_numbers(value: Json) -> Json:
-    """Return data whose 3.0 are 3: JSON Schema takes both for integers. What is sent as it is stays so."""
+    """Return data whose 3.0 are 3: JSON Schema takes both for integers. What is sent as it is stays so.
+
+    From 2**63 on they are floats instead: the sum of two would be more than JSON is written with.
+    """
     if isinstance(value, list):
         return [_whole_numbers(item) for item in value]
     if isinstance(value, Mapping):
         return {key: item if key in _VERBATIM else _whole_numbers(item) for key, item in value.items()}
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        return value
+    return int(value) if abs(value) < 2**63 else float(value)
 
 
 def _content(data: Mapping[str, Any]) -> tuple[str, Json]:

@@ -182,7 +182,7 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
         return
     branches: dict[int, list[ValidationError]] = {}
     for item in error.context:
-        branches.setdefault(item.schema_path[0], []).append(item)
+        branches.setdefault(next(iter(item.schema_path), -1), []).append(item)
     meant = [errors for errors in branches.values() if not any(_rules_out(item) for item in errors)]
     if not meant:
         yield error
@@ -211,15 +211,15 @@ def _explain(error: ValidationError) -> Iterator[Violation]:
             known = leaf.schema.get("properties", {})
             for name in _extras(leaf):
                 yield _violation([*path, name], f"is not known here; {nearest(name, known)}", fact)
-        elif leaf.validator == "not" and isinstance(leaf.validator_value.get("required"), list):
+        elif leaf.validator == "not" and _requires(leaf.validator_value) and "required" in leaf.validator_value:
             for name in leaf.validator_value["required"]:
                 yield _violation([*path, name], _message(leaf), fact)
         elif leaf.validator in ("anyOf", "oneOf"):
             missing = _missing_everywhere(leaf)
             for name in missing:
                 yield _violation([*path, name], "is required", fact)
-            if not missing:
-                yield _no_branch(leaf, path, fact)
+            if not missing and (isinstance(leaf.instance, Mapping) or leaf.schema.get("type") != "object"):
+                yield _no_branch(leaf, path, fact)  # what should be an object and is none was told so
         else:
             yield _violation(path, _message(leaf), fact)
 
@@ -254,11 +254,15 @@ def _no_branch(error: ValidationError, path: list[str | int], fact: str | None) 
     value = tags[0].instance if tags else error.instance
     step = list(tags[0].path) if tags else []
     fact = fact or next((_fact(item.schema) for item in tags if isinstance(item.schema, Mapping)), None)
-    if not tags and all("required" in branch or "anyOf" in branch for branch in error.validator_value):
+    if not tags and isinstance(error.instance, Mapping) and all(map(_requires, error.validator_value)):
         return _violation(path, _one_of_fields(error), fact)
     if not tags and error.validator == "oneOf":
         return _violation(path, "fits more than one of the shapes allowed here", fact)
     return _violation([*path, *step], f"must be one of: {words}; not {shown(value)}{_hint(value, names)}", fact)
+
+
+def _requires(branch: Json) -> bool:
+    return isinstance(branch, Mapping) and ("required" in branch or all(map(_requires, branch.get("anyOf", [False]))))
 
 
 def _one_of_fields(error: ValidationError) -> str:

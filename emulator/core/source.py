@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import yaml
 
 from emulator.core.errors import Json, Problem, SourceError
@@ -65,6 +66,7 @@ def parse_source(text: str | bytes | Json, file: str) -> Source:
     Raises: SourceError, with every equal key and bad scalar, or the one place where the syntax breaks.
     """
     if not isinstance(text, str | bytes):
+        _check_data(text, file)
         return Source(file, text, {})
     if len(text) > MAX_BYTES:
         raise SourceError([Problem(file, 1, 1, "", f"is larger than {MAX_BYTES} bytes")])
@@ -86,6 +88,14 @@ def _check_characters(text: str, file: str) -> None:
         line, column = text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start())
         message = f"is not YAML: the character U+{ord(bad[0]):04X} is not allowed"
         raise SourceError([Problem(file, line, column, "", message)])
+
+
+def _check_data(data: Json, file: str) -> None:
+    """Refuse what JSON cannot carry: lone surrogates, integers over 64 bits, keys that are no strings."""
+    try:
+        orjson.dumps(data)
+    except orjson.JSONEncodeError as error:
+        raise SourceError([Problem(file, 1, 1, "", f"is no JSON: {error}")]) from None
 
 
 def _decode(data: bytes, file: str) -> str:

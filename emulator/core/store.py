@@ -29,8 +29,8 @@ class Store(Protocol):
     def record(self, exchange: Exchange) -> None:
         """Journal an exchange, count its tokens, and keep or free its idempotency record."""
 
-    def sent(self, session: str, number: int, sent: Sent) -> None:
-        """Add what really went out to a journalled exchange."""
+    def sent(self, exchange: Exchange, sent: Sent) -> None:
+        """Add what really went out to an exchange, if it is still in the journal."""
 
     def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
         """Return the exchanges with a number over `since`, and how many older ones were dropped."""

@@ -146,7 +146,7 @@ def _deeper(value: Json, levels: int) -> bool:
 
 def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
     checks = operation.checks(settings.muted)
-    if checks is None or checks.strict.verdict(body):
+    if checks.strict.verdict(body):
         return
     strict = settings.validation == "strict"
     if strict or not checks.documented.verdict(body):
@@ -175,7 +175,7 @@ def _check_model(provider: Provider, settings: Settings, operation: Operation, c
 
 def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, window: int) -> None:
     checks = operation.checks(settings.muted)
-    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens", 0) if checks else 0)
+    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens", 0))
     cap = max(0, cap) if isinstance(cap, int | float) else 0
     if call.prompt_tokens + cap > window:
         message = (

@@ -213,7 +213,7 @@ class EmulatorProtocol(asyncio.Protocol):
     def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
         def done(keep_alive: bool, sent: Sent) -> None:
             if exchange:
-                self.worlds.store.sent(exchange.request.session, exchange.grant.number, sent)
+                self.worlds.store.sent(exchange, sent)
                 type(self).on_exchange(exchange, sent)
             self._done(keep_alive)
 

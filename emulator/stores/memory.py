@@ -140,9 +140,9 @@ class MemoryStore:
         else:
             session.records.pop((key, value), None)
 
-    def sent(self, session: str, number: int, sent: Sent) -> None:
-        found = self._sessions.get(session)
-        if found and number in found.exchanges:
+    def sent(self, exchange: Exchange, sent: Sent) -> None:
+        found, number = self._sessions.get(exchange.claim.session), exchange.grant.number
+        if found and found.exchanges.get(number) is exchange:  # after a reset another one has its number
             found.sent[number] = sent
 
     def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:

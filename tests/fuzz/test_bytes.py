@@ -119,7 +119,7 @@ TARGETS = [
 @example(b'{"model": "gpt-4", "messages": [], "max_tokens": ' + b"9" * 5_000 + b"}")
 @example(b'\xef\xbb\xbf{"model": "gpt-4", "messages": []}')
 @example(b'{"model": "gpt-4", "model": 1, "messages": []}')
-@fuzz(500)
+@fuzz(1_000)
 @given(BODY)
 def test_any_body_gets_a_clear_answer(server: str, body: bytes) -> None:
     connection = http.client.HTTPConnection(server, timeout=TIMEOUT_S)
@@ -187,7 +187,7 @@ MESSAGE = st.builds(
 @example(b"GET /_emulator/health HTTP/1.1\r\nHost: \xff\r\nAuthorization: Bearer \xff\r\n\r\n")
 @example(b"POST /beatra/v1/chat/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n")
 @example(b"GET /\xff\xfe HTTP/1.1\r\n\r\n")
-@fuzz(900)
+@fuzz(2_500)
 @given(MESSAGE | st.lists(MESSAGE, min_size=2, max_size=3).map(b"".join) | st.binary(max_size=100))
 def test_any_message_on_the_socket_gets_no_error_of_ours(server: str, data: bytes) -> None:
     answer = exchange(server, data)
@@ -236,10 +236,14 @@ def text_edited(text: str, edits: list[tuple[int, int, str]]) -> str:
 
 
 WORDS = st.sampled_from(
-    ["~", "[]", "{}", "-1", "0", "1e400", "1e300", "0.1", "forever", "9" * 18, "5000 years", "true", "''", '"${', "${n}",  # noqa: E501
-     "${request.body.messages.0.content}", "&a", "*a", "<<: *a", "{regex: '('}", "{regex: '(a+)+$'}", "{schema: {$ref: '#'}}",  # noqa: E501
-     "{schema: {pattern: '(?=a)'}}", "{schema: 3}", "{any: []}", "{all: [{not: {one_of: []}}]}", "{like: {a: 1}}", "{lt: 3}",  # noqa: E501
-     "any", "embeddings", "cycle", "key", "header:x", "header:", "{cut: {after_chunks: 0}}", "  ", "\t", "!!binary x", "|", "- "]  # noqa: E501
+    ["~", "[]", "{}", "-1", "0", "1e400", "1e300", "0.1", "forever", "9" * 18, "5000 years", "true", "''", '"${',
+     "${n}",
+     "${request.body.messages.0.content}", "&a", "*a", "<<: *a", "{regex: '('}", "{regex: '(a+)+$'}",
+     "{schema: {$ref: '#'}}",
+     "{schema: {pattern: '(?=a)'}}", "{schema: 3}", "{any: []}", "{all: [{not: {one_of: []}}]}", "{like: {a: 1}}",
+     "{lt: 3}",
+     "any", "embeddings", "cycle", "key", "header:x", "header:", "{cut: {after_chunks: 0}}", "  ", "\t", "!!binary x",
+     "|", "- "]
 ) | TEXTS  # fmt: skip
 SCENARIO_TEXT = st.builds(
     text_edited,
@@ -251,7 +255,8 @@ DATA = [parse_source(text, "x.yaml").data for text in LIBRARY]
 ODD = ANY_JSON | st.sampled_from(
     [-1, 0, 10**9, 10**30, 1e300, "forever", "9" * 400 + "s", "${n}", "${request.headers.x}", {"regex": "("},
      {"regex": "(a+)+$"}, {"schema": {"$ref": "#"}}, {"any": []}, {"lt": "x"}, {"uniform": {"min": 2, "max": 1}},
-     {"lognormal": {"median": 0, "sigma": 1e308}}, {"normal": {"mean": -1e308, "sd": 1e308}}, [{"cut": {"after_bytes": 0}}],  # noqa: E501
+     {"lognormal": {"median": 0, "sigma": 1e308}}, {"normal": {"mean": -1e308, "sd": 1e308}},
+     [{"cut": {"after_bytes": 0}}],
      {"name": "rate_limited", "details": [{}]}, {"status": 200, "body": None}, "header:", "\ud800"]
 )  # fmt: skip
 
@@ -283,9 +288,11 @@ SCENARIO_DATA = st.builds(
 @example("emulator: 1\nrules: [{reply: {text: hi}}]\n" + "# \ud800")
 @example({"emulator": 1, "rules": [{"reply": {"text": "\ud800"}}]})
 @example({"emulator": 1, "rules": [{"reply": {"text": "hi"}, "when": {"body": {"$.temperature": {"lte": 10**400}}}}]})
+@example({"emulator": 1, "seed": 1e300, "rules": [{"reply": {"text": "hi", "usage": {"prompt_tokens": 1e300}}}]})
+@example({"emulator": 1, "rules": [{"reply": {"text": "hi", "usage": {"prompt_tokens": 2**64 - 1}, "times": 1e300}}]})
 @example([])
 @example(None)
-@fuzz(1_500)
+@fuzz(4_000)
 @given(SCENARIO_DATA | SCENARIO_TEXT | SCENARIO_BYTES | st.binary(max_size=100) | ANY_JSON)
 def test_any_scenario_loads_or_says_where_it_does_not(given_scenario: Any) -> None:
     try:
@@ -347,7 +354,7 @@ SERVED = [
 @example({"scenario": "\x00"})
 @example({"scenario": "a: b: c"})
 @example({"plan": {"requests_per_minute": -1}, "seed": 2**63 - 1})
-@fuzz(150)
+@fuzz(500)
 @given(
     (SCENARIO_TEXT | SCENARIO_DATA).map(lambda scenario: {"scenario": scenario})
     | st.dictionaries(
@@ -407,11 +414,36 @@ def doubling(levels: int) -> Any:
     return {"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{levels}": {"type": "string"}}}
 
 
+def chain(length: int) -> Any:
+    """Each reference leads to the next one."""
+    definitions = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(length)}
+    return {"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{length}": {"type": "string"}}}
+
+
+def doubling_below(levels: int) -> Any:
+    """Eight parts that say the same of a field, at each level of the value."""
+    definitions = {
+        f"d{n}": {
+            "type": "object",
+            "required": ["a"],
+            "allOf": [{"properties": {"a": {"$ref": f"#/$defs/d{n + 1}"}}}] * 8,
+        }
+        for n in range(levels)
+    }
+    return {"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{levels}": {"type": "string"}}}
+
+
+def doubling_by_anchors(levels: int) -> Any:
+    definitions = {f"d{n}": {"$anchor": f"d{n}", "allOf": [{"$ref": f"#d{n + 1}"}] * 2} for n in range(levels)}
+    return {"$ref": "#d0", "$defs": {**definitions, "last": {"$anchor": f"d{levels}", "type": "string"}}}
+
+
 HOSTILE = {
     "itself": {"$ref": "#"},
     "loop": {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
     "needs itself": {"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}},
-    "tree": {"type": "object", "properties": {"l": {"$ref": "#"}, "r": {"$ref": "#"}, "m": {"$ref": "#"}}, "required": list("lrm")},  # noqa: E501
+    "tree": {"type": "object", "properties": {"l": {"$ref": "#"}, "r": {"$ref": "#"}, "m": {"$ref": "#"}},
+        "required": list("lrm")},
     "remote": {"$ref": "http://127.0.0.1:9/schema.json"},
     "file": {"$ref": "file:///etc/passwd"},
     "nowhere": {"$ref": "#/$defs/none"},
@@ -427,11 +459,20 @@ HOSTILE = {
     "broken pattern": {"type": "string", "pattern": "("},
     "huge string": {"type": "string", "minLength": 10**12},
     "huge list": {"type": "array", "minItems": 10**12},
-    "huge lists": {"type": "array", "minItems": 90, "items": {"type": "array", "minItems": 90, "items": {"minItems": 90, "type": "array"}}},  # noqa: E501
+    "huge lists": {"type": "array", "minItems": 90, "items": {"type": "array", "minItems": 90,
+        "items": {"minItems": 90, "type": "array"}}},
     "huge object": {"type": "object", "minProperties": 10**12},
     "wide": {"type": "object", "properties": {f"p{n}": {"$ref": "#/$defs/q"} for n in range(300)},
-             "$defs": {"q": {"type": "object", "properties": {f"q{n}": {"type": "array", "items": {}} for n in range(300)}}}},  # noqa: E501
+             "$defs": {"q": {"type": "object", "properties": {f"q{n}": {"type": "array",
+                 "items": {}} for n in range(300)}}}},
     "doubling": doubling(40),
+    "doubling in a branch": {"$defs": doubling(40)["$defs"], "oneOf": [{"type": "object"}, {"$ref": "#/$defs/d0"}]},
+    "doubling of items": {"$defs": doubling(40)["$defs"], "type": "array", "items": {"$ref": "#/$defs/d0"},
+        "minItems": 2},
+    "doubling below": doubling_below(9),
+    "doubling by anchors": doubling_by_anchors(40),
+    "chain": chain(500),
+    "long chain": chain(5_000),
     "many branches": {"anyOf": [{"const": n} for n in range(3_000)], "not": {}},
     "deep": nested(60),
     "contradiction": {"type": "string", "enum": [1], "const": None},
@@ -448,7 +489,8 @@ HOSTILE = {
     "huge bound": {"type": "array", "minItems": 1e308},
     "wrong parts": {"type": "object", "properties": [], "required": "a", "allOf": {}, "anyOf": 1, "items": 7},
     "numbers as parts": {"allOf": [1], "oneOf": ["x"], "properties": {"a": 3}},
-    "odd names": {"type": "object", "required": ["", "\u0000", "a/b~c", "__proto__"], "properties": {"": {"type": "null"}}},  # noqa: E501
+    "odd names": {"type": "object", "required": ["", "\u0000", "a/b~c", "__proto__"],
+        "properties": {"": {"type": "null"}}},
     "unique": {"type": "array", "uniqueItems": True, "minItems": 90, "items": {"type": "boolean"}},
     "unevaluated": {"unevaluatedProperties": False, "type": "object", "properties": {"a": {"default": "x" * 50_000}}},
     "conditional": {"if": True, "then": False, "else": False},
@@ -463,9 +505,11 @@ def test_a_hostile_schema_is_answered(server: str, schema: Any) -> None:
 
 KEYS = ["type", "properties", "items", "required", "allOf", "anyOf", "oneOf", "not", "$ref", "enum", "const", "pattern",
         "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
-        "multipleOf", "format", "$defs", "additionalProperties", "prefixItems", "default", "examples", "if", "$id"]  # fmt: skip  # noqa: E501
+        "multipleOf", "format", "$defs", "additionalProperties", "prefixItems", "default", "examples", "if",
+        "$id"]  # fmt: skip
 LEAVES = ANY_JSON | st.sampled_from(
-    ["string", "object", "array", "integer", "number", "null", "boolean", "#", "#/$defs/a", "#/items", "date", "uuid", "a",  # noqa: E501
+    ["string", "object", "array", "integer", "number", "null", "boolean", "#", "#/$defs/a", "#/items", "date", "uuid",
+        "a",
      -1, 10**9, 1e300, ["string", "null"], ["a", "b"], "^a+$", True]
 )  # fmt: skip
 SCHEMAS = st.recursive(
@@ -477,7 +521,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@fuzz(250)
+@fuzz(500)
 @given(SCHEMAS)
 def test_any_schema_is_answered(server: str, schema: Any) -> None:
     check_schema(server, schema)
@@ -503,7 +547,7 @@ def check_schema(server: str, schema: Any) -> None:
 # Bodies that an SDK could send, with anything in the customary fields
 
 
-@fuzz(150)
+@fuzz(500)
 @given(
     requests(PROVIDERS["brivionix"].operations["chat"].request, ["gpt-5.4"]),
     st.dictionaries(

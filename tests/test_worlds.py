@@ -1,0 +1,114 @@
+"""Addresses: which session and which provider a path means, and what is said where it means none."""
+
+from __future__ import annotations
+
+import pytest
+from build import NAMES
+
+from emulator.core.session import Options
+from emulator.server.background import Setup, make_worlds
+from emulator.server.worlds import Unaddressed, Worlds
+
+ORIGIN = "http://h"
+
+
+def make(provider: str | None = None) -> Worlds:
+    return make_worlds(Setup(options=Options(provider=provider)))
+
+
+def located(worlds: Worlds, path: str, **headers: str) -> tuple[str, str, str, str]:
+    found = worlds.locate(path, headers, ORIGIN)
+    return found.world.session.id, found.provider, found.path, found.base_url
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/beatra/v1/chat/completions", ("beatra", "/chat/completions", "http://h/beatra/v1")),
+        ("/beatra/v1", ("beatra", "/", "http://h/beatra/v1")),
+        ("/beatra/v1/v1/chat", ("beatra", "/v1/chat", "http://h/beatra/v1")),
+        ("/beatra/chat/completions", ("beatra", "/../chat/completions", "http://h/beatra/v1")),
+    ],
+)
+def test_a_path_names_its_provider(path: str, found: tuple[str, str, str]) -> None:
+    assert located(make(), path) == ("default", *found)
+
+
+@pytest.mark.parametrize(
+    ("provider", "host", "found"),
+    [
+        ("braintwin", "", "braintwin"),
+        ("braintwin", "api.beatra.ai", "braintwin"),
+        (None, "api.beatra.ai", "beatra"),
+        (None, "API.Beatra.AI:443", "beatra"),
+        (None, "brivionix.com", "brivionix"),
+    ],
+    ids=["session", "session-first", "host", "host-with-port", "another-host"],
+)
+def test_a_path_that_names_no_provider_means_the_sessions_or_the_hosts(
+    provider: str | None, host: str, found: str
+) -> None:
+    assert located(make(provider), "/v1/models", host=host) == ("default", found, "/models", "http://h/v1")
+
+
+def test_where_there_is_one_provider_it_is_meant() -> None:
+    worlds = make()
+    worlds.engine.providers = {"beatra": worlds.providers["beatra"]}
+    assert located(worlds, "/v1/models")[1] == "beatra"
+
+
+BASES = "The base URLs are: " + ", ".join(f"http://h/{name}/v1" for name in NAMES) + "."
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/", f"There is nothing at /. {BASES}"),
+        ("", f"There is nothing at . {BASES}"),
+        ("/v1/models", f"There is nothing at /v1/models. {BASES}"),
+        ("/betra/v1/models", f"There is nothing at /betra/v1/models (did you mean 'beatra'?). {BASES}"),
+        ("/s", f"There is nothing at /s. {BASES}"),
+        ("/" + "x" * 300, f"There is nothing at /{'x' * 199}. {BASES}"),
+    ],
+    ids=["root", "nothing", "v1", "misspelt", "s", "long"],
+)
+def test_an_address_of_nothing_lists_the_base_urls(path: str, message: str) -> None:
+    with pytest.raises(Unaddressed) as caught:
+        make().locate(path, {"host": "elsewhere"}, ORIGIN)
+    assert (caught.value.status, caught.value.code, caught.value.message) == (404, "emulator_no_provider", message)
+
+
+def test_a_session_is_named_by_path_or_by_its_generated_key() -> None:
+    worlds = make()
+    one, two = (worlds.open(None, Options()).session for _ in range(2))
+    key = f"Bearer {two.api_key}"
+    base = f"http://h/s/{one.id}"
+    assert located(worlds, f"/s/{one.id}/beatra/v1/x", authorization=key) == (
+        one.id,
+        "beatra",
+        "/x",
+        f"{base}/beatra/v1",
+    )
+    assert located(worlds, "/beatra/v1/x", authorization=key)[0] == two.id
+    assert located(worlds, "/beatra/v1/x", authorization="Bearer other")[0] == "default"
+    assert located(worlds, f"/s/{one.id}/v1/x", host="api.beatra.ai") == (one.id, "beatra", "/x", f"{base}/v1")
+
+
+def test_a_deleted_sessions_key_means_the_default_session() -> None:
+    worlds = make()
+    session = worlds.open(None, Options()).session
+    worlds.delete(session.id)
+    assert located(worlds, "/beatra/v1/x", authorization=f"Bearer {session.api_key}")[0] == "default"
+
+
+def test_an_unknown_session() -> None:
+    with pytest.raises(Unaddressed) as caught:
+        make().locate("/s/no%20pe/beatra/v1", {}, ORIGIN)
+    assert (caught.value.code, caught.value.message) == ("emulator_unknown_session", "There is no session 'no pe'.")
+
+
+def test_base_urls_are_of_the_providers_that_a_session_is_for() -> None:
+    worlds = make()
+    session = worlds.open(None, Options(provider="beatra")).session
+    assert worlds.base_urls(session, ORIGIN) == {"beatra": f"http://h/s/{session.id}/beatra/v1"}
+    assert list(worlds.base_urls(worlds.by_id["default"].session, ORIGIN)) == NAMES
