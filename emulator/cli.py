@@ -107,7 +107,7 @@ def serve(
 
 
 def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
-    """Find scenario files: here, or by a name such as beatra/chat.yaml in the library that comes with the package."""
+    """Find scenario files: here, or by a name such as PROVIDER/chat.yaml in the library that comes with the package."""
     from emulator.core.folder import data_folder
 
     library = data_folder("scenarios")

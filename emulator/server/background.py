@@ -116,8 +116,8 @@ def _ignore(exchange: Exchange, sent: Sent) -> None:
 class Emulator:
     """A server in a thread of its own, for use from Python.
 
-        with Emulator("limits.yaml", provider="beatra") as emulator:
-            client = OpenAI(base_url=emulator.base_urls["beatra"], api_key="any")
+        with Emulator("limits.yaml", provider=NAME) as emulator:
+            client = OpenAI(base_url=emulator.base_urls[NAME], api_key="any")
 
     What is left out is decided by the scenarios; `schemas` is a folder of provider folders, port 0 picks a free one.
     Raises: SourceError, when entered, for a scenario or provider folder that does not load.
