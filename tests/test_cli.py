@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import signal
@@ -141,12 +143,12 @@ def test_serve_where_the_port_is_taken() -> None:
         port = taken.getsockname()[1]
         found = outcome("serve", "--port", str(port))
     hint = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
-    assert found == (2, "", f"Cannot listen on 127.0.0.1:{port}: Address already in use. {hint}\n")
+    assert found == (2, "", f"Cannot listen on 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}. {hint}\n")
 
 
 def test_serve_where_the_host_is_not_ours() -> None:
     code, out, said = outcome("serve", "--host", "192.0.2.1", "--port", "0")
-    assert (code, out, said) == (2, "", "Cannot listen on 192.0.2.1:0: Cannot assign requested address.\n")
+    assert (code, out, said) == (2, "", f"Cannot listen on 192.0.2.1:0: {os.strerror(errno.EADDRNOTAVAIL)}.\n")
 
 
 @pytest.mark.parametrize(

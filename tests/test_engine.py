@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +37,12 @@ def rule(say: str, **given: Any) -> dict[str, Any]:
 def test_the_first_rule_that_matches_answers() -> None:
     world = make_world({"rules": [rule("a", when={"last_user": "hi"}), rule("b"), rule("c")]})
     assert said(world, "hi", "other") == ["a", "b"]
+
+
+def test_what_comes_after_a_rule_that_always_answers_is_no_candidate() -> None:
+    rules = [rule("a", when={"state": "x"}), {"reply": {"text": "b", "times": 1}}, rule("c"), rule("d")]
+    claim = make_world({"rules": rules}).send().claim
+    assert [candidate.rule for candidate in claim.candidates] == ["rule-1", "rule-2", "rule-3"]
 
 
 def test_rules_of_files_are_tried_in_the_order_given_and_each_for_its_provider() -> None:
@@ -93,7 +100,7 @@ def test_count_by(by: str, expected: list[int]) -> None:
     answers = [
         world.send(),
         world.send(headers={"x-tenant": "acme"}),
-        world.send(body=other, headers={"x-tenant": "acme"}),
+        world.send(body=other, headers={"x-tenant": "acme", "session": "2"}),
         world.send(body=other, key="another-key", headers={"x-tenant": "acme"}),
         world.send(body=other, headers={"x-tenant": "acme"}),
     ]
@@ -428,12 +435,8 @@ SCRIPT: dict[str, Any] = {
 @pytest.mark.parametrize("script", [{"seed": 7}, SCRIPT], ids=["built-in", "scripted"])
 def test_the_same_seed_gives_the_same_bytes_in_any_session(provider: str, script: dict[str, Any]) -> None:
     one, two = make_world(script, plan="unlimited"), make_world(script, plan="unlimited", id="own")
-    two.session = type(two.session)(**{**_fields(two.session), "api_key": KEY})
+    two.session = replace(two.session, api_key=KEY)
     assert run(one, provider) == run(two, provider)
-
-
-def _fields(session: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(session).items() if name != "_index"}
 
 
 @pytest.mark.parametrize("provider", NAMES)
@@ -550,7 +553,7 @@ def test_strict_sends_only_what_the_samples_show(provider: str) -> None:
 def test_a_claim_without_a_call_is_never_granted_a_reply() -> None:
     world = make_world()
     sent = world.send(key=None)
-    claim = type(sent.claim)("default", "beatra", KEY, sent.claim.plan, NOW, True)
+    claim = replace(sent.claim, refusal=None, counted=True)
     with pytest.raises(TypeError, match="a claim without a call was granted a reply"):
         world.engine.answer(world.session, sent.request, claim, Grant(1, Standing(None, None, None, NOW), "started"))
 

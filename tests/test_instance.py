@@ -59,6 +59,7 @@ EASY: dict[str, Any] = {
     "exclusive-number": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
     "negative": {"type": "integer", "maximum": -5},
     "big": {"type": "number", "minimum": 1e6},
+    "pattern-properties": {"type": "object", "patternProperties": {"^a/": {"type": "integer"}}},
     "required-unknown": {"type": "object", "required": ["x", "y"]},
 }  # fmt: skip
 
@@ -146,6 +147,25 @@ def test_a_hostile_schema_comes_to_an_end(document: Any) -> None:
 def test_a_schema_that_multiplies_without_end_is_too_large() -> None:
     with pytest.raises(CannotConform, match="the schema asked for is too large"):
         instance(NODE, Draw(0))
+
+
+def chain(length: int, links: int) -> dict[str, Any]:
+    """Return a schema of `length` definitions, each a union of as many references to the next one."""
+    definitions: dict[str, Any] = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * links} for n in range(length)}
+    return {"$defs": definitions | {f"d{length}": {"type": "integer"}}, "$ref": "#/$defs/d0"}
+
+
+@pytest.mark.parametrize(("length", "links"), [(14, 2), (40, 1)], ids=["wide", "long"])
+def test_references_that_lead_too_far_are_too_large(length: int, links: int) -> None:
+    with pytest.raises(CannotConform, match="the schema asked for is too large"):
+        instance(chain(length, links), Draw(0))
+    assert isinstance(instance(chain(5, links), Draw(0)), int)
+
+
+def test_an_id_inside_is_not_followed() -> None:
+    with pytest.raises(CannotConform) as caught:
+        instance({"properties": {"a": {"$id": "x"}}}, Draw(0))
+    assert str(caught.value) == "the schema asked for has an $id inside; only '#/…' of the whole is followed"
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import pytest
 from build import KEY, NOW, chat, make_world
 from hypothesis import given
@@ -104,9 +103,7 @@ def test_read_body(data: bytes, found: Any) -> None:
 
 def test_a_body_too_deep_to_be_written_again_is_shown_as_text() -> None:
     deep = b"[" * 900 + b"]" * 900
-    value, text = read_body(deep)
-    assert value is None or orjson.dumps(value)
-    assert (value is None) is (text == deep.decode())
+    assert read_body(deep) == (None, deep.decode())
 
 
 @pytest.mark.parametrize(

@@ -146,11 +146,11 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
                                  "errors.detail: nothing fills ${feld}; did you mean 'field'?"),
     "unknown-hole-of-a-header": (edit('"${request_id}", fact: be-request-id', '"${req}", fact: be-request-id'), HERE,
                                  'value: "${req}"',
-                                 "headers[0].value: is not right: '${req}'. Holes: ${limit}, ${remaining} (requests of the "
-                                 "window), ${reset} (its end in Unix seconds), ${request_id}."),
+                                 "headers[0].value: is not right: '${req}'. Holes: ${limit}, ${remaining} (requests of "
+                                 "the window), ${reset} (its end in Unix seconds), ${request_id}."),
     "unknown-hole-of-an-id": (edit("chatcmpl_${ulid}", "chatcmpl_${uild}"), HERE, "response: ",
-                              "ids.response: is not right: 'chatcmpl_${uild}'. Holes: ${ulid} (26 characters), ${alnum} "
-                              "(24 letters and digits), ${hex} (24 hexadecimal digits)."),
+                              "ids.response: is not right: 'chatcmpl_${uild}'. Holes: ${ulid} (26 characters), "
+                              "${alnum} (24 letters and digits), ${hex} (24 hexadecimal digits)."),
     "missing-file": (lambda folder: (folder / CHAT).unlink(), HERE, "request: chat",
                      f"operations.chat.request: there is no file {CHAT} in this folder"),
     "bad-json": (write(CHAT, b'{\n  "type": }'), CHAT, "}", "is not JSON: Expecting value"),

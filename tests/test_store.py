@@ -276,9 +276,10 @@ def test_an_answer_that_is_silent_for_ever_is_in_progress_until_it_was_sent(stor
     grant = store.take(first)
     silent = exchange(first, grant)
     timeline = replace(silent.timeline, frames=(Frame(0.0, b"", "hold"), *silent.timeline.frames))
-    store.record(replace(silent, timeline=timeline))
+    silent = replace(silent, timeline=timeline)
+    store.record(silent)
     before = store.take(keyed(at=NOW + HOUR))
-    store.sent("s", 1, Sent(2, (), "complete", 30.0))
+    store.sent(silent, Sent(2, (), "complete", 30.0))
     assert [outcome(before), outcome(store.take(keyed(at=NOW + HOUR)))] == ["in_progress", "replay"]
 
 

@@ -95,6 +95,7 @@ def equal(left: Json, right: Json) -> bool:
 
 def _like(value: Json, wanted: Json) -> bool:
     if isinstance(wanted, Mapping):
+        value = _parsed(value) if isinstance(value, str) else value
         return isinstance(value, Mapping) and all(
             key in value and _like(value[key], item) for key, item in wanted.items()
         )
@@ -243,7 +244,7 @@ def _tool_result(spec: Mapping[str, Json], path: Path) -> Test:
             tests = [_tool_result(item, (*path, word, index)) for index, item in enumerate(spec[word])]
             return lambda value: quantifier(test(value) for test in tests)
     parts = {name: compile_matcher(item, (*path, name)) for name, item in spec.items()}
-    as_json = isinstance(spec.get("content"), Mapping) and bool({"like", "schema"} & spec["content"].keys())
+    as_json = isinstance(spec.get("content"), Mapping) and "schema" in spec["content"]
 
     def fits(result: Mapping[str, str]) -> bool:
         content = _parsed(result["content"]) if as_json else result["content"]
