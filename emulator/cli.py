@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -77,7 +78,7 @@ def serve(
 ) -> None:
     """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
     from emulator.core.session import Options
-    from emulator.server.background import Setup, listen, make_server, make_worlds, origin, run
+    from emulator.server.background import Setup, ignore, listen, make_server, make_worlds, origin, run
 
     scenarios = _scenario_files(scenarios)
     if ready_file and not ready_file.absolute().parent.is_dir():
@@ -92,7 +93,7 @@ def serve(
     except OSError as error:
         hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
         _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
-    server = make_server(setup, worlds, _ignore if quiet else _log_line(sys.stderr.isatty()))
+    server = make_server(setup, worlds, *(ignore, ignore) if quiet else (_log_line(sys.stderr.isatty()), _log_stray))
     url = origin(setup, sock)
     base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
     interrupted = _on_signals(server)
@@ -187,10 +188,6 @@ def _once_ready(url: str, base_urls: Mapping[str, str], ready_file: Path | None)
     return tell
 
 
-def _ignore(exchange: Exchange, sent: Sent) -> None:
-    """Log nothing."""
-
-
 def _log_line(colours: bool) -> Callable[[Exchange, Sent], None]:
     """Return what writes a line a request: session, provider, model, status, rule or refusal, milliseconds."""
 
@@ -204,9 +201,20 @@ def _log_line(colours: bool) -> Callable[[Exchange, Sent], None]:
         told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
         how = "" if sent.end == "complete" else f" {sent.end}"
         where = f"{exchange.request.session} {exchange.claim.provider} {_printable(model)}"
-        sys.stderr.write(f"{where} {status} {told}{how} {sent.at * 1000:.1f}ms\n")
+        _write(f"{where} {status} {told}{how} {sent.at * 1000:.1f}ms\n")
 
     return log
+
+
+def _write(line: str) -> None:
+    """Write to stderr; one that nobody reads any more must not change an answer."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(line)
+
+
+def _log_stray(method: str, target: str, status: int) -> None:
+    """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
+    _write(f"- - - {status} {_printable(method)} {_printable(target)} reached no provider\n")
 
 
 def _printable(text: str) -> str:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from emulator import Emulator
+
+
+settings.register_profile("no-deadline", deadline=None)  # a slow machine is no failure
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")

@@ -111,9 +111,9 @@ def test_tool_results(messages: tuple[Message, ...], found: list[tuple[str, str]
 
 
 def test_texts_by_role() -> None:
-    messages = (SYSTEM, USER, Message("developer", "d"), Message("user", "last"))
+    messages = (SYSTEM, USER, Message("developer", "d"), Message("system", "t"), Message("user", "last"))
     assert (last_text(messages, "user"), last_text(messages, "tool")) == ("last", None)
-    assert (system_text(messages), system_text((USER,))) == ("s\nd", None)
+    assert (system_text(messages), system_text((USER,))) == ("s\nt", None)
 
 
 def test_json_forms() -> None:

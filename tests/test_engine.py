@@ -198,7 +198,7 @@ rules:
         ({"state": {"one_of": ["b", "a"]}}, 'state: expected {"one_of":["a","b"]}, got "started"'),
         ({"state": {"not": "started"}}, 'state: expected {"not":["started"]}, got "started"'),
         ({"model": "x" * 200}, f'model: expected "{"x" * 118}…, got "auto"'),
-        ({"headers": {"authorization": "Bearer x"}}, 'headers.authorization: expected "Bearer x", got "Bearer sk-…'),
+        ({"headers": {"authorization": "Bearer x"}}, 'headers.authorization: expected "…'),
         ({"tool_result": {"name": "f"}}, 'tool_result: expected {"name":"f"}, got null'),
     ],
     ids=["one-of", "not", "long", "secret", "tool-result"],
@@ -235,7 +235,7 @@ def test_each_error_has_its_status_and_the_providers_envelope(provider: str, nam
 def test_a_scripted_error_with_message_and_details() -> None:
     details = [{"path": "messages[0]", "message": "is odd"}, {"field": "top_p", "message": "too"}]
     error = {"name": "invalid_request", "message": "No, ${request.last_user}.", "details": details}
-    exchange = make_world({"rules": [{"reply": {"error": error, "status": 418}}]}).send()
+    exchange = make_world({"rules": [{"reply": {"error": error, "status": 418, "off_contract": True}}]}).send()
     body = body_of(exchange)["error"]
     assert (exchange.timeline.status, body["message"]) == (418, "No, hello.")
     assert body["details"] == [

@@ -140,6 +140,7 @@ def test_a_hostile_schema_comes_to_an_end(document: Any) -> None:
         "no simple value conforms to the schema asked for",
         "the schema asked for is too large",
         "the schema asked for refers to itself without end",
+        "the schema asked for has numbers beyond what JSON carries here",
         "the schema asked for is no JSON Schema",
     )
 
@@ -160,6 +161,28 @@ def test_references_that_lead_too_far_are_too_large(length: int, links: int) -> 
     with pytest.raises(CannotConform, match="the schema asked for is too large"):
         instance(chain(length, links), Draw(0))
     assert isinstance(instance(chain(5, links), Draw(0)), int)
+
+
+@pytest.mark.parametrize(
+    ("document", "value"),
+    [
+        ({"type": "string", "format": "date"}, "2026-01-31"),
+        ({"type": "string", "pattern": "^[0-9]+$", "default": "42"}, "42"),
+        ({"type": "string", "pattern": "^[0-9]+$", "examples": ["7"]}, "7"),
+        ({"type": "string", "pattern": "^[0-9]+$", "enum": ["8"]}, "8"),
+        ({"anyOf": [{"type": "null"}, {"const": 9}]}, 9),
+    ],
+    ids=["format", "default", "examples", "enum", "not-null"],
+)
+def test_what_a_schema_offers_is_taken(document: Any, value: Any) -> None:
+    assert instance(document, Draw(0)) == value
+
+
+@pytest.mark.parametrize("document", [{"$ref": "#"}, {"allOf": [{"$ref": "#/allOf/0"}]}], ids=["root", "part"])
+def test_a_schema_that_meets_itself_is_said_to(document: Any) -> None:
+    with pytest.raises(CannotConform) as caught:
+        instance(document, Draw(0))
+    assert str(caught.value) == "the schema asked for refers to itself without end"
 
 
 def test_an_id_inside_is_not_followed() -> None:

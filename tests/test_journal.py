@@ -47,7 +47,8 @@ def test_an_answered_exchange() -> None:
             ],
             "end": "complete", "faults": [],
         },
-        "sent": {"bytes": 99, "frames": 2, "end": "client_left", "at": 1.5}, "replay_of": None, "crash": None,
+        "sent": {"bytes": 99, "frames": 2, "end": "client_left", "at": 1.5, "silent": 0.0},
+        "replay_of": None, "crash": None,
     }  # fmt: skip
 
 
@@ -58,13 +59,13 @@ def test_a_refused_exchange() -> None:
         "details": [{"path": "temperature", "message": "must be at most 2, not 3"}],
     }  # fmt: skip
     assert (row["operation"], row["rule"], row["rule_id"], row["call"], row["model"]) == (
-        None,
+        "chat",
         "refused",
         None,
         None,
         "",
     )
-    assert row["sent"] == {"bytes": 0, "frames": 0, "end": "under_way", "at": None}
+    assert row["sent"] == {"bytes": 0, "frames": 0, "end": "under_way", "at": None, "silent": 0.0}
     assert row["response"]["body"]["error"]["code"] == "invalid_request"
 
 
@@ -72,6 +73,19 @@ def test_a_replayed_exchange_names_the_first() -> None:
     world = make_world()
     rows = [describe(world.send(headers={"idempotency-key": UUID})) for _ in range(2)]
     assert [row["replay_of"] for row in rows] == [None, 1]
+
+
+def test_a_replay_is_no_call_of_its_rule() -> None:
+    world = make_world({"rules": [{"reply": {"text": "a"}}]})
+    rows = [describe(world.send(headers={"idempotency-key": UUID})) for _ in range(2)]
+    assert [(row["rule_id"], row["call"]) for row in rows] == [("rule-1", 1), ("rule-1", None)]
+
+
+def test_a_query_is_shown_without_its_secrets() -> None:
+    query = "task=code&api_key=sk-very-secret&access-token=t0ps3cret&x=1"
+    row = describe(make_world().send("brainstormrouter", method="GET", path="/models", query=query))
+    start, redacted = "/brainstormrouter/v1/models", f"api_key={redact('sk-very-secret')}&access-token={redact('t0ps3cret')}"
+    assert row["path"] == f"{start}?task=code&{redacted}&x=1"
 
 
 def test_an_unmatched_exchange_has_the_nearest_rules() -> None:

@@ -342,6 +342,9 @@ def test_what_is_no_object_stays_where_a_field_of_it_is_shown() -> None:
     operation = replace(PROVIDERS["beatra"].operations["chat"], shown={"response": {"id": {"part": {}}, "model": {}}})
     turn = replace(make_turn("beatra", strict=True), operation=operation)
     assert prune({"id": "x", "model": "m", "object": "o"}, turn, "response") == {"id": "x", "model": "m"}
+    assert prune({"id": {"part": 1, "rest": 2}, "model": {"whole": 3}}, turn, "response") == {
+        "id": {"part": 1}, "model": {"whole": 3},
+    }  # fmt: skip
 
 
 # Splitting

@@ -257,7 +257,7 @@ rules:
         retry_after: 1m
       - refusal: no
     count_by: header:X-Tenant
-    then: {state: true}
+    then: {state: 1}
     expect: {calls: 3}
 """
     )
@@ -269,7 +269,7 @@ rules:
     )  # fmt: skip
     assert rule == Rule(
         "a", "s.yaml:14", "brainstormrouter", "chat", rule.conditions, (frozenset(["1", "b"]), True), rule.replies,
-        "repeat", None, "header:X-Tenant", "True", (3, 3), {"calls": 3},
+        "repeat", None, "header:X-Tenant", "1", (3, 3), {"calls": 3},
     )  # fmt: skip
     assert reply == Reply(
         "message", {"text": "hello"}, {"X-Extra": "1"}, None, ("rules", 0, "replies", 0), 2, Wait("fixed", 0.05),
@@ -347,8 +347,8 @@ def test_states(state: Any, found: Any) -> None:
         ({"text": "a", "tool_calls": [{"name": "f"}]}, "message", {"text": "a", "tool_calls": [{"name": "f"}]}, "chat"),
         ({"text": {"a": 1.0}}, "message", {"text": {"a": 1.0}}, "chat"),
         ({"refusal": "no"}, "message", {"refusal": "no"}, "chat"),
-        ({"json": None}, "json", None, "chat"),
-        ({"events": ["x"]}, "events", ["x"], "chat"),
+        ({"json": None, "off_contract": True}, "json", None, "chat"),
+        ({"events": ["x"], "off_contract": True}, "events", ["x"], "chat"),
         ({"error": "timeout"}, "error", {"name": "timeout"}, "chat"),
         ({"error": {"name": "timeout"}}, "error", {"name": "timeout"}, "chat"),
         ({"embedding": [1.0, 2.0]}, "embedding", [1.0, 2.0], "embeddings"),
@@ -385,17 +385,25 @@ UNREACHABLE = "can never answer: 'all' (s.yaml:3) answers everything before it"
     ("first", "second", "found"),
     [
         ("reply: {text: a}", "reply: {text: b}", [f"s.yaml:4:3: rules[1]: {UNREACHABLE}"]),
-        ("when: {operation: any}, reply: {json: 1}", "when: {operation: models}, reply: {json: 1}",
+        ("when: {operation: any}, reply: {json: {}, off_contract: true}", "when: {operation: models}, reply: {json: {}, off_contract: true}",
          [f"s.yaml:4:3: rules[1]: {UNREACHABLE}"]),
-        ("reply: {text: a}", "when: {operation: models}, reply: {json: 1}", []),
-        ("reply: {text: a}", "when: {operation: any}, reply: {json: 1}", []),
+        ("reply: {text: a}", "when: {operation: models}, reply: {json: {}, off_contract: true}", []),
+        ("reply: {text: a}", "when: {operation: any}, reply: {json: {}, off_contract: true}", []),
         ("when: {model: x}, reply: {text: a}", "reply: {text: b}", []),
-        ("when: {state: x}, reply: {text: a}", "reply: {text: b}", []),
+        ("when: {state: started}, reply: {text: a}", "reply: {text: b}", []),
+        ("reply: {text: a, times: 1}", "when: {state: x}, reply: {text: b}",
+         ["s.yaml:4:3: rules[1]: can never answer: no rule's `then` leads to the state x"]),
+        ("reply: {text: a, times: 1}, then: {state: x}", "when: {state: {one_of: [x, y]}}, reply: {text: b}", []),
+        ("reply: {text: a, times: 1}", "when: {state: {not: x}}, reply: {text: b}", []),
+        ("when: {model: x}, reply: {text: a}", "when: {turn: 1, model: x}, reply: {text: b}",
+         ["s.yaml:4:3: rules[1]: can never answer: 'all' (s.yaml:3) answers the same before it"]),
+        ("when: {model: x}, reply: {text: a}", "when: {model: y}, reply: {text: b}", []),
         ("reply: {text: a, times: 1}", "reply: {text: b}", []),
         ("reply: {text: a}, then: {state: b}", "when: {state: b}, reply: {text: b}",
          [f"s.yaml:4:3: rules[1]: {UNREACHABLE}"]),
     ],
-    ids=["all", "any", "another-operation", "any-after", "condition", "state", "times", "then"],
+    ids=["all", "any", "another-operation", "any-after", "condition", "state", "unreached-state", "reached-state",
+         "not-a-state", "same-condition", "another-condition", "times", "then"],
 )  # fmt: skip
 def test_a_rule_that_is_never_reached_is_a_warning(first: str, second: str, found: list[str]) -> None:
     assert warnings(f"emulator: 1\nrules:\n- {{id: all, {first}}}\n- {{{second}}}\n") == found

@@ -61,7 +61,7 @@ def test_an_option_wins_over_a_scenario(text: str, options: dict[str, Any], foun
         ("unmatched: built-in", {}, "unmatched", "built-in"),
         ("vars: {a: 1}", {}, "vars", {"a": 1}),
         ("keys: [a]", {}, "keys", frozenset("a")),
-        ("keys: [a]", {"api_keys": ("b",)}, "keys", frozenset("ab")),
+        ("keys: [a]", {"api_keys": ("b",)}, "keys", frozenset("b")),
         ("", {"api_keys": ("b",)}, "keys", frozenset("b")),
         ("", {}, "keys", None),
         ("mute: [br-tools]", {}, "muted", frozenset(["br-tools"])),

@@ -101,7 +101,7 @@ BAD = "The API key is not good here."
         ("keys: [good]", {}, "other", BAD),
         ("", {"api_keys": ("good",)}, "good", None),
         ("", {"api_keys": ("good",)}, "other", BAD),
-        ("keys: [one]", {"api_keys": ("two",)}, "one", None),
+        ("keys: [one]", {"api_keys": ("two",)}, "one", BAD),
         ("keys: [one]", {"api_keys": ("two",)}, "two", None),
         ("keys: [invalid]", {}, "invalid", BAD),
         ("", {"id": "own"}, "anything", BAD),

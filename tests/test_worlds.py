@@ -103,8 +103,8 @@ def test_a_deleted_sessions_key_means_the_default_session() -> None:
 
 def test_an_unknown_session() -> None:
     with pytest.raises(Unaddressed) as caught:
-        make().locate("/s/no%20pe/beatra/v1", {}, ORIGIN)
-    assert (caught.value.code, caught.value.message) == ("emulator_unknown_session", "There is no session 'no pe'.")
+        make().locate("/s/nope/beatra/v1", {}, ORIGIN)
+    assert (caught.value.code, caught.value.message) == ("emulator_unknown_session", "There is no session 'nope'.")
 
 
 def test_base_urls_are_of_the_providers_that_a_session_is_for() -> None:

@@ -200,7 +200,9 @@ def _ranking(turn: Turn, task: str, tallies: Mapping[tuple[str, str], _Tally]) -
 
 def cost_forecast(turn: Turn, past: Sequence[Exchange]) -> Json:
     """Price each task at the model that its capability per price favours; in US dollars."""
-    tasks = [_forecast(turn.provider, item) for item in turn.call.body.get("tasks", ()) if isinstance(item, Mapping)]
+    asked = turn.call.body.get("tasks")
+    asked = asked if isinstance(asked, list) else []
+    tasks = [_forecast(turn.provider, item) for item in asked if isinstance(item, Mapping)]
     return {
         "strategy": turn.call.body.get("strategy", "combined"),
         "currency": "USD",

@@ -72,8 +72,20 @@ def compact(value: Json) -> str:
 
 
 def canonical(value: Json) -> bytes:
-    """Return JSON that is the same for equal values."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    """Return JSON that is the same for equal values; 1.0 is 1, as in JSON Schema."""
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if b".0" in data:
+        data = orjson.dumps(_folded(value), option=orjson.OPT_SORT_KEYS)
+    return data
+
+
+def _folded(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _folded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_folded(item) for item in value]
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole else value
 
 
 def last_text(messages: tuple[Message, ...], role: str) -> str | None:
@@ -83,7 +95,7 @@ def last_text(messages: tuple[Message, ...], role: str) -> str | None:
 
 def system_text(messages: tuple[Message, ...]) -> str | None:
     """Return the system messages' texts joined by a newline."""
-    texts = [message.text for message in messages if message.role in ("system", "developer")]
+    texts = [message.text for message in messages if message.role == "system"]
     return "\n".join(texts) if texts else None
 
 

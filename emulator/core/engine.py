@@ -1,4 +1,4 @@
-"""The engine: what a request asks of the store, and what it is answered. Pure; a Refusal is caught once, in `answer`.
+"""The engine: what a request asks of the store, and what it is answered. Pure; only `answer` answers a Refusal.
 
 claim(request) -> Claim     route, authenticate, decode, validate, find the rules that could answer
 answer(claim, grant) -> Exchange     reply, render, faults, headers
@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+from emulator.core.answers import ANSWERS
 from emulator.core.chat import canonical, compact
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
-from emulator.core.provider import UNLIMITED_SHOWN, Provider, fill
+from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill
 from emulator.core.render import PLAIN, Rendered, render_body, render_id
 from emulator.core.reply import fill_reply, render_builtin, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
@@ -34,9 +35,6 @@ from emulator.core.wire import (
     Standing,
     Timeline,
 )
-
-#: Answers that are computed from the session's past.
-_LOOK_BACK = frozenset({"rankings", "health", "patterns"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +64,25 @@ class Engine:
         provider = self.providers[request.provider]
         settings = session.settings[provider.name]
         key: str | None = None
+        operation: Operation | None = None
         try:
             operation = route(provider, request)
             key = authenticate(session, provider, settings, request)
             call = understand(session, provider, settings, operation, request)
             idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as refusal:
+            refusal.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
+            name = operation.name if operation else None
             return Claim(
-                session.id, provider.name, key, settings.plan, request.at, False, fallback="refused", refusal=refusal
+                session.id,
+                provider.name,
+                key,
+                settings.plan,
+                request.at,
+                False,
+                fallback="refused",
+                refusal=refusal,
+                operation=name,
             )
         return Claim(
             session.id,
@@ -84,8 +93,9 @@ class Engine:
             True,
             candidates=_candidates(session, provider, call, key),
             idempotency=idempotency,
-            history=operation.answer in _LOOK_BACK,
+            history=operation.answer in ANSWERS,
             call=call,
+            operation=operation.name,
         )
 
     def answer(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Exchange:
@@ -185,7 +195,7 @@ def _exchange(
     headers = (*rendered.timeline.headers, *documented, *outcome.headers, *ours)
     return Exchange(
         claim,
-        grant,
+        replace(grant, exchanges=()) if grant.exchanges else grant,
         request,
         replace(rendered.timeline, headers=headers),
         outcome.rule,
@@ -193,7 +203,7 @@ def _exchange(
         outcome.reply,
         session.seed,
         (*(claim.call.notes if claim.call and not grant.replay else ()), *rendered.notes),
-        _named(provider, refusal) if refusal else None,
+        _named(provider, refusal, rendered.timeline.status) if refusal else None,
         tuple(outcome.nearest),
         rendered.usage,
         rendered.tokens,
@@ -281,10 +291,11 @@ def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: R
     return render_body(body, status, (), reply.latency.draw(draw, "latency"))
 
 
-def _named(provider: Provider, refusal: Refusal) -> tuple[str, int, Refusal]:
+def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:
+    refusal.__traceback__ = None
     if refusal.fact is None:
         refusal.fact = provider.errors[refusal.name].get("fact")
-    return refusal.name, STATUS[refusal.name], refusal
+    return refusal.name, status, refusal
 
 
 def _documented(provider: Provider, standing: Standing, draw: Draw, at: float, spent: bool) -> Headers:

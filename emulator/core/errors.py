@@ -61,7 +61,7 @@ class Violation:
 
 
 class Refusal(Exception):
-    """What the provider would refuse, by a name of STATUS; caught once, in the engine.
+    """What the provider would refuse, by a name of STATUS; made an answer by the engine alone.
 
     `details` are the offending fields, `fact` the documented fact it rests on, `headers` what HTTP asks for beside it.
     """
@@ -82,12 +82,18 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a misspelt one was meant to be."""
+    found = difflib.get_close_matches(name[:200], sorted(known), 1, 0.6)
+    return found[0] if found else None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for a misspelt name, or the list of what is known."""
+    """Return `did you mean 'x'?` for a misspelt name, or the list of what is known."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, 1, 0.6)
+    close = closest(name, names)
     if close:
-        return f"did you mean '{close[0]}'?"
+        return f"did you mean '{close}'?"
     return "known: " + ", ".join(names) if names else "nothing is allowed here"
 
 

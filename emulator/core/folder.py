@@ -16,6 +16,8 @@ from emulator.core.source import Source, parse_source
 from emulator.core.timing import parse_duration
 from emulator.core.wire import Plan
 
+#: Answers that are computed from the table of tasks.
+_NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 _DETAIL_HOLES = {"field", "message"}
 
@@ -83,6 +85,7 @@ class _Loader:
         if not self.problems:
             self.check_name()
             operations = self.operations()
+            self.check_answers()
             self.check_errors()
             self.check_models_and_plans()
             self.check_facts(operations)
@@ -138,6 +141,24 @@ class _Loader:
             return document
         return None
 
+    def check_answers(self) -> None:
+        """What an operation's answer needs is there, and no two operations share a method and path."""
+        taken: dict[tuple[str, str], str] = {}
+        for name, data in self.data["operations"].items():
+            path = ("operations", name)
+            other = taken.setdefault((data["method"], data["path"]), name)
+            if other != name:
+                self.report((*path, "path"), f"{data['method']} {data['path']} is the operation '{other}' already")
+            if data["answer"] in _NEED_TASKS and not self.data.get("tasks"):
+                self.report((*path, "answer"), f"'{data['answer']}' is computed from `tasks`, and there are none")
+            if data["answer"] == "chat" and "chunk" not in data:
+                self.report(path, "lacks 'chunk', the schema of what is streamed")
+        known = {name for item in self.data["models"]["list"] for name in item.get("capabilities", {})}
+        for name, task in self.data.get("tasks", {}).items():
+            if task["capability"] not in known:
+                hint = nearest(task["capability"], known)
+                self.report(("tasks", name, "capability"), f"no model has '{task['capability']}'; {hint}")
+
     def check_errors(self) -> None:
         names = self.data["errors"]["names"]
         wanted = set(holes(self.data["errors"]["envelope"]))
@@ -160,6 +181,10 @@ class _Loader:
             if key in models and models[key] not in ids:
                 self.report(("models", key), f"'{models[key]}' is not in the list; {nearest(models[key], ids)}")
         plans = {"unlimited", *self.data["plans"]["list"]}
+        listed = [item["id"] for item in models["list"]]
+        for index, name in enumerate(listed):
+            if name in listed[:index]:
+                self.report(("models", "list", index, "id"), f"'{name}' stands here a second time")
         default = self.data["plans"]["default"]
         if default not in plans:
             self.report(("plans", "default"), f"there is no plan '{default}'; {nearest(default, plans)}")

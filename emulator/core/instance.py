@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import orjson
+
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
 from emulator.core.schema import Schema
@@ -41,10 +43,21 @@ def instance(document: Json, draw: Draw) -> Json:
     except ValueError as error:
         raise CannotConform(f"the schema asked for {error}") from None
     for lean in (False, True):
-        value = _Maker(document, draw, lean).make(document, "$", 0)
+        value = _made(document, draw, lean)
         if schema.verdict(value):
             return value
     raise CannotConform("no simple value conforms to the schema asked for")
+
+
+def _made(document: Json, draw: Draw, lean: bool) -> Json:
+    try:
+        value = _Maker(document, draw, lean).make(document, "$", 0)
+        orjson.dumps(value)
+    except CannotConform:
+        raise
+    except (ValueError, OverflowError, TypeError):
+        raise CannotConform("the schema asked for has numbers beyond what JSON carries here") from None
+    return value
 
 
 class _Weigher:

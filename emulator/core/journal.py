@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.secrets import redact, redact_headers
+from emulator.core.secrets import redact, redact_headers, redact_query
 from emulator.core.wire import Exchange, Note, Timeline
 
 _SHOWN_BYTES = 1_000_000
@@ -25,10 +25,10 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "n": grant.number,
         "session": claim.session,
         "provider": claim.provider,
-        "operation": call.operation if call else None,
+        "operation": claim.operation,
         "at": request.at,
         "method": request.method,
-        "path": request.address,
+        "path": request.address + (f"?{redact_query(request.query)}" if request.query else ""),
         "headers": redact_headers(request.headers.items()),
         "key": redact(claim.key),
         "body": body,
@@ -38,7 +38,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "notes": [{"fact": note.fact, "path": note.path, "message": note.message} for note in notes],
         "rule": exchange.rule,
         "rule_id": exchange.rule_id,
-        "call": grant.n if exchange.rule_id else None,
+        "call": grant.n if exchange.rule_id and not grant.replay else None,
         "reply": exchange.reply,
         "seed": exchange.seed,
         "refusal": _refusal(exchange),
@@ -57,7 +57,7 @@ def read_body(data: bytes) -> tuple[Json, str | None]:
         return None, None
     try:
         value = orjson.loads(data)
-        orjson.dumps(value)  # deeper than what can be written again is shown as text
+        orjson.dumps([[[[value]]]])  # deeper than what can be written again, inside a journal, is shown as text
     except (orjson.JSONDecodeError, TypeError):
         return None, data[:_SHOWN_BYTES].decode(errors="replace")
     return value, None
@@ -120,5 +120,5 @@ def _timeline(exchange: Exchange) -> dict[str, Json]:
 def _sent(exchange: Exchange) -> dict[str, Json]:
     sent = exchange.sent
     if sent is None:
-        return {"bytes": 0, "frames": 0, "end": "under_way", "at": None}
-    return {"bytes": sent.bytes, "frames": len(sent.frames), "end": sent.end, "at": sent.at}
+        return {"bytes": 0, "frames": 0, "end": "under_way", "at": None, "silent": 0.0}
+    return {"bytes": sent.bytes, "frames": len(sent.frames), "end": sent.end, "at": sent.at, "silent": sent.silent}

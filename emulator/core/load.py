@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -41,23 +41,41 @@ def parse_text(text: Json, label: str, providers: Mapping[str, Provider], provid
 
 def _load(source: Source, label: str, providers: Mapping[str, Provider], provider: str | None) -> Scenario:
     scenario = parse_scenario(source, providers, label)
-    checked = providers.get(scenario.provider or provider or "")
+    named = scenario.provider or provider
+    scope = [providers[named]] if named and named in providers else list(providers.values())
     problems: list[Problem] = []
     warnings: list[Problem] = []
-    if checked:
-        for rule in scenario.rules:
-            for reply in rule.replies:
-                problems += _breaks(scenario, checked, rule, reply)
-                warnings += _undocumented_error(scenario, checked, reply)
+    for rule in scenario.rules:
+        for reply in rule.replies:
+            broken, doubtful = _checked(scenario, scope, rule, reply)
+            problems += broken
+            warnings += doubtful
+            if len(scope) == 1:
+                warnings += _undocumented_error(scenario, scope[0], reply)
     if problems:
         raise SourceError(problems)
     return with_warnings(scenario, warnings)
 
 
-def _breaks(scenario: Scenario, provider: Provider, rule: Rule, reply: Reply) -> Iterator[Problem]:
-    """Find where a reply breaks the response schema of the operation that it answers."""
-    operation = provider.operations.get(rule.operation)
-    if reply.off_contract or operation is None or reply.kind == "builtin":
+def _checked(
+    scenario: Scenario, scope: Sequence[Provider], rule: Rule, reply: Reply
+) -> tuple[list[Problem], list[Problem]]:
+    """Check a reply for each operation that it can answer: broken at all of them is a problem, at some a warning."""
+    found = {
+        f"{provider.name} {operation.name}": list(_breaks(scenario, provider, operation, reply))
+        for provider in scope
+        for operation in provider.operations.values()
+        if rule.operation in ("any", operation.name)
+    }
+    if found and all(found.values()):
+        return next(iter(found.values())), []
+    where = [name for name, problems in found.items() if problems]
+    return [], [_at(scenario, reply, f"breaks the documented form of: {', '.join(where)}")] if where else []
+
+
+def _breaks(scenario: Scenario, provider: Provider, operation: Operation, reply: Reply) -> Iterator[Problem]:
+    """Find where a reply breaks the response schema of an operation that it answers."""
+    if reply.off_contract or reply.kind == "builtin":
         return
     if (reply.kind == "embedding") != (operation.answer == "embeddings") and reply.kind in ("embedding", "message"):
         yield _at(scenario, reply, f"answers another operation than {operation.name}; set when.operation")
@@ -122,6 +140,9 @@ def _event_violations(chunk: Schema, provider: Provider, item: Json) -> Iterator
 def _envelope_violations(provider: Provider, reply: Reply) -> Iterator[Violation]:
     """An error with a body of its own must have the provider's envelope; one by name always has."""
     if "body" not in reply.content:
+        status = STATUS[reply.content["name"]]
+        if reply.status not in (None, status):
+            yield Violation("status", f"must be {status} for {reply.content['name']}, not {reply.status}")
         return
     holes = dict.fromkeys(("message", "param", "details", "request_id", "status", "code", "type"))
     path = _difference(fill(provider.envelope, holes), reply.content["body"])

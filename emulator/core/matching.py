@@ -12,7 +12,7 @@ import orjson
 from emulator.core.chat import last_text, system_text, tool_results
 from emulator.core.errors import Json
 from emulator.core.schema import Schema, compile_pattern
-from emulator.core.secrets import redact_header
+from emulator.core.secrets import is_secret, redact
 from emulator.core.timing import parse_duration
 from emulator.core.wire import Call
 
@@ -42,10 +42,20 @@ class Condition:
         return self.test(self.read(call))
 
     def difference(self, call: Call) -> dict[str, Json]:
-        actual = self.read(call)
-        if isinstance(actual, str) and self.field.startswith("headers."):
-            actual = redact_header(self.field.removeprefix("headers."), actual)
-        return {"field": self.field, "expected": self.expected, "actual": None if actual is ABSENT else actual}
+        actual, expected = self.read(call), self.expected
+        if self.field.startswith("headers.") and is_secret(self.field.removeprefix("headers.")):
+            actual = redact(actual) if isinstance(actual, str) else actual
+            expected = _redacted(expected)
+        return {"field": self.field, "expected": expected, "actual": None if actual is ABSENT else actual}
+
+
+def _redacted(spec: Json) -> Json:
+    """Return a matcher's spec with every string in it redacted."""
+    if isinstance(spec, Mapping):
+        return {key: _redacted(item) for key, item in spec.items()}
+    if isinstance(spec, list):
+        return [_redacted(item) for item in spec]
+    return redact(spec) if isinstance(spec, str) else spec
 
 
 class MatchError(ValueError):

@@ -290,10 +290,10 @@ def _deltas(said: Said, pace: Pace) -> Iterator[tuple[dict[str, Json], str | Non
 def split(text: str, how: Json) -> list[str]:
     """Split a text into the pieces of a stream; joined, they are the text again.
 
-    `how`: tokens, words, chars, a number of characters, or a list of pieces (shortened to the text where it was cut).
+    `how`: tokens, words, chars, a number of characters, or a list of pieces whose lengths are taken.
     """
     if isinstance(how, list):
-        return _shortened(how, len(text))
+        return _cut_alike(text, how)
     if how == "tokens":
         return pieces(text)
     if how == "words":
@@ -303,14 +303,13 @@ def split(text: str, how: Json) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def _shortened(parts: Iterable[str], length: int) -> list[str]:
-    kept = []
+def _cut_alike(text: str, parts: Iterable[str]) -> list[str]:
+    """Cut a text where the pieces end; what is longer than all of them is the last piece."""
+    kept, start = [], 0
     for part in parts:
-        if length <= 0:
-            break
-        kept.append(part[:length])
-        length -= len(part)
-    return kept
+        kept.append(text[start : start + len(part)])
+        start += len(part)
+    return [piece for piece in (*kept, text[start:]) if piece]
 
 
 def _asks_usage(body: Mapping[str, Json]) -> bool:

@@ -21,7 +21,7 @@ from emulator.core.render import (
     render_message,
 )  # fmt: skip
 from emulator.core.scenario import Reply
-from emulator.core.secrets import SECRET_HEADERS
+from emulator.core.secrets import is_secret
 from emulator.core.session import Settings
 from emulator.core.wire import Call, Exchange, Grant, Note
 
@@ -78,7 +78,7 @@ def scope_of(turn: Turn, settings: Settings, grant: Grant) -> dict[str, Json]:
         "stream": call.stream,
         "turn": sum(message.role == "user" for message in call.messages),
         "step": sum(message.role == "assistant" for message in call.messages),
-        "headers": {name: value for name, value in sent.headers.items() if name not in SECRET_HEADERS},
+        "headers": {name: value for name, value in sent.headers.items() if not is_secret(name)},
         "body": call.body,
         "tools": list(call.tools),
     }
@@ -115,7 +115,10 @@ def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Seque
     latency = reply.latency.draw(turn.draw, "latency")
     if reply.kind == "error":
         return Rendered(render_body(content["body"], reply.status or content["status"], (), latency))
-    return Rendered(render_body(content, reply.status or 200, (), latency), tokens=turn.call.prompt_tokens)
+    usage = content.get("usage") if isinstance(content, Mapping) else None
+    told = usage.get("total_tokens") if isinstance(usage, Mapping) else None
+    tokens = told if isinstance(told, int) else turn.call.prompt_tokens
+    return Rendered(render_body(content, reply.status or 200, (), latency), tokens=tokens)
 
 
 def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:

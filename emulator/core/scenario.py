@@ -20,12 +20,16 @@ from emulator.core.provider import Provider
 from emulator.core.source import Path, Source
 from emulator.core.template import Rendered, TemplateError, compile_template, reply_path_check
 from emulator.core.timing import NO_WAIT, Wait, parse_wait
-from emulator.core.wire import Plan
+from emulator.core.wire import STARTED, Plan
 
 #: Reply keys of which one is given (text and tool_calls may stand together).
 CONTENT = ("text", "tool_calls", "refusal", "json", "events", "error", "embedding", "builtin")
 #: Keys whose values are sent as they are.
 _VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars"}
+#: How many earlier rules a rule is compared with, to find that it can never answer.
+MOST_COMPARED = 500
+#: Rules of ours; their draws and counts go by these names.
+RESERVED_IDS = {"built-in", "refused", "unmatched", "replay", "withheld"}
 #: Headers that the server writes by itself.
 RESERVED_HEADERS = {"content-length", "transfer-encoding", "connection", "date", "content-type"}
 
@@ -168,9 +172,13 @@ class _Parser:
             self.report(("plan",), f"there is no plan '{plan}'; {nearest(plan, plans)}")
 
     def check_ids(self, ids: Sequence[str]) -> None:
+        seen: set[str] = set()
         for index, name in enumerate(ids):
-            if name in ids[:index]:
+            if name in RESERVED_IDS:
+                self.report(("rules", index, "id"), f"'{name}' names what is no rule; choose another id")
+            if name in seen:
                 self.report(("rules", index), f"the id '{name}' stands here a second time")
+            seen.add(name)
 
     def rule(self, index: int, data: Mapping[str, Any]) -> Rule:
         path: Path = ("rules", index)
@@ -255,7 +263,7 @@ class _Parser:
 
     def headers(self, path: Path, data: Mapping[str, str]) -> Mapping[str, str]:
         for name, value in data.items():
-            if name.lower() in RESERVED_HEADERS:
+            if name.lower() in RESERVED_HEADERS or name.lower().startswith("x-emulator-"):
                 self.report((*path, name), "is written by the server and cannot be set here")
             elif not name or not all(char.isascii() and (char.isalnum() or char in "!#$%&'*+-.^_`|~") for char in name):
                 self.report((*path, name), "is no header name; use letters, digits and dashes")
@@ -334,15 +342,31 @@ def with_warnings(scenario: Scenario, warnings: Sequence[Problem]) -> Scenario:
 
 
 def _unreachable(scenario: Scenario) -> Iterator[Problem]:
-    """Find rules after one that always answers; a rule's claims never let it through."""
+    """Find rules that can never answer: an earlier one takes all they match, or nothing leads to their state."""
+    reached = {STARTED, *(rule.then for rule in scenario.rules if rule.then)}
+    endless: list[Rule] = []  # those that go on for ever, as far as one is not covered by another
     for index, rule in enumerate(scenario.rules):
-        for earlier in scenario.rules[:index]:
-            always = not earlier.conditions and earlier.states is None and earlier.turns is None
-            if always and earlier.operation in ("any", rule.operation):
-                place = ("rules", index)
-                message = f"can never answer: '{earlier.id}' ({earlier.at}) answers everything before it"
-                yield _problem(scenario, place, message)
-                break
+        if rule.states and rule.states[1] and not rule.states[0] & reached:
+            names = " or ".join(sorted(rule.states[0]))
+            message = f"can never answer: no rule's `then` leads to the state {names}"
+            yield _problem(scenario, ("rules", index), message)
+        earlier = next((item for item in endless[:MOST_COMPARED] if _takes_all(item, rule)), None)
+        if earlier:
+            what = "the same" if earlier.conditions or earlier.states else "everything"
+            message = f"can never answer: '{earlier.id}' ({earlier.at}) answers {what} before it"
+            yield _problem(scenario, ("rules", index), message)
+        elif rule.turns is None:
+            endless.append(rule)
+
+
+def _takes_all(earlier: Rule, rule: Rule) -> bool:
+    """Tell whether an earlier rule matches whatever a rule matches: its conditions are among the rule's."""
+    wanted = [(item.field, item.expected) for item in rule.conditions]
+    return (
+        earlier.operation in ("any", rule.operation)
+        and earlier.states in (None, rule.states)
+        and all((item.field, item.expected) in wanted for item in earlier.conditions)
+    )
 
 
 def _problem(scenario: Scenario, path: Path, message: str) -> Problem:

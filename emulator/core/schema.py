@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, cast
 
 import jsonschema_rs
 
-from emulator.core.errors import Json, Violation, nearest, shown
+from emulator.core.errors import Json, Violation, closest, nearest, shown
 
 #: An error of jsonschema: its keyword, value, schema and place; its own types say less.
 ValidationError: TypeAlias = Any
@@ -209,7 +209,7 @@ def _explain(error: ValidationError) -> Iterator[Violation]:
                 yield _violation([*path, name], "is required", fact)
         elif leaf.validator == "additionalProperties":
             known = leaf.schema.get("properties", {})
-            for name in _extras(leaf):
+            for name in _extras(leaf)[:_MAX_VIOLATIONS]:
                 yield _violation([*path, name], f"is not known here; {nearest(name, known)}", fact)
         elif leaf.validator == "not" and _requires(leaf.validator_value) and "required" in leaf.validator_value:
             for name in leaf.validator_value["required"]:
@@ -327,5 +327,5 @@ def _enum(wanted: Sequence[Json], value: Json) -> str:
 
 
 def _hint(value: Json, names: Sequence[str]) -> str:
-    close = nearest(value, names) if isinstance(value, str) else ""
-    return f"; {close}" if close.startswith("did") else ""
+    close = closest(value, names) if isinstance(value, str) else None
+    return f"; did you mean '{close}'?" if close else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -9,6 +10,9 @@ SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "api-key", "x-api-key", "openai-api-key"}
 )
 _SCHEMES = {"basic", "bearer", "digest"}  # another first word may be a part of the secret
+
+_SECRET_NAME = re.compile(r"(?i)api-?key|token|secret|password")
+_SECRET_PARAMETER = re.compile(r"(?i)\b([a-z_-]*(?:key|token|secret|password))=([^&]*)")
 
 
 def redact(key: str | None) -> str:
@@ -19,12 +23,22 @@ def redact(key: str | None) -> str:
     return f"{prefix}…{blake2b(key.encode(errors='replace'), digest_size=3).hexdigest()}"
 
 
+def is_secret(name: str) -> bool:
+    """Tell whether a header's name says that it holds a secret."""
+    return name.lower() in SECRET_HEADERS or _SECRET_NAME.search(name) is not None
+
+
 def redact_header(name: str, value: str) -> str:
     """Return a header's value, redacted where the name says that it is a secret."""
-    if name.lower() not in SECRET_HEADERS:
+    if not is_secret(name):
         return value
     scheme, space, rest = value.partition(" ")
     return f"{scheme} {redact(rest)}" if space and scheme.lower() in _SCHEMES else redact(value)
+
+
+def redact_query(query: str) -> str:
+    """Return a query string, the values of parameters that hold secrets redacted."""
+    return _SECRET_PARAMETER.sub(lambda found: f"{found[1]}={redact(found[2])}", query)
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

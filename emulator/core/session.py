@@ -86,9 +86,9 @@ def build_session(
 
     Raises: Conflict, where two scenarios disagree (both places), or an option names what does not exist.
     """
-    _check_options(options, providers)
-    named = {scenario.provider for scenario in scenarios}
+    named = {scenario.provider for scenario in scenarios} - {None}
     only = named.pop() if len(named) == 1 else None
+    _check_options(options, providers, options.provider or only)
     seed = options.seed if options.seed is not None else _agreed(scenarios, "seed")
     return Session(
         id=id,
@@ -124,7 +124,7 @@ def _settings(provider: Provider, scenarios: Sequence[Scenario], options: Option
         plan=_plan(provider, plan),
         validation=options.validation or _agreed(mine, "validation") or "documented",
         muted=frozenset().union(*(item.mute for item in mine)),
-        keys=frozenset({*(keys or ()), *options.api_keys}) if keys is not None or options.api_keys else None,
+        keys=frozenset(options.api_keys or keys) if keys is not None or options.api_keys else None,
         models=frozenset().union(*(item.models for item in mine)),
         vars=_agreed(mine, "vars") or {},
         unmatched=_agreed(mine, "unmatched") or "refuse",
@@ -152,8 +152,9 @@ def _place(scenario: Scenario, name: str, other: Json) -> Problem:
     return source.problem((name,), "two scenarios that are served together disagree here")
 
 
-def _check_options(options: Options, providers: Mapping[str, Provider]) -> None:
-    plans = {plan for provider in providers.values() for plan in provider.plans}
+def _check_options(options: Options, providers: Mapping[str, Provider], only: str | None) -> None:
+    concerned = [providers[only]] if only and only in providers else list(providers.values())
+    plans = {plan for provider in concerned for plan in provider.plans}
     checks: list[tuple[str, Any, Iterable[str]]] = [
         ("provider", options.provider, providers),
         ("plan", options.plan if isinstance(options.plan, str) else None, plans),

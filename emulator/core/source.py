@@ -96,6 +96,17 @@ def _check_data(data: Json, file: str) -> None:
         orjson.dumps(data)
     except orjson.JSONEncodeError as error:
         raise SourceError([Problem(file, 1, 1, "", f"is no JSON: {error}")]) from None
+    if _height(data) > MAX_DEPTH:
+        raise SourceError([Problem(file, 1, 1, "", f"is nested deeper than {MAX_DEPTH} levels")])
+
+
+def _height(value: Json) -> int:
+    """Return how many containers stand inside one another."""
+    height, layer = 0, [value]
+    while layer := [item for item in layer if isinstance(item, dict | list)]:
+        height += 1
+        layer = [part for item in layer for part in (item.values() if isinstance(item, dict) else item)]
+    return height
 
 
 def _decode(data: bytes, file: str) -> str:
@@ -181,6 +192,8 @@ class _Builder:
         value, size = self.anchors[anchor]
         self.count += size
         self.add(value)
+        if len(self.stack) + _height(value) > MAX_DEPTH:
+            self.stop(f"is nested deeper than {MAX_DEPTH} levels")
 
     def add(self, value: Json) -> Path:
         """Put a value where it belongs: as the root, an item, a key, or the value of the key before it."""

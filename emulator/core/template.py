@@ -87,8 +87,6 @@ def _fill(path: tuple[str, ...], scope: Scope, missing: Missing) -> str:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
     return orjson.dumps(value).decode()
 
 

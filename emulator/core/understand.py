@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.chat import canonical, compact, conversation, functions
-from emulator.core.errors import Json, Refusal, Violation, nearest, shown
+from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
 from emulator.core.provider import Operation, Provider
 from emulator.core.schema import undocumented
 from emulator.core.session import DEFAULT, Session, Settings
@@ -46,8 +46,7 @@ def _wrong_address(provider: Provider, request: Request) -> str:
         path = path[3:]
     path = path.rstrip("/")
     if path not in provider.routes:
-        close = nearest(path, provider.routes)
-        path = close.split("'")[1] if close.startswith("did") else ""
+        path = closest(path, provider.routes) or ""
     said = f"There is nothing at {shown(request.address)[1:-1]}."
     if path:
         return f"{said} Did you mean {request.base_url}{path}? The base URL is {request.base_url}."
@@ -68,9 +67,9 @@ def authenticate(session: Session, provider: Provider, settings: Settings, reque
     if not key:
         message = "No API key: send it as 'Authorization: Bearer KEY'."
         raise Refusal("unauthorized", message, fact=provider.auth_fact)
-    good = settings.keys is None or key in settings.keys
-    if session.id != DEFAULT:
-        good = key == session.api_key or (settings.keys is not None and key in settings.keys)
+    listed = settings.keys is not None and key in settings.keys
+    anyone = settings.keys is None and session.id == DEFAULT and not request.addressed
+    good = listed or anyone or key == session.api_key
     if not good or "invalid" in key:
         raise Refusal("unauthorized", "The API key is not good here.", fact=provider.auth_fact)
     return key

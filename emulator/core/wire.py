@@ -16,6 +16,8 @@ Headers = tuple[tuple[str, str], ...]
 End = Literal["complete", "clean", "fin"]
 
 FOREVER = math.inf
+#: The state that a session begins in.
+STARTED = "started"
 #: `forever` is real silence, but a server must not keep a socket for ever: seconds.
 FOREVER_LIMIT_S = 30.0
 
@@ -35,6 +37,7 @@ class Request:
     address: str  # the path as it was sent
     base_url: str  # of the provider, as this client reaches it
     too_large: bool = False  # the body passed the bound and was thrown away
+    addressed: bool = False  # the path named the session
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class Claim:
     history: bool = False  # the answer is computed from the session's exchanges
     call: Call | None = None
     refusal: Refusal | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,7 @@ class Sent:
     frames: tuple[float, ...]
     end: Literal["complete", "cut", "reset", "client_left", "under_way"]
     at: float
+    silent: float = 0.0  # real seconds of silence without end, until release, advance or the limit
 
 
 @dataclass(frozen=True, slots=True)

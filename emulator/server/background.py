@@ -19,7 +19,7 @@ from emulator.core.folder import load_providers
 from emulator.core.provider import Provider
 from emulator.core.session import Options
 from emulator.core.wire import Exchange, Plan, Sent
-from emulator.server.control import control_app
+from emulator.server.control import control_app, is_loopback
 from emulator.server.protocol import bind
 from emulator.server.worlds import Worlds, load_all
 from emulator.stores.memory import MemoryStore
@@ -70,11 +70,6 @@ def make_worlds(setup: Setup) -> Worlds:
     return worlds
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a bind address can be reached from this machine only."""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
 def listen(setup: Setup) -> socket.socket:
     """Bind and listen.
 
@@ -92,11 +87,17 @@ def listen(setup: Setup) -> socket.socket:
     return sock
 
 
-def make_server(setup: Setup, worlds: Worlds, on_exchange: Callable[[Exchange, Sent], None]) -> uvicorn.Server:
+def make_server(
+    setup: Setup,
+    worlds: Worlds,
+    on_exchange: Callable[[Exchange, Sent], None],
+    on_stray: Callable[[str, str, int], None],
+) -> uvicorn.Server:
     """Return a uvicorn server whose one protocol is ours."""
     app = control_app(worlds, is_loopback(setup.host), setup.admin_token)
+    protocol = bind(worlds, app, setup.max_body, on_exchange, on_stray)
     config = uvicorn.Config(
-        app, http=bind(worlds, app, setup.max_body, on_exchange), ws="none", lifespan="off", interface="asgi3",
+        app, http=protocol, ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
     )  # fmt: skip
@@ -109,7 +110,7 @@ def origin(setup: Setup, sock: socket.socket) -> str:
     return f"http://[{host}]:{sock.getsockname()[1]}" if ":" in host else f"http://{host}:{sock.getsockname()[1]}"
 
 
-def _ignore(exchange: Exchange, sent: Sent) -> None:
+def ignore(*told: object) -> None:
     """Log nothing."""
 
 
@@ -146,7 +147,7 @@ class Emulator:
     def __enter__(self) -> Emulator:
         worlds = make_worlds(self.setup)
         sock = listen(self.setup)
-        self._server = make_server(self.setup, worlds, _ignore)
+        self._server = make_server(self.setup, worlds, ignore, ignore)
         self.url = origin(self.setup, sock)
         self.base_urls = worlds.base_urls(worlds.by_id["default"].session, self.url)
         self._thread = threading.Thread(target=run, args=(self._server, sock), daemon=True)

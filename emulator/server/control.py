@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import time
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
@@ -25,6 +26,7 @@ from emulator.server.clock import VirtualClock
 from emulator.server.worlds import Unaddressed, World, Worlds, advance
 
 Endpoint = Callable[[Worlds, Request], Awaitable[Response]]
+_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _STARTED = time.time()
 
 
@@ -85,13 +87,14 @@ def _check_access(request: Request, loopback: bool, admin_token: str | None) -> 
         message = "The control API of a server that others can reach needs --admin-token, sent as a Bearer token."
         raise Unaddressed(403, "forbidden", message)
     host = request.headers.get("host", "localhost")
-    name = host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
-    if not _is_loopback(name):
+    found = _HOST.fullmatch(host)
+    name = found[1] if found else host
+    if not is_loopback(name):
         raise Unaddressed(403, "forbidden", f"The control API does not answer to the host '{name[:100]}'.")
 
 
-def _is_loopback(name: str) -> bool:
-    """Tell whether a Host header's name is this machine; a domain such as 127.example.com is not."""
+def is_loopback(name: str) -> bool:
+    """Tell whether a name is this machine and nothing else; a domain such as 127.example.com is not."""
     try:
         return ip_address(name.strip("[]")).is_loopback
     except ValueError:
@@ -151,7 +154,7 @@ async def put_scenario(worlds: Worlds, request: Request) -> Response:
         if not isinstance(scenario, str | dict):
             raise Unaddressed(400, "invalid_request", "The body must be YAML text, or {scenario: TEXT or object}.")
     else:
-        scenario = (await request.body()).decode("utf-8", "replace")
+        scenario = await request.body()
     world = worlds.put_scenario(request.path_params["id"], scenario)
     return _json(session_body(worlds, world, _origin(request), with_key=True))
 
@@ -181,6 +184,8 @@ async def set_clock(worlds: Worlds, request: Request) -> Response:
         raise Unaddressed(
             400, "invalid_request", "The body must be one of {advance: '60s'}, {hold: true}, {release: true}."
         )
+    if "advance" not in data and next(iter(data.values())) is not True:
+        raise Unaddressed(400, "invalid_request", f"{next(iter(data))} must be true.")
     if "advance" in data:
         advance(world, _seconds(data["advance"]))
     elif "release" in data:
@@ -296,8 +301,9 @@ def _plan(value: Json) -> str | Plan | None:
     figures = {"requests_per_minute", "tokens_per_minute"}
     if (
         not isinstance(value, dict)
+        or not value
         or not set(value) <= figures
-        or not all(type(item) is int for item in value.values())
+        or not all(type(item) is int and item >= 0 for item in value.values())
     ):
         raise Unaddressed(400, "invalid_request", "plan must be a name, or {requests_per_minute, tokens_per_minute}.")
     return Plan("session", value.get("requests_per_minute"), value.get("tokens_per_minute"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from http.client import responses
 from typing import Literal
@@ -36,7 +37,9 @@ class Player:
         "_out",
         "_paused",
         "_shift",
+        "_silence",
         "_silent",
+        "_silent_since",
         "_start",
         "_timeline",
         "_times",
@@ -73,6 +76,7 @@ class Player:
         self._times: list[float] = []
         self._paused = False
         self._silent = False
+        self._silence = self._silent_since = 0.0
         self._ended = False
         self._waiter: Waiter | None = None
 
@@ -185,11 +189,13 @@ class Player:
         """Wait without end; what follows is late by as long as it lasts."""
         self._flush()
         self._silent = True
+        self._silent_since = time.monotonic()
         self._waiter = self._clock.call_released(lambda: self._go_on(at))
         self._check_presence()
         return False
 
     def _go_on(self, at: float) -> None:
+        self._silence += time.monotonic() - self._silent_since
         self._shift = self._clock.now() - self._start - at
         self.play()
 
@@ -217,4 +223,4 @@ class Player:
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "client_left"]) -> None:
         done, self._done = self._done, None
         if done:
-            done(keep_alive, Sent(self._bytes, tuple(self._times), end, self._clock.now() - self._start))
+            done(keep_alive, Sent(self._bytes, tuple(self._times), end, self._clock.now() - self._start, self._silence))

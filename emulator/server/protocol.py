@@ -41,6 +41,7 @@ class EmulatorProtocol(asyncio.Protocol):
     app: ClassVar[Any]
     max_body: ClassVar[int]
     on_exchange: ClassVar[Callable[[Exchange, Sent], None]]
+    on_stray: ClassVar[Callable[[str, str, int], None]]  # method, target, status of what reached no provider
 
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
         self.config = config
@@ -194,6 +195,7 @@ class EmulatorProtocol(asyncio.Protocol):
         request = Request(
             world.session.id, address.provider, message.method, address.path, query, message.headers,
             b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
+            address.addressed,
         )  # fmt: skip
         exchange = self._decide(world, request)
         self._play(message, exchange.timeline, world.clock, exchange)
@@ -212,10 +214,14 @@ class EmulatorProtocol(asyncio.Protocol):
 
     def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
         def done(keep_alive: bool, sent: Sent) -> None:
-            if exchange:
-                self.worlds.store.sent(exchange, sent)
-                type(self).on_exchange(exchange, sent)
-            self._done(keep_alive)
+            try:
+                if exchange:
+                    self.worlds.store.sent(exchange, sent)
+                    type(self).on_exchange(exchange, sent)
+                else:
+                    type(self).on_stray(message.method, message.url.decode("latin-1"), timeline.status)
+            finally:
+                self._done(keep_alive)
 
         self.current = Player(
             timeline, self.transport, clock, exchange.request.at if exchange else clock.now(),
@@ -241,7 +247,9 @@ class EmulatorProtocol(asyncio.Protocol):
         message = Message()
         message.keep_alive = False
         body = {"error": {"code": "emulator_not_http", "message": "What was sent is no valid HTTP.", "problems": []}}
-        self._play(message, render_body(body, 400, (("x-should-retry", "false"),)), self.clock)
+        self._play(
+            message, render_body(body, 400, (("x-should-retry", "false"), ("x-emulator-rule", "refused"))), self.clock
+        )
 
     def _origin(self, message: Message) -> str:
         scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"
@@ -268,7 +276,11 @@ def _crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Ex
 
 
 def bind(
-    worlds: Worlds, app: Any, max_body: int, on_exchange: Callable[[Exchange, Sent], None]
+    worlds: Worlds,
+    app: Any,
+    max_body: int,
+    on_exchange: Callable[[Exchange, Sent], None],
+    on_stray: Callable[[str, str, int], None],
 ) -> type[EmulatorProtocol]:
     """Return the protocol class of one server."""
     members = {
@@ -276,5 +288,6 @@ def bind(
         "app": staticmethod(app),
         "max_body": max_body,
         "on_exchange": staticmethod(on_exchange),
+        "on_stray": staticmethod(on_stray),
     }
     return type("BoundProtocol", (EmulatorProtocol,), members)

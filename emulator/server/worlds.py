@@ -6,10 +6,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote
 
 from emulator.core.engine import Engine
-from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.errors import Json, Problem, SourceError, closest
 from emulator.core.load import load_scenario, parse_text
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
@@ -57,6 +56,7 @@ class Address:
     provider: str
     path: str
     base_url: str
+    addressed: bool  # the path names the session
 
 
 @dataclass(slots=True)
@@ -163,8 +163,9 @@ class Worlds:
         Raises: Unaddressed, 404, with the base URLs that are good.
         """
         steps = path.split("/")[1:] or [""]
-        if steps[0] == "s" and len(steps) > 1:
-            world, steps, prefix = self.find(unquote(steps[1])), steps[2:], f"{origin}/s/{steps[1]}"
+        addressed = steps[0] == "s" and len(steps) > 1
+        if addressed:
+            world, steps, prefix = self.find(steps[1]), steps[2:], f"{origin}/s/{steps[1]}"
         else:
             chosen = self.by_key.get(bearer(headers), DEFAULT)
             world, prefix = self.by_id[chosen], origin
@@ -176,7 +177,7 @@ class Worlds:
         if name is None or not steps or (steps[0] != "v1" and base_url == f"{prefix}/v1"):
             raise self._nowhere(path, prefix, steps)
         below = "/" + "/".join(steps[1:]) if steps[0] == "v1" else "/" + "/".join(["..", *steps])
-        return Address(world, name, below, base_url)
+        return Address(world, name, below, base_url, addressed)
 
     def _implied(self, world: World, headers: Mapping[str, str]) -> str | None:
         """Return the provider of a path that names none: the session's, the only one, or by the Host header."""
@@ -190,8 +191,8 @@ class Worlds:
 
     def _nowhere(self, path: str, prefix: str, steps: Sequence[str]) -> Unaddressed:
         bases = ", ".join(f"{prefix}/{name}/v1" for name in self.providers)
-        hint = nearest(steps[0], self.providers) if steps and steps[0] else ""
-        hint = f" ({hint})" if hint.startswith("did") else ""
+        close = closest(steps[0], self.providers) if steps else None
+        hint = f" (did you mean '{close}'?)" if close else ""
         message = f"There is nothing at {path[:200]}{hint}. The base URLs are: {bases}."
         return Unaddressed(404, "emulator_no_provider", message)
 

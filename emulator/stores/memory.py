@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from emulator.core.store import World
-from emulator.core.wire import Candidate, Claim, Exchange, Grant, Plan, Sent, Standing
+from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Plan, Sent, Standing
 
 WINDOW_S = 60.0
-STARTED = "started"
 
 
 @dataclass(slots=True)
@@ -91,6 +90,8 @@ class MemoryStore:
         """Return the key's window; a request that counts opens one where there is none."""
         name = (claim.provider, claim.key or "")
         window = session.windows.get(name)
+        if window:
+            window.plan = claim.plan
         if window is None or claim.at >= window.ends:
             window = _Window(claim.plan, claim.at + WINDOW_S)
             if claim.counted:
@@ -104,17 +105,29 @@ class MemoryStore:
         record = session.records.get((claim.key or "", value))
         if record is None or claim.at >= record.until:
             return None
+        first = record.first
+        under_way = first is None or _is_under_way(first, session.sent.get(first.grant.number), claim.at)
+        if first and not under_way and (first.timeline.status >= 400 or first.timeline.broken):
+            return None  # a failure frees the key when it has ended, so that a retry runs
         if record.fingerprint != fingerprint:
             return "mismatch", None
-        first = record.first
-        if first is None or _is_under_way(first, session.sent.get(first.grant.number), claim.at):
+        if under_way:
             return "in_progress", None
         return "replay", first
 
     def _begin_record(self, session: _Session, claim: Claim) -> None:
         if claim.idempotency:
             value, fingerprint, seconds = claim.idempotency
+            self._forget_old(session.records, claim.at)
             session.records[claim.key or "", value] = _Record(fingerprint, claim.at + seconds)
+
+    def _forget_old(self, records: dict[tuple[str, str], _Record], at: float) -> None:
+        """Drop the oldest records: those whose time is over, and what is more than the journal holds."""
+        while records:
+            name, record = next(iter(records.items()))
+            if at < record.until and len(records) < self.journal_size:
+                return
+            del records[name]
 
     def record(self, exchange: Exchange) -> None:
         session = self._session(exchange.claim.session)
@@ -130,15 +143,9 @@ class MemoryStore:
             if window:
                 window.tokens += exchange.tokens
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
-            self._end_record(session, exchange, claim.key or "", claim.idempotency[0])
-
-    def _end_record(self, session: _Session, exchange: Exchange, key: str, value: str) -> None:
-        """Remember a whole good answer; anything else frees the key for a retry."""
-        record = session.records.get((key, value))
-        if record and exchange.timeline.status < 400 and not exchange.timeline.broken:
-            record.first = exchange
-        else:
-            session.records.pop((key, value), None)
+            record = session.records.get((claim.key or "", claim.idempotency[0]))
+            if record:
+                record.first = exchange
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         found, number = self._sessions.get(exchange.claim.session), exchange.grant.number
