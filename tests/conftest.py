@@ -9,7 +9,6 @@ from hypothesis import settings
 
 from emulator import Emulator
 
-
 settings.register_profile("no-deadline", deadline=None)  # a slow machine is no failure
 settings.load_profile("no-deadline")
 

@@ -198,6 +198,8 @@ ERRORS = {
         "The body must be one of {advance: '60s'}, {hold: true}, {release: true}."),
     "clock-two": ("PATCH", "sessions/ID/clock", {"hold": True, "release": True}, 400, "invalid_request",
         "The body must be one of {advance: '60s'}, {hold: true}, {release: true}."),
+    "hold-false": ("PATCH", "sessions/ID/clock", {"hold": False}, 400, "invalid_request", "hold must be true."),
+    "release-no": ("PATCH", "sessions/ID/clock", {"release": "no"}, 400, "invalid_request", "release must be true."),
     "advance": ("PATCH", "sessions/ID/clock", {"advance": "soon"}, 400, "invalid_request",
         "advance must be seconds from 0, or a duration such as 200ms, 1.5s, 1m; not 'soon'"),
     "advance-for-ever": ("PATCH", "sessions/ID/clock", {"advance": "forever"}, 400, "invalid_request",

@@ -40,6 +40,8 @@ BREAKS = {
         "the reply is not as in the provider's error envelope"]),
     "envelope-flat": ("{error: {status: 500, body: {error: oops}}}", "beatra", "{}", [
         "the reply's error is not as in the provider's error envelope"]),
+    "status": ("{error: timeout, status: 500}", "beatra", "{}", [
+        "the reply's status must be 504 for timeout, not 500"]),
     "text-for-embeddings": ("{text: a}", "brainstormrouter", "{operation: embeddings}", [
         "answers another operation than embeddings; set when.operation"]),
     "embedding-for-chat": ("{embedding: auto}", "brainstormrouter", "{operation: chat}", [
@@ -95,6 +97,21 @@ def test_a_file_that_names_no_provider_is_checked_for_the_one_that_is_asked_for(
     text = "emulator: 1\nrules:\n- reply: {json: {}}\n"
     with pytest.raises(SourceError):
         scenario(text, "beatra")
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [("{text: a}", []), ("{tool_calls: [{name: f}]}", ["breaks the documented form of: beatra chat, braintwin chat"])],
+    ids=["good-everywhere", "broken-at-some"],
+)
+def test_a_file_for_any_provider_is_checked_for_all(reply: str, said: list[str]) -> None:
+    found = scenario(f"emulator: 1\nrules:\n- reply: {reply}\n").warnings
+    assert [str(warning) for warning in found] == [f"s.yaml:3:3: rules[0].reply: {line}" for line in said]
+
+
+def test_a_file_that_breaks_the_form_of_every_provider_is_refused() -> None:
+    with pytest.raises(SourceError):
+        scenario("emulator: 1\nrules:\n- reply: {json: {}}\n")
 
 
 def test_a_rule_of_an_operation_that_the_provider_lacks_is_not_checked() -> None:

@@ -203,6 +203,23 @@ def test_a_difference_shows_both_sides(when: dict[str, Any], difference: dict[st
     assert compile_when(when)[0].difference(CALL) == difference
 
 
+@pytest.mark.parametrize(
+    "spec",
+    ["the-secret", {"one_of": ["the-secret", "b"]}, {"not": {"regex": "the-secret"}}, {"all": ["the-secret"]}],
+    ids=["scalar", "list", "nested", "all"],
+)  # fmt: skip
+def test_what_was_expected_of_a_secret_is_hidden_too(spec: Any) -> None:
+    [condition] = compile_when({"headers": {"x-api-key": spec}})
+    shown = condition.difference(CALL)["expected"]
+    assert "secret" not in str(shown)
+    assert type(shown) is type(spec)
+
+
+def test_a_presence_shows_as_it_is() -> None:
+    [condition] = compile_when({"headers": {"Authorization": {"present": False}}})
+    assert condition.difference(CALL)["expected"] == {"present": False}
+
+
 def test_a_difference_hides_secrets() -> None:
     found = compile_when({"headers": {"Authorization": "Bearer x", "cookie": "x"}})
     call = make_call("brivionix", BODY, headers={"cookie": "session=secret-word; b=another-secret"})

@@ -108,6 +108,11 @@ def write(file: str, data: bytes) -> Break:
     return lambda folder: (folder / file).write_bytes(data) and None
 
 
+def add_operation(method: str, path: str, answer: str) -> Break:
+    files = "request: chat.request.schema.json, response: chat.response.schema.json, fact: be-endpoint"
+    return edit("\nfacts:\n", f"  models: {{method: {method}, path: {path}, answer: {answer}, {files}}}\n\nfacts:\n")
+
+
 CHAT = "chat.request.schema.json"
 HERE = "provider.yaml"
 #: what is broken in a copy of Beatra's folder, the file and the text at whose start the problem stands, what is said
@@ -144,6 +149,19 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
                        "errors: lacks 'detail', the shape of one of ${details}"),
     "unknown-hole-of-a-detail": (edit('{field: "${field}"', '{field: "${feld}"'), HERE, "detail:",
                                  "errors.detail: nothing fills ${feld}; did you mean 'field'?"),
+    "no-chunk": (edit("    chunk: chat.chunk.schema.json\n", ""), HERE, "chat:\n",
+                 "operations.chat: lacks 'chunk', the schema of what is streamed"),
+    "no-tasks": (add_operation("GET", "/models", "recommendations"), HERE,
+                 "answer: recommendations",
+                 "operations.models.answer: 'recommendations' is computed from `tasks`, and there are none"),
+    "same-address": (add_operation("POST", "/chat/completions", "models"), HERE,
+                     "path: /chat/completions, answer: models",
+                     "operations.models.path: POST /chat/completions is the operation 'chat' already"),
+    "unknown-capability": (edit("facts:\n", "tasks: {x: {capability: coding, words: [x], output_share: 1}}\nfacts:\n"),
+                           HERE, "capability: coding",
+                           "tasks.x.capability: no model has 'coding'; nothing is allowed here"),
+    "model-twice": (edit("id: beatra-1-mini", "id: beatra-1"), HERE, "id: beatra-1, assumed: true}\n\nplans",
+                    "models.list[1].id: 'beatra-1' stands here a second time"),
     "unknown-hole-of-a-header": (edit('"${request_id}", fact: be-request-id', '"${req}", fact: be-request-id'), HERE,
                                  'value: "${req}"',
                                  "headers[0].value: is not right: '${req}'. Holes: ${limit}, ${remaining} (requests of "

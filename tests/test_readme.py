@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_python_snippets_run(code: str) -> None:
 
 def curl_command(text: str) -> tuple[dict[str, str], str]:
     words = shlex.split(text.replace("\\\n", " "))
-    headers = dict(word.split(": ", 1) for flag, word in zip(words, words[1:], strict=False) if flag == "-H")
+    headers = dict(word.split(": ", 1) for flag, word in pairwise(words) if flag == "-H")
     return headers, words[words.index("-d") + 1]
 
 

@@ -216,6 +216,12 @@ def test_a_repeated_id_is_a_problem() -> None:
     assert problems(text) == ["s.yaml:4:3: rules[1]: the id 'rule-2' stands here a second time"]
 
 
+@pytest.mark.parametrize("name", ["built-in", "refused", "unmatched", "replay", "withheld"])
+def test_an_id_of_ours_is_a_problem(name: str) -> None:
+    text = f"emulator: 1\nrules:\n- {{id: {name}, reply: {{text: a}}}}\n"
+    assert problems(text) == [f"s.yaml:3:4: rules[0].id: '{name}' names what is no rule; choose another id"]
+
+
 def test_data_without_places_has_its_problems_at_the_start() -> None:
     assert problems({"rules": [{"reply": {}}]}) == [
         "s.yaml:1:1: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin"
@@ -385,7 +391,8 @@ UNREACHABLE = "can never answer: 'all' (s.yaml:3) answers everything before it"
     ("first", "second", "found"),
     [
         ("reply: {text: a}", "reply: {text: b}", [f"s.yaml:4:3: rules[1]: {UNREACHABLE}"]),
-        ("when: {operation: any}, reply: {json: {}, off_contract: true}", "when: {operation: models}, reply: {json: {}, off_contract: true}",
+        ("when: {operation: any}, reply: {json: {}, off_contract: true}",
+         "when: {operation: models}, reply: {json: {}, off_contract: true}",
          [f"s.yaml:4:3: rules[1]: {UNREACHABLE}"]),
         ("reply: {text: a}", "when: {operation: models}, reply: {json: {}, off_contract: true}", []),
         ("reply: {text: a}", "when: {operation: any}, reply: {json: {}, off_contract: true}", []),

@@ -98,6 +98,8 @@ SLIPS: dict[str, tuple[str | bytes, list[str]]] = {
     "alias-to-nothing": ("a: *x", ["f.yaml:1:4: *x refers to nothing"]),
     "alias-to-itself": ("a: &x [1, *x]", ["f.yaml:1:11: *x refers to itself"]),
     "too-deep": ("[" * 61, ["f.yaml:1:61: is nested deeper than 60 levels"]),
+    "too-deep-by-alias": ("a: &x " + "[" * 30 + "]" * 30 + "\nb: " + "[" * 30 + "*x" + "]" * 30 + "\n", [
+        "f.yaml:2:34: is nested deeper than 60 levels"]),
     "unclosed": ("a: [1\n", ["f.yaml:2:1: is not YAML: did not find expected ',' or ']'"]),
     "tab": ("a:\n\t- b", ["f.yaml:2:1: is not YAML: found character that cannot start any token"]),
     "unfinished-string": ("a: 'b", ["f.yaml:1:6: is not YAML: found unexpected end of stream"]),
@@ -114,6 +116,32 @@ SLIPS: dict[str, tuple[str | bytes, list[str]]] = {
 @pytest.mark.parametrize(("text", "said"), SLIPS.values(), ids=SLIPS)
 def test_slips(text: str | bytes, said: list[str]) -> None:
     assert problems(text) == said
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (nested(61), "f:1:1: is nested deeper than 60 levels"),
+        ({"a": 2**70}, "f:1:1: is no JSON: "),
+        ({"a": "\ud800"}, "f:1:1: is no JSON: "),
+        ({1: "a"}, "f:1:1: is no JSON: "),
+        ({"a": {1, 2}}, "f:1:1: is no JSON: "),
+        (nested(2000), "f:1:1: is no"),
+    ],
+    ids=["deep", "number", "surrogate", "key", "set", "very-deep"],
+)
+def test_data_that_json_cannot_carry(data: Any, said: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        parse_source(data, "f")
+    assert [str(problem)[: len(said)] for problem in caught.value.problems] == [said]
+    assert parse_source(nested(60), "f").data == nested(60)
 
 
 def test_an_alias_bomb_is_counted_in_full() -> None:

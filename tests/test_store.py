@@ -307,6 +307,35 @@ def test_a_429_of_the_limit_begins_no_record(store: Store) -> None:
     assert outcome(store.take(keyed())) == 0
 
 
+def test_an_answer_to_a_session_that_was_reset_meanwhile_is_not_remembered(store: Store) -> None:
+    first = keyed()
+    grant = store.take(first)
+    store.reset("s")
+    store.record(exchange(first, grant))
+    assert outcome(store.take(keyed())) == 0
+
+
+def test_a_failure_frees_the_key_only_when_it_has_ended(store: Store) -> None:
+    answered(store, keyed(), status=503, end_at=5.0)
+    found = [outcome(store.take(keyed(at=NOW + after))) for after in (4.9, 5.0)]
+    assert found == ["in_progress", 0]
+
+
+def test_keys_are_bounded_by_the_journal_and_the_oldest_are_forgotten(store: Store) -> None:
+    claims = [keyed(idempotency=(f"key-{number}", "one-body", HOUR)) for number in range(12)]
+    for first in claims:
+        answered(store, first)
+    remembered = [store.take(again).replay is not None for again in reversed(claims)]
+    assert remembered == [True] * 10 + [False, False]
+
+
+def test_a_new_plan_holds_in_the_open_window(store: Store) -> None:
+    store.take(claim(ANY, plan=Plan("small", requests=1)))
+    standing = store.take(claim(ANY, plan=Plan("large", requests=5))).standing
+    assert standing == Standing(5, 3, None, NOW + 60)
+    assert [plan for _, _, plan, _ in store.world("s", NOW).limits] == ["large"]
+
+
 # Journals
 
 
