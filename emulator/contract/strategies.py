@@ -278,7 +278,9 @@ _MERGERS: Mapping[str, Callable[[Any, Any], Json]] = {
     "required": lambda left, right: [*left, *right],
     "absent": lambda left, right: [*left, *right],
     "enum": lambda left, right: [item for item in left if item in right],
-    "properties": lambda left, right: left | right | {name: _both(left[name], right[name]) for name in left if name in right},
+    "properties": lambda left, right: (
+        left | right | {name: _both(left[name], right[name]) for name in left if name in right}
+    ),
     "items": _both,
     "additionalProperties": _both,
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), max),

@@ -35,6 +35,7 @@ class Request:
     address: str  # the path as it was sent
     base_url: str  # of the provider, as this client reaches it
     too_large: bool = False  # the body passed the bound and was thrown away
+    real: float = 0.0  # real seconds, of a steady clock without a date
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ class Sent:
     frames: tuple[float, ...]
     end: Literal["complete", "cut", "reset", "client_left", "under_way"]
     at: float
+    real: float = 0.0  # of the same steady clock as Request.real
 
 
 @dataclass(frozen=True, slots=True)

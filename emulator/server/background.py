@@ -22,6 +22,7 @@ from emulator.core.wire import Exchange, Plan, Sent
 from emulator.server.control import control_app
 from emulator.server.protocol import bind
 from emulator.server.worlds import Worlds, load_all
+from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
 
 MAX_BODY = 20_000_000
@@ -94,9 +95,14 @@ def listen(setup: Setup) -> socket.socket:
 
 def make_server(setup: Setup, worlds: Worlds, on_exchange: Callable[[Exchange, Sent], None]) -> uvicorn.Server:
     """Return a uvicorn server whose one protocol is ours."""
+
+    def ended(exchange: Exchange, sent: Sent) -> None:
+        worlds.tell(exchange, sent)
+        on_exchange(exchange, sent)
+
     app = control_app(worlds, is_loopback(setup.host), setup.admin_token)
     config = uvicorn.Config(
-        app, http=bind(worlds, app, setup.max_body, on_exchange), ws="none", lifespan="off", interface="asgi3",
+        app, http=bind(worlds, app, setup.max_body, ended), ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
     )  # fmt: skip
@@ -149,7 +155,7 @@ class Emulator:
         self._server = make_server(self.setup, worlds, _ignore)
         self.url = origin(self.setup, sock)
         self.base_urls = worlds.base_urls(worlds.by_id["default"].session, self.url)
-        self._thread = threading.Thread(target=run, args=(self._server, sock), daemon=True)
+        self._thread = threading.Thread(target=run, args=(self._server, sock), name=SERVER_THREAD, daemon=True)
         self._thread.start()
         return self
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from emulator.core.errors import Json, nearest
+from emulator.core.errors import Json, SourceError, nearest
 from emulator.core.journal import describe
 from emulator.core.provider import Provider
 from emulator.core.secrets import redact
 from emulator.core.session import Options
 from emulator.core.timing import parse_duration
-from emulator.core.wire import FOREVER, Plan
+from emulator.core.verdict import judge
+from emulator.core.verify import verify
+from emulator.core.wire import FOREVER, Exchange, Plan
 from emulator.server.clock import VirtualClock
 from emulator.server.worlds import Unaddressed, World, Worlds, advance
 
 Endpoint = Callable[[Worlds, Request], Awaitable[Response]]
 _STARTED = time.time()
+#: Exchanges that wait for a reader of the live journal, and texts kept as completed.
+WATCHED = 1000
 
 
 def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Starlette:
@@ -165,6 +170,78 @@ async def read_journal(worlds: Worlds, request: Request) -> Response:
     return _json({"exchanges": rows, "next": last, "dropped": dropped})
 
 
+async def watch_journal(worlds: Worlds, request: Request) -> Response:
+    """Stream exchanges as they end; a reader too slow for them misses some."""
+    world = worlds.find(request.path_params["id"])
+    queue: asyncio.Queue[Exchange] = asyncio.Queue(WATCHED)
+
+    def watch(exchange: Exchange) -> None:
+        if not queue.full():
+            queue.put_nowait(exchange)
+
+    async def events() -> AsyncIterator[bytes]:
+        world.watchers.add(watch)
+        try:
+            yield b": watching\n\n"
+            while True:
+                yield b"event: exchange\ndata: " + orjson.dumps(describe(await queue.get())) + b"\n\n"
+        finally:
+            world.watchers.discard(watch)
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+async def add_rule(worlds: Worlds, request: Request) -> Response:
+    """Take {rule} and, for who made it in a test, {at: "test_x.py:12"}."""
+    data = await _object(request, {"rule", "at"})
+    rule, at = data.get("rule"), _typed(data, "at", str)
+    if not isinstance(rule, dict):
+        raise Unaddressed(400, "invalid_request", "The body must be {rule: {...}}.")
+    if at is not None and not (at.isprintable() and at.isascii() and len(at) <= 500):
+        raise Unaddressed(400, "invalid_request", "at must be a place such as test_x.py:12.")
+    world = worlds.add_rule(request.path_params["id"], rule, at)
+    return _json(session_body(worlds, world, _origin(request), with_key=True), 201)
+
+
+async def verify_journal(worlds: Worlds, request: Request) -> Response:
+    world = worlds.find(request.path_params["id"])
+    data = await _object(request, {"when", "count", "at_least", "at_most"})
+    bounds = {name: _typed(data, name, int) for name in ("count", "at_least", "at_most")}
+    if all(bound is None for bound in bounds.values()):
+        bounds["at_least"] = 1
+    when = data.get("when", {})
+    if not isinstance(when, dict):
+        raise Unaddressed(400, "invalid_request", "when must be an object, as in a scenario's rule.")
+    try:
+        return _json(verify(worlds.store.journal(world.session.id, 0)[0], when, **bounds).body())
+    except SourceError as error:
+        raise Unaddressed(422, "invalid_when", str(error), error.problems) from None
+
+
+async def note_completed(worlds: Worlds, request: Request) -> Response:
+    world = worlds.find(request.path_params["id"])
+    data = await _object(request, {"exchange", "text"})
+    number, text = _typed(data, "exchange", int), _typed(data, "text", str)
+    if number is None or text is None:
+        raise Unaddressed(400, "invalid_request", "The body must be {exchange: N, text: TEXT}.")
+    world.completed = [*world.completed, (number, text)][-WATCHED:]
+    return Response(status_code=204)
+
+
+async def read_verdict(worlds: Worlds, request: Request) -> Response:
+    world = worlds.find(request.path_params["id"])
+    exchanges = worlds.store.journal(world.session.id, 0)[0]
+    used = {item.claim.provider for item in exchanges}
+    findings = [
+        finding
+        for name, provider in worlds.providers.items()
+        if name in used
+        for finding in judge(provider, exchanges, world.completed)
+    ]
+    ok = not any(finding.status == "fail" and not finding.advice for finding in findings)
+    return _json({"ok": ok, "findings": [finding.body() for finding in findings]})
+
+
 async def set_clock(worlds: Worlds, request: Request) -> Response:
     world = worlds.find(request.path_params["id"])
     data = await _object(request, {"advance", "hold", "release"})
@@ -191,6 +268,11 @@ _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/sessions/{id}/scenario": {"PUT": put_scenario},
     "/sessions/{id}/reset": {"POST": reset_session},
     "/sessions/{id}/journal": {"GET": read_journal},
+    "/sessions/{id}/journal/events": {"GET": watch_journal},
+    "/sessions/{id}/rules": {"POST": add_rule},
+    "/sessions/{id}/verify": {"POST": verify_journal},
+    "/sessions/{id}/completed": {"POST": note_completed},
+    "/sessions/{id}/verdict": {"GET": read_verdict},
     "/sessions/{id}/clock": {"PATCH": set_clock},
 }
 
@@ -217,7 +299,7 @@ def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = Fal
         "state": standing.state,
         "rules": [
             {"id": rule.id, "at": rule.at, "calls": standing.calls.get(rule.id, 0), "expect": rule.expected}
-            for rule in session.rules
+            for rule in session.all_rules
         ],
         "limits": [
             {"provider": provider, "key": redact(key), "plan": plan, "requests_left": item.remaining,

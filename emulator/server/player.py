@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from http.client import responses
 from typing import Literal
@@ -213,4 +214,5 @@ class Player:
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "client_left"]) -> None:
         done, self._done = self._done, None
         if done:
-            done(keep_alive, Sent(self._bytes, tuple(self._times), end, self._clock.now() - self._start))
+            at = self._clock.now() - self._start
+            done(keep_alive, Sent(self._bytes, tuple(self._times), end, at, time.monotonic()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -291,6 +292,7 @@ class EmulatorProtocol(asyncio.Protocol):
         request = Request(
             world.session.id, address.provider, message.method, address.path, query, message.headers,
             b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
+            time.monotonic(),
         )  # fmt: skip
         exchange = self._decide(world, request, address)
         self._play(message, exchange.timeline, world.clock, exchange)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,6 +16,7 @@ from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session
 from emulator.core.store import Store
 from emulator.core.understand import bearer
+from emulator.core.wire import Exchange, Sent
 from emulator.server.clock import Clock, VirtualClock, make_clock
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -47,6 +48,8 @@ class World:
 
     session: Session
     clock: Clock
+    completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, text the application took as its result
+    watchers: set[Callable[[Exchange], None]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class Worlds:
             new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
         except SourceError as error:
             raise _unloadable(error) from None
-        world.session = replace(new, clock=world.clock.kind)
+        world.session = replace(new, clock=world.clock.kind, added=old.added)
         self.store.restart(id)
         return world
 
@@ -143,7 +146,38 @@ class Worlds:
         world.clock.release()
         world.clock = make_clock(world.session.clock)
         world.session = replace(world.session, started=world.clock.now())
+        world.completed.clear()
         return world
+
+    def add_rule(self, id: str, rule: Mapping[str, Json], at: str | None) -> World:
+        """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
+
+        Raises: Unaddressed, 422, for a rule that does not load.
+        """
+        world = self.find(id)
+        session = world.session
+        name = rule.get("id", f"added-{len(session.added) + 1}")
+        if any(item.id == name for item in session.rules):
+            raise Unaddressed(409, "rule_exists", f"The scenario has a rule with the id '{name}' already.")
+        settings = session.settings[session.provider or next(iter(session.settings))]
+        data = {"emulator": 1, "vars": settings.vars, "rules": [{**rule, "id": name}]}
+        if session.provider:
+            data["provider"] = session.provider
+        try:
+            made = parse_text(data, "session", self.providers, session.provider).rules[0]
+        except SourceError as error:
+            raise _unloadable(error) from None
+        made = replace(made, at=at or made.at)
+        known = [item.id for item in session.added]
+        others = [made if item.id == name else item for item in session.added]
+        world.session = replace(session, added=tuple(others if name in known else [made, *others]))
+        return world
+
+    def tell(self, exchange: Exchange, sent: Sent) -> None:
+        """Tell who watches a session's journal that an exchange has ended."""
+        world = self.by_id.get(exchange.request.session)
+        for watch in tuple(world.watchers) if world else ():
+            watch(replace(exchange, sent=sent))
 
     def delete(self, id: str) -> None:
         """Remove a session. The default one cannot be removed."""
