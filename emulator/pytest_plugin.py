@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,20 +10,23 @@ import pytest
 if TYPE_CHECKING:
     from emulator.client import Control
     from emulator.testing import EmulatedSession
+    from emulator.virtual_time import VirtualTime
 
 _MARKS = ("provider", "seed", "clock", "plan", "validation")
 _ALLOWS = ("allow_unmatched", "allow_unused")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("emulator").addoption("--emulator-url", metavar="URL", help="use a running emulator instead")
+    parser.getgroup("emulator").addoption(
+        "--emulator-url", metavar="URL", help="use a running emulator; http://TOKEN@HOST:PORT gives its --admin-token"
+    )
     parser.addini("emulator_scenarios", "the folder of scenario files that the emulator marker names", default=".")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "emulator(*scenario, provider=, seed=, clock=, plan=, validation=, allow_unmatched=False, allow_unused=False): "
+        "emulator(scenario, provider=, seed=, clock=, plan=, validation=, allow_unmatched=False, allow_unused=False): "
         "sets the emulator fixture up.",
     )
 
@@ -32,11 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def emulator_server(request: pytest.FixtureRequest) -> Iterator[Control]:
     """One server for this test process, on a free port (or the one of --emulator-url)."""
-    from emulator.client import Control
+    from emulator.client import Control, ControlError
 
     url = request.config.getoption("--emulator-url")
     if url:
         control = Control(url)
+        try:
+            control.ask("GET", "/health")
+        except (OSError, ControlError) as error:
+            pytest.fail(f"--emulator-url {control.url}: {error}", pytrace=False)
         yield control
         control.close()
         return
@@ -51,60 +57,64 @@ def emulator_server(request: pytest.FixtureRequest) -> Iterator[Control]:
 @pytest.fixture
 def emulator(request: pytest.FixtureRequest, emulator_server: Control) -> Iterator[EmulatedSession]:
     """A fresh session; when the test ends, what was unmatched, unused or unexpected fails it."""
+    from emulator.client import ControlError
     from emulator.testing import EmulatedSession
 
-    options, allowed = _marked(request)
+    scenario, options, allowed = _marked(request)
     if "emulator_time" in request.fixturenames:
         options["clock"] = "virtual"
-    session = EmulatedSession(emulator_server, **options)
+    folders = (request.path.parent, request.config.rootpath / request.config.getini("emulator_scenarios"))
+    try:
+        session = EmulatedSession(emulator_server, scenario, folders, **options)
+    except (LookupError, ControlError) as error:
+        pytest.fail(str(error), pytrace=False)
     yield session
-    problems = list(session.problems(**allowed))
-    session.delete()
+    try:
+        problems = list(session.problems(**allowed))
+    finally:
+        session.delete()
     if problems:
         pytest.fail("\n\n".join(problems), pytrace=False)
 
 
-def _marked(request: pytest.FixtureRequest) -> tuple[dict[str, Any], dict[str, bool]]:
-    """Return the session's options and what the test allows, of the nearest marker first."""
+def _marked(request: pytest.FixtureRequest) -> tuple[Any, dict[str, Any], dict[str, bool]]:
+    """Return the scenario, the session's options and what the test allows; the nearest marker wins."""
+    scenario = None
     options: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("emulator"))):
-        unknown = set(marker.kwargs) - {*_MARKS, *_ALLOWS}
-        if unknown or len(marker.args) > 1:
-            good = ", ".join((*_MARKS, *_ALLOWS))
-            raise pytest.UsageError(
-                f"@pytest.mark.emulator takes one scenario file and {good}; not {marker.args}{unknown}"
-            )
+        if len(marker.args) > 1:
+            pytest.fail(f"@pytest.mark.emulator takes one scenario, not {len(marker.args)}", pytrace=False)
+        for name in marker.kwargs:
+            if name not in (*_MARKS, *_ALLOWS):
+                _fail_unknown(name)
         options.update(marker.kwargs)
-        if marker.args:
-            options["scenario"] = _scenario(request, marker.args[0])
-    allowed = {name: bool(options.pop(name, False)) for name in _ALLOWS}
-    return options, allowed
+        scenario = marker.args[0] if marker.args else scenario
+    return scenario, options, {name: bool(options.pop(name, False)) for name in _ALLOWS}
 
 
-def _scenario(request: pytest.FixtureRequest, given: Any) -> Any:
-    from emulator.testing import read_scenario
+def _fail_unknown(name: str) -> None:
+    from emulator.core.errors import nearest
 
-    if isinstance(given, str) and "\n" not in given:
-        folder = Path(request.config.rootpath, request.config.getini("emulator_scenarios"))
-        here = request.path.parent / given
-        given = here if here.is_file() else folder / given
-        if not given.is_file():
-            raise pytest.UsageError(f"there is no scenario {given}; set `emulator_scenarios` to the folder that has it")
-    return read_scenario(given)
+    pytest.fail(f"@pytest.mark.emulator knows no '{name}'; {nearest(name, (*_MARKS, *_ALLOWS))}", pytrace=False)
 
 
 @pytest.fixture
 def emulator_env(emulator: EmulatedSession, monkeypatch: pytest.MonkeyPatch) -> EmulatedSession:
     """Point OPENAI_BASE_URL and OPENAI_API_KEY at the session, for this process and those it starts."""
-    monkeypatch.setenv("OPENAI_BASE_URL", emulator.base_url)
+    try:
+        monkeypatch.setenv("OPENAI_BASE_URL", emulator.base_url)
+    except LookupError as error:
+        pytest.fail(str(error), pytrace=False)
     monkeypatch.setenv("OPENAI_API_KEY", emulator.api_key)
     return emulator
 
 
 @pytest.fixture
-def emulator_time(emulator: EmulatedSession) -> Iterator[Any]:
+def emulator_time(emulator: EmulatedSession) -> Iterator[VirtualTime]:
     """Virtual time: the session's clock, and the sleeps of this process move it instead of waiting."""
     from emulator.virtual_time import VirtualTime
 
+    if emulator.clock.kind != "virtual":
+        pytest.fail("emulator_time must be named among the test's arguments or its usefixtures", pytrace=False)
     with VirtualTime(emulator.clock) as time:
         yield time

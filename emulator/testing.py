@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from emulator.client import Control, ControlError
+from emulator import teardown
+from emulator.client import Control
 
+#: What `.on()` takes beside what `when` takes.
+_RULE_KEYS = ("after_last", "count_by", "then", "expect")
 _REAL_WAIT = threading.Event().wait  # not touched by whoever patches time.sleep
 
 
@@ -38,8 +43,10 @@ class Journal(Sequence[Exchange]):
     @overload
     def __getitem__(self, index: int) -> Exchange: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Exchange]: ...
-    def __getitem__(self, index: int | slice) -> Exchange | Sequence[Exchange]:
+    def __getitem__(self, index: slice) -> Journal: ...
+    def __getitem__(self, index: int | slice) -> Exchange | Journal:
+        if isinstance(index, slice):
+            return Journal(self._exchanges[index], self.dropped)
         return self._exchanges[index]
 
     def __len__(self) -> int:
@@ -50,74 +57,88 @@ class Journal(Sequence[Exchange]):
         return "\n".join(lines) or "no exchanges"
 
     def to_scenario(self) -> str:
-        """Write these exchanges as a scenario file that answers the same."""
+        """Write these exchanges as a scenario file that answers the same, without its waits."""
+        from emulator.core.folder import load_providers
         from emulator.core.recording import scenario_text
 
-        return scenario_text(self._exchanges)
+        documented = {name: [header.lower() for header, _ in item.headers] for name, item in load_providers().items()}
+        return scenario_text(self._exchanges, documented)
 
 
 class Clock:
-    """The session's clock."""
+    """The session's clock; `seen` is the latest time that this process knows of."""
 
-    def __init__(self, session: EmulatedSession) -> None:
+    def __init__(self, session: EmulatedSession, now: float) -> None:
         self._session = session
+        self.seen = now
 
     @property
     def now(self) -> float:
         """Unix seconds."""
-        return float(self._session.read()["clock"]["now"])
+        return self._read(self._session.ask("GET", "/clock"))
 
     @property
     def kind(self) -> str:
-        return str(self._session.read()["clock"]["kind"])
+        return str(self._session.ask("GET", "/clock")["kind"])
 
     def advance(self, duration: str | float) -> float:
         """Move a virtual clock, waking what becomes due; return the new time."""
-        return self._set({"advance": duration})
+        return self._read(self._session.ask("PATCH", "/clock", {"advance": duration}))
 
     def hold(self) -> float:
         """Let every wait last until `release` or `advance`."""
-        return self._set({"hold": True})
+        return self._read(self._session.ask("PATCH", "/clock", {"hold": True}))
 
     def release(self) -> float:
-        return self._set({"release": True})
+        """End `hold`, and every silence without end."""
+        return self._read(self._session.ask("PATCH", "/clock", {"release": True}))
 
-    def _set(self, body: dict[str, Any]) -> float:
-        return float(self._session.ask("PATCH", "/clock", body)["now"])
+    def _read(self, answer: Mapping[str, Any]) -> float:
+        now = float(answer["now"])
+        self.seen = max(self.seen, now)
+        return now
 
 
 class Route:
-    """The rule that `.on(...)` began; each `.reply(...)` is its next reply."""
+    """The rule that `.on(...)` began, at a place of the test; each `.reply(...)` is its next reply."""
 
-    def __init__(self, session: EmulatedSession, when: dict[str, Any], rule: dict[str, Any], at: str) -> None:
+    def __init__(self, session: EmulatedSession, rule: Mapping[str, Any], at: str) -> None:
         self._session = session
-        self._when = when
         self._rule = rule
-        self._at = at
-        self._replies: list[dict[str, Any]] = []
+        self.at = at
+        self.replies: tuple[Mapping[str, Any], ...] = ()
 
     def reply(self, text: Any = None, /, **reply: Any) -> Route:
-        """Add a reply, written as in a scenario: `.reply("Hello")`, `.reply(error="rate_limited", times=2)`."""
+        """Add a reply, written as in a scenario: `.reply("Hello")`, `.reply(error="rate_limited", times=2)`.
+
+        Raises: ControlError, for one that does not load.
+        """
         if text is not None:
             reply["text"] = text
-        rule = {**self._rule, "when": self._when, "replies": [*self._replies, reply]}
-        self._session.ask("POST", "/rules", {"rule": rule, "at": self._at})
-        self._replies.append(reply)
+        replies = (*self.replies, reply)
+        self._session.ask("POST", "/rules", {"rule": {**self._rule, "replies": replies}, "at": self.at})
+        self.replies = replies
         return self
 
 
 class EmulatedSession:
-    """A fresh world on a server. Point the application at `base_url` with `api_key`."""
+    """A fresh world on a server. Point the application at `base_url` with `api_key`.
 
-    def __init__(self, control: Control, **options: Any) -> None:
+    `folders` are where `.use()` looks for scenario files; without any it is the working directory.
+    """
+
+    def __init__(self, control: Control, scenario: Any = None, folders: Sequence[Path] = (), **options: Any) -> None:
         self._control = control
+        self._folders = folders
         given = {name: value for name, value in options.items() if value is not None}
+        if scenario is not None:
+            given |= read_scenario(scenario, folders)
         self._session = control.ask("POST", "/sessions", given)
         self.id: str = self._session["id"]
         self.api_key: str = self._session["api_key"]
-        self.clock = Clock(self)
-        self._routes = 0
-        self._here: dict[str, str] = {}
+        self.clock = Clock(self, float(self._session["clock"]["now"]))
+        self._routes: dict[str, Route] = {}
+        self._numbers = itertools.count(1)
 
     # Where it is
 
@@ -146,19 +167,22 @@ class EmulatedSession:
     # What it answers
 
     def use(self, scenario: str | Path | Mapping[str, Any]) -> EmulatedSession:
-        """Answer by a scenario from now on: a file, YAML text, or a mapping. Rules of `.on()` stay before it."""
-        self._session = self.ask("PUT", "/scenario", {"scenario": read_scenario(scenario)})
+        """Answer by a scenario from now on: a file, YAML text, or a mapping. Rules of `.on()` stay before it.
+
+        Raises: LookupError, where there is no such file; ControlError, where it does not load.
+        """
+        self._session = self.ask("PUT", "/scenario", read_scenario(scenario, self._folders))
         return self
 
     def on(self, **when: Any) -> Route:
-        """Begin a rule, before those there are; `when` is as in a scenario: `.on(last_user={"contains": "hi"})`."""
-        self._routes += 1
-        frame = sys._getframe(1)
-        at = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-        name = f"on-{self._routes}"
-        self._here[name] = at
-        rule = {key: when.pop(key) for key in ("after_last", "count_by", "then", "expect") if key in when}
-        return Route(self, when, {"id": name, **rule}, at)
+        """Begin a rule, before those there are; `when` is as in a scenario: `.on(last_user={"contains": "hi"})`.
+
+        `after_last`, `count_by`, `then` and `expect` are the rule's own.
+        """
+        name, at = f"on-{next(self._numbers)}", _place(sys._getframe(1))
+        own = {key: when.pop(key) for key in _RULE_KEYS if key in when}
+        route = self._routes[name] = Route(self, {"id": name, "when": when} | own, at)
+        return route
 
     # What happened
 
@@ -212,27 +236,17 @@ class EmulatedSession:
         """Return `{ok, findings}`: what the docs ask of a caller, judged from the journal."""
         return self.ask("GET", "/verdict")  # type: ignore[no-any-return]
 
-    def assert_well_behaved(self, strict: bool = False, ignore: Sequence[str] = ()) -> None:
+    def assert_well_behaved(self, strict: bool = False, ignore: Collection[str] = ()) -> None:
         """Fail on what the docs ask of a caller and the application did not do; `strict` takes advice as demands.
 
-        Raises: AssertionError, with each finding and its exchanges.
+        Raises: AssertionError, with each finding and its exchanges; ValueError, where `ignore` names no finding.
         """
-        known = self.verdict()["findings"]
-        names = {item["fact"] for item in known}
-        unknown = [name for name in ignore if names and name not in names]
-        if unknown:
+        findings = self.verdict()["findings"]
+        names = {item["fact"] for item in findings}
+        if unknown := [name for name in ignore if name not in names]:
             raise ValueError(f"there is no finding {', '.join(unknown)}; known: {', '.join(sorted(names))}")
-        bad = [
-            item
-            for item in known
-            if item["status"] == "fail" and item["fact"] not in ignore and (strict or not item["advice"])
-        ]
-        if bad:
-            lines = [
-                f"{item['fact']}: {item['message']} (exchanges {item['exchanges']}; {item['source']})" for item in bad
-            ]
-            lines.append(f"Allow it with assert_well_behaved(ignore=[{bad[0]['fact']!r}]).")
-            raise AssertionError("the client did not behave as the docs ask:\n  " + "\n  ".join(lines))
+        if message := teardown.misbehaviour(findings, strict, ignore):
+            raise AssertionError(message)
 
     # The session itself
 
@@ -248,54 +262,38 @@ class EmulatedSession:
         self._control.ask("DELETE", f"/sessions/{self.id}")
 
     def problems(self, allow_unmatched: bool = False, allow_unused: bool = False) -> Iterator[str]:
-        """Yield what should fail a test that ends: each says how to allow it, where it can be allowed."""
-        session, journal = self.read(), self.journal
-        for item in journal:
-            if item.crash:
-                yield f"the emulator failed on exchange {item.n} ({item.method} {item.path}):\n{item.crash}"
+        """Yield what should fail a test that ends; each says how to allow it."""
+        rules, journal = self.read()["rules"], self.journal
+        yield from teardown.crashes(journal)
         if not allow_unmatched:
-            yield from (_unmatched(item) for item in journal if item.rule == "unmatched")
-        for rule in session["rules"]:
-            if rule["expect"] and not _met(rule["expect"], rule["calls"]):
-                yield (
-                    f"rule {rule['id']} ({rule['at']}) expected {_said(rule['expect'])} and got {rule['calls']}; "
-                    "change its `expect`, or leave it out"
-                )
-            elif rule["id"] in self._here and not rule["calls"] and not allow_unused:
-                yield (
-                    f"the rule of .on() at {rule['at']} was never used; "
-                    "allow it with @pytest.mark.emulator(allow_unused=True)"
-                )
+            yield from teardown.unmatched(journal)
+        yield from teardown.unexpected(rules)
+        if not allow_unused:
+            begun = {name: (route.at, bool(route.replies)) for name, route in self._routes.items()}
+            yield from teardown.unused(rules, journal, begun)
 
 
-def read_scenario(scenario: str | Path | Mapping[str, Any]) -> str | dict[str, Any]:
-    """Return YAML text or a mapping: of a file where a path is given (a string with no line break is a path)."""
+def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]:
+    """Return what the control API takes for a mapping, YAML text, or a file (a string with no line break is a path).
+
+    Raises: LookupError, where none of the folders has it.
+    """
     if isinstance(scenario, Mapping):
-        return dict(scenario)
+        return {"scenario": dict(scenario)}
     if isinstance(scenario, str) and "\n" in scenario:
-        return scenario
-    try:
-        return Path(scenario).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ControlError(404, {"message": f"{scenario} cannot be read: {error.strerror}"}) from None
+        return {"scenario": scenario}
+    tried = [folder / scenario for folder in folders] or [Path(scenario)]
+    for file in dict.fromkeys(tried):
+        if file.is_file():
+            return {"scenario": file.read_text(encoding="utf-8"), "file": os.path.relpath(file)}
+    looked = ", ".join(str(folder) for folder in dict.fromkeys(file.parent for file in tried))
+    raise LookupError(
+        f"there is no scenario {scenario} in {looked}; set `emulator_scenarios` to the folder that has it"
+    )
 
 
-def _unmatched(item: Exchange) -> str:
-    lines = [f"no rule answered exchange {item.n} ({item.method} {item.path}); the nearest:"]
-    for near in item.nearest:
-        lines.append(f"  {near['rule']} ({near['id']})")
-        lines += [
-            f"    {row['field']}: expected {row['expected']!r}, got {row['actual']!r}" for row in near["differences"]
-        ]
-    lines.append("allow it with @pytest.mark.emulator(allow_unmatched=True)")
-    return "\n".join(lines)
-
-
-def _met(expect: Mapping[str, int], calls: int) -> bool:
-    if "calls" in expect:
-        return calls == expect["calls"]
-    return expect.get("min", 0) <= calls <= expect.get("max", calls)
-
-
-def _said(expect: Mapping[str, int]) -> str:
-    return " and ".join(f"{word} {number}" for word, number in expect.items())
+def _place(frame: Any) -> str:
+    """Return FILE:LINE of a frame, relative to the working directory where it is below it."""
+    file = Path(frame.f_code.co_filename)
+    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.name
+    return f"{shown}:{frame.f_lineno}"

@@ -55,15 +55,14 @@ def verify(
     ok = (count is None or found == count) and found >= (at_least or 0) and (at_most is None or found <= at_most)
     if ok:
         return Verified(True, found, f"{found} of {len(understood)} requests fit {_said(when)}.")
-    misses = (
-        sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))[:NEAREST]
-        if found < _least(count, at_least)
-        else []
-    )
+    few = found < max(count or 0, at_least or 0)
+    misses = sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))[:NEAREST] if few else []
     nearest: tuple[Mapping[str, Json], ...] = tuple(
         {"exchange": item.grant.number, "differences": differences} for item, differences in misses
     )
-    lines = [f"expected {wanted} requests that fit {_said(when)}, got {found} of {len(understood)}"]
+    fitting = [str(item.grant.number) for item, differences in rows if not differences]
+    told = f": exchanges {', '.join(fitting)}" if fitting else ""
+    lines = [f"expected {wanted} that fit {_said(when)}, got {found} of {len(understood)} requests{told}"]
     for row in nearest:
         lines.append(f"  exchange {row['exchange']}:")
         lines += [
@@ -73,13 +72,9 @@ def verify(
     return Verified(False, found, "\n".join(lines), nearest)
 
 
-def _least(count: int | None, at_least: int | None) -> int:
-    return max(count or 0, at_least or 0)
-
-
 def _wanted(count: int | None, at_least: int | None, at_most: int | None) -> str:
     parts = [
-        f"{word}{number}"
+        f"{word}{number} request{'s' * (number != 1)}"
         for word, number in (("", count), ("at least ", at_least), ("at most ", at_most))
         if number is not None
     ]

@@ -22,7 +22,7 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.render import JSON_TYPE, render_body, whole
-from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Standing, Timeline
+from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.clock import Clock, RealClock
 from emulator.server.player import Player
@@ -299,11 +299,14 @@ class EmulatorProtocol(asyncio.Protocol):
 
     def _decide(self, world: World, request: Request, address: Address) -> Exchange:
         engine, store, session = self.worlds.engine, self.worlds.store, world.session
+        grant: Grant | None = None
         try:
             claim = engine.claim(session, request)
-            exchange = engine.answer(session, request, claim, store.take(claim))
+            grant = store.take(claim)
+            exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
-            exchange = _crash(session.id, request, error)
+            claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
+            exchange = _crash(request, claim, grant or store.take(claim), error)
         store.record(exchange)
         return exchange
 
@@ -351,15 +354,13 @@ class EmulatorProtocol(asyncio.Protocol):
         return f"{scheme}://{host}"
 
 
-def _crash(session: str, request: Request, error: Exception) -> Exchange:
+def _crash(request: Request, claim: Claim, grant: Grant, error: Exception) -> Exchange:
     """Answer for a fault of ours."""
     text = "".join(traceback.format_exception(error))
     log.error("the emulator failed on %s %s:\n%s", request.method, request.address, text)
     message = f"The emulator failed; this is a fault of its own, not of the request: {type(error).__name__}: {error}"
     body: Json = {"error": {"code": "emulator_crash", "message": message, "problems": []}}
     headers = (("x-emulator-error", type(error).__name__), ("x-should-retry", "false"))
-    claim = Claim(session, request.provider, None, Plan("unlimited"), request.at, False)
-    grant = Grant(0, Standing(None, None, None, request.at), "")
     return Exchange(claim, grant, request, render_body(body, 500, headers), "refused", crash=text)
 
 
