@@ -263,7 +263,8 @@ class EmulatedSession:
 
     def problems(self, allow_unmatched: bool = False, allow_unused: bool = False) -> Iterator[str]:
         """Yield what should fail a test that ends; each says how to allow it."""
-        rules, journal = self.read()["rules"], self.journal
+        session = self.read()
+        rules, journal = session["rules"], self.journal if session["exchanges"] else Journal(())
         yield from teardown.crashes(journal)
         if not allow_unmatched:
             yield from teardown.unmatched(journal)

@@ -14,6 +14,7 @@ from emulator.core.errors import STATUS, Json
 from emulator.core.secrets import SECRET_HEADERS
 
 DONE = "[DONE]"
+_REASONS = ("stop", "length", "tool_calls", "content_filter")
 _SKIPPED = ("refused", "unmatched")
 
 
@@ -166,6 +167,8 @@ def _said(message: Mapping[str, Json], finish_reason: Json, usage: Json) -> dict
         reply["usage"] = {name: usage[name] for name in ("prompt_tokens", "completion_tokens") if name in usage}
     elif usage:
         reply["usage"] = usage
+    if usage == "none" or reply["finish_reason"] not in _REASONS:
+        reply["off_contract"] = True
     return reply
 
 

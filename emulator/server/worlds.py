@@ -23,7 +23,6 @@ from emulator.server.clock import Clock, VirtualClock, make_clock
 
 #: What stands for the file's name of a scenario that was sent.
 SENT = "session"
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 #: The prefix of a generated key where the docs show none.
 KEY_PREFIX = "emu-"
 #: Scenarios that were sent and are kept compiled: tests send the same ones over and over.
@@ -102,7 +101,7 @@ class Worlds:
         options = replace(options.over(self.options), api_keys=())
         try:
             scenarios = [] if scenario is None else [self.read(scenario, options.provider, label)]
-            return self._open(_random(12).lower(), scenarios, options)
+            return self._open(secrets.token_hex(6), scenarios, options)
         except SourceError as error:
             raise _unloadable(error) from None
 
@@ -117,7 +116,7 @@ class Worlds:
 
     def _key(self, provider: str | None) -> str:
         prefix = self.providers[provider].key_prefix if provider else ""
-        return (prefix or KEY_PREFIX) + _random(32)
+        return (prefix or KEY_PREFIX) + secrets.token_hex(16)
 
     def read(self, scenario: Json, provider: str | None, label: str = SENT) -> Scenario:
         """Load a scenario that was sent, YAML text or an object; one that was sent before is not compiled again."""
@@ -289,10 +288,6 @@ def _placed(error: SourceError, at: str) -> SourceError:
         [replace(item, file=file or at, line=number, where=item.where.removeprefix("rules[0]").removeprefix("."))
          for item in error.problems]
     )  # fmt: skip
-
-
-def _random(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
 def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider: str | None) -> list[Scenario]:
