@@ -80,7 +80,7 @@ expected at least 1 request that fit {"operation":"chat","last_user":"a report",
     last_user: expected "a report", got "the report, please"
     stream: expected true, got false
   exchange 3:
-    last_user: expected "a report", got ""
+    last_user: expected "a report", got null
     stream: expected true, got false
     operation: expected "chat", got "embeddings\""""
     )
