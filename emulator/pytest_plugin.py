@@ -42,7 +42,7 @@ def emulator_server(request: pytest.FixtureRequest) -> Iterator[Control]:
         try:
             control.ask("GET", "/health")
         except (OSError, ControlError) as error:
-            pytest.fail(f"--emulator-url {control.url}: {error}", pytrace=False)
+            raise _failure(f"--emulator-url {control.url}: {error}") from None
         yield control
         control.close()
         return
@@ -67,14 +67,14 @@ def emulator(request: pytest.FixtureRequest, emulator_server: Control) -> Iterat
     try:
         session = EmulatedSession(emulator_server, scenario, folders, **options)
     except (LookupError, ControlError) as error:
-        pytest.fail(str(error), pytrace=False)
+        raise _failure(str(error)) from None
     yield session
     try:
         problems = list(session.problems(**allowed))
     finally:
         session.delete()
     if problems:
-        pytest.fail("\n\n".join(problems), pytrace=False)
+        raise _failure("\n\n".join(problems))
 
 
 def _marked(request: pytest.FixtureRequest) -> tuple[Any, dict[str, Any], dict[str, bool]]:
@@ -83,19 +83,24 @@ def _marked(request: pytest.FixtureRequest) -> tuple[Any, dict[str, Any], dict[s
     options: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("emulator"))):
         if len(marker.args) > 1:
-            pytest.fail(f"@pytest.mark.emulator takes one scenario, not {len(marker.args)}", pytrace=False)
+            raise _failure(f"@pytest.mark.emulator takes one scenario, not {len(marker.args)}")
         for name in marker.kwargs:
             if name not in (*_MARKS, *_ALLOWS):
-                _fail_unknown(name)
+                raise _unknown(name)
         options.update(marker.kwargs)
         scenario = marker.args[0] if marker.args else scenario
     return scenario, options, {name: bool(options.pop(name, False)) for name in _ALLOWS}
 
 
-def _fail_unknown(name: str) -> None:
+def _unknown(name: str) -> BaseException:
     from emulator.core.errors import nearest
 
-    pytest.fail(f"@pytest.mark.emulator knows no '{name}'; {nearest(name, (*_MARKS, *_ALLOWS))}", pytrace=False)
+    return _failure(f"@pytest.mark.emulator knows no '{name}'; {nearest(name, (*_MARKS, *_ALLOWS))}")
+
+
+def _failure(message: str) -> BaseException:
+    """Return what fails a test with a message and no traceback of ours."""
+    return pytest.fail.Exception(message, pytrace=False)
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ def emulator_env(emulator: EmulatedSession, monkeypatch: pytest.MonkeyPatch) -> 
     try:
         monkeypatch.setenv("OPENAI_BASE_URL", emulator.base_url)
     except LookupError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise _failure(str(error)) from None
     monkeypatch.setenv("OPENAI_API_KEY", emulator.api_key)
     return emulator
 
@@ -115,6 +120,6 @@ def emulator_time(emulator: EmulatedSession) -> Iterator[VirtualTime]:
     from emulator.virtual_time import VirtualTime
 
     if emulator.clock.kind != "virtual":
-        pytest.fail("emulator_time must be named among the test's arguments or its usefixtures", pytrace=False)
+        raise _failure("emulator_time must be named among the test's arguments or its usefixtures")
     with VirtualTime(emulator.clock) as time:
         yield time

@@ -49,7 +49,9 @@ def make_request(
 ) -> Request:
     """Return a Request; `body` is written as JSON, `raw` is sent as it is."""
     given = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key is not None else {})
-    data = raw if raw is not None else b"" if method == "GET" else orjson.dumps(chat(provider) if body is None else body)
+    data = (
+        raw if raw is not None else b"" if method == "GET" else orjson.dumps(chat(provider) if body is None else body)
+    )
     base_url = f"http://test/{provider}/v1"
     address = f"/{provider}/v1{path}"
     return Request(

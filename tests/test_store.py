@@ -145,7 +145,9 @@ def test_the_tokens_of_recorded_answers_count(store: Store) -> None:
     assert third.standing == Standing(None, None, 0, NOW + 60, "tokens")
 
 
-@pytest.mark.parametrize("other", [{"key": "other"}, {"provider": "other"}, {"key": None}], ids=["key", "provider", "no-key"])
+@pytest.mark.parametrize(
+    "other", [{"key": "other"}, {"provider": "other"}, {"key": None}], ids=["key", "provider", "no-key"]
+)
 def test_each_provider_and_key_has_its_own_window(store: Store, other: dict[str, Any]) -> None:
     plan = Plan("one", requests=1)
     grants = [store.take(claim(ANY, plan=plan)), store.take(claim(ANY, plan=plan, **other))]
@@ -227,7 +229,15 @@ def outcome(grant: Grant) -> Any:
         (keyed(key="other"), 0),
         (replace(keyed(), session="t"), 0),
     ],
-    ids=["again", "within-24-hours", "after-24-hours", "another-body", "another-key", "another-api-key", "another-session"],
+    ids=[
+        "again",
+        "within-24-hours",
+        "after-24-hours",
+        "another-body",
+        "another-key",
+        "another-api-key",
+        "another-session",
+    ],
 )
 def test_a_key_is_remembered(store: Store, then: Claim, expected: Any) -> None:
     answered(store, keyed())

@@ -205,6 +205,7 @@ async def watch_journal(worlds: Worlds, request: Request) -> Response:
 
 async def add_rule(worlds: Worlds, request: Request) -> Response:
     """Take {rule} and, for who made it in a test, {at: "test_x.py:12"}."""
+    worlds.find(request.path_params["id"])
     data = await read_object(request, {"rule", "at"})
     rule, at = data.get("rule"), name_in(data, "at")
     if not isinstance(rule, dict):
