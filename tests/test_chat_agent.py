@@ -8,9 +8,9 @@ from typing import Any
 
 import openai
 import pytest
+from chat_agent import Agent, BrokenStreamError, Manners
 from openai import AsyncOpenAI, OpenAI
 
-from chat_agent import Agent, BrokenStreamError, Manners
 from emulator.testing import EmulatedSession
 
 MODELS = {"beatra": "beatra-1", "braintwin": "gpt-4", "brainstormrouter": "auto", "brivionix": "gpt-5.4-mini"}

@@ -21,18 +21,20 @@ README = (ROOT / "README.md").read_text()
 
 
 def snippets(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
+    return [text for given, text in blocks if given == language]
 
 
-def test_the_first_sdk_example_runs() -> None:
+def test_the_sdk_example_runs() -> None:
     with Emulator() as emulator:
-        code = snippets("python")[0].replace("http://127.0.0.1:4010", emulator.url)
+        code = snippets("python")[1].replace("http://127.0.0.1:4010", emulator.url)
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_the_example_of_a_test_passes_as_written(tmp_path: Path) -> None:
-    (tmp_path / "test_readme_example.py").write_text(snippets("python")[1])
+def test_the_first_example_is_a_test_and_passes_as_written(tmp_path: Path) -> None:
+    assert README.index("```python") < README.index("```\n", README.index("```python")) < README.index("## Start it")
+    (tmp_path / "test_readme_example.py").write_text(snippets("python")[0])
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-
 from build import PROVIDERS, World, chat, make_world
+
 from emulator.core.journal import describe
 from emulator.core.recording import scenario_text
 from emulator.core.wire import Exchange

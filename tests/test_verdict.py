@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-
 from build import NOW, PROVIDERS, World, chat, make_world
+
 from emulator.core.attempts import answered_text, group, retry_after, wait_between
 from emulator.core.verdict import Finding, judge
 from emulator.core.wire import Exchange, Sent

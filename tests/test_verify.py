@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-
 from build import chat, make_world
+
 from emulator.core.errors import SourceError
 from emulator.core.verify import Verified, verify
 from emulator.core.wire import Exchange

@@ -17,8 +17,8 @@ import anyio
 import pytest
 import trio
 
-from emulator.server_thread import SERVER_THREAD
 from emulator import virtual_time  # its names by attribute: what this module binds by name is patched
+from emulator.server_thread import SERVER_THREAD
 from emulator.virtual_time import STEP_S, VirtualTime
 
 START = 1_800_000_000.0
