@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -239,7 +240,7 @@ HELLO: Any = [{"role": "user", "content": "hi"}]
 def slept(emulator: EmulatedSession) -> list[float]:
     """Return the seconds of the session's clock between the exchanges."""
     at = [item["at"] for item in emulator.journal]
-    return [round(later - first, 2) for first, later in zip(at, at[1:], strict=False)]
+    return [round(later - first, 2) for first, later in itertools.pairwise(at)]
 
 
 @beatra

@@ -133,7 +133,7 @@ def test_another_server_is_no_emulator(serve: tuple[Serve, list[bytes]]) -> None
 
 def test_an_error_of_another_form_is_told_by_its_status(serve: tuple[Serve, list[bytes]]) -> None:
     control = Control(serve[0]([http(b'{"error": "no"}', 503)]))
-    with pytest.raises(ControlError, match="^status 503$"):
+    with pytest.raises(ControlError, match=r"^status 503$"):
         control.ask("GET", "/health")
     control.close()
 

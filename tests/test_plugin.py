@@ -239,7 +239,8 @@ def ends(run: Run, text: str, allow: str = "") -> str:
 def test_an_unmatched_request_fails_it(run: Run) -> None:
     text = """\
 def test_one(emulator):
-    emulator.use({"emulator": 1, "rules": [{"id": "one", "when": {"last_user": "x", "turn": 2}, "reply": {"text": "y"}}]})
+    rule = {"id": "one", "when": {"last_user": "x", "turn": 2}, "reply": {"text": "y"}}
+    emulator.use({"emulator": 1, "rules": [rule]})
     assert ask(emulator.base_url, emulator.api_key)[0] == 404
 """
     assert ends(run, text, "allow_unmatched=True") == (

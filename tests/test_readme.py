@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -52,7 +53,7 @@ def test_python_is_shown_twice_and_the_verdict_table_names_every_finding() -> No
 
 def curl_command(text: str) -> tuple[dict[str, str], str]:
     words = shlex.split(text.replace("\\\n", " "))
-    headers = dict(word.split(": ", 1) for flag, word in zip(words, words[1:], strict=False) if flag == "-H")
+    headers = dict(word.split(": ", 1) for flag, word in itertools.pairwise(words) if flag == "-H")
     return headers, words[words.index("-d") + 1]
 
 

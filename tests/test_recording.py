@@ -97,6 +97,13 @@ def test_what_is_written_answers_the_same(provider: str, reply: Any, fields: Any
     assert answer_of(second.send(provider, body)) == expected
 
 
+def test_a_cut_between_events_is_told_in_events() -> None:
+    first = make_world({"rules": [{"reply": cut(after_chunks=2, how="fin")}]})
+    first.send("beatra", chat("beatra", stream=True))
+    reply = yaml.safe_load(written(first))["rules"][0]["replies"][0]
+    assert reply["faults"] == [{"cut": {"after_chunks": 2, "how": "fin"}}]
+
+
 def test_a_stream_cut_inside_an_event_stays_cut_at_that_byte() -> None:
     first = make_world({"rules": [{"reply": cut(after_bytes=500, how="fin")}]})
     sent = first.send("beatra", chat("beatra", stream=True)).timeline

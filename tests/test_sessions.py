@@ -163,8 +163,8 @@ def test_rules_are_added_before_the_others_and_replaced_by_their_id(served: Serv
         ({"rule": {"id": "rule-1", "reply": {"text": "a"}}},
          (409, "rule_exists", "The scenario has a rule with the id 'rule-1' already.")),
         ({"rule": {"reply": {"txt": "a"}}, "at": "test_x.py:7"},
-         (422, "invalid_scenario", "test_x.py:7:1: reply: needs one of: text, tool_calls, refusal, json, events, error, "
-                "embedding, builtin\n"
+         (422, "invalid_scenario", "test_x.py:7:1: reply: needs one of: text, tool_calls, refusal, json, events, "
+                "error, embedding, builtin\n"
                 "test_x.py:7:1: reply.txt: is not known here; did you mean 'text'?")),
     ],
     ids=["no-rule", "line-breaks", "too-long", "taken", "does-not-load"],
@@ -279,8 +279,11 @@ def test_a_watcher_that_leaves_is_forgotten(served: Served) -> None:
     assert len(watchers) == 1
     response.close()
     connection.close()
-    while watchers:
-        served.ask("GET", "/health")  # until the server has seen it
+    for _ in range(2000):  # until the server has seen it
+        if not watchers:
+            break
+        served.ask("GET", "/health")
+    assert not watchers
     assert served.chat(session) == 200
 
 

@@ -169,6 +169,7 @@ def waits(made: Tape, *gaps: float) -> Tape:
         (TOO_MANY, (0.01, 0.5), ("fail", "The waits after a 429 did not back off: 0.01, 0.5 s.", (1, 2))),
         (TOO_MANY | {"retry_after": 5}, (5.0, 5.0), ("pass", "The waits after a 429 back off.", (1, 2))),
         (TOO_MANY | {"retry_after": 0}, (0.0, 0.0), ("pass", "The waits after a 429 back off.", (1, 2))),
+        (TOO_MANY | {"retry_after": 5}, (4.995, 4.995), ("pass", "The waits after a 429 back off.", (1, 2))),
         (TOO_MANY | {"retry_after": 5}, (4.0,), ("pass", "The waits after a 429 back off.", (1,))),
         (TOO_MANY | {"retry_after": 5}, (4.0, 8.0, 4.0),
          ("fail", "The waits after a 429 did not back off: 4, 8, 4 s.", (1, 2, 3))),
@@ -176,7 +177,8 @@ def waits(made: Tape, *gaps: float) -> Tape:
         ({"error": "server_error"}, (1.0,), ("not_seen", "No 429 was retried.", ())),
     ],
     ids=["growing", "twice", "one-wait", "even", "shrinking", "at-once", "at-once-then-later", "retry-after",
-         "retry-after-0", "one-early", "two-early", "given-up", "another-error"],
+         "retry-after-0",
+         "within-what-clocks-are-out-by", "one-early", "two-early", "given-up", "another-error"],
 )  # fmt: skip
 def test_backing_off_after_429(reply: Any, gaps: Any, expected: Any) -> None:
     finding = waits(tape("braintwin", reply), *gaps).findings()["bt-backoff"]
@@ -280,12 +282,14 @@ def cut_tape(*sends: Any, completed: Any = (), second: Any = None) -> Finding:
         (lambda: cut_tape(STREAM, completed=[(1, "Half of it,\n")]), ("fail", TAKEN, (1,))),
         (lambda: cut_tape(STREAM, STREAM, completed=[(2, "Half of it, then the rest.")]),
          ("pass", "Each cut stream was asked for again.", (1,))),
+        (lambda: cut_tape(STREAM, STREAM, completed=[(0, "Half of it,")]),
+         ("pass", "Each cut stream was asked for again.", (1,))),
         (lambda: cut_tape(STREAM, STREAM, quoting("Half of it,"), second={"text": "Half of it,"}),
          ("pass", "Each cut stream was asked for again.", (1,))),
         (lambda: cut_tape(STREAM), ("not_seen", "What became of a cut stream does not show on the wire.", (1,))),
         (lambda: cut_tape({}), ("not_seen", "No stream was cut.", ())),
     ],
-    ids=["repeated", "quoted", "completed", "completed-with-the-repeat", "a-whole-answer-said-the-same", "left",
+    ids=["repeated", "quoted", "completed", "completed-with-the-repeat", "completed-before", "a-whole-answer-said-the-same", "left",
          "not-streamed"],
 )  # fmt: skip
 def test_a_cut_stream_is_not_a_whole_answer(finding: Any, expected: Any) -> None:

@@ -5,6 +5,7 @@ JUDGES are named by `judge:` in a provider's facts; COMMON hold for every provid
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -200,7 +201,7 @@ def _silence(exchange: Exchange) -> float:
         return 0.0
     times = [0.0, *exchange.sent.frames, exchange.sent.at]
     endless = any(frame.kind == "hold" for frame in exchange.timeline.frames)
-    longest = math.inf if endless else max(later - first for first, later in zip(times, times[1:], strict=False))
+    longest = math.inf if endless else max(later - first for first, later in itertools.pairwise(times))
     return min(longest, exchange.sent.real - exchange.request.real)
 
 
