@@ -288,9 +288,8 @@ def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]
         if file.is_file():
             return {"scenario": file.read_text(encoding="utf-8"), "file": os.path.relpath(file)}
     looked = ", ".join(str(folder) for folder in dict.fromkeys(file.parent for file in tried))
-    raise LookupError(
-        f"there is no scenario {scenario} in {looked}; set `emulator_scenarios` to the folder that has it"
-    )
+    hint = "set `emulator_scenarios` to the folder that has it"
+    raise LookupError(f"there is no scenario {scenario} in {looked}; {hint}")
 
 
 def _place(frame: Any) -> str:

@@ -289,8 +289,8 @@ def cut_tape(*sends: Any, completed: Any = (), second: Any = None) -> Finding:
         (lambda: cut_tape(STREAM), ("not_seen", "What became of a cut stream does not show on the wire.", (1,))),
         (lambda: cut_tape({}), ("not_seen", "No stream was cut.", ())),
     ],
-    ids=["repeated", "quoted", "completed", "completed-with-the-repeat", "completed-before", "a-whole-answer-said-the-same", "left",
-         "not-streamed"],
+    ids=["repeated", "quoted", "completed", "completed-with-the-repeat", "completed-before",
+         "a-whole-answer-said-the-same", "left", "not-streamed"],
 )  # fmt: skip
 def test_a_cut_stream_is_not_a_whole_answer(finding: Any, expected: Any) -> None:
     assert told(finding()) == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -32,6 +32,23 @@ def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider:
     except OSError as error:
         raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
     return _load(parse_source(data, label), label, providers, provider)
+
+
+def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider: str | None) -> list[Scenario]:
+    """Load scenario files; the problems of all of them are raised together.
+
+    Raises: SourceError.
+    """
+    problems: list[Problem] = []
+    scenarios = []
+    for file in files:
+        try:
+            scenarios.append(load_scenario(file, providers, provider))
+        except SourceError as error:
+            problems += error.problems
+    if problems:
+        raise SourceError(problems)
+    return scenarios
 
 
 def parse_text(text: Json, label: str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:

@@ -16,12 +16,13 @@ import uvicorn
 
 from emulator.core.engine import Engine
 from emulator.core.folder import load_providers
+from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.session import Options
 from emulator.core.wire import Exchange, Plan, Sent
 from emulator.server.control import control_app
 from emulator.server.protocol import bind
-from emulator.server.worlds import Worlds, load_all
+from emulator.server.worlds import Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
 

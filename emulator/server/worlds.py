@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from urllib.parse import unquote
 
 import orjson
 
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError, nearest
-from emulator.core.load import load_scenario, parse_text
+from emulator.core.load import parse_text
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session
@@ -288,20 +287,3 @@ def _placed(error: SourceError, at: str) -> SourceError:
         [replace(item, file=file or at, line=number, where=item.where.removeprefix("rules[0]").removeprefix("."))
          for item in error.problems]
     )  # fmt: skip
-
-
-def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider: str | None) -> list[Scenario]:
-    """Load scenario files; the problems of all of them are raised together.
-
-    Raises: SourceError.
-    """
-    problems: list[Problem] = []
-    scenarios = []
-    for file in files:
-        try:
-            scenarios.append(load_scenario(file, providers, provider))
-        except SourceError as error:
-            problems += error.problems
-    if problems:
-        raise SourceError(problems)
-    return scenarios
