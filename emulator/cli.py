@@ -233,8 +233,8 @@ def _printable(text: str) -> str:
 def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str | None, schemas: Path | None) -> None:
     """Check scenario files; with a request, tell which rule would answer it."""
     from emulator.core.folder import load_providers
+    from emulator.core.load import load_all
     from emulator.core.session import DEFAULT, Options, build_session
-    from emulator.server.worlds import load_all
 
     if not scenarios:
         _fail("Name at least one scenario file.")

@@ -165,7 +165,7 @@ def test_the_clock_is_advanced_held_and_released(control: httpx2.Client, session
 
 # Errors
 
-FIELDS = "clock, plan, provider, scenario, seed, validation"
+FIELDS = "clock, file, plan, provider, scenario, seed, validation"
 ERRORS = {
     "wrong-method": ("POST", "health", None, 405, "method_not_allowed", "/_emulator/health takes GET, HEAD, not POST."),
     "bad-json": ("POST", "sessions", b"{", 400, "invalid_request", None),

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "emulator"
 CORE: dict[int, list[str]] = {
     0: ["errors", "wire", "store"],
     1: ["source", "schema", "template", "tokens", "draws", "chat", "timing", "secrets", "instance"],
-    2: ["provider", "folder", "matching", "faults", "scenario"],
-    3: ["render", "answers", "journal"],
+    2: ["provider", "folder", "matching", "faults", "scenario", "attempts", "judges"],
+    3: ["render", "answers", "journal", "recording", "verdict", "verify"],
     4: ["session", "understand", "reply", "engine", "load"],
 }
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
@@ -28,9 +28,19 @@ LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 PARTS = {
     "stores": ["emulator.core." + module for module in CORE[0]],
     "contract": ["emulator.core", "emulator.contract"],
-    "server": ["emulator.core", "emulator.stores", "emulator.server"],
+    "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread"],
 }
-FREE = ["__init__", "__main__", "cli"]
+FREE = [
+    "__init__",
+    "__main__",
+    "cli",
+    "client",
+    "testing",
+    "teardown",
+    "pytest_plugin",
+    "virtual_time",
+    "server_thread",
+]
 
 #: What the core must not import, and who may nevertheless import which names.
 OUTSIDE = ["asyncio", "socket", "threading", "time", "random", "multiprocessing", "subprocess", "selectors", "secrets"]

@@ -15,21 +15,40 @@ from click.testing import CliRunner
 from emulator import Emulator, load_scenario
 from emulator.cli import main
 from emulator.core.folder import load_providers
+from emulator.core.judges import COMMON
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
 def snippets(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
+    return [text for given, text in blocks if given == language]
 
 
-@pytest.mark.parametrize("code", snippets("python"), ids=["sdk", "session"])
-def test_python_snippets_run(code: str) -> None:
+def test_the_sdk_example_runs() -> None:
     with Emulator() as emulator:
-        code = code.replace("http://127.0.0.1:4010", emulator.url)
+        code = snippets("python")[1].replace("http://127.0.0.1:4010", emulator.url)
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_first_example_is_a_test_and_passes_as_written(tmp_path: Path) -> None:
+    assert README.index("```python") < README.index("```\n", README.index("```python")) < README.index("## Start it")
+    (tmp_path / "test_readme_example.py").write_text(snippets("python")[0])
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stdout
+    assert "1 passed" in result.stdout
+
+
+def test_python_is_shown_twice_and_the_verdict_table_names_every_finding() -> None:
+    assert len(snippets("python")) == 2
+    shown = re.findall(r"^\| `([\w-]+)`(?: \((advice)\))? \| .* \|$", README, re.M)
+    facts = [fact for provider in load_providers().values() for fact in provider.facts.values()]
+    asked = {(fact.id, "advice" if fact.advice else "") for fact in facts if fact.who == "client"}
+    assert {row for row in shown if "-" in row[0]} == asked | {(name, "") for name in COMMON}
 
 
 def curl_command(text: str) -> tuple[dict[str, str], str]:

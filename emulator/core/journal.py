@@ -84,7 +84,7 @@ def _refusal(exchange: Exchange) -> Json:
         return None
     name, status, refusal = exchange.refusal
     details = [{"path": item.path, "message": item.message} for item in refusal.details]
-    return {"code": name, "status": status, "fact": refusal.fact, "details": details}
+    return {"code": name, "status": status, "message": refusal.message, "fact": refusal.fact, "details": details}
 
 
 def _response(exchange: Exchange) -> dict[str, Json]:

@@ -34,6 +34,23 @@ def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider:
     return _load(parse_source(data, label), label, providers, provider)
 
 
+def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider: str | None) -> list[Scenario]:
+    """Load scenario files; the problems of all of them are raised together.
+
+    Raises: SourceError.
+    """
+    problems: list[Problem] = []
+    scenarios = []
+    for file in files:
+        try:
+            scenarios.append(load_scenario(file, providers, provider))
+        except SourceError as error:
+            problems += error.problems
+    if problems:
+        raise SourceError(problems)
+    return scenarios
+
+
 def parse_text(text: Json, label: str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:
     """Load a scenario from YAML text or from data; `label` stands for the file's name."""
     return _load(parse_source(text, label), label, providers, provider)

@@ -37,6 +37,7 @@ class Fact:
     assumed: bool = False
     advice: bool = False
     note: str = ""
+    judge: str = "not_on_the_wire"  # of a client fact: the function of core.judges that judges it
 
 
 @dataclass(frozen=True, slots=True)

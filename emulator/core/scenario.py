@@ -196,7 +196,7 @@ class _Parser:
             provider=self.named,
             operation=self.operation((*path, "when"), when, replies),
             conditions=self.conditions((*path, "when"), when),
-            states=_states(when["state"]) if "state" in when else None,
+            states=state_set(when["state"]) if "state" in when else None,
             replies=tuple(replies),
             after_last=after_last,
             turns=sum(reply.times for reply in replies) if after_last == "unmatched" else None,
@@ -323,7 +323,8 @@ def _content(data: Mapping[str, Any]) -> tuple[str, Json]:
     return kind, content
 
 
-def _states(spec: Json) -> tuple[frozenset[str], bool]:
+def state_set(spec: Json) -> tuple[frozenset[str], bool]:
+    """Return the states that a matcher names, and whether they are the good ones."""
     if not isinstance(spec, Mapping):
         return frozenset([str(spec)]), True
     operator, operand = next(iter(spec.items()))

@@ -63,13 +63,19 @@ class Session:
     scenarios: tuple[Scenario, ...]
     rules: tuple[Rule, ...]
     settings: Mapping[str, Settings]
-    _index: dict[tuple[str, str], tuple[Rule, ...]] = field(default_factory=dict, repr=False)
+    added: tuple[Rule, ...] = ()
+    _index: dict[tuple[str, str], tuple[Rule, ...]] = field(init=False, default_factory=dict, repr=False)
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The rules in the order in which they are tried: those added one by one first, the newest before all."""
+        return (*self.added, *self.rules)
 
     def rules_for(self, provider: str, operation: str) -> tuple[Rule, ...]:
         """Return the rules that can concern an operation of a provider, in order."""
         found = self._index.get((provider, operation))
         if found is None:
-            found = tuple(rule for rule in self.rules if rule.covers(provider, operation))
+            found = tuple(rule for rule in self.all_rules if rule.covers(provider, operation))
             self._index[provider, operation] = found
         return found
 

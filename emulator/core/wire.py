@@ -38,6 +38,7 @@ class Request:
     base_url: str  # of the provider, as this client reaches it
     too_large: bool = False  # the body passed the bound and was thrown away
     addressed: bool = False  # the path named the session
+    real: float = 0.0  # real seconds, of a steady clock without a date
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,7 @@ class Sent:
     frames: tuple[float, ...]
     end: Literal["complete", "cut", "reset", "client_left", "under_way"]
     at: float
+    real: float = 0.0  # of the same steady clock as Request.real
     silent: float = 0.0  # real seconds of silence without end, until release, advance or the limit
 
 

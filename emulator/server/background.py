@@ -16,12 +16,14 @@ import uvicorn
 
 from emulator.core.engine import Engine
 from emulator.core.folder import load_providers
+from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.session import Options
 from emulator.core.wire import Exchange, Plan, Sent
 from emulator.server.control import control_app, is_loopback
 from emulator.server.protocol import bind
-from emulator.server.worlds import Worlds, load_all
+from emulator.server.worlds import Worlds
+from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
 
 MAX_BODY = 20_000_000
@@ -94,8 +96,13 @@ def make_server(
     on_stray: Callable[[str, str, int], None],
 ) -> uvicorn.Server:
     """Return a uvicorn server whose one protocol is ours."""
+
+    def ended(exchange: Exchange, sent: Sent) -> None:
+        worlds.tell(exchange, sent)
+        on_exchange(exchange, sent)
+
     app = control_app(worlds, is_loopback(setup.host), setup.admin_token)
-    protocol = bind(worlds, app, setup.max_body, on_exchange, on_stray)
+    protocol = bind(worlds, app, setup.max_body, ended, on_stray)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
@@ -150,7 +157,7 @@ class Emulator:
         self._server = make_server(self.setup, worlds, ignore, ignore)
         self.url = origin(self.setup, sock)
         self.base_urls = worlds.base_urls(worlds.by_id["default"].session, self.url)
-        self._thread = threading.Thread(target=run, args=(self._server, sock), daemon=True)
+        self._thread = threading.Thread(target=run, args=(self._server, sock), name=SERVER_THREAD, daemon=True)
         self._thread.start()
         return self
 

@@ -223,4 +223,5 @@ class Player:
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "client_left"]) -> None:
         done, self._done = self._done, None
         if done:
-            done(keep_alive, Sent(self._bytes, tuple(self._times), end, self._clock.now() - self._start, self._silence))
+            at = self._clock.now() - self._start
+            done(keep_alive, Sent(self._bytes, tuple(self._times), end, at, time.monotonic(), self._silence))

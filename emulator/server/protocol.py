@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -196,6 +197,7 @@ class EmulatorProtocol(asyncio.Protocol):
             world.session.id, address.provider, message.method, address.path, query, message.headers,
             b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
             address.addressed,
+            time.monotonic(),
         )  # fmt: skip
         exchange = self._decide(world, request)
         self._play(message, exchange.timeline, world.clock, exchange)

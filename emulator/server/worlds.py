@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+
+import orjson
 
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError, closest
-from emulator.core.load import load_scenario, parse_text
+from emulator.core.load import parse_text
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session
 from emulator.core.store import Store
 from emulator.core.understand import bearer
+from emulator.core.wire import Exchange, Sent
 from emulator.server.clock import Clock, VirtualClock, make_clock
 
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+#: What stands for the file's name of a scenario that was sent.
+SENT = "session"
 #: The prefix of a generated key where the docs show none.
 KEY_PREFIX = "emu-"
+#: Scenarios that were sent and are kept compiled: tests send the same ones over and over.
+KEPT_SCENARIOS = 256
 
 
 class Unaddressed(Exception):
@@ -46,6 +51,8 @@ class World:
 
     session: Session
     clock: Clock
+    completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, text the application took as its result
+    watchers: set[Callable[[Exchange | None], None]] = field(default_factory=set)  # None: the session is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class Worlds:
     max_sessions: int = 10_000
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
+    _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -81,8 +89,8 @@ class Worlds:
         """
         return self._open(DEFAULT, scenarios, self.options)
 
-    def open(self, scenario: Json, options: Options) -> World:
-        """Make a session of its own, with a generated id and key.
+    def open(self, scenario: Json, options: Options, label: str = SENT) -> World:
+        """Make a session of its own, with a generated id and key; `label` stands for the scenario's file.
 
         Raises: Unaddressed, 409 for too many, 422 for a scenario that does not load.
         """
@@ -91,8 +99,8 @@ class Worlds:
             raise Unaddressed(409, "too_many_sessions", message)
         options = replace(options.over(self.options), api_keys=())
         try:
-            scenarios = [] if scenario is None else [self.read(scenario, options.provider)]
-            return self._open(_random(12).lower(), scenarios, options)
+            scenarios = [] if scenario is None else [self.read(scenario, options.provider, label)]
+            return self._open(secrets.token_hex(6), scenarios, options)
         except SourceError as error:
             raise _unloadable(error) from None
 
@@ -107,11 +115,21 @@ class Worlds:
 
     def _key(self, provider: str | None) -> str:
         prefix = self.providers[provider].key_prefix if provider else ""
-        return (prefix or KEY_PREFIX) + _random(32)
+        return (prefix or KEY_PREFIX) + secrets.token_hex(16)
 
-    def read(self, scenario: Json, provider: str | None) -> Scenario:
-        """Load a scenario that was sent: YAML text or an object."""
-        return parse_text(scenario, "session", self.providers, provider)
+    def read(self, scenario: Json, provider: str | None, label: str = SENT) -> Scenario:
+        """Load a scenario that was sent, YAML text or an object; one that was sent before is not compiled again."""
+        try:
+            text = scenario if isinstance(scenario, str) else orjson.dumps(scenario)
+        except orjson.JSONEncodeError:  # deeper than what can be written
+            return parse_text(scenario, label, self.providers, provider)
+        name = (text, provider, label)
+        found = self._kept.get(name)
+        if found is None:
+            found = self._kept[name] = parse_text(scenario, label, self.providers, provider)
+            if len(self._kept) > KEPT_SCENARIOS:
+                del self._kept[next(iter(self._kept))]
+        return found
 
     def find(self, id: str) -> World:
         """Return a session's world.
@@ -123,16 +141,21 @@ class Worlds:
             raise Unaddressed(404, "emulator_unknown_session", f"There is no session '{id[:100]}'.")
         return world
 
-    def put_scenario(self, id: str, scenario: Json) -> World:
-        """Give a session another scenario: turns and state begin anew, journal and clock stay."""
+    def put_scenario(self, id: str, scenario: Json, label: str = SENT) -> World:
+        """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
+
+        Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
+        """
         world = self.find(id)
         old = world.session
         try:
-            scenarios = [self.read(scenario, old.options.provider)]
+            scenarios = [self.read(scenario, old.options.provider, label)]
             new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
         except SourceError as error:
             raise _unloadable(error) from None
-        world.session = replace(new, clock=world.clock.kind)
+        for rule in old.added:
+            _check_free(rule.id, new)
+        world.session = replace(new, clock=world.clock.kind, added=old.added)
         self.store.restart(id)
         return world
 
@@ -143,7 +166,39 @@ class Worlds:
         world.clock.release()
         world.clock = make_clock(world.session.clock)
         world.session = replace(world.session, started=world.clock.now())
+        world.completed.clear()
         return world
+
+    def add_rule(self, id: str, rule: Mapping[str, Json], at: str | None) -> World:
+        """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
+
+        Raises: Unaddressed, 422, for a rule that does not load.
+        """
+        world = self.find(id)
+        session = world.session
+        name = rule.get("id", f"added-{len(session.added) + 1}")
+        _check_free(name, session)
+        settings = session.settings[session.provider or next(iter(session.settings))]
+        data = {"emulator": 1, "vars": settings.vars, "rules": [{**rule, "id": name}]}
+        if session.provider:
+            data["provider"] = session.provider
+        try:
+            made = self.read(data, session.provider).rules[0]
+        except SourceError as error:
+            raise _unloadable(_placed(error, at) if at else error) from None
+        made = replace(made, at=at or made.at)
+        known = [item.id for item in session.added]
+        others = [made if item.id == name else item for item in session.added]
+        world.session = replace(session, added=tuple(others if name in known else [made, *others]))
+        return world
+
+    def tell(self, exchange: Exchange, sent: Sent) -> None:
+        """Tell who watches a session's journal that an exchange has ended."""
+        world = self.by_id.get(exchange.request.session)
+        if world and world.watchers:
+            ended = replace(exchange, sent=sent)
+            for watch in tuple(world.watchers):
+                watch(ended)
 
     def delete(self, id: str) -> None:
         """Remove a session. The default one cannot be removed."""
@@ -151,6 +206,8 @@ class Worlds:
         if id == DEFAULT:
             raise Unaddressed(409, "default_session", "The default session always exists; reset it instead.")
         world.clock.release()
+        for watch in tuple(world.watchers):
+            watch(None)
         del self.by_id[id]
         self.by_key.pop(world.session.api_key, None)
         self.store.delete(id)
@@ -218,22 +275,16 @@ def _unloadable(error: SourceError) -> Unaddressed:
     return Unaddressed(422, "invalid_scenario", str(error), error.problems)
 
 
-def _random(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+def _check_free(name: Json, session: Session) -> None:
+    if any(item.id == name for item in session.rules):
+        raise Unaddressed(409, "rule_exists", f"The scenario has a rule with the id '{name}' already.")
 
 
-def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider: str | None) -> list[Scenario]:
-    """Load scenario files; the problems of all of them are raised together.
-
-    Raises: SourceError.
-    """
-    problems: list[Problem] = []
-    scenarios = []
-    for file in files:
-        try:
-            scenarios.append(load_scenario(file, providers, provider))
-        except SourceError as error:
-            problems += error.problems
-    if problems:
-        raise SourceError(problems)
-    return scenarios
+def _placed(error: SourceError, at: str) -> SourceError:
+    """Return the problems of a rule that was made in a test, at its place there."""
+    file, _, line = at.rpartition(":")
+    number = int(line) if line.isdecimal() and len(line) < 10 else 1
+    return SourceError(
+        [replace(item, file=file or at, line=number, where=item.where.removeprefix("rules[0]").removeprefix("."))
+         for item in error.problems]
+    )  # fmt: skip

@@ -1,0 +1,222 @@
+"""From a journal to a scenario that answers the same: exchanges as the control API shows them, a rule a request.
+
+Kept are texts, pieces, tool calls, refusals, bodies, errors, headers of a reply's own, and cuts; waits are not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+
+import yaml
+
+from emulator.core.errors import STATUS, Json
+from emulator.core.secrets import SECRET_HEADERS
+
+DONE = "[DONE]"
+_REASONS = ("stop", "length", "tool_calls", "content_filter")
+_SKIPPED = ("refused", "unmatched")
+
+
+class _Text(str):
+    """A string that is written in double quotes, whatever it looks like."""
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Json) -> bool:
+        return True
+
+
+_Dumper.add_representer(_Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
+def scenario_text(
+    exchanges: Sequence[Mapping[str, Json]], documented: Mapping[str, Collection[str]] | None = None
+) -> str:
+    """Return a scenario in YAML; requests that were refused or unmatched are left out: they answer themselves.
+
+    `documented` are each provider's own headers: whatever else was sent is a reply's own. Without them only Retry-After
+    is kept.
+    """
+    answered = [item for item in exchanges if item["rule"] not in _SKIPPED and not item["replay_of"]]
+    providers = {item["provider"] for item in answered}
+    rules: dict[str, dict[str, Json]] = {}
+    for item in answered:
+        when = _when(item)
+        rule = rules.setdefault(json.dumps(when, sort_keys=True), {"when": when, "replies": []})
+        rule["replies"].append(_reply(item, (documented or {}).get(item["provider"])))
+    scenario: dict[str, Json] = {"emulator": 1}
+    if len(providers) == 1:
+        scenario["provider"] = providers.pop()
+    scenario["rules"] = list(rules.values())
+    return yaml.dump(_quoted(scenario), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _quoted(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return {key: _quoted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    return _Text(value) if isinstance(value, str) else value
+
+
+def _when(item: Mapping[str, Json]) -> dict[str, Json]:
+    """Tell a request from the others by what a reader would: operation, model, the last user message, the step."""
+    when: dict[str, Json] = {"operation": item["operation"]}
+    body = item["body"] if isinstance(item["body"], Mapping) else {}
+    if isinstance(body.get("model"), str):
+        when["model"] = body["model"]
+    if item["operation"] == "chat" and isinstance(body.get("messages"), list):
+        messages = [message for message in body["messages"] if isinstance(message, Mapping)]
+        users = [message for message in messages if message.get("role") == "user"]
+        if users and isinstance(users[-1].get("content"), str):
+            when["last_user"] = {"equals": users[-1]["content"]}
+        when["turn"] = len(users)
+        when["step"] = sum(message.get("role") == "assistant" for message in messages)
+    elif "input" in body:
+        when["body"] = {"$.input": {"equals": body["input"]}}
+    return when
+
+
+def _reply(item: Mapping[str, Json], documented: Collection[str] | None) -> dict[str, Json]:
+    response, timeline = item["response"], item["timeline"]
+    reply = _content(item, response)
+    if headers := _own_headers(response["headers"], documented):
+        reply["headers"] = headers
+    if timeline["end"] in ("clean", "fin"):
+        reply["faults"] = [{"cut": {**_cut_place(response, timeline), "how": timeline["end"]}}]
+    return reply
+
+
+def _own_headers(headers: Mapping[str, str], documented: Collection[str] | None) -> dict[str, str]:
+    """Return what a scenario asked for: neither ours, nor HTTP's, nor the provider's, nor a secret."""
+    if documented is None:
+        documented = [name for name in headers if name != "retry-after"]
+    left_out = {"content-type", *documented, *SECRET_HEADERS}
+    return {
+        name: _escaped(value)
+        for name, value in headers.items()
+        if name not in left_out and not name.startswith(("x-emulator-", "x-should-retry"))
+    }
+
+
+def _cut_place(response: Mapping[str, Json], timeline: Mapping[str, Json]) -> dict[str, Json]:
+    """Say where an answer broke off: after so many events, or where it broke inside of one, bytes."""
+    frames = timeline["frames"]
+    if response["stream"] and (not frames or (response["body_text"] or "").endswith("\n\n")):
+        return {"after_chunks": sum(frame["kind"] in ("data", "done") for frame in frames)}
+    return {"after_bytes": sum(frame["size"] for frame in frames)}
+
+
+def _content(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str, Json]:
+    refusal, status, body = item["refusal"], response["status"], response["body"]
+    if refusal and refusal["code"] in STATUS:
+        return _error(refusal, status)
+    if response["stream"]:
+        return _streamed(response["body_text"] or "", item["timeline"]["end"] == "complete") | _status(status, 200)
+    if body is None:
+        return {"builtin": True}  # cut inside its body: what is left of it cannot be written down
+    if status >= 400:
+        return {"error": {"status": status, "body": _escaped(body)}, "off_contract": True}
+    if item["operation"] != "chat" or not _is_message(body):
+        return {"json": _escaped(body), "off_contract": True} | _status(status, 200)
+    choice = body["choices"][0]
+    usage = body.get("usage") or "none"
+    return _said(choice["message"], choice.get("finish_reason"), usage) | _status(status, 200)
+
+
+def _error(refusal: Mapping[str, Json], status: int) -> dict[str, Json]:
+    details = [{"field": item["path"], "message": item["message"]} for item in refusal["details"]]
+    error = {"name": refusal["code"], "message": refusal.get("message"), "details": details}
+    given = {name: _escaped(value) for name, value in error.items() if value}
+    reply = {"error": given if len(given) > 1 else refusal["code"]}
+    return reply if status == STATUS[refusal["code"]] else reply | {"status": status, "off_contract": True}
+
+
+def _status(status: int, usual: int) -> dict[str, Json]:
+    return {"status": status} if status != usual else {}
+
+
+def _is_message(body: Json) -> bool:
+    """Tell whether a body is a chat answer of the usual form, which a reply's text and tool calls make again."""
+    try:
+        message = body["choices"][0]["message"]
+        calls = [call["function"]["name"] + call["function"]["arguments"] + call["id"]
+                 for call in message.get("tool_calls") or ()]  # fmt: skip
+        told = message.get("content"), message.get("refusal")
+        return all(isinstance(text, str | None) for text in told) and (
+            any(text is not None for text in told) or bool(calls)
+        )
+    except (LookupError, TypeError, AttributeError):
+        return False
+
+
+def _said(message: Mapping[str, Json], finish_reason: Json, usage: Json) -> dict[str, Json]:
+    reply: dict[str, Json] = {}
+    if message.get("content") is not None:
+        reply["text"] = _escaped(message["content"])
+    if message.get("refusal") is not None:
+        reply = {"refusal": _escaped(message["refusal"])}
+    if message.get("tool_calls"):
+        reply["tool_calls"] = [
+            {"name": call["function"]["name"], "arguments": _escaped(call["function"]["arguments"]), "id": call["id"]}
+            for call in message["tool_calls"]
+        ]
+    reply["finish_reason"] = finish_reason or "stop"
+    reply["verbatim"] = True  # what was cut was cut already
+    if isinstance(usage, Mapping):
+        reply["usage"] = {name: usage[name] for name in ("prompt_tokens", "completion_tokens") if name in usage}
+    elif usage:
+        reply["usage"] = usage
+    if usage == "none" or reply["finish_reason"] not in _REASONS:
+        reply["off_contract"] = True
+    return reply
+
+
+def _streamed(text: str, whole: bool) -> dict[str, Json]:
+    """Put a stream's deltas together again and keep where they were split; events of another kind stay as they are."""
+    items = [event.removeprefix("data: ") for event in text.split("\n\n") if event.startswith("data: ")]
+    try:
+        return _message_of([json.loads(item) for item in items if item != DONE])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        if not whole and items and not text.endswith("\n\n"):
+            return _streamed(text[: text.rfind("\n\n") + 2], whole) if "\n\n" in text else {"builtin": True}
+        return {"events": [_escaped(item) for item in items], "off_contract": True}
+
+
+def _message_of(chunks: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    pieces: list[str] = []
+    refusals: list[str] = []
+    calls: dict[int, dict[str, Json]] = {}
+    reason, usage = "stop", None
+    for chunk in chunks:
+        usage = chunk.get("usage") or usage
+        for choice in chunk["choices"][:1]:
+            delta = choice["delta"]
+            pieces += [delta["content"]] if delta.get("content") else []
+            refusals += [delta["refusal"]] if delta.get("refusal") else []
+            reason = choice.get("finish_reason") or reason
+            for part in delta.get("tool_calls") or ():
+                call = calls.setdefault(part["index"], {"id": part.get("id"), "name": "", "arguments": ""})
+                call["name"] += part["function"].get("name") or ""
+                call["arguments"] += part["function"].get("arguments") or ""
+    message: dict[str, Json] = {"content": "".join(pieces) if pieces or not (calls or refusals) else None}
+    if refusals:
+        message["refusal"] = "".join(refusals)
+    message["tool_calls"] = [
+        {"id": call["id"], "function": {"name": call["name"], "arguments": call["arguments"]}}
+        for call in calls.values()
+    ]
+    reply = _said(message, reason, usage)
+    if pieces:
+        reply["stream"] = {"split": pieces}
+    return reply
+
+
+def _escaped(value: Json) -> Json:
+    """Make `${` in what was said literal again."""
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if isinstance(value, Mapping):
+        return {key: _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,110 @@
+"""Verification: how many requests of a journal fit a `when`, and which came nearest where the number is wrong."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from emulator.core.chat import compact
+from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.folder import own_schema
+from emulator.core.matching import Condition, MatchError, compile_when
+from emulator.core.scenario import state_set
+from emulator.core.schema import Schema
+from emulator.core.wire import Exchange
+
+NEAREST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether the number was right; `nearest` are the requests that fitted least badly, field by field."""
+
+    ok: bool
+    count: int
+    message: str
+    nearest: tuple[Mapping[str, Json], ...] = ()
+
+    def body(self) -> dict[str, Json]:
+        return {"ok": self.ok, "count": self.count, "message": self.message, "nearest": list(self.nearest)}
+
+
+@functools.cache
+def _when_schema() -> Schema:
+    whole = own_schema("scenario").document
+    return Schema({"$ref": "#/$defs/when", "$defs": whole["$defs"]})
+
+
+def verify(
+    exchanges: Sequence[Exchange],
+    when: Mapping[str, Json],
+    count: int | None = None,
+    at_least: int | None = None,
+    at_most: int | None = None,
+) -> Verified:
+    """Count the understood requests that fit a `when`; a `when` without an operation fits any.
+
+    Raises: SourceError, for a `when` that is none.
+    """
+    differ = _compile(when)
+    understood = [item for item in exchanges if item.claim.call]
+    rows = [(item, differ(item)) for item in understood]
+    found = sum(not differences for _, differences in rows)
+    wanted = _wanted(count, at_least, at_most)
+    ok = (count is None or found == count) and found >= (at_least or 0) and (at_most is None or found <= at_most)
+    if ok:
+        return Verified(True, found, f"{found} of {len(understood)} requests fit {_said(when)}.")
+    few = found < max(count or 0, at_least or 0)
+    misses = sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))[:NEAREST] if few else []
+    nearest: tuple[Mapping[str, Json], ...] = tuple(
+        {"exchange": item.grant.number, "differences": differences} for item, differences in misses
+    )
+    fitting = [str(item.grant.number) for item, differences in rows if not differences]
+    told = f": exchanges {', '.join(fitting)}" if fitting else ""
+    lines = [f"expected {wanted} that fit {_said(when)}, got {found} of {len(understood)} requests{told}"]
+    for row in nearest:
+        lines.append(f"  exchange {row['exchange']}:")
+        lines += [
+            f"    {item['field']}: expected {compact(item['expected'])}, got {compact(item['actual'])}"
+            for item in row["differences"]
+        ]
+    return Verified(False, found, "\n".join(lines), nearest)
+
+
+def _wanted(count: int | None, at_least: int | None, at_most: int | None) -> str:
+    parts = [
+        f"{word}{number} request{'s' * (number != 1)}"
+        for word, number in (("", count), ("at least ", at_least), ("at most ", at_most))
+        if number is not None
+    ]
+    return " and ".join(parts)
+
+
+def _said(when: Mapping[str, Json]) -> str:
+    return compact(when) if when else "anything"
+
+
+def _compile(when: Mapping[str, Json]) -> Callable[[Exchange], list[dict[str, Json]]]:
+    problems = _when_schema().violations(when) if not _when_schema().verdict(when) else ()
+    if problems:
+        raise SourceError([Problem("when", 1, 1, item.path, item.message) for item in problems])
+    try:
+        conditions: tuple[Condition, ...] = compile_when(when)
+    except MatchError as error:
+        raise SourceError([Problem("when", 1, 1, ".".join(map(str, error.path)), str(error))]) from None
+    operation = when.get("operation", "any")
+    states = state_set(when["state"]) if "state" in when else None
+
+    def differences(exchange: Exchange) -> list[dict[str, Json]]:
+        call = exchange.claim.call
+        if call is None:
+            return [{"field": "operation", "expected": operation, "actual": None}]
+        found = [item.difference(call) for item in conditions if not item.holds(call)]
+        if operation not in ("any", call.operation):
+            found.append({"field": "operation", "expected": operation, "actual": call.operation})
+        if states and (exchange.grant.state in states[0]) is not states[1]:
+            found.append({"field": "state", "expected": when["state"], "actual": exchange.grant.state})
+        return found
+
+    return differences

@@ -1,0 +1,141 @@
+"""What the control API reads and writes: bodies checked by hand; sessions and providers as it shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from emulator.core.errors import Json, nearest
+from emulator.core.provider import Provider
+from emulator.core.secrets import redact
+from emulator.core.timing import parse_duration
+from emulator.core.wire import FOREVER, Plan
+from emulator.server.worlds import Unaddressed, World, Worlds
+
+#: The longest place or file name that is taken.
+LONGEST_NAME = 500
+
+
+def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = False) -> Json:
+    """Return a session as the control API shows it; lists leave the key out."""
+    session = world.session
+    standing = worlds.store.world(session.id, world.clock.now())
+    settings = session.settings[session.provider] if session.provider else next(iter(session.settings.values()))
+    plans = {name: item.plan.name for name, item in session.settings.items()}
+    body: dict[str, Json] = {"id": session.id}
+    if with_key:
+        body["api_key"] = session.api_key
+    return body | {
+        "provider": session.provider,
+        "base_urls": worlds.base_urls(session, origin),
+        "clock": {"kind": world.clock.kind, "now": world.clock.now()},
+        "seed": session.seed,
+        "plan": settings.plan.name if session.provider else plans,
+        "validation": settings.validation,
+        "state": standing.state,
+        "rules": [
+            {"id": rule.id, "at": rule.at, "calls": standing.calls.get(rule.id, 0), "expect": rule.expected}
+            for rule in session.all_rules
+        ],
+        "limits": [
+            {"provider": provider, "key": redact(key), "plan": plan, "requests_left": item.remaining,
+             "tokens_left": item.tokens_left, "reset": item.reset}
+            for provider, key, plan, item in standing.limits
+        ],
+        "exchanges": standing.exchanges,
+        "dropped": standing.dropped,
+    }  # fmt: skip
+
+
+def provider_body(provider: Provider, base_url: str) -> Json:
+    """Return what is emulated of a provider: operations, models, plans, errors, facts."""
+    return {
+        "name": provider.name,
+        "title": provider.title,
+        "documented_base_url": provider.base_url,
+        "base_url": base_url,
+        "operations": [
+            {"name": item.name, "method": item.method, "path": item.path} for item in provider.operations.values()
+        ],
+        "models": list(provider.models),
+        "plans": {
+            plan.name: {"requests_per_minute": plan.requests, "tokens_per_minute": plan.tokens}
+            for plan in provider.plans.values()
+        },
+        "default_plan": provider.default_plan,
+        "errors": [name for name, item in provider.errors.items() if item.get("documented")],
+        "facts": [
+            {"id": fact.id, "who": fact.who, "source": fact.source, "text": fact.text, "assumed": fact.assumed,
+             "advice": fact.advice, "note": fact.note}
+            for fact in provider.facts.values()
+        ],
+    }  # fmt: skip
+
+
+# Reading and writing
+
+
+def json_response(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+async def read_object(request: Request, known: set[str]) -> dict[str, Json]:
+    """Return the body as a JSON object with known keys; an empty body is an empty object."""
+    data = await request.body()
+    try:
+        value = orjson.loads(data) if data else {}
+    except orjson.JSONDecodeError as error:
+        raise Unaddressed(400, "invalid_request", f"The body is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise Unaddressed(400, "invalid_request", "The body must be a JSON object.")
+    for name in value:
+        if name not in known:
+            raise Unaddressed(400, "invalid_request", f"'{name[:100]}' is not known here; {nearest(name, known)}")
+    return value
+
+
+def typed(data: dict[str, Json], name: str, kind: type) -> Any:
+    value = data.get(name)
+    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    word = {str: "a string", int: "an integer"}[kind]
+    raise Unaddressed(400, "invalid_request", f"{name} must be {word}.")
+
+
+def name_in(data: dict[str, Json], name: str) -> str | None:
+    """Return the place or file name that a body gives: it goes into headers and messages."""
+    value: str | None = typed(data, name, str)
+    if value is not None and not (value and value.isprintable() and len(value) <= LONGEST_NAME):
+        raise Unaddressed(400, "invalid_request", f"{name} must be a place, as scenario.yaml or test_x.py:12.")
+    return value
+
+
+def plan_of(value: Json) -> str | Plan | None:
+    if value is None or isinstance(value, str):
+        return value
+    figures = {"requests_per_minute", "tokens_per_minute"}
+    if (
+        not isinstance(value, dict)
+        or not value
+        or not set(value) <= figures
+        or not all(type(item) is int and item >= 0 for item in value.values())
+    ):
+        raise Unaddressed(400, "invalid_request", "plan must be a name, or {requests_per_minute, tokens_per_minute}.")
+    return Plan("session", value.get("requests_per_minute"), value.get("tokens_per_minute"))
+
+
+def seconds_of(value: Json) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise Unaddressed(400, "invalid_request", f"advance {error}") from None
+    if seconds == FOREVER:
+        raise Unaddressed(400, "invalid_request", "advance needs an end; forever has none.")
+    return seconds
+
+
+def origin_of(request: Request) -> str:
+    return f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"

@@ -1,0 +1,3 @@
+"""The name of the thread that a server of ours runs in."""
+
+SERVER_THREAD = "emulator-server"

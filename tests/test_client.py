@@ -1,0 +1,170 @@
+"""The client of the control API: what it sends, what it raises, and when it connects anew."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from emulator.client import Control, ControlError
+from emulator.server.background import Setup, ignore, listen, make_server, make_worlds, origin, run
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def control(emulator_url: str) -> Iterator[Control]:
+    made = Control(emulator_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[tuple[Serve, list[bytes]]]:
+    """Serve scripted answers, each on a connection of its own or None to close it unanswered; gather what came."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    came: list[bytes] = []
+    threads: list[threading.Thread] = []
+
+    def serve(*connections: list[bytes | None]) -> str:
+        def answer() -> None:
+            for answers in connections:
+                connection = listener.accept()[0]
+                with connection:
+                    for data in answers:
+                        came.append(read_message(connection))
+                        if data is not None:
+                            connection.sendall(data)
+
+        threads.append(threading.Thread(target=answer))
+        threads[-1].start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield serve, came
+    for thread in threads:
+        thread.join()
+    listener.close()
+
+
+def read_message(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data or (b"Content-Length: 8" in data and not data.endswith(b"}")):
+        received = connection.recv(65536)
+        data += received
+        if not received:
+            break
+    return data
+
+
+def http(body: bytes, status: int = 200) -> bytes:
+    return b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body)
+
+
+def test_it_asks_and_returns_json(control: Control) -> None:
+    assert control.ask("GET", "/health")["status"] == "ok"
+    made = control.ask("POST", "/sessions", {"provider": "beatra", "clock": "virtual"})
+    assert control.ask("GET", f"/sessions/{made['id']}") == made
+    assert control.ask("DELETE", f"/sessions/{made['id']}") is None
+
+
+def test_a_refusal_has_its_code_status_and_problems(control: Control) -> None:
+    with pytest.raises(ControlError) as caught:
+        control.ask("POST", "/sessions", {"scenario": "emulator: 1\nrules:\n  - {rply: {text: x}}\n"})
+    assert (caught.value.status, caught.value.code) == (422, "invalid_scenario")
+    assert [(item["file"], item["line"], item["column"]) for item in caught.value.problems] == [
+        ("session", 3, 6),
+        ("session", 3, 5),
+    ]
+    assert str(caught.value).startswith("session:3:6: rules[0].rply: is not known here; did you mean 'reply'?")
+
+
+def test_many_threads_share_it(control: Control) -> None:
+    answers: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(control.ask("GET", "/health")["status"])) for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["ok"] * 20
+
+
+def test_one_connection_is_kept(serve: tuple[Serve, list[bytes]]) -> None:
+    url = serve[0]([http(b"1"), http(b"2")])
+    control = Control(url)
+    assert [control.ask("GET", "/a"), control.ask("POST", "/b", {"x": 1})] == [1, 2]
+    control.close()
+    assert [data.split(b"\r\n")[0] for data in serve[1]] == [
+        b"GET /_emulator/a HTTP/1.1",
+        b"POST /_emulator/b HTTP/1.1",
+    ]
+    assert serve[1][1].endswith(b'{"x": 1}')
+
+
+def test_a_kept_connection_that_was_closed_is_made_anew(serve: tuple[Serve, list[bytes]]) -> None:
+    control = Control(serve[0]([http(b"1")], [http(b"2")]))
+    assert [control.ask("GET", "/a"), control.ask("GET", "/b")] == [1, 2]
+    control.close()
+
+
+def test_a_new_connection_that_breaks_is_an_error_and_nothing_is_sent_twice(serve: tuple[Serve, list[bytes]]) -> None:
+    control = Control(serve[0]([None]))
+    with pytest.raises(ConnectionError):
+        control.ask("POST", "/sessions")
+    control.close()
+    assert len(serve[1]) == 1
+
+
+def test_nobody_there_is_an_os_error() -> None:
+    with pytest.raises(ConnectionRefusedError):
+        Control("http://127.0.0.1:1").ask("GET", "/health")
+
+
+def test_another_server_is_no_emulator(serve: tuple[Serve, list[bytes]]) -> None:
+    control = Control(serve[0]([http(b"<html>", 404)]))
+    with pytest.raises(ControlError) as caught:
+        control.ask("GET", "/health")
+    control.close()
+    assert (str(caught.value), caught.value.status) == (f"what answers at {control.url} is no emulator", 404)
+
+
+def test_an_error_of_another_form_is_told_by_its_status(serve: tuple[Serve, list[bytes]]) -> None:
+    control = Control(serve[0]([http(b'{"error": "no"}', 503)]))
+    with pytest.raises(ControlError, match=r"^status 503$"):
+        control.ask("GET", "/health")
+    control.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("http://127.0.0.1:4010/", "http://127.0.0.1:4010"),
+        ("127.0.0.1:4010", "http://127.0.0.1:4010"),
+        ("https://se%20cret@host/below/", "https://host/below"),
+    ],
+)
+def test_urls(given: str, url: str) -> None:
+    assert Control(given).url == url
+
+
+@pytest.mark.parametrize("token", ["t0ken", None])
+def test_an_admin_token_is_taken_from_the_url(token: str | None) -> None:
+    setup = Setup(host="0.0.0.0", admin_token="t0ken")
+    sock = listen(setup)
+    server = make_server(setup, make_worlds(setup), ignore, ignore)
+    thread = threading.Thread(target=run, args=(server, sock))
+    thread.start()
+    control = Control(origin(setup, sock).replace("//", f"//{token}@" if token else "//"))
+    try:
+        if token:
+            assert control.ask("GET", "/health")["status"] == "ok"
+        else:
+            with pytest.raises(ControlError, match="needs --admin-token"):
+                control.ask("GET", "/health")
+    finally:
+        control.close()
+        server.should_exit = True
+        thread.join()

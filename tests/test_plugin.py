@@ -1,0 +1,461 @@
+"""The pytest plugin as its users meet it: each test runs pytest on a small file and reads what it says."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from emulator import Emulator
+from emulator.client import Control
+
+pytest_plugins = ["pytester"]
+
+HEAD = """
+import json, os, subprocess, sys, threading, time, urllib.error, urllib.request
+import pytest
+
+def ask(url, key, text="hi", **fields):
+    body = {"model": "auto", "messages": [{"role": "user", "content": text}], **fields}
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    request = urllib.request.Request(url + "/chat/completions", json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, json.load(response)["choices"][0]["message"]["content"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["error"].get("code")
+
+"""
+INI = """
+[pytest]
+addopts = -p no:cacheprovider
+asyncio_default_fixture_loop_scope = function
+"""
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Run:
+    """Write a test file and run pytest on it, in this process and with the server of its own."""
+
+    def run(text: str, *arguments: str, ini: str = "", subprocess: bool = False) -> pytest.RunResult:
+        pytester.makeini(INI + ini)
+        pytester.makepyfile(test_it=HEAD + text)
+        how = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
+        return how(*arguments)
+
+    return run
+
+
+def failure(result: pytest.RunResult) -> str:
+    """Return what the only error says, without pytest's frame around it."""
+    text = result.stdout.str()
+    found = re.search(r"_{3,} ERROR at [^\n]* _{3,}\n(.*?)\n=+ short test summary", text, re.S)
+    assert found, text
+    said = re.sub(r"/s/\w{12}/", "/s/ID/", found[1])
+    return re.sub(r"^-+ Captured .*", "", said, flags=re.S | re.M).rstrip()
+
+
+def place(text: str, part: str) -> str:
+    """Return FILE:LINE of what a test file says somewhere."""
+    lines = (HEAD + text).strip().splitlines()
+    return f"test_it.py:{next(number for number, line in enumerate(lines, 1) if part in line)}"
+
+
+# Fixtures, marker, options
+
+
+def test_each_test_has_a_world_of_its_own(run: Run) -> None:
+    run("""
+seen = set()
+
+@pytest.mark.emulator(provider="beatra")
+@pytest.mark.parametrize("number", range(3))
+def test_one(emulator, number):
+    assert len(emulator.journal) == 0
+    assert emulator.provider == "beatra"
+    assert list(emulator.base_urls.values()) == [emulator.base_url]
+    emulator.on(last_user="hi").reply(f"number {number}")
+    assert ask(emulator.base_url, emulator.api_key) == (200, f"number {number}")
+    assert [item.status for item in emulator.calls] == [200]
+    seen.add((emulator.id, emulator.api_key))
+    assert len(seen) == number + 1
+
+def test_the_server_is_one(emulator, emulator_server):
+    assert emulator_server.ask("GET", "/health")["sessions"] == 2
+""").assert_outcomes(passed=4)  # fmt: skip
+
+
+def test_the_marker_sets_the_session_up_and_the_nearest_wins(run: Run) -> None:
+    run("""
+pytestmark = pytest.mark.emulator(provider="beatra", seed=1, clock="virtual", validation="strict")
+
+@pytest.mark.emulator(provider="brainstormrouter", plan={"requests_per_minute": 1}, seed=2)
+def test_one(emulator):
+    session = emulator.read()
+    assert (session["provider"], session["seed"], session["plan"]) == ("brainstormrouter", 2, "session")
+    assert (session["clock"]["kind"], session["validation"]) == ("virtual", "strict")
+    emulator.verify(count=0)
+""").assert_outcomes(passed=1)  # fmt: skip
+
+
+FILE = "emulator: 1\nprovider: beatra\nrules:\n  - reply: {text: From WHERE}\n"
+
+
+def test_scenarios_are_found_beside_the_test_then_in_the_folder_of_the_ini(run: Run, pytester: pytest.Pytester) -> None:
+    for where in (".", "stories"):
+        pytester.mkdir(where) if where != "." else None
+        (pytester.path / where / "one.yaml").write_text(FILE.replace("WHERE", f"{where}/one"))
+    (pytester.path / "stories" / "two.yaml").write_text(FILE.replace("WHERE", "stories/two"))
+    run(
+        """
+@pytest.mark.emulator("one.yaml")
+def test_beside(emulator):
+    assert ask(emulator.base_url, emulator.api_key) == (200, "From ./one")
+    assert emulator.calls[0].rule == "one.yaml:4"
+
+@pytest.mark.emulator("two.yaml")
+def test_of_the_ini(emulator):
+    assert ask(emulator.base_url, emulator.api_key) == (200, "From stories/two")
+    assert emulator.calls[0].rule == "stories/two.yaml:4"
+    emulator.use("one.yaml")
+    assert ask(emulator.base_url, emulator.api_key) == (200, "From ./one")
+
+def test_used(emulator, tmp_path):
+    emulator.use("two.yaml")
+    assert ask(emulator.base_url, emulator.api_key) == (200, "From stories/two")
+
+@pytest.mark.emulator({"emulator": 1, "provider": "beatra", "rules": [{"reply": {"text": "A mapping"}}]})
+def test_mapping(emulator):
+    assert ask(emulator.base_url, emulator.api_key) == (200, "A mapping")
+""",
+        ini="emulator_scenarios = stories",
+    ).assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ('"none.yaml"', r"there is no scenario none\.yaml in /.*[^,]; "
+                        r"set `emulator_scenarios` to the folder that has it"),
+        ('"a.yaml", "b.yaml"', r"@pytest\.mark\.emulator takes one scenario, not 2"),
+        ('provder="beatra"', r"@pytest\.mark\.emulator knows no 'provder'; did you mean 'provider'\?"),
+        ('provider="beata"', r"options:1:1: provider: there is no provider 'beata'; did you mean 'beatra'\?"),
+        ('"bad.yaml"', r"bad\.yaml:3:6: rules\[0\]\.rply: is not known here; did you mean 'reply'\?"),
+    ],
+    ids=["no-file", "two-files", "keyword", "provider", "scenario"],
+)  # fmt: skip
+def test_what_is_wrong_with_a_marker_is_said(run: Run, pytester: pytest.Pytester, marker: str, message: str) -> None:
+    (pytester.path / "bad.yaml").write_text("emulator: 1\nrules:\n  - {rply: {text: Hi}}\n")
+    result = run(f"@pytest.mark.emulator({marker})\ndef test_one(emulator): pass")
+    result.assert_outcomes(errors=1)
+    assert re.search(message, failure(result)), failure(result)
+    assert "exception occurred" not in failure(result)
+
+
+def test_the_marker_is_registered(run: Run) -> None:
+    run("@pytest.mark.emulator\ndef test_one(emulator): pass", "--strict-markers").assert_outcomes(passed=1)
+
+
+def test_the_environment_points_at_the_session_and_subprocesses_inherit_it(run: Run) -> None:
+    run("""
+CHILD = "import os, test_it; print(test_it.ask(os.environ['OPENAI_BASE_URL'], os.environ['OPENAI_API_KEY'])[1])"
+
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator, emulator_env):
+    assert emulator_env is emulator
+    emulator.on().reply("to a child")
+    assert subprocess.check_output([sys.executable, "-c", CHILD], text=True) == "to a child\\n"
+    emulator.verify(count=1)
+
+def test_afterwards():
+    assert "OPENAI_BASE_URL" not in os.environ
+""").assert_outcomes(passed=2)  # fmt: skip
+
+
+def test_without_a_provider_there_is_no_one_address(run: Run) -> None:
+    result = run("""
+def test_base_url(emulator):
+    assert set(emulator.base_urls) == {"beatra", "braintwin", "brainstormrouter", "brivionix"}
+    with pytest.raises(LookupError, match="this session serves .*: use base_urls\\\\[NAME\\\\], or name one"):
+        emulator.base_url
+
+def test_environment(emulator_env):
+    pass
+""")  # fmt: skip
+    result.assert_outcomes(passed=1, errors=1)
+    assert failure(result) == (
+        "this session serves beatra, brainstormrouter, braintwin, brivionix: use base_urls[NAME], or name one: "
+        "@pytest.mark.emulator(provider=NAME)"
+    )
+
+
+def test_another_server_is_used_where_its_url_is_given(run: Run) -> None:
+    with Emulator() as server:
+        run(
+            f"""
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator, emulator_time):
+    assert emulator.base_url.startswith({server.url!r})
+    emulator.on().reply(error="rate_limited").reply("there")
+    assert ask(emulator.base_url, emulator.api_key) == (429, "rate_limited")
+    time.sleep(60)
+    assert ask(emulator.base_url, emulator.api_key) == (200, "there")
+    assert emulator.verdict()["ok"] is False
+    emulator.wait_for(calls=2)
+""",
+            f"--emulator-url={server.url}",
+        ).assert_outcomes(passed=1)
+        control = Control(server.url)
+        assert [item["id"] for item in control.ask("GET", "/sessions")["sessions"]] == ["default"]
+        control.close()
+
+
+def test_a_server_that_does_not_answer_is_said(run: Run) -> None:
+    result = run("def test_one(emulator): pass", "--emulator-url=http://127.0.0.1:1")
+    assert failure(result).startswith("--emulator-url http://127.0.0.1:1: ")
+    assert "refused" in failure(result)
+
+
+# What fails a test that ends
+
+
+def ends(run: Run, text: str, allow: str = "") -> str:
+    """Run a test that passes but ends badly, and once more with what its message says; return the message."""
+    marker = '@pytest.mark.emulator(provider="beatra"%s)\n'
+    result = run(marker % "" + text)
+    result.assert_outcomes(passed=1, errors=1)
+    if allow:
+        run(marker % f", {allow}" + text).assert_outcomes(passed=1)
+    return failure(result)
+
+
+def test_an_unmatched_request_fails_it(run: Run) -> None:
+    text = """\
+def test_one(emulator):
+    rule = {"id": "one", "when": {"last_user": "x", "turn": 2}, "reply": {"text": "y"}}
+    emulator.use({"emulator": 1, "rules": [rule]})
+    assert ask(emulator.base_url, emulator.api_key)[0] == 404
+"""
+    assert ends(run, text, "allow_unmatched=True") == (
+        "no rule answered exchange 1 (POST /s/ID/beatra/v1/chat/completions); the nearest:\n"
+        "  session:1 (one)\n"
+        '    last_user: expected "x", got "hi"\n'
+        "    turn: expected 2, got 1\n"
+        "allow it with @pytest.mark.emulator(allow_unmatched=True)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [
+        ({"calls": 3}, "expects calls: 3, and answered 1 times"),
+        ({"min": 2, "max": 3}, "expects min: 2 and max: 3, and answered 1 times"),
+        ({"max": 0}, "expects max: 0, and answered 1 times"),
+    ],
+    ids=["calls", "min", "max"],
+)
+def test_an_expectation_that_is_not_met_fails_it(run: Run, expect: Any, said: str) -> None:
+    text = f"""\
+def test_one(emulator):
+    emulator.use({{"emulator": 1, "rules": [{{"reply": {{"text": "y"}}, "expect": {expect}}}]}})
+    ask(emulator.base_url, emulator.api_key)
+"""
+    message = f"the rule rule-1 at session:1 {said}; allow it by changing its `expect`, or leaving it out"
+    assert ends(run, text) == message
+    met = text.replace(str(expect), "{'calls': 1}")
+    run('@pytest.mark.emulator(provider="beatra")\n' + met).assert_outcomes(passed=1)
+
+
+def test_a_rule_of_on_that_was_never_used_fails_it(run: Run) -> None:
+    text = """\
+def test_one(emulator):
+    emulator.on(last_user="never").reply("y")
+"""
+    where = place("\n" + text, "emulator.on")
+    expected = f"the rule of .on() at {where} was never used; allow it with @pytest.mark.emulator(allow_unused=True)"
+    assert ends(run, text, "allow_unused=True") == expected
+
+
+def test_an_on_without_a_reply_fails_it(run: Run) -> None:
+    text = """\
+def test_one(emulator):
+    emulator.on(last_user="never")
+"""
+    where = place("\n" + text, "emulator.on")
+    expected = f"the rule of .on() at {where} has no .reply(); allow it with @pytest.mark.emulator(allow_unused=True)"
+    assert ends(run, text, "allow_unused=True") == expected
+
+
+def test_a_rule_that_was_used_before_another_scenario_came_was_used(run: Run) -> None:
+    run("""
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator):
+    emulator.on(last_user="hi").reply("y")
+    ask(emulator.base_url, emulator.api_key)
+    emulator.use({"emulator": 1, "rules": [{"reply": {"text": "z"}}]})
+""").assert_outcomes(passed=1)  # fmt: skip
+
+
+def test_a_crash_of_the_emulator_fails_it(run: Run) -> None:
+    text = """\
+def test_one(emulator, monkeypatch):
+    def broken(*given):
+        raise ZeroDivisionError("of all things")
+    monkeypatch.setattr("emulator.core.engine.render_builtin", broken)
+    assert ask(emulator.base_url, emulator.api_key) == (500, "emulator_crash")
+"""
+    message = ends(run, text)
+    first = "the emulator failed on exchange 1 (POST /s/ID/beatra/v1/chat/completions):\nTraceback "
+    assert message.startswith(first)
+    assert message.endswith(
+        "ZeroDivisionError: of all things\nthis is a fault of its own and cannot be allowed; please report it"
+    )
+
+
+def test_all_that_is_wrong_is_said_at_once(run: Run) -> None:
+    message = ends(run, """\
+def test_one(emulator):
+    emulator.on(last_user="x", expect={"calls": 2}).reply("y")
+    emulator.on(last_user="z").reply("y")
+    assert ask(emulator.base_url, emulator.api_key)[0] == 404
+""")  # fmt: skip
+    assert [line.split("(")[0] for line in message.split("\n\n")] == [
+        "no rule answered exchange 1 ",
+        "the rule on-1 at test_it.py:16 expects calls: 2, and answered 0 times; allow it by changing its `expect`, "
+        "or leaving it out",
+        "the rule of .on",
+    ]
+
+
+def test_a_session_is_removed_whatever_happens(run: Run) -> None:
+    result = run("""
+@pytest.fixture(scope="session", autouse=True)
+def in_the_end(emulator_server):
+    yield
+    assert emulator_server.ask("GET", "/health")["sessions"] == 1
+
+@pytest.mark.emulator(provider="beatra")
+def test_fails(emulator):
+    emulator.on().reply("unused")
+    assert False
+""")  # fmt: skip
+    result.assert_outcomes(failed=1, errors=1)
+    result.stdout.fnmatch_lines(["the rule of .on() at test_it.py:* was never used; *"])
+
+
+# Ways to run tests
+
+
+MANY = """
+@pytest.mark.emulator(provider="beatra")
+@pytest.mark.parametrize("number", range(20))
+def test_one(emulator, number):
+    emulator.on(last_user=f"number {number}").reply(f"answer {number}")
+    assert ask(emulator.base_url, emulator.api_key, f"number {number}") == (200, f"answer {number}")
+    emulator.verify(count=1)
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_under_xdist_and_in_one_process(run: Run, workers: str) -> None:
+    run(MANY, "-n", workers, subprocess=True).assert_outcomes(passed=20)
+
+
+ASYNC = """
+from openai import AsyncOpenAI
+
+MARKER
+@pytest.mark.emulator(provider="beatra")
+async def test_one(emulator, emulator_time):
+    emulator.on().reply(error="rate_limited", retry_after=60).reply("Hello")
+    async with AsyncOpenAI(base_url=emulator.base_url, api_key=emulator.api_key) as client:
+        answer = await client.chat.completions.create(model="auto", messages=[{"role": "user", "content": "hi"}])
+    assert answer.choices[0].message.content == "Hello"
+    emulator.verify(count=2)
+"""
+ANYIO = """
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "passed"),
+    [
+        (ASYNC.replace("MARKER", "@pytest.mark.asyncio"), ("--asyncio-mode=strict",), 1),
+        (ASYNC.replace("MARKER", ""), ("--asyncio-mode=auto",), 1),
+        (ANYIO + ASYNC.replace("MARKER", "@pytest.mark.anyio"), ("--asyncio-mode=strict",), 2),
+    ],
+    ids=["asyncio-strict", "asyncio-auto", "anyio"],
+)
+def test_under_pytest_asyncio_and_anyio(run: Run, text: str, arguments: Any, passed: int) -> None:
+    run(text, *arguments, subprocess=True).assert_outcomes(passed=passed)
+
+
+def test_from_threads(run: Run) -> None:
+    run("""
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator):
+    got = {}
+    def one(number):
+        emulator.on(last_user=f"number {number}").reply(f"answer {number}")
+        got[number] = ask(emulator.base_url, emulator.api_key, f"number {number}")
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(10)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert got == {number: (200, f"answer {number}") for number in range(10)}
+    emulator.verify(count=10)
+""").assert_outcomes(passed=1)  # fmt: skip
+
+
+def test_a_forked_process_speaks_on_a_connection_of_its_own(run: Run) -> None:
+    run("""
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(len(emulator.journal) + 7)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert len(emulator.journal) == 0
+""").assert_outcomes(passed=1)  # fmt: skip
+
+
+def test_virtual_time_must_be_named_where_the_session_is_made(run: Run) -> None:
+    result = run("def test_one(emulator, request):\n    request.getfixturevalue('emulator_time')")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["emulator_time must be named among the test's arguments or its usefixtures"])
+    run("@pytest.mark.usefixtures('emulator_time')\ndef test_one(emulator):\n    time.sleep(60)").assert_outcomes(
+        passed=1
+    )
+
+
+def test_virtual_time_wins_over_the_scenarios_clock(run: Run) -> None:
+    run("""
+@pytest.mark.emulator({"emulator": 1, "clock": "real", "rules": []}, clock="real")
+def test_one(emulator, emulator_time):
+    assert emulator.clock.kind == "virtual"
+""").assert_outcomes(passed=1)  # fmt: skip
+
+
+# What it costs
+
+
+def test_a_run_that_does_not_use_it_imports_nothing_heavy() -> None:
+    code = """
+import sys
+import pytest
+before = set(sys.modules)
+import emulator.pytest_plugin
+print(sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+    output = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert ast.literal_eval(output) == ["emulator"]
