@@ -24,7 +24,7 @@ def missing() -> str | None:
 
 def test_the_node_sdk(emulator_url: str) -> None:
     reason = missing()
-    if reason and "CI" not in os.environ and shutil.which("node") is None:
+    if reason and "CI" not in os.environ:
         pytest.skip(reason)
     assert reason is None, reason
     environment = {**os.environ, "EMULATOR_URL": emulator_url, "NO_COLOR": "1"}
