@@ -74,10 +74,10 @@ def test_a_refusal_has_its_code_status_and_problems(control: Control) -> None:
         control.ask("POST", "/sessions", {"scenario": "emulator: 1\nrules:\n  - {rply: {text: x}}\n"})
     assert (caught.value.status, caught.value.code) == (422, "invalid_scenario")
     assert [(item["file"], item["line"], item["column"]) for item in caught.value.problems] == [
-        ("session", 3, 6),
         ("session", 3, 5),
+        ("session", 3, 6),
     ]
-    assert str(caught.value).startswith("session:3:6: rules[0].rply: is not known here; did you mean 'reply'?")
+    assert "session:3:6: rules[0].rply: is not known here; did you mean 'reply'?" in str(caught.value).splitlines()
 
 
 def test_many_threads_share_it(control: Control) -> None:
