@@ -25,6 +25,7 @@ def control(emulator_url: str) -> Iterator[Control]:
 def serve() -> Iterator[tuple[Serve, list[bytes]]]:
     """Serve scripted answers, each on a connection of its own or None to close it unanswered; gather what came."""
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)  # for who never comes
     came: list[bytes] = []
     threads: list[threading.Thread] = []
 
@@ -50,7 +51,7 @@ def serve() -> Iterator[tuple[Serve, list[bytes]]]:
 
 def read_message(connection: socket.socket) -> bytes:
     data = b""
-    while b"\r\n\r\n" not in data or (b"Content-Length: 8" in data and not data.endswith(b"}")):
+    while b"\r\n\r\n" not in data or (b"content-length: 8" in data and not data.endswith(b"}")):
         received = connection.recv(65536)
         data += received
         if not received:
@@ -129,6 +130,29 @@ def test_another_server_is_no_emulator(serve: tuple[Serve, list[bytes]]) -> None
         control.ask("GET", "/health")
     control.close()
     assert (str(caught.value), caught.value.status) == (f"what answers at {control.url} is no emulator", 404)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[1\r\n1\r\n]\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n[1]",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\n[1]",
+    ],
+    ids=["chunked", "ended by closing", "closed after it"],
+)
+def test_other_ways_to_end_an_answer(answer: bytes, serve: tuple[Serve, list[bytes]]) -> None:
+    control = Control(serve[0]([answer], [http(b"2")]))
+    assert control.ask("GET", "/a") == [1]
+    assert control.ask("GET", "/b") == 2
+    control.close()
+
+
+def test_what_is_no_http_is_no_emulator(serve: tuple[Serve, list[bytes]]) -> None:
+    control = Control(serve[0]([b"SSH-2.0-x\r\n"]))
+    with pytest.raises(ControlError, match="is no emulator"):
+        control.ask("GET", "/health")
+    assert len(serve[1]) == 1
 
 
 def test_an_error_of_another_form_is_told_by_its_status(serve: tuple[Serve, list[bytes]]) -> None:

@@ -354,18 +354,22 @@ def test_fails(emulator):
 
 
 MANY = """
-@pytest.mark.emulator(provider="beatra")
-@pytest.mark.parametrize("number", range(20))
+SCENARIO = "emulator: 1\\nprovider: beatra\\nrules:\\n  - reply: {text: scenario NUMBER}\\n"
+
+@pytest.mark.parametrize("number", range(500))
 def test_one(emulator, number):
+    emulator.use(SCENARIO.replace("NUMBER", str(number)))
     emulator.on(last_user=f"number {number}").reply(f"answer {number}")
     assert ask(emulator.base_url, emulator.api_key, f"number {number}") == (200, f"answer {number}")
-    emulator.verify(count=1)
+    assert ask(emulator.base_url, emulator.api_key, "another") == (200, f"scenario {number}")
+    assert [call.n for call in emulator.calls] == [1, 2]
+    emulator.verify(count=1, last_user=f"number {number}")
 """
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_under_xdist_and_in_one_process(run: Run, workers: str) -> None:
-    run(MANY, "-n", workers, subprocess=True).assert_outcomes(passed=20)
+    run(MANY, "-n", workers, subprocess=True).assert_outcomes(passed=500)
 
 
 ASYNC = """
@@ -421,9 +425,11 @@ def test_a_forked_process_speaks_on_a_connection_of_its_own(run: Run) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.emulator(provider="beatra")
 def test_one(emulator):
+    kept = emulator._control._socket
     pid = os.fork()
     if pid == 0:
-        os._exit(len(emulator.journal) + 7)
+        seen = len(emulator.journal)
+        os._exit(seen + 7 if emulator._control._socket is not kept else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     assert len(emulator.journal) == 0
 """).assert_outcomes(passed=1)  # fmt: skip

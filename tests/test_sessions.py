@@ -250,7 +250,7 @@ def test_a_verdict_rests_on_what_was_completed_until_a_reset(served: Served) -> 
 
 
 def watch(served: Served, session: str) -> tuple[http.client.HTTPConnection, Any]:
-    connection = http.client.HTTPConnection(served.control.url.partition("//")[2])
+    connection = http.client.HTTPConnection(served.control.url.partition("//")[2], timeout=10)
     connection.request("GET", f"/_emulator/sessions/{session}/journal/events")
     response = connection.getresponse()
     assert response.getheader("content-type") == "text/event-stream; charset=utf-8"

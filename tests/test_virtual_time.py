@@ -273,11 +273,11 @@ def test_a_sleeper_that_is_cancelled_leaves_nothing_behind(run: Any, virtual: Vi
 
 def test_a_sleeper_that_outlives_virtual_time_wakes(clock: FakeClock) -> None:
     with VirtualTime(clock) as virtual:  # type: ignore[arg-type]
-        other, late = virtual.begin(1), threading.Thread(target=lambda: time.sleep(3600))
+        other, late = virtual.begin(1), threading.Thread(target=lambda: time.sleep(3600), daemon=True)
         late.start()
         while virtual.sleepers < 2:
             PAUSE.wait(STEP_S)
-    late.join()
+    late.join(10)
     virtual.end(other)
     assert (clock.moves, virtual.sleepers) == ([], 0)
 

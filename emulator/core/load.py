@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -117,6 +118,23 @@ def _violations(provider: Provider, operation: Operation, reply: Reply) -> Itera
             for item in reply.content:
                 yield from _event_violations(operation.chunk, provider, item)
         return
+    yield from _of_any_text(provider, operation) if _is_text(reply) else _of_samples(provider, operation, reply)
+
+
+def _is_text(reply: Reply) -> bool:
+    """Tell whether a reply is a text and leaves its form to the provider."""
+    given = (reply.status, reply.usage, reply.finish_reason)
+    text = reply.content.get("text") if reply.kind == "message" and len(reply.content) == 1 else None
+    return isinstance(text, str) and text != "" and given == (None, None, None)
+
+
+@functools.lru_cache(maxsize=256)
+def _of_any_text(provider: Provider, operation: Operation) -> tuple[Violation, ...]:
+    """Check one text for all: rendering each of them would be most of what loading a scenario costs."""
+    return tuple(_of_samples(provider, operation, Reply("message", {"text": "Hello!"}, {}, None, ())))
+
+
+def _of_samples(provider: Provider, operation: Operation, reply: Reply) -> Iterator[Violation]:
     for schema, stream in ((operation.response, False), (operation.chunk, True)):
         if schema and (reply.kind == "message" or not stream):
             for body in _sample(provider, operation, reply, stream):

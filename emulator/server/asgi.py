@@ -33,6 +33,7 @@ class AsgiAnswer:
         self.message = message
         self.done: Callable[[bool], None] | None = done
         self.keep_alive = message.keep_alive
+        self.head = b""
         self.chunked = False
         self.bodiless = False
         self.started = False
@@ -102,7 +103,6 @@ class AsgiAnswer:
             self._body(event.get("body", b""), event.get("more_body", False))
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.started = True
         lines = [STATUS_LINES[status]] + [b"%b: %b\r\n" % (name, value) for name, value in headers]
         self.bodiless = status in (204, 304) or self.message.method == "HEAD"
         if not self.bodiless and not any(name.lower() == b"content-length" for name, _ in headers):
@@ -114,11 +114,15 @@ class AsgiAnswer:
             lines.append(b"connection: close\r\n")
         elif self.message.http_10:
             lines.append(b"connection: keep-alive\r\n")
-        self.transport.write(b"".join([*lines, b"\r\n"]))
+        self.head = b"".join([*lines, b"\r\n"])  # goes out with the first of the body, in one write
 
     def _body(self, body: bytes, more: bool) -> None:
         self.complete = not more
+        written, self.head = self.head, b""
         if body and not self.bodiless:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self.chunked else body)
+            written += b"%x\r\n%b\r\n" % (len(body), body) if self.chunked else body
         if self.chunked and not more:
-            self.transport.write(b"0\r\n\r\n")
+            written += b"0\r\n\r\n"
+        if written:
+            self.started = True
+            self.transport.write(written)
