@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ WHOLE = Timeline(200, (), (Frame(1.0, b"0123456789", "body"),), False, 1.0, "com
 
 
 def strike(timeline: Timeline, *faults: dict[str, Any], seed: int = 0) -> tuple[Timeline, list[str]]:
-    return apply(timeline, tuple(map(parse_fault, faults)), Draw(seed))
+    return apply(timeline, tuple(map(parse_fault, faults)), Draw(seed), lambda error: json.dumps(error).encode())
 
 
 def data(timeline: Timeline) -> bytes:

@@ -18,7 +18,7 @@ from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill
 from emulator.core.render import PLAIN, Rendered, render_body, render_id
-from emulator.core.reply import fill_reply, render_builtin, render_reply, scope_of, scripted_error, turn_for
+from emulator.core.reply import error_data, fill_reply, render_builtin, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session
 from emulator.core.understand import authenticate, idempotency_of, route, understand
@@ -137,7 +137,7 @@ def _scripted(session: Session, provider: Provider, claim: Claim, grant: Grant, 
         rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
     else:
         rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
-    timeline, idle = apply(rendered.timeline, reply.faults, turn.draw)
+    timeline, idle = apply(rendered.timeline, reply.faults, turn.draw, lambda error: error_data(turn, error))
     notes = [Note(None, "reply", text) for text in told] + [Note(None, "faults", text) for text in idle]
     if notes or reply.faults:
         rendered = replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))

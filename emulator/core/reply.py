@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import orjson
+
 from emulator.core import answers
 from emulator.core.chat import last_text, system_text
 from emulator.core.draws import Draw
@@ -18,6 +20,7 @@ from emulator.core.render import (
     render_body,
     render_embeddings,
     render_events,
+    render_id,
     render_message,
 )  # fmt: skip
 from emulator.core.scenario import Reply
@@ -94,12 +97,24 @@ def scope_of(turn: Turn, settings: Settings, grant: Grant) -> dict[str, Json]:
 
 def scripted_error(reply: Reply, content: Json) -> Refusal | None:
     """Return the refusal that an error reply names; None for other replies and for errors with a body of their own."""
-    if reply.kind != "error" or "name" not in content:
+    return named_error(content) if reply.kind == "error" else None
+
+
+def named_error(content: Mapping[str, Json]) -> Refusal | None:
+    """Return the refusal that an error names; None for one with a body of its own."""
+    if "name" not in content:
         return None
     details = [
         Violation(item.get("path") or item.get("field") or "", item["message"]) for item in content.get("details", ())
     ]
     return Refusal(content["name"], content.get("message"), details)
+
+
+def error_data(turn: Turn, content: Mapping[str, Json]) -> bytes:
+    """Return an error's body, in the provider's envelope where the error is named."""
+    refusal = named_error(content)
+    request_id = render_id(turn.provider, "request", turn.draw, turn.at)
+    return orjson.dumps(turn.provider.error_body(refusal, request_id) if refusal else content["body"])
 
 
 def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:

@@ -13,13 +13,15 @@ from typing import Literal
 from emulator.core.errors import Json, Refusal
 
 Headers = tuple[tuple[str, str], ...]
-End = Literal["complete", "clean", "fin"]
+End = Literal["complete", "clean", "fin", "reset", "garbage"]
 
 FOREVER = math.inf
 #: The state that a session begins in.
 STARTED = "started"
 #: `forever` is real silence, but a server must not keep a socket for ever: seconds.
 FOREVER_LIMIT_S = 30.0
+#: Faults that only delay or divide what is sent: the answer that arrives is whole.
+HARMLESS = frozenset(("stall", "slow_headers", "comment", "slice", "bandwidth", "merge"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Bytes due `at` seconds after the request; `kind` is data (an SSE data event), done, body or comment."""
+    """Bytes due `at` seconds after the request.
+
+    `kind` is data (an SSE data event), done, body, comment, part (what follows belongs to the same frame), or hold (a
+    silence without end).
+    """
 
     at: float
     data: bytes
@@ -156,7 +162,8 @@ class Frame:
 class Timeline:
     """What goes on the wire: the head at `head_at`, frames in order, and how it ends, at `end_at`.
 
-    A stream is chunked. A whole answer declares `length` bytes (None: as many as its frames hold).
+    A stream is chunked. A whole answer declares `length` bytes (None: as many as its frames hold). The head takes
+    `head_s` seconds; `apart` sends every frame in a write of its own, and the head byte by byte.
     """
 
     status: int
@@ -168,10 +175,13 @@ class Timeline:
     end_at: float = 0.0
     length: int | None = None
     faults: tuple[str, ...] = ()
+    head_s: float = 0.0
+    apart: bool = False
 
     @property
     def broken(self) -> bool:
-        return self.end != "complete"
+        """Tell whether what arrives is not what the reply said."""
+        return self.end != "complete" or not HARMLESS.issuperset(self.faults)
 
     @property
     def endless(self) -> bool:

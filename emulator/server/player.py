@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from http.client import responses
 from typing import Literal
 
 from emulator.core.wire import FOREVER, Frame, Sent, Timeline
-from emulator.server.clock import Clock, Waiter
+from emulator.server.clock import TICK_S, Clock, Waiter
 
 #: How much is gathered before it is written: bytes.
 BUFFER = 65_536
+#: In how many pieces a slow head is sent, at most.
+HEAD_PIECES = 50
+#: What no chunk begins with, and no JSON goes on with.
+GARBAGE = b"\xff\x00not a chunk\r\n"
 
 STATUS_LINES = {status: f"HTTP/1.1 {status} {responses.get(status, '')}\r\n".encode() for status in range(100, 600)}
 
@@ -32,6 +39,8 @@ class Player:
         "_done",
         "_ended",
         "_head",
+        "_head_at",
+        "_head_step",
         "_index",
         "_keep_alive",
         "_out",
@@ -68,7 +77,9 @@ class Player:
         self._body = not head_only
         self._chunked = timeline.stream and not http_10
         self._keep_alive = keep_alive and not (timeline.stream and http_10)
-        self._head: bytes | None = self._make_head(extra_headers, http_10)
+        self._head = self._head_pieces(self._make_head(extra_headers, http_10))
+        self._head_step = timeline.head_s / len(self._head)
+        self._head_at = timeline.head_at
         self._done: Callable[[bool, Sent], None] | None = done
         self._out: list[bytes] = []
         self._index = 0
@@ -95,6 +106,12 @@ class Player:
         lines.append(b"\r\n")
         return b"".join(lines)
 
+    def _head_pieces(self, head: bytes) -> deque[bytes]:
+        size = 1 if self._timeline.apart else len(head)
+        if self._timeline.head_s:
+            size = -(-len(head) // HEAD_PIECES)
+        return deque(head[start : start + size] for start in range(0, len(head), size))
+
     # Called by the connection
 
     def play(self) -> None:
@@ -102,7 +119,7 @@ class Player:
         self._waiter = None
         if self._done is None or self._is_stopped():
             return
-        if self._head is not None and not self._begin():
+        if self._head and not self._begin():
             return
         if self._body and not self._write_frames():
             return
@@ -138,15 +155,18 @@ class Player:
     # Playing
 
     def _begin(self) -> bool:
-        at = self._timeline.head_at
-        if at == FOREVER:
+        if self._head_at == FOREVER:
             if not self._silent:
                 return self._fall_silent(0.0)
             self._silent = False
-        elif not self._is_due(at):
-            return False
-        self._out.append(self._head or b"")
-        self._head = None
+            self._head_at = 0.0
+        while self._head:
+            if not self._is_due(self._head_at):
+                return False
+            self._out.append(self._head.popleft())
+            self._head_at += self._head_step
+            if self._timeline.apart:
+                return self._breathe()
         return True
 
     def _write_frames(self) -> bool:
@@ -161,12 +181,20 @@ class Player:
                 return False
             size += len(frame.data)
             self._take(frame)
+            if self._timeline.apart and frame.data:
+                return self._breathe()
             if size > BUFFER:
                 self._flush()
                 size = 0
                 if self._is_stopped():
                     return False
         return True
+
+    def _breathe(self) -> bool:
+        """Write what is gathered, and go on when the loop has really sent it: the next write is one of its own."""
+        self._flush()
+        self._waiter = Waiter(self.play).after(0)
+        return False
 
     def _take(self, frame: Frame) -> None:
         self._index += 1
@@ -209,8 +237,13 @@ class Player:
         return self._paused or self._transport.is_closing()
 
     def _finish(self) -> None:
-        timeline = self._timeline
-        if timeline.end == "fin":
+        end = self._timeline.end
+        if end == "reset":
+            self._flush()
+            self._reset()
+            return
+        if end in ("fin", "garbage"):
+            self._out += [GARBAGE] if end == "garbage" else []
             self._flush()
             self._transport.close()
             self._report(False, "cut")
@@ -218,9 +251,19 @@ class Player:
         if self._chunked and self._body:
             self._out.append(b"0\r\n\r\n")
         self._flush()
-        self._report(self._keep_alive, "complete" if timeline.end == "complete" else "cut")
+        self._report(self._keep_alive, "complete" if end == "complete" else "cut")
 
-    def _report(self, keep_alive: bool, end: Literal["complete", "cut", "client_left"]) -> None:
+    def _reset(self) -> None:
+        """Reset the connection, once what was written is with the kernel: the client reads it before the reset."""
+        if self._transport.get_write_buffer_size():
+            self._waiter = Waiter(self._reset).after(TICK_S)
+            return
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+        self._report(False, "reset")
+
+    def _report(self, keep_alive: bool, end: Literal["complete", "cut", "reset", "client_left"]) -> None:
         done, self._done = self._done, None
         if done:
             at = self._clock.now() - self._start

@@ -1,0 +1,158 @@
+"""Each fault on the wire: the exact bytes after the head, and how the socket ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from emulator.core.faults import FAULTS
+
+from .raw import CHAT, World, make_world
+
+Fault = dict[str, Any]
+STREAM = {**CHAT, "stream": True}
+EVENTS = ["one", "grüße", "three", "[DONE]"]
+ONE, TWO, THREE, DONE = (f"data: {text}\n\n".encode() for text in EVENTS)
+BODY = b'{"a":[1,2]}'
+LAST = b"0\r\n\r\n"
+GARBAGE = b"\xff\x00not a chunk\r\n"
+
+
+def world(url: str, content: dict[str, Any], *faults: Fault) -> World:
+    reply = {**content, "off_contract": True, "faults": faults}
+    return make_world(url, f"provider: beatra\nclock: virtual\nrules: {json.dumps([{'reply': reply}])}")
+
+
+def streaming(url: str, *faults: Fault) -> World:
+    return world(url, {"events": EVENTS}, *faults)
+
+
+def chunks(*pieces: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+
+
+def pieces(data: bytes, *sizes: int) -> list[bytes]:
+    found, index = [], 0
+    while data:
+        size = sizes[index % len(sizes)]
+        found.append(data[:size])
+        data, index = data[size:], index + 1
+    return found
+
+
+def wire(world: World, body: Any = STREAM) -> tuple[bytes, bytes, str]:
+    """Return the head, the bytes after it, and how it ended: kept (the connection answers again), closed or reset."""
+    with world.connect() as connection:
+        connection.send(world.request(body))
+        head = connection.until(b"\r\n\r\n")
+        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), None)
+        while not (connection.buffer.endswith(LAST) if length is None else len(connection.buffer) >= length):
+            try:
+                if not connection.more():
+                    return head, connection.buffer, "closed"
+            except ConnectionResetError:
+                return head, connection.buffer, "reset"
+        if GARBAGE in connection.buffer:
+            return head, connection.rest(), "closed"
+        data, connection.buffer = connection.buffer, b""
+        connection.send(world.request(None, method="GET", path="/beatra/v1/nothing"))
+        assert connection.head()[0] == 404
+        return head, data, "kept"
+
+
+def test_each_fault_is_here() -> None:
+    shown = {kind for fault, *_ in (*STREAMED, *WHOLE) for kind in fault}
+    assert shown | {"error_event", "comment"} == set(FAULTS)
+
+
+STREAMED: list[tuple[Fault, bytes, str]] = [
+    ({"cut": {"after_chunks": 2, "how": "clean"}}, chunks(ONE, TWO) + LAST, "kept"),
+    ({"cut": {"after_chunks": 2, "how": "fin"}}, chunks(ONE, TWO), "closed"),
+    ({"cut": {"after_chunks": 2, "how": "reset"}}, chunks(ONE, TWO), "reset"),
+    ({"cut": {"after_chunks": 2, "how": "garbage"}}, chunks(ONE, TWO) + GARBAGE, "closed"),
+    ({"cut": {"after_chunks": 0, "how": "reset"}}, b"", "reset"),
+    ({"cut": {"after_bytes": 20, "how": "reset"}}, chunks(ONE, TWO[:9]), "reset"),
+    ({"cut": {"before": "done"}}, chunks(ONE, TWO, THREE), "closed"),
+    ({"drop_done": True}, chunks(ONE, TWO, THREE) + LAST, "kept"),
+    ({"half_event": {"chunk": 2}}, chunks(ONE, TWO[:7]) + LAST, "kept"),
+    ({"half_event": {"chunk": 1}}, chunks(ONE[:5]) + LAST, "kept"),
+    ({"empty": True}, LAST, "kept"),
+    ({"corrupt": {"chunk": 2}}, chunks(ONE, TWO[:7] + b"\xff" + TWO[8:], THREE, DONE) + LAST, "kept"),
+    ({"duplicate": {"chunk": 2}}, chunks(ONE, TWO, TWO, THREE, DONE) + LAST, "kept"),
+    ({"reorder": {"chunks": [3, 1]}}, chunks(THREE, TWO, ONE, DONE) + LAST, "kept"),
+    ({"merge": {"chunks": 3}}, chunks(ONE + TWO + THREE, DONE) + LAST, "kept"),
+    ({"slice": {"bytes": 9}}, chunks(*pieces(ONE, 9), *pieces(TWO, 9), *pieces(THREE, 9), *pieces(DONE, 9)) + LAST,
+     "kept"),
+    ({"stall": {"after_chunks": 1, "for": "60s"}}, chunks(ONE, TWO, THREE, DONE) + LAST, "kept"),
+    ({"slow_headers": {"for": "60s"}}, chunks(ONE, TWO, THREE, DONE) + LAST, "kept"),
+    ({"bandwidth": {"bytes_per_second": 100}},
+     chunks(*pieces(ONE, 5), *pieces(TWO, 5), *pieces(THREE, 5), *pieces(DONE, 5)) + LAST, "kept"),
+    ({"wrong_content_type": True}, chunks(ONE, TWO, THREE, DONE) + LAST, "kept"),
+    ({"invalid_json": True}, chunks(ONE, TWO, THREE, DONE) + LAST, "kept"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "sent", "end"), STREAMED, ids=[json.dumps(item[0]) for item in STREAMED])
+def test_a_stream(fault: Fault, sent: bytes, end: str, emulator_url: str) -> None:
+    head, data, ended = wire(streaming(emulator_url, fault))
+    assert (data, ended) == (sent, end)
+    kind = b"text/html; charset=utf-8" if "wrong_content_type" in fault else b"text/event-stream"
+    assert b"content-type: " + kind + b"\r\n" in head
+
+
+def test_a_slice_goes_through_the_inside_of_a_character(emulator_url: str) -> None:
+    _, data, _ = wire(streaming(emulator_url, {"slice": {"bytes": [9, 1, 100]}}))
+    first = TWO.index("ü".encode()) + 1  # between the two bytes of ü
+    assert chunks(TWO[:9], TWO[9:10], TWO[10:]) in data
+    assert (TWO[first - 1 : first], first) == (b"\xc3", 9)
+
+
+def test_an_error_event_has_the_envelope_and_is_the_last(emulator_url: str) -> None:
+    fault = {"error_event": {"error": "model_unavailable", "after_chunks": 2}}
+    _, data, end = wire(streaming(emulator_url, fault))
+    assert data.startswith(chunks(ONE, TWO))
+    event = data.removeprefix(chunks(ONE, TWO)).partition(b"\r\n")[2].removesuffix(b"\r\n" + LAST)
+    body = json.loads(event.removeprefix(b"data: ").removesuffix(b"\n\n"))
+    assert (body["error"]["code"], set(body["error"]), end) == (
+        "model_unavailable",
+        {"code", "message", "details", "request_id"},
+        "kept",
+    )
+
+
+def test_comments_come_while_it_waits(emulator_url: str) -> None:
+    made = streaming(emulator_url, {"stall": {"after_chunks": 1, "for": "35s"}}, {"comment": {"every": "10s"}})
+    _, data, end = wire(made)
+    line = b": keep-alive\n\n"
+    assert (data, end) == (chunks(ONE, line, line, line, TWO, THREE, DONE) + LAST, "kept")
+    frames = made.ended()["timeline"]["frames"]
+    assert [(frame["at"], frame["sent_at"]) for frame in frames[:5]] == [
+        (0, 0), (10, 10), (20, 20), (30, 30), (35, 35),
+    ]  # fmt: skip
+
+
+WHOLE: list[tuple[Fault, bytes, str]] = [
+    ({"cut": {"after_bytes": 7, "how": "clean"}}, BODY[:7], "kept"),
+    ({"cut": {"after_bytes": 7, "how": "fin"}}, BODY[:7], "closed"),
+    ({"cut": {"after_bytes": 7, "how": "reset"}}, BODY[:7], "reset"),
+    ({"cut": {"after_bytes": 1, "how": "garbage"}}, BODY[:1] + GARBAGE, "closed"),
+    ({"cut": {"after_bytes": 0, "how": "reset"}}, b"", "reset"),
+    ({"invalid_json": True}, BODY[:-1], "kept"),
+    ({"empty": True}, b"", "kept"),
+    ({"slice": {"bytes": 3}}, BODY, "kept"),
+    ({"bandwidth": {"bytes_per_second": 5}}, BODY, "kept"),
+    ({"slow_headers": {"for": "60s"}}, BODY, "kept"),
+    ({"wrong_content_type": True}, BODY, "kept"),
+    ({"corrupt": {"chunk": 1}}, BODY, "kept"),
+    ({"drop_done": True}, BODY, "kept"),
+    ({"error_event": {"error": "server_error", "after_chunks": 0}}, BODY, "kept"),
+    ({"comment": {"every": 1}}, BODY, "kept"),
+]
+
+
+@pytest.mark.parametrize(("fault", "sent", "end"), WHOLE, ids=[json.dumps(item[0]) for item in WHOLE])
+def test_a_whole_answer(fault: Fault, sent: bytes, end: str, emulator_url: str) -> None:
+    made = world(emulator_url, {"json": json.loads(BODY)}, fault)
+    assert wire(made, CHAT)[1:] == (sent, end)
