@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.draws import Draw
-from emulator.core.faults import Fault, apply, parse_fault
+from emulator.core.faults import FAULTS, MOST_COMMENTS, MOST_PARTS, Fault, apply, parse_fault
 from emulator.core.timing import Wait
-from emulator.core.wire import FOREVER, Frame, Timeline
+from emulator.core.wire import FOREVER, HARMLESS, Frame, Timeline
 
 EVENTS = tuple(Frame(float(at), f"data: {at}\n\n".encode(), "data") for at in range(3))
 DONE = Frame(2.0, b"data: [DONE]\n\n", "done")
 STREAM = Timeline(200, (), (*EVENTS, DONE), True, 0.0, "complete", 2.0)
+NOTHING = Timeline(200, (), (), False, 0.0, "complete", 0.0, 0)
 WHOLE = Timeline(200, (), (Frame(1.0, b"0123456789", "body"),), False, 1.0, "complete", 1.0, 10)
 
 
@@ -69,10 +71,24 @@ def test_cut_of_a_whole_answer(arguments: dict[str, Any], sent: bytes, end: str,
         (STREAM, {"cut": {"after_bytes": 1000}}),
         (Timeline(200, (), EVENTS, True), {"cut": {"before": "done"}}),
         (STREAM, {"stall": {"after_chunks": 4, "for": 1}}),
+        (WHOLE, {"corrupt": {"chunk": 1}}),
+        (STREAM, {"corrupt": {"chunk": 5}}),
+        (STREAM, {"duplicate": {"chunk": 5}}),
+        (STREAM, {"half_event": {"chunk": 5}}),
+        (STREAM, {"error_event": {"error": "timeout", "after_chunks": 4}}),
+        (STREAM, {"reorder": {"chunks": [4, 5]}}),
+        (STREAM, {"reorder": {"chunks": [2, 2]}}),
+        (WHOLE, {"merge": {"chunks": 2}}),
+        (STREAM, {"comment": {"every": 1}}),
+        (WHOLE, {"comment": {"every": 0.1}}),
+        (replace(WHOLE, stream=True, head_at=FOREVER), {"comment": {"every": 0.1}}),
+        (STREAM, {"invalid_json": True}),
+        (WHOLE, {"drop_done": True}),
+        (NOTHING, {"empty": True}),
+        (NOTHING, {"invalid_json": True}),
+        (NOTHING, {"bandwidth": {"bytes_per_second": 1}}),
     ],
-    ids=["chunks-of-whole", "done-of-whole", "bytes-of-whole", "stall-of-whole", "too-late", "too-long", "no-done",
-         "stall-too-late"],
-)  # fmt: skip
+)
 def test_a_fault_without_hold_changes_nothing_and_is_told(timeline: Timeline, fault: dict[str, Any]) -> None:
     assert strike(timeline, fault) == (timeline, [f"the fault {next(iter(fault))} had nothing to act on here"])
 
@@ -123,3 +139,82 @@ def test_a_cut_after_bytes_leaves_exactly_those(count: int, how: str) -> None:
     cut, _ = strike(STREAM, {"cut": {"after_bytes": count, "how": how}})
     assert data(cut) == data(STREAM)[:count]
     assert cut.broken is (count < len(data(STREAM)))
+
+
+def frames(timeline: Timeline) -> list[tuple[float, bytes, str]]:
+    return [(frame.at, frame.data, frame.kind) for frame in timeline.frames]
+
+
+def test_parts_of_an_event_count_as_one() -> None:
+    """A fault after another that divides events still finds them."""
+    cut, _ = strike(STREAM, {"slice": {"bytes": 4}}, {"cut": {"after_chunks": 1}})
+    assert frames(cut) == [(0.0, b"data", "part"), (0.0, b": 0\n", "part"), (0.0, b"\n", "data")]
+    twice, _ = strike(STREAM, {"slice": {"bytes": 6}}, {"duplicate": {"chunk": 2}}, {"reorder": {"chunks": [1, 4]}})
+    assert data(twice) == b"data: 2\n\ndata: 1\n\ndata: 1\n\ndata: 0\n\ndata: [DONE]\n\n"
+    half, _ = strike(STREAM, {"slice": {"bytes": 3}}, {"half_event": {"chunk": 2}})
+    assert (data(half), half.end) == (b"data: 0\n\ndata", "clean")
+
+
+def test_merged_events_still_count_each() -> None:
+    merged, _ = strike(STREAM, {"merge": {"chunks": 2}})
+    assert frames(merged) == [
+        (1.0, b"", "data"), (1.0, EVENTS[0].data + EVENTS[1].data, "data"),
+        (2.0, b"", "data"), (2.0, EVENTS[2].data + DONE.data, "done"),
+    ]  # fmt: skip
+    assert strike(STREAM, {"merge": {"chunks": 2}}, {"corrupt": {"chunk": 1}})[1] == [
+        "the fault corrupt had nothing to act on here"
+    ]
+
+
+def test_a_bandwidth_spreads_the_bytes() -> None:
+    slow, _ = strike(WHOLE, {"bandwidth": {"bytes_per_second": 40}})
+    assert frames(slow) == [
+        (1.05, b"01", "part"), (1.1, b"23", "part"), (pytest.approx(1.15), b"45", "part"),
+        (pytest.approx(1.2), b"67", "part"), (pytest.approx(1.25), b"89", "body"),
+    ]  # fmt: skip
+    assert (slow.end_at, slow.broken) == (pytest.approx(1.25), False)
+
+
+def test_a_bandwidth_makes_so_many_parts_at_most() -> None:
+    large = replace(WHOLE, frames=(Frame(0.0, b"x" * (3 * MOST_PARTS), "body"),))
+    slow, _ = strike(large, {"bandwidth": {"bytes_per_second": 1}})
+    assert (len(slow.frames), len(slow.frames[0].data), slow.end_at) == (MOST_PARTS, 3, 3 * MOST_PARTS + 1)
+
+
+def test_so_many_comments_at_most() -> None:
+    faults: list[dict[str, Any]] = [{"stall": {"after_chunks": 1, "for": "10h"}}, {"comment": {"every": "1s"}}]
+    kept_alive, _ = strike(STREAM, *faults)
+    assert sum(frame.kind == "comment" for frame in kept_alive.frames) == MOST_COMMENTS - 1
+    assert [frame.at for frame in kept_alive.frames] == sorted(frame.at for frame in kept_alive.frames)
+
+
+def test_slow_headers_shift_what_follows() -> None:
+    slow, _ = strike(STREAM, {"slow_headers": {"for": 5}})
+    assert (slow.head_s, [frame.at for frame in slow.frames], slow.end_at) == (5, [5, 6, 7, 7], 7)
+
+
+def test_an_error_event_is_in_the_envelope_that_is_given() -> None:
+    struck, _ = strike(STREAM, {"error_event": {"error": "timeout", "after_chunks": 1}})
+    assert (data(struck), struck.end) == (b'data: 0\n\ndata: {"name": "timeout"}\n\n', "clean")
+
+
+@pytest.mark.parametrize("kind", sorted(set(FAULTS) - HARMLESS - {"error_event"}))
+def test_what_spoils_an_answer_breaks_it(kind: str) -> None:
+    arguments = {
+        "cut": {"after_bytes": 3}, "reorder": {"chunks": [1, 2]}, "corrupt": {"chunk": 1}, "duplicate": {"chunk": 1},
+        "half_event": {"chunk": 1},
+    }.get(kind, True)  # fmt: skip
+    assert any(strike(timeline, {kind: arguments})[0].broken for timeline in (STREAM, WHOLE))
+
+
+@pytest.mark.parametrize("fault", [{"slow_headers": {"for": "forever"}}, {"comment": {"every": "forever"}}])
+def test_what_must_end(fault: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(fault))} needs a duration that ends$"):
+        parse_fault(fault)
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1))
+def test_a_slice_leaves_every_byte(sizes: list[int]) -> None:
+    sliced, _ = strike(STREAM, {"slice": {"bytes": sizes}})
+    assert (data(sliced), sliced.apart, sliced.broken) == (data(STREAM), True, False)
+    assert all(0 < len(frame.data) <= max(sizes) for frame in sliced.frames)

@@ -96,8 +96,12 @@ STREAMED: list[tuple[Fault, bytes, str]] = [
 
 @pytest.mark.parametrize(("fault", "sent", "end"), STREAMED, ids=[json.dumps(item[0]) for item in STREAMED])
 def test_a_stream(fault: Fault, sent: bytes, end: str, emulator_url: str) -> None:
-    head, data, ended = wire(streaming(emulator_url, fault))
+    made = streaming(emulator_url, fault)
+    head, data, ended = wire(made)
     assert (data, ended) == (sent, end)
+    whole = fault.get("cut", {}).get("how") != "clean" and not {"drop_done", "half_event", "empty"} & set(fault)
+    told = {"closed": "cut", "reset": "reset", "kept": "complete" if whole else "cut"}[end]
+    assert made.ended()["sent"]["end"] == told
     kind = b"text/html; charset=utf-8" if "wrong_content_type" in fault else b"text/event-stream"
     assert b"content-type: " + kind + b"\r\n" in head
 
