@@ -8,14 +8,20 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from emulator import teardown
 from emulator.client import Control
 
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
 #: What `.on()` takes beside what `when` takes.
 _RULE_KEYS = ("after_last", "count_by", "then", "expect")
+#: Where `slicings` cuts at the latest, and the piece that holds all the rest: bytes.
+_LAST_CUT, _REST = 2000, 10**9
 _REAL_WAIT = threading.Event().wait  # not touched by whoever patches time.sleep
 
 
@@ -115,7 +121,13 @@ class Route:
         """
         if text is not None:
             reply["text"] = text
-        replies = (*self.replies, reply)
+        return self._send((*self.replies, reply))
+
+    def replace(self, **reply: Any) -> Route:
+        """Answer with this reply instead of those so far."""
+        return self._send((reply,))
+
+    def _send(self, replies: tuple[Mapping[str, Any], ...]) -> Route:
         self._session.ask("POST", "/rules", {"rule": {**self._rule, "replies": replies}, "at": self.at})
         self.replies = replies
         return self
@@ -183,6 +195,31 @@ class EmulatedSession:
         own = {key: when.pop(key) for key in _RULE_KEYS if key in when}
         route = self._routes[name] = Route(self, {"id": name, "when": when} | own, at)
         return route
+
+    def slicings(self, text: str = "Grüße! 你好 👋🏽", **reply: Any) -> SearchStrategy[list[int]]:
+        """Return a Hypothesis strategy: each list it draws is where the next streams are cut into reads, in bytes.
+
+        A client must not mind. A failure shrinks to the fewest cuts that break it, often a single one:
+
+            @given(emulator.slicings("Grüße!"))
+            def survives(cuts):
+                assert read_stream(emulator.base_url) == "Grüße!"
+
+            survives()
+
+        `reply` is what stands beside the text in a scenario. Needs hypothesis.
+        """
+        from hypothesis import strategies as st
+
+        route = self.on()
+
+        def cut(places: list[list[int]]) -> list[int]:
+            cuts = sorted({place for group in places for place in group})
+            sizes = [after - before for before, after in pairwise([0, *cuts])]
+            route.replace(text=text, faults=[{"slice": {"bytes": [*sizes, _REST]}}], **reply)
+            return cuts
+
+        return st.lists(st.lists(st.integers(1, _LAST_CUT))).map(cut)  # lists of lists: some twenty cuts on average
 
     # What happened
 

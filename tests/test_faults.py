@@ -145,14 +145,23 @@ def frames(timeline: Timeline) -> list[tuple[float, bytes, str]]:
     return [(frame.at, frame.data, frame.kind) for frame in timeline.frames]
 
 
-def test_parts_of_an_event_count_as_one() -> None:
-    """A fault after another that divides events still finds them."""
+def test_events_are_found_in_slices() -> None:
+    """A piece belongs to the event that ends in it, or after it."""
+    sliced, _ = strike(STREAM, {"slice": {"bytes": 12}})
+    assert frames(sliced) == [
+        (0.0, b"", "data"), (1.0, b"data: 0\n\ndat", "part"), (1.0, b"", "data"), (2.0, b"a: 1\n\ndata: ", "part"),
+        (2.0, b"", "data"), (2.0, b"2\n\ndata: [DO", "part"), (2.0, b"NE]\n\n", "done"),
+    ]  # fmt: skip
     cut, _ = strike(STREAM, {"slice": {"bytes": 4}}, {"cut": {"after_chunks": 1}})
-    assert frames(cut) == [(0.0, b"data", "part"), (0.0, b": 0\n", "part"), (0.0, b"\n", "data")]
-    twice, _ = strike(STREAM, {"slice": {"bytes": 6}}, {"duplicate": {"chunk": 2}}, {"reorder": {"chunks": [1, 4]}})
+    assert data(cut) == b"data: 0\n"
+    twice, _ = strike(STREAM, {"slice": {"bytes": 9}}, {"duplicate": {"chunk": 2}}, {"reorder": {"chunks": [1, 4]}})
     assert data(twice) == b"data: 2\n\ndata: 1\n\ndata: 1\n\ndata: 0\n\ndata: [DONE]\n\n"
-    half, _ = strike(STREAM, {"slice": {"bytes": 3}}, {"half_event": {"chunk": 2}})
-    assert (data(half), half.end) == (b"data: 0\n\ndata", "clean")
+
+
+def test_a_slice_sends_what_it_holds_before_a_silence() -> None:
+    faults: list[dict[str, Any]] = [{"stall": {"after_chunks": 1, "for": "forever"}}, {"slice": {"bytes": 100}}]
+    sliced, _ = strike(STREAM, *faults)
+    assert frames(sliced)[:3] == [(0.0, b"", "data"), (1.0, EVENTS[0].data, "part"), (1.0, b"", "hold")]
 
 
 def test_merged_events_still_count_each() -> None:
@@ -217,4 +226,4 @@ def test_what_must_end(fault: dict[str, Any]) -> None:
 def test_a_slice_leaves_every_byte(sizes: list[int]) -> None:
     sliced, _ = strike(STREAM, {"slice": {"bytes": sizes}})
     assert (data(sliced), sliced.apart, sliced.broken) == (data(STREAM), True, False)
-    assert all(0 < len(frame.data) <= max(sizes) for frame in sliced.frames)
+    assert all(len(frame.data) <= max(sizes) for frame in sliced.frames)

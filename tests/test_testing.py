@@ -9,8 +9,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
+from hypothesis import given, settings
 
 from emulator import teardown
 from emulator.client import ControlError
@@ -103,11 +105,49 @@ def test_a_scenario_is_a_mapping_a_text_or_a_file(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     assert read_scenario({"emulator": 1}) == {"scenario": {"emulator": 1}}
     assert read_scenario(text) == {"scenario": text}
-    for given in ("one.yaml", Path("one.yaml"), str(tmp_path / "one.yaml")):
-        assert read_scenario(given) == {"scenario": text, "file": "one.yaml"}
+    for name in ("one.yaml", Path("one.yaml"), str(tmp_path / "one.yaml")):
+        assert read_scenario(name) == {"scenario": text, "file": "one.yaml"}
     assert read_scenario("one.yaml", [tmp_path / "none", tmp_path])["file"] == "one.yaml"
     with pytest.raises(LookupError, match=r"there is no scenario two\.yaml in /a, /b; set `emulator_scenarios`"):
         read_scenario("two.yaml", [Path("/a"), Path("/b")])
+
+
+def read_pieces(client: httpx2.Client, emulator: EmulatedSession) -> list[bytes]:
+    """Ask for a stream and return what each read gave."""
+    headers = {"authorization": f"Bearer {emulator.api_key}"}
+    body = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    with client.stream("POST", f"{emulator.base_url}/chat/completions", headers=headers, json=body) as response:
+        return list(response.iter_raw())
+
+
+def test_slicings_cut_where_they_say_and_leave_every_byte(emulator: EmulatedSession) -> None:
+    @settings(max_examples=20)
+    @given(emulator.slicings("Grüße! 你好"))
+    def cut(cuts: list[int]) -> None:
+        pieces = read_pieces(client, emulator)
+        body = b"".join(pieces)
+        ends = [sum(map(len, pieces[: index + 1])) for index in range(len(pieces))]
+        assert ends == sorted({place for place in cuts if place < len(body)} | {len(body)})
+        said = [json.loads(event.removeprefix("data: ")) for event in body.decode().split("\n\n")[:-2]]
+        assert "".join(item["choices"][0]["delta"].get("content", "") for item in said) == "Grüße! 你好"
+
+    with httpx2.Client() as client:
+        cut()
+
+
+def test_slicings_find_the_smallest_cut_that_breaks_a_client(emulator: EmulatedSession) -> None:
+    tried: list[list[int]] = []
+
+    @settings(max_examples=200, database=None, derandomize=True)
+    @given(emulator.slicings())
+    def careless(cuts: list[int]) -> None:
+        tried.append(cuts)
+        for piece in read_pieces(client, emulator):
+            piece.decode()
+
+    with httpx2.Client() as client, pytest.raises(UnicodeDecodeError):
+        careless()
+    assert len(tried[-1]) == 1
 
 
 # What happened

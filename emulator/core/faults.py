@@ -277,11 +277,23 @@ def _comment(timeline: Timeline, given: Given) -> Timeline | None:
 
 
 def _slice(timeline: Timeline, given: Given) -> Timeline | None:
-    """Send everything in pieces of so many bytes (a list: in turn, again and again), each in a write of its own."""
+    """Send the body in pieces of so many bytes (a list: in turn, again and again), each in a write of its own.
+
+    A piece is sent when its last byte is due; where it ends an event, an empty frame after it does.
+    """
     size = given.arguments["bytes"]
     sizes = cycle(size if isinstance(size, list) else [size])
-    frames = tuple(part for frame in timeline.frames for part in _parts(frame, sizes))
-    return replace(timeline, frames=frames, apart=True)
+    frames: list[Frame] = []
+    held, size = b"", next(sizes)
+    for frame in timeline.frames:
+        held += frame.data
+        while len(held) >= size or (held and frame.kind == "hold"):
+            frames.append(Frame(frame.at, held[:size], "part"))
+            held, size = held[size:], next(sizes)
+        frames.append(replace(frame, data=b""))
+    if held:
+        frames[-1] = replace(frames[-1], data=held)
+    return replace(timeline, frames=tuple(frames), apart=True)
 
 
 def _parts(frame: Frame, sizes: Iterator[int]) -> Iterator[Frame]:
