@@ -97,10 +97,21 @@ def tools(value: Json) -> str:
     return "" if good else "must be a list of functions"
 
 
+def tasks(value: Json) -> str:
+    good = isinstance(value, list) and all(
+        isinstance(item, dict) and not integer(item.get("estimated_tokens")) for item in value
+    )
+    return "" if good else "must be a list of tasks, each with estimated_tokens"
+
+
+def texts(value: Json) -> str:
+    return "" if isinstance(value, str | list) and value else "must be a text or several"
+
+
 def openai_error(refused: Refused) -> Json:
     kind = "rate_limit_error" if refused.status == 429 else "invalid_request_error"
     code = {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(refused.status)
-    return {"error": {"message": str(refused), "type": kind, "param": refused.name, "code": code}}
+    return {"error": {"message": str(refused), "type": kind, "param": next(iter(refused.fields), None), "code": code}}
 
 
 def router_error(refused: Refused) -> Json:
@@ -111,7 +122,7 @@ def router_error(refused: Refused) -> Json:
 
 def coded_error(refused: Refused) -> Json:
     code = {401: "unauthorized", 404: "not_found", 405: "not_allowed", 422: "key_reused", 429: "rate_limited"}
-    details = [{"field": refused.name, "message": str(refused)}] if refused.name else []
+    details = [{"field": name, "message": wrong} for name, wrong in refused.fields.items()]
     return {"error": {"code": code.get(refused.status, "invalid_request"), "message": str(refused), "details": details}}
 
 
@@ -147,8 +158,8 @@ APIS: Mapping[str, Api] = {
             "messages": messages((*ROLES, "tool"), parts=True),
             "temperature": number(),
             "tools": tools,
-            "tasks": lambda value: _tasks(value),
-            "input": lambda value: "" if isinstance(value, str | list) and value else "must be a text or several",
+            "tasks": tasks,
+            "input": texts,
         },
         id=lambda: f"chatcmpl-{uuid.uuid4().hex[:12]}",
         error=router_error,
@@ -191,26 +202,16 @@ APIS: Mapping[str, Api] = {
 }
 
 
-def _tasks(value: Json) -> str:
-    good = isinstance(value, list) and all(
-        isinstance(item, dict) and not integer(item.get("estimated_tokens")) for item in value
-    )
-    return "" if good else "must be a list of tasks, each with estimated_tokens"
-
-
 def validate(api: Api, fields: Json, required: Sequence[str]) -> None:
     """Refuse a body that the docs rule out. Raises: Refused."""
     if not isinstance(fields, dict):
         raise Refused(400, "the body must be a JSON object")
-    for name in required:
-        if name not in fields:
-            raise Refused(400, f"{name} is required", name)
-    for name, value in fields.items():
-        wrong = api.rules[name](value) if name in api.rules else ""
-        if wrong:
-            raise Refused(400, f"{name} {wrong}", name)
+    wrong = {name: "is required" for name in required if name not in fields}
+    wrong |= {name: said for name, value in fields.items() if name in api.rules and (said := api.rules[name](value))}
     if api.idempotent and "top_p" in fields and "temperature" in fields:
-        raise Refused(400, "pass either temperature or top_p, not both", "top_p")
+        wrong["top_p"] = "cannot be passed together with temperature"
+    if wrong:
+        raise Refused(400, "; ".join(f"{name} {said}" for name, said in wrong.items()), wrong)
 
 
 def resolve(api: Api, model: str) -> str:
@@ -218,5 +219,5 @@ def resolve(api: Api, model: str) -> str:
     if model == "auto" and api.auto:
         return api.auto
     if model not in api.models and not api.open_models:
-        raise Refused(400, f"there is no model {model}", "model")
+        raise Refused(400, f"there is no model {model}", {"model": "is unknown"})
     return model

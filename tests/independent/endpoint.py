@@ -161,7 +161,9 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             provider, _, path = url.path.removeprefix("/").partition("/v1")
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            self.write(endpoint.answer(provider, Request(self.command, path, dict(parse_qsl(url.query)), headers, body)))
+            self.write(
+                endpoint.answer(provider, Request(self.command, path, dict(parse_qsl(url.query)), headers, body))
+            )
 
         def write(self, reply: Reply) -> None:
             body = reply.wire()

@@ -51,8 +51,8 @@ def _turn(api: Api, fields: Mapping[str, Json]) -> Turn:
     model = resolve(api, fields["model"])
     prompt = sum(map(_prompt_tokens, fields["messages"])) + 3
     room, cap = api.context.get(model), fields.get("max_tokens")
-    if room is not None and prompt + cap > room:
-        raise Refused(400, f"this model's context length is {room} tokens", "messages")
+    if room is not None and prompt + (cap or 0) > room:
+        raise Refused(400, f"this model's context length is {room} tokens", {"messages": "is too long"})
     head = {"id": api.id(), "object": "chat.completion", "created": int(time.time()), "model": model}
     call = _call(fields) if "tools" in api.rules else None
     said = speech.reply(fields["messages"], [fields.get(name) for name in SAMPLING])
@@ -75,7 +75,7 @@ def _call(fields: Mapping[str, Json]) -> Json:
     wanted = choice["function"]["name"] if isinstance(choice, dict) else functions[0]["name"]
     function = next((item for item in functions if item["name"] == wanted), None)
     if function is None:
-        raise Refused(400, f"there is no tool {wanted}", "tool_choice")
+        raise Refused(400, f"there is no tool {wanted}", {"tool_choice": "is unknown"})
     given = json.dumps(speech.arguments(function.get("parameters", {})), ensure_ascii=False)
     return {
         "id": f"call_{uuid.uuid4().hex[:8]}",
@@ -154,9 +154,7 @@ def cost_forecast(api: Api, request: Request, asked: Counter[str]) -> Reply:
     validate(api, fields, ("tasks",))
     tasks = [{**task, "model": api.auto, "cost": task["estimated_tokens"] * 8e-6} for task in fields["tasks"]]
     total = sum(task["cost"] for task in tasks)
-    return Reply(
-        200, {"strategy": fields.get("strategy"), "currency": "USD", "total_cost": total, "tasks": tasks}
-    )
+    return Reply(200, {"strategy": fields.get("strategy"), "currency": "USD", "total_cost": total, "tasks": tasks})
 
 
 def health(api: Api, request: Request, asked: Counter[str]) -> Reply:

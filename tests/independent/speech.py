@@ -9,10 +9,7 @@ from collections.abc import Mapping
 
 from independent.values import Json
 
-WORDS = (
-    "amber birch cloud delta ember field grove harbor island jasper kettle lantern meadow nectar orchard pepper quartz "
-    "river silver timber umber valley willow yonder zephyr"
-).split()
+WORDS = ["amber", "birch", "cloud", "delta", "ember", "field", "grove", "harbor", "island", "jasper", "kettle"]
 DIMENSIONS = 16
 
 

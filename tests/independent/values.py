@@ -49,11 +49,10 @@ def _text(event: Json) -> str:
 
 
 class Refused(Exception):
-    """The API refuses a request: its status, why, the field at fault, and headers to go with it."""
+    """The API refuses a request: its status, why, what is wrong with which fields, and headers to go with it."""
 
-    def __init__(self, status: int, why: str, name: str | None = None, **headers: str) -> None:
+    def __init__(self, status: int, why: str, fields: Mapping[str, str] | None = None, **headers: str) -> None:
         super().__init__(why)
         self.status = status
-        self.why = why
-        self.name = name
+        self.fields = fields or {}
         self.headers = headers
