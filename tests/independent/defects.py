@@ -5,52 +5,26 @@ A defect breaks what the docs say, and its case fails; or only what is assumed, 
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
-import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from independent.endpoint import Spoil
+
+# isort: off
+from independent.misreadings import (
+    a_key, all_words, any_part, clamped, fields_of, filling, header, ignoring, known_roles, listed, reading, roles,
+    taking, taking_messages,
+)  # fmt: skip
 from independent.spoils import (
-    a_key,
-    answering,
-    as_raw,
-    as_status,
-    asked,
-    at,
-    at_once,
-    body,
-    broken_off,
-    chunk,
-    cumulative,
-    events,
-    fields_of,
-    filling,
-    finish_with_text,
-    gone,
-    good,
-    header,
-    ignoring,
-    in_turn,
-    lacking,
-    of_calls,
-    on,
-    reading,
-    refusing,
-    repeating,
-    role_with_text,
-    setting,
-    status,
-    streamed,
-    taking,
-    taking_messages,
-    text_not_cut,
-)
-from independent.values import Json
+    SHUFFLED, TWICE_FINISHED, answering, as_raw, as_status, asked, at, at_once, base64_vector, body, broken_off,
+    chunk, cumulative, events, finish_with_text, gone, good, in_turn, lacking, of_calls, on, refusing, repeating,
+    role_with_text, setting, status, streamed, text_not_cut,
+)  # fmt: skip
+# isort: on
 
 _count = itertools.count()
 
@@ -66,44 +40,6 @@ class Defect:
     outcome: Literal["failed", "observed"] = "failed"
 
 
-def _roles(request_fields: Mapping[str, Json]) -> list[Json]:
-    messages = request_fields.get("messages")
-    return [item.get("role") for item in messages if isinstance(item, dict)] if isinstance(messages, list) else []
-
-
-def _listed(value: Json) -> Json:
-    return [{"role": "user", "content": value}] if isinstance(value, str) else value
-
-
-def _packed(vector: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"{len(vector)}f", *vector)).decode()
-
-
-def _texts_only(message: Json) -> Json:
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(content, list):
-        return message
-    return {**message, "content": " ".join(str(part.get("text", "")) for part in content)}
-
-
-def _known_parts(message: Json) -> Json:
-    content = message.get("content") if isinstance(message, dict) else None
-    kept = [{"type": "text", "text": str(part.get("text"))} for part in content] if isinstance(content, list) else content
-    return {**message, "content": kept}
-
-
-def _called(value: Json) -> Json:
-    """Return a message of a role that the API doesn't know as one of the user's."""
-    return {**value, "role": "user"} if isinstance(value, dict) and value.get("role") in ("tool", "narrator") else value
-
-
-def _clamped(low: float, high: float) -> Spoil:
-    return taking("temperature", lambda value: min(max(value, low), high) if type(value) in (int, float) else value)
-
-
-_REPEATED_FINISH = events(lambda items: [*items[:-1], items[-2], items[-1]])
-_SHUFFLED = events(lambda items: [*items[:2], *reversed(items[2:-2]), *items[-2:]])
-
 BRAINTWIN = (
     Defect("bt-base-url", "the text stands where completions had it",
            body("choices.*", lambda item: {**item, "text": item["message"]["content"], "message": {}}),
@@ -117,8 +53,8 @@ BRAINTWIN = (
            taking("model", lambda value: str(value).lower()), 'model "GPT-4" gets 400'),
     Defect("bt-model-known", "a model that is not there gets 404",
            as_status(404, asked(lambda fields: fields.get("model") == "gpt-5")), 'model "gpt-5" gets 400', "observed"),
-    Defect("bt-messages-required", "a string is one message", taking("messages", _listed), 'messages "Hello" gets 400'),
-    Defect("bt-temperature-range", "a temperature out of range is moved into it", _clamped(0, 2),
+    Defect("bt-messages-required", "a string is one message", taking("messages", listed), 'messages "Hello" gets 400'),
+    Defect("bt-temperature-range", "a temperature out of range is moved into it", clamped("temperature", 0, 2),
            "temperature -0.1 gets 400"),
     Defect("bt-temperature-range", "the default temperature is 0.7", filling(temperature=0.7),
            "temperature left out answers as"),
@@ -145,14 +81,15 @@ BRAINTWIN = (
     Defect("bt-stream-sse", "a stream loses a chunk", events(lambda items: [*items[:2], *items[3:]]),
            "is streamed as whole", "observed"),
     Defect("bt-response", "a stream just ends", events(lambda items: items[:-1]), "[DONE] comes last", "observed"),
-    Defect("bt-ok-200", "a system message is refused", refusing(asked(lambda fields: "system" in _roles(fields))),
+    Defect("bt-ok-200", "a system message is refused", refusing(asked(lambda fields: "system" in roles(fields))),
            "gets 200"),
     Defect("bt-error-400", "what is no JSON is a server error",
            as_status(500, lambda request, reply: reply.status == 400 and not fields_of(request)), "the body"),
     Defect("bt-error-400", "an invalid request gets 422", as_status(422, status(400)), "gets 400"),
     Defect("bt-error-401", "no key gets 403", as_status(403, status(401)), "gets 401"),
     Defect("bt-error-body", "an error says detail",
-           answering(lambda reply: replace(reply, body={"detail": "no"}), status(400)), "error is required", "observed"),
+           answering(lambda reply: replace(reply, body={"detail": "no"}), status(400)), "error is required",
+           "observed"),
     Defect("bt-unknown-path", "405 without Allow", lacking("Allow"), "Allow of GET", "observed"),
     Defect("bt-rate-headers", "no limit is told", lacking("X-RateLimit-Limit"), "X-RateLimit-Limit is on"),
     Defect("bt-rate-headers", "streams tell no limits", lacking("X-RateLimit", streamed), "a request for a stream"),
@@ -175,12 +112,14 @@ BRAINSTORMROUTER = (
     Defect("br-chat-params", "more than 1024 tokens are refused",
            refusing(asked(lambda fields: fields.get("max_tokens") == 4096)), "max_tokens 4096 gets 200"),
     Defect("br-model-auto", "auto answers as auto",
-           body("model", lambda _: "auto", asked(lambda fields: fields.get("model") == "auto")), "names the model chosen"),
+           body("model", lambda _: "auto", asked(lambda fields: fields.get("model") == "auto")),
+           "names the model chosen"),
     Defect("br-model-auto", "auto chooses a model that is not listed",
-           on(lambda request: "chat" in request.path, taking("model", lambda value: {"auto": "gpt-6"}.get(value, value))),
+           on(lambda request: "chat" in request.path,
+              taking("model", lambda value: "gpt-6" if value == "auto" else value)),
            "/models lists the model"),
     Defect("br-model-named", "the answer names a dated model",
-           body("model", lambda name: f"{name}-20260217" if name == "claude-sonnet-4-6" else name, at("/chat/completions")),
+           body("model", lambda name: f"{name}-20260217" if "sonnet" in name else name, at("/chat/completions")),
            "claude-sonnet-4-6 answers by its name"),
     Defect("br-chat-response", "the total leaves the prompt out",
            body("usage", lambda usage: {**usage, "total_tokens": usage["completion_tokens"]}), "sum of the others"),
@@ -191,10 +130,11 @@ BRAINSTORMROUTER = (
     Defect("br-tools", "tool_choice none calls a tool",
            taking("tool_choice", lambda value: "auto" if value == "none" else value), "tool_choice none calls no tool"),
     Defect("br-tools", "arguments are an object",
-           body("choices.*.message.tool_calls.*.function.arguments", json.loads), "function.arguments is there, a string"),
+           body("choices.*.message.tool_calls.*.function.arguments", json.loads),
+           "function.arguments is there, a string"),
     Defect("br-tools", "the fragments of a call have no index", of_calls(lambda call: {**call, "index": None}),
            "have its index"),
-    Defect("br-tools", "the reason of a call comes twice", _REPEATED_FINISH, "finish_reason comes once"),
+    Defect("br-tools", "the reason of a call comes twice", TWICE_FINISHED, "finish_reason comes once"),
     Defect("br-stream-delta", "a stream just ends", events(lambda items: items[:-1]), "[DONE] comes last and once"),
     Defect("br-stream-delta", "[DONE] comes twice", events(lambda items: [*items, "[DONE]"]),
            "[DONE] comes last and once"),
@@ -209,11 +149,13 @@ BRAINSTORMROUTER = (
     Defect("br-embeddings", "vectors differ in length",
            body("data.1.embedding", lambda vector: vector[:-1], at("/embeddings")), "of one length"),
     Defect("br-embeddings", "each item is the first", body("data.*.index", lambda _: 0, at("/embeddings")), "in order"),
-    Defect("br-embeddings", "vectors come in base64", body("data.*.embedding", _packed, at("/embeddings")), "embedding"),
+    Defect("br-embeddings", "vectors come in base64", body("data.*.embedding", base64_vector, at("/embeddings")),
+           "embedding"),
     Defect("br-embeddings", "the same text has another vector each time",
            body("data.*.embedding.0", lambda _: next(_count) * 9.0, at("/embeddings")), "the same text"),
     Defect("br-embeddings", "no input is an empty one",
-           on(lambda request: request.path == "/embeddings", filling(input="nothing")), "no input gets 400", "observed"),
+           on(lambda request: request.path == "/embeddings", filling(input="nothing")), "no input gets 400",
+           "observed"),
     Defect("br-recommendations", "there is no such operation", refusing(at("/intelligence/recommendations"), 404),
            "gets 200"),
     Defect("br-recommendations", "the worst comes first",
@@ -221,28 +163,34 @@ BRAINSTORMROUTER = (
     Defect("br-rankings", "the rankings are empty", as_raw(b"", "application/json", at("/intelligence/rankings")),
            "JSON object"),
     Defect("br-rankings", "the rankings never change",
-           body("rankings.*.*.samples", lambda _: 7, at("/intelligence/rankings")), "follows what is asked", "observed"),
+           body("rankings.*.*.samples", lambda _: 7, at("/intelligence/rankings")), "follows what is asked",
+           "observed"),
     Defect("br-cost-forecast", "the documented strategy is refused",
            refusing(asked(lambda fields: fields.get("strategy") == "combined")), "gets 200"),
     Defect("br-cost-forecast", "the total is another sum", body("total_cost", lambda cost: cost + 1), "is the sum of",
            "observed"),
     Defect("br-health", "the health of the providers is a page",
            as_raw(b"<p>ok</p>", "text/html", at("/intelligence/health")), "is answered in JSON"),
-    Defect("br-patterns", "no pattern is 204", answering(lambda reply: replace(reply, status=204, raw=b""), at("/intelligence/patterns")), "gets 200"),
+    Defect("br-patterns", "no pattern is 204",
+           answering(lambda reply: replace(reply, status=204, raw=b""), at("/intelligence/patterns")), "gets 200"),
     Defect("br-rate-headers", "refusals of a key tell no limits", lacking("X-RateLimit", status(401)), "without a key"),
     Defect("br-rate-headers", "listings tell no limits", lacking("X-RateLimit", at("/models")), "GET /models"),
     Defect("br-rate-headers", "Reset is a date",
            setting("X-RateLimit-Reset", lambda at: time.strftime("%FT%TZ", time.gmtime(int(at)))), "a whole number"),
-    Defect("br-rate-headers", "Remaining stays", setting("X-RateLimit-Remaining", lambda _: 19), "counts down", "observed"),
-    Defect("br-error-format", "code is a string", body("error.code", str, lambda _, reply: reply.status >= 400), "code"),
-    Defect("br-error-format", "an error is a string", body("error", lambda error: error["message"], status(400)), "error"),
+    Defect("br-rate-headers", "Remaining stays", setting("X-RateLimit-Remaining", lambda _: 19), "counts down",
+           "observed"),
+    Defect("br-error-format", "code is a string", body("error.code", str, lambda _, reply: reply.status >= 400),
+           "code"),
+    Defect("br-error-format", "an error is a string", body("error", lambda error: error["message"], status(400)),
+           "error"),
     Defect("br-unknown-path", "an unknown path gets a page", as_raw(b"<p>404</p>", "text/html", status(404)),
            "is JSON", "observed"),
 )  # fmt: skip
 
 BRIVIONIX = (
     Defect("bv-endpoint", "content comes in parts",
-           body("choices.*.message.content", lambda text: [{"type": "text", "text": text}]), "content is there, a string"),
+           body("choices.*.message.content", lambda text: [{"type": "text", "text": text}]),
+           "content is there, a string"),
     Defect("bv-headers", "no key is needed", a_key(lambda given: not given, "sk-key"), "no Authorization gets 401"),
     Defect("bv-headers", "a charset is refused",
            on(lambda request: ";" in request.headers.get("content-type", ""), refusing(good, 415)),
@@ -256,9 +204,9 @@ BRIVIONIX = (
     Defect("bv-stream", "a last chunk has no choices",
            events(lambda items: [*items[:-1], {**items[-2], "choices": []}, items[-1]]), "choices"),
     Defect("bv-stream", "a stream breaks off", answering(broken_off, streamed), "gets 200"),
-    Defect("bv-stream", "a stream's text is in another order", _SHUFFLED, "is streamed as whole", "observed"),
-    Defect("bv-roles", "the tool role is refused", refusing(asked(lambda fields: "tool" in _roles(fields))), "gets 200"),
-    Defect("bv-roles", "an unknown role is the user's", taking_messages(_called), "narrator"),
+    Defect("bv-stream", "a stream's text is in another order", SHUFFLED, "is streamed as whole", "observed"),
+    Defect("bv-roles", "the tool role is refused", refusing(asked(lambda fields: "tool" in roles(fields))), "gets 200"),
+    Defect("bv-roles", "an unknown role is the user's", taking_messages(known_roles), "narrator"),
     Defect("bv-temperature-default", "the default temperature is 1", filling(temperature=1), "temperature left out"),
     Defect("bv-top-p-default", "the default top_p is 0.9", filling(top_p=0.9), "top_p left out"),
     Defect("bv-penalties", "penalties have a range",
@@ -269,20 +217,23 @@ BRIVIONIX = (
     Defect("bv-max-tokens", "a string is taken for max_tokens", taking("max_tokens", lambda value: int(float(value))),
            'max_tokens "7" gets 400'),
     Defect("bv-max-tokens", "an unsaid default cuts a reply", filling(max_tokens=16), "no default cuts", "observed"),
-    Defect("bv-seed", "seed is ignored", reading(lambda fields: {**fields, "seed": next(_count)}), "same choices again"),
+    Defect("bv-seed", "seed is ignored", reading(lambda fields: {**fields, "seed": next(_count)}),
+           "same choices again"),
     Defect("bv-seed", "the same seed has the same id", body("id", lambda _: "chatcmpl-42"), "an id of its own"),
     Defect("bv-tools", "the tool named is not called",
-           taking("tool_choice", lambda value: "auto" if isinstance(value, dict) else value), "the tool chosen is called"),
+           taking("tool_choice", lambda value: "auto" if isinstance(value, dict) else value),
+           "the tool chosen is called"),
     Defect("bv-tools", "arguments are no JSON",
            body("choices.*.message.tool_calls.*.function.arguments", lambda text: text.replace('"', "'")), "arguments"),
     Defect("bv-tools", "each fragment names the tool",
            of_calls(lambda call: {**call, "function": {**call["function"], "name": "get_time"}}), "named once"),
-    Defect("bv-tools", "fragments come in another order", _SHUFFLED, "arguments"),
+    Defect("bv-tools", "fragments come in another order", SHUFFLED, "arguments"),
     Defect("bv-tools", "tools are not looked at", taking("tools", lambda _: []), "tool_calls is there"),
     Defect("bv-vision", "images are refused", refusing(asked(lambda fields: "image_url" in json.dumps(fields))),
            "gets 200"),
-    Defect("bv-vision", "any part is taken", taking_messages(_known_parts), "gets 400"),
-    Defect("bv-models", "another model answers", body("model", lambda _: "gpt-5.4-mini"), "gpt-5.4 answers", "observed"),
+    Defect("bv-vision", "any part is taken", taking_messages(any_part), "gets 400"),
+    Defect("bv-models", "another model answers", body("model", lambda _: "gpt-5.4-mini"), "gpt-5.4 answers",
+           "observed"),
     Defect("bv-response-fields", "usage is left out", body("usage", gone), "usage"),
     Defect("bv-response-fields", "the model is left out", body("model", gone), "model"),
     Defect("bv-errors", "an error is a page", as_raw(b"<p>400</p>", "text/html", status(400)), "is JSON", "observed"),
@@ -291,7 +242,8 @@ BRIVIONIX = (
 
 BEATRA = (
     Defect("be-endpoint", "an answer is a job that was accepted", as_status(202, good), "gets 200"),
-    Defect("be-auth", "a key needs no scheme", a_key(lambda given: given == "bea-key", "bea-key"), "without its scheme"),
+    Defect("be-auth", "a key needs no scheme", a_key(lambda given: given == "bea-key", "bea-key"),
+           "without its scheme"),
     Defect("be-auth", "a wrong key is a server error", as_status(500, status(401)), "gets 401"),
     Defect("be-content-type", "a charset is refused",
            on(lambda request: ";" in request.headers.get("content-type", ""), refusing(good)), "charset=utf-8"),
@@ -307,15 +259,15 @@ BEATRA = (
     Defect("be-model", "the model that answered is unknown",
            refusing(asked(lambda fields: fields.get("model") == "loris-2")), "gets 200"),
     Defect("be-model", "no model means auto", filling(model="auto"), "no model gets 400"),
-    Defect("be-messages", "the tool role is taken", taking_messages(_called), "gets 400"),
-    Defect("be-messages", "content may be in parts", taking_messages(_texts_only), "gets 400"),
+    Defect("be-messages", "the tool role is taken", taking_messages(known_roles), "gets 400"),
+    Defect("be-messages", "content may be in parts", taking_messages(all_words), "gets 400"),
     Defect("be-messages", "content may be left out",
            taking_messages(lambda item: {"content": "", **item} if isinstance(item, dict) else item), "gets 400"),
     Defect("be-stream", "a stream just ends", events(lambda items: items[:-1]), "[DONE] comes last and once"),
     Defect("be-stream", "[DONE] comes before the reason", events(lambda items: [*items[:-2], items[-1], items[-2]]),
            "[DONE] comes last and once"),
     Defect("be-stream", "a string is taken for stream", taking("stream", bool), 'stream "true" gets 400'),
-    Defect("be-temperature", "below 0 is 0", _clamped(0, 9), "temperature -0.1 gets 400"),
+    Defect("be-temperature", "below 0 is 0", clamped("temperature", 0, 9), "temperature -0.1 gets 400"),
     Defect("be-temperature", "true is 1", taking("temperature", lambda value: 1 if value is True else value),
            "temperature true gets 400"),
     Defect("be-max-tokens", "one token more is let through",
@@ -339,12 +291,15 @@ BEATRA = (
     Defect("be-stream-order", "the reason comes with text", events(finish_with_text), "the chunks come in order"),
     Defect("be-stream-order", "the reason never comes", events(lambda items: [*items[:-2], items[-1]]),
            "the chunks come in order"),
-    Defect("be-stream-order", "the reason comes twice", _REPEATED_FINISH, "the chunks come in order"),
+    Defect("be-stream-order", "the reason comes twice", TWICE_FINISHED, "the chunks come in order"),
     Defect("be-error-400", "an invalid request gets 422", as_status(422, status(400)), "gets 400"),
     Defect("be-error-400", "an empty body is a server error",
            as_status(500, lambda request, _: not request.body), "the body '' gets 400"),
     Defect("be-error-400", "details name one field", body("error.details", lambda items: items[:1], status(400)),
            "names them", "observed"),
+    Defect("be-error-envelope", "an error is a page", as_raw(b"<p>400</p>", "text/html", status(400)), "is JSON",
+           "observed"),
+    Defect("be-unknown-path", "an unknown path is answered", as_status(200, status(404)), "gets 404", "observed"),
 )  # fmt: skip
 
 DEFECTS: Mapping[str, tuple[Defect, ...]] = {

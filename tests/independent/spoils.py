@@ -1,80 +1,17 @@
-"""Ways to spoil what the independent endpoint reads or answers."""
+"""Ways to spoil what the independent endpoint answers, or what is read and answered together."""
 
 from __future__ import annotations
 
-import json
+import base64
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from independent.endpoint import Serve, Spoil
+from independent.misreadings import Change, fields_of, reading
 from independent.values import Json, Reply, Request
 
-Change = Callable[[Json], Json]
 When = Callable[[Request, Reply], bool]
-
-
-# What a request was read as, where it was read wrongly.
-
-
-def reading(change: Change) -> Spoil:
-    """Read another object than the body's."""
-
-    def spoil(request: Request, serve: Serve) -> Reply:
-        fields = fields_of(request)
-        return serve(replace(request, body=json.dumps(change(fields)).encode()) if fields else request)
-
-    return spoil
-
-
-def fields_of(request: Request) -> dict[str, Json]:
-    try:
-        value = json.loads(request.body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def ignoring(*names: str) -> Spoil:
-    return reading(lambda fields: {name: value for name, value in fields.items() if name not in names})
-
-
-def filling(**defaults: Json) -> Spoil:
-    return reading(lambda fields: {**defaults, **fields})
-
-
-def taking(name: str, change: Change) -> Spoil:
-    """Read a field as something else, if it is there."""
-    return reading(lambda fields: {**fields, name: change(fields[name])} if name in fields else fields)
-
-
-def taking_messages(change: Change) -> Spoil:
-    """Read each message, if there is a list of them, as something else."""
-    return taking("messages", lambda items: [change(item) for item in items] if isinstance(items, list) else items)
-
-
-def header(name: str, change: Callable[[str], str | None]) -> Spoil:
-    """Read a header, if it is there, as something else; None: ignore it."""
-
-    def spoil(request: Request, serve: Serve) -> Reply:
-        kept = {key: value for key, value in request.headers.items() if key != name}
-        value = change(request.headers[name]) if name in request.headers else None
-        return serve(replace(request, headers=kept if value is None else {**kept, name: value}))
-
-    return spoil
-
-
-def a_key(good: Callable[[str], bool], key: str) -> Spoil:
-    """Take any Authorization that is good enough for the key."""
-
-    def spoil(request: Request, serve: Serve) -> Reply:
-        given = request.headers.get("authorization", "")
-        headers = {**request.headers, "authorization": f"Bearer {key}" if good(given) else given}
-        return serve(replace(request, headers=headers))
-
-    return spoil
-
-
-# What a reply became.
 
 
 def always(request: Request, reply: Reply) -> bool:
@@ -183,19 +120,19 @@ def with_delta(chunk: Json, change: Change, reason: str | None = None) -> Json:
 
 def cumulative(items: list[Json]) -> list[Json]:
     """Let each delta say all that was said."""
-    said, new = "", []
-    for item in items:
-        if item != "[DONE]" and "content" in delta(item):
-            said += delta(item)["content"]
-            item = with_delta(item, lambda _, said=said: {"content": said})
-        new.append(item)
-    return new
+    texts = [delta(item)["content"] for item in items[1:-2]]
+    said = ["".join(texts[: n + 1]) for n in range(len(texts))]
+    return [items[0], *map(with_text, items[1:-2], said), *items[-2:]]
+
+
+def with_text(chunk: Json, text: str) -> Json:
+    return with_delta(chunk, lambda _: {"content": text})
 
 
 def at_once(items: list[Json]) -> list[Json]:
     """Put all content into one delta."""
     text = "".join(delta(item).get("content", "") for item in items[:-1])
-    return [items[0], with_delta(items[1], lambda _: {"content": text}), *items[-2:]]
+    return [items[0], with_text(items[1], text), *items[-2:]]
 
 
 def finish_with_text(items: list[Json]) -> list[Json]:
@@ -215,7 +152,12 @@ def broken_off(reply: Reply) -> Reply:
     return replace(reply, raw=wire[: len(wire) // 2], headers={**reply.headers, "Content-Length": str(len(wire))})
 
 
-# Both.
+SHUFFLED = events(lambda items: [*items[:2], *reversed(items[2:-2]), *items[-2:]])
+TWICE_FINISHED = events(lambda items: [*items[:-1], items[-2], items[-1]])
+
+
+def base64_vector(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"{len(vector)}f", *vector)).decode()
 
 
 def on(when: Callable[[Request], Json], spoil: Spoil) -> Spoil:
@@ -230,15 +172,14 @@ def in_turn(first: Spoil, second: Spoil) -> Spoil:
 
 def text_not_cut(request: Request, serve: Serve) -> Reply:
     """Count the tokens of the reply as it should be, and send all the text there is."""
-    cut, whole = serve(request), filling_over(request, serve)
+    cut, whole = serve(request), _LONG(request, serve)
     if cut.status != 200 or cut.events is not None:
         return cut
-    text = whole.body["choices"][0]["message"]
-    return replace(cut, body=edited(cut.body, ["choices", "*", "message"], lambda _: text))
+    message = whole.body["choices"][0]["message"]
+    return replace(cut, body=edited(cut.body, ["choices", "*", "message"], lambda _: message))
 
 
-def filling_over(request: Request, serve: Serve) -> Reply:
-    return reading(lambda fields: {**fields, "max_tokens": 1000})(request, serve)
+_LONG = reading(lambda fields: {**fields, "max_tokens": 1000})
 
 
 def repeating(header: str) -> Spoil:
