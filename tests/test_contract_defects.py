@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from independent.defects import DEFECTS, Defect
-from independent.endpoint import Endpoint, Spoil
+from independent.endpoint import Endpoint
 
 from emulator.contract.cases import Outcome, load_cases, run_case
 from emulator.contract.client import Answer
@@ -50,16 +50,14 @@ class Bench:
     def __init__(self, endpoint: Endpoint, targets: Mapping[str, ForeignTarget]) -> None:
         self.endpoint = endpoint
         self.targets = targets
-        self._outcomes: dict[tuple[str, str], Outcome] = {}
+        self._outcomes: dict[tuple[str, Defect | None], Outcome] = {}
 
     def run(self, provider: str, case: str, defect: Defect | None = None) -> Outcome:
         """Run a case on the endpoint, clean or with a defect."""
-        key = case, defect.what if defect else ""
-        if key not in self._outcomes:
-            spoil: Spoil | None = defect.spoil if defect else None
-            self.endpoint.spoil_with(spoil)
-            self._outcomes[key] = run_case(CASES[provider][case], self.targets[provider])
-        return self._outcomes[key]
+        if (case, defect) not in self._outcomes:
+            self.endpoint.spoil_with(defect.spoil if defect else None)
+            self._outcomes[case, defect] = run_case(CASES[provider][case], self.targets[provider])
+        return self._outcomes[case, defect]
 
     def catches(self, provider: str, defect: Defect) -> bool:
         found = self.run(provider, defect.fact, defect)

@@ -28,6 +28,7 @@ SHORT_TEXT = "One, two, three, four, five."
 #: Fewer deltas may each begin with the one before by chance.
 _GROWING = 4
 _REPEATS = 2
+_LONGER = 100
 
 _COUNTS = ("prompt", "completion", "total")
 
@@ -51,6 +52,13 @@ def shape(talk: Talk, *, schema: Json) -> None:
         equal(answer, "usage.total_tokens is the sum of the others", prompt + completion, total)
     if told:
         equal(answer, "the content is what the model said", SHORT_TEXT, content(answer))
+
+
+def prompt_counts(talk: Talk) -> None:
+    """A longer prompt has more prompt tokens."""
+    short, long = talk.chat(), talk.chat({"messages": [{"role": "user", "content": "Hello! " * _LONGER}]})
+    few, many = (demand(answer, whole(answer), "usage.prompt_tokens", int) for answer in (short, long))
+    hold(long, "usage.prompt_tokens grows with the prompt", many > few, f"> {few}", many)
 
 
 def stream(

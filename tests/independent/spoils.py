@@ -139,10 +139,6 @@ def finish_with_text(items: list[Json]) -> list[Json]:
     return [*items[:-3], with_delta(items[-3], lambda given: given, "stop"), items[-1]]
 
 
-def role_with_text(items: list[Json]) -> list[Json]:
-    return [with_delta(items[1], lambda given: {"role": "assistant", **given}), *items[2:]]
-
-
 def of_calls(change: Change) -> Spoil:
     return chunk("choices.*.delta.tool_calls.*", change)
 
