@@ -145,7 +145,7 @@ BRAINSTORMROUTER = (
     Defect("br-embeddings", "vectors come in base64", body("data.*.embedding", base64_vector, at("/embeddings")),
            "embedding"),
     Defect("br-embeddings", "the same text has another vector each time",
-           body("data.*.embedding.0", lambda _: next(_count) * 9.0, at("/embeddings")), "the same text"),
+           body("data.*.embedding.0", lambda _: 9.0 * (-1) ** next(_count), at("/embeddings")), "the same text"),
     Defect("br-embeddings", "no input is an empty one",
            on(lambda request: request.path == "/embeddings", filling(input="nothing")), "no input gets 400",
            "observed"),
