@@ -116,7 +116,7 @@ def _no_default(talk: Talk, answer: Answer, field: str) -> None:
     """Demand that what cut a reply to a request without `field` is not a default: asking for more gets no more."""
     used = demand(answer, answer.json, _COMPLETION, int)
     more = talk.chat({field: used + _MORE})
-    longer = max(pick(more.json, _COMPLETION), default=0)
+    longer = max((count for count in pick(more.json, _COMPLETION) if isinstance(count, int)), default=0)
     hold(answer, f"no default cuts a reply without {field}", longer <= used, f"{longer} tokens", used, assumed=True)
 
 
