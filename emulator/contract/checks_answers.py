@@ -25,6 +25,11 @@ from emulator.core.errors import Json
 #: Long enough to come in several chunks, short enough for any default that cuts.
 SHORT_TEXT = "One, two, three, four, five."
 
+#: Fewer deltas may each begin with the one before by chance.
+_GROWING = 4
+_REPEATS = 2
+_LONGER = 100
+
 _COUNTS = ("prompt", "completion", "total")
 
 
@@ -49,6 +54,13 @@ def shape(talk: Talk, *, schema: Json) -> None:
         equal(answer, "the content is what the model said", SHORT_TEXT, content(answer))
 
 
+def prompt_counts(talk: Talk) -> None:
+    """A longer prompt has more prompt tokens."""
+    short, long = talk.chat(), talk.chat({"messages": [{"role": "user", "content": "Hello! " * _LONGER}]})
+    few, many = (demand(answer, whole(answer), "usage.prompt_tokens", int) for answer in (short, long))
+    hold(long, "usage.prompt_tokens grows with the prompt", many > few, f"> {few}", many)
+
+
 def stream(
     talk: Talk,
     *,
@@ -62,14 +74,42 @@ def stream(
     chunks = read_stream(answer, done)
     for item in chunks:
         conform(answer, item, chunk, "a chunk's")
-    texts = [text for text in pick(chunks, "*.choices.*.delta.content") if text]
+    texts = _texts(chunks)
     hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
     said = "".join(texts)
     wanted = SHORT_TEXT if told else said or "some text"
     equal(answer, "the deltas together are what the model said", wanted, said)
     hold(answer, "the content comes in parts", len(texts) > 1 or len(said) < 20, "several deltas", len(texts))
+    growing = len(texts) >= _GROWING and all(map(_grows, texts, texts[1:]))
+    hold(answer, "a delta holds only what is new", not growing, "the text that follows", texts[:_GROWING])
     if ordered:
         _order(answer, chunks)
+    if not told:
+        _same_as_whole(talk, answer, said)
+
+
+def _texts(chunks: Sequence[Json]) -> list[Json]:
+    return [text for text in pick(chunks, "*.choices.*.delta.content") if text]
+
+
+def _grows(text: str, later: str) -> bool:
+    return len(later) > len(text) and later.startswith(text)
+
+
+def _same_as_whole(talk: Talk, answer: Answer, said: str) -> None:
+    """Demand the text that a whole answer has; judged only where both repeat, which no doc promises."""
+    told = _whole_text(talk)
+    if told == said or not isinstance(told, str):
+        return
+    for _ in range(_REPEATS):
+        streamed = _texts(read_stream(talk.chat({"stream": True}), "no"))
+        if _whole_text(talk) != told or "".join(map(str, streamed)) != said:
+            return
+    equal(answer, "the same is streamed as whole", told, said, assumed=True)
+
+
+def _whole_text(talk: Talk) -> Json:
+    return next(iter(pick(talk.chat().json, "choices.0.message.content")), None)
 
 
 def read_stream(answer: Answer, done: Literal["documented", "assumed", "no"] = "assumed") -> list[Json]:

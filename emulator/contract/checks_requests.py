@@ -23,6 +23,10 @@ from emulator.contract.target import NotArranged
 from emulator.core.errors import STATUS, Json
 
 _COMPLETION = "usage.completion_tokens"
+_REASON = "choices.0.finish_reason"
+#: What no token of the usual vocabularies exceeds.
+_LONGEST_TOKEN = 128
+_MORE = 8
 
 
 def requests(
@@ -97,20 +101,33 @@ def output_cap(talk: Talk, *, field: str, default: int | None, caps: Sequence[in
     answer = talk.chat(missing=[field])
     if default is not None:
         _cut(answer, default, arranged, f"a reply to a request without {field}")
-        more = talk.chat({field: default + 8})
+        more = talk.chat({field: default + _MORE})
         used = demand(more, more.json, _COMPLETION, int)
-        hold(more, f"the cut at {default} is a default", used > default or not arranged, f"> {default}", used)
+        ended = not arranged and pick(more.json, _REASON) != ["length"]
+        hold(more, f"the cut at {default} is a default", used > default or ended, f"> {default}", used)
     elif arranged:
         equal(answer, f"a reply without {field} is whole", TEXT, content(answer))
-        equal(answer, "a whole reply ends by itself", ["stop"], pick(answer.json, "choices.0.finish_reason"))
+        equal(answer, "a whole reply ends by itself", ["stop"], pick(answer.json, _REASON))
+    elif pick(answer.json, _REASON) == ["length"]:
+        _no_default(talk, answer, field)
+
+
+def _no_default(talk: Talk, answer: Answer, field: str) -> None:
+    """Demand that what cut a reply to a request without `field` is not a default: asking for more gets no more."""
+    used = demand(answer, answer.json, _COMPLETION, int)
+    more = talk.chat({field: used + _MORE})
+    longer = max((count for count in pick(more.json, _COMPLETION) if isinstance(count, int)), default=0)
+    hold(answer, f"no default cuts a reply without {field}", longer <= used, f"{longer} tokens", used, assumed=True)
 
 
 def _cut(answer: Answer, cap: int, arranged: bool, what: str) -> None:
     text, used = content(answer, what), demand(answer, answer.json, _COMPLETION, int)
-    reason = next(iter(pick(answer.json, "choices.0.finish_reason")), None)
+    reason = next(iter(pick(answer.json, _REASON)), None)
     if not arranged and used < cap and reason == "stop":
         raise NotArranged("its reply is too short to be cut")
     equal(answer, f"{what} has {cap} tokens", cap, used)
+    fits = len(text) <= cap * _LONGEST_TOKEN
+    hold(answer, f"{what} has no more text than {cap} tokens", fits, f"<= {cap * _LONGEST_TOKEN}", len(text))
     if arranged:
         equal(answer, f"{what} is a beginning of what was arranged", TEXT[: len(text)], text)
         hold(answer, f"{what} is cut short", text != TEXT, "a part of the text", "all of it")

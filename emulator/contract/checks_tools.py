@@ -40,7 +40,7 @@ def _called(answer: Answer, told: Json) -> dict[str, Json]:
     value = whole(answer, "a request with tools")
     calls = demand(answer, value, "choices.0.message.tool_calls", list)
     equal(answer, "one tool is called", 1, len(calls))
-    demand(answer, calls, "0.id", str)
+    _identified(answer, calls)
     equal(answer, "a call's type is function", ["function"], pick(calls, "0.type"))
     equal(answer, "the tool chosen is called", [_NAME], pick(calls, "0.function.name"))
     _arguments(answer, demand(answer, calls, "0.function.arguments", str), told)
@@ -49,6 +49,11 @@ def _called(answer: Answer, told: Json) -> dict[str, Json]:
     hold(answer, "finish_reason tells of the call", reason in reasons, "tool_calls", reason)
     message: dict[str, Json] = demand(answer, value, "choices.0.message", dict)
     return message
+
+
+def _identified(answer: Answer, calls: list[Json]) -> None:
+    name = demand(answer, calls, "0.id", str)
+    hold(answer, "a call has an id for its result", bool(name), "an id", name)
 
 
 def _arguments(answer: Answer, text: str, told: Json) -> None:
@@ -63,7 +68,7 @@ def _arguments(answer: Answer, text: str, told: Json) -> None:
 def _streamed_call(answer: Answer, told: Json) -> None:
     chunks = read_stream(answer)
     parts = pick(chunks, "*.choices.0.delta.tool_calls.*")
-    demand(answer, parts, "0.id", str)
+    _identified(answer, parts)
     equal(answer, "the fragments of a call have its index", [0] * len(parts), pick(parts, "*.index"))
     names = [name for name in pick(parts, "*.function.name") if name]
     equal(answer, "the tool is named once", [_NAME], names)

@@ -1,0 +1,7 @@
+"""A plain server of the four APIs, written from their docs alone: it takes nothing from the package it helps to test.
+
+endpoint   HTTP, keys, windows, idempotency     operations   chat, embeddings and the other answers
+apis       what each API takes, as documented   speech       what the models say
+values     requests, replies, refusals          defects      ways to get one thing wrong
+misreadings, spoils   what the defects are made of
+"""
