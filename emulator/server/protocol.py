@@ -24,13 +24,14 @@ from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Time
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.clock import Clock, RealClock
 from emulator.server.player import Player
-from emulator.server.reader import Message, Reader
+from emulator.server.reader import TOO_SLOW, Message, Reader, Refused
 from emulator.server.worlds import Unaddressed, World, Worlds
 
 log = logging.getLogger("emulator")
 
 CONTROL = "/_emulator"
 MAX_WAITING = 16  # pipelined messages, before reading stops
+REQUEST_S = 60.0  # for a whole request to come in
 LINGER_S = 2.0  # for the client to close its side, after we closed ours
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -55,6 +56,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self.current: Player | AsgiAnswer | None = None
         self.answering = False  # inside `_next`
         self.idle_timer: asyncio.TimerHandle | None = None
+        self.slow_timer: asyncio.TimerHandle | None = None
         self.closing = False  # no more messages are taken
         self.ended = False  # the client will send no more
         self.reading_paused = False
@@ -70,6 +72,7 @@ class EmulatorProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.connections.discard(self)
         self._stop_idle()
+        self._stop_slow()
         self.closing = True
         self.waiting.clear()
         if self.current:
@@ -127,7 +130,23 @@ class EmulatorProtocol(asyncio.Protocol):
         self._stop_idle()
         self.reader.feed(data)
         self.closing = self.reader.over
+        if self.reader.begun and self.slow_timer is None:
+            self.slow_timer = self.loop.call_later(REQUEST_S, self._give_up)
+        elif not self.reader.begun:
+            self._stop_slow()
         self._next()
+
+    def _give_up(self) -> None:
+        """Refuse a request whose rest does not come."""
+        self.slow_timer = None
+        self.reader.refuse(TOO_SLOW)
+        self.closing = True
+        self._next()
+
+    def _stop_slow(self) -> None:
+        if self.slow_timer:
+            self.slow_timer.cancel()
+            self.slow_timer = None
 
     # Answering
 
@@ -139,8 +158,8 @@ class EmulatorProtocol(asyncio.Protocol):
         try:
             while self.waiting and not (self.current or self.writing_paused or self.transport.is_closing()):
                 message = self.waiting.popleft()
-                if message is None:
-                    self._refuse_bytes()
+                if isinstance(message, Refused):
+                    self._refuse(message)
                 else:
                     self._answer(message)
                 if self.ended and self.current:
@@ -245,13 +264,12 @@ class EmulatorProtocol(asyncio.Protocol):
         else:
             self._close()
 
-    def _refuse_bytes(self) -> None:
+    def _refuse(self, refused: Refused) -> None:
         message = Message()
         message.keep_alive = False
-        body = {"error": {"code": "emulator_not_http", "message": "What was sent is no valid HTTP.", "problems": []}}
-        self._play(
-            message, render_body(body, 400, (("x-should-retry", "false"), ("x-emulator-rule", "refused"))), self.clock
-        )
+        body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
+        headers = (("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+        self._play(message, render_body(body, refused.status, headers), self.clock)
 
     def _origin(self, message: Message) -> str:
         scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -407,6 +408,57 @@ def test_bytes_that_are_no_http(connection: Connection, data: bytes) -> None:
     assert (answer.status, answer.error_code) == (400, "emulator_not_http")
     assert (answer.headers["content-type"], answer.headers["connection"]) == ("application/json", "close")
     assert connection.at_end()
+
+
+HEAD = b"POST /beatra/v1/chat/completions HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD + b"x: " + b"y" * 70_000,
+        HEAD + b"x: " + b"y" * 70_000 + b"\r\n\r\n",
+        HEAD + b"x: y\r\n" * 15_000 + b"\r\n",
+        b"GET /" + b"y" * 70_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 70_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nx: " + b"y" * 70_000,
+    ],
+    ids=["endless header", "long header", "many headers", "endless target", "chunk extension", "trailer"],
+)
+def test_a_head_too_large_is_refused(connection: Connection, data: bytes) -> None:
+    connection.send(data)
+    answer = connection.answer()
+    assert (answer.status, answer.error_code, answer.headers["connection"]) == (431, "emulator_head_too_large", "close")
+    assert connection.at_end()
+
+
+def test_small_chunks_are_no_large_head(echo: World, connection: Connection) -> None:
+    body = json.dumps(chat("x" * 30_000)).encode()
+    framed = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    connection.send(echo.request(b"", headers={"Transfer-Encoding": "chunked"}) + framed)
+    assert said(connection.answer()) == f"You said {'x' * 30_000}."
+
+
+@pytest.mark.parametrize("sent", [1, 60, -1])
+def test_a_request_that_comes_too_slowly_is_refused(
+    echo: World, connection: Connection, sent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 0.2)
+    connection.send(echo.request()[:sent])
+    answer = connection.answer()
+    assert (answer.status, answer.error_code, answer.headers["connection"]) == (408, "emulator_too_slow", "close")
+    assert connection.at_end()
+
+
+def test_a_request_that_comes_in_time_is_not_given_up_later(
+    echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 0.2)
+    for _ in range(2):
+        connection.send(echo.request()[:40])
+        connection.send(echo.request()[40:])
+        assert said(connection.answer()) == "You said hi."
+        threading.Event().wait(0.3)
 
 
 def test_what_came_before_bytes_that_are_no_http_is_answered(echo: World, connection: Connection) -> None:
