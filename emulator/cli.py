@@ -104,6 +104,8 @@ def serve(
     finally:
         if ready_file:
             ready_file.unlink(missing_ok=True)
+    if server.cut:
+        click.echo(f"Stopped; {server.cut} answers under way were cut.", err=True)
     sys.exit(INTERRUPTED if interrupted() else 0)
 
 

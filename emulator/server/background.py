@@ -46,15 +46,24 @@ class Setup:
     journal_size: int = 10_000
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to whoever runs it."""
+class Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
+
+    cut = 0
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        left = [item for item in self.server_state.connections if getattr(item, "current", None)]
+        self.cut = len(left)
+        for connection in left:
+            connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def run(server: uvicorn.Server, sock: socket.socket) -> None:
+def run(server: Server, sock: socket.socket) -> None:
     """Serve until `server.should_exit` is set."""
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[sock]))
@@ -94,7 +103,7 @@ def make_server(
     worlds: Worlds,
     on_exchange: Callable[[Exchange, Sent], None],
     on_stray: Callable[[str, str, int], None],
-) -> uvicorn.Server:
+) -> Server:
     """Return a uvicorn server whose one protocol is ours."""
 
     def ended(exchange: Exchange, sent: Sent) -> None:
@@ -108,7 +117,7 @@ def make_server(
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
     )  # fmt: skip
-    return _Server(config)
+    return Server(config)
 
 
 def origin(setup: Setup, sock: socket.socket) -> str:
@@ -149,7 +158,7 @@ class Emulator:
         self.url = ""
         self.base_urls: dict[str, str] = {}
         self._thread: threading.Thread | None = None
-        self._server: uvicorn.Server | None = None
+        self._server: Server | None = None
 
     def __enter__(self) -> Emulator:
         worlds = make_worlds(self.setup)
