@@ -163,7 +163,7 @@ class Timeline:
     """What goes on the wire: the head at `head_at`, frames in order, and how it ends, at `end_at`.
 
     A stream is chunked. A whole answer declares `length` bytes (None: as many as its frames hold). The head takes
-    `head_s` seconds; `apart` sends every frame in a write of its own, and the head byte by byte.
+    `head_s` seconds; `apart` sends every frame in a write of its own, and cuts the head between each CR and LF.
     """
 
     status: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import time
@@ -107,10 +108,12 @@ class Player:
         return b"".join(lines)
 
     def _head_pieces(self, head: bytes) -> deque[bytes]:
-        size = 1 if self._timeline.apart else len(head)
         if self._timeline.head_s:
             size = -(-len(head) // HEAD_PIECES)
-        return deque(head[start : start + size] for start in range(0, len(head), size))
+            return deque(head[start : start + size] for start in range(0, len(head), size))
+        if self._timeline.apart:
+            return deque(re.split(rb"(?<=\r)(?=\n)", head))
+        return deque((head,))
 
     # Called by the connection
 

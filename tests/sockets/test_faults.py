@@ -114,6 +114,23 @@ def test_a_slice_goes_through_the_inside_of_a_character(emulator_url: str) -> No
     assert body[inside - 1 : inside + 1] == "ü".encode()
 
 
+def test_slow_headers_trickle(emulator_url: str) -> None:
+    made = streaming(emulator_url, {"slow_headers": {"for": "60s"}})
+    made.clock(hold=True)
+    with made.connect() as connection:
+        connection.send(made.request(STREAM))
+        connection.more()
+        begun = connection.buffer
+        made.clock(advance="59s")
+        connection.more()
+        assert begun == connection.buffer[: len(begun)]
+        assert b"HTTP/1.1 200 OK".startswith(begun)
+        assert b"\r\n\r\n" not in connection.buffer
+        made.clock(release=True)
+        assert connection.head()[0] == 200
+    assert made.ended()["timeline"]["frames"][0]["sent_at"] == 60
+
+
 def test_an_error_event_has_the_envelope_and_is_the_last(emulator_url: str) -> None:
     fault = {"error_event": {"error": "model_unavailable", "after_chunks": 2}}
     _, data, end = wire(streaming(emulator_url, fault))
