@@ -2,9 +2,9 @@
 
     Report + baseline Report ──compare──> Drift: new, known, changed, fixed, added, gone
 
-A target gives new ids, times and fingerprints at every run. They are compared as references: each distinct one in a
-result is replaced by the order of its first appearance, so a repeated id that becomes two ids differs, and nothing
-else does.
+A target gives new ids, times and fingerprints at every run. Ids and fingerprints are compared as references: each
+distinct one in a result is replaced by the order of its first appearance, so a repeated id that becomes two ids
+differs. Of times only the form is compared: whether two of them are equal is chance.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from emulator.contract.report import Report, Result, bounded
 from emulator.core.errors import Json
@@ -23,21 +24,24 @@ OK, FINDINGS, UNREACHABLE, INCONCLUSIVE = 0, 1, 3, 4
 _PROBES = ("probe/reachable", "probe/key")
 _SETTLED = ("passed", "failed", "observed")
 
-_TIME = r"1[5-9]\d{8}|2[0-4]\d{8}"  # Unix seconds from 2017 to 2049
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
-_REFERENCES: Mapping[str, str] = {
-    "fingerprint": r"fp_[0-9A-Za-z]+",
-    "id": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"  # UUID
-    r"|[A-Za-z]{2,16}[_-](?=[A-Za-z]*\d)[0-9A-Za-z]{12,}"  # chatcmpl-..., req_..., call_...
-    r"|(?=[a-z]*\d)[0-9a-f]{16,}|(?=[A-Z]*\d)[0-9A-HJKMNP-TV-Z]{26}",  # hexadecimal, ULID
-    "time": r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"
-    rf"|[A-Z][a-z]{{2}}, \d\d (?:{_MONTHS}) \d{{4}} \d\d:\d\d:\d\d GMT"  # as HTTP writes it
-    rf"|(?:{_TIME})(?:\d{{3}}|\.\d+)?",
+_UNIX = r"(?:1[5-9]|2[0-4])\d{8}"  # seconds from 2017 to 2049
+_FORMS: Mapping[str, str] = {
+    "iso": r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)?",
+    "date": rf"[A-Z][a-z]{{2}}, \d\d (?:{_MONTHS}) \d{{4}} \d\d:\d\d:\d\d GMT",  # as HTTP writes it
+    "uuid": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+    "fp": r"(?<=fp_)[0-9A-Za-z]+",
+    "id": r"(?<=[A-Za-z]{2}[_-])(?=[A-Za-z]*\d)(?!20\d{6}(?!\d))[0-9A-Za-z]{8,}"  # after chatcmpl-, req_; no date
+    r"|(?=[a-z]*\d)(?=\d*[a-z])[0-9a-f]{16,}|(?=[A-Z]*\d)(?=\d*[A-Z])[0-9A-HJKMNP-TV-Z]{26}",  # hexadecimal, ULID
+    "seconds": rf"{_UNIX}(?:\.\d+)?",
+    "milliseconds": rf"{_UNIX}\d{{3}}",
 }
+#: By kind: what each value was replaced by.
+_Seen: TypeAlias = dict[str, dict[str, str]]
+_REFERENCES = ("uuid", "fp", "id")
 _VOLATILE = re.compile(
-    r"(?<![0-9A-Za-z_-])(?:%s)(?![0-9A-Za-z_-])" % "|".join(f"(?P<{name}>{form})" for name, form in _REFERENCES.items())
+    r"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % "|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items())
 )
-_FINGERPRINT = "system_fingerprint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,31 +110,40 @@ def _way(result: Result) -> str:
 
 
 def referenced(value: Json) -> Json:
-    """Replace each distinct id, time and fingerprint by the order of its first appearance: `<id-1>`."""
+    """Replace each distinct id by the order of its first appearance (`req_<id-1>`), each time by its form."""
     return _referenced(value, {})
 
 
-def _referenced(value: Json, seen: dict[str, dict[str, str]]) -> Json:
+def _referenced(value: Json, seen: _Seen) -> Json:
     if isinstance(value, Mapping):
         return {name: _field(name, value[name], seen) for name in sorted(value)}
     if isinstance(value, list | tuple):
         return [_referenced(item, seen) for item in value]
     if isinstance(value, str):
-        return _VOLATILE.sub(lambda found: _reference(found.lastgroup or "id", found[0], seen), value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and re.match(rf"(?:{_TIME})\b", str(value)):
-        return _reference("time", str(value), seen)
+        return _VOLATILE.sub(lambda found: _reference(str(found.lastgroup), found[0], seen), value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _time(value)
     return value
 
 
-def _field(name: str, value: Json, seen: dict[str, dict[str, str]]) -> Json:
-    if name == _FINGERPRINT and isinstance(value, str):
-        return _reference("fingerprint", value, seen)
+def _field(name: str, value: Json, seen: _Seen) -> Json:
+    if name == "system_fingerprint" and isinstance(value, str):
+        return _reference("fp", value, seen)
     return _referenced(value, seen)
 
 
-def _reference(kind: str, text: str, seen: dict[str, dict[str, str]]) -> str:
+def _reference(kind: str, text: str, seen: _Seen) -> str:
+    if kind not in _REFERENCES:
+        return f"<{kind}>"
     known = seen.setdefault(kind, {})
     return known.setdefault(text, f"<{kind}-{len(known) + 1}>")
+
+
+def _time(number: float) -> Json:
+    for kind, unit in (("seconds", 1), ("milliseconds", 1000)):
+        if 1_500_000_000 * unit <= number < 2_500_000_000 * unit:
+            return f"<{type(number).__name__} {kind}>"
+    return number
 
 
 def findings(report: Report, baseline: Report | None = None) -> bool:
