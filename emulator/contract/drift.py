@@ -39,9 +39,8 @@ _FORMS: Mapping[str, str] = {
 #: By kind: what each value was replaced by.
 _Seen: TypeAlias = dict[str, dict[str, str]]
 _REFERENCES = ("uuid", "fp", "id")
-_VOLATILE = re.compile(
-    r"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % "|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items())
-)
+_EITHER = "|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items())
+_VOLATILE = re.compile(rf"(?<![0-9A-Za-z])(?:{_EITHER})(?![0-9A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
