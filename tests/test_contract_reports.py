@@ -27,7 +27,9 @@ from emulator.core.folder import own_schema
 
 ROOT = Path(__file__).parent.parent
 URL = "http://127.0.0.1:4010/beatra/v1"
-REQUEST = {"method": "POST", "url": f"{URL}/chat/completions", "headers": {"authorization": "Bearer $API_KEY"}, "body": {"n": 1}}  # fmt: skip
+REQUEST = {
+    "method": "POST", "url": f"{URL}/chat/completions", "headers": {"authorization": "Bearer $API_KEY"}, "body": {"n": 1},
+}  # fmt: skip
 RESPONSE = {"status": 200, "headers": {"x-request-id": "req_1"}, "body": {"id": "a"}, "ended": "complete"}
 CURL = "curl http://127.0.0.1:4010/beatra/v1/chat/completions"
 
@@ -112,9 +114,8 @@ def test_what_json_cannot_say_is_said_in_words() -> None:
         0
     ]
     assert held["actual"] == ["nan", "-inf", [1]]
-    assert json.dumps(held["expected"]) == '{"a": ' + "[" * (MAX_LEVELS - 1) + '"…"'.replace("…", "\\u2026") + (
-        "]" * (MAX_LEVELS - 1) + "}"
-    )
+    inside = "[" * (MAX_LEVELS - 1) + '"…"' + "]" * (MAX_LEVELS - 1)
+    assert json.dumps(held["expected"], ensure_ascii=False) == f'{{"a": {inside}}}'
 
 
 GOOD = json.dumps(report_json(report(FAILED)), indent=1)
@@ -131,8 +132,8 @@ BAD = {
         ["20:4: cases[0].fakt: is not known here; did you mean 'fact'?", "17:3: cases[0].fact: is required"],
     ),
     "no places": (
-        GOOD.replace('"failed",', '"broken",').replace("Docs", "\\ud800").encode(),
-        ["1:1: cases[0].outcome: must be one of 'passed', 'failed', 'inconclusive', 'not_seen', 'observed'; not 'broken'"],
+        GOOD.replace('"assumed": false', '"assumed": 0').replace("Docs", "\\ud800").encode(),
+        ["1:1: cases[0].assumed: must be true or false, not 0"],
     ),
 }  # fmt: skip
 
@@ -231,8 +232,8 @@ def test_the_summary_of_a_run_without_a_failure() -> None:
 def test_the_summary_of_drift() -> None:
     other = replace(FAILED, id="be-top-p", fact="be-top-p", request=None, curl=None)
     baseline = report(
-        FAILED, replace(PASSED, id="be-top-p"), result("be-new", "not_seen"), result("be-auth"), result("be-gone", "passed"),
-        replace(OBSERVED, actual=500),
+        FAILED, replace(PASSED, id="be-top-p"), result("be-new", "not_seen"), result("be-auth"),
+        result("be-gone", "passed"), replace(OBSERVED, actual=500),
     )  # fmt: skip
     new = result("be-new", message="is new", expected="a", actual=None)
     assert summary(report(FAILED, other, new, PASSED, OBSERVED, covered(1, outcome="passed")), baseline) == (
@@ -283,7 +284,7 @@ def test_an_answer_does_not_act_on_the_terminal() -> None:
     acts = "\x1b]0;x\x07\r\x9b31m\u202e\ud800"
     fields = dict.fromkeys(("id", "fact", "source", "message", "expected", "actual", "curl"), acts)
     text = summary(report(result(**fields, request={"method": acts, "url": acts, "body": acts})))
-    assert not set(acts[1:2] + "\x1b\x07\r\x9b\u202e\ud800") & (set(text) - {"]"})
+    assert not set("\x1b\x07\r\x9b\u202e\ud800") & set(text)
     assert "\\u001b]0;x\\u0007\\u000d\\u009b31m\\u202e\\ud800" in text
 
 
@@ -403,7 +404,7 @@ def test_a_failure_shows_the_exchange() -> None:
     ("response", "text"),
     [
         ({"status": 0, "headers": {}, "body": "", "ended": "unreachable"}, "no answer (unreachable)"),
-        ({"status": 200, "headers": {"a": "b"}, "body": "data: x\n\n", "ended": "cut"}, "200 (cut)\na: b\n\ndata: x\n\n"),
+        ({"status": 200, "headers": {"a": "b"}, "body": "data: x\n", "ended": "cut"}, "200 (cut)\na: b\n\ndata: x\n"),
         ({"status": 200, "body": False, "ended": "complete"}, "200\n\nfalse"),
         ({"headers": 3}, "no answer"),
     ],
@@ -455,8 +456,8 @@ def shape(made: Report) -> list[tuple[str, list[str]]]:
 
 
 HOSTILE = [
-    "<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "\"><svg onload='x'>", "</style></pre></details>",
-    "' onmouseover='x", "javascript:alert(1)", "$title ${facts} $$ &lt; &#60;", "<!-- ", "]]>", "\x00\x1b\ud800\u202e",
+    "<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "\"><svg onload='x'>",
+    "</style></pre></details>", "' onmouseover='x", "javascript:alert(1)", "$title ${facts} $$ &lt; &#60;", "<!-- ", "]]>", "\x00\x1b\ud800\u202e",
 ]  # fmt: skip
 
 
@@ -482,8 +483,8 @@ def test_nothing_in_a_report_becomes_markup(text: str) -> None:
 @pytest.mark.parametrize(
     ("url", "linked"),
     [
-        (URL, True), ("https://api.example.com/v1?a=1&b=2", True), ("HTTPS://api.example.com", True), ("javascript:alert(1)", False),
-        ("JAVASCRIPT://x/%0aalert(1)", False), ("data:text/html,x", False), ("//example.com", False), ("http:", False),
+        (URL, True), ("https://api.example.com/v1?a=1&b=2", True), ("HTTPS://api.example.com", True),
+        ("javascript:alert(1)", False), ("JAVASCRIPT://x/%0aalert(1)", False), ("data:text/html,x", False), ("//example.com", False), ("http:", False),
         (" http://example.com", False), ("http://[::1", False), ("http://example.com/\"onclick=x", True),
     ],
 )  # fmt: skip
