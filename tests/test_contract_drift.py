@@ -37,6 +37,7 @@ TABLE: dict[str, tuple[Result | None, Result | None, list[str], int]] = {
         result("failed", message="id is required"), result("failed", message="model is required"), ["changed"], 1,
     ),
     "fails, passed": (result("passed"), result("failed", **BAD), ["changed"], 1),
+    "fails without a word, passed": (result("passed"), result("failed"), ["changed"], 1),
     "fails, was observed otherwise": (result("observed", **WORSE), result("failed", **BAD), ["changed"], 1),
     "fails, was observed so": (result("observed", **BAD), result("failed", **BAD), ["new"], 1),
     "fails, was not seen": (result("not_seen"), result("failed", **BAD), ["new"], 1),

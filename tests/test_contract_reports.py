@@ -28,7 +28,8 @@ from emulator.core.folder import own_schema
 ROOT = Path(__file__).parent.parent
 URL = "http://127.0.0.1:4010/beatra/v1"
 REQUEST = {
-    "method": "POST", "url": f"{URL}/chat/completions", "headers": {"authorization": "Bearer $API_KEY"}, "body": {"n": 1},
+    "method": "POST", "url": f"{URL}/chat/completions",
+    "headers": {"authorization": "Bearer $API_KEY"}, "body": {"n": 1},
 }  # fmt: skip
 RESPONSE = {"status": 200, "headers": {"x-request-id": "req_1"}, "body": {"id": "a"}, "ended": "complete"}
 CURL = "curl http://127.0.0.1:4010/beatra/v1/chat/completions"
@@ -116,6 +117,10 @@ def test_what_json_cannot_say_is_said_in_words() -> None:
     assert held["actual"] == ["nan", "-inf", [1]]
     inside = "[" * (MAX_LEVELS - 1) + '"…"' + "]" * (MAX_LEVELS - 1)
     assert json.dumps(held["expected"], ensure_ascii=False) == f'{{"a": {inside}}}'
+    for _ in range(MAX_LEVELS):
+        deep = {"b": deep}
+    held = report_json(report(result("a", actual=deep)))["cases"][0]
+    assert json_text(held["actual"]) == '{"b": ' * MAX_LEVELS + '"…"' + "}" * MAX_LEVELS
 
 
 GOOD = json.dumps(report_json(report(FAILED)), indent=1)
@@ -266,6 +271,13 @@ def test_a_summary_is_bounded() -> None:
     assert "\n  and 3 failures more; --report html=PATH has them all\n" in text
     assert "\n  and 3 more\n" in text
     assert max(map(len, text.splitlines())) < 600
+
+
+def test_failures_without_a_fact_are_told_apart_by_what_they_say() -> None:
+    text = summary(report(*(result(name, fact=None, message=f"says {name[0]}") for name in ("a1", "a2", "b1"))))
+    assert [line.strip() for line in text.splitlines() if "says" in line or "cases  " in line] == [
+        "says a", "2 cases  a1, a2", "says b",
+    ]  # fmt: skip
 
 
 class Terminal(io.StringIO):
@@ -457,7 +469,8 @@ def shape(made: Report) -> list[tuple[str, list[str]]]:
 
 HOSTILE = [
     "<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "\"><svg onload='x'>",
-    "</style></pre></details>", "' onmouseover='x", "javascript:alert(1)", "$title ${facts} $$ &lt; &#60;", "<!-- ", "]]>", "\x00\x1b\ud800\u202e",
+    "</style></pre></details>", "' onmouseover='x", "javascript:alert(1)", 
+    "$title ${facts} $$ &lt; &#60;", "<!-- ", "]]>", "\x00\x1b\ud800\u202e",
 ]  # fmt: skip
 
 
@@ -484,7 +497,8 @@ def test_nothing_in_a_report_becomes_markup(text: str) -> None:
     ("url", "linked"),
     [
         (URL, True), ("https://api.example.com/v1?a=1&b=2", True), ("HTTPS://api.example.com", True),
-        ("javascript:alert(1)", False), ("JAVASCRIPT://x/%0aalert(1)", False), ("data:text/html,x", False), ("//example.com", False), ("http:", False),
+        ("javascript:alert(1)", False), ("JAVASCRIPT://x/%0aalert(1)", False), 
+        ("data:text/html,x", False), ("//example.com", False), ("http:", False),
         (" http://example.com", False), ("http://[::1", False), ("http://example.com/\"onclick=x", True),
     ],
 )  # fmt: skip
