@@ -117,7 +117,7 @@ def test_what_json_cannot_say_is_said_in_words() -> None:
     assert held["actual"] == ["nan", "-inf", [1]]
     inside = "[" * (MAX_LEVELS - 1) + '"…"' + "]" * (MAX_LEVELS - 1)
     assert json.dumps(held["expected"], ensure_ascii=False) == f'{{"a": {inside}}}'
-    for _ in range(MAX_LEVELS):
+    for _ in range(MAX_LEVELS + 1):
         deep = {"b": deep}
     held = report_json(report(result("a", actual=deep)))["cases"][0]
     assert json.dumps(held["actual"], ensure_ascii=False) == '{"b": ' * MAX_LEVELS + '"…"' + "}" * MAX_LEVELS
