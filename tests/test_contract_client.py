@@ -7,11 +7,12 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
-from emulator.contract import client
-from emulator.contract.client import Answer, Client, Event, parse_events, parse_json, request_json
+from emulator.contract.client import Answer, Bounds, Client, Event, Sent, parse_events, parse_json
+from emulator.contract.exchange import request_json
 
 EVENTS = {
     "lines of three kinds": (b"data: a\n\ndata: b\r\n\r\ndata: c\r\r", [Event("a"), Event("b"), Event("c")]),
@@ -30,11 +31,6 @@ EVENTS = {
 @pytest.mark.parametrize(("body", "events"), EVENTS.values(), ids=EVENTS)
 def test_a_stream_is_split_into_events(body: bytes, events: list[Event]) -> None:
     assert list(parse_events(body)) == events
-
-
-def test_events_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_EVENTS", 3)
-    assert len(parse_events(b"data: a\n\n" * 10)) == 3
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, b"\xff", "9" * 5000], ids=lambda text: repr(text[:9]))
@@ -59,8 +55,8 @@ def peer(act: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join()
 
 
-def send(act: Callable[[socket.socket], None]) -> Answer:
-    with peer(act) as url, closing(Client(proxies=False)) as http:
+def send(act: Callable[[socket.socket], None], **bounds: Any) -> Answer:
+    with peer(act) as url, closing(Client(proxies=False, bounds=Bounds(**bounds))) as http:
         return http.send("GET", url, {})
 
 
@@ -89,14 +85,13 @@ def test_no_http_is_cut() -> None:
     assert (answer.status, answer.ended) == (0, "cut")
 
 
-def test_silence_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "IDLE_S", 0.05)
+def test_silence_is_a_timeout() -> None:
     silent = threading.Event()
 
     def wait(connection: socket.socket) -> None:
         silent.wait(10)
 
-    with peer(wait) as url, closing(Client(proxies=False)) as http:
+    with peer(wait) as url, closing(Client(proxies=False, bounds=Bounds(idle_s=0.05))) as http:
         answer = http.send("GET", url, {})
         silent.set()
     assert (answer.status, answer.ended) == (0, "timeout")
@@ -111,15 +106,19 @@ def endless(connection: socket.socket) -> None:
         return
 
 
-def test_a_stream_without_end_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_BYTES", 100_000)
-    answer = send(endless)
+def test_a_stream_without_end_is_too_large() -> None:
+    answer = send(endless, max_bytes=100_000)
     assert (answer.status, len(answer.body), answer.ended) == (200, 100_000, "too_large")
 
 
-def test_a_stream_that_never_falls_silent_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "WHOLE_S", -1.0)
-    answer = send(endless)
+def test_a_stream_of_too_many_events_is_too_large() -> None:
+    answer = send(endless, max_events=50_000)
+    assert answer.ended == "too_large"
+    assert len(answer.body) < 2_000_000
+
+
+def test_a_stream_that_never_falls_silent_times_out() -> None:
+    answer = send(endless, whole_s=0.2, max_bytes=10**12, max_events=10**12)
     assert (answer.status, answer.ended) == (200, "timeout")
 
 
@@ -130,8 +129,8 @@ def test_nobody_there_is_unreachable() -> None:
 
 
 def test_a_request_is_shown_without_its_key() -> None:
-    sent = client.Sent("POST", "http://a/v1", (("authorization", "Bearer secret"), ("x-a", "1")), b'{"a": 1}')
-    assert request_json(sent) == {
+    sent = Sent("POST", "http://a/v1", (("authorization", "Bearer secret"), ("x-a", "1")), b'{"a": 1}')
+    assert request_json(sent, "secret") == {
         "method": "POST",
         "url": "http://a/v1",
         "headers": {"authorization": "Bearer $API_KEY", "x-a": "1"},

@@ -27,7 +27,10 @@ _KINDS: Mapping[type, str] = {
 
 
 class Differs(Exception):
-    """An answer that a fact rules out; `assumed`: only what we assumed does, not what the docs say."""
+    """An answer that a fact rules out; `assumed`: only what we assumed does, not what the docs say.
+
+    `fact` is the fact's id where it is not the one that its case is about.
+    """
 
     def __init__(
         self, message: str, expected: Json, actual: Json, answer: Answer | None, assumed: bool = False
@@ -38,6 +41,7 @@ class Differs(Exception):
         self.actual = actual
         self.answer = answer
         self.assumed = assumed
+        self.fact: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
