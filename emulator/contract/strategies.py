@@ -91,38 +91,11 @@ def _role(message: Json) -> Json:
     return message.get("role") if isinstance(message, Mapping) else None
 
 
-class _Compiler:
-    """Compiles one document; `at` is a pointer into the value, `depth` how many references led here."""
+class Alternatives:
+    """Takes the parts of one document apart: references and `allOf` merged, unions multiplied out."""
 
-    def __init__(self, document: Document, overrides: Mapping[str, Values]) -> None:
+    def __init__(self, document: Document) -> None:
         self.document = document
-        self.overrides = overrides
-        self.made: dict[tuple[int, str, int], Values] = {}
-        self.held: list[Json] = []  # parts whose id is a key of `made`
-
-    def strategy(self, part: Json, at: str, depth: int) -> Values:
-        if at in self.overrides:
-            return self.overrides[at]
-        known = (id(part), at if self.overrides else "", depth)
-        if known not in self.made:
-            self.held.append(part)
-            self.made[known] = self.compile(part, at, depth)
-        return self.made[known]
-
-    def compile(self, part: Json, at: str, depth: int) -> Values:
-        found: list[Values] = []
-        for flat, below in self.flatten(part, depth):
-            try:
-                found += self.kinds(flat, at, below)
-            except Endless:
-                continue
-        if not found:
-            raise Endless(f"no finite value fits the schema of {at or 'the whole'}")
-        strategy = st.one_of(found)
-        combines = isinstance(part, Mapping) and not (_COMBINES | {"pattern"}).isdisjoint(part)
-        return strategy.filter(self.document.verdict(part)) if combines else strategy
-
-    # One part as alternatives
 
     def flatten(self, part: Json, depth: int) -> list[Flat]:
         """Return flat schemas, each with the depth it stands at, of which a valid value fits one."""
@@ -151,6 +124,39 @@ class _Compiler:
         forbidden = part.get("not")
         if isinstance(forbidden, Mapping) and set(forbidden) - {"$comment"} == {"required"}:
             yield [({"absent": [name]}, depth) for name in forbidden["required"]]
+
+
+class _Compiler:
+    """Compiles one document; `at` is a pointer into the value, `depth` how many references led here."""
+
+    def __init__(self, document: Document, overrides: Mapping[str, Values]) -> None:
+        self.document = document
+        self.alternatives = Alternatives(document)
+        self.overrides = overrides
+        self.made: dict[tuple[int, str, int], Values] = {}
+        self.held: list[Json] = []  # parts whose id is a key of `made`
+
+    def strategy(self, part: Json, at: str, depth: int) -> Values:
+        if at in self.overrides:
+            return self.overrides[at]
+        known = (id(part), at if self.overrides else "", depth)
+        if known not in self.made:
+            self.held.append(part)
+            self.made[known] = self.compile(part, at, depth)
+        return self.made[known]
+
+    def compile(self, part: Json, at: str, depth: int) -> Values:
+        found: list[Values] = []
+        for flat, below in self.alternatives.flatten(part, depth):
+            try:
+                found += self.kinds(flat, at, below)
+            except Endless:
+                continue
+        if not found:
+            raise Endless(f"no finite value fits the schema of {at or 'the whole'}")
+        strategy = st.one_of(found)
+        combines = isinstance(part, Mapping) and not (_COMBINES | {"pattern"}).isdisjoint(part)
+        return strategy.filter(self.document.verdict(part)) if combines else strategy
 
     # One flat schema as strategies
 
@@ -274,6 +280,7 @@ def _types(left: Json, right: Json) -> Json:
 
 
 _MERGERS: Mapping[str, Callable[[Any, Any], Json]] = {
+    "$comment": lambda left, right: f"{left}; {right}",
     "type": _types,
     "required": lambda left, right: [*left, *right],
     "absent": lambda left, right: [*left, *right],
