@@ -166,7 +166,7 @@ NONSENSE: Mapping[str, Callable[[], Iterator[bytes]]] = {
     "no object": odd_json("[1, 2]"),
     "lone surrogates": odd_json('{"choices": [{"message": {"content": "\\ud800"}}]}'),
     "not a number": odd_json('{"usage": {"prompt_tokens": NaN, "completion_tokens": 1e999}}'),
-    "a huge number": odd_json('{"id": %s, "usage": {"prompt_tokens": %s}}' % ("9" * 5000, "9" * 300)),
+    "a huge number": odd_json(f'{{"id": {"9" * 5000}, "usage": {{"prompt_tokens": 9}}}}'),
     "wrong types": odd_json('{"choices": {"0": 1}, "usage": [], "id": {}, "model": 3, "error": "no", "data": 7}'),
     "odd calls": odd_json(_CALL % ('[1, null, {"function": 3}]', "[]", '{"prompt_tokens": true}')),
     "calls that are none": odd_json(_CALL % ('"abc"', '"Hi"', "3")),

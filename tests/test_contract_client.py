@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+import httpcore2
 import pytest
 
 from emulator.contract.client import Answer, Bounds, Client, Event, Sent, parse_events, parse_json
+from emulator.contract.connections import Deadline, open_pool
 from emulator.contract.exchange import request_json
 
 EVENTS = {
@@ -136,3 +140,69 @@ def test_a_request_is_shown_without_its_key() -> None:
         "headers": {"authorization": "Bearer $API_KEY", "x-a": "1"},
         "body": {"a": 1},
     }
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_no_finding() -> None:
+    """The server closes it after the first answer, without saying so: the next request goes out on a new one."""
+    good = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    closing_it = threading.Event()
+
+    def serve() -> None:
+        first, _ = listener.accept()
+        with first:
+            first.recv(65536)
+            first.sendall(good)
+            first.recv(65536)  # the next request is read, and left unanswered
+        closing_it.set()
+        second, _ = listener.accept()
+        with second:
+            second.recv(65536)
+            second.sendall(good)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, closing(Client(proxies=False)) as http:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        answers = [http.send("POST", url, {}, b"{}") for _ in range(2)]
+        thread.join()
+    assert [answer.status for answer in answers] == [200, 200]
+    assert http.meter.requests == 2
+
+
+def test_a_packed_body_is_unpacked() -> None:
+    body = gzip.compress(b'{"a": 1}')
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n"
+    answer = send(lambda peer: peer.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body))
+    assert (answer.json, answer.ended) == ({"a": 1}, "complete")
+
+
+PROXIES = {
+    "none": ({}, None),
+    "one": ({"https_proxy": "http://proxy:3128"}, "proxy"),
+    "without a scheme": ({"all_proxy": "proxy:3128"}, "proxy"),
+    "not for this host": ({"https_proxy": "http://proxy:3128", "no_proxy": "example.com"}, None),
+}
+
+
+@pytest.mark.parametrize(("environment", "host"), PROXIES.values(), ids=PROXIES)
+def test_the_environment_names_the_proxy(
+    environment: dict[str, str], host: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    pool = open_pool("https://api.example.com/v1", Deadline(), proxies=True)
+    assert isinstance(pool, httpcore2.HTTPProxy) is (host is not None)
+    assert not isinstance(open_pool("https://api.example.com/v1", Deadline(), proxies=False), httpcore2.HTTPProxy)
+
+
+def test_a_deadline_leaves_no_more_than_its_time() -> None:
+    deadline = Deadline()
+    assert deadline.left(3.0) == 3.0
+    deadline.at = time.monotonic() + 1.0
+    assert 0 < deadline.left(None) <= 1.0
+    deadline.at = time.monotonic() - 1.0
+    with pytest.raises(httpcore2.ReadTimeout):
+        deadline.left(3.0)

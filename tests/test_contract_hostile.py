@@ -15,6 +15,8 @@ from emulator.contract.run import exit_code, run_contract
 #: Small enough for a test, large enough for the good answers of the hostile target.
 BOUNDS = Bounds(idle_s=0.15, whole_s=0.4, max_bytes=2_000_000, max_events=2_000)
 KEY = "a-very-secret-key"
+#: Between them they make every check; coverage would only ask the same of more bodies.
+PHASES = ("facts", "examples", "fuzz", "stateful")
 
 
 def contract_run(target: HostileTarget, provider: str, **given: object) -> Report:
@@ -45,11 +47,11 @@ def test_a_target_that_never_ends_its_answers_ends_the_run(way: str) -> None:
     assert exit_code(report) == 1
 
 
-@pytest.mark.parametrize("provider", ["beatra", "brainstormrouter", "braintwin", "brivionix"])
+@pytest.mark.parametrize("provider", ["brainstormrouter", "braintwin"])
 @pytest.mark.parametrize("way", NONSENSE)
 def test_nonsense_has_an_outcome_in_every_case(way: str, provider: str) -> None:
     with HostileTarget(way, after=2) as target:
-        report = contract_run(target, provider, max_requests=400)
+        report = contract_run(target, provider, phases=PHASES, max_requests=80)
     assert report.totals["failed"] >= 1
     assert exit_code(report) == 1
     assert KEY not in json.dumps(report_json(report))

@@ -180,9 +180,9 @@ class _Finder:
 
     def number(self, flat: Flat, depth: int) -> Iterator[Boundary]:
         step = 1 if flat.get("type") == "integer" else 0.01
-        bounds = [(name, flat[name] + move * step) for name, move in _BOUNDS.items() if name in flat]
-        for name, value in bounds:
-            value = value if isinstance(flat[name], int) and "exclusive" not in name else round(value, 2)
+        bounds = [(name, flat[name], move * step) for name, move in _BOUNDS.items() if name in flat]
+        for name, bound, move in bounds:
+            value = round(bound + move, 2) if move else bound
             yield _boundary(flat, name, f"at-{value}", value)
         if not bounds:
             yield _boundary(flat, "type", "number", 1 if flat.get("type") == "integer" else 0.5)

@@ -31,6 +31,9 @@ MAX_DEPTH = 100
 _HEADERS = {"accept": "*/*", "user-agent": "llm-emulator-contract"}
 _ENCODINGS = "gzip, deflate"
 
+#: What httpcore2 tells when it opens a connection.
+_CONNECTING = "connection.connect_tcp.started"
+
 _LINE = re.compile(r"\r\n|\n|\r")
 _EMPTY_LINE = re.compile(rb"\n\r?\n|\r\r")
 
@@ -133,12 +136,21 @@ class Client:
                 _close(response)
 
     def _head(self, sent: Sent) -> tuple[httpcore2.Response | None, End]:
+        """Wait for the head; where a kept connection turns out to be closed, once more on a new one."""
+        opened: list[str] = []
+        response, failure = self._try(sent, opened)
+        return self._try(sent, opened) if failure == "cut" and not opened else (response, failure)
+
+    def _try(self, sent: Sent, opened: list[str]) -> tuple[httpcore2.Response | None, End]:
+        def trace(event: str, details: Mapping[str, Json]) -> None:
+            if event == _CONNECTING:
+                opened.append(event)
+
         waits = dict.fromkeys(("connect", "read", "write", "pool"), self.bounds.idle_s)
         headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in sent.headers]
+        more = {"timeout": waits, "trace": trace}
         try:
-            request = httpcore2.Request(
-                sent.method, sent.url, headers=headers, content=sent.body, extensions={"timeout": waits}
-            )
+            request = httpcore2.Request(sent.method, sent.url, headers=headers, content=sent.body, extensions=more)
             return self._pool(sent.url).handle_request(request), "complete"
         except _FAILURES as error:
             return None, _end(error)

@@ -58,6 +58,7 @@ def _key(contract: Contract, world: World) -> None:
     what = f"the key is good for {cheapest.method} {cheapest.path}"
     hold(answer, what, answer.status not in (401, 403), "any status but 401 and 403", answer.status)
     hold(answer, f"{what}: it is answered", answer.status > 0, "an HTTP answer", outcome(answer))
+    hold(answer, f"{what}: it is not held up", answer.status != 429, "no rate limit", answer.status)
 
 
 def _exists(contract: Contract, operation: Operation) -> Planned:
@@ -68,7 +69,7 @@ def _exists(contract: Contract, operation: Operation) -> Planned:
         answers(answer, what)
         hold(answer, f"{what} exists", answer.status not in (404, 405), "neither 404 nor 405", answer.status)
         hold(answer, f"the key is good for {what}", answer.status not in (401, 403), "a good key", answer.status)
-        hold(answer, f"{what} could be tried", answer.status != 429, "no rate limit", answer.status)
+        hold(answer, f"{what} is not held up", answer.status != 429, "no rate limit", answer.status)
 
     return planned(contract, "probe", operation.name, check, fact=operation.fact)
 
