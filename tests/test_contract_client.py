@@ -14,7 +14,8 @@ from typing import Any
 import httpcore2
 import pytest
 
-from emulator.contract.client import Answer, Bounds, Client, Event, Sent, parse_events, parse_json
+from emulator.contract.bodies import Event, parse_events, parse_json
+from emulator.contract.client import Answer, Bounds, Client, Sent
 from emulator.contract.connections import Deadline, open_pool
 from emulator.contract.exchange import request_json
 

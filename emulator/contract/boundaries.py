@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from zlib import crc32
 
-from emulator.contract.strategies import Alternatives
+from emulator.contract.alternatives import Alternatives
 from emulator.contract.subschemas import Document
 from emulator.core.draws import Draw
 from emulator.core.errors import Json

@@ -17,16 +17,14 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import httpcore2
-import orjson
 
+from emulator.contract.bodies import Event, parse_events, parse_json
 from emulator.contract.connections import Deadline, open_pool
 from emulator.contract.meter import Meter
 from emulator.core.errors import Json
 
 End = Literal["complete", "cut", "timeout", "too_large", "unreachable"]
 
-#: How deep a JSON body may go: what reads it goes down by recursion.
-MAX_DEPTH = 100
 #: What is sent where nothing else is asked for; encodings are those that zlib reads.
 _HEADERS = {"accept": "*/*", "user-agent": "llm-emulator-contract"}
 _ENCODINGS = "gzip, deflate"
@@ -34,7 +32,6 @@ _ENCODINGS = "gzip, deflate"
 #: What httpcore2 tells when it opens a connection.
 _CONNECTING = "connection.connect_tcp.started"
 
-_LINE = re.compile(r"\r\n|\n|\r")
 _EMPTY_LINE = re.compile(rb"\n\r?\n|\r\r")
 
 
@@ -56,19 +53,6 @@ class Sent:
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event of a stream: its data (None: it has no `data:` line), and whether an empty line ended it."""
-
-    data: str | None
-    whole: bool = True
-
-    @property
-    def json(self) -> Json:
-        """The data as JSON; None if it is none."""
-        return parse_json(self.data) if self.data else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,31 +234,6 @@ def _decoded(answer: Answer, most: int) -> Answer:
     return replace(answer, body=body, ended=answer.ended if unpack.eof else "cut")
 
 
-def parse_json(text: str | bytes) -> Json:
-    """Return the value of a JSON text; None if it is none, or goes too deep."""
-    try:
-        value = orjson.loads(text)
-    except ValueError:
-        return None
-    return None if _deep(value) else value
-
-
-def _deep(value: Json) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [inner for item in level for inner in _inside(item)]
-        if not level:
-            return False
-    return True
-
-
-def _inside(value: Json) -> Iterator[Json]:
-    if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            if isinstance(inner, dict | list):
-                yield inner
-
-
 def total_tokens(answer: Answer) -> int:
     """Return the tokens that an answer's usage tells; 0 where it tells none."""
     values = [event.json for event in answer.events] if answer.events is not None else [answer.json]
@@ -284,29 +243,3 @@ def total_tokens(answer: Answer) -> int:
         if isinstance(total, int) and total > 0:
             return total
     return 0
-
-
-def parse_events(body: bytes) -> tuple[Event, ...]:
-    """Split a stream into its events; comments are left out."""
-    events: list[Event] = []
-    fields: list[tuple[str, str]] = []
-    *lines, rest = _LINE.split(body.decode("utf-8", "replace"))
-    for line in lines:
-        if line and not line.startswith(":"):
-            fields.append(_field(line))
-        elif not line and fields:
-            events.append(_event(fields))
-            fields = []
-    if rest or fields:
-        events.append(Event(_event([*fields, _field(rest)]).data, whole=False))
-    return tuple(events)
-
-
-def _field(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name, value.removeprefix(" ")
-
-
-def _event(fields: list[tuple[str, str]]) -> Event:
-    data = [value for name, value in fields if name == "data"]
-    return Event("\n".join(data) if data else None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from emulator.contract.client import Answer, Sent, parse_json
+from emulator.contract.bodies import parse_json
+from emulator.contract.client import Answer, Sent
 from emulator.core.errors import Json
 
 SHOWN_CHARACTERS = 4_000

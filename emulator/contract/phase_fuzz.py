@@ -3,6 +3,7 @@
     seed ──draw──> a list of bodies ──one by one──> the first that fails ──smallest──> the request that shows it
 
 All bodies of a case are drawn before the first is sent: the same seed gives the same bodies, whatever the target does.
+Hypothesis also tries constants that it finds in the project that it runs in, so another project gets other bodies.
 """
 
 from __future__ import annotations
