@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def contract(
         _fail("Give the key of the URL: --api-key KEY, or the environment variable API_KEY.")
     wanted = {name: value for name, value in given.items() if value is not None}
     wanted["plan_name"] = wanted.pop("plan", None)
-    with _prepared(provider, url, api_key or "", wanted) as run:
+    with _no_litter(), _prepared(provider, url, api_key or "", wanted) as run:
         interrupted = _go(run)
     report = run.report()
     _tell_totals(report)
@@ -103,13 +104,27 @@ def contract(
 
 
 @contextmanager
-def _prepared(provider: str, url: str | None, key: str, wanted: Mapping[str, Any]) -> Iterator[Run]:
-    """Prepare a run; without a URL, with a server of our own that ends with it."""
+def _no_litter() -> Iterator[None]:
+    """Keep what Hypothesis writes down for later out of the working directory."""
     try:
-        from emulator.contract.run import prepare
-        from emulator.contract.target import EmulatorTarget
+        import httpcore2  # noqa: F401 - what else the extra brings
+        from hypothesis.configuration import set_hypothesis_home_dir
     except ImportError as error:
         _fail(f"{error}. Contract tests need more packages: pip install 'llm-emulator[contract]'.")
+    with tempfile.TemporaryDirectory() as folder:
+        set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
+
+
+@contextmanager
+def _prepared(provider: str, url: str | None, key: str, wanted: Mapping[str, Any]) -> Iterator[Run]:
+    """Prepare a run; without a URL, with a server of our own that ends with it."""
+    from emulator.contract.run import prepare
+    from emulator.contract.target import EmulatorTarget
+
     if url is not None:
         run = _checked(lambda: prepare(provider, url, key, **wanted))
         with closing(run.target):

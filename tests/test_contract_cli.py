@@ -51,6 +51,7 @@ def test_our_own_emulator_does_as_documented(name: str, folder: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
     cases = plan(name)
     assert (code, said) == (0, "")
+    assert [file.name for file in folder.iterdir()] == ["report.json"]
     assert [case["id"] for case in report["cases"]] == [case.id for case in cases]
     assert report["totals"] == {"passed": len(cases), "failed": 0, "inconclusive": 0, "not_seen": 0, "observed": 0}
     planned, totals = out.splitlines()
@@ -125,6 +126,7 @@ def test_a_target_that_cannot_be_used(url: str, key: str, case: str, emulator_ur
     report = json.loads((folder / "r.json").read_text())
     assert code == 3
     assert f"failed {case}: " in out
+    assert ("Connection refused" in out) is (case == "probe/reachable")
     assert (report["cases"][-1]["id"], {item["phase"] for item in report["cases"]}) == (case, {"probe"})
     assert key not in out + (folder / "r.json").read_text() or key == "k"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,13 +18,14 @@ from broken_endpoint import BrokenEndpoint
 from hostile_target import HostileTarget
 
 from emulator import Emulator, SourceError
+from emulator.contract import run as run_module
 from emulator.contract.client import Answer, Client, Sent
 from emulator.contract.contract import load_contract
 from emulator.contract.exchange import curl_line, scrub, scrub_json
 from emulator.contract.meter import Meter, Spent
 from emulator.contract.report import PHASES, Report, Result, report_json
 from emulator.contract.run import NotRunnable, exit_code, plan, prepare, run_contract
-from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged
+from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, is_loopback
 from emulator.core.folder import data_folder
 
 NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
@@ -214,6 +217,28 @@ def test_a_plan_that_is_said_is_known() -> None:
             report = run_contract("brainstormrouter", url, "br-k", cases=["br-plan-free"], plan=said)
             assert report.cases[0].outcome == "not_seen"
             assert word in report.cases[0].message
+
+
+def test_the_documented_test_module_runs(tmp_path: Path, emulator_url: str) -> None:
+    blocks = run_module.__doc__ or ""
+    code = textwrap.dedent(blocks[blocks.index("    import pytest") : blocks.index("A result that is")])
+    assert "http://127.0.0.1:8080/v1" in code
+    (tmp_path / "test_it.py").write_text(code.replace("http://127.0.0.1:8080/v1", f"{emulator_url}/beatra/v1"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert re.search(r"\n\d\d\d? passed, 2 skipped in ", result.stdout), result.stdout
+
+
+LOOPBACK = {
+    "http://127.0.0.1:1/v1": True, "http://127.8.9.1/v1": True, "http://localhost/v1": True, "http://[::1]:4/v1": True,
+    "http://LOCALHOST/v1": True, "https://127.0.0.1.example.com/v1": False, "https://10.0.0.1/v1": False,
+    "https://localhost.example.com/v1": False, "nothing": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "here"), LOOPBACK.items(), ids=LOOPBACK)
+def test_what_is_on_this_machine(url: str, here: bool) -> None:
+    assert is_loopback(url) is here
 
 
 # Budgets

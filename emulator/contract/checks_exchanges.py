@@ -16,7 +16,7 @@ from emulator.contract.checks_answers import read_stream
 from emulator.contract.checks_errors import situation
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.talk import Differs, Talk, accepted, conform, demand, equal, hold, pick, whole
+from emulator.contract.talk import Differs, Talk, accepted, conform, demand, equal, hold, outcome, pick, whole
 from emulator.contract.target import World
 from emulator.core.errors import Json
 from emulator.core.provider import Fact, Operation
@@ -44,7 +44,7 @@ def resting_on(fact: Fact | None, assumed: bool = False) -> Iterator[None]:
 
 def answers(answer: Answer, what: str) -> None:
     """Demand an answer, and not a crash. Raises: Differs."""
-    hold(answer, f"{what} is answered within bounds", answer.status > 0, "an answer", answer.ended)
+    hold(answer, f"{what} is answered within bounds", answer.status > 0, "an answer", outcome(answer))
     hold(answer, f"{what} meets no error of the server", answer.status < 500, "a status below 500", answer.status)
 
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import httpcore2
@@ -24,6 +24,8 @@ from emulator.contract.meter import Meter
 from emulator.core.errors import Json
 
 End = Literal["complete", "cut", "timeout", "too_large", "unreachable"]
+#: How an exchange broke before its head came, and why.
+Broken: TypeAlias = tuple[End, str]
 
 #: What is sent where nothing else is asked for; encodings are those that zlib reads.
 _HEADERS = {"accept": "*/*", "user-agent": "llm-emulator-contract"}
@@ -57,13 +59,14 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request got. Header names are lower case, in the order they came."""
+    """What one request got. Header names are lower case, in the order they came; `why` it broke, where it did."""
 
     request: Sent
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     ended: End
+    why: str = ""
 
     def header(self, name: str) -> str | None:
         """Return the first header of that name."""
@@ -112,20 +115,20 @@ class Client:
         self.meter.begin()
         self._deadline.at = time.monotonic() + self.bounds.whole_s
         sent = Sent(method, url, _sent_headers(method, url, headers, body), body)
-        response, failure = self._head(sent)
+        response, broken = self._head(sent)
         try:
-            yield Pending(sent, response, failure, self.bounds, self.meter, self._deadline.at)
+            yield Pending(sent, response, broken, self.bounds, self.meter, self._deadline.at)
         finally:
             if response is not None:
                 _close(response)
 
-    def _head(self, sent: Sent) -> tuple[httpcore2.Response | None, End]:
+    def _head(self, sent: Sent) -> tuple[httpcore2.Response | None, Broken | None]:
         """Wait for the head; where a kept connection turns out to be closed, once more on a new one."""
         opened: list[str] = []
-        response, failure = self._try(sent, opened)
-        return self._try(sent, opened) if failure == "cut" and not opened else (response, failure)
+        response, broken = self._try(sent, opened)
+        return self._try(sent, opened) if broken and broken[0] == "cut" and not opened else (response, broken)
 
-    def _try(self, sent: Sent, opened: list[str]) -> tuple[httpcore2.Response | None, End]:
+    def _try(self, sent: Sent, opened: list[str]) -> tuple[httpcore2.Response | None, Broken | None]:
         def trace(event: str, details: Mapping[str, Json]) -> None:
             if event == _CONNECTING:
                 opened.append(event)
@@ -135,9 +138,9 @@ class Client:
         more = {"timeout": waits, "trace": trace}
         try:
             request = httpcore2.Request(sent.method, sent.url, headers=headers, content=sent.body, extensions=more)
-            return self._pool(sent.url).handle_request(request), "complete"
+            return self._pool(sent.url).handle_request(request), None
         except _FAILURES as error:
-            return None, _end(error)
+            return None, (_end(error), str(error))
 
     def _pool(self, url: str) -> httpcore2.ConnectionPool:
         host = urlsplit(url).netloc
@@ -152,7 +155,7 @@ class Pending:
 
     sent: Sent
     response: httpcore2.Response | None
-    failure: End
+    broken: Broken | None
     bounds: Bounds
     meter: Meter
     deadline: float
@@ -165,7 +168,7 @@ class Pending:
 
     def _answer(self) -> Answer:
         if self.response is None:
-            return Answer(self.sent, 0, (), b"", self.failure)
+            return Answer(self.sent, 0, (), b"", *(self.broken or ("cut", "")))
         headers = tuple(
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers
         )

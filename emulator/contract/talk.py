@@ -176,7 +176,8 @@ def hold(answer: Answer, what: str, holds: bool, expected: Json, actual: Json, a
 def outcome(answer: Answer) -> Json:
     """Return an answer's status, or how the exchange broke before one came."""
     if answer.status == 0 or answer.ended != "complete":
-        return f"{answer.status or 'no answer'} ({answer.ended})"
+        why = f": {answer.why}" if answer.why else ""
+        return f"{answer.status or 'no answer'} ({answer.ended}{why})"
     return answer.status
 
 

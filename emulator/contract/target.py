@@ -8,6 +8,7 @@ in a session for each World.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -20,12 +21,14 @@ from emulator.core.errors import Json, shown
 
 Plan = str | Mapping[str, int]
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL leads to this machine."""
-    return urlsplit(url).hostname in _LOOPBACK
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_url(url: str) -> None:
