@@ -1,4 +1,7 @@
-"""The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted."""
+"""The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted.
+
+`emulator contract` has a module of its own, `cli_contract`.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,21 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
     return int(number) * _SIZES[unit]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands here, and those of modules that only they need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "contract"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "contract":
+            return super().get_command(ctx, cmd_name)
+        from emulator.cli_contract import contract
+
+        return contract
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="llm-emulator", prog_name="emulator")
 def main() -> None:
     """A local emulator of OpenAI-compatible chat APIs, for tests."""

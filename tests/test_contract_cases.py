@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,7 +103,7 @@ class Stub:
     own = False
 
     def fresh(self) -> AbstractContextManager[Any]:
-        return nullcontext()
+        return nullcontext(SimpleNamespace(key=""))
 
     def close(self) -> None:
         """Nothing is open."""

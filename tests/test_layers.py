@@ -34,6 +34,7 @@ FREE = [
     "__init__",
     "__main__",
     "cli",
+    "cli_contract",
     "client",
     "testing",
     "teardown",
@@ -145,9 +146,20 @@ def _words(file: Path) -> list[str]:
     return [word for word in [*words, *names] if word not in docstrings]
 
 
-@pytest.mark.parametrize("statement", ["import emulator", "import emulator.cli"])
+@pytest.mark.parametrize("statement", ["import emulator", "import emulator.cli", "import emulator.cli_contract"])
 def test_importing_costs_nothing(statement: str) -> None:
-    heavy = ["uvicorn", "jsonschema", "jsonschema_rs", "starlette", "orjson", "yaml", "httptools", "asyncio"]
+    heavy = [
+        "uvicorn",
+        "jsonschema",
+        "jsonschema_rs",
+        "starlette",
+        "orjson",
+        "yaml",
+        "httptools",
+        "asyncio",
+        "httpcore2",
+        "hypothesis",
+    ]
     code = f"import sys; {statement}; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

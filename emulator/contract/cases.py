@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Literal
 
 from emulator.contract.checks import CHECKS, Check
-from emulator.contract.client import Answer, answer_json, request_json
-from emulator.contract.talk import Ask, Differs, Talk
-from emulator.contract.target import NotArranged, Target, Unreachable
+from emulator.contract.outcome import Outcome, judge
+from emulator.contract.report import OutcomeWord
+from emulator.contract.talk import Ask, Talk
+from emulator.contract.target import Target
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.folder import load_provider, own_schema, schema_problems
 from emulator.core.provider import Fact, Provider
 from emulator.core.schema import Schema
 from emulator.core.source import Path as Place
 from emulator.core.source import Source, parse_source
-
-OutcomeWord = Literal["passed", "failed", "inconclusive", "not_seen", "observed"]
 
 #: Which outcome of several steps is the case's.
 _GRAVEST: Sequence[OutcomeWord] = ("failed", "inconclusive", "observed")
@@ -58,19 +57,6 @@ class Case:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run of a case came to, and the exchange that decided it."""
-
-    case: Case
-    outcome: OutcomeWord
-    message: str = ""
-    expected: Json = None
-    actual: Json = None
-    request: Mapping[str, Json] | None = None
-    response: Mapping[str, Json] | None = None
-
-
 def run_case(case: Case, target: Target) -> Outcome:
     """Run a case's steps, each in a fresh World, and return the gravest outcome."""
     outcomes = [_run_step(case, step, target) for step in case.steps]
@@ -84,31 +70,8 @@ def run_case(case: Case, target: Target) -> Outcome:
 
 
 def _run_step(case: Case, step: Step, target: Target) -> Outcome:
-    try:
-        with target.fresh() as world:
-            step.check(Talk(world, step.ask, step.assumed), **step.params)
-    except NotArranged as reason:
-        return Outcome(case, "not_seen", str(reason))
-    except Unreachable as reason:
-        return Outcome(case, "inconclusive", str(reason))
-    except Differs as found:
-        return _differing(case, step, target, found)
-    return Outcome(case, "passed")
-
-
-def _differing(case: Case, step: Step, target: Target, found: Differs) -> Outcome:
-    answer = found.answer
-    assumed = case.assumed or step.assumed is True or found.assumed
-    word: OutcomeWord = "failed"
-    if not target.own and answer and (answer.status == 429 or answer.ended == "unreachable"):
-        word = "inconclusive"
-    elif assumed and not target.own:
-        word = "observed"
-    return Outcome(case, word, found.message, found.expected, found.actual, *_exchange(answer))
-
-
-def _exchange(answer: Answer | None) -> tuple[Mapping[str, Json] | None, Mapping[str, Json] | None]:
-    return (request_json(answer.request), answer_json(answer)) if answer else (None, None)
+    assumed = case.assumed or step.assumed is True
+    return judge(lambda world: step.check(Talk(world, step.ask, step.assumed), **step.params), target, assumed)
 
 
 def load_cases(folder: Path | str) -> tuple[Case, ...]:
@@ -116,12 +79,22 @@ def load_cases(folder: Path | str) -> tuple[Case, ...]:
 
     Raises: SourceError, with every unknown check, parameter or fact, and every server fact without a case.
     """
+    return load_ask(folder)[2]
+
+
+def load_ask(folder: Path | str) -> tuple[Provider, Ask, tuple[Case, ...]]:
+    """Load a provider's folder: the provider, its good request, and the cases of its facts.
+
+    Raises: SourceError, as `load_cases` does.
+    """
     file = Path(folder) / "contract.yaml"
     try:
         source = parse_source(file.read_bytes(), str(file))
     except OSError as error:
         raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
-    return _Loader(load_provider(folder), source).load()
+    loader = _Loader(load_provider(folder), source)
+    cases = loader.load()
+    return loader.provider, loader.ask({}), cases
 
 
 class _Loader:

@@ -13,6 +13,7 @@ from emulator.contract import (
     checks_requests,
     checks_tools,
 )
+from emulator.core.errors import Json
 
 #: Called with a Talk and, by name, the parameters of a step. Returns, or raises Differs or NotArranged.
 Check = Callable[..., None]
@@ -52,3 +53,19 @@ CHECKS: Mapping[str, Check] = {
     "moves": checks_operations.moves,
     "embeddings": checks_operations.embeddings,
 }
+
+_ALL = ("good", "bad", "missing", "raw", "on", "also", "models", "caps", "spoilt")
+#: What a check sends beside one request for each item of its parameters' lists.
+_BESIDE: Mapping[str, int] = {
+    "default": 2, "reproducible": 2, "stream_default": 3, "output_cap": 2, "context_window": 5, "authentication": 7,
+    "endpoint": 1, "shape": 1, "stream": 1, "model_auto": 3, "pace": 2, "tools": 6, "scripted": 3, "unknown_path": 4,
+    "rate_counts": 2, "idempotency": 7, "idempotency_refusals": 5, "idempotency_under_way": 2, "idempotency_kept": 5,
+    "operation": 1, "scales": 2, "moves": 5, "embeddings": 2, "limit": 10,
+}  # fmt: skip
+
+
+def requests_of(check: str, params: Mapping[str, Json]) -> int:
+    """Return about how many requests a check sends with these parameters."""
+    listed = sum(len(params.get(name, ())) for name in _ALL)
+    limit = params.get("requests", 0) or 0
+    return max(1, listed + _BESIDE.get(check, 0) + limit)

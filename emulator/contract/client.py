@@ -7,27 +7,44 @@ An Answer always comes: what breaks on the way shows in `ended`, and a status of
 
 from __future__ import annotations
 
-import json
 import re
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
-import httpx2
+import httpcore2
 
+from emulator.contract.bodies import Event, parse_events, parse_json
+from emulator.contract.connections import Deadline, open_pool
+from emulator.contract.meter import Meter
 from emulator.core.errors import Json
 
-IDLE_S = 10.0
-WHOLE_S = 60.0
-MAX_BYTES = 20_000_000
-MAX_EVENTS = 50_000
-SHOWN_CHARACTERS = 4_000
-
 End = Literal["complete", "cut", "timeout", "too_large", "unreachable"]
+#: How an exchange broke before its head came, and why.
+Broken: TypeAlias = tuple[End, str]
 
-_LINE = re.compile(r"\r\n|\n|\r")
+#: What is sent where nothing else is asked for; encodings are those that zlib reads.
+_HEADERS = {"accept": "*/*", "user-agent": "llm-emulator-contract"}
+_ENCODINGS = "gzip, deflate"
+
+#: What httpcore2 tells when it opens a connection.
+_CONNECTING = "connection.connect_tcp.started"
+
+_EMPTY_LINE = re.compile(rb"\n\r?\n|\r\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long an answer may be silent, and take in all; how large it may be, and how many events a stream may have."""
+
+    idle_s: float = 10.0
+    whole_s: float = 60.0
+    max_bytes: int = 20_000_000
+    max_events: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +58,15 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One event of a stream: its data (None: it has no `data:` line), and whether an empty line ended it."""
-
-    data: str | None
-    whole: bool = True
-
-    @property
-    def json(self) -> Json:
-        """The data as JSON; None if it is none."""
-        return parse_json(self.data) if self.data else None
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request got. Header names are lower case, in the order they came."""
+    """What one request got. Header names are lower case, in the order they came; `why` it broke, where it did."""
 
     request: Sent
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     ended: End
+    why: str = ""
 
     def header(self, name: str) -> str | None:
         """Return the first header of that name."""
@@ -83,133 +88,161 @@ class Answer:
         return parse_events(self.body) if self.media_type == "text/event-stream" else None
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """An answer whose head is in; `finish` reads the rest."""
-
-    sent: Sent
-    response: httpx2.Response | None
-    failure: End
-    deadline: float
-
-    def finish(self) -> Answer:
-        """Read the body, up to the bounds."""
-        if self.response is None:
-            return Answer(self.sent, 0, (), b"", self.failure)
-        body, ended = self._body(self.response)
-        return Answer(self.sent, self.response.status_code, _headers(self.response.headers), body, ended)
-
-    def _body(self, response: httpx2.Response) -> tuple[bytes, End]:
-        body = bytearray()
-        try:
-            for piece in response.iter_bytes():
-                body += piece
-                if len(body) > MAX_BYTES:
-                    return bytes(body[:MAX_BYTES]), "too_large"
-                if time.monotonic() > self.deadline:
-                    return bytes(body), "timeout"
-        except httpx2.RequestError as error:
-            return bytes(body), _end(error)
-        return bytes(body), "complete"
-
-
 class Client:
-    """A small HTTP client that never raises for what the other side does."""
+    """A small HTTP client that never raises for what the other side does; not for several threads."""
 
-    def __init__(self, *, proxies: bool = True) -> None:
+    def __init__(self, *, proxies: bool = True, bounds: Bounds | None = None, meter: Meter | None = None) -> None:
         """`proxies` tells whether the environment's proxies hold; for a loopback address they must not."""
-        self._http = httpx2.Client(timeout=IDLE_S, trust_env=proxies)
+        self.meter = meter or Meter()
+        self.bounds = bounds or Bounds()
+        self._proxies = proxies
+        self._deadline = Deadline()
+        self._pools: dict[str, httpcore2.ConnectionPool] = {}
 
     def close(self) -> None:
-        self._http.close()
+        """Close the connections."""
+        for pool in self._pools.values():
+            pool.close()
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-        """Send a request and read the whole answer."""
+        """Send a request and read the whole answer. Raises: Spent."""
         with self.begin(method, url, headers, body) as pending:
             return pending.finish()
 
     @contextmanager
     def begin(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Pending]:
-        """Send a request and wait for the head of its answer."""
-        request = self._http.build_request(method, url, headers=dict(headers), content=body or None)
-        sent = Sent(method, url, _headers(request.headers), body)
-        response, failure = self._head(request)
+        """Send a request and wait for the head of its answer. Raises: Spent."""
+        self.meter.begin()
+        self._deadline.at = time.monotonic() + self.bounds.whole_s
+        sent = Sent(method, url, _sent_headers(method, url, headers, body), body)
+        response, broken = self._head(sent)
         try:
-            yield Pending(sent, response, failure, time.monotonic() + WHOLE_S)
+            yield Pending(sent, response, broken, self.bounds, self.meter, self._deadline.at)
         finally:
             if response is not None:
-                response.close()
+                _close(response)
 
-    def _head(self, request: httpx2.Request) -> tuple[httpx2.Response | None, End]:
+    def _head(self, sent: Sent) -> tuple[httpcore2.Response | None, Broken | None]:
+        """Wait for the head; where a kept connection turns out to be closed, once more on a new one."""
+        opened: list[str] = []
+        response, broken = self._try(sent, opened)
+        return self._try(sent, opened) if broken and broken[0] == "cut" and not opened else (response, broken)
+
+    def _try(self, sent: Sent, opened: list[str]) -> tuple[httpcore2.Response | None, Broken | None]:
+        def trace(event: str, details: Mapping[str, Json]) -> None:
+            if event == _CONNECTING:
+                opened.append(event)
+
+        waits = dict.fromkeys(("connect", "read", "write", "pool"), self.bounds.idle_s)
+        headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in sent.headers]
+        more = {"timeout": waits, "trace": trace}
         try:
-            return self._http.send(request, stream=True), "complete"
-        except httpx2.RequestError as error:
-            return None, _end(error)
+            request = httpcore2.Request(sent.method, sent.url, headers=headers, content=sent.body, extensions=more)
+            return self._pool(sent.url).handle_request(request), None
+        except _FAILURES as error:
+            return None, (_end(error), str(error))
+
+    def _pool(self, url: str) -> httpcore2.ConnectionPool:
+        host = urlsplit(url).netloc
+        if host not in self._pools:
+            self._pools[host] = open_pool(url, self._deadline, self._proxies)
+        return self._pools[host]
 
 
-def parse_json(text: str | bytes) -> Json:
-    """Return the value of a JSON text; None if it is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An answer whose head is in; `finish` reads the rest."""
+
+    sent: Sent
+    response: httpcore2.Response | None
+    broken: Broken | None
+    bounds: Bounds
+    meter: Meter
+    deadline: float
+
+    def finish(self) -> Answer:
+        """Read the body, up to the bounds."""
+        answer = self._answer()
+        self.meter.end(answer.ended in ("complete", "cut"), total_tokens(answer) if self.meter.max_tokens else 0)
+        return answer
+
+    def _answer(self) -> Answer:
+        if self.response is None:
+            return Answer(self.sent, 0, (), b"", *(self.broken or ("cut", "")))
+        headers = tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers
+        )
+        body, ended = self._body(self.response)
+        answer = Answer(self.sent, self.response.status, headers, body, ended)
+        encoding = answer.header("content-encoding")
+        return _decoded(answer, self.bounds.max_bytes) if encoding in ("gzip", "deflate", "x-gzip") else answer
+
+    def _body(self, response: httpcore2.Response) -> tuple[bytes, End]:
+        body, events = bytearray(), 0
+        try:
+            for piece in response.iter_stream():
+                body += piece
+                events += len(_EMPTY_LINE.findall(piece))
+                if len(body) > self.bounds.max_bytes:
+                    return bytes(body[: self.bounds.max_bytes]), "too_large"
+                if events > self.bounds.max_events:
+                    return bytes(body), "too_large"
+                if time.monotonic() > self.deadline:
+                    return bytes(body), "timeout"
+        except _FAILURES as error:
+            return bytes(body), _end(error)
+        return bytes(body), "complete"
 
 
-def parse_events(body: bytes) -> tuple[Event, ...]:
-    """Split a stream into its events, at most MAX_EVENTS; comments are left out."""
-    events: list[Event] = []
-    fields: list[tuple[str, str]] = []
-    *lines, rest = _LINE.split(body.decode("utf-8", "replace"))
-    for line in lines:
-        if line and not line.startswith(":"):
-            fields.append(_field(line))
-        elif not line and fields:
-            events.append(_event(fields))
-            fields = []
-        if len(events) >= MAX_EVENTS:
-            return tuple(events)
-    if rest or fields:
-        events.append(Event(_event([*fields, _field(rest)]).data, whole=False))
-    return tuple(events)
+_FAILURES = (
+    httpcore2.TimeoutException,
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.UnsupportedProtocol,
+)
+_NOBODY = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.ProxyError, httpcore2.UnsupportedProtocol)
 
 
-def _field(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name, value.removeprefix(" ")
-
-
-def _event(fields: list[tuple[str, str]]) -> Event:
-    data = [value for name, value in fields if name == "data"]
-    return Event("\n".join(data) if data else None)
-
-
-def _headers(headers: httpx2.Headers) -> tuple[tuple[str, str], ...]:
-    return tuple((name.lower(), value) for name, value in headers.multi_items())
-
-
-def _end(error: httpx2.RequestError) -> End:
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol):
+def _end(error: Exception) -> End:
+    if isinstance(error, _NOBODY):
         return "unreachable"
-    return "timeout" if isinstance(error, httpx2.TimeoutException) else "cut"
+    return "timeout" if isinstance(error, httpcore2.TimeoutException) else "cut"
 
 
-def request_json(sent: Sent) -> dict[str, Json]:
-    """Return a request as a report shows it; the key is left out."""
-    headers = {name: "Bearer $API_KEY" if name == "authorization" else value for name, value in sent.headers}
-    return {"method": sent.method, "url": sent.url, "headers": headers, "body": _shown(sent.body)}
+def _close(response: httpcore2.Response) -> None:
+    try:
+        response.close()
+    except _FAILURES:
+        return  # what is left unread of a broken connection is nobody's
 
 
-def answer_json(answer: Answer) -> dict[str, Json]:
-    """Return an answer as a report shows it."""
-    return {
-        "status": answer.status,
-        "headers": dict(answer.headers),
-        "body": _shown(answer.body),
-        "ended": answer.ended,
-    }
+def _sent_headers(method: str, url: str, more: Mapping[str, str], body: bytes) -> tuple[tuple[str, str], ...]:
+    length = {"content-length": str(len(body))} if body or method not in ("GET", "HEAD") else {}
+    headers = {"host": urlsplit(url).netloc.rpartition("@")[2], **_HEADERS, **length}
+    headers |= {name.lower(): value for name, value in more.items()}
+    headers["accept-encoding"] = _ENCODINGS if "accept-encoding" in headers else "identity"
+    return tuple(headers.items())
 
 
-def _shown(body: bytes) -> Json:
-    text = body[:SHOWN_CHARACTERS].decode("utf-8", "replace")
-    value = parse_json(body) if len(body) <= SHOWN_CHARACTERS else None
-    return value if value is not None else text
+def _decoded(answer: Answer, most: int) -> Answer:
+    """Unpack a body, up to a size: a small one may hold gigabytes."""
+    unpack = zlib.decompressobj(wbits=47)
+    try:
+        body = unpack.decompress(answer.body, most + 1)
+    except zlib.error:
+        return replace(answer, ended="cut")
+    if len(body) > most:
+        return replace(answer, body=body[:most], ended="too_large")
+    return replace(answer, body=body, ended=answer.ended if unpack.eof else "cut")
+
+
+def total_tokens(answer: Answer) -> int:
+    """Return the tokens that an answer's usage tells; 0 where it tells none."""
+    values = [event.json for event in answer.events] if answer.events is not None else [answer.json]
+    for value in reversed(values):
+        usage = value.get("usage") if isinstance(value, dict) else None
+        total = usage.get("total_tokens") if isinstance(usage, dict) else None
+        if isinstance(total, int) and total > 0:
+            return total
+    return 0

@@ -27,6 +27,8 @@ Operator = Literal[
 ]
 Steps: TypeAlias = tuple[str | int, ...]
 Change: TypeAlias = tuple[Operator, Json]
+#: A part of the schema, the value that it holds for, that value's steps, and the nearest `$comment`.
+Place: TypeAlias = tuple[Mapping[str, Json], Json, Steps, str]
 
 #: What is put where another type belongs; the string and the number look like what they are not.
 _OF_TYPE: Mapping[str, Json] = {
@@ -37,13 +39,17 @@ _UNDOCUMENTED = "undocumented_field"
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One fault: where, which keyword it breaks, how, and the value before and after (None where there is none)."""
+    """One fault: where, which keyword it breaks, how, and the value before and after (None where there is none).
+
+    `comment` is the nearest `$comment` of the schema: it names the fact that the keyword rests on.
+    """
 
     steps: Steps
     keyword: str
     operator: Operator
     before: Json
     after: Json
+    comment: str = ""
 
     @property
     def pointer(self) -> str:
@@ -110,33 +116,37 @@ class Mutator:
     def candidates(self, value: Json) -> Iterator[Mutation]:
         """Yield what may be a fault, not proved yet, each once."""
         seen: set[tuple[Steps, str, str]] = set()
-        for part, found, steps in self.applying(self.document.schema, value, ()):
-            for mutation in self.at(part, found, steps, value):
+        for part, found, steps, comment in self.applying(self.document.schema, value, ()):
+            for mutation in self.at(part, found, steps, comment, value):
                 known = (mutation.steps, mutation.operator, repr(mutation.after))
                 if known not in seen:
                     seen.add(known)
                     yield mutation
 
-    def applying(self, part: Json, value: Json, steps: Steps) -> Iterator[tuple[Mapping[str, Json], Json, Steps]]:
-        """Yield every part of the schema that holds for a place of a valid value."""
+    def applying(self, part: Json, value: Json, steps: Steps, comment: str = "") -> Iterator[Place]:
+        """Yield every part of the schema that holds for a place of a valid value, with the nearest `$comment`."""
         if not isinstance(part, Mapping):
             return
-        yield part, value, steps
-        for item in self.beside(part):
-            yield from self.applying(item, value, steps)
-        for item in (*part.get("anyOf", ()), *part.get("oneOf", ())):
-            if self.document.verdict(item)(value):
-                yield from self.applying(item, value, steps)
-        if "if" in part:
-            holds = self.document.verdict(part["if"])(value)
-            yield from self.applying(part.get("then" if holds else "else"), value, steps)
+        comment = part.get("$comment", comment)
+        yield part, value, steps, comment
+        for item in self.meant(part, value):
+            yield from self.applying(item, value, steps, comment)
         if isinstance(value, Mapping):
             for name, item in part.get("properties", {}).items():
                 if name in value:
-                    yield from self.applying(item, value[name], (*steps, name))
+                    yield from self.applying(item, value[name], (*steps, name), comment)
         if isinstance(value, list) and "items" in part:
             for index, item in enumerate(value):
-                yield from self.applying(part["items"], item, (*steps, index))
+                yield from self.applying(part["items"], item, (*steps, index), comment)
+
+    def meant(self, part: Mapping[str, Json], value: Json) -> Iterator[Json]:
+        """Yield the parts that hold for a value because this one does: those beside it, and the branches that fit."""
+        yield from self.beside(part)
+        for item in (*part.get("anyOf", ()), *part.get("oneOf", ())):
+            if self.document.verdict(item)(value):
+                yield item
+        if "if" in part:
+            yield part.get("then" if self.document.verdict(part["if"])(value) else "else")
 
     def beside(self, part: Mapping[str, Json]) -> Iterator[Json]:
         """Yield the parts that hold wherever this one does."""
@@ -144,14 +154,14 @@ class Mutator:
             yield self.document.follow(part["$ref"])
         yield from part.get("allOf", ())
 
-    def at(self, part: Mapping[str, Json], value: Json, steps: Steps, whole: Json) -> Iterator[Mutation]:
+    def at(self, part: Mapping[str, Json], value: Json, steps: Steps, comment: str, whole: Json) -> Iterator[Mutation]:
         """Yield the faults of one part at one place of the whole."""
         for keyword, operator, after in self.own(part):
-            yield Mutation(steps, keyword, operator, value, after)
+            yield Mutation(steps, keyword, operator, value, after, comment)
         if isinstance(value, list):
-            yield from _of_list(part, value, steps)
+            yield from _of_list(part, value, steps, comment)
         if isinstance(value, Mapping):
-            yield from self.of_object(part, value, steps, whole)
+            yield from self.of_object(part, value, steps, comment, whole)
 
     def own(self, part: Mapping[str, Json]) -> list[tuple[str, Operator, Json]]:
         """Return the faults that depend on a part alone, whatever value is there."""
@@ -167,30 +177,31 @@ class Mutator:
         return kept
 
     def of_object(
-        self, part: Mapping[str, Json], value: Mapping[str, Json], steps: Steps, whole: Json
+        self, part: Mapping[str, Json], value: Mapping[str, Json], steps: Steps, comment: str, whole: Json
     ) -> Iterator[Mutation]:
         for name in part.get("required", ()):
-            yield Mutation((*steps, name), "required", "remove", value.get(name), None)
+            yield Mutation((*steps, name), "required", "remove", value.get(name), None, comment)
         if part.get("additionalProperties") is False:
-            yield Mutation((*steps, _UNDOCUMENTED), "additionalProperties", "extend", None, 1)
+            yield Mutation((*steps, _UNDOCUMENTED), "additionalProperties", "extend", None, 1, comment)
         forbidden = part.get("not")
         if isinstance(forbidden, Mapping) and "required" in forbidden:
             known = {**self.document.schema.get("properties", {}), **part.get("properties", {})}
             more = {name: self.example(known.get(name, True)) for name in forbidden["required"] if name not in value}
-            yield Mutation(steps, "not", "combine", value, {**value, **more})
+            yield Mutation(steps, "not", "combine", value, {**value, **more}, comment)
         for name, item in part.get("properties", {}).items():
             if name not in value and self.may_add(whole, (*steps, name), item):
-                for keyword, operator, after in self.shallow(item, set()):
-                    yield Mutation((*steps, name), keyword, operator, None, after)
+                for keyword, operator, after, nearer in self.shallow(item, set(), comment):
+                    yield Mutation((*steps, name), keyword, operator, None, after, nearer)
 
-    def shallow(self, part: Json, seen: set[int]) -> Iterator[tuple[str, Operator, Json]]:
+    def shallow(self, part: Json, seen: set[int], comment: str) -> Iterator[tuple[str, Operator, Json, str]]:
         """Yield the faults of a field that a value leaves out: its own, and those of all that it could be."""
         if not isinstance(part, Mapping) or id(part) in seen:
             return
         seen.add(id(part))
-        yield from self.own(part)
+        comment = part.get("$comment", comment)
+        yield from ((*fault, comment) for fault in self.own(part))
         for item in (*self.beside(part), *part.get("anyOf", ()), *part.get("oneOf", ())):
-            yield from self.shallow(item, seen)
+            yield from self.shallow(item, seen, comment)
 
     def may_add(self, whole: Json, steps: Steps, part: Json) -> bool:
         """Tell whether a good value of a field may stand beside the others: else adding a bad one is two faults."""
@@ -219,12 +230,12 @@ def _changed(value: Json, steps: Steps, mutation: Mutation) -> Json:
     return {**value, step: _changed(value.get(step), rest, mutation)}
 
 
-def _of_list(part: Mapping[str, Json], value: list[Json], steps: Steps) -> Iterator[Mutation]:
+def _of_list(part: Mapping[str, Json], value: list[Json], steps: Steps, comment: str) -> Iterator[Mutation]:
     if part.get("minItems", 0) > 0:
-        yield Mutation(steps, "minItems", "shorten", value, value[: part["minItems"] - 1])
+        yield Mutation(steps, "minItems", "shorten", value, value[: part["minItems"] - 1], comment)
     if "maxItems" in part and value:
         more = value[-1:] * (part["maxItems"] + 1 - len(value))
-        yield Mutation(steps, "maxItems", "lengthen", value, value + more)
+        yield Mutation(steps, "maxItems", "lengthen", value, value + more, comment)
 
 
 def _other_types(allowed: Json, part: Json) -> Iterator[Change]:

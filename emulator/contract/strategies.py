@@ -10,24 +10,21 @@ unrolled to a depth; what would go on without end beyond it is left out, and is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from hypothesis import strategies as st
 
+from emulator.contract.alternatives import COMBINES, Alternatives
 from emulator.contract.subschemas import Document, escape
 from emulator.core.errors import Json
 
 Values: TypeAlias = st.SearchStrategy[Json]
-#: Keywords that all hold of one value, and how many references led to them.
-Flat: TypeAlias = tuple[Mapping[str, Json], int]
 
-MAX_DEPTH = 3
 MOST_ITEMS = 3
 MOST_CHARACTERS = 12
 #: Integers that every JSON reader keeps exact.
 _MOST = 2**53 - 1
-_COMBINES = {"$ref", "allOf", "anyOf", "else", "if", "not", "oneOf", "then"}
 
 #: Texts that something once tripped over; drawing one costs a tenth of drawing characters.
 _KNOWN_TEXTS = (
@@ -96,6 +93,7 @@ class _Compiler:
 
     def __init__(self, document: Document, overrides: Mapping[str, Values]) -> None:
         self.document = document
+        self.alternatives = Alternatives(document)
         self.overrides = overrides
         self.made: dict[tuple[int, str, int], Values] = {}
         self.held: list[Json] = []  # parts whose id is a key of `made`
@@ -111,7 +109,7 @@ class _Compiler:
 
     def compile(self, part: Json, at: str, depth: int) -> Values:
         found: list[Values] = []
-        for flat, below in self.flatten(part, depth):
+        for flat, below in self.alternatives.flatten(part, depth):
             try:
                 found += self.kinds(flat, at, below)
             except Endless:
@@ -119,38 +117,8 @@ class _Compiler:
         if not found:
             raise Endless(f"no finite value fits the schema of {at or 'the whole'}")
         strategy = st.one_of(found)
-        combines = isinstance(part, Mapping) and not (_COMBINES | {"pattern"}).isdisjoint(part)
+        combines = isinstance(part, Mapping) and not (COMBINES | {"pattern"}).isdisjoint(part)
         return strategy.filter(self.document.verdict(part)) if combines else strategy
-
-    # One part as alternatives
-
-    def flatten(self, part: Json, depth: int) -> list[Flat]:
-        """Return flat schemas, each with the depth it stands at, of which a valid value fits one."""
-        if depth > MAX_DEPTH or part is False:
-            return []
-        if part is True:
-            return [({}, depth)]
-        flats: list[Flat] = [({key: item for key, item in part.items() if key not in _COMBINES}, depth)]
-        for options in self.choices(part, depth):
-            pairs = [(left, right, max(above, below)) for left, above in flats for right, below in options]
-            flats = [(merged, deepest) for left, right, deepest in pairs if (merged := merge(left, right)) is not None]
-        return flats
-
-    def choices(self, part: Mapping[str, Json], depth: int) -> Iterator[list[Flat]]:
-        """Yield, for each keyword that combines, the alternatives that it opens."""
-        if "$ref" in part:
-            yield self.flatten(self.document.follow(part["$ref"]), depth + 1)
-        for item in part.get("allOf", ()):
-            yield self.flatten(item, depth)
-        for union in ("anyOf", "oneOf"):
-            if union in part:
-                yield [flat for item in part[union] for flat in self.flatten(item, depth)]
-        if "if" in part:
-            holds = self.flatten({"allOf": [part["if"], part.get("then", True)]}, depth)
-            yield holds + self.flatten(part.get("else", True), depth)
-        forbidden = part.get("not")
-        if isinstance(forbidden, Mapping) and set(forbidden) - {"$comment"} == {"required"}:
-            yield [({"absent": [name]}, depth) for name in forbidden["required"]]
 
     # One flat schema as strategies
 
@@ -250,42 +218,6 @@ def _objects(draw: st.DrawFn, needed: Mapping[str, Values], optional: Mapping[st
             value[name] = draw(found)
     return value
 
-
-def merge(left: Mapping[str, Json], right: Mapping[str, Json]) -> dict[str, Json] | None:
-    """Return one flat schema for two that both hold, as near as it can be said; None where no value fits both."""
-    result = dict(left)
-    for key, item in right.items():
-        result[key] = _MERGERS.get(key, _keep)(left[key], item) if key in left else item
-    return None if result.get("type") == [] or result.get("enum") == [] else result
-
-
-def _keep(left: Json, right: Json) -> Json:
-    return left
-
-
-def _both(left: Json, right: Json) -> Json:
-    return left if left == right else {"allOf": [left, right]}
-
-
-def _types(left: Json, right: Json) -> Json:
-    mine, theirs = ([item] if isinstance(item, str) else item for item in (left, right))
-    shared = [name for name in mine if name in theirs or (name == "integer" and "number" in theirs)]
-    return shared + (["integer"] if "number" in mine and "integer" in theirs and "integer" not in shared else [])
-
-
-_MERGERS: Mapping[str, Callable[[Any, Any], Json]] = {
-    "type": _types,
-    "required": lambda left, right: [*left, *right],
-    "absent": lambda left, right: [*left, *right],
-    "enum": lambda left, right: [item for item in left if item in right],
-    "properties": lambda left, right: (
-        left | right | {name: _both(left[name], right[name]) for name in left if name in right}
-    ),
-    "items": _both,
-    "additionalProperties": _both,
-    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), max),
-    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems"), min),
-}
 
 _MAKERS: Mapping[str, Callable[[_Compiler, Mapping[str, Json], str, int], Values]] = {
     "null": _Compiler.null,

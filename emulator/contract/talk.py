@@ -27,7 +27,10 @@ _KINDS: Mapping[type, str] = {
 
 
 class Differs(Exception):
-    """An answer that a fact rules out; `assumed`: only what we assumed does, not what the docs say."""
+    """An answer that a fact rules out; `assumed`: only what we assumed does, not what the docs say.
+
+    `fact` is the fact's id where it is not the one that its case is about.
+    """
 
     def __init__(
         self, message: str, expected: Json, actual: Json, answer: Answer | None, assumed: bool = False
@@ -38,6 +41,7 @@ class Differs(Exception):
         self.actual = actual
         self.answer = answer
         self.assumed = assumed
+        self.fact: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,8 @@ def hold(answer: Answer, what: str, holds: bool, expected: Json, actual: Json, a
 def outcome(answer: Answer) -> Json:
     """Return an answer's status, or how the exchange broke before one came."""
     if answer.status == 0 or answer.ended != "complete":
-        return f"{answer.status or 'no answer'} ({answer.ended})"
+        why = f": {answer.why}" if answer.why else ""
+        return f"{answer.status or 'no answer'} ({answer.ended}{why})"
     return answer.status
 
 

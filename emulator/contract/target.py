@@ -8,6 +8,7 @@ in a session for each World.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,25 @@ from emulator.core.errors import Json, shown
 
 Plan = str | Mapping[str, int]
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL leads to this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_url(url: str) -> None:
+    """Raises: ValueError, for what is no http or https URL that can be asked."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not url.isascii() or not url.isprintable() or " " in url or parts.query or parts.fragment:
+        raise ValueError(f"{shown(url)} is no base URL; write one such as https://api.example.com/v1")
 
 
 class NotArranged(Exception):
@@ -74,10 +93,14 @@ class ForeignTarget:
 
     own = False
 
-    def __init__(self, base_url: str, key: str, plan: Plan | None = None) -> None:
+    def __init__(self, base_url: str, key: str, plan: Plan | None = None, client: Client | None = None) -> None:
+        """Raises: ValueError, for what is no URL, or a key that no header can carry."""
+        check_url(base_url)
+        if not key.isascii() or not key.isprintable() or key != key.strip() or not key:
+            raise ValueError("the API key must be printable ASCII, without spaces around it")
         self.base_url = base_url.rstrip("/")
         self.key = key
-        self.client = Client(proxies=urlsplit(base_url).hostname not in _LOOPBACK)
+        self.client = client or Client(proxies=not is_loopback(base_url))
         self._plan = plan
 
     @contextmanager
@@ -106,28 +129,30 @@ class EmulatorTarget:
 
     own = True
 
-    def __init__(self, root_url: str, provider: str, seed: int = 0) -> None:
+    def __init__(self, root_url: str, provider: str, seed: int = 0, client: Client | None = None) -> None:
+        self.client = client or Client(proxies=not is_loopback(root_url))
         self._control = Control(root_url.rstrip("/") + "/_emulator")
         self._provider = provider
         self._seed = seed
 
     @contextmanager
     def fresh(self) -> Iterator[World]:
-        world = EmulatorWorld(self._control, self._provider, self._seed)
+        world = EmulatorWorld(self._control, self.client, self._provider, self._seed)
         try:
             yield world
         finally:
             world.close()
 
     def close(self) -> None:
+        self.client.close()
         self._control.client.close()
 
 
 class EmulatorWorld:
     """A session of an emulator, on a virtual clock."""
 
-    def __init__(self, control: Control, provider: str, seed: int) -> None:
-        self.client = control.client
+    def __init__(self, control: Control, client: Client, provider: str, seed: int) -> None:
+        self.client = client
         self._control = control
         self._provider = provider
         self._seed = seed
@@ -160,10 +185,10 @@ class EmulatorWorld:
 
 
 class Control:
-    """The control API of an emulator."""
+    """The control API of an emulator; what is asked of it is no part of a budget."""
 
     def __init__(self, url: str) -> None:
-        self.client = Client(proxies=urlsplit(url).hostname not in _LOOPBACK)
+        self.client = Client(proxies=not is_loopback(url))
         self._url = url
 
     def ask(self, method: str, path: str, value: Json = None) -> Json:

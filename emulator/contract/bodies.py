@@ -1,0 +1,80 @@
+"""What a body says: JSON, or the events of a stream. Whatever it is, taking it apart ends, and raises nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from emulator.core.errors import Json
+
+#: How deep a JSON body may go: what reads it goes down by recursion.
+MAX_DEPTH = 100
+
+_LINE = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a stream: its data (None: it has no `data:` line), and whether an empty line ended it."""
+
+    data: str | None
+    whole: bool = True
+
+    @property
+    def json(self) -> Json:
+        """The data as JSON; None if it is none."""
+        return parse_json(self.data) if self.data else None
+
+
+def parse_json(text: str | bytes) -> Json:
+    """Return the value of a JSON text; None if it is none, or goes too deep."""
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return None
+    return None if _deep(value) else value
+
+
+def _deep(value: Json) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for item in level for inner in _inside(item)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Json) -> Iterator[Json]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            if isinstance(inner, dict | list):
+                yield inner
+
+
+def parse_events(body: bytes) -> tuple[Event, ...]:
+    """Split a stream into its events; comments are left out."""
+    events: list[Event] = []
+    fields: list[tuple[str, str]] = []
+    *lines, rest = _LINE.split(body.decode("utf-8", "replace"))
+    for line in lines:
+        if line and not line.startswith(":"):
+            fields.append(_field(line))
+        elif not line and fields:
+            events.append(_event(fields))
+            fields = []
+    if rest or fields:
+        events.append(Event(_event([*fields, _field(rest)]).data, whole=False))
+    return tuple(events)
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name, value.removeprefix(" ")
+
+
+def _event(fields: list[tuple[str, str]]) -> Event:
+    data = [value for name, value in fields if name == "data"]
+    return Event("\n".join(data) if data else None)

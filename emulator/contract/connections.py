@@ -1,0 +1,97 @@
+"""Connections whose every wait ends: after a silence, and, however busy the other side is, at a deadline."""
+
+from __future__ import annotations
+
+import functools
+import math
+import ssl
+import time
+import urllib.request
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import httpcore2
+
+
+class Deadline:
+    """The moment (of `time.monotonic`) at which the answer that is being read must be whole."""
+
+    def __init__(self) -> None:
+        self.at = math.inf
+
+    def left(self, timeout: float | None) -> float:
+        """Return how long the next wait may last. Raises: ReadTimeout, where no time is left."""
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise httpcore2.ReadTimeout("the deadline has passed")
+        return left if timeout is None else min(timeout, left)
+
+
+class _Stream(httpcore2.NetworkStream):
+    """A stream that looks at the deadline before each wait: bytes that trickle in never make a silence."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._deadline.left(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        left = self._deadline.left(timeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore2.NetworkBackend):
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._backend = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        left = self._deadline.left(timeout)
+        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
+        return _Stream(stream, self._deadline)
+
+
+def open_pool(url: str, deadline: Deadline, proxies: bool) -> httpcore2.ConnectionPool:
+    """Return a pool of connections to a URL's host, through the environment's proxy where `proxies` and one is set."""
+    proxy = _proxy(url) if proxies else None
+    backend = _Backend(deadline)
+    if proxy is None:
+        return httpcore2.ConnectionPool(ssl_context=_ssl_context(), network_backend=backend)
+    auth = (unquote(proxy.username or ""), unquote(proxy.password or "")) if proxy.username else None
+    address = f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}"
+    return httpcore2.HTTPProxy(address, auth, ssl_context=_ssl_context(), network_backend=backend)
+
+
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    return httpcore2.default_ssl_context()
+
+
+def _proxy(url: str) -> SplitResult | None:
+    parts = urlsplit(url)
+    known = urllib.request.getproxies()
+    proxy = known.get(parts.scheme) or known.get("all")
+    if proxy is None or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")

@@ -1,0 +1,137 @@
+"""A provider's contract, loaded: its facts' cases, its docs' examples, and a good request for each operation."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from emulator.contract.cases import Case, Step, load_ask
+from emulator.contract.talk import Ask
+from emulator.core.errors import Json, SourceError, nearest
+from emulator.core.folder import data_folder, own_schema, schema_problems
+from emulator.core.provider import Fact, Operation, Provider
+from emulator.core.schema import Schema
+from emulator.core.source import parse_source
+
+_FACT = re.compile(r"[a-z0-9-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request that the docs print, and what they print as its answer: a whole one, or the data of events."""
+
+    id: str
+    source: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Json
+    status: int | None
+    answer: Json
+    events: tuple[Json, ...]
+
+    @property
+    def target(self) -> str:
+        """The path with its query."""
+        return target(self.path, self.query)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What can be checked of a provider."""
+
+    provider: Provider
+    ask: Ask
+    cases: tuple[Case, ...]
+    examples: tuple[Example, ...]
+
+    def fact(self, name: str | None) -> Fact | None:
+        """Return a fact by its id."""
+        return self.provider.facts.get(name) if name else None
+
+    def steps(self, check: str) -> Iterator[tuple[Case, Step]]:
+        """Yield the steps of facts' cases that are made by a check, with their case."""
+        for case in self.cases:
+            yield from ((case, step) for step in case.steps if step.name == check)
+
+    def shown_by(self, check: str) -> Fact | None:
+        """Return the first fact that a check shows."""
+        return next((self.provider.facts[case.id] for case, _ in self.steps(check)), None)
+
+    def params(self, check: str) -> Mapping[str, Json]:
+        """Return the parameters of the first step that is made by a check; none where there is no such step."""
+        return next((step.params for _, step in self.steps(check)), {})
+
+    def printed(self, operation: Operation) -> Iterator[Example]:
+        """Yield the examples that ask for an operation."""
+        yield from (item for item in self.examples if (item.method, item.path) == (operation.method, operation.path))
+
+    def bodies(self, operation: Operation) -> list[dict[str, Json]]:
+        """Return good bodies of an operation, the smallest first."""
+        found = [dict(self.ask.body)] if operation.path == self.ask.path else []
+        found += [item.body for item in self.printed(operation) if isinstance(item.body, dict)]
+        return [body for index, body in enumerate(found) if body not in found[:index]]
+
+    def query(self, operation: Operation) -> Mapping[str, str]:
+        """Return the query of an operation's good request."""
+        return next((item.query for item in self.printed(operation)), {})
+
+    def basis(self, comment: str, operation: Operation) -> tuple[str | None, bool]:
+        """Return the fact that a constraint's `$comment` names, else its operation's, and whether it is assumed."""
+        match = _FACT.match(comment)
+        fact = self.fact(match[0]) if match else None
+        assumed = "assumed" in comment or bool(fact and fact.assumed)
+        return (fact.id if fact else operation.fact), assumed
+
+
+def target(path: str, query: Mapping[str, str]) -> str:
+    """Return a path with a query."""
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def load_contract(name: str, schemas: Path | str | None = None) -> Contract:
+    """Load the contract of a built-in provider, or of one in another folder of provider folders.
+
+    Raises: LookupError, where there is no such provider; SourceError, where its folder does not load.
+    """
+    folders = {file.parent.name: file.parent for folder in _folders(schemas) for file in folder.glob("*/provider.yaml")}
+    if name not in folders:
+        raise LookupError(f"There is no provider '{name}'; {nearest(name, folders)}")
+    provider, ask, cases = load_ask(folders[name])
+    return Contract(provider, ask, cases, load_examples(folders[name]))
+
+
+def _folders(schemas: Path | str | None) -> list[Path]:
+    return [data_folder("schemas"), *([Path(schemas)] if schemas else [])]
+
+
+def load_examples(folder: Path) -> tuple[Example, ...]:
+    """Load what a provider's docs print; nothing where its folder has no examples.yaml. Raises: SourceError."""
+    file = folder / "examples.yaml"
+    if not file.is_file():
+        return ()
+    source = parse_source(file.read_bytes(), str(file))
+    problems = schema_problems(_examples_schema(), source)
+    if problems:
+        raise SourceError(problems)
+    return tuple(_example(item) for item in source.data)
+
+
+@functools.cache
+def _examples_schema() -> Schema:
+    document = own_schema("provider").document
+    return Schema({"$defs": document["$defs"], "$ref": "#/$defs/examples"})
+
+
+def _example(item: Mapping[str, Json]) -> Example:
+    request, response = item["request"], item.get("response", {})
+    return Example(
+        item["id"], item["source"], request["method"], request["path"], request.get("query", {}),
+        request.get("headers", {}), request.get("body"), response.get("status"), response.get("body"),
+        tuple(item.get("events", ())),
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""How an exchange is shown in a report: without the key, within a size, and as a command to repeat it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from emulator.contract.bodies import parse_json
+from emulator.contract.client import Answer, Sent
+from emulator.core.errors import Json
+
+SHOWN_CHARACTERS = 4_000
+CURL_CHARACTERS = 20_000
+_KEY = "$API_KEY"
+#: A part of the key this long gives it away, where a text was cut.
+_TELLING = 6
+#: Not sent by whoever repeats a request: curl makes them itself.
+_OF_HTTP = {"host", "content-length", "accept", "accept-encoding", "user-agent", "connection"}
+
+
+def scrub(text: str, key: str) -> str:
+    """Return a text in which the key is `$API_KEY`, also where the text ends within it."""
+    if not key:
+        return text
+    text = text.replace(key, _KEY)
+    end = text.rstrip("…")
+    for size in range(len(key) - 1, _TELLING - 1, -1):
+        if end.endswith(key[:size]):
+            return f"{end[:-size]}{_KEY}"
+    return text
+
+
+def scrub_json(value: Json, key: str) -> Json:
+    """Return JSON in whose names and strings the key is `$API_KEY`."""
+    if isinstance(value, str):
+        return scrub(value, key)
+    if isinstance(value, Mapping):
+        return {scrub(name, key): scrub_json(item, key) for name, item in value.items()}
+    return [scrub_json(item, key) for item in value] if isinstance(value, list | tuple) else value
+
+
+def request_json(sent: Sent, key: str) -> dict[str, Json]:
+    """Return a request as a report shows it."""
+    headers = {name: scrub(value, key) for name, value in sent.headers}
+    return {"method": sent.method, "url": scrub(sent.url, key), "headers": headers, "body": _shown(sent.body, key)}
+
+
+def answer_json(answer: Answer, key: str) -> dict[str, Json]:
+    """Return an answer as a report shows it."""
+    headers = {scrub(name, key): scrub(value, key) for name, value in answer.headers}
+    return {"status": answer.status, "headers": headers, "body": _shown(answer.body, key), "ended": answer.ended}
+
+
+def _shown(body: bytes, key: str) -> Json:
+    value = parse_json(body) if len(body) <= SHOWN_CHARACTERS else None
+    if value is not None:
+        return scrub_json(value, key)
+    text = body[: SHOWN_CHARACTERS + len(key.encode())].decode("utf-8", "replace")
+    return scrub(text, key)[:SHOWN_CHARACTERS]
+
+
+def curl_line(sent: Sent, key: str) -> str:
+    """Return a shell command that sends a request again; `$API_KEY` is expanded by the shell."""
+    parts = ["curl", "-i", "-X", sent.method, shlex.quote(scrub(sent.url, key))]
+    for name, value in sent.headers:
+        if name not in _OF_HTTP:
+            parts += ["-H", _quoted(scrub(f"{name.title()}: {value}", key))]
+    if sent.body:
+        parts += ["--data-binary", _body(sent.body, key)]
+    return " ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    """Quote a header for a shell; one with the key in double quotes, within which the shell fills it in."""
+    if _KEY not in text:
+        return shlex.quote(text)
+    kept = "".join(f"\\{char}" if char in '"\\`$' else char for char in text.replace(_KEY, "\0"))
+    return f'"{kept}"'.replace("\0", _KEY)
+
+
+def _body(body: bytes, key: str) -> str:
+    if len(body) > CURL_CHARACTERS:
+        return f"@body.json  # a body of {len(body)} bytes"
+    return shlex.quote(scrub(body.decode("utf-8", "backslashreplace"), key))

@@ -1,0 +1,45 @@
+"""Counts what a run costs its target, and ends the run when its budget is spent or nobody answers any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: So many answers in a row that never ended: the next ones would only cost time.
+MOST_SILENT = 3
+
+
+class Spent(Exception):
+    """Nothing more may be sent; the message says why."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """What was sent so far; None: no bound. `tokens` sums what the answers' usage told."""
+
+    max_requests: int | None = None
+    max_tokens: int | None = None
+    requests: int = 0
+    tokens: int = 0
+    silent: int = 0
+
+    @property
+    def reason(self) -> str:
+        """Why nothing more may be sent; empty as long as something may."""
+        if self.max_requests is not None and self.requests >= self.max_requests:
+            return f"the budget of {self.max_requests} requests is spent"
+        if self.max_tokens is not None and self.tokens >= self.max_tokens:
+            return f"the budget of {self.max_tokens} tokens is spent ({self.tokens} used)"
+        if self.silent >= MOST_SILENT:
+            return f"the last {self.silent} answers did not end within their bounds, so nothing more was sent"
+        return ""
+
+    def begin(self) -> None:
+        """Count a request that is about to be sent. Raises: Spent."""
+        if self.reason:
+            raise Spent(self.reason)
+        self.requests += 1
+
+    def end(self, ended: bool, tokens: int) -> None:
+        """Count an answer: whether it came to an end by itself, and its usage."""
+        self.silent = 0 if ended else self.silent + 1
+        self.tokens += tokens

@@ -1,0 +1,80 @@
+"""What one check at one target comes to.
+
+A difference that only our own assumption rules out is observed at a foreign target, and a failure at an emulator of
+ours. What the target cannot arrange is not seen; what it did not let us find out is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from emulator.contract.client import Answer
+from emulator.contract.exchange import answer_json, curl_line, request_json, scrub, scrub_json
+from emulator.contract.meter import Spent
+from emulator.contract.report import OutcomeWord
+from emulator.contract.talk import Differs
+from emulator.contract.target import NotArranged, Target, Unreachable, World
+from emulator.core.errors import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check came to, and the exchange that decided it; `fact` where it is not the one of its case."""
+
+    outcome: OutcomeWord
+    message: str = ""
+    expected: Json = None
+    actual: Json = None
+    request: Mapping[str, Json] | None = None
+    response: Mapping[str, Json] | None = None
+    curl: str | None = None
+    fact: str | None = None
+
+
+def judge(check: Callable[[World], None], target: Target, assumed: bool = False) -> Outcome:
+    """Run a check in a fresh World; `assumed`: all it looks at is."""
+    worlds: list[World] = []
+    try:
+        with target.fresh() as world:
+            worlds.append(world)
+            check(world)
+    except (NotArranged, Unreachable, Spent) as reason:
+        return Outcome(_WORDS[type(reason)], scrub(str(reason), _key(worlds)))
+    except Differs as found:
+        return _scrubbed(found, _word(found, target, assumed), _key(worlds))
+    return Outcome("passed")
+
+
+_WORDS: Mapping[type[Exception], OutcomeWord] = {
+    NotArranged: "not_seen",
+    Unreachable: "inconclusive",
+    Spent: "inconclusive",
+}
+
+
+def _key(worlds: Sequence[World]) -> str:
+    """Return the key in use at last: a World that begins anew has another."""
+    return worlds[0].key if worlds else ""
+
+
+def _word(found: Differs, target: Target, assumed: bool) -> OutcomeWord:
+    status = found.answer.status if found.answer else None
+    if not target.own and found.answer and (status == 429 or found.answer.ended == "unreachable"):
+        return "inconclusive"
+    silent = found.assumed or (assumed and found.fact is None)
+    broken = status is not None and status >= 500
+    return "observed" if silent and not broken and not target.own else "failed"
+
+
+def _scrubbed(found: Differs, word: OutcomeWord, key: str) -> Outcome:
+    told = (word, scrub(found.message, key), scrub_json(found.expected, key), scrub_json(found.actual, key))
+    return Outcome(*told, *_exchange(found.answer, key), fact=found.fact)
+
+
+def _exchange(
+    answer: Answer | None, key: str
+) -> tuple[Mapping[str, Json] | None, Mapping[str, Json] | None, str | None]:
+    if answer is None:
+        return None, None, None
+    return request_json(answer.request, key), answer_json(answer, key), curl_line(answer.request, key)

@@ -1,0 +1,239 @@
+"""Runs a provider's contract against any base URL.
+
+    plan ──> Planned, Planned, ... ──run, within a budget──> Result, Result, ... ──> Report
+
+From Python, a whole run:
+
+    from emulator.contract.run import run_contract
+
+    report = run_contract("beatra", "http://127.0.0.1:8080/v1", key, phases=["facts", "examples"])
+    assert report.totals["failed"] == 0
+
+The cases as parametrised tests of a project's own suite, one test each:
+
+    import pytest
+    from emulator.contract.run import plan
+    from emulator.contract.target import ForeignTarget
+
+    TARGET = ForeignTarget("http://127.0.0.1:8080/v1", "the-key")
+    CASES = plan("beatra", phases=["probe", "facts", "examples", "coverage"])
+
+    @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+    def test_contract(case):
+        result = case.run(TARGET)
+        if result.outcome in ("not_seen", "inconclusive"):
+            pytest.skip(result.message)
+        assert result.outcome != "failed", f"{result.message}: {result.expected} expected, got {result.actual}"
+
+A result that is `observed` differs only from what was assumed where the docs are silent. `Client(meter=Meter(...))`
+given to ForeignTarget bounds what such a suite may cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from emulator.contract.client import Bounds, Client
+from emulator.contract.contract import Contract, load_contract
+from emulator.contract.meter import Meter
+from emulator.contract.outcome import Outcome
+from emulator.contract.phase_coverage import coverage
+from emulator.contract.phase_examples import examples
+from emulator.contract.phase_facts import facts
+from emulator.contract.phase_fuzz import MAX_EXAMPLES, fuzz
+from emulator.contract.phase_probe import KEY, REACHABLE, gates, probe
+from emulator.contract.phase_stateful import stateful
+from emulator.contract.planned import Planned
+from emulator.contract.report import PHASES, Phase, Report, Result
+from emulator.contract.target import ForeignTarget, Target, is_loopback
+from emulator.core.errors import nearest
+
+#: What runs at a URL that is not loopback unless more is asked for: few requests, none meant to be wrong in many ways.
+CAREFUL: Sequence[Phase] = ("probe", "facts", "examples")
+
+_MOST_HINT = 300
+
+OK, FINDINGS, UNREACHABLE, INCONCLUSIVE = 0, 1, 3, 4
+
+OnStart = Callable[[int, int], None]
+OnResult = Callable[[Result, int, int], None]
+
+
+class NotRunnable(ValueError):
+    """A run that was asked for in a way that cannot be right; the message says what would be."""
+
+
+def plan(
+    provider: str | Contract,
+    *,
+    phases: Sequence[str] | None = None,
+    cases: Sequence[str] = (),
+    plan: str | None = None,
+    seed: int = 0,
+    max_examples: int = MAX_EXAMPLES,
+    schemas: Path | str | None = None,
+) -> tuple[Planned, ...]:
+    """Return the cases of a run in their order: all phases', or those of `phases`, or those named.
+
+    Raises: NotRunnable, for an unknown phase, case or plan; LookupError; SourceError.
+    """
+    contract = load_contract(provider, schemas) if isinstance(provider, str) else provider
+    _known("phase", phases or (), PHASES)
+    _known("plan", [plan] if plan else (), contract.provider.plans)
+    made = {
+        "probe": lambda: probe(contract),
+        "facts": lambda: facts(contract),
+        "examples": lambda: examples(contract, seed),
+        "coverage": lambda: coverage(contract),
+        "fuzz": lambda: fuzz(contract, seed, max_examples),
+        "stateful": lambda: stateful(contract, seed, plan),
+    }
+    wanted = PHASES if phases is None else phases
+    found = [case for phase in PHASES if phase in wanted for case in made[phase]()]
+    _known("case", cases, [case.id for case in found])
+    return tuple(case for case in found if not cases or case.id in cases)
+
+
+def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    listed = list(known)
+    for name in names:
+        if name not in listed:
+            hint = nearest(name, listed)
+            told = hint if len(hint) < _MOST_HINT else "a run without --case tells them all in its report"
+            raise NotRunnable(f"There is no {what} '{name}'; {told}")
+
+
+def run(
+    planned: Sequence[Planned],
+    target: Target,
+    meter: Meter,
+    on_result: OnResult = lambda result, done, total: None,
+    gate: Sequence[Planned] = (),
+) -> Iterator[Result]:
+    """Yield the result of each case; once nothing more may be sent the rest is inconclusive, without sending.
+
+    `gate`: cases without which the others are not run; their results count where they are planned, or stop the run.
+    """
+    listed = {case.id for case in planned}
+    total, done = len(planned), 0
+    for case in (*gate, *(item for item in planned if item.id not in {one.id for one in gate})):
+        result = case.result(Outcome("inconclusive", meter.reason)) if meter.reason else case.run(target)
+        stopped = case in gate and result.outcome == "failed"
+        if stopped or case.id in listed:
+            done += 1
+            on_result(result, done, max(total, done))
+            yield result
+        if stopped:
+            return
+
+
+class Run:
+    """One run: what is planned, its meter, and the results so far, which `report` holds at any time."""
+
+    def __init__(
+        self, contract: Contract, planned: Sequence[Planned], target: Target, meter: Meter, url: str, seed: int
+    ):
+        self.contract = contract
+        self.planned = planned
+        self.target = target
+        self.meter = meter
+        self.results: list[Result] = []
+        self._head = (contract.provider.name, url, seed, time.time())
+        self._start = time.perf_counter()
+
+    @property
+    def requests(self) -> int:
+        """About how many requests are planned."""
+        return sum(case.requests for case in self.planned)
+
+    def go(self, on_result: OnResult = lambda result, done, total: None) -> None:
+        """Run all, in order."""
+        for result in run(self.planned, self.target, self.meter, on_result, gates(self.contract)):
+            self.results.append(result)
+
+    def report(self) -> Report:
+        """Return what is known by now."""
+        seconds = round(time.perf_counter() - self._start, 6)
+        return Report(*self._head, seconds, self.meter.requests, tuple(self.results))
+
+
+def run_contract(
+    provider: str,
+    url: str,
+    key: str,
+    *,
+    phases: Sequence[str] | None = None,
+    cases: Sequence[str] = (),
+    plan: str | None = None,
+    seed: int = 0,
+    max_requests: int | None = None,
+    max_tokens: int | None = None,
+    max_examples: int = MAX_EXAMPLES,
+    schemas: Path | str | None = None,
+    bounds: Bounds | None = None,
+    on_start: OnStart = lambda planned, requests: None,
+    on_result: OnResult = lambda result, done, total: None,
+) -> Report:
+    """Run a provider's contract against a base URL and return the report.
+
+    `on_start` gets the numbers of cases and requests planned, `on_result` each result, how many are done, of how many.
+    Raises: NotRunnable; LookupError, for an unknown provider; SourceError, for a folder that does not load.
+    """
+    prepared = prepare(
+        provider, url, key, phases=phases, cases=cases, plan_name=plan, seed=seed, max_requests=max_requests,
+        max_tokens=max_tokens, max_examples=max_examples, schemas=schemas, bounds=bounds,
+    )  # fmt: skip
+    with closing(prepared.target):
+        on_start(len(prepared.planned), prepared.requests)
+        prepared.go(on_result)
+    return prepared.report()
+
+
+def prepare(
+    provider: str,
+    url: str,
+    key: str,
+    *,
+    phases: Sequence[str] | None = None,
+    cases: Sequence[str] = (),
+    plan_name: str | None = None,
+    seed: int = 0,
+    max_requests: int | None = None,
+    max_tokens: int | None = None,
+    max_examples: int = MAX_EXAMPLES,
+    schemas: Path | str | None = None,
+    bounds: Bounds | None = None,
+    target: Callable[[Client], Target] | None = None,
+) -> Run:
+    """Return a run that has not begun; `target` makes another one than a foreign URL's.
+
+    Raises: NotRunnable; LookupError; SourceError.
+    """
+    away = not is_loopback(url)
+    if away and max_requests is None and max_tokens is None:
+        raise NotRunnable(
+            f"{url} is not on this machine: say how much a run may cost, by --max-requests or --max-tokens."
+        )
+    chosen = phases if phases or not away or cases else CAREFUL
+    contract = load_contract(provider, schemas)
+    planned = plan(contract, phases=chosen or None, cases=cases, plan=plan_name, seed=seed, max_examples=max_examples)
+    meter = Meter(max_requests, max_tokens)
+    client = Client(proxies=away, bounds=bounds, meter=meter)
+    try:
+        made = target(client) if target else ForeignTarget(url, key, plan_name, client)
+    except ValueError as error:
+        raise NotRunnable(str(error)) from None
+    return Run(contract, planned, made, meter, url, seed)
+
+
+def exit_code(report: Report) -> int:
+    """Return what a run exits with: 0 ok; 1 findings; 3 unreachable or the key refused; 4 inconclusive."""
+    outcomes = {result.id: result.outcome for result in report.cases}
+    if "failed" in (outcomes.get(REACHABLE), outcomes.get(KEY)):
+        return UNREACHABLE
+    if "failed" in outcomes.values():
+        return FINDINGS
+    return INCONCLUSIVE if "inconclusive" in outcomes.values() else OK

@@ -1,0 +1,218 @@
+"""`emulator contract`: what it prints and writes, and the codes it exits with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from broken_endpoint import BrokenEndpoint
+from click.testing import CliRunner
+from hostile_target import HostileTarget
+
+from emulator import Emulator
+from emulator.cli import main
+from emulator.contract.run import plan
+from emulator.core.folder import data_folder
+
+NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test works in an empty folder of its own, with no key in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("API_KEY", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def broken(emulator_url: str) -> Iterator[BrokenEndpoint]:
+    with BrokenEndpoint(emulator_url) as endpoint:
+        yield endpoint
+
+
+def outcome(*arguments: str, **env: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, ["contract", *arguments], env=env)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_our_own_emulator_does_as_documented(name: str, folder: Path) -> None:
+    code, out, said = outcome("--self", "--provider", name, "--report", "json=report.json")
+    report = json.loads((folder / "report.json").read_text())
+    cases = plan(name)
+    assert (code, said) == (0, "")
+    assert [file.name for file in folder.iterdir()] == ["report.json"]
+    assert [case["id"] for case in report["cases"]] == [case.id for case in cases]
+    assert report["totals"] == {"passed": len(cases), "failed": 0, "inconclusive": 0, "not_seen": 0, "observed": 0}
+    planned, totals = out.splitlines()
+    assert re.fullmatch(rf"{len(cases)} cases planned, about \d+ requests\.", planned)
+    assert re.fullmatch(rf"{len(cases)} passed; {report['requests']} requests in \d+\.\d s", totals)
+
+
+def test_our_own_emulator_with_a_plan_walks_its_limits() -> None:
+    arguments = ["--self", "--provider", "braintwin", "--plan", "standard", "--case", "stateful/chat/limits"]
+    code, out, _ = outcome(*arguments)
+    assert code == 0
+    assert out.splitlines()[0] == "1 case planned, about 124 requests."
+    assert out.splitlines()[1].startswith("1 passed; 126 requests in ")
+
+
+def test_a_provider_of_ones_own(folder: Path) -> None:
+    own = Path(shutil.copytree(data_folder("schemas") / "beatra", folder / "mine"))
+    (own / "provider.yaml").write_text((own / "provider.yaml").read_text().replace("name: beatra", "name: mine", 1))
+    code, out, _ = outcome("--self", "--provider", "mine", "--schemas", ".", "--phase", "probe", "--phase", "examples")
+    assert (code, out.splitlines()[1].partition(";")[0]) == (0, "5 passed")
+
+
+def test_a_failure_is_told_with_all_that_it_takes_to_repeat_it(broken: BrokenEndpoint) -> None:
+    broken.break_with({"when": {"body": {"temperature": 2.1}}, "ignore": ["temperature"]})
+    url = f"{broken.url}/beatra/v1"
+    code, out, said = outcome(
+        "--url", url, "--provider", "beatra", "--case", "be-temperature", "--api-key", "secret-key"
+    )
+    body = '{"model": "auto", "messages": [{"role": "user", "content": "Say hi in five words."}], "temperature": 2.1}'
+    assert (code, said) == (1, "")
+    assert out.splitlines()[:-1] == [
+        "1 case planned, about 7 requests.",
+        "failed be-temperature: a request with temperature 2.1 gets 400 (invalid_request)",
+        "  expected: 400",
+        "  actual:   200",
+        "  fact:     be-temperature [Key fields]",
+        f'  repeat:   curl -i -X POST {url}/chat/completions -H "Authorization: Bearer $API_KEY" '
+        f"-H 'Content-Type: application/json' --data-binary '{body}'",
+        "  alone:    --case be-temperature",
+    ]
+    assert out.splitlines()[-1].startswith("1 failed; 7 requests in ")
+
+
+def test_what_was_only_assumed_is_told_and_is_no_failure(broken: BrokenEndpoint) -> None:
+    broken.break_with({"when": {"status": 405}, "status": 404})
+    arguments = ("--url", f"{broken.url}/beatra/v1", "--provider", "beatra", "--case", "be-unknown-path")
+    code, out, _ = outcome(*arguments, API_KEY="k-of-the-environment")
+    assert code == 0
+    assert out.splitlines()[1].startswith("observed be-unknown-path: ")
+    assert "  fact:     be-unknown-path [Endpoint] (assumed)\n" in out
+
+
+def test_a_budget_that_is_spent_is_told_once() -> None:
+    with HostileTarget("good") as target:
+        arguments = ("--url", target.url, "--provider", "brivionix", "--api-key", "k", "--phase", "examples")
+        code, out, _ = outcome(*arguments, "--max-requests", "2")
+    assert code == 4
+    assert out.count("the budget of 2 requests is spent") == 1
+    assert out.splitlines()[-1].startswith("6 inconclusive; 2 requests in ")
+
+
+UNREACHABLE = {
+    "nobody": ("http://127.0.0.1:9/v1", "k", "probe/reachable"),
+    "a bad key": ("{url}/beatra/v1", "an-invalid-key", "probe/key"),
+}
+
+
+@pytest.mark.parametrize(("url", "key", "case"), UNREACHABLE.values(), ids=UNREACHABLE)
+def test_a_target_that_cannot_be_used(url: str, key: str, case: str, emulator_url: str, folder: Path) -> None:
+    arguments = ("--url", url.format(url=emulator_url), "--provider", "beatra", "--api-key", key)
+    code, out, _ = outcome(*arguments, "--report", "json=r.json")
+    report = json.loads((folder / "r.json").read_text())
+    assert code == 3
+    assert f"failed {case}: " in out
+    assert ("Connection refused" in out) is (case == "probe/reachable")
+    assert (report["cases"][-1]["id"], {item["phase"] for item in report["cases"]}) == (case, {"probe"})
+    assert key not in out + (folder / "r.json").read_text() or key == "k"
+
+
+URL = ("--url", "http://127.0.0.1:9/v1", "--api-key", "k")
+WRONG: dict[str, tuple[tuple[str, ...], str]] = {
+    "no target": ((), "Say what is tested: either --url BASE_URL or --self.\n"),
+    "two targets": (("--self", *URL), "Say what is tested: either --url BASE_URL or --self.\n"),
+    "no key": (URL[:2], "Give the key of the URL: --api-key KEY, or the environment variable API_KEY.\n"),
+    "no budget": (
+        ("--url", "https://api.example.com/v1", "--api-key", "k"),
+        "https://api.example.com/v1 is not on this machine: say how much a run may cost, by --max-requests or "
+        "--max-tokens.\n",
+    ),
+    "no URL": (("--url", "localhost", "--api-key", "k", "--max-requests", "1"),
+               "'localhost' is no base URL; write one such as https://api.example.com/v1\n"),
+    "no such case": ((*URL, "--case", "be-steam"), "There is no case 'be-steam'; did you mean 'be-stream'?\n"),
+    "no such plan": ((*URL, "--plan", "gold"), "There is no plan 'gold'; known: unlimited\n"),
+    "no such provider": ((*URL, "--provider", "beatr"), "There is no provider 'beatr'; did you mean 'beatra'?\n"),
+    "no such phase": ((*URL, "--phase", "x"), "Invalid value for '--phase'"),
+    "no such report": ((*URL, "--report", "xml=a"), "'xml=a' is no report; write json=PATH"),
+    "no path": ((*URL, "--report", "json"), "'json' is no report; write json=PATH"),
+    "no folder": ((*URL, "--report", "json=no/a.json"), "no/a.json cannot be written: there is no folder no"),
+    "no number": ((*URL, "--max-requests", "0"), "Invalid value for '--max-requests'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "says"), WRONG.values(), ids=WRONG)
+def test_what_was_asked_for_wrongly(arguments: tuple[str, ...], says: str) -> None:
+    code, out, said = outcome("--provider", "beatra", *arguments)
+    assert (code, out) == (2, "")
+    assert said == says if says.endswith("\n") else says in said
+
+
+def test_a_folder_that_does_not_load(folder: Path) -> None:
+    own = Path(shutil.copytree(data_folder("schemas") / "beatra", folder / "beatra"))
+    (own / "contract.yaml").write_text("emulator: 1\n")
+    code, _, said = outcome("--provider", "beatra", "--schemas", ".", *URL)
+    assert (code, "beatra/contract.yaml:1:1" in said) == (1, True)
+
+
+def test_a_report_that_cannot_be_written(emulator_url: str, folder: Path) -> None:
+    (folder / "r.json").mkdir()
+    url = ("--url", f"{emulator_url}/beatra/v1", "--api-key", "k")
+    code, _, said = outcome("--provider", "beatra", *url, "--case", "probe/chat", "--report", "json=r.json")
+    assert (code, said) == (2, "r.json cannot be written: Is a directory.\n")
+
+
+def test_an_interrupt_ends_the_run_and_writes_what_is_known(folder: Path) -> None:
+    """The target answers the gates and then falls silent: the run waits when the signal comes."""
+    with HostileTarget("hangs", after=2) as target:
+        command = [sys.executable, "-m", "emulator", "contract", "--url", target.url, "--provider", "beatra"]
+        process = subprocess.Popen(
+            [*command, "--report", "json=r.json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "API_KEY": "k-k-k-k"},
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            while target.requests < 3:
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            out, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            process.communicate()
+    assert first.endswith("requests.\n")
+    assert (process.returncode, said) == (130, "Interrupted.\n")
+    assert out.splitlines()[-1].startswith("2 ")
+    report: dict[str, Any] = json.loads((folder / "r.json").read_text())
+    assert [case["id"] for case in report["cases"]] == ["probe/reachable", "probe/key"]
+
+
+def test_the_command_is_listed_with_the_others() -> None:
+    listed = CliRunner().invoke(main, ["--help"]).stdout
+    assert re.findall(r"^  (\w+)  ", listed.partition("Commands:")[2], re.MULTILINE) == [
+        "check", "contract", "new", "providers", "serve",
+    ]  # fmt: skip
+    assert CliRunner().invoke(main, ["contract", "--help"]).exit_code == 0
+
+
+def test_a_gateway_of_ones_own_is_tested_from_python() -> None:
+    """As the documentation of emulator.contract.run shows it."""
+    from emulator.contract.run import run_contract
+
+    with Emulator(plan="unlimited") as emulator:
+        report = run_contract("beatra", emulator.base_urls["beatra"], "key", phases=["facts", "examples"])
+    assert report.totals["failed"] == 0
+    assert report.totals["passed"] == 18
