@@ -5,58 +5,41 @@ Exit codes: 0 ok; 1 findings; 2 usage; 3 unreachable, or key refused; 4 inconclu
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from emulator.cli import INTERRUPTED, USAGE, _fail, _loaded, schemas_option
+from emulator.contract.drift import exit_code
+from emulator.contract.files import Kind, write_reports
+from emulator.contract.report import PHASES, parse_report
+from emulator.contract.terminal import Progress, write_summary
 
 if TYPE_CHECKING:
     from emulator.contract.client import Client
-    from emulator.contract.report import Report, Result
     from emulator.contract.run import Run
     from emulator.contract.target import Target
 
-_PHASES = ("probe", "facts", "examples", "coverage", "fuzz", "stateful")
-_MOST_SHOWN = 300
+_KINDS: Sequence[Kind] = get_args(Kind)
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFile:
-    """A file to write: its kind, a name of WRITERS, and where."""
-
-    kind: str
-    path: Path
+def _reports(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Path]:
+    """Return where each kind of report goes."""
+    return dict(_report(text) for text in texts)
 
 
-def write_json(report: Report, path: Path) -> None:
-    """Write a report as the published JSON."""
-    from emulator.contract.report import report_json
-
-    path.write_text(json.dumps(report_json(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-WRITERS: Mapping[str, Callable[[Report, Path], None]] = {"json": write_json}
-
-
-def _report_files(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[ReportFile, ...]:
-    return tuple(_report_file(text) for text in texts)
-
-
-def _report_file(text: str) -> ReportFile:
+def _report(text: str) -> tuple[str, Path]:
     kind, _, path = text.partition("=")
-    if kind not in WRITERS or not path:
-        raise click.BadParameter(f"'{text}' is no report; write {' or '.join(f'{name}=PATH' for name in WRITERS)}")
+    if kind not in _KINDS or not path:
+        raise click.BadParameter(f"'{text}' is no report; write {', '.join(f'{name}=PATH' for name in _KINDS)}")
     if not Path(path).absolute().parent.is_dir():
         raise click.BadParameter(f"{path} cannot be written: there is no folder {Path(path).parent}")
-    return ReportFile(kind, Path(path))
+    return kind, Path(path)
 
 
 @click.command()
@@ -66,7 +49,7 @@ def _report_file(text: str) -> ReportFile:
 @click.option("--api-key", envvar="API_KEY", show_envvar=True, metavar="KEY", help="The key of --url.")
 @click.option("--plan", metavar="NAME", help="The plan that the key has; with --self, the one whose limits are walked.")
 @click.option(
-    "--phase", "phases", multiple=True, type=click.Choice(_PHASES), help="Run this phase; more than once, these."
+    "--phase", "phases", multiple=True, type=click.Choice(PHASES), help="Run this phase; more than once, these."
 )
 @click.option("--case", "cases", multiple=True, metavar="ID", help="Run this case alone; more than once, these.")
 @click.option("--max-requests", type=click.IntRange(1), metavar="N", help="Send no more requests.")
@@ -77,11 +60,19 @@ def _report_file(text: str) -> ReportFile:
     "--max-examples", type=click.IntRange(1), metavar="N", help="Generated bodies of each fuzz case. Default: 100."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is generated.")
-@click.option("--report", "reports", multiple=True, metavar="KIND=PATH", callback=_report_files,
-              help="Write a report: json=PATH.")  # fmt: skip
+@click.option("--baseline", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+              help="An earlier JSON report: failures that it has too are no findings.")  # fmt: skip
+@click.option("--report", "reports", multiple=True, metavar="KIND=PATH", callback=_reports,
+              help="Write a report: json=PATH, junit=PATH or html=PATH.")  # fmt: skip
 @schemas_option
 def contract(
-    provider: str, url: str | None, own: bool, api_key: str | None, reports: tuple[ReportFile, ...], **given: Any
+    provider: str,
+    url: str | None,
+    own: bool,
+    api_key: str | None,
+    baseline: Path | None,
+    reports: dict[Kind, Path],
+    **given: Any,
 ) -> None:
     """Test a base URL against a provider's documented behaviour.
 
@@ -92,15 +83,20 @@ def contract(
         _fail("Say what is tested: either --url BASE_URL or --self.")
     if url is not None and not api_key:
         _fail("Give the key of the URL: --api-key KEY, or the environment variable API_KEY.")
+    earlier = _loaded(lambda: parse_report(baseline.read_bytes(), str(baseline))) if baseline else None
     wanted = {name: value for name, value in given.items() if value is not None}
     wanted["plan_name"] = wanted.pop("plan", None)
     with _no_litter(), _prepared(provider, url, api_key or "", wanted) as run:
         interrupted = _go(run)
+    if interrupted:
+        click.echo("Interrupted.", err=True)
     report = run.report()
-    _tell_totals(report)
-    for file in reports:
-        _written(file, report)
-    sys.exit(INTERRUPTED if interrupted else _exit_code(report))
+    write_summary(report, sys.stdout, earlier)
+    try:
+        write_reports(report, reports)
+    except OSError as error:
+        _fail(str(error))
+    sys.exit(INTERRUPTED if interrupted else exit_code(report, earlier))
 
 
 @contextmanager
@@ -164,65 +160,13 @@ def _checked(prepare: Callable[[], Run]) -> Run:
 
 
 def _go(run: Run) -> bool:
-    """Run and tell what is not as expected; tell whether it was interrupted."""
-    count, requests = len(run.planned), run.requests
-    told = _Told()
+    """Run, with the progress on stderr; tell whether it was interrupted."""
+    progress = Progress(sys.stderr)
     try:
-        click.echo(f"{count} case{'s' * (count != 1)} planned, about {requests} request{'s' * (requests != 1)}.")
-        run.go(told)
+        progress.on_start(len(run.planned), run.requests)
+        run.go(progress.on_result)
     except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
         return True
+    finally:
+        progress.close()
     return False
-
-
-class _Told:
-    """Prints each result that is not as expected; the same reason for being inconclusive only once."""
-
-    def __init__(self) -> None:
-        self.reasons: set[str] = set()
-
-    def __call__(self, result: Result, done: int, total: int) -> None:
-        if result.outcome in ("passed", "not_seen"):
-            return
-        if result.outcome == "inconclusive":
-            if result.message in self.reasons:
-                return
-            self.reasons.add(result.message)
-        for line in _lines(result):
-            click.echo(line)
-
-
-def _lines(result: Result) -> Iterator[str]:
-    yield f"{result.outcome} {result.id}: {result.message}"
-    if result.request is not None:
-        yield f"  expected: {_shown(result.expected)}"
-        yield f"  actual:   {_shown(result.actual)}"
-    if result.fact:
-        yield f"  fact:     {result.fact} [{result.source}]{' (assumed)' if result.assumed else ''}"
-    if result.curl:
-        yield f"  repeat:   {result.curl}"
-    yield f"  alone:    --case {result.id}"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
-
-
-def _tell_totals(report: Report) -> None:
-    counted = ", ".join(f"{number} {word}" for word, number in report.totals.items() if number)
-    click.echo(f"{counted or 'nothing ran'}; {report.requests} requests in {report.seconds:.1f} s")
-
-
-def _exit_code(report: Report) -> int:
-    from emulator.contract.run import exit_code
-
-    return exit_code(report)
-
-
-def _written(file: ReportFile, report: Report) -> None:
-    try:
-        WRITERS[file.kind](report, file.path)
-    except OSError as error:
-        _fail(f"{file.path} cannot be written: {error.strerror}.")

@@ -8,9 +8,10 @@ import pytest
 from hostile_target import ENDLESS, NONSENSE, HostileTarget, raw, whole
 
 from emulator.contract.client import Bounds
+from emulator.contract.drift import exit_code
 from emulator.contract.meter import MOST_SILENT
 from emulator.contract.report import Report, report_json
-from emulator.contract.run import exit_code, run_contract
+from emulator.contract.run import run_contract
 
 #: Small enough for a test, large enough for the good answers of the hostile target.
 BOUNDS = Bounds(idle_s=0.15, whole_s=0.4, max_bytes=2_000_000, max_events=2_000)

@@ -21,10 +21,11 @@ from emulator import Emulator, SourceError
 from emulator.contract import run as run_module
 from emulator.contract.client import Answer, Client, Sent
 from emulator.contract.contract import load_contract
+from emulator.contract.drift import exit_code
 from emulator.contract.exchange import curl_line, scrub, scrub_json
 from emulator.contract.meter import Meter, Spent
 from emulator.contract.report import PHASES, Report, Result, report_json
-from emulator.contract.run import NotRunnable, exit_code, plan, prepare, run_contract
+from emulator.contract.run import NotRunnable, plan, prepare, run_contract
 from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, is_loopback
 from emulator.core.folder import data_folder
 

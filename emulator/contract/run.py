@@ -44,7 +44,7 @@ from emulator.contract.phase_coverage import coverage
 from emulator.contract.phase_examples import examples
 from emulator.contract.phase_facts import facts
 from emulator.contract.phase_fuzz import MAX_EXAMPLES, fuzz
-from emulator.contract.phase_probe import KEY, REACHABLE, gates, probe
+from emulator.contract.phase_probe import gates, probe
 from emulator.contract.phase_stateful import stateful
 from emulator.contract.planned import Planned
 from emulator.contract.report import PHASES, Phase, Report, Result
@@ -55,8 +55,6 @@ from emulator.core.errors import nearest
 CAREFUL: Sequence[Phase] = ("probe", "facts", "examples")
 
 _MOST_HINT = 300
-
-OK, FINDINGS, UNREACHABLE, INCONCLUSIVE = 0, 1, 3, 4
 
 OnStart = Callable[[int, int], None]
 OnResult = Callable[[Result, int, int], None]
@@ -227,13 +225,3 @@ def prepare(
     except ValueError as error:
         raise NotRunnable(str(error)) from None
     return Run(contract, planned, made, meter, url, seed)
-
-
-def exit_code(report: Report) -> int:
-    """Return what a run exits with: 0 ok; 1 findings; 3 unreachable or the key refused; 4 inconclusive."""
-    outcomes = {result.id: result.outcome for result in report.cases}
-    if "failed" in (outcomes.get(REACHABLE), outcomes.get(KEY)):
-        return UNREACHABLE
-    if "failed" in outcomes.values():
-        return FINDINGS
-    return INCONCLUSIVE if "inconclusive" in outcomes.values() else OK
