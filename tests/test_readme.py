@@ -43,8 +43,23 @@ def test_the_first_example_is_a_test_and_passes_as_written(tmp_path: Path) -> No
     assert "1 passed" in result.stdout
 
 
-def test_python_is_shown_twice_and_the_verdict_table_names_every_finding() -> None:
-    assert len(snippets("python")) == 2
+def test_the_contract_runs_from_python_and_from_the_command_line() -> None:
+    lines = [
+        line for line in README.splitlines() if line.startswith(("emulator contract", "API_KEY=... emulator contract"))
+    ]
+    assert len(lines) == 4
+    with Emulator(plan="unlimited") as emulator:
+        url = emulator.base_urls["beatra"]
+        code = snippets("python")[2].replace("http://127.0.0.1:8080/v1", url)
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        assert (result.returncode, result.stderr) == (0, "")
+        words = shlex.split(lines[-1].replace("http://127.0.0.1:8080/v1", url), comments=True)
+        done = CliRunner().invoke(main, words[1:])
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "facts  1 passed")
+
+
+def test_python_is_shown_three_times_and_the_verdict_table_names_every_finding() -> None:
+    assert len(snippets("python")) == 3
     shown = re.findall(r"^\| `([\w-]+)`(?: \((advice)\))? \| .* \|$", README, re.M)
     facts = [fact for provider in load_providers().values() for fact in provider.facts.values()]
     asked = {(fact.id, "advice" if fact.advice else "") for fact in facts if fact.who == "client"}
