@@ -15,6 +15,7 @@ from independent.endpoint import Endpoint
 
 from emulator.contract.cases import Outcome, load_cases, run_case
 from emulator.contract.client import Answer
+from emulator.contract.run import run_contract
 from emulator.contract.target import ForeignTarget
 
 ROOT = Path(__file__).parent.parent
@@ -150,3 +151,11 @@ def ask(bench: Bench, provider: str, key: str) -> Answer:
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     body = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello"}]}
     return target.client.send("POST", f"{target.base_url}/chat/completions", headers, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("provider", KEYS)
+def test_a_faithful_endpoint_fails_no_case_of_any_phase(provider: str) -> None:
+    with Endpoint() as endpoint:
+        report = run_contract(provider, f"{endpoint.url}/{provider}/v1", KEYS[provider], plan=PLANS.get(provider))
+    assert [(case.id, case.message) for case in report.cases if case.outcome in ("failed", "inconclusive")] == []
+    assert report.totals["passed"] >= 30

@@ -138,7 +138,7 @@ class _Finder:
         if any(not found[name] for name in required):
             return
         plain = {name: found[name][0].value for name in required}
-        yield _boundary(flat, "type", "object", plain)
+        yield _boundary(flat, "type", "object", plain, stated=False)
         for name, items in found.items():
             for item in items[1:] if name in required else items:
                 yield item.within(name, {**plain, name: item.value})

@@ -48,10 +48,17 @@ def answers(answer: Answer, what: str) -> None:
     hold(answer, f"{what} meets no error of the server", answer.status < 500, "a status below 500", answer.status)
 
 
-def taken(contract: Contract, operation: Operation, answer: Answer, what: str, streamed: bool = False) -> None:
-    """Demand a good answer to a good request. Raises: Differs."""
+def taken(
+    contract: Contract,
+    operation: Operation,
+    answer: Answer,
+    what: str,
+    streamed: bool = False,
+    promised: bool = True,
+) -> None:
+    """Demand a good answer to a good request; `promised`: that it is good follows from the docs. Raises: Differs."""
     answers(answer, what)
-    accepted(answer, what)
+    accepted(answer, what, promised)
     _rate_headers(contract, answer, what)
     if streamed and operation.chunk is not None:
         good_stream(contract, operation, answer)

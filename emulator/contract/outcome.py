@@ -63,7 +63,7 @@ def _word(found: Differs, target: Target, assumed: bool) -> OutcomeWord:
     if not target.own and found.answer and (status == 429 or found.answer.ended == "unreachable"):
         return "inconclusive"
     silent = found.assumed or (assumed and found.fact is None)
-    broken = status is not None and status >= 500
+    broken = status is not None and (status == 0 or status >= 500)
     return "observed" if silent and not broken and not target.own else "failed"
 
 

@@ -142,7 +142,8 @@ class _Hunt:
     def _taken(self, body: Json) -> Callable[[World], None]:
         def check(world: World) -> None:
             answer = talk_of(self.contract, world).post(self.operation.path, body)
-            taken(self.contract, self.operation, answer, "a generated request", body.get("stream") is True)
+            streamed = body.get("stream") is True
+            taken(self.contract, self.operation, answer, "a generated request", streamed, promised=False)
 
         return check
 

@@ -126,10 +126,14 @@ def whole(answer: Answer, what: str = "a good request") -> dict[str, Json]:
     return value
 
 
-def accepted(answer: Answer, what: str) -> None:
-    """Demand a 200, whole or streamed. Raises: Differs."""
+def accepted(answer: Answer, what: str, promised: bool = True) -> None:
+    """Demand a 200, whole or streamed; where the docs don't promise it, a refusal is only not as assumed.
+
+    Raises: Differs.
+    """
     if answer.status != 200 or answer.ended != "complete":
-        raise Differs(f"{what} gets 200", 200, outcome(answer), answer)
+        refusal = 400 <= answer.status < 500
+        raise Differs(f"{what} gets 200", 200, outcome(answer), answer, assumed=refusal and not promised)
 
 
 def content(answer: Answer, what: str = "a good request") -> str:

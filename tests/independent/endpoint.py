@@ -50,11 +50,18 @@ class Site:
     def serve(self, request: Request) -> Reply:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
         try:
-            reply = self._answer(request)
+            reply = self._understood(request)
         except Refused as refused:
             reply = Reply(refused.status, self.api.error(refused), refused.headers)
         own = {"X-Request-Id": uuid.uuid4().hex} if self.api.request_id else {}
         return replace(reply, headers={**self._rate(key), **own, **reply.headers})
+
+    def _understood(self, request: Request) -> Reply:
+        """Answer; what has another form than the code expects is no request."""
+        try:
+            return self._answer(request)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise Refused(400, "the request cannot be read") from None
 
     def _answer(self, request: Request) -> Reply:
         operation = self._operation(request)
