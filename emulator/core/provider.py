@@ -125,6 +125,11 @@ class Provider:
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
 
+    @functools.cached_property
+    def model_ids(self) -> frozenset[str]:
+        """What `model` can be by the docs: `auto` too, where the provider routes."""
+        return frozenset([*self.models, *(["auto"] if self.auto else [])])
+
     def error_body(self, refusal: Refusal, request_id: str) -> Json:
         """Fill this provider's envelope."""
         given = self.errors[refusal.name]

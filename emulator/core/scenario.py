@@ -5,6 +5,7 @@ parse_source -> the scenario schema -> rules and replies; every problem of a fil
 
 from __future__ import annotations
 
+import functools
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +66,7 @@ class Reply:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """When, replies, and what comes after the last. `turns` is after how many claims it stops matching."""
 
@@ -88,9 +89,14 @@ class Rule:
 
     def reply_at(self, turn: int) -> int:
         """Return the index of the reply for the turn-th claim, from 1."""
-        total = sum(reply.times for reply in self.replies)
+        total = self._ends[-1]
         turn = (turn - 1) % total if self.after_last == "cycle" else min(turn, total) - 1
-        return bisect_right(list(accumulate(reply.times for reply in self.replies)), turn)
+        return bisect_right(self._ends, turn)
+
+    @functools.cached_property
+    def _ends(self) -> Sequence[int]:
+        """After how many claims each reply has had its times."""
+        return list(accumulate(reply.times for reply in self.replies))
 
 
 @dataclass(frozen=True, slots=True)

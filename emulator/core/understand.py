@@ -157,10 +157,11 @@ def _validate(operation: Operation, settings: Settings, body: Json, notes: list[
 
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
     """Refuse or note a model that the docs don't have, and a conversation over the model's window."""
-    known = {*provider.models, *settings.models, *(["auto"] if provider.auto else [])}
     fact = provider.models_fact
-    if call.model not in known and fact not in settings.muted:
-        message = f"there is no model {shown(call.model)}; {nearest(call.model, known)}"
+    known = call.model in provider.model_ids or call.model in settings.models
+    if not known and fact not in settings.muted:
+        hint = nearest(call.model, provider.model_ids | settings.models)
+        message = f"there is no model {shown(call.model)}; {hint}"
         if not provider.models_open:
             raise Refusal("invalid_request", details=[Violation("model", message, fact)])
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
