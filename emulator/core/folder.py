@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from emulator.core.provider import UNLIMITED, Fact, Model, Operation, Provider, 
 from emulator.core.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.timing import parse_duration
+from emulator.core.tree import walk
 from emulator.core.wire import Plan
 
 #: Answers that are computed from the table of tasks.
@@ -196,7 +197,7 @@ class _Loader:
             if fact["id"] in ids:
                 self.report(("facts", index, "id"), f"'{fact['id']}' stands here a second time")
             ids.add(fact["id"])
-        for path, value in _walk(self.data):
+        for path, value in walk(self.data):
             named = path[-1:] in (("fact",), ("context_fact",)) and path[0] != "facts"
             if named and value not in ids:
                 self.report(path, f"there is no fact '{value}'; {nearest(value, ids)}")
@@ -256,14 +257,6 @@ def _tree(paths: Sequence[str]) -> dict[str, Json]:
         for step in path.split("."):
             node = node.setdefault(step, {})
     return tree
-
-
-def _walk(value: Json, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Json]]:
-    if isinstance(value, Mapping | list):
-        for step, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _walk(item, (*path, step))
-    else:
-        yield path, value
 
 
 def _model(item: Mapping[str, Json]) -> Model:

@@ -14,10 +14,10 @@ from emulator.core.errors import Json
 from emulator.core.schema import Schema, compile_pattern
 from emulator.core.secrets import is_secret, redact
 from emulator.core.timing import parse_duration
+from emulator.core.tree import Path, change_texts
 from emulator.core.wire import Call
 
 Test: TypeAlias = Callable[[Json], bool]
-Path = tuple[str | int, ...]
 
 
 class _Absent:
@@ -45,17 +45,8 @@ class Condition:
         actual, expected = self.read(call), self.expected
         if self.field.startswith("headers.") and is_secret(self.field.removeprefix("headers.")):
             actual = redact(actual) if isinstance(actual, str) else actual
-            expected = _redacted(expected)
+            expected = change_texts(expected, redact)
         return {"field": self.field, "expected": expected, "actual": None if actual is ABSENT else actual}
-
-
-def _redacted(spec: Json) -> Json:
-    """Return a matcher's spec with every string in it redacted."""
-    if isinstance(spec, Mapping):
-        return {key: _redacted(item) for key, item in spec.items()}
-    if isinstance(spec, list):
-        return [_redacted(item) for item in spec]
-    return redact(spec) if isinstance(spec, str) else spec
 
 
 class MatchError(ValueError):

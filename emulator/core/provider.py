@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from emulator.core import schema as schemas
 from emulator.core.errors import STATUS, Json, Refusal, Violation
 from emulator.core.schema import Schema
+from emulator.core.tree import change_texts, walk
 from emulator.core.wire import Plan
 
 UNLIMITED = Plan("unlimited")
@@ -151,20 +152,16 @@ def _summary(details: Sequence[Violation]) -> str:
 
 def fill(shape: Json, values: Mapping[str, Json]) -> Json:
     """Fill a shape's holes; a string that is exactly one hole becomes the value itself."""
-    if isinstance(shape, str):
-        whole = _HOLE.fullmatch(shape)
-        if whole:
-            return values[whole[1]]
-        return _HOLE.sub(lambda hole: str(values[hole[1]]), shape) if "${" in shape else shape
-    if isinstance(shape, Mapping):
-        return {key: fill(item, values) for key, item in shape.items()}
-    return [fill(item, values) for item in shape] if isinstance(shape, list) else shape
+
+    def filled(text: str) -> Json:
+        whole = _HOLE.fullmatch(text)
+        return values[whole[1]] if whole else _HOLE.sub(lambda hole: str(values[hole[1]]), text)
+
+    return change_texts(shape, filled)
 
 
 def holes(shape: Json) -> Iterator[str]:
     """Yield the names of a shape's holes."""
-    if isinstance(shape, str):
-        yield from _HOLE.findall(shape)
-    elif isinstance(shape, Mapping | list):
-        for item in shape.values() if isinstance(shape, Mapping) else shape:
-            yield from holes(item)
+    for _, leaf in walk(shape):
+        if isinstance(leaf, str):
+            yield from _HOLE.findall(leaf)

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias, cast
 import jsonschema_rs
 
 from emulator.core.errors import Json, Violation, closest, nearest, shown
+from emulator.core.tree import path_of as path_of
+from emulator.core.tree import walk
 
 #: An error of jsonschema: its keyword, value, schema and place; its own types say less.
 ValidationError: TypeAlias = Any
@@ -121,14 +123,9 @@ def _with_default(document: Json) -> Iterator[tuple[str, Mapping[str, Json]]]:
 
 def facts_named(document: Json) -> Iterator[str]:
     """Yield every fact that a `$comment` names."""
-    if isinstance(document, Mapping):
-        fact = _fact(document)
-        if fact:
+    for path, comment in walk(document):
+        if path[-1:] == ("$comment",) and (fact := _fact({"$comment": comment})):
             yield fact
-        document = list(document.values())
-    if isinstance(document, list):
-        for item in document:
-            yield from facts_named(item)
 
 
 def undocumented(strict_schema: Schema, value: Json) -> list[str]:
@@ -146,14 +143,6 @@ def _unexpected(error: Any) -> list[str] | None:
         if found and None not in found:
             return [path for paths in found for path in paths or ()]
     return None
-
-
-def path_of(steps: Iterable[str | int]) -> str:
-    """Return a path as errors name it: `messages[0].content`; empty for the body itself."""
-    text = ""
-    for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
 
 
 def _retrieve_nothing(uri: str) -> Json:
