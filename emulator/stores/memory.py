@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from emulator.core.store import World
-from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Plan, Sent, Standing
-
-WINDOW_S = 60.0
-
-
-@dataclass(slots=True)
-class _Window:
-    plan: Plan
-    ends: float = 0.0
-    requests: int = 0
-    tokens: int = 0
-
-
-@dataclass(slots=True)
-class _Record:
-    """An idempotency key: the body it was first used with, and the answer once there is one."""
-
-    fingerprint: str
-    until: float
-    first: Exchange | None = None
+from emulator.core.take import WINDOW_S, Record, Window, fits
+from emulator.core.wire import STARTED, Claim, Exchange, Grant, Sent
 
 
 @dataclass(slots=True)
@@ -33,12 +16,17 @@ class _Session:
     state: str = STARTED
     calls: dict[str, int] = field(default_factory=dict)  # by rule
     turns: dict[str, int] = field(default_factory=dict)  # by count key
-    windows: dict[tuple[str, str], _Window] = field(default_factory=dict)  # by provider and key
-    records: dict[tuple[str, str], _Record] = field(default_factory=dict)  # by key and header value
+    windows: dict[tuple[str, str], Window] = field(default_factory=dict)  # by provider and key
+    records: dict[tuple[str, str], Record] = field(default_factory=dict)  # by key and header value
     exchanges: dict[int, Exchange] = field(default_factory=dict)
     sent: dict[int, Sent] = field(default_factory=dict)
     number: int = 0
     dropped: int = 0
+
+    def count(self, rule: str) -> int:
+        """Count a claim of a rule; return its number, from 1."""
+        self.calls[rule] = n = self.calls.get(rule, 0) + 1
+        return n
 
 
 class MemoryStore:
@@ -52,76 +40,62 @@ class MemoryStore:
         session = self._session(claim.session)
         session.number += 1
         window = self._window(session, claim)
+        grant = Grant(session.number, window.standing(), session.state)
         if not claim.counted:
-            return self._fallback(session, claim, _standing(claim, window))
-        remembered = self._remembered(session, claim)
-        if remembered:
-            word, first = remembered
-            standing = _standing(claim, window)
-            if word == "replay":
-                return Grant(session.number, standing, session.state, replay=first)
-            return Grant(session.number, standing, session.state, idempotency=word)  # type: ignore[arg-type]
-        if (over := _exceeded(claim.plan, window)) is not None:
-            return Grant(session.number, replace(_standing(claim, window), exceeded=over), session.state)  # type: ignore[arg-type]
-        window.requests += 1
+            return self._fallback(session, claim, grant)
+        recalled = self._recalled(session, claim)
+        if isinstance(recalled, Exchange):
+            return replace(grant, replay=recalled)
+        if recalled:
+            return replace(grant, idempotency=recalled)
+        if over := window.exceeded():
+            return replace(grant, standing=window.standing(over))
+        window = replace(window, requests=window.requests + 1)
+        session.windows[_bucket(claim)] = window
         self._begin_record(session, claim)
-        return self._choose(session, claim, _standing(claim, window))
+        return self._choose(session, claim, replace(grant, standing=window.standing()))
 
-    def _choose(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
-        state = session.state
+    def _choose(self, session: _Session, claim: Claim, grant: Grant) -> Grant:
         for index, candidate in enumerate(claim.candidates):
             turn = session.turns.get(candidate.count_key, 0) + 1
-            if _fits(candidate, state, turn):
-                n = session.calls.get(candidate.rule, 0) + 1
-                session.calls[candidate.rule] = n
+            if fits(candidate, session.state, turn):
                 session.turns[candidate.count_key] = turn
-                session.state = state if candidate.then is None else candidate.then
-                return Grant(session.number, standing, state, index, n, turn)
-        return self._fallback(session, claim, standing)
+                session.state = session.state if candidate.then is None else candidate.then
+                return replace(grant, candidate=index, n=session.count(candidate.rule), turn=turn)
+        return self._fallback(session, claim, grant)
 
-    def _fallback(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
-        name = f"\x1f{claim.fallback}"  # no rule's id
-        n = session.calls.get(name, 0) + 1
-        session.calls[name] = n
+    def _fallback(self, session: _Session, claim: Claim, grant: Grant) -> Grant:
         past = tuple(self.journal(claim.session, 0)[0]) if claim.history else ()
-        return Grant(session.number, standing, session.state, n=n, exchanges=past)
+        return replace(grant, n=session.count(f"\x1f{claim.fallback}"), exchanges=past)  # no rule's id
 
-    def _window(self, session: _Session, claim: Claim) -> _Window:
+    def _window(self, session: _Session, claim: Claim) -> Window:
         """Return the key's window; a request that counts opens one where there is none."""
-        name = (claim.provider, claim.key or "")
-        window = session.windows.get(name)
+        window = session.windows.get(_bucket(claim))
         if window:
-            window.plan = claim.plan
+            window = session.windows[_bucket(claim)] = replace(window, plan=claim.plan)
         if window is None or claim.at >= window.ends:
-            window = _Window(claim.plan, claim.at + WINDOW_S)
+            window = Window(claim.plan, claim.at + WINDOW_S)
             if claim.counted:
-                session.windows[name] = window
+                session.windows[_bucket(claim)] = window
         return window
 
-    def _remembered(self, session: _Session, claim: Claim) -> tuple[str, Exchange | None] | None:
+    def _recalled(self, session: _Session, claim: Claim) -> Exchange | Literal["mismatch", "in_progress"] | None:
         if claim.idempotency is None:
             return None
         value, fingerprint, _ = claim.idempotency
         record = session.records.get((claim.key or "", value))
         if record is None or claim.at >= record.until:
             return None
-        first = record.first
-        under_way = first is None or _is_under_way(first, session.sent.get(first.grant.number), claim.at)
-        if first and not under_way and (first.timeline.status >= 400 or first.timeline.broken):
-            return None  # a failure frees the key when it has ended, so that a retry runs
-        if record.fingerprint != fingerprint:
-            return "mismatch", None
-        if under_way:
-            return "in_progress", None
-        return "replay", first
+        sent = session.sent.get(record.first.grant.number) if record.first else None
+        return record.recalled(fingerprint, sent, claim.at)
 
     def _begin_record(self, session: _Session, claim: Claim) -> None:
         if claim.idempotency:
             value, fingerprint, seconds = claim.idempotency
             self._forget_old(session.records, claim.at)
-            session.records[claim.key or "", value] = _Record(fingerprint, claim.at + seconds)
+            session.records[claim.key or "", value] = Record(fingerprint, claim.at + seconds)
 
-    def _forget_old(self, records: dict[tuple[str, str], _Record], at: float) -> None:
+    def _forget_old(self, records: dict[tuple[str, str], Record], at: float) -> None:
         """Drop the oldest records: those whose time is over, and what is more than the journal holds."""
         while records:
             name, record = next(iter(records.items()))
@@ -139,13 +113,13 @@ class MemoryStore:
             session.sent.pop(oldest, None)
             session.dropped += 1
         if claim.counted and not grant.replay and exchange.tokens:
-            window = session.windows.get((claim.provider, claim.key or ""))
+            window = session.windows.get(_bucket(claim))
             if window:
-                window.tokens += exchange.tokens
+                session.windows[_bucket(claim)] = replace(window, tokens=window.tokens + exchange.tokens)
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
-            record = session.records.get((claim.key or "", claim.idempotency[0]))
-            if record:
-                record.first = exchange
+            name = (claim.key or "", claim.idempotency[0])
+            if name in session.records:
+                session.records[name] = replace(session.records[name], first=exchange)
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         found, number = self._sessions.get(exchange.claim.session), exchange.grant.number
@@ -165,7 +139,7 @@ class MemoryStore:
         found = self._session(session)
         calls = {rule: n for rule, n in found.calls.items() if not rule.startswith("\x1f")}
         limits = [
-            (provider, key, window.plan.name, _left(window.plan, window))
+            (provider, key, window.plan.name, window.standing())
             for (provider, key), window in found.windows.items()
             if at < window.ends
         ]
@@ -190,30 +164,6 @@ class MemoryStore:
         return found
 
 
-def _is_under_way(first: Exchange, sent: Sent | None, at: float) -> bool:
-    """Tell whether an answer's scheduled end is to come; one that is silent for ever ends when it was sent."""
-    if first.timeline.endless:
-        return sent is None
-    return at < first.request.at + first.timeline.end_at
-
-
-def _fits(candidate: Candidate, state: str, turn: int) -> bool:
-    if candidate.turns is not None and turn > candidate.turns:
-        return False
-    return candidate.states is None or (state in candidate.states[0]) is candidate.states[1]
-
-
-def _exceeded(plan: Plan, window: _Window) -> str | None:
-    if plan.requests is not None and window.requests >= plan.requests:
-        return "requests"
-    return "tokens" if plan.tokens is not None and window.tokens >= plan.tokens else None
-
-
-def _standing(claim: Claim, window: _Window) -> Standing:
-    return _left(claim.plan, window)
-
-
-def _left(plan: Plan, window: _Window) -> Standing:
-    requests = None if plan.requests is None else max(0, plan.requests - window.requests)
-    tokens = None if plan.tokens is None else max(0, plan.tokens - window.tokens)
-    return Standing(plan.requests, requests, tokens, window.ends)
+def _bucket(claim: Claim) -> tuple[str, str]:
+    """Return whose window a claim counts in: the provider and the key."""
+    return claim.provider, claim.key or ""
