@@ -18,7 +18,7 @@ PACKAGE = ROOT / "emulator"
 CORE: dict[int, list[str]] = {
     0: ["errors", "tree", "wire", "store", "take"],
     1: ["source", "schema", "template", "tokens", "draws", "chat", "timing", "secrets", "instance"],
-    2: ["provider", "folder", "matching", "faults", "scenario", "attempts", "judges"],
+    2: ["provider", "folder", "matching", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "answers", "journal", "recording", "verdict", "verify"],
     4: ["session", "understand", "reply", "engine", "load"],
 }

@@ -75,6 +75,14 @@ def compile_when(when: Mapping[str, Json]) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
+def state_set(spec: Json) -> tuple[frozenset[str], bool]:
+    """Return the states that a matcher names, and whether they are the good ones."""
+    if not isinstance(spec, Mapping):
+        return frozenset([str(spec)]), True
+    operator, operand = next(iter(spec.items()))
+    return frozenset(map(str, operand if isinstance(operand, list) else [operand])), operator != "not"
+
+
 def compile_matcher(spec: Json, path: Path) -> Test:
     """Compile a bare scalar (equality) or a mapping with one operator."""
     if not isinstance(spec, Mapping):

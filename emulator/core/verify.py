@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from emulator.core.chat import compact
 from emulator.core.errors import Json, Problem, SourceError
 from emulator.core.folder import own_schema
-from emulator.core.matching import Condition, MatchError, compile_when
-from emulator.core.scenario import state_set
+from emulator.core.matching import Condition, MatchError, compile_when, state_set
 from emulator.core.schema import Schema
 from emulator.core.wire import Exchange
 
