@@ -23,7 +23,8 @@ from build import NAMES, PROVIDERS, chat, make_world
 from click.testing import CliRunner, Result
 
 from emulator import load_scenario
-from emulator.cli import _log_line, main
+from emulator.cli import main
+from emulator.cli_serve import _log_line
 from emulator.core.folder import data_folder
 from emulator.core.wire import Sent
 

@@ -19,21 +19,10 @@ CORE: dict[int, list[str]] = {
     0: ["errors", "tree", "wire", "store", "take"],
     1: ["source", "explain", "schema", "template", "tokens", "draws", "chat", "timing", "secrets", "instance"],
     2: ["provider", "folder", "matching", "faults", "scenario", "parse", "attempts", "judges"],
-    3: [
-        "render",
-        "said",
-        "stream",
-        "message",
-        "embeddings",
-        "builtin",
-        "answers",
-        "journal",
-        "recording",
-        "verdict",
-        "verify",
-    ],
+    3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
+        "verify"],
     4: ["session", "understand", "reply", "engine", "load"],
-}
+}  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 
 #: What else each part of the package may import from it.
@@ -46,6 +35,8 @@ FREE = [
     "__init__",
     "__main__",
     "cli",
+    "cli_check",
+    "cli_serve",
     "client",
     "testing",
     "teardown",
