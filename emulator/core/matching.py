@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -88,7 +88,13 @@ def compile_matcher(spec: Json, path: Path) -> Test:
     if not isinstance(spec, Mapping):
         return lambda value: equal(value, spec)
     (name, operand) = next(iter(spec.items()))
-    return _OPERATORS[name](operand, (*path, name))
+    path = (*path, name)
+    try:
+        return _OPERATORS[name](operand, path)
+    except MatchError:  # of a matcher inside, which knows its own place
+        raise
+    except ValueError as error:
+        raise MatchError(path, str(error)) from None
 
 
 def equal(left: Json, right: Json) -> bool:
@@ -112,40 +118,29 @@ def _like(value: Json, wanted: Json) -> bool:
 
 
 def _regex(operand: Json, path: Path) -> Test:
-    try:
-        search = compile_pattern(operand)
-    except ValueError as error:
-        raise MatchError(path, str(error)) from None
+    search = compile_pattern(operand)
     return lambda value: isinstance(value, str) and search(value)
 
 
 def _schema(operand: Json, path: Path) -> Test:
-    try:
-        verdict = Schema(operand).verdict
-    except ValueError as error:
-        raise MatchError(path, str(error)) from None
+    verdict = Schema(operand).verdict
     return lambda value: value is not ABSENT and verdict(value)
 
 
 def _compare(better: Callable[[float, float], bool]) -> Callable[[Json, Path], Test]:
     def compile_comparison(operand: Json, path: Path) -> Test:
-        try:
-            bound = parse_duration(operand) if isinstance(operand, str) else operand
-        except ValueError as error:
-            raise MatchError(path, str(error)) from None
+        bound = parse_duration(operand) if isinstance(operand, str) else operand
         return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and better(value, bound)
 
     return compile_comparison
 
 
-def _any(operand: Sequence[Json], path: Path) -> Test:
-    tests = [compile_matcher(item, (*path, index)) for index, item in enumerate(operand)]
-    return lambda value: any(test(value) for test in tests)
+def _each(quantifier: Callable[[Iterable[bool]], bool]) -> Callable[[Json, Path], Test]:
+    def compile_list(operand: Sequence[Json], path: Path) -> Test:
+        tests = [compile_matcher(item, (*path, index)) for index, item in enumerate(operand)]
+        return lambda value: quantifier(test(value) for test in tests)
 
-
-def _all(operand: Sequence[Json], path: Path) -> Test:
-    tests = [compile_matcher(item, (*path, index)) for index, item in enumerate(operand)]
-    return lambda value: all(test(value) for test in tests)
+    return compile_list
 
 
 def _not(operand: Json, path: Path) -> Test:
@@ -175,8 +170,8 @@ _OPERATORS: Mapping[str, Callable[[Json, Path], Test]] = {
     "gte": _compare(lambda value, bound: value >= bound),
     "like": lambda operand, path: lambda value: _like(value, operand),
     "schema": _schema,
-    "any": _any,
-    "all": _all,
+    "any": _each(any),
+    "all": _each(all),
 }
 
 
