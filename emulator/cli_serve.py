@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import uvicorn
 
 from emulator.core.wire import Exchange, Sent
 from emulator.server.background import Setup, ignore, make_server, origin, run
@@ -27,7 +28,7 @@ def serve_until_stopped(
     url = origin(setup, sock)
     base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
     interrupted = _on_signals(server)
-    server.config.callback_notify = _once_ready(url, base_urls, ready_file)
+    server.config.callback_notify = _once_ready(server, url, base_urls, ready_file)
     server.config.timeout_notify = 0
     try:
         run(server, sock)
@@ -37,7 +38,7 @@ def serve_until_stopped(
     return interrupted()
 
 
-def _on_signals(server: Any) -> Callable[[], bool]:
+def _on_signals(server: uvicorn.Server) -> Callable[[], bool]:
     """Stop on SIGINT and SIGTERM; the result tells whether it was SIGINT."""
     received: list[int] = []
 
@@ -52,15 +53,13 @@ def _on_signals(server: Any) -> Callable[[], bool]:
     return lambda: signal.SIGINT in received
 
 
-def _once_ready(url: str, base_urls: Mapping[str, str], ready_file: Path | None) -> Callable[[], Any]:
+def _once_ready(
+    server: uvicorn.Server, url: str, base_urls: Mapping[str, str], ready_file: Path | None
+) -> Callable[[], Any]:
     """Return what uvicorn calls on its first tick, when it accepts requests."""
-    told = False
 
     async def tell() -> None:
-        nonlocal told
-        if told:
-            return
-        told = True
+        server.config.callback_notify = None
         if ready_file:
             port = int(url.rpartition(":")[2])
             body = {"url": url, "port": port, "pid": os.getpid(), "base_urls": base_urls}

@@ -98,24 +98,26 @@ class Engine:
 
     def _reply(self, session: Session, claim: Claim, grant: Grant) -> _Outcome:
         """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
-        call = _call(claim)
+        call = claim.call
+        if call is None:
+            raise TypeError("a claim without a call was granted a reply")
         provider, settings = self.providers[claim.provider], session.settings[claim.provider]
         rules = session.rules_for(claim.provider, call.operation)
         if grant.candidate is not None:
             name = claim.candidates[grant.candidate].rule
             rule = next(rule for rule in rules if rule.id == name)
-            return _scripted(session, provider, claim, grant, rule)
+            return _scripted(session, provider, call, grant, rule)
         if rules and settings.unmatched == "refuse":
-            return _unmatched(session, claim, grant, rules)
+            return _unmatched(session, call, claim, grant, rules)
         turn = turn_for(provider, settings, call, Draw(session.seed, claim.fallback, grant.n))
         return _Outcome("built-in", turn.draw, render_builtin(session.seed, turn, grant.exchanges), turn.model)
 
 
-def _scripted(session: Session, provider: Provider, claim: Claim, grant: Grant, rule: Rule) -> _Outcome:
-    settings = session.settings[claim.provider]
+def _scripted(session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule) -> _Outcome:
+    settings = session.settings[provider.name]
     index = rule.reply_at(grant.turn)
     reply = rule.replies[index]
-    turn = turn_for(provider, settings, _call(claim), Draw(session.seed, rule.id, grant.n))
+    turn = turn_for(provider, settings, call, Draw(session.seed, rule.id, grant.n))
     told: list[str] = []
     content, headers = fill_reply(reply, lambda: scope_of(turn, settings, grant), told)
     refusal = scripted_error(reply, content)
@@ -134,9 +136,9 @@ def _scripted(session: Session, provider: Provider, claim: Claim, grant: Grant, 
     return _Outcome(rule.at, turn.draw, rendered, turn.model, rule.id, index, refusal, (), tuple(asked), spent)
 
 
-def _unmatched(session: Session, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
+def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
     """Refuse what no rule answers, in words of our own: 404, not to be retried, with the nearest rules."""
-    found = nearest_rules(rules, _call(claim), grant.state, {item.rule for item in claim.candidates})
+    found = nearest_rules(rules, call, grant.state, {item.rule for item in claim.candidates})
     lines = [f"{item['rule']} ({item['id']}): {_difference_text(item['differences'])}" for item in found]
     message = "No rule of the scenario answers this request. Nearest: " + "; ".join(lines)
     body = {"error": {"code": "emulator_unmatched", "message": message, "nearest": found}}
@@ -196,12 +198,6 @@ def _exchange(
         rendered.finish_reason,
         outcome.model,
     )
-
-
-def _call(claim: Claim) -> Call:
-    if claim.call is None:
-        raise TypeError("a claim without a call was granted a reply")
-    return claim.call
 
 
 # Rules

@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 
 from emulator.core import schema as schemas
 from emulator.core.errors import Json, Problem, SourceError, nearest
-from emulator.core.provider import UNLIMITED, Fact, Model, Operation, Provider, holes
+from emulator.core.provider import UNLIMITED, Fact, Model, Operation, Provider, holes, read_plan
 from emulator.core.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.timing import parse_duration
 from emulator.core.tree import walk
-from emulator.core.wire import Plan
 
 #: Answers that are computed from the table of tasks.
 _NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
@@ -216,6 +215,7 @@ class _Loader:
             routes.setdefault(operation.path, {})[operation.method] = operation
         content_type = data.get("content_type", {"other": "note"})
         kept = data.get("idempotency")
+        plans = {name: read_plan(name, item) for name, item in data["plans"]["list"].items()}
         return Provider(
             name=data["name"], title=data["title"], base_url=data["base_url"].rstrip("/"),
             key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
@@ -225,7 +225,7 @@ class _Loader:
             models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
             auto=data["models"].get("auto"), auto_embedding=data["models"].get("embedding"),
             context_fact=data["models"].get("context_fact"),
-            plans={"unlimited": UNLIMITED, **{name: _plan(name, item) for name, item in data["plans"]["list"].items()}},
+            plans={"unlimited": UNLIMITED, **plans},
             default_plan=data["plans"]["default"],
             headers=tuple((item["name"], item["value"]) for item in data["headers"]), ids=data["ids"],
             envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"), errors=data["errors"]["names"],
@@ -266,7 +266,3 @@ def _model(item: Mapping[str, Json]) -> Model:
         item.get("owner", ""), item.get("pricing", {}), item.get("capabilities", {}), item.get("embedding", False),
         item.get("assumed", False),
     )  # fmt: skip
-
-
-def _plan(name: str, item: Mapping[str, Json]) -> Plan:
-    return Plan(name, item.get("requests_per_minute"), item.get("tokens_per_minute"))

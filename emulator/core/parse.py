@@ -13,13 +13,12 @@ from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.faults import parse_fault
 from emulator.core.folder import own_schema, schema_problems
 from emulator.core.matching import Condition, MatchError, compile_when, state_set
-from emulator.core.provider import Provider
+from emulator.core.provider import Provider, read_plan
 from emulator.core.scenario import Pace, Reply, Rule, Scenario
 from emulator.core.source import Source
 from emulator.core.template import Rendered, compile_template, reply_path_check
 from emulator.core.timing import parse_duration, parse_wait
 from emulator.core.tree import Path
-from emulator.core.wire import Plan
 
 #: Reply keys of which one is given (text and tool_calls may stand together).
 CONTENT = ("text", "tool_calls", "refusal", "json", "events", "error", "embedding", "builtin")
@@ -75,11 +74,14 @@ class _Parser:
         if self.problems:
             raise SourceError(self.problems)
         data = self.data
+        plan = data.get("plan")
+        if isinstance(plan, Mapping):
+            plan = read_plan("scenario", plan)
         return Scenario(
             self.source.file, tuple(rules), self.named, data.get("description", ""), data.get("seed"),
             data.get("clock"), data.get("validation"), frozenset(data.get("mute", ())),
             frozenset(data["keys"]) if "keys" in data else None, frozenset(data.get("models", ())),
-            _plan(data.get("plan")), data.get("vars"), data.get("unmatched"), self.source,
+            plan, data.get("vars"), data.get("unmatched"), self.source,
         )  # fmt: skip
 
     def scope(self) -> Iterator[Provider]:
@@ -231,9 +233,3 @@ def _content(data: Mapping[str, Any]) -> tuple[str, Json]:
     if kind == "error" and isinstance(content, str):
         content = {"name": content}
     return kind, content
-
-
-def _plan(spec: Json) -> str | Plan | None:
-    if not isinstance(spec, Mapping):
-        return spec  # type: ignore[no-any-return]
-    return Plan("scenario", spec.get("requests_per_minute"), spec.get("tokens_per_minute"))

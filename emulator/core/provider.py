@@ -27,6 +27,11 @@ Level = Literal["documented", "strict", "off"]
 _HOLE = re.compile(r"\$\{([a-z_]+)\}")
 
 
+def read_plan(name: str, figures: Mapping[str, Json]) -> Plan:
+    """Return a plan of `requests_per_minute` and `tokens_per_minute`; what is left out is without limit."""
+    return Plan(name, figures.get("requests_per_minute"), figures.get("tokens_per_minute"))
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One fact of a provider's docs, in our words; `note` says what of it is assumed."""
