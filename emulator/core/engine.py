@@ -16,7 +16,7 @@ from emulator.core.chat import canonical, compact
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
-from emulator.core.provider import UNLIMITED_SHOWN, Provider, fill
+from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill
 from emulator.core.render import PLAIN, Rendered, render_body, render_id
 from emulator.core.reply import fill_reply, render_builtin, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
@@ -63,25 +63,33 @@ class Engine:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
         provider = self.providers[request.provider]
         settings = session.settings[provider.name]
-        claim = Claim(session.id, provider.name, None, settings.plan, request.at, False, fallback="refused")
+        operation: Operation | None = None
+        key: str | None = None
+        call: Call | None = None
+        idempotency, refusal = None, None
         try:
             operation = route(provider, request)
-            claim = replace(claim, operation=operation.name)
             key = authenticate(session, provider, settings, request)
-            claim = replace(claim, key=key)
-            call = understand(session, provider, settings, operation, request)
-            idempotency = idempotency_of(provider, settings, request, call)
-        except Refusal as refusal:
-            refusal.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
-            return replace(claim, refusal=refusal)
-        return replace(
-            claim,
-            counted=True,
-            candidates=_candidates(session, provider, call, key),
-            fallback="built-in",
+            understood = understand(session, provider, settings, operation, request)
+            idempotency = idempotency_of(provider, settings, request, understood)
+            call = understood
+        except Refusal as error:
+            error.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
+            refusal = error
+        return Claim(
+            session.id,
+            provider.name,
+            key,
+            settings.plan,
+            request.at,
+            counted=call is not None,
+            candidates=_candidates(session, provider, call, key or "") if call else (),
+            fallback="built-in" if call else "refused",
             idempotency=idempotency,
-            history=operation.answer in ANSWERS,
+            history=call is not None and provider.operations[call.operation].answer in ANSWERS,
             call=call,
+            refusal=refusal,
+            operation=operation.name if operation else None,
         )
 
     def answer(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Exchange:

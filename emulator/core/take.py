@@ -19,6 +19,10 @@ class Window:
     requests: int = 0
     tokens: int = 0
 
+    def used(self, requests: int = 0, tokens: int = 0) -> Window:
+        """Return the window with so much more used."""
+        return Window(self.plan, self.ends, self.requests + requests, self.tokens + tokens)
+
     def exceeded(self) -> Literal["requests", "tokens"] | None:
         """Tell which limit of the plan is used up."""
         if self.plan.requests is not None and self.requests >= self.plan.requests:

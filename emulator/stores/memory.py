@@ -8,7 +8,7 @@ from typing import Literal
 
 from emulator.core.store import World
 from emulator.core.take import WINDOW_S, Record, Window, fits
-from emulator.core.wire import STARTED, Claim, Exchange, Grant, Sent
+from emulator.core.wire import STARTED, Claim, Exchange, Grant, Sent, Standing
 
 
 @dataclass(slots=True)
@@ -40,38 +40,38 @@ class MemoryStore:
         session = self._session(claim.session)
         session.number += 1
         window = self._window(session, claim)
-        grant = Grant(session.number, window.standing(), session.state)
         if not claim.counted:
-            return self._fallback(session, claim, grant)
+            return self._fallback(session, claim, window.standing())
         recalled = self._recalled(session, claim)
         if isinstance(recalled, Exchange):
-            return replace(grant, replay=recalled)
+            return Grant(session.number, window.standing(), session.state, replay=recalled)
         if recalled:
-            return replace(grant, idempotency=recalled)
+            return Grant(session.number, window.standing(), session.state, idempotency=recalled)
         if over := window.exceeded():
-            return replace(grant, standing=window.standing(over))
-        window = replace(window, requests=window.requests + 1)
-        session.windows[_bucket(claim)] = window
+            return Grant(session.number, window.standing(over), session.state)
+        window = session.windows[_bucket(claim)] = window.used(requests=1)
         self._begin_record(session, claim)
-        return self._choose(session, claim, replace(grant, standing=window.standing()))
+        return self._choose(session, claim, window.standing())
 
-    def _choose(self, session: _Session, claim: Claim, grant: Grant) -> Grant:
+    def _choose(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
+        state = session.state
         for index, candidate in enumerate(claim.candidates):
             turn = session.turns.get(candidate.count_key, 0) + 1
-            if fits(candidate, session.state, turn):
+            if fits(candidate, state, turn):
                 session.turns[candidate.count_key] = turn
-                session.state = session.state if candidate.then is None else candidate.then
-                return replace(grant, candidate=index, n=session.count(candidate.rule), turn=turn)
-        return self._fallback(session, claim, grant)
+                session.state = state if candidate.then is None else candidate.then
+                return Grant(session.number, standing, state, index, session.count(candidate.rule), turn)
+        return self._fallback(session, claim, standing)
 
-    def _fallback(self, session: _Session, claim: Claim, grant: Grant) -> Grant:
+    def _fallback(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
+        n = session.count(f"\x1f{claim.fallback}")  # no rule's id
         past = tuple(self.journal(claim.session, 0)[0]) if claim.history else ()
-        return replace(grant, n=session.count(f"\x1f{claim.fallback}"), exchanges=past)  # no rule's id
+        return Grant(session.number, standing, session.state, n=n, exchanges=past)
 
     def _window(self, session: _Session, claim: Claim) -> Window:
         """Return the key's window; a request that counts opens one where there is none."""
         window = session.windows.get(_bucket(claim))
-        if window:
+        if window and window.plan is not claim.plan:
             window = session.windows[_bucket(claim)] = replace(window, plan=claim.plan)
         if window is None or claim.at >= window.ends:
             window = Window(claim.plan, claim.at + WINDOW_S)
@@ -113,9 +113,9 @@ class MemoryStore:
             session.sent.pop(oldest, None)
             session.dropped += 1
         if claim.counted and not grant.replay and exchange.tokens:
-            window = session.windows.get(_bucket(claim))
-            if window:
-                session.windows[_bucket(claim)] = replace(window, tokens=window.tokens + exchange.tokens)
+            name = _bucket(claim)
+            if name in session.windows:
+                session.windows[name] = session.windows[name].used(tokens=exchange.tokens)
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
             name = (claim.key or "", claim.idempotency[0])
             if name in session.records:
