@@ -20,7 +20,7 @@ CORE: dict[int, list[str]] = {
     1: ["source", "explain", "schema", "template", "tokens", "draws", "chat", "timing", "secrets", "instance"],
     2: ["provider", "folder", "matching", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
-        "verify"],
+        "verify", "candidates"],
     4: ["session", "understand", "reply", "engine", "load"],
 }  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 from emulator.core.answers import ANSWERS
-from emulator.core.chat import canonical, compact
+from emulator.core.candidates import candidates, difference_text, nearest_rules
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
@@ -25,7 +24,6 @@ from emulator.core.understand import authenticate, idempotency_of, route, unders
 from emulator.core.wire import (
     FOREVER,
     Call,
-    Candidate,
     Claim,
     Exchange,
     Grant,
@@ -83,7 +81,7 @@ class Engine:
             settings.plan,
             request.at,
             counted=call is not None,
-            candidates=_candidates(session, provider, call, key or "") if call else (),
+            candidates=candidates(session.rules_for(provider.name, call.operation), call, key or "") if call else (),
             fallback="built-in" if call else "refused",
             idempotency=idempotency,
             history=call is not None and provider.operations[call.operation].answer in ANSWERS,
@@ -147,7 +145,7 @@ def _scripted(session: Session, provider: Provider, call: Call, grant: Grant, ru
 def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
     """Refuse what no rule answers, in words of our own: 404, not to be retried, with the nearest rules."""
     found = nearest_rules(rules, call, grant.state, {item.rule for item in claim.candidates})
-    lines = [f"{item['rule']} ({item['id']}): {_difference_text(item['differences'])}" for item in found]
+    lines = [f"{item['rule']} ({item['id']}): {difference_text(item['differences'])}" for item in found]
     message = "No rule of the scenario answers this request. Nearest: " + "; ".join(lines)
     body = {"error": {"code": "emulator_unmatched", "message": message, "nearest": found}}
     rendered = Rendered(render_body(body, 404, (("x-should-retry", "false"),)))
@@ -206,60 +204,6 @@ def _exchange(
         rendered.finish_reason,
         outcome.model,
     )
-
-
-# Rules
-
-
-def _candidates(session: Session, provider: Provider, call: Call, key: str) -> tuple[Candidate, ...]:
-    found: list[Candidate] = []
-    for rule in session.rules_for(provider.name, call.operation):
-        if all(condition.holds(call) for condition in rule.conditions):
-            found.append(Candidate(rule.id, _count_key(rule, call, key), rule.states, rule.turns, rule.then))
-            if rule.states is None and rule.turns is None:
-                break
-    return tuple(found)
-
-
-def _count_key(rule: Rule, call: Call, key: str) -> str:
-    by = rule.count_by
-    if by == "session":
-        return rule.id
-    if by == "request":
-        return f"{rule.id}\x1f{blake2b(canonical(call.body), digest_size=16).hexdigest()}"
-    if by == "key":
-        return f"{rule.id}\x1f{key}"
-    return f"{rule.id}\x1f{call.request.headers.get(by.removeprefix('header:').lower(), '')}"
-
-
-def nearest_rules(
-    rules: Sequence[Rule], call: Call, state: str, matching: set[str], most: int = 3
-) -> list[dict[str, Json]]:
-    """Return the rules that came nearest to answering, and field by field what differed."""
-    found = []
-    for rule in rules:
-        differences = [item.difference(call) for item in rule.conditions if not item.holds(call)]
-        if rule.states and (state in rule.states[0]) is not rule.states[1]:
-            names = sorted(rule.states[0])
-            expected = (
-                names[0] if rule.states[1] and len(names) == 1 else {"one_of" if rule.states[1] else "not": names}
-            )
-            differences.append({"field": "state", "expected": expected, "actual": state})
-        elif rule.id in matching:
-            differences.append({"field": "times", "expected": f"at most {rule.turns} calls", "actual": "used up"})
-        found.append({"rule": rule.at, "id": rule.id, "differences": differences})
-    return sorted(found, key=lambda item: len(item["differences"]))[:most]
-
-
-def _difference_text(differences: Sequence[Mapping[str, Json]]) -> str:
-    return ", ".join(
-        f"{item['field']}: expected {_short(item['expected'])}, got {_short(item['actual'])}" for item in differences
-    )
-
-
-def _short(value: Json) -> str:
-    text = compact(value)
-    return text if len(text) <= 120 else text[:119] + "…"
 
 
 # Refusals and headers
