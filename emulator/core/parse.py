@@ -5,7 +5,9 @@ parse_source -> the scenario schema -> rules and replies
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +18,7 @@ from emulator.core.matching import Condition, MatchError, compile_when, state_se
 from emulator.core.provider import Provider, read_plan
 from emulator.core.scenario import Pace, Reply, Rule, Scenario
 from emulator.core.source import Source
-from emulator.core.template import Rendered, compile_template, reply_path_check
+from emulator.core.template import compile_template, reply_path_check
 from emulator.core.timing import parse_duration, parse_wait
 from emulator.core.tree import Path
 
@@ -28,6 +30,8 @@ _VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars"}
 RESERVED_IDS = {"built-in", "refused", "unmatched", "replay", "withheld"}
 #: Headers that the server writes by itself.
 RESERVED_HEADERS = {"content-length", "transfer-encoding", "connection", "date", "content-type"}
+_HEADER_NAME = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile("[ -~]*")
 
 
 def parse_scenario(source: Source, providers: Mapping[str, Provider], label: str = "") -> Scenario:
@@ -50,16 +54,16 @@ class _Parser:
         self.providers = providers
         self.label = label
         self.problems: list[Problem] = []
-        self.check_path = reply_path_check(self.data.get("vars") or {})
+        self.template = functools.partial(compile_template, check=reply_path_check(self.data.get("vars") or {}))
         self.named = self.data.get("provider")
 
     def report(self, path: Path, message: str) -> None:
         self.problems.append(self.source.problem(path, message))
 
     def tried(self, path: Path, read: Callable[[Json], Any], value: Json) -> Any:
-        """Read a value; where it cannot be read the problem is kept, and what is returned does not count."""
+        """Read a value if there is one; where it cannot be read the problem is kept, and the result does not count."""
         try:
-            return read(value)
+            return None if value is None else read(value)
         except ValueError as error:
             self.report(path, str(error))
             return None
@@ -181,21 +185,16 @@ class _Parser:
             finish_reason=data.get("finish_reason"),
             verbatim=data.get("verbatim", False),
             off_contract=data.get("off_contract", False),
-            retry_after=self.tried((*path, "retry_after"), parse_duration, data["retry_after"])
-            if "retry_after" in data
-            else None,
+            retry_after=self.tried((*path, "retry_after"), parse_duration, data.get("retry_after")),
         )
-
-    def template(self, value: Json) -> Rendered | None:
-        return compile_template(value, self.check_path)
 
     def headers(self, path: Path, data: Mapping[str, str]) -> Mapping[str, str]:
         for name, value in data.items():
             if name.lower() in RESERVED_HEADERS or name.lower().startswith("x-emulator-"):
                 self.report((*path, name), "is written by the server and cannot be set here")
-            elif not name or not all(char.isascii() and (char.isalnum() or char in "!#$%&'*+-.^_`|~") for char in name):
+            elif not _HEADER_NAME.fullmatch(name):
                 self.report((*path, name), "is no header name; use letters, digits and dashes")
-            elif not value.isascii() or any(ord(char) < 32 or ord(char) == 127 for char in value):
+            elif not _HEADER_VALUE.fullmatch(value):
                 self.report((*path, name), "may hold only printable ASCII characters")
         return data
 
