@@ -260,9 +260,5 @@ def _tree(paths: Sequence[str]) -> dict[str, Json]:
 
 
 def _model(item: Mapping[str, Json]) -> Model:
-    pace = item.get("pace", {})
-    return Model(
-        item["id"], item.get("context_window"), parse_duration(pace.get("ttft", 0)), parse_duration(pace.get("itl", 0)),
-        item.get("owner", ""), item.get("pricing", {}), item.get("capabilities", {}), item.get("embedding", False),
-        item.get("assumed", False),
-    )  # fmt: skip
+    pace: dict[str, Json] = {name: parse_duration(wait) for name, wait in item.get("pace", {}).items()}
+    return Model(**{name: value for name, value in item.items() if name != "pace"}, **pace)

@@ -26,6 +26,8 @@ from emulator.core.tree import Path
 CONTENT = ("text", "tool_calls", "refusal", "json", "events", "error", "embedding", "builtin")
 #: Keys whose values are sent as they are.
 _VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars"}
+#: Reply keys that a Reply has under the same name, as they are.
+_AS_GIVEN = ("times", "status", "usage", "finish_reason", "verbatim", "off_contract")
 #: Rules of ours; their draws and counts go by these names.
 RESERVED_IDS = {"built-in", "refused", "unmatched", "replay", "withheld"}
 #: Headers that the server writes by itself.
@@ -173,19 +175,14 @@ class _Parser:
             headers=headers,
             fill=self.tried(path, self.template, {"content": content, "headers": headers}),
             path=path,
-            times=data.get("times", 1),
             latency=self.tried((*path, "latency"), parse_wait, data.get("latency", 0)),
             pace=self.pace((*path, "stream"), data),
             faults=tuple(
                 self.tried((*path, "faults", index), parse_fault, item)
                 for index, item in enumerate(data.get("faults", ()))
             ),
-            status=data.get("status"),
-            usage=data.get("usage"),
-            finish_reason=data.get("finish_reason"),
-            verbatim=data.get("verbatim", False),
-            off_contract=data.get("off_contract", False),
             retry_after=self.tried((*path, "retry_after"), parse_duration, data.get("retry_after")),
+            **{name: data[name] for name in _AS_GIVEN if name in data},
         )
 
     def headers(self, path: Path, data: Mapping[str, str]) -> Mapping[str, str]:

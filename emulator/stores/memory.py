@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -14,8 +15,8 @@ from emulator.core.wire import STARTED, Claim, Exchange, Grant, Sent, Standing
 @dataclass(slots=True)
 class _Session:
     state: str = STARTED
-    calls: dict[str, int] = field(default_factory=dict)  # by rule
-    turns: dict[str, int] = field(default_factory=dict)  # by count key
+    calls: Counter[str] = field(default_factory=Counter)  # by rule
+    turns: Counter[str] = field(default_factory=Counter)  # by count key
     windows: dict[tuple[str, str], Window] = field(default_factory=dict)  # by provider and key
     records: dict[tuple[str, str], Record] = field(default_factory=dict)  # by key and header value
     exchanges: dict[int, Exchange] = field(default_factory=dict)
@@ -25,8 +26,8 @@ class _Session:
 
     def count(self, rule: str) -> int:
         """Count a claim of a rule; return its number, from 1."""
-        self.calls[rule] = n = self.calls.get(rule, 0) + 1
-        return n
+        self.calls[rule] += 1
+        return self.calls[rule]
 
 
 class MemoryStore:
@@ -34,10 +35,10 @@ class MemoryStore:
 
     def __init__(self, journal_size: int = 10_000) -> None:
         self.journal_size = journal_size
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: defaultdict[str, _Session] = defaultdict(_Session)
 
     def take(self, claim: Claim) -> Grant:
-        session = self._session(claim.session)
+        session = self._sessions[claim.session]
         session.number += 1
         window = self._window(session, claim)
         if not claim.counted:
@@ -56,7 +57,7 @@ class MemoryStore:
     def _choose(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
         state = session.state
         for index, candidate in enumerate(claim.candidates):
-            turn = session.turns.get(candidate.count_key, 0) + 1
+            turn = session.turns[candidate.count_key] + 1
             if fits(candidate, state, turn):
                 session.turns[candidate.count_key] = turn
                 session.state = state if candidate.then is None else candidate.then
@@ -104,7 +105,7 @@ class MemoryStore:
             del records[name]
 
     def record(self, exchange: Exchange) -> None:
-        session = self._session(exchange.claim.session)
+        session = self._sessions[exchange.claim.session]
         number, claim, grant = exchange.grant.number, exchange.claim, exchange.grant
         session.exchanges[number] = exchange
         if len(session.exchanges) > self.journal_size:
@@ -127,7 +128,7 @@ class MemoryStore:
             found.sent[number] = sent
 
     def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
-        found = self._session(session)
+        found = self._sessions[session]
         rows = [
             replace(exchange, sent=found.sent.get(number))
             for number, exchange in found.exchanges.items()
@@ -136,7 +137,7 @@ class MemoryStore:
         return rows, found.dropped
 
     def world(self, session: str, at: float) -> World:
-        found = self._session(session)
+        found = self._sessions[session]
         calls = {rule: n for rule, n in found.calls.items() if not rule.startswith("\x1f")}
         limits = [
             (provider, key, window.plan.name, window.standing())
@@ -146,7 +147,7 @@ class MemoryStore:
         return World(found.state, calls, limits, found.number, found.dropped)
 
     def restart(self, session: str) -> None:
-        found = self._session(session)
+        found = self._sessions[session]
         found.state = STARTED
         found.calls.clear()
         found.turns.clear()
@@ -156,12 +157,6 @@ class MemoryStore:
 
     def delete(self, session: str) -> None:
         self._sessions.pop(session, None)
-
-    def _session(self, name: str) -> _Session:
-        found = self._sessions.get(name)
-        if found is None:
-            found = self._sessions[name] = _Session()
-        return found
 
 
 def _bucket(claim: Claim) -> tuple[str, str]:
