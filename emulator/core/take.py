@@ -10,18 +10,14 @@ from emulator.core.wire import Candidate, Exchange, Plan, Sent, Standing
 WINDOW_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
-    """What a key has used since its first counted request; `ends` in Unix seconds."""
+    """What a key has used since its first counted request; `ends` in Unix seconds. A store's own: it counts in it."""
 
     plan: Plan
     ends: float
     requests: int = 0
     tokens: int = 0
-
-    def used(self, requests: int = 0, tokens: int = 0) -> Window:
-        """Return the window with so much more used."""
-        return Window(self.plan, self.ends, self.requests + requests, self.tokens + tokens)
 
     def exceeded(self) -> Literal["requests", "tokens"] | None:
         """Tell which limit of the plan is used up."""

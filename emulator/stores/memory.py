@@ -50,7 +50,7 @@ class MemoryStore:
             return Grant(session.number, window.standing(), session.state, idempotency=recalled)
         if over := window.exceeded():
             return Grant(session.number, window.standing(over), session.state)
-        window = session.windows[_bucket(claim)] = window.used(requests=1)
+        window.requests += 1
         self._begin_record(session, claim)
         return self._choose(session, claim, window.standing())
 
@@ -71,13 +71,14 @@ class MemoryStore:
 
     def _window(self, session: _Session, claim: Claim) -> Window:
         """Return the key's window; a request that counts opens one where there is none."""
-        window = session.windows.get(_bucket(claim))
-        if window and window.plan is not claim.plan:
-            window = session.windows[_bucket(claim)] = replace(window, plan=claim.plan)
+        name = (claim.provider, claim.key or "")
+        window = session.windows.get(name)
+        if window:
+            window.plan = claim.plan
         if window is None or claim.at >= window.ends:
             window = Window(claim.plan, claim.at + WINDOW_S)
             if claim.counted:
-                session.windows[_bucket(claim)] = window
+                session.windows[name] = window
         return window
 
     def _recalled(self, session: _Session, claim: Claim) -> Exchange | Literal["mismatch", "in_progress"] | None:
@@ -114,9 +115,9 @@ class MemoryStore:
             session.sent.pop(oldest, None)
             session.dropped += 1
         if claim.counted and not grant.replay and exchange.tokens:
-            name = _bucket(claim)
-            if name in session.windows:
-                session.windows[name] = session.windows[name].used(tokens=exchange.tokens)
+            window = session.windows.get((claim.provider, claim.key or ""))
+            if window:
+                window.tokens += exchange.tokens
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
             name = (claim.key or "", claim.idempotency[0])
             if name in session.records:
@@ -157,8 +158,3 @@ class MemoryStore:
 
     def delete(self, session: str) -> None:
         self._sessions.pop(session, None)
-
-
-def _bucket(claim: Claim) -> tuple[str, str]:
-    """Return whose window a claim counts in: the provider and the key."""
-    return claim.provider, claim.key or ""
