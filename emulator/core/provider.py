@@ -23,7 +23,6 @@ UNLIMITED = Plan("unlimited")
 #: What the headers of a limit show where a plan has none.
 UNLIMITED_SHOWN = 1_000_000
 
-Level = Literal["documented", "strict", "off"]
 _HOLE = re.compile(r"\$\{([a-z_]+)\}")
 
 
