@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +18,6 @@ import click
 if TYPE_CHECKING:
     from emulator.core.provider import Provider
     from emulator.core.scenario import Scenario
-    from emulator.core.wire import Exchange, Sent
 
 FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
 _PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
@@ -94,8 +91,9 @@ def serve(
     scenarios: tuple[Path, ...], schemas: Path | None, ready_file: Path | None, quiet: bool, **given: Any
 ) -> None:
     """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
+    from emulator.cli_serve import serve_until_stopped
     from emulator.core.session import Options
-    from emulator.server.background import Setup, ignore, listen, make_server, make_worlds, origin, run
+    from emulator.server.background import Setup, listen, make_worlds
 
     scenarios = _scenario_files(scenarios)
     if ready_file and not ready_file.absolute().parent.is_dir():
@@ -110,20 +108,7 @@ def serve(
     except OSError as error:
         hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
         _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
-    server = make_server(setup, worlds, *(ignore, ignore) if quiet else (_log_line(sys.stderr.isatty()), _log_stray))
-    url = origin(setup, sock)
-    base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
-    interrupted = _on_signals(server)
-    server.config.callback_notify = _once_ready(url, base_urls, ready_file)
-    server.config.timeout_notify = 0
-    try:
-        run(server, sock)
-    finally:
-        if ready_file:
-            ready_file.unlink(missing_ok=True)
-    if server.cut:
-        click.echo(f"Stopped; {server.cut} answers under way were cut.", err=True)
-    sys.exit(INTERRUPTED if interrupted() else 0)
+    sys.exit(INTERRUPTED if serve_until_stopped(setup, worlds, sock, ready_file, quiet) else 0)
 
 
 def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
@@ -170,76 +155,6 @@ def _warn(scenarios: Iterable[Scenario]) -> None:
             click.echo(f"warning: {warning}", err=True)
 
 
-def _on_signals(server: Any) -> Callable[[], bool]:
-    """Stop on SIGINT and SIGTERM; the result tells whether it was SIGINT."""
-    received: list[int] = []
-
-    def stop(number: int, frame: Any) -> None:
-        if received:
-            server.force_exit = True
-        received.append(number)
-        server.should_exit = True
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return lambda: signal.SIGINT in received
-
-
-def _once_ready(url: str, base_urls: Mapping[str, str], ready_file: Path | None) -> Callable[[], Any]:
-    """Return what uvicorn calls on its first tick, when it accepts requests."""
-    told = False
-
-    async def tell() -> None:
-        nonlocal told
-        if told:
-            return
-        told = True
-        if ready_file:
-            port = int(url.rpartition(":")[2])
-            body = {"url": url, "port": port, "pid": os.getpid(), "base_urls": base_urls}
-            draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-            draft.write_text(json.dumps(body))
-            draft.replace(ready_file)
-        click.echo(f"Emulator ready at {url}")
-        for name, base_url in base_urls.items():
-            click.echo(f"  {name:<18} {base_url}")
-
-    return tell
-
-
-def _log_line(colours: bool) -> Callable[[Exchange, Sent], None]:
-    """Return what writes a line a request: session, provider, model, status, rule or refusal, milliseconds."""
-
-    def log(exchange: Exchange, sent: Sent) -> None:
-        status = str(exchange.timeline.status)
-        if colours:
-            colour = {"2": "32", "4": "33"}.get(status[0], "31")
-            status = f"\x1b[{colour}m{status}\x1b[0m"
-        call = exchange.claim.call
-        model = exchange.model or (call.model if call else "") or "-"
-        told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
-        how = "" if sent.end == "complete" else f" {sent.end}"
-        where = f"{exchange.request.session} {exchange.claim.provider} {_printable(model)}"
-        _write(f"{where} {status} {told}{how} {sent.at * 1000:.1f}ms\n")
-
-    return log
-
-
-def _write(line: str) -> None:
-    """Write to stderr; one that nobody reads any more must not change an answer."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(line)
-
-
-def _log_stray(method: str, target: str, status: int) -> None:
-    """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
-    _write(f"- - - {status} {_printable(method)} {_printable(target)} reached no provider\n")
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text[:80])
-
-
 # check
 
 
@@ -251,6 +166,7 @@ def _printable(text: str) -> str:
 @schemas_option
 def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str | None, schemas: Path | None) -> None:
     """Check scenario files; with a request, tell which rule would answer it."""
+    from emulator.cli_check import dry_run, verdict
     from emulator.core.folder import load_providers
     from emulator.core.load import load_all
     from emulator.core.session import DEFAULT, Options, build_session
@@ -272,7 +188,10 @@ def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str 
     name = session.provider or (next(iter(providers)) if len(providers) == 1 else None)
     if name is None:
         _fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")
-    sys.exit(_dry_run(providers, session, name, _read_request(request_file)))
+    exchange = dry_run(providers, session, name, _read_request(request_file))
+    for line in verdict(exchange):
+        click.echo(line)
+    sys.exit(FINDINGS if exchange.rule in ("refused", "unmatched") and exchange.timeline.status >= 400 else 0)
 
 
 def _read_request(file: Path) -> Mapping[str, Any]:
@@ -283,48 +202,6 @@ def _read_request(file: Path) -> Mapping[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("headers") or {}, dict):
         _fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
     return data if "body" in data or "path" in data else {"body": data}
-
-
-def _dry_run(providers: Mapping[str, Provider], session: Any, name: str, data: Mapping[str, Any]) -> int:
-    """Ask the engine what it would answer first of all, and say it; 0 where something would answer."""
-    from emulator.core.engine import Engine
-    from emulator.core.wire import Request
-    from emulator.stores.memory import MemoryStore
-
-    headers = {str(key).lower(): str(value) for key, value in (data.get("headers") or {}).items()}
-    headers.setdefault("authorization", f"Bearer {min(session.settings[name].keys or ['check'])}")
-    body = json.dumps(data["body"]).encode() if "body" in data else b""
-    path, _, query = str(data.get("path", "/chat/completions")).partition("?")
-    path = path.removeprefix("/v1")
-    method = str(data.get("method", "POST")).upper()
-    request = Request(session.id, name, method, path, query, headers, body, 0.0, path, providers[name].base_url)
-    engine = Engine(providers)
-    claim = engine.claim(session, request)
-    exchange = engine.answer(session, request, claim, MemoryStore().take(claim))
-    for line in _verdict(exchange):
-        click.echo(line)
-    return 0 if exchange.timeline.status < 400 or exchange.rule not in ("refused", "unmatched") else FINDINGS
-
-
-def _verdict(exchange: Exchange) -> Iterable[str]:
-    if exchange.rule == "refused" and exchange.refusal:
-        name, status, refusal = exchange.refusal
-        yield f"refused: {name} ({status}){f', {refusal.fact}' if refusal.fact else ''}"
-        if refusal.message:
-            yield f"  {refusal.message}"
-        yield from (f"  {item.path or 'the body'}: {item.message}" for item in refusal.details)
-    elif exchange.rule == "unmatched":
-        yield "no rule answers this request; the nearest:"
-        for item in exchange.nearest:
-            yield f"  {item['rule']} ({item['id']})"
-            for row in item["differences"]:
-                expected, actual = json.dumps(row["expected"]), json.dumps(row["actual"])
-                yield f"    {row['field']}: expected {expected}, got {actual}"
-    else:
-        rule = f"{exchange.rule} ({exchange.rule_id})" if exchange.rule_id else exchange.rule
-        yield f"answered by {rule}, status {exchange.timeline.status}"
-    for note in exchange.notes:
-        yield f"  note: {note.path}: {note.message}"
 
 
 # providers, new

@@ -11,17 +11,10 @@ from build import NOW, PROVIDERS, World, body_of, chat, make_turn, make_world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.answers import (
-    ANSWERS,
-    builtin_message,
-    embedding_inputs,
-    input_tokens,
-    rankings,
-    recommendations,
-    task_of,
-    vectors,
-    words_of,
-)
+from emulator.core.answers import ANSWERS, rankings, recommendations, task_of
+from emulator.core.builtin import builtin_message
+from emulator.core.chat import words_of
+from emulator.core.embeddings import embedding_inputs, input_tokens, vectors
 from emulator.core.wire import Exchange, Sent
 
 ROUTER = PROVIDERS["brainstormrouter"]

@@ -23,7 +23,8 @@ from build import NAMES, PROVIDERS, chat, make_world
 from click.testing import CliRunner, Result
 
 from emulator import load_scenario
-from emulator.cli import _log_line, main
+from emulator.cli import main
+from emulator.cli_serve import request_line
 from emulator.core.folder import data_folder
 from emulator.core.wire import Sent
 
@@ -206,25 +207,33 @@ def test_a_size_says_how_it_is_written() -> None:
     ],
 )
 @pytest.mark.parametrize("colours", [False, True], ids=["plain", "colours"])
-def test_a_line_for_each_request(
-    status: int, end: Any, line: str, colours: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_line_for_each_request(status: int, end: Any, line: str, colours: bool) -> None:
     exchange = make_world(id="own").send(key="emu-generated")
     exchange = replace(exchange, timeline=replace(exchange.timeline, status=status))
-    _log_line(colours)(exchange, Sent(1, (), end, 1.5))
     colour = {200: "32", 404: "33", 503: "31"}[status]
     shown = f"\x1b[{colour}m{status}\x1b[0m" if colours else str(status)
-    assert capsys.readouterr().err == line.format(shown)
+    assert request_line(exchange, Sent(1, (), end, 1.5), colours) == line.format(shown)
 
 
-def test_a_line_shows_no_control_characters_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
-    exchange = make_world().send(body=chat(model="a\x1b[31m\nb"))
-    _log_line(False)(exchange, Sent(1, (), "complete", 0.0))
-    exchange = make_world(validation="off").send(body=chat(model="a\x1b[31m\nb"))
-    _log_line(False)(exchange, Sent(1, (), "complete", 0.0))
-    assert capsys.readouterr().err == (
-        "default beatra - 400 refused invalid_request 0.0ms\ndefault beatra a?[31m?b 200 built-in 0.0ms\n"
-    )
+def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
+    """A pipe holds 64 kB: were its lines written on the way, the server would stand still before it is full."""
+    with serving() as process:
+        url, _ = ready(process)
+        with httpx2.Client(trust_env=False) as client:
+            path = f"{url}/beatra/v1/{'x' * 70}"
+            statuses = {client.get(path).status_code for _ in range(1500)}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    assert statuses == {404}
+
+
+@pytest.mark.parametrize(
+    ("validation", "line"),
+    [("documented", "- 400 refused invalid_request"), ("off", "a?[31m?b 200 built-in")],
+)
+def test_a_line_shows_no_control_characters_of_a_model(validation: str, line: str) -> None:
+    exchange = make_world(validation=validation).send(body=chat(model="a\x1b[31m\nb"))
+    assert request_line(exchange, Sent(1, (), "complete", 0.0), False) == f"default beatra {line} 0.0ms\n"
 
 
 # check

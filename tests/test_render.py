@@ -17,19 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.draws import Draw
-from emulator.core.render import (
-    PLAIN,
-    Rendered,
-    prune,
-    render_embeddings,
-    render_events,
-    render_id,
-    render_message,
-    split,
-    unit_vector,
-    whole,
-)
+from emulator.core.embeddings import render_embeddings, unit_vector
+from emulator.core.message import render_message
+from emulator.core.render import PLAIN, Rendered, prune, render_id, whole
 from emulator.core.scenario import Pace
+from emulator.core.stream import render_events, split
 from emulator.core.timing import Wait
 from emulator.core.tokens import count
 from emulator.core.wire import FOREVER, Frame, Timeline

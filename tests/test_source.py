@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.errors import Problem, SourceError
-from emulator.core.source import MAX_BYTES, MAX_VALUES, Source, parse_source, path_text
+from emulator.core.source import MAX_BYTES, MAX_VALUES, Source, parse_source
+from emulator.core.tree import path_of
 
 
 def problems(text: str | bytes) -> list[str]:
@@ -75,7 +76,7 @@ def test_data_that_was_parsed_already_is_taken_as_it_is() -> None:
     ("path", "text"), [((), ""), (("a",), "a"), (("a", 0, "b"), "a[0].b"), ((0, 1), "[0][1]"), (("a b", "c"), "a b.c")]
 )
 def test_path_text(path: tuple[str | int, ...], text: str) -> None:
-    assert path_text(path) == text
+    assert path_of(path) == text
 
 
 SLIPS: dict[str, tuple[str | bytes, list[str]]] = {

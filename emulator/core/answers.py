@@ -1,149 +1,19 @@
-"""Answers that are computed: the built-in reply of each kind of operation, named by `answer:` in provider.yaml.
+"""Answers that are computed, of what a router knows of its models and of the session's past.
 
-Each function takes a Turn and the session's exchanges, and returns the content of a reply or a whole body.
+Each function takes a Turn and the session's exchanges, and returns a whole body; `answer:` in provider.yaml names it.
 """
 
 from __future__ import annotations
 
-import array
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import shake_256
 
-from emulator.core.chat import canonical, compact, functions, last_text, tool_results
-from emulator.core.draws import Draw
+from emulator.core.chat import last_text, words_of
 from emulator.core.errors import Json
-from emulator.core.instance import CannotConform, instance
 from emulator.core.provider import Model, Provider
-from emulator.core.render import Turn, unit_vector
-from emulator.core.tokens import count
-from emulator.core.wire import Call, Exchange, Note
-
-DIMENSIONS = 1536
-MAX_DIMENSIONS = 8192
-
-_OPENINGS = (
-    "This is a built-in answer", "The emulator answers in the model's place", "No scenario was given for this request",
-    "Here is a deterministic reply",
-)  # fmt: skip
-_CLOSINGS = (
-    "The same request always gets the same answer, and another one gets another.",
-    "Write a scenario to decide what is said here, how fast, and what goes wrong.",
-    "Its words depend on nothing but the request and the seed, so tests can rely on them.",
-    "Every parameter was checked against the documentation before this was said.",
-)
-
-
-# Chat
-
-
-def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[dict[str, Json], list[Note]]:
-    """Answer with a fitting tool call, conforming JSON, or text. `body` has the documented defaults filled in."""
-    said = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
-    draw = Draw(seed, turn.operation.name, canonical(said))
-    notes: list[Note] = []
-    tool = _fitting_tool(turn, notes, draw) if turn.call.tools else None
-    if tool:
-        return {"tool_calls": [tool]}, notes
-    asked = _schema_asked(body.get("response_format"))
-    if asked is not None:
-        try:
-            return {"text": compact(instance(asked, draw))}, notes
-        except CannotConform as error:
-            notes.append(Note(None, "response_format", str(error)))
-            return {"text": "{}"}, notes
-    return {"text": _text(turn.call, draw)}, notes
-
-
-def _text(call: Call, draw: Draw) -> str:
-    opening = _OPENINGS[draw.below("opening", len(_OPENINGS))]
-    closing = _CLOSINGS[draw.below("closing", len(_CLOSINGS))]
-    results = tool_results(call.messages)
-    about = f"“{_excerpt(last_text(call.messages, 'user') or '')}”"
-    if results:
-        about = f"{about}, with the result {_excerpt(results[-1]['content'])}"
-    return f"{opening} ({draw.hex('mark', 6)}) to {about}. {closing}"
-
-
-def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else line[:79] + "…"
-
-
-def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] | None:
-    """Choose the offered tool that the choice names, or whose words fit the last user message best."""
-    choice = turn.call.body.get("tool_choice", "auto")
-    if choice == "none" or tool_results(turn.call.messages):
-        return None
-    offered = functions(turn.call.body)
-    if isinstance(choice, Mapping):
-        wanted = choice.get("function", {})
-        name = wanted.get("name") if isinstance(wanted, Mapping) else None
-        offered = [item for item in offered if item["name"] == name] or offered
-    words = set(words_of(last_text(turn.call.messages, "user") or ""))
-    best = max(offered, key=lambda item: len(words & set(words_of(f"{item['name']} {item.get('description')}"))))
-    try:
-        arguments = instance(best.get("parameters") or {"type": "object"}, draw)
-    except CannotConform as error:
-        notes.append(Note(None, f"tools.{best['name']}", str(error)))
-        arguments = {}
-    return {"name": best["name"], "arguments": arguments}
-
-
-def _schema_asked(asked: Json) -> Json:
-    if not isinstance(asked, Mapping):
-        return None
-    if asked.get("type") == "json_object":
-        return {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
-    wrapped = asked.get("json_schema")
-    if asked.get("type") == "json_schema" and isinstance(wrapped, Mapping):
-        return wrapped.get("schema", {"type": "object"})
-    return None
-
-
-def words_of(text: str) -> list[str]:
-    """Return the lower-case words of a text, names_with_parts taken apart."""
-    return "".join(char.lower() if char.isalnum() else " " for char in text).split()
-
-
-# Embeddings
-
-
-def embedding_inputs(body: Mapping[str, Json]) -> list[str]:
-    """Return each input as text; token numbers are written out."""
-    given = body.get("input", "")
-    if isinstance(given, list) and given and not all(isinstance(item, int) for item in given):
-        return [item if isinstance(item, str) else compact(item) for item in given]
-    return [given if isinstance(given, str) else compact(given)]
-
-
-def vectors(inputs: Iterable[str], body: Mapping[str, Json], model: str) -> list[list[float]]:
-    """Return a unit vector for each text: the same text and model, the same vector."""
-    asked = body.get("dimensions")
-    size = asked if isinstance(asked, int) and 0 < asked <= MAX_DIMENSIONS else DIMENSIONS
-    return [_vector(f"{model}\x1f{text}", size) for text in inputs]
-
-
-def _vector(text: str, size: int) -> list[float]:
-    numbers = array.array("h", shake_256(text.encode()).digest(2 * size))
-    return unit_vector(numbers)
-
-
-def input_tokens(inputs: Iterable[str]) -> int:
-    """Estimate the tokens of what is embedded."""
-    return sum(count(text) for text in inputs)
-
-
-# What a router knows of its models, and of the session's past
-
-
-@dataclass(slots=True)
-class _Tally:
-    """How a model did at a task, or an owner as a whole."""
-
-    good: int = 0
-    bad: int = 0
+from emulator.core.render import Turn
+from emulator.core.wire import Exchange
 
 
 def models(turn: Turn, past: Sequence[Exchange]) -> Json:
@@ -181,20 +51,16 @@ def recommendations(turn: Turn, past: Sequence[Exchange]) -> Json:
 
 def rankings(turn: Turn, past: Sequence[Exchange]) -> Json:
     """Draw each model's chance of success at each task from Beta(1 + good, 1 + bad): Thompson sampling."""
-    tallies: dict[tuple[str, str], _Tally] = {}
-    for task, model, good in _outcomes(turn.provider, past):
-        tally = tallies.setdefault((task, model), _Tally())
-        tally.good += good
-        tally.bad += not good
-    return {"rankings": {task: _ranking(turn, task, tallies) for task in turn.provider.tasks}}
+    seen = Counter(_outcomes(turn.provider, past))
+    return {"rankings": {task: _ranking(turn, task, seen) for task in turn.provider.tasks}}
 
 
-def _ranking(turn: Turn, task: str, tallies: Mapping[tuple[str, str], _Tally]) -> list[dict[str, Json]]:
+def _ranking(turn: Turn, task: str, seen: Counter[tuple[str, str, bool]]) -> list[dict[str, Json]]:
     rows = []
     for model in _talkers(turn.provider):
-        tally = tallies.get((task, model.id), _Tally())
-        score = turn.draw.random(f"{task}/{model.id}").betavariate(1 + tally.good, 1 + tally.bad)
-        rows.append({"model": model.id, "score": round(score, 4), "samples": tally.good + tally.bad})
+        good, bad = seen[task, model.id, True], seen[task, model.id, False]
+        score = turn.draw.random(f"{task}/{model.id}").betavariate(1 + good, 1 + bad)
+        rows.append({"model": model.id, "score": round(score, 4), "samples": good + bad})
     return sorted(rows, key=lambda row: -row["score"])
 
 

@@ -110,3 +110,8 @@ def tool_results(messages: tuple[Message, ...]) -> list[dict[str, str]]:
             name = names.get(message.call_id, message.name)
             results.insert(0, {"name": name, "content": message.text})
     return results
+
+
+def words_of(text: str) -> list[str]:
+    """Return the lower-case words of a text, names_with_parts taken apart."""
+    return "".join(char.lower() if char.isalnum() else " " for char in text).split()

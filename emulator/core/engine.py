@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 from emulator.core.answers import ANSWERS
-from emulator.core.chat import canonical, compact
+from emulator.core.candidates import candidates, difference_text, nearest_rules
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
@@ -25,7 +24,6 @@ from emulator.core.understand import authenticate, idempotency_of, route, unders
 from emulator.core.wire import (
     FOREVER,
     Call,
-    Candidate,
     Claim,
     Exchange,
     Grant,
@@ -63,39 +61,33 @@ class Engine:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
         provider = self.providers[request.provider]
         settings = session.settings[provider.name]
-        key: str | None = None
         operation: Operation | None = None
+        key: str | None = None
+        call: Call | None = None
+        idempotency, refusal = None, None
         try:
             operation = route(provider, request)
             key = authenticate(session, provider, settings, request)
-            call = understand(session, provider, settings, operation, request)
-            idempotency = idempotency_of(provider, settings, request, call)
-        except Refusal as refusal:
-            refusal.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
-            name = operation.name if operation else None
-            return Claim(
-                session.id,
-                provider.name,
-                key,
-                settings.plan,
-                request.at,
-                False,
-                fallback="refused",
-                refusal=refusal,
-                operation=name,
-            )
+            understood = understand(session, provider, settings, operation, request)
+            idempotency = idempotency_of(provider, settings, request, understood)
+            call = understood
+        except Refusal as error:
+            error.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
+            refusal = error
         return Claim(
             session.id,
             provider.name,
             key,
             settings.plan,
             request.at,
-            True,
-            candidates=_candidates(session, provider, call, key),
+            counted=call is not None,
+            candidates=candidates(session.rules_for(provider.name, call.operation), call, key or "") if call else (),
+            fallback="built-in" if call else "refused",
             idempotency=idempotency,
-            history=operation.answer in ANSWERS,
+            history=call is not None and provider.operations[call.operation].answer in ANSWERS,
             call=call,
-            operation=operation.name,
+            refusal=refusal,
+            operation=operation.name if operation else None,
         )
 
     def answer(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Exchange:
@@ -112,24 +104,26 @@ class Engine:
 
     def _reply(self, session: Session, claim: Claim, grant: Grant) -> _Outcome:
         """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
-        call = _call(claim)
+        call = claim.call
+        if call is None:
+            raise TypeError("a claim without a call was granted a reply")
         provider, settings = self.providers[claim.provider], session.settings[claim.provider]
         rules = session.rules_for(claim.provider, call.operation)
         if grant.candidate is not None:
             name = claim.candidates[grant.candidate].rule
             rule = next(rule for rule in rules if rule.id == name)
-            return _scripted(session, provider, claim, grant, rule)
+            return _scripted(session, provider, call, grant, rule)
         if rules and settings.unmatched == "refuse":
-            return _unmatched(session, claim, grant, rules)
+            return _unmatched(session, call, claim, grant, rules)
         turn = turn_for(provider, settings, call, Draw(session.seed, claim.fallback, grant.n))
         return _Outcome("built-in", turn.draw, render_builtin(session.seed, turn, grant.exchanges), turn.model)
 
 
-def _scripted(session: Session, provider: Provider, claim: Claim, grant: Grant, rule: Rule) -> _Outcome:
-    settings = session.settings[claim.provider]
+def _scripted(session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule) -> _Outcome:
+    settings = session.settings[provider.name]
     index = rule.reply_at(grant.turn)
     reply = rule.replies[index]
-    turn = turn_for(provider, settings, _call(claim), Draw(session.seed, rule.id, grant.n))
+    turn = turn_for(provider, settings, call, Draw(session.seed, rule.id, grant.n))
     told: list[str] = []
     content, headers = fill_reply(reply, lambda: scope_of(turn, settings, grant), told)
     refusal = scripted_error(reply, content)
@@ -148,10 +142,10 @@ def _scripted(session: Session, provider: Provider, claim: Claim, grant: Grant, 
     return _Outcome(rule.at, turn.draw, rendered, turn.model, rule.id, index, refusal, (), tuple(asked), spent)
 
 
-def _unmatched(session: Session, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
+def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
     """Refuse what no rule answers, in words of our own: 404, not to be retried, with the nearest rules."""
-    found = nearest_rules(rules, _call(claim), grant.state, {item.rule for item in claim.candidates})
-    lines = [f"{item['rule']} ({item['id']}): {_difference_text(item['differences'])}" for item in found]
+    found = nearest_rules(rules, call, grant.state, {item.rule for item in claim.candidates})
+    lines = [f"{item['rule']} ({item['id']}): {difference_text(item['differences'])}" for item in found]
     message = "No rule of the scenario answers this request. Nearest: " + "; ".join(lines)
     body = {"error": {"code": "emulator_unmatched", "message": message, "nearest": found}}
     rendered = Rendered(render_body(body, 404, (("x-should-retry", "false"),)))
@@ -210,66 +204,6 @@ def _exchange(
         rendered.finish_reason,
         outcome.model,
     )
-
-
-def _call(claim: Claim) -> Call:
-    if claim.call is None:
-        raise TypeError("a claim without a call was granted a reply")
-    return claim.call
-
-
-# Rules
-
-
-def _candidates(session: Session, provider: Provider, call: Call, key: str) -> tuple[Candidate, ...]:
-    found: list[Candidate] = []
-    for rule in session.rules_for(provider.name, call.operation):
-        if all(condition.holds(call) for condition in rule.conditions):
-            found.append(Candidate(rule.id, _count_key(rule, call, key), rule.states, rule.turns, rule.then))
-            if rule.states is None and rule.turns is None:
-                break
-    return tuple(found)
-
-
-def _count_key(rule: Rule, call: Call, key: str) -> str:
-    by = rule.count_by
-    if by == "session":
-        return rule.id
-    if by == "request":
-        return f"{rule.id}\x1f{blake2b(canonical(call.body), digest_size=16).hexdigest()}"
-    if by == "key":
-        return f"{rule.id}\x1f{key}"
-    return f"{rule.id}\x1f{call.request.headers.get(by.removeprefix('header:').lower(), '')}"
-
-
-def nearest_rules(
-    rules: Sequence[Rule], call: Call, state: str, matching: set[str], most: int = 3
-) -> list[dict[str, Json]]:
-    """Return the rules that came nearest to answering, and field by field what differed."""
-    found = []
-    for rule in rules:
-        differences = [item.difference(call) for item in rule.conditions if not item.holds(call)]
-        if rule.states and (state in rule.states[0]) is not rule.states[1]:
-            names = sorted(rule.states[0])
-            expected = (
-                names[0] if rule.states[1] and len(names) == 1 else {"one_of" if rule.states[1] else "not": names}
-            )
-            differences.append({"field": "state", "expected": expected, "actual": state})
-        elif rule.id in matching:
-            differences.append({"field": "times", "expected": f"at most {rule.turns} calls", "actual": "used up"})
-        found.append({"rule": rule.at, "id": rule.id, "differences": differences})
-    return sorted(found, key=lambda item: len(item["differences"]))[:most]
-
-
-def _difference_text(differences: Sequence[Mapping[str, Json]]) -> str:
-    return ", ".join(
-        f"{item['field']}: expected {_short(item['expected'])}, got {_short(item['actual'])}" for item in differences
-    )
-
-
-def _short(value: Json) -> str:
-    text = compact(value)
-    return text if len(text) <= 120 else text[:119] + "…"
 
 
 # Refusals and headers

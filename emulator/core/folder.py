@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from emulator.core import schema as schemas
 from emulator.core.errors import Json, Problem, SourceError, nearest
-from emulator.core.provider import UNLIMITED, Fact, Model, Operation, Provider, holes
+from emulator.core.provider import UNLIMITED, Fact, Model, Operation, Provider, holes, read_plan
 from emulator.core.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.timing import parse_duration
-from emulator.core.wire import Plan
+from emulator.core.tree import walk
 
 #: Answers that are computed from the table of tasks.
 _NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
@@ -196,7 +196,7 @@ class _Loader:
             if fact["id"] in ids:
                 self.report(("facts", index, "id"), f"'{fact['id']}' stands here a second time")
             ids.add(fact["id"])
-        for path, value in _walk(self.data):
+        for path, value in walk(self.data):
             named = path[-1:] in (("fact",), ("context_fact",)) and path[0] != "facts"
             if named and value not in ids:
                 self.report(path, f"there is no fact '{value}'; {nearest(value, ids)}")
@@ -215,6 +215,7 @@ class _Loader:
             routes.setdefault(operation.path, {})[operation.method] = operation
         content_type = data.get("content_type", {"other": "note"})
         kept = data.get("idempotency")
+        plans = {name: read_plan(name, item) for name, item in data["plans"]["list"].items()}
         return Provider(
             name=data["name"], title=data["title"], base_url=data["base_url"].rstrip("/"),
             key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
@@ -224,7 +225,7 @@ class _Loader:
             models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
             auto=data["models"].get("auto"), auto_embedding=data["models"].get("embedding"),
             context_fact=data["models"].get("context_fact"),
-            plans={"unlimited": UNLIMITED, **{name: _plan(name, item) for name, item in data["plans"]["list"].items()}},
+            plans={"unlimited": UNLIMITED, **plans},
             default_plan=data["plans"]["default"],
             headers=tuple((item["name"], item["value"]) for item in data["headers"]), ids=data["ids"],
             envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"), errors=data["errors"]["names"],
@@ -258,22 +259,6 @@ def _tree(paths: Sequence[str]) -> dict[str, Json]:
     return tree
 
 
-def _walk(value: Json, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Json]]:
-    if isinstance(value, Mapping | list):
-        for step, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _walk(item, (*path, step))
-    else:
-        yield path, value
-
-
 def _model(item: Mapping[str, Json]) -> Model:
-    pace = item.get("pace", {})
-    return Model(
-        item["id"], item.get("context_window"), parse_duration(pace.get("ttft", 0)), parse_duration(pace.get("itl", 0)),
-        item.get("owner", ""), item.get("pricing", {}), item.get("capabilities", {}), item.get("embedding", False),
-        item.get("assumed", False),
-    )  # fmt: skip
-
-
-def _plan(name: str, item: Mapping[str, Json]) -> Plan:
-    return Plan(name, item.get("requests_per_minute"), item.get("tokens_per_minute"))
+    pace: dict[str, Json] = {name: parse_duration(wait) for name, wait in item.get("pace", {}).items()}
+    return Model(**{name: value for name, value in item.items() if name != "pace"}, **pace)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -16,9 +16,14 @@ MAX_DEPTH = 12
 MAX_STEPS = 5_000
 #: How many references and unions may lead from one subschema to the next without a step down into the value.
 MAX_CHAIN = 60
-#: Keywords whose subschemas may all meet the same item or field.
-_OF_ANY_ITEM = ("items", "prefixItems", "contains", "additionalProperties", "patternProperties", "propertyNames",
-                "unevaluatedItems", "unevaluatedProperties")  # fmt: skip
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+#: Keywords whose subschemas may all meet the same value: that of their schema, or one of its items or fields.
+_PARTS = {
+    **dict.fromkeys(("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"), 0),
+    **dict.fromkeys(("items", "prefixItems", "contains", "additionalProperties", "patternProperties", "propertyNames",
+                     "unevaluatedItems", "unevaluatedProperties"), 1),
+}  # fmt: skip
+_BY_NAME = ("dependentSchemas", "patternProperties")
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "flint", "grove", "haven")
 _FORMATS = {
     "date-time": "2026-01-31T12:00:00Z", "date": "2026-01-31", "time": "12:00:00Z", "email": "ada@example.com",
@@ -37,7 +42,7 @@ def instance(document: Json, draw: Draw) -> Json:
     Raises: CannotConform, where the document is no schema, or asks for what is not tried (a `pattern` that no plain
     word matches, contradictions).
     """
-    _Weigher(document).weigh("#", document, 0, ())
+    _Weigher(document).weigh(document)
     try:
         schema = Schema(document)
     except ValueError as error:
@@ -65,64 +70,52 @@ class _Weigher:
 
     def __init__(self, root: Json) -> None:
         self.root = root
-        self.known: dict[tuple[str, int], int] = {}
+        self.known: dict[tuple[int, int], int] = {}  # by the subschema's identity and level
 
-    def weigh(self, name: str, schema: Json, level: int, above: tuple[str, ...]) -> int:
+    def weigh(self, schema: Json, level: int = 0, above: tuple[int, ...] = ()) -> int:
         """Return the weight of a subschema, `level` deep in the value; `above` are those that meet the same part of it.
 
         Raises: CannotConform, for one that is too heavy, meets itself, or refers in ways that are not followed.
         """
-        if name in above:
-            raise CannotConform("the schema asked for refers to itself without end")
         if not isinstance(schema, Mapping) or level > MAX_DEPTH:
             return 1
+        if id(schema) in above:
+            raise CannotConform("the schema asked for refers to itself without end")
         if len(above) > MAX_CHAIN:
             raise CannotConform("the schema asked for is too large")
-        self.check_reference(name, schema)
-        if (name, level) not in self.known:
-            weight = 1 + sum(self.weigh(*part, level, (*above, name)) for part in _in_place(name, self.root, schema))
-            weight += sum(self.weigh(*part, level + 1, ()) for part in _named(name, schema, _OF_ANY_ITEM))
+        name = id(schema), level
+        if name not in self.known:
+            weight = 1
+            for part, deeper in self.parts(schema):
+                weight += self.weigh(part, level + deeper, () if deeper else (*above, id(schema)))
             fields = schema.get("properties")
             if isinstance(fields, Mapping):  # each meets a value of its own, so the heaviest counts
-                weight += max((self.weigh(f"{name}/properties/{_escape(key)}", item, level + 1, ())
-                               for key, item in fields.items()), default=0)  # fmt: skip
+                weight += max((self.weigh(item, level + 1) for item in fields.values()), default=0)
             if weight > MAX_STEPS:
                 raise CannotConform("the schema asked for is too large")
-            self.known[name, level] = weight
-        return self.known[name, level]
+            self.known[name] = weight
+        return self.known[name]
 
-    def check_reference(self, name: str, schema: Mapping[str, Json]) -> None:
-        """Let only references pass that `follow` follows: by pointer, within the one document."""
-        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
-            to = schema.get(keyword)
-            if isinstance(to, str) and to != "#" and not to.startswith("#/"):
+    def parts(self, schema: Mapping[str, Json]) -> Iterator[tuple[Json, int]]:
+        """Yield the subschemas that may all meet the same, and how many levels deeper than this one; check references.
+
+        Only those are followed that `follow` follows: by pointer, within the one document.
+        """
+        references = [schema[keyword] for keyword in _REFERENCES if isinstance(schema.get(keyword), str)]
+        for to in references:
+            if to != "#" and not to.startswith("#/"):
                 raise CannotConform(f"the schema asked for refers to {shown(to)}; only '#/…' is followed")
-        if name != "#" and isinstance(schema.get("$id"), str):
+        if schema is not self.root and isinstance(schema.get("$id"), str):
             raise CannotConform("the schema asked for has an $id inside; only '#/…' of the whole is followed")
-
-
-def _in_place(name: str, root: Json, schema: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
-    """Yield the subschemas that meet the same value as this one."""
-    for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
-        if isinstance(schema.get(keyword), str):
-            yield schema[keyword], follow(root, schema[keyword])
-    yield from _named(name, schema, ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"))
-
-
-def _named(name: str, schema: Mapping[str, Json], keywords: Iterable[str]) -> Iterator[tuple[str, Json]]:
-    """Yield the subschemas below some keywords, with their pointers."""
-    for keyword in keywords:
-        part = schema.get(keyword)
-        if isinstance(part, list):
-            yield from ((f"{name}/{keyword}/{index}", item) for index, item in enumerate(part))
-        elif keyword in ("dependentSchemas", "patternProperties") and isinstance(part, Mapping):
-            yield from ((f"{name}/{keyword}/{_escape(key)}", item) for key, item in part.items())
-        elif keyword in schema:
-            yield f"{name}/{keyword}", part
-
-
-def _escape(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
+        yield from ((follow(self.root, to), 0) for to in references)
+        for keyword, deeper in _PARTS.items():
+            part = schema.get(keyword)
+            if isinstance(part, list):
+                yield from ((item, deeper) for item in part)
+            elif keyword in _BY_NAME and isinstance(part, Mapping):
+                yield from ((item, deeper) for item in part.values())
+            elif keyword in schema:
+                yield part, deeper
 
 
 def follow(root: Json, pointer: str) -> Json:
@@ -224,14 +217,10 @@ class _Maker:
         return round(low + (min(high, low + 10) - low) * self.draw.below(label, 11) / 10, 3)
 
     def bounds(self, schema: Mapping[str, Json], nudge: float) -> tuple[Any, Any]:
-        low = _number(schema.get("minimum"))
-        over = _number(schema.get("exclusiveMinimum"))
-        high = _number(schema.get("maximum"))
-        under = _number(schema.get("exclusiveMaximum"))
-        lows = [value for value in (low, None if over is None else over + nudge) if value is not None]
-        highs = [value for value in (high, None if under is None else under - nudge) if value is not None]
-        top = min(highs) if highs else None
-        bottom = max(lows) if lows else (1 if top is None or top >= 1 else top - 10)
+        lows = _given(schema, {"minimum": 0, "exclusiveMinimum": nudge})
+        highs = _given(schema, {"maximum": 0, "exclusiveMaximum": -nudge})
+        top = min(highs, default=None)
+        bottom = max(lows, default=1 if top is None or top >= 1 else top - 10)
         return bottom, bottom + 10 if top is None else top
 
     def boolean(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
@@ -259,6 +248,12 @@ def _list(value: Json) -> list[Json]:
 
 def _number(value: Json) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _given(schema: Mapping[str, Json], keywords: Mapping[str, float]) -> list[float]:
+    """Return the bounds that a schema gives, each moved by so much."""
+    numbers = [(_number(schema.get(keyword)), move) for keyword, move in keywords.items()]
+    return [number + move for number, move in numbers if number is not None]
 
 
 def _whole(value: Json, otherwise: int) -> int:

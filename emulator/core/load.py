@@ -12,10 +12,11 @@ import orjson
 from emulator.core.chat import conversation
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Problem, SourceError, Violation
+from emulator.core.parse import parse_scenario
 from emulator.core.provider import Operation, Provider, fill
 from emulator.core.render import Turn
 from emulator.core.reply import fill_reply, render_reply, scripted_error
-from emulator.core.scenario import Reply, Rule, Scenario, parse_scenario, with_warnings
+from emulator.core.scenario import Reply, Rule, Scenario, with_warnings
 from emulator.core.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.wire import Call, Request

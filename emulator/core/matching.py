@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,10 +14,10 @@ from emulator.core.errors import Json
 from emulator.core.schema import Schema, compile_pattern
 from emulator.core.secrets import is_secret, redact
 from emulator.core.timing import parse_duration
+from emulator.core.tree import Path, change_texts
 from emulator.core.wire import Call
 
 Test: TypeAlias = Callable[[Json], bool]
-Path = tuple[str | int, ...]
 
 
 class _Absent:
@@ -45,17 +45,8 @@ class Condition:
         actual, expected = self.read(call), self.expected
         if self.field.startswith("headers.") and is_secret(self.field.removeprefix("headers.")):
             actual = redact(actual) if isinstance(actual, str) else actual
-            expected = _redacted(expected)
+            expected = change_texts(expected, redact)
         return {"field": self.field, "expected": expected, "actual": None if actual is ABSENT else actual}
-
-
-def _redacted(spec: Json) -> Json:
-    """Return a matcher's spec with every string in it redacted."""
-    if isinstance(spec, Mapping):
-        return {key: _redacted(item) for key, item in spec.items()}
-    if isinstance(spec, list):
-        return [_redacted(item) for item in spec]
-    return redact(spec) if isinstance(spec, str) else spec
 
 
 class MatchError(ValueError):
@@ -84,12 +75,26 @@ def compile_when(when: Mapping[str, Json]) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
+def state_set(spec: Json) -> tuple[frozenset[str], bool]:
+    """Return the states that a matcher names, and whether they are the good ones."""
+    if not isinstance(spec, Mapping):
+        return frozenset([str(spec)]), True
+    operator, operand = next(iter(spec.items()))
+    return frozenset(map(str, operand if isinstance(operand, list) else [operand])), operator != "not"
+
+
 def compile_matcher(spec: Json, path: Path) -> Test:
     """Compile a bare scalar (equality) or a mapping with one operator."""
     if not isinstance(spec, Mapping):
         return lambda value: equal(value, spec)
     (name, operand) = next(iter(spec.items()))
-    return _OPERATORS[name](operand, (*path, name))
+    path = (*path, name)
+    try:
+        return _OPERATORS[name](operand, path)
+    except MatchError:  # of a matcher inside, which knows its own place
+        raise
+    except ValueError as error:
+        raise MatchError(path, str(error)) from None
 
 
 def equal(left: Json, right: Json) -> bool:
@@ -113,40 +118,29 @@ def _like(value: Json, wanted: Json) -> bool:
 
 
 def _regex(operand: Json, path: Path) -> Test:
-    try:
-        search = compile_pattern(operand)
-    except ValueError as error:
-        raise MatchError(path, str(error)) from None
+    search = compile_pattern(operand)
     return lambda value: isinstance(value, str) and search(value)
 
 
 def _schema(operand: Json, path: Path) -> Test:
-    try:
-        verdict = Schema(operand).verdict
-    except ValueError as error:
-        raise MatchError(path, str(error)) from None
+    verdict = Schema(operand).verdict
     return lambda value: value is not ABSENT and verdict(value)
 
 
 def _compare(better: Callable[[float, float], bool]) -> Callable[[Json, Path], Test]:
     def compile_comparison(operand: Json, path: Path) -> Test:
-        try:
-            bound = parse_duration(operand) if isinstance(operand, str) else operand
-        except ValueError as error:
-            raise MatchError(path, str(error)) from None
+        bound = parse_duration(operand) if isinstance(operand, str) else operand
         return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and better(value, bound)
 
     return compile_comparison
 
 
-def _any(operand: Sequence[Json], path: Path) -> Test:
-    tests = [compile_matcher(item, (*path, index)) for index, item in enumerate(operand)]
-    return lambda value: any(test(value) for test in tests)
+def _each(quantifier: Callable[[Iterable[bool]], bool]) -> Callable[[Json, Path], Test]:
+    def compile_list(operand: Sequence[Json], path: Path) -> Test:
+        tests = [compile_matcher(item, (*path, index)) for index, item in enumerate(operand)]
+        return lambda value: quantifier(test(value) for test in tests)
 
-
-def _all(operand: Sequence[Json], path: Path) -> Test:
-    tests = [compile_matcher(item, (*path, index)) for index, item in enumerate(operand)]
-    return lambda value: all(test(value) for test in tests)
+    return compile_list
 
 
 def _not(operand: Json, path: Path) -> Test:
@@ -176,8 +170,8 @@ _OPERATORS: Mapping[str, Callable[[Json, Path], Test]] = {
     "gte": _compare(lambda value, bound: value >= bound),
     "like": lambda operand, path: lambda value: _like(value, operand),
     "schema": _schema,
-    "any": _any,
-    "all": _all,
+    "any": _each(any),
+    "all": _each(all),
 }
 
 

@@ -16,14 +16,19 @@ from urllib.parse import urlsplit
 from emulator.core import schema as schemas
 from emulator.core.errors import STATUS, Json, Refusal, Violation
 from emulator.core.schema import Schema
+from emulator.core.tree import change_texts, walk
 from emulator.core.wire import Plan
 
 UNLIMITED = Plan("unlimited")
 #: What the headers of a limit show where a plan has none.
 UNLIMITED_SHOWN = 1_000_000
 
-Level = Literal["documented", "strict", "off"]
 _HOLE = re.compile(r"\$\{([a-z_]+)\}")
+
+
+def read_plan(name: str, figures: Mapping[str, Json]) -> Plan:
+    """Return a plan of `requests_per_minute` and `tokens_per_minute`; what is left out is without limit."""
+    return Plan(name, figures.get("requests_per_minute"), figures.get("tokens_per_minute"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,11 @@ class Provider:
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
 
+    @functools.cached_property
+    def model_ids(self) -> frozenset[str]:
+        """What `model` can be by the docs: `auto` too, where the provider routes."""
+        return frozenset([*self.models, *(["auto"] if self.auto else [])])
+
     def error_body(self, refusal: Refusal, request_id: str) -> Json:
         """Fill this provider's envelope."""
         given = self.errors[refusal.name]
@@ -146,20 +156,16 @@ def _summary(details: Sequence[Violation]) -> str:
 
 def fill(shape: Json, values: Mapping[str, Json]) -> Json:
     """Fill a shape's holes; a string that is exactly one hole becomes the value itself."""
-    if isinstance(shape, str):
-        whole = _HOLE.fullmatch(shape)
-        if whole:
-            return values[whole[1]]
-        return _HOLE.sub(lambda hole: str(values[hole[1]]), shape) if "${" in shape else shape
-    if isinstance(shape, Mapping):
-        return {key: fill(item, values) for key, item in shape.items()}
-    return [fill(item, values) for item in shape] if isinstance(shape, list) else shape
+
+    def filled(text: str) -> Json:
+        whole = _HOLE.fullmatch(text)
+        return values[whole[1]] if whole else _HOLE.sub(lambda hole: str(values[hole[1]]), text)
+
+    return change_texts(shape, filled)
 
 
 def holes(shape: Json) -> Iterator[str]:
     """Yield the names of a shape's holes."""
-    if isinstance(shape, str):
-        yield from _HOLE.findall(shape)
-    elif isinstance(shape, Mapping | list):
-        for item in shape.values() if isinstance(shape, Mapping) else shape:
-            yield from holes(item)
+    for _, leaf in walk(shape):
+        if isinstance(leaf, str):
+            yield from _HOLE.findall(leaf)

@@ -12,6 +12,7 @@ import yaml
 
 from emulator.core.errors import STATUS, Json
 from emulator.core.secrets import SECRET_HEADERS
+from emulator.core.tree import change_texts
 
 DONE = "[DONE]"
 _REASONS = ("stop", "length", "tool_calls", "content_filter")
@@ -49,15 +50,7 @@ def scenario_text(
     if len(providers) == 1:
         scenario["provider"] = providers.pop()
     scenario["rules"] = list(rules.values())
-    return yaml.dump(_quoted(scenario), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-
-
-def _quoted(value: Json) -> Json:
-    if isinstance(value, Mapping):
-        return {key: _quoted(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_quoted(item) for item in value]
-    return _Text(value) if isinstance(value, str) else value
+    return yaml.dump(change_texts(scenario, _Text), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _when(item: Mapping[str, Json]) -> dict[str, Json]:
@@ -215,8 +208,4 @@ def _message_of(chunks: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
 
 def _escaped(value: Json) -> Json:
     """Make `${` in what was said literal again."""
-    if isinstance(value, str):
-        return value.replace("${", "$${")
-    if isinstance(value, Mapping):
-        return {key: _escaped(item) for key, item in value.items()}
-    return [_escaped(item) for item in value] if isinstance(value, list) else value
+    return change_texts(value, lambda text: text.replace("${", "$${"))

@@ -7,26 +7,20 @@ from dataclasses import replace
 
 import orjson
 
-from emulator.core import answers
+from emulator.core.answers import ANSWERS
+from emulator.core.builtin import builtin_message
 from emulator.core.chat import last_text, system_text
 from emulator.core.draws import Draw
+from emulator.core.embeddings import render_embedding
 from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.message import render_message
 from emulator.core.provider import Operation, Provider
-from emulator.core.render import (
-    PLAIN,
-    Rendered,
-    Turn,
-    prune,
-    render_body,
-    render_embeddings,
-    render_events,
-    render_id,
-    render_message,
-)  # fmt: skip
+from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id, render_json
 from emulator.core.scenario import Reply
 from emulator.core.secrets import is_secret
 from emulator.core.session import Settings
-from emulator.core.wire import Call, Exchange, Grant, Note
+from emulator.core.stream import render_events
+from emulator.core.wire import Call, Exchange, Grant
 
 
 def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
@@ -126,7 +120,7 @@ def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Seque
     if reply.kind == "events":
         return Rendered(render_events(turn, content, reply), tokens=turn.call.prompt_tokens)
     if reply.kind == "embedding":
-        return _embedded(turn, content, reply)
+        return render_embedding(turn, content, reply)
     latency = reply.latency.draw(turn.draw, "latency")
     if reply.kind == "error":
         return Rendered(render_body(content["body"], reply.status or content["status"], (), latency))
@@ -140,25 +134,9 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
     """Answer deterministically from the request itself."""
     answer = turn.operation.answer
     if answer == "chat":
-        content, notes = answers.builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
+        content, notes = builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
         rendered = render_message(turn, content, reply)
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if answer == "embeddings":
-        return _embedded(turn, "auto", reply)
-    body = prune(answers.ANSWERS[answer](turn, past), turn, "response")
-    return Rendered(render_body(body, reply.status or 200, (), reply.latency.draw(turn.draw, "latency")))
-
-
-def _embedded(turn: Turn, content: Json, reply: Reply) -> Rendered:
-    inputs = answers.embedding_inputs(turn.call.body)
-    if content == "auto":
-        found = answers.vectors(inputs, turn.call.body, turn.model)
-    elif isinstance(content[0], list):
-        found = [content[min(index, len(content) - 1)] for index in range(len(inputs))]
-    else:
-        found = [content] * len(inputs)
-    rendered = render_embeddings(turn, found, answers.input_tokens(inputs), reply)
-    if content == "auto" or not isinstance(content[0], list) or len(content) == len(inputs):
-        return rendered
-    message = f"the reply has {len(content)} vectors for {len(inputs)} inputs; the last one is used for the rest"
-    return replace(rendered, notes=(Note(None, "reply", message),))
+        return render_embedding(turn, "auto", reply)
+    return Rendered(render_json(turn, ANSWERS[answer](turn, past), reply))

@@ -9,7 +9,6 @@ from typing import Any
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.provider import UNLIMITED, Provider
 from emulator.core.scenario import Rule, Scenario
-from emulator.core.source import Source
 from emulator.core.wire import Plan
 
 DEFAULT = "default"
@@ -148,14 +147,9 @@ def _agreed(scenarios: Iterable[Scenario], name: str) -> Any:
     given = [(item, getattr(item, name)) for item in scenarios if getattr(item, name) is not None]
     for item, value in given[1:]:
         if value != given[0][1]:
-            problems = [_place(given[0][0], name, value), _place(item, name, given[0][1])]
-            raise Conflict(problems)
+            message = "two scenarios that are served together disagree here"
+            raise Conflict([scenario.problem((name,), message) for scenario in (given[0][0], item)])
     return given[0][1] if given else None
-
-
-def _place(scenario: Scenario, name: str, other: Json) -> Problem:
-    source = scenario.source or Source(scenario.file, None, {})
-    return source.problem((name,), "two scenarios that are served together disagree here")
 
 
 def _check_options(options: Options, providers: Mapping[str, Provider], only: str | None) -> None:

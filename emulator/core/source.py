@@ -7,7 +7,7 @@ YAML 1.2 does (`on`, `yes`, `12:30`, `1_000` are strings); equal keys, tags, cyc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,9 @@ import orjson
 import yaml
 
 from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.tree import Path as Path
+from emulator.core.tree import path_of
 
-Path = tuple[str | int, ...]
 Place = tuple[int, int]
 
 MAX_DEPTH = 60
@@ -44,20 +45,12 @@ class Source:
     def problem(self, path: Path, message: str, where: str | None = None) -> Problem:
         """Return a problem at the place of `path`, or of its nearest ancestor that has one."""
         line, column = self.place(path)
-        return Problem(self.file, line, column, path_text(path) if where is None else where, message)
+        return Problem(self.file, line, column, path_of(path) if where is None else where, message)
 
     def place(self, path: Path) -> Place:
         while path not in self.places and path:
             path = path[:-1]
         return self.places.get(path, (1, 1))
-
-
-def path_text(path: Sequence[str | int]) -> str:
-    """Return a path as messages show it: `rules[0].when.model`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
 
 
 def parse_source(text: str | bytes | Json, file: str) -> Source:
@@ -234,7 +227,7 @@ class _Builder:
             self.stop(f"the tag {tag} is not known here; write plain values")
 
     def report(self, message: str, path: Path = ()) -> None:
-        self.problems.append(Problem(self.file, *self.place, path_text(path), message))
+        self.problems.append(Problem(self.file, *self.place, path_of(path), message))
 
     def stop(self, message: str) -> None:
         self.report(message)

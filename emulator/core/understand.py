@@ -5,6 +5,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
@@ -24,7 +25,7 @@ from emulator.core.wire import Call, Note, Request
 MAX_DEPTH = 200
 #: Fields that no doc lists but SDKs commonly send; they have their effect, and are noted.
 CUSTOMARY = frozenset({"stream_options", "n", "stop", "encoding_format", "response_format", "dimensions"})
-_HEX = frozenset("0123456789abcdefABCDEF")
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def route(provider: Provider, request: Request) -> Operation:
@@ -157,10 +158,11 @@ def _validate(operation: Operation, settings: Settings, body: Json, notes: list[
 
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
     """Refuse or note a model that the docs don't have, and a conversation over the model's window."""
-    known = {*provider.models, *settings.models, *(["auto"] if provider.auto else [])}
     fact = provider.models_fact
-    if call.model not in known and fact not in settings.muted:
-        message = f"there is no model {shown(call.model)}; {nearest(call.model, known)}"
+    known = call.model in provider.model_ids or call.model in settings.models
+    if not known and fact not in settings.muted:
+        hint = nearest(call.model, provider.model_ids | settings.models)
+        message = f"there is no model {shown(call.model)}; {hint}"
         if not provider.models_open:
             raise Refusal("invalid_request", details=[Violation("model", message, fact)])
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
@@ -194,8 +196,7 @@ def idempotency_of(
     if given is None or fact in settings.muted:
         return None
     value = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
-    groups = value.split("-")
-    if [len(group) for group in groups] != [8, 4, 4, 4, 12] or not _HEX.issuperset("".join(groups)):
+    if not _UUID.fullmatch(value):
         message = f"must be a UUID, not {shown(given)}"
         raise Refusal("invalid_request", details=[Violation(name, message, fact)])
     fingerprint = request.path.encode() + canonical(call.body)

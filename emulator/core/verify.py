@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from emulator.core.chat import compact
 from emulator.core.errors import Json, Problem, SourceError
 from emulator.core.folder import own_schema
-from emulator.core.matching import Condition, MatchError, compile_when
-from emulator.core.scenario import state_set
+from emulator.core.matching import MatchError, compile_when, state_set
 from emulator.core.schema import Schema
-from emulator.core.wire import Exchange
+from emulator.core.wire import Call, Exchange
 
 NEAREST = 3
 
@@ -48,13 +47,12 @@ def verify(
     Raises: SourceError, for a `when` that is none.
     """
     differ = _compile(when)
-    understood = [item for item in exchanges if item.claim.call]
-    rows = [(item, differ(item)) for item in understood]
+    rows = [(item, differ(item, item.claim.call)) for item in exchanges if item.claim.call]
     found = sum(not differences for _, differences in rows)
     wanted = _wanted(count, at_least, at_most)
     ok = (count is None or found == count) and found >= (at_least or 0) and (at_most is None or found <= at_most)
     if ok:
-        return Verified(True, found, f"{found} of {len(understood)} requests fit {_said(when)}.")
+        return Verified(True, found, f"{found} of {len(rows)} requests fit {_said(when)}.")
     few = found < max(count or 0, at_least or 0)
     misses = sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))[:NEAREST] if few else []
     nearest: tuple[Mapping[str, Json], ...] = tuple(
@@ -62,7 +60,7 @@ def verify(
     )
     fitting = [str(item.grant.number) for item, differences in rows if not differences]
     told = f": exchanges {', '.join(fitting)}" if fitting else ""
-    lines = [f"expected {wanted} that fit {_said(when)}, got {found} of {len(understood)} requests{told}"]
+    lines = [f"expected {wanted} that fit {_said(when)}, got {found} of {len(rows)} requests{told}"]
     for row in nearest:
         lines.append(f"  exchange {row['exchange']}:")
         lines += [
@@ -85,21 +83,18 @@ def _said(when: Mapping[str, Json]) -> str:
     return compact(when) if when else "anything"
 
 
-def _compile(when: Mapping[str, Json]) -> Callable[[Exchange], list[dict[str, Json]]]:
+def _compile(when: Mapping[str, Json]) -> Callable[[Exchange, Call], list[dict[str, Json]]]:
     problems = _when_schema().violations(when) if not _when_schema().verdict(when) else ()
     if problems:
         raise SourceError([Problem("when", 1, 1, item.path, item.message) for item in problems])
     try:
-        conditions: tuple[Condition, ...] = compile_when(when)
+        conditions = compile_when(when)
     except MatchError as error:
         raise SourceError([Problem("when", 1, 1, ".".join(map(str, error.path)), str(error))]) from None
     operation = when.get("operation", "any")
     states = state_set(when["state"]) if "state" in when else None
 
-    def differences(exchange: Exchange) -> list[dict[str, Json]]:
-        call = exchange.claim.call
-        if call is None:
-            return [{"field": "operation", "expected": operation, "actual": None}]
+    def differences(exchange: Exchange, call: Call) -> list[dict[str, Json]]:
         found = [item.difference(call) for item in conditions if not item.holds(call)]
         if operation not in ("any", call.operation):
             found.append({"field": "operation", "expected": operation, "actual": call.operation})

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from emulator.core.errors import Json, nearest
-from emulator.core.provider import Provider
+from emulator.core.provider import Provider, read_plan
 from emulator.core.secrets import redact
 from emulator.core.timing import parse_duration
 from emulator.core.wire import FOREVER, Plan
@@ -124,7 +124,7 @@ def plan_of(value: Json) -> str | Plan | None:
         or not all(type(item) is int and item >= 0 for item in value.values())
     ):
         raise Unaddressed(400, "invalid_request", "plan must be a name, or {requests_per_minute, tokens_per_minute}.")
-    return Plan("session", value.get("requests_per_minute"), value.get("tokens_per_minute"))
+    return read_plan("session", value)
 
 
 def seconds_of(value: Json) -> float:

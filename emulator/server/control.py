@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -34,9 +34,10 @@ from emulator.server.bodies import (
     typed,
 )
 from emulator.server.clock import VirtualClock
-from emulator.server.worlds import SENT, Unaddressed, Worlds, advance
+from emulator.server.worlds import SENT, Unaddressed, World, Worlds, advance
 
-Endpoint = Callable[[Worlds, Request], Awaitable[Response]]
+#: Takes the worlds, the request, and below /sessions/{id} the world.
+Endpoint = Callable[..., Awaitable[Response]]
 _HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _STARTED = time.time()
 #: Exchanges that wait for a reader of the live journal, and texts kept as completed.
@@ -46,17 +47,19 @@ WATCHED = 1000
 def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Starlette:
     """Return the Starlette app; `loopback` tells whether the server is bound to this machine only."""
 
-    def guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    def route(path: str, methods: Mapping[str, Endpoint]) -> Route:
         async def answer(request: Request) -> Response:
             try:
                 _check_access(request, loopback, admin_token)
                 if request.scope.get("emulator.too_large"):
                     raise Unaddressed(413, "too_large", "The body is larger than --max-body.")
-                return await endpoint(worlds, request)
+                endpoint = methods["GET" if request.method == "HEAD" else request.method]
+                found = [worlds.find(id) for id in request.path_params.values()]
+                return await endpoint(worlds, request, *found)
             except Unaddressed as error:
                 return json_response(error.body(), error.status)
 
-        return answer
+        return Route(f"/_emulator{path}", answer, methods=list(methods))
 
     async def not_found(request: Request, error: Exception) -> Response:
         return json_response(Unaddressed(404, "not_found", _no_such(request)).body(), 404)
@@ -66,29 +69,8 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
         message = f"{request.url.path} takes {allowed}, not {request.method}."
         return json_response(Unaddressed(405, "method_not_allowed", message).body(), 405, {"allow": allowed})
 
-    routes = [
-        Route(f"/_emulator{path}", guarded(endpoint), methods=[method])
-        for path, methods in _ROUTES.items()
-        for method, endpoint in methods.items()
-    ]
-    return Starlette(routes=_merged(routes), exception_handlers={404: not_found, 405: wrong_method})
-
-
-def _merged(routes: list[Route]) -> list[Route]:
-    """Join the methods of one path in one route, so that a wrong method gets 405 with all that are good."""
-    merged: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        for method in route.methods or ():
-            merged.setdefault(route.path, {})[method] = route.endpoint
-
-    def dispatch(methods: dict[str, Any]) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            response: Response = await methods[request.method](request)
-            return response
-
-        return answer
-
-    return [Route(path, dispatch(methods), methods=sorted(methods)) for path, methods in merged.items()]
+    routes = [route(path, methods) for path, methods in _ROUTES.items()]
+    return Starlette(routes=routes, exception_handlers={404: not_found, 405: wrong_method})
 
 
 def _check_access(request: Request, loopback: bool, admin_token: str | None) -> None:
@@ -122,6 +104,10 @@ def _no_such(request: Request) -> str:
 # Endpoints
 
 
+def _shown(worlds: Worlds, request: Request, world: World, status: int = 200) -> Response:
+    return json_response(session_body(worlds, world, origin_of(request), with_key=True), status)
+
+
 async def health(worlds: Worlds, request: Request) -> Response:
     return json_response({"status": "ok", "sessions": len(worlds.by_id), "uptime": round(time.time() - _STARTED, 3)})
 
@@ -143,7 +129,7 @@ async def make_session(worlds: Worlds, request: Request) -> Response:
     if scenario is not None and not isinstance(scenario, str | dict):
         raise Unaddressed(400, "invalid_request", "scenario must be YAML text or an object.")
     world = worlds.open(scenario, options, name_in(data, "file") or SENT)
-    return json_response(session_body(worlds, world, origin_of(request), with_key=True), 201)
+    return _shown(worlds, request, world, 201)
 
 
 async def list_sessions(worlds: Worlds, request: Request) -> Response:
@@ -151,19 +137,17 @@ async def list_sessions(worlds: Worlds, request: Request) -> Response:
     return json_response({"sessions": [session_body(worlds, world, origin) for world in worlds.by_id.values()]})
 
 
-async def read_session(worlds: Worlds, request: Request) -> Response:
-    world = worlds.find(request.path_params["id"])
-    return json_response(session_body(worlds, world, origin_of(request), with_key=True))
+async def read_session(worlds: Worlds, request: Request, world: World) -> Response:
+    return _shown(worlds, request, world)
 
 
-async def delete_session(worlds: Worlds, request: Request) -> Response:
-    worlds.delete(request.path_params["id"])
+async def delete_session(worlds: Worlds, request: Request, world: World) -> Response:
+    worlds.delete(world.session.id)
     return Response(status_code=204)
 
 
-async def put_scenario(worlds: Worlds, request: Request) -> Response:
+async def put_scenario(worlds: Worlds, request: Request, world: World) -> Response:
     """Take YAML text as the body, or JSON {scenario: TEXT or object} and, for where its rules stand, {file: NAME}."""
-    worlds.find(request.path_params["id"])
     label = SENT
     if "json" in request.headers.get("content-type", ""):
         data = await read_object(request, {"scenario", "file"})
@@ -172,17 +156,14 @@ async def put_scenario(worlds: Worlds, request: Request) -> Response:
             raise Unaddressed(400, "invalid_request", "The body must be YAML text, or {scenario: TEXT or object}.")
     else:
         scenario = await request.body()
-    world = worlds.put_scenario(request.path_params["id"], scenario, label)
-    return json_response(session_body(worlds, world, origin_of(request), with_key=True))
+    return _shown(worlds, request, worlds.put_scenario(world.session.id, scenario, label))
 
 
-async def reset_session(worlds: Worlds, request: Request) -> Response:
-    world = worlds.reset(request.path_params["id"])
-    return json_response(session_body(worlds, world, origin_of(request), with_key=True))
+async def reset_session(worlds: Worlds, request: Request, world: World) -> Response:
+    return _shown(worlds, request, worlds.reset(world.session.id))
 
 
-async def read_journal(worlds: Worlds, request: Request) -> Response:
-    world = worlds.find(request.path_params["id"])
+async def read_journal(worlds: Worlds, request: Request, world: World) -> Response:
     since = request.query_params.get("since", "0")
     if not since.isdecimal() or len(since) > 15:
         raise Unaddressed(400, "invalid_request", "since must be the number of an exchange.")
@@ -194,9 +175,8 @@ async def read_journal(worlds: Worlds, request: Request) -> Response:
     return json_response({"exchanges": rows, "next": last, "dropped": dropped})
 
 
-async def watch_journal(worlds: Worlds, request: Request) -> Response:
+async def watch_journal(worlds: Worlds, request: Request, world: World) -> Response:
     """Stream exchanges as they end, until the session is removed; a reader too slow for them misses some."""
-    world = worlds.find(request.path_params["id"])
     queue: asyncio.Queue[Exchange | None] = asyncio.Queue(WATCHED + 1)
 
     def watch(exchange: Exchange | None) -> None:
@@ -215,19 +195,16 @@ async def watch_journal(worlds: Worlds, request: Request) -> Response:
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
-async def add_rule(worlds: Worlds, request: Request) -> Response:
+async def add_rule(worlds: Worlds, request: Request, world: World) -> Response:
     """Take {rule} and, for who made it in a test, {at: "test_x.py:12"}."""
-    worlds.find(request.path_params["id"])
     data = await read_object(request, {"rule", "at"})
     rule, at = data.get("rule"), name_in(data, "at")
     if not isinstance(rule, dict):
         raise Unaddressed(400, "invalid_request", "The body must be {rule: {...}}.")
-    world = worlds.add_rule(request.path_params["id"], rule, at)
-    return json_response(session_body(worlds, world, origin_of(request), with_key=True), 201)
+    return _shown(worlds, request, worlds.add_rule(world.session.id, rule, at), 201)
 
 
-async def verify_journal(worlds: Worlds, request: Request) -> Response:
-    world = worlds.find(request.path_params["id"])
+async def verify_journal(worlds: Worlds, request: Request, world: World) -> Response:
     data = await read_object(request, {"when", "count", "at_least", "at_most"})
     bounds = {name: typed(data, name, int) for name in ("count", "at_least", "at_most")}
     if all(bound is None for bound in bounds.values()):
@@ -241,8 +218,7 @@ async def verify_journal(worlds: Worlds, request: Request) -> Response:
         raise Unaddressed(422, "invalid_when", str(error), error.problems) from None
 
 
-async def note_completed(worlds: Worlds, request: Request) -> Response:
-    world = worlds.find(request.path_params["id"])
+async def note_completed(worlds: Worlds, request: Request, world: World) -> Response:
     data = await read_object(request, {"exchange", "text"})
     number, text = typed(data, "exchange", int), typed(data, "text", str)
     if number is None or text is None:
@@ -251,8 +227,7 @@ async def note_completed(worlds: Worlds, request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def read_verdict(worlds: Worlds, request: Request) -> Response:
-    world = worlds.find(request.path_params["id"])
+async def read_verdict(worlds: Worlds, request: Request, world: World) -> Response:
     exchanges = worlds.store.journal(world.session.id, 0)[0]
     judged = {item.claim.provider for item in exchanges} | set(worlds.base_urls(world.session, ""))
     findings = [
@@ -265,13 +240,11 @@ async def read_verdict(worlds: Worlds, request: Request) -> Response:
     return json_response({"ok": ok, "findings": [finding.body() for finding in findings]})
 
 
-async def read_clock(worlds: Worlds, request: Request) -> Response:
-    clock = worlds.find(request.path_params["id"]).clock
-    return json_response({"kind": clock.kind, "now": clock.now()})
+async def read_clock(worlds: Worlds, request: Request, world: World) -> Response:
+    return json_response({"kind": world.clock.kind, "now": world.clock.now()})
 
 
-async def set_clock(worlds: Worlds, request: Request) -> Response:
-    world = worlds.find(request.path_params["id"])
+async def set_clock(worlds: Worlds, request: Request, world: World) -> Response:
     data = await read_object(request, {"advance", "hold", "release"})
     if len(data) != 1:
         raise Unaddressed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import orjson
 
@@ -38,10 +38,7 @@ class Unaddressed(Exception):
         self.problems = tuple(problems)
 
     def body(self) -> Json:
-        rows = [
-            {"file": item.file, "line": item.line, "column": item.column, "where": item.where, "message": item.message}
-            for item in self.problems
-        ]
+        rows = [asdict(item) for item in self.problems]
         return {"error": {"code": self.code, "message": self.message, "problems": rows}}
 
 

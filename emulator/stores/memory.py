@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from emulator.core.store import World
-from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Plan, Sent, Standing
-
-WINDOW_S = 60.0
-
-
-@dataclass(slots=True)
-class _Window:
-    plan: Plan
-    ends: float = 0.0
-    requests: int = 0
-    tokens: int = 0
-
-
-@dataclass(slots=True)
-class _Record:
-    """An idempotency key: the body it was first used with, and the answer once there is one."""
-
-    fingerprint: str
-    until: float
-    first: Exchange | None = None
+from emulator.core.take import WINDOW_S, Record, Window, fits
+from emulator.core.wire import STARTED, Claim, Exchange, Grant, Sent, Standing
 
 
 @dataclass(slots=True)
 class _Session:
     state: str = STARTED
-    calls: dict[str, int] = field(default_factory=dict)  # by rule
-    turns: dict[str, int] = field(default_factory=dict)  # by count key
-    windows: dict[tuple[str, str], _Window] = field(default_factory=dict)  # by provider and key
-    records: dict[tuple[str, str], _Record] = field(default_factory=dict)  # by key and header value
+    calls: Counter[str] = field(default_factory=Counter)  # by rule
+    turns: Counter[str] = field(default_factory=Counter)  # by count key
+    windows: dict[tuple[str, str], Window] = field(default_factory=dict)  # by provider and key
+    records: dict[tuple[str, str], Record] = field(default_factory=dict)  # by key and header value
     exchanges: dict[int, Exchange] = field(default_factory=dict)
     sent: dict[int, Sent] = field(default_factory=dict)
     number: int = 0
     dropped: int = 0
+
+    def count(self, rule: str) -> int:
+        """Count a claim of a rule; return its number, from 1."""
+        self.calls[rule] += 1
+        return self.calls[rule]
 
 
 class MemoryStore:
@@ -46,82 +35,69 @@ class MemoryStore:
 
     def __init__(self, journal_size: int = 10_000) -> None:
         self.journal_size = journal_size
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: defaultdict[str, _Session] = defaultdict(_Session)
 
     def take(self, claim: Claim) -> Grant:
-        session = self._session(claim.session)
+        session = self._sessions[claim.session]
         session.number += 1
         window = self._window(session, claim)
         if not claim.counted:
-            return self._fallback(session, claim, _standing(claim, window))
-        remembered = self._remembered(session, claim)
-        if remembered:
-            word, first = remembered
-            standing = _standing(claim, window)
-            if word == "replay":
-                return Grant(session.number, standing, session.state, replay=first)
-            return Grant(session.number, standing, session.state, idempotency=word)  # type: ignore[arg-type]
-        if (over := _exceeded(claim.plan, window)) is not None:
-            return Grant(session.number, replace(_standing(claim, window), exceeded=over), session.state)  # type: ignore[arg-type]
+            return self._fallback(session, claim, window.standing())
+        recalled = self._recalled(session, claim)
+        if isinstance(recalled, Exchange):
+            return Grant(session.number, window.standing(), session.state, replay=recalled)
+        if recalled:
+            return Grant(session.number, window.standing(), session.state, idempotency=recalled)
+        if over := window.exceeded():
+            return Grant(session.number, window.standing(over), session.state)
         window.requests += 1
         self._begin_record(session, claim)
-        return self._choose(session, claim, _standing(claim, window))
+        return self._choose(session, claim, window.standing())
 
     def _choose(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
         state = session.state
         for index, candidate in enumerate(claim.candidates):
-            turn = session.turns.get(candidate.count_key, 0) + 1
-            if _fits(candidate, state, turn):
-                n = session.calls.get(candidate.rule, 0) + 1
-                session.calls[candidate.rule] = n
+            turn = session.turns[candidate.count_key] + 1
+            if fits(candidate, state, turn):
                 session.turns[candidate.count_key] = turn
                 session.state = state if candidate.then is None else candidate.then
-                return Grant(session.number, standing, state, index, n, turn)
+                return Grant(session.number, standing, state, index, session.count(candidate.rule), turn)
         return self._fallback(session, claim, standing)
 
     def _fallback(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
-        name = f"\x1f{claim.fallback}"  # no rule's id
-        n = session.calls.get(name, 0) + 1
-        session.calls[name] = n
+        n = session.count(f"\x1f{claim.fallback}")  # no rule's id
         past = tuple(self.journal(claim.session, 0)[0]) if claim.history else ()
         return Grant(session.number, standing, session.state, n=n, exchanges=past)
 
-    def _window(self, session: _Session, claim: Claim) -> _Window:
+    def _window(self, session: _Session, claim: Claim) -> Window:
         """Return the key's window; a request that counts opens one where there is none."""
         name = (claim.provider, claim.key or "")
         window = session.windows.get(name)
         if window:
             window.plan = claim.plan
         if window is None or claim.at >= window.ends:
-            window = _Window(claim.plan, claim.at + WINDOW_S)
+            window = Window(claim.plan, claim.at + WINDOW_S)
             if claim.counted:
                 session.windows[name] = window
         return window
 
-    def _remembered(self, session: _Session, claim: Claim) -> tuple[str, Exchange | None] | None:
+    def _recalled(self, session: _Session, claim: Claim) -> Exchange | Literal["mismatch", "in_progress"] | None:
         if claim.idempotency is None:
             return None
         value, fingerprint, _ = claim.idempotency
         record = session.records.get((claim.key or "", value))
         if record is None or claim.at >= record.until:
             return None
-        first = record.first
-        under_way = first is None or _is_under_way(first, session.sent.get(first.grant.number), claim.at)
-        if first and not under_way and (first.timeline.status >= 400 or first.timeline.broken):
-            return None  # a failure frees the key when it has ended, so that a retry runs
-        if record.fingerprint != fingerprint:
-            return "mismatch", None
-        if under_way:
-            return "in_progress", None
-        return "replay", first
+        sent = session.sent.get(record.first.grant.number) if record.first else None
+        return record.recalled(fingerprint, sent, claim.at)
 
     def _begin_record(self, session: _Session, claim: Claim) -> None:
         if claim.idempotency:
             value, fingerprint, seconds = claim.idempotency
             self._forget_old(session.records, claim.at)
-            session.records[claim.key or "", value] = _Record(fingerprint, claim.at + seconds)
+            session.records[claim.key or "", value] = Record(fingerprint, claim.at + seconds)
 
-    def _forget_old(self, records: dict[tuple[str, str], _Record], at: float) -> None:
+    def _forget_old(self, records: dict[tuple[str, str], Record], at: float) -> None:
         """Drop the oldest records: those whose time is over, and what is more than the journal holds."""
         while records:
             name, record = next(iter(records.items()))
@@ -130,7 +106,7 @@ class MemoryStore:
             del records[name]
 
     def record(self, exchange: Exchange) -> None:
-        session = self._session(exchange.claim.session)
+        session = self._sessions[exchange.claim.session]
         number, claim, grant = exchange.grant.number, exchange.claim, exchange.grant
         session.exchanges[number] = exchange
         if len(session.exchanges) > self.journal_size:
@@ -143,9 +119,9 @@ class MemoryStore:
             if window:
                 window.tokens += exchange.tokens
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
-            record = session.records.get((claim.key or "", claim.idempotency[0]))
-            if record:
-                record.first = exchange
+            name = (claim.key or "", claim.idempotency[0])
+            if name in session.records:
+                session.records[name] = replace(session.records[name], first=exchange)
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         found, number = self._sessions.get(exchange.claim.session), exchange.grant.number
@@ -153,7 +129,7 @@ class MemoryStore:
             found.sent[number] = sent
 
     def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
-        found = self._session(session)
+        found = self._sessions[session]
         rows = [
             replace(exchange, sent=found.sent.get(number))
             for number, exchange in found.exchanges.items()
@@ -162,17 +138,17 @@ class MemoryStore:
         return rows, found.dropped
 
     def world(self, session: str, at: float) -> World:
-        found = self._session(session)
+        found = self._sessions[session]
         calls = {rule: n for rule, n in found.calls.items() if not rule.startswith("\x1f")}
         limits = [
-            (provider, key, window.plan.name, _left(window.plan, window))
+            (provider, key, window.plan.name, window.standing())
             for (provider, key), window in found.windows.items()
             if at < window.ends
         ]
         return World(found.state, calls, limits, found.number, found.dropped)
 
     def restart(self, session: str) -> None:
-        found = self._session(session)
+        found = self._sessions[session]
         found.state = STARTED
         found.calls.clear()
         found.turns.clear()
@@ -182,38 +158,3 @@ class MemoryStore:
 
     def delete(self, session: str) -> None:
         self._sessions.pop(session, None)
-
-    def _session(self, name: str) -> _Session:
-        found = self._sessions.get(name)
-        if found is None:
-            found = self._sessions[name] = _Session()
-        return found
-
-
-def _is_under_way(first: Exchange, sent: Sent | None, at: float) -> bool:
-    """Tell whether an answer's scheduled end is to come; one that is silent for ever ends when it was sent."""
-    if first.timeline.endless:
-        return sent is None
-    return at < first.request.at + first.timeline.end_at
-
-
-def _fits(candidate: Candidate, state: str, turn: int) -> bool:
-    if candidate.turns is not None and turn > candidate.turns:
-        return False
-    return candidate.states is None or (state in candidate.states[0]) is candidate.states[1]
-
-
-def _exceeded(plan: Plan, window: _Window) -> str | None:
-    if plan.requests is not None and window.requests >= plan.requests:
-        return "requests"
-    return "tokens" if plan.tokens is not None and window.tokens >= plan.tokens else None
-
-
-def _standing(claim: Claim, window: _Window) -> Standing:
-    return _left(claim.plan, window)
-
-
-def _left(plan: Plan, window: _Window) -> Standing:
-    requests = None if plan.requests is None else max(0, plan.requests - window.requests)
-    tokens = None if plan.tokens is None else max(0, plan.tokens - window.tokens)
-    return Standing(plan.requests, requests, tokens, window.ends)

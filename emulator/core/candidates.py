@@ -1,0 +1,64 @@
+"""Candidates: the rules that could answer a call, and where none does, those that came nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+
+from emulator.core.chat import canonical, compact
+from emulator.core.errors import Json
+from emulator.core.scenario import Rule
+from emulator.core.wire import Call, Candidate
+
+
+def candidates(rules: Sequence[Rule], call: Call, key: str) -> tuple[Candidate, ...]:
+    """Return the rules whose conditions hold, up to the first that always answers; state and turns are the store's."""
+    found: list[Candidate] = []
+    for rule in rules:
+        if all(condition.holds(call) for condition in rule.conditions):
+            found.append(Candidate(rule.id, _count_key(rule, call, key), rule.states, rule.turns, rule.then))
+            if rule.states is None and rule.turns is None:
+                break
+    return tuple(found)
+
+
+def _count_key(rule: Rule, call: Call, key: str) -> str:
+    by = rule.count_by
+    if by == "session":
+        return rule.id
+    if by == "request":
+        return f"{rule.id}\x1f{blake2b(canonical(call.body), digest_size=16).hexdigest()}"
+    if by == "key":
+        return f"{rule.id}\x1f{key}"
+    return f"{rule.id}\x1f{call.request.headers.get(by.removeprefix('header:').lower(), '')}"
+
+
+def nearest_rules(
+    rules: Sequence[Rule], call: Call, state: str, matching: set[str], most: int = 3
+) -> list[dict[str, Json]]:
+    """Return the rules that came nearest to answering, and field by field what differed."""
+    found = []
+    for rule in rules:
+        differences = [item.difference(call) for item in rule.conditions if not item.holds(call)]
+        if rule.states and (state in rule.states[0]) is not rule.states[1]:
+            names = sorted(rule.states[0])
+            expected = (
+                names[0] if rule.states[1] and len(names) == 1 else {"one_of" if rule.states[1] else "not": names}
+            )
+            differences.append({"field": "state", "expected": expected, "actual": state})
+        elif rule.id in matching:
+            differences.append({"field": "times", "expected": f"at most {rule.turns} calls", "actual": "used up"})
+        found.append({"rule": rule.at, "id": rule.id, "differences": differences})
+    return sorted(found, key=lambda item: len(item["differences"]))[:most]
+
+
+def difference_text(differences: Sequence[Mapping[str, Json]]) -> str:
+    """Return differences as a message shows them."""
+    return ", ".join(
+        f"{item['field']}: expected {_short(item['expected'])}, got {_short(item['actual'])}" for item in differences
+    )
+
+
+def _short(value: Json) -> str:
+    text = compact(value)
+    return text if len(text) <= 120 else text[:119] + "…"

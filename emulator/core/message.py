@@ -1,0 +1,105 @@
+"""A message on the wire: one body, or chunks: role | text pieces | tool calls | finish | usage | done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import orjson
+
+from emulator.core.errors import Json
+from emulator.core.render import PLAIN, Rendered, Turn, prune, render_id, render_json
+from emulator.core.said import Said, say
+from emulator.core.scenario import Pace, Reply
+from emulator.core.stream import event, split, timed
+from emulator.core.wire import Call, Timeline
+
+MAX_CHOICES = 128
+
+
+def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN) -> Rendered:
+    """Render text, tool calls or a refusal, whole or streamed as the call asked."""
+    said, notes = say(turn, content, reply)
+    usage = _usage(turn, said, reply)
+    render = _stream if turn.call.stream else _whole
+    counted = turn.call.prompt_tokens + said.tokens * choices_asked(turn.call)
+    tokens = usage["total_tokens"] if usage else counted
+    return Rendered(render(turn, said, usage, reply), usage, tokens, said.finish_reason, notes)
+
+
+def _usage(turn: Turn, said: Said, reply: Reply) -> Mapping[str, int] | None:
+    if reply.usage == "none":
+        return None
+    given = reply.usage or {}
+    prompt = given.get("prompt_tokens", turn.call.prompt_tokens)
+    completion = given.get("completion_tokens", said.tokens * choices_asked(turn.call))
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def choices_asked(call: Call) -> int:
+    """Return `n` where it is a number that makes sense, else 1."""
+    number = call.body.get("n")
+    if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES:
+        return number
+    return 1
+
+
+def _whole(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Reply) -> Timeline:
+    message: dict[str, Json] = {"role": "assistant", "content": said.text}
+    if said.refusal is not None:
+        message["refusal"] = said.refusal
+    if said.calls:
+        message["tool_calls"] = [
+            {"id": ident, "type": "function", "function": {"name": name, "arguments": arguments}}
+            for ident, name, arguments in said.calls
+        ]
+    body = {
+        "id": render_id(turn.provider, "response", turn.draw, turn.at),
+        "object": "chat.completion",
+        "created": int(turn.at),
+        "model": turn.model,
+        "choices": [
+            {"index": index, "message": message, "finish_reason": said.finish_reason}
+            for index in range(choices_asked(turn.call))
+        ],
+    }
+    if usage:
+        body["usage"] = usage
+    return render_json(turn, body, reply)
+
+
+def _stream(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Reply) -> Timeline:
+    head = {
+        "id": render_id(turn.provider, "response", turn.draw, turn.at),
+        "object": "chat.completion.chunk",
+        "created": int(turn.at),
+        "model": turn.model,
+    }
+    indexes = range(choices_asked(turn.call))
+    events: list[tuple[bytes, str]] = []
+    for delta, reason in _deltas(said, reply.pace):
+        for index in indexes:
+            chunk = {**head, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
+            events.append((event(orjson.dumps(prune(chunk, turn, "chunk"))), "data"))
+    if usage and not turn.strict and _asks_usage(turn.call.body):
+        events.append((event(orjson.dumps({**head, "choices": [], "usage": usage})), "data"))
+    events.append((event(turn.provider.done.encode()), "done"))
+    return timed(turn, events, reply)
+
+
+def _deltas(said: Said, pace: Pace) -> Iterator[tuple[dict[str, Json], str | None]]:
+    yield {"role": "assistant"}, None
+    for piece in split(said.text or "", pace.split):
+        yield {"content": piece}, None
+    for piece in split(said.refusal or "", pace.split):
+        yield {"refusal": piece}, None
+    for index, (ident, name, arguments) in enumerate(said.calls):
+        begun = {"index": index, "id": ident, "type": "function", "function": {"name": name, "arguments": ""}}
+        yield {"tool_calls": [begun]}, None
+        for piece in split(arguments, pace.split if isinstance(pace.split, str | int) else "tokens"):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, None
+    yield {}, said.finish_reason
+
+
+def _asks_usage(body: Mapping[str, Json]) -> bool:
+    options = body.get("stream_options")
+    return isinstance(options, Mapping) and options.get("include_usage") is True

@@ -1,0 +1,75 @@
+"""Event streams: texts in pieces, events as bytes, and the time of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from emulator.core.chat import compact
+from emulator.core.errors import Json
+from emulator.core.render import Turn
+from emulator.core.scenario import Reply
+from emulator.core.tokens import pieces
+from emulator.core.wire import FOREVER, Frame, Timeline
+
+SSE_TYPE = ("content-type", "text/event-stream")
+
+
+def render_events(turn: Turn, items: Sequence[Json], reply: Reply) -> Timeline:
+    """Render raw data items as an event stream."""
+    texts = [item if isinstance(item, str) else compact(item) for item in items]
+    events = [
+        (event(text.encode(errors="replace")), "done" if text == turn.provider.done else "data") for text in texts
+    ]
+    return timed(turn, events, reply)
+
+
+def split(text: str, how: Json) -> list[str]:
+    """Split a text into the pieces of a stream; joined, they are the text again.
+
+    `how`: tokens, words, chars, a number of characters, or a list of pieces whose lengths are taken.
+    """
+    if isinstance(how, list):
+        return _cut_alike(text, how)
+    if how == "tokens":
+        return pieces(text)
+    if how == "words":
+        words = text.split(" ")
+        return [word if not index else " " + word for index, word in enumerate(words) if word or index]
+    size = 1 if how == "chars" else how
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _cut_alike(text: str, parts: Iterable[str]) -> list[str]:
+    """Cut a text where the pieces end; what is longer than all of them is the last piece."""
+    kept, start = [], 0
+    for part in parts:
+        kept.append(text[start : start + len(part)])
+        start += len(part)
+    return [piece for piece in (*kept, text[start:]) if piece]
+
+
+def event(data: bytes) -> bytes:
+    """Write one event; a line break inside the data begins another data line."""
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(data.splitlines())
+    return b"data: " + data + b"\n\n"
+
+
+def timed(turn: Turn, events: Iterable[tuple[bytes, str]], reply: Reply) -> Timeline:
+    """Give each event its time: latency, then ttft, then itl between the following; the last one at once."""
+    model = turn.provider.models.get(turn.model)
+    latency = reply.latency.draw(turn.draw, "latency")
+    at = 0.0 if latency == FOREVER else latency
+    frames: list[Frame] = []
+    for index, (data, kind) in enumerate(events):
+        if kind != "done" or not frames:
+            wait = reply.pace.itl if frames else reply.pace.ttft
+            seconds = wait.draw(turn.draw, f"wait/{index}")
+            if reply.pace.documented and model:
+                seconds = model.itl if frames else model.ttft
+            if seconds == FOREVER:
+                frames.append(Frame(at, b"", "hold"))
+            else:
+                at += seconds
+        frames.append(Frame(at, data, kind))
+    return Timeline(reply.status or 200, (SSE_TYPE,), tuple(frames), True, latency, "complete", at)
