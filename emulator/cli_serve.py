@@ -30,9 +30,7 @@ def serve_until_stopped(
 ) -> bool:
     """Serve until SIGINT or SIGTERM; tell whether it was SIGINT."""
     log = _Log()
-    server = make_server(
-        setup, worlds, *(ignore, ignore) if quiet else (_log_line(log, sys.stderr.isatty()), log.stray)
-    )
+    server = make_server(setup, worlds, *(ignore, ignore) if quiet else (log.request, log.stray))
     url = origin(setup, sock)
     base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
     interrupted = _on_signals(server)

@@ -149,7 +149,7 @@ def _words(file: Path) -> list[str]:
     return [word for word in [*words, *names] if word not in docstrings]
 
 
-@pytest.mark.parametrize("statement", ["import emulator", "import emulator.cli", "import emulator.cli_contract"])
+@pytest.mark.parametrize("statement", ["import emulator", "import emulator.cli"])
 def test_importing_costs_nothing(statement: str) -> None:
     heavy = [
         "uvicorn",
