@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from emulator.core.answers import ANSWERS
 from emulator.core.candidates import candidates, difference_text, nearest_rules
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
-from emulator.core.faults import apply
+from emulator.core.faults import Fault, apply
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill
-from emulator.core.render import PLAIN, Rendered, render_body, render_id
+from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id
 from emulator.core.reply import error_data, fill_reply, render_builtin, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session
@@ -49,6 +50,7 @@ class _Outcome:
     nearest: Sequence[Mapping[str, Json]] = ()
     headers: Headers = ()
     spent: bool = False
+    by_chaos: bool = False
 
 
 class Engine:
@@ -116,7 +118,9 @@ class Engine:
         if rules and settings.unmatched == "refuse":
             return _unmatched(session, call, claim, grant, rules)
         turn = turn_for(provider, settings, call, Draw(session.seed, claim.fallback, grant.n))
-        return _Outcome("built-in", turn.draw, render_builtin(session.seed, turn, grant.exchanges), turn.model)
+        rendered = render_builtin(session.seed, turn, grant.exchanges)
+        outcome = _Outcome("built-in", turn.draw, rendered, turn.model)
+        return _struck(session, turn, outcome, f"{claim.fallback}, n {grant.n}")
 
 
 def _scripted(session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule) -> _Outcome:
@@ -131,15 +135,53 @@ def _scripted(session: Session, provider: Provider, call: Call, grant: Grant, ru
         rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
     else:
         rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
-    timeline, idle = apply(rendered.timeline, reply.faults, turn.draw, lambda error: error_data(turn, error))
+    timeline, idle = apply(rendered.timeline, reply.faults, turn.draw, partial(error_data, turn))
     notes = [Note(None, "reply", text) for text in told] + [Note(None, "faults", text) for text in idle]
     if notes or reply.faults:
         rendered = replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))
     asked = [(name.lower(), _one_line(value)) for name, value in headers.items()]
-    if reply.retry_after is not None and "retry-after" not in dict(asked):
-        asked.append(("retry-after", str(math.ceil(reply.retry_after))))
+    if "retry-after" not in dict(asked):
+        asked += _retry_after(reply)
     spent = refusal is not None and refusal.name == "rate_limited"
-    return _Outcome(rule.at, turn.draw, rendered, turn.model, rule.id, index, refusal, (), tuple(asked), spent)
+    outcome = _Outcome(rule.at, turn.draw, rendered, turn.model, rule.id, index, refusal, (), tuple(asked), spent)
+    return _struck(session, turn, outcome, f"{rule.id}, n {grant.n}")
+
+
+def _retry_after(reply: Reply) -> Headers:
+    return () if reply.retry_after is None else (("retry-after", str(math.ceil(reply.retry_after))),)
+
+
+def _struck(session: Session, turn: Turn, outcome: _Outcome, drawn_by: str) -> _Outcome:
+    """Let the scenario's chaos strike: the first error that does takes the answer's place, every fault changes it."""
+    for index, chaos in enumerate(session.chaos_for(turn.provider.name, turn.operation.name)):
+        if turn.draw.uniform(f"chaos/{index}") >= chaos.chance:
+            continue
+        if not all(condition.holds(turn.call) for condition in chaos.conditions):
+            continue
+        again = f"{chaos.at}; seed {session.seed}, rule {drawn_by} bring it again"
+        if isinstance(chaos.strike, Fault):
+            outcome = _broken(turn, outcome, chaos.strike, f"the fault {chaos.strike.kind} struck ({again})")
+        elif not outcome.by_chaos:
+            outcome = _failed(turn, outcome, chaos.strike, again)
+    return outcome
+
+
+def _broken(turn: Turn, outcome: _Outcome, fault: Fault, text: str) -> _Outcome:
+    rendered = outcome.rendered
+    timeline, idle = apply(rendered.timeline, (fault,), turn.draw, partial(error_data, turn), "chaos")
+    notes = (*rendered.notes, Note(None, "chaos", idle[0] if idle else text))
+    return replace(outcome, rendered=replace(rendered, timeline=timeline, notes=notes))
+
+
+def _failed(turn: Turn, outcome: _Outcome, error: Reply, again: str) -> _Outcome:
+    """Answer with an error instead."""
+    refusal = Refusal(error.content["name"])
+    note = Note(None, "chaos", f"the error {refusal.name} struck ({again})")
+    rendered = Rendered(
+        _error(turn.provider, refusal, turn.draw, turn.at, error), notes=(*outcome.rendered.notes, note)
+    )
+    spent = refusal.name == "rate_limited"
+    return replace(outcome, rendered=rendered, refusal=refusal, headers=_retry_after(error), spent=spent, by_chaos=True)
 
 
 def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:

@@ -71,6 +71,9 @@ def _load(source: Source, label: str, providers: Mapping[str, Provider], provide
             warnings += doubtful
             if len(scope) == 1:
                 warnings += _undocumented_error(scenario, scope[0], reply)
+    for chaos in scenario.chaos:
+        if isinstance(chaos.strike, Reply) and len(scope) == 1:
+            warnings += _undocumented_error(scenario, scope[0], chaos.strike)
     if problems:
         raise SourceError(problems)
     return with_warnings(scenario, warnings)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
-from emulator.core.faults import parse_fault
+from emulator.core.faults import Fault, parse_fault
 from emulator.core.folder import own_schema, schema_problems
 from emulator.core.matching import Condition, MatchError, compile_when, state_set
 from emulator.core.provider import Provider, read_plan
-from emulator.core.scenario import Pace, Reply, Rule, Scenario
+from emulator.core.scenario import Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.source import Source
 from emulator.core.template import compile_template, reply_path_check
 from emulator.core.timing import parse_duration, parse_wait
@@ -76,6 +76,7 @@ class _Parser:
             raise SourceError(self.problems)
         self.check_settings()
         rules = [self.rule(index, item) for index, item in enumerate(self.data.get("rules") or [])]
+        chaos = tuple(self.chaos(index, item) for index, item in enumerate(self.data.get("chaos") or []))
         self.check_ids([rule.id for rule in rules])
         if self.problems:
             raise SourceError(self.problems)
@@ -87,7 +88,7 @@ class _Parser:
             self.source.file, tuple(rules), self.named, data.get("description", ""), data.get("seed"),
             data.get("clock"), data.get("validation"), frozenset(data.get("mute", ())),
             frozenset(data["keys"]) if "keys" in data else None, frozenset(data.get("models", ())),
-            plan, data.get("vars"), data.get("unmatched"), self.source,
+            plan, data.get("vars"), data.get("unmatched"), chaos, self.source,
         )  # fmt: skip
 
     def scope(self) -> Iterator[Provider]:
@@ -127,7 +128,7 @@ class _Parser:
             id=data.get("id", f"rule-{index + 1}"),
             at=f"{self.label}:{self.source.place(path)[0]}",
             provider=self.named,
-            operation=self.operation((*path, "when"), when, replies),
+            operation=self.operation((*path, "when"), when, "embeddings" if replies[0].kind == "embedding" else "chat"),
             conditions=self.conditions((*path, "when"), when),
             states=state_set(when["state"]) if "state" in when else None,
             replies=tuple(replies),
@@ -139,6 +140,28 @@ class _Parser:
             expected=expected,
         )
 
+    def chaos(self, index: int, data: Mapping[str, Any]) -> Chaos:
+        path: Path = ("chaos", index)
+        when = data.get("when") or {}
+        if "state" in when:
+            self.report((*path, "when", "state"), "cannot be used here; chaos strikes in every state")
+        return Chaos(
+            at=f"{self.label}:{self.source.place(path)[0]}",
+            chance=data["chance"],
+            provider=self.named,
+            operation=self.operation((*path, "when"), when, "any"),
+            conditions=self.conditions((*path, "when"), when),
+            strike=self.strike(path, data),
+        )
+
+    def strike(self, path: Path, data: Mapping[str, Any]) -> Reply | Fault:
+        if "error" in data:
+            return self.reply(path, {name: data[name] for name in ("error", "retry_after") if name in data})
+        fault: Fault = self.tried((*path, "fault"), parse_fault, data["fault"])
+        if "chance" in data["fault"]:
+            self.report((*path, "fault", "chance"), "stands here a second time; the one of the chaos is enough")
+        return fault
+
     def expect(self, path: Path, spec: Mapping[str, int]) -> tuple[int, float]:
         """Return the fewest and the most claims that are right."""
         least, most = spec.get("calls", spec.get("min", 0)), spec.get("calls", spec.get("max", math.inf))
@@ -146,10 +169,8 @@ class _Parser:
             self.report(path, f"min is {least} and max is {most}: nothing is between them")
         return least, most
 
-    def operation(self, path: Path, when: Mapping[str, Any], replies: Sequence[Reply]) -> str:
-        name = when.get("operation")
-        if name is None:
-            return "embeddings" if replies[0].kind == "embedding" else "chat"
+    def operation(self, path: Path, when: Mapping[str, Any], left_out: str) -> str:
+        name = when.get("operation", left_out)
         known = {"any", *(name for provider in self.scope() for name in provider.operations)}
         if name not in known:
             self.report((*path, "operation"), f"there is no operation '{name}'; {nearest(name, known)}")

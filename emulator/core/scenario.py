@@ -86,6 +86,21 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Chaos:
+    """What strikes any answer at random: an error instead of it, or a fault."""
+
+    at: str
+    chance: float
+    provider: str | None
+    operation: str
+    conditions: tuple[Condition, ...]
+    strike: Reply | Fault
+
+    def covers(self, provider: str, operation: str) -> bool:
+        return self.provider in (None, provider) and self.operation in ("any", operation)
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A compiled file. Settings that the file leaves out are None."""
 
@@ -102,6 +117,7 @@ class Scenario:
     plan: str | Plan | None = None
     vars: Mapping[str, Json] | None = None
     unmatched: str | None = None
+    chaos: tuple[Chaos, ...] = ()
     source: Source | None = None
     warnings: tuple[Problem, ...] = ()
 

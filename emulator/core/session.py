@@ -8,7 +8,7 @@ from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.provider import UNLIMITED, Provider
-from emulator.core.scenario import Rule, Scenario
+from emulator.core.scenario import Chaos, Rule, Scenario
 from emulator.core.wire import Plan
 
 DEFAULT = "default"
@@ -62,6 +62,7 @@ class Session:
     scenarios: tuple[Scenario, ...]
     rules: tuple[Rule, ...]
     settings: Mapping[str, Settings]
+    chaos: tuple[Chaos, ...] = ()
     added: tuple[Rule, ...] = ()
     _index: dict[tuple[str, str], tuple[Rule, ...]] = field(init=False, default_factory=dict, repr=False)
 
@@ -69,6 +70,10 @@ class Session:
     def all_rules(self) -> tuple[Rule, ...]:
         """The rules in the order in which they are tried: those added one by one first, the newest before all."""
         return (*self.added, *self.rules)
+
+    def chaos_for(self, provider: str, operation: str) -> tuple[Chaos, ...]:
+        """Return what can strike an operation of a provider, in order."""
+        return tuple(item for item in self.chaos if item.covers(provider, operation)) if self.chaos else ()
 
     def rules_for(self, provider: str, operation: str) -> tuple[Rule, ...]:
         """Return the rules that can concern an operation of a provider, in order."""
@@ -106,6 +111,7 @@ def build_session(
         scenarios=tuple(scenarios),
         rules=_rules(scenarios),
         settings={name: _settings(provider, scenarios, options) for name, provider in providers.items()},
+        chaos=tuple(item for scenario in scenarios for item in scenario.chaos),
     )
 
 
