@@ -35,7 +35,7 @@ ERRORS = (
 
 #: line: what is said of it. Each stands as a line of its own after `emulator: 1`.
 SETTINGS = {
-    "wobble: 1": "2:1: wobble: is not known here; known: clock, description, emulator, keys, models, mute, plan, "
+    "wobble: 1": "2:1: wobble: is not known here; known: chaos, clock, description, emulator, keys, models, mute, plan, "
     "provider, rules, seed, unmatched, validation, vars",
     "provder: beatra": "2:1: provder: is not known here; did you mean 'provider'?",
     "provider: beatr": "2:1: provider: there is no provider 'beatr'; did you mean 'beatra'?",
@@ -271,7 +271,7 @@ rules:
     reply = rule.replies[0]
     assert found == Scenario(
         "s.yaml", found.rules, "brainstormrouter", "All of it.", 7, "virtual", "strict", frozenset(["br-tools"]),
-        frozenset("k"), frozenset("m"), Plan("scenario", 3, 200), {"x": 1.0}, "built-in", found.source, (),
+        frozenset("k"), frozenset("m"), Plan("scenario", 3, 200), {"x": 1.0}, "built-in", (), found.source, (),
     )  # fmt: skip
     assert rule == Rule(
         "a", "s.yaml:14", "brainstormrouter", "chat", rule.conditions, (frozenset(["1", "b"]), True), rule.replies,
