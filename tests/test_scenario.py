@@ -35,8 +35,8 @@ ERRORS = (
 
 #: line: what is said of it. Each stands as a line of its own after `emulator: 1`.
 SETTINGS = {
-    "wobble: 1": "2:1: wobble: is not known here; known: chaos, clock, description, emulator, keys, models, mute, plan, "
-    "provider, rules, seed, unmatched, validation, vars",
+    "wobble: 1": "2:1: wobble: is not known here; known: chaos, clock, description, emulator, keys, models, mute, "
+    "plan, provider, rules, seed, unmatched, validation, vars",
     "provder: beatra": "2:1: provder: is not known here; did you mean 'provider'?",
     "provider: beatr": "2:1: provider: there is no provider 'beatr'; did you mean 'beatra'?",
     "provider: 5": "2:1: provider: must be a string, not 5",
