@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -37,6 +38,7 @@ def main() -> None:
     if not shutil.which("wrk"):
         sys.exit("The benchmark needs wrk, which is not on the PATH; Debian's package is called wrk.")
     allow_files()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the servers are ended all the same
     mocks = {name: command for name in MOCKS if (command := getattr(given, name))}
     missing = {name: NOT_FOUND for name in MOCKS if name not in mocks}
     start = time.perf_counter()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import paced, servers
-from tests.bench.load import PROVIDERS, Target, chat, check, rounds
+from tests.bench.load import PROVIDERS, Target, WrongAnswer, chat, check, rounds
 from tests.bench.report import Figure, Goal, ratio
 from tests.bench.servers import Server
 from tests.bench.sessions import seconds as pytest_seconds
@@ -69,27 +69,31 @@ def beside_others(run: Run) -> list[Figure]:
         answers = {part: check(target) for part, (target,) in targets.items()}
         replies = {f"/{part}": (answer.own_headers, answer.body) for part, answer in answers.items()}
         floor = stack.enter_context(servers.floor(run.folder, replies))
-        run.commands.update({"ours": ours.command, "floor": floor.command})
         for part, answer in answers.items():
             targets[part].append(Target("floor", f"{floor.url}/{part}", targets[part][0].body))
             assert check(targets[part][1]).body == answer.body, "the floor sends other bytes than ours"
-        others = start_mocks(run, stack)
-        for beside in targets.values():
-            beside += [Target(mock.name, f"{mock.url}/v1/chat/completions", beside[0].body) for mock in others]
+        started = [ours, floor, *(mock for name in run.mocks if (mock := start_mock(run, name, stack, targets)))]
+        run.commands.update({f"{server.name} {server.version}".strip(): server.command for server in started})
         figures = compare("unary", run.load(targets["unary"]))
-        figures += [memory(server) for server in (ours, *others)]
+        figures += [memory(server) for server in started]
         return figures + compare("streams", run.load(targets["streams"]))
 
 
-def start_mocks(run: Run, stack: contextlib.ExitStack) -> list[Server]:
-    started = []
-    for name, command in run.mocks.items():
-        try:
-            started.append(stack.enter_context(MOCKS[name](command, run.folder)))
-            run.commands[name] = started[-1].command
-        except (servers.NotStarted, OSError) as error:
-            run.missing[name] = f"did not start: {error}"
-    return started
+def start_mock(run: Run, name: str, stack: contextlib.ExitStack, targets: Mapping[str, list[Target]]) -> Server | None:
+    """Start another mock and add it to the targets, or note why not."""
+    try:
+        server = stack.enter_context(MOCKS[name](run.mocks[name], run.folder))
+        ways = [
+            (beside, Target(name, f"{server.url}/v1/chat/completions", beside[0].body)) for beside in targets.values()
+        ]
+        for _, target in ways:
+            check(target)
+    except (servers.NotStarted, WrongAnswer, OSError) as error:
+        run.missing[name] = str(error)
+        return None
+    for beside, target in ways:
+        beside.append(target)
+    return server
 
 
 def compare(part: str, measured: Mapping[str, Sequence[float]]) -> list[Figure]:
@@ -181,7 +185,7 @@ def plugin(run: Run) -> list[Figure]:
                for _ in range(run.repeats)]  # fmt: skip
     milliseconds, modules = zip(*printed, strict=True)
     return [
-        Figure("plugin", "import, pytest being imported", [float(text) for text in milliseconds], "ms"),
+        Figure("plugin", "import, beside pytest's own", [float(text) for text in milliseconds], "ms"),
         Figure("plugin", "modules that the import adds", [int(modules[0])], ""),
     ]
 

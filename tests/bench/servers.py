@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,13 @@ class NotStarted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running one; `command` as it was started, `url` without a path."""
+    """A running one; `command` as it was started, but for folders; `url` has no path."""
 
     name: str
     url: str
     pid: int
     command: str
+    version: str = ""
 
 
 @contextlib.contextmanager
@@ -58,7 +60,8 @@ def running(
         )
     try:
         wait_for_port(process, port, log)
-        yield Server(name, f"http://127.0.0.1:{port}", process.pid, shlex.join(command))
+        shown = shlex.join([Path(command[0]).name, *command[1:]])
+        yield Server(name, f"http://127.0.0.1:{port}", process.pid, shown)
     finally:
         end(process)
 
@@ -126,29 +129,44 @@ Replies = Mapping[str, tuple[Iterable[tuple[str, str]], str]]
 
 
 def floor(folder: Path, replies: Replies) -> contextlib.AbstractContextManager[Server]:
-    """Start the bare app on the same uvicorn, loop and parser; a reply is headers and a body, by its path."""
+    """Start the bare app, as lean as uvicorn goes; a reply is headers and a body, by its path."""
     port, file = free_port(), folder / "floor.json"
     file.write_text(json.dumps(replies))
     command = [sys.executable, "-m", "uvicorn", "tests.bench.floor:app", "--port", str(port), "--loop", "uvloop"]
-    command += ["--http", "httptools", "--lifespan", "off", "--no-access-log", "--no-server-header"]
+    command += ["--http", "httptools", "--ws", "none", "--lifespan", "off", "--no-access-log", "--no-server-header"]
+    command += ["--no-proxy-headers"]
     return running("floor", command, port, folder, {"FLOOR": str(file)})
 
 
-def aimock(command: str, folder: Path) -> contextlib.AbstractContextManager[Server]:
+@contextlib.contextmanager
+def aimock(command: str, folder: Path) -> Iterator[Server]:
     """Start @copilotkit/aimock; its log is silent, its delays are its defaults: none."""
-    port, fixtures, config = free_port(), folder / "fixtures.json", folder / "aimock.json"
+    port, words = free_port(), split(command)
     rule = {"match": {"userMessage": QUESTION}, "response": {"content": TEXT}}
-    fixtures.write_text(json.dumps({"fixtures": [rule]}))
-    config.write_text(json.dumps({"llm": {"fixtures": str(fixtures), "chunkSize": PIECE, "logLevel": "silent"}}))
-    return running("aimock", [*shlex.split(command), "--config", str(config), "--port", str(port)], port, folder)
+    (folder / "fixtures.json").write_text(json.dumps({"fixtures": [rule]}))
+    config = json.dumps({"llm": {"fixtures": "fixtures.json", "chunkSize": PIECE, "logLevel": "silent"}})
+    (folder / "aimock.json").write_text(config)
+    with running("aimock", [*words, "--config", "aimock.json", "--port", str(port)], port, folder) as server:
+        manifests = [parent / "package.json" for parent in Path(words[0]).resolve().parents]
+        version = next((json.loads(file.read_text()).get("version", "") for file in manifests if file.exists()), "")
+        yield replace(server, version=version, command=f"{server.command}, aimock.json being {config}")
 
 
 @contextlib.contextmanager
 def llmock(command: str, folder: Path) -> Iterator[Server]:
-    """Start llmock of PyPI, its log off and its delays at their default, none; a permanent reply is told it."""
+    """Start llmock of PyPI, its log off, its delays their defaults, none; a reply without end is told it."""
     port = free_port()
-    whole = [*shlex.split(command), "serve", "--port", str(port), "--log-level", "critical"]
-    with running("llmock", whole, port, folder) as server:
+    words = [*split(command), "serve", "--port", str(port), "--log-level", "critical"]
+    with running("llmock", words, port, folder) as server:
         reply = {"behaviors": [{"type": "reply", "text": TEXT, "times": None}]}
         with urllib.request.urlopen(f"{server.url}/_llmock/scenario", json.dumps(reply).encode(), START_S):
-            yield server
+            pass
+        with urllib.request.urlopen(f"{server.url}/health", timeout=START_S) as health:
+            yield replace(server, version=json.load(health).get("version", ""))
+
+
+def split(command: str) -> list[str]:
+    """Split a command, which is run in another folder."""
+    program, *words = shlex.split(command)
+    found = shutil.which(program)
+    return [os.path.abspath(found) if found else program, *words]
