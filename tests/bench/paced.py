@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,13 +31,14 @@ END = b"0\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """Milliseconds after the scripted times, counted from each stream's first event; `client`: its share of a core."""
+    """Milliseconds after the scripted times, from each stream's first event; `server`, `client`: cores they used."""
 
     streams: int
     p50: float
     p99: float
     max: float
     client: float
+    server: float = 0.0
 
 
 class Stream(asyncio.Protocol):
@@ -84,12 +87,18 @@ async def play(url: str, body: str, streams: int) -> list[Stream]:
     return await asyncio.gather(*(one(place * RAMP_S / streams) for place in range(streams)))
 
 
-def measure(target: Target, streams: int, chunks: int) -> Lateness:
-    """Measure in a process of its own."""
+def measure(target: Target, pid: int, streams: int, chunks: int) -> Lateness:
+    """Measure in a process of its own; `pid` is the server's."""
     command = [sys.executable, "-m", "tests.bench.paced", target.url, target.body, *map(str, (streams, chunks, ITL_S))]
-    limit = chunks * ITL_S + MORE_S
+    limit, before = chunks * ITL_S + MORE_S, processor_s(pid)
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=limit)
-    return Lateness(**json.loads(done.stdout))
+    return replace(Lateness(**json.loads(done.stdout)), server=(processor_s(pid) - before) / (chunks * ITL_S + RAMP_S))
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def allow_files() -> None:

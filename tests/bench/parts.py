@@ -130,13 +130,13 @@ def providers(run: Run) -> list[Figure]:
     return [ratio("providers", f"{name} / {first}", got[name], got[first]) for name in others]
 
 
-def streams(run: Run) -> list[Figure]:
+def paced_streams(run: Run) -> list[Figure]:
     """Measure the lateness of 300 and 1,000 paced streams, then double until the 99th percentile is late."""
     figures, held, count = [], 0, 300
     with run.ours() as server:
         target = Target("ours", server.url + CHAT.format("beatra"), chat("beatra", True, servers.PACED))
         while count <= MOST_STREAMS:
-            late = paced.measure(target, count, run.chunks)
+            late = paced.measure(target, server.pid, count, run.chunks)
             figures += lateness(late)
             if late.p99 > PUNCTUAL_MS and count >= 1000:
                 break
@@ -150,7 +150,9 @@ def lateness(late: paced.Lateness) -> list[Figure]:
     what = f"{late.streams:,} streams, lateness"
     shown = [Figure("paced", f"{what} {name}", [getattr(late, name)], "ms", goals.get(name))
              for name in ("p50", "p99", "max")]  # fmt: skip
-    return [*shown, Figure("paced", f"{late.streams:,} streams, cores the client used", [late.client], "x")]
+    cores = [Figure("paced", f"{late.streams:,} streams, cores the {name} used", [getattr(late, name)], "x")
+             for name in ("server", "client")]  # fmt: skip
+    return shown + cores
 
 
 def cold_start(run: Run) -> list[Figure]:
@@ -202,5 +204,5 @@ def tests(run: Run) -> list[Figure]:
 
 PARTS: dict[str, Callable[[Run], list[Figure]]] = {
     "others": beside_others, "rules": rules, "journal": journal, "providers": providers,
-    "paced": streams, "start": cold_start, "plugin": plugin, "tests": tests,
+    "paced": paced_streams, "start": cold_start, "plugin": plugin, "tests": tests,
 }  # fmt: skip
