@@ -30,7 +30,7 @@ from tests.bench.report import Figure, environment, table, write
 
 SHORT = partial(Run, rounds=3, seconds=1, paced_s=2, repeats=3)
 WHOLE = partial(Run, rounds=5, seconds=2, paced_s=5, repeats=9)
-NOT_FOUND = "not found: no option, variable or command of this name on the PATH"
+NOT_FOUND = "it was not found; name its command with --{} or ${}, or put it on the PATH"
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     allow_files()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the servers are ended all the same
     mocks = {name: command for name in MOCKS if (command := getattr(given, name))}
-    missing = {name: NOT_FOUND for name in MOCKS if name not in mocks}
+    missing = {name: NOT_FOUND.format(name, name.upper()) for name in MOCKS if name not in mocks}
     start = time.perf_counter()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -86,7 +86,7 @@ def wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.02)
-    raise NotStarted(log.read_text(errors="replace").strip()[-500:])
+    raise NotStarted(f"it did not start: {' '.join(log.read_text(errors='replace').split())[-300:]}")
 
 
 def free_port() -> int:
