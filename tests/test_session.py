@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from build import NOW, PROVIDERS, scenario
+from build import NOW, PROVIDERS, make_world, scenario
 
 from emulator.core.scenario import Scenario
 from emulator.core.session import Conflict, Options, Session, Settings, build_session
@@ -136,10 +136,10 @@ def test_rules_of_several_files_stand_in_order_and_equal_ids_get_the_files_numbe
     session = build(rules, "provider: beatra\n" + rules, rules)
     ids = [rule.id for rule in session.rules]
     assert ids == ["rule-1", "x", "rule-1@2", "x@2", "rule-1@3", "x@3"]
-    assert [rule.id for rule in session.rules_for("braintwin", "chat")] == ["rule-1", "x", "rule-1@3", "x@3"]
-    assert [rule.id for rule in session.rules_for("braintwin", "chat")] == ["rule-1", "x", "rule-1@3", "x@3"]
-    assert [rule.id for rule in session.rules_for("beatra", "chat")] == ids
-    assert session.rules_for("brainstormrouter", "models") == ()
+    assert [rule.id for rule in session.rules_for("braintwin", "chat").rules] == ["rule-1", "x", "rule-1@3", "x@3"]
+    assert [rule.id for rule in session.rules_for("braintwin", "chat").rules] == ["rule-1", "x", "rule-1@3", "x@3"]
+    assert [rule.id for rule in session.rules_for("beatra", "chat").rules] == ids
+    assert session.rules_for("brainstormrouter", "models").rules == ()
 
 
 def test_options_over_others() -> None:
@@ -153,3 +153,12 @@ def test_a_conflict_of_scenarios_without_places() -> None:
     with pytest.raises(Conflict) as caught:
         build_session("id", "key", PROVIDERS, loaded, Options(), NOW)
     assert str(caught.value) == f"a:1:1: seed: {DISAGREE}\nb:1:1: seed: {DISAGREE}"
+
+
+def test_rules_are_found_by_their_exact_text_and_stay_in_order() -> None:
+    texts = ["a", None, "b", "a", {"equals": "a"}, {"not": "a"}, {"contains": "a"}]
+    rules = [{"reply": {"text": "x"}, **({"when": {"last_user": text}} if text else {})} for text in texts]
+    index = make_world({"rules": rules}).session.rules_for("beatra", "chat")
+    numbers = {rule.id: number for number, rule in enumerate(index.rules)}
+    for text, found in (("a", [0, 1, 3, 4, 5, 6]), ("b", [1, 2, 5, 6]), ("c", [1, 5, 6]), (None, [1, 5, 6])):
+        assert [numbers[rule.id] for rule in index.possible(text)] == found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from emulator.core.chat import canonical, compact
@@ -11,7 +11,7 @@ from emulator.core.scenario import Rule
 from emulator.core.wire import Call, Candidate
 
 
-def candidates(rules: Sequence[Rule], call: Call, key: str) -> tuple[Candidate, ...]:
+def candidates(rules: Iterable[Rule], call: Call, key: str) -> tuple[Candidate, ...]:
     """Return the rules whose conditions hold, up to the first that always answers; state and turns are the store's."""
     found: list[Candidate] = []
     for rule in rules:

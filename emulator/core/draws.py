@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from hashlib import blake2b
 from random import Random
@@ -51,15 +52,19 @@ class Draw:
 
     def ulid(self, label: str, at: float) -> str:
         """Return a ULID: ten characters of the time in milliseconds, sixteen drawn."""
-        milliseconds = int(at * 1000)
-        time = bytes(_CROCKFORD[milliseconds >> shift & 31] for shift in range(45, -1, -5))
-        return (time + self.bytes(label, 16).translate(_TO_CROCKFORD)).decode()
+        return (_crockford(int(at * 1000)) + self.bytes(label, 16).translate(_TO_CROCKFORD)).decode()
 
     def uuid(self, label: str) -> str:
         """Return a UUID of version 4."""
         text = f"{self.number(label, 128):032x}"
         variant = "89ab"[int(text[16], 16) & 3]
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _crockford(milliseconds: int) -> bytes:
+    """Write a time as the ten characters that begin a ULID."""
+    return bytes(_CROCKFORD[milliseconds >> shift & 31] for shift in range(45, -1, -5))
 
 
 def _table(alphabet: bytes) -> bytes:

@@ -13,10 +13,11 @@ from functools import partial
 
 from emulator.core.answers import ANSWERS
 from emulator.core.candidates import candidates, difference_text, nearest_rules
+from emulator.core.chat import last_text
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import Fault, apply
-from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill
+from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
 from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id
 from emulator.core.reply import error_data, fill_reply, render_builtin, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
@@ -25,6 +26,7 @@ from emulator.core.understand import authenticate, idempotency_of, route, unders
 from emulator.core.wire import (
     FOREVER,
     Call,
+    Candidate,
     Claim,
     Exchange,
     Grant,
@@ -83,7 +85,7 @@ class Engine:
             settings.plan,
             request.at,
             counted=call is not None,
-            candidates=candidates(session.rules_for(provider.name, call.operation), call, key or "") if call else (),
+            candidates=self._candidates(session, call, key or "") if call else (),
             fallback="built-in" if call else "refused",
             idempotency=idempotency,
             history=call is not None and provider.operations[call.operation].answer in ANSWERS,
@@ -91,6 +93,10 @@ class Engine:
             refusal=refusal,
             operation=operation.name if operation else None,
         )
+
+    def _candidates(self, session: Session, call: Call, key: str) -> tuple[Candidate, ...]:
+        rules = session.rules_for(call.request.provider, call.operation)
+        return candidates(rules.possible(last_text(call.messages, "user")), call, key) if rules.rules else ()
 
     def answer(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Exchange:
         """Answer a claim with what it was granted; the provider's refusals are rendered here and nowhere else."""
@@ -110,7 +116,7 @@ class Engine:
         if call is None:
             raise TypeError("a claim without a call was granted a reply")
         provider, settings = self.providers[claim.provider], session.settings[claim.provider]
-        rules = session.rules_for(claim.provider, call.operation)
+        rules = session.rules_for(claim.provider, call.operation).rules
         if grant.candidate is not None:
             name = claim.candidates[grant.candidate].rule
             rule = next(rule for rule in rules if rule.id == name)
@@ -285,7 +291,7 @@ def _documented(provider: Provider, standing: Standing, draw: Draw, at: float, s
         "reset": math.ceil(standing.reset),
         "request_id": render_id(provider, "request", draw, at),
     }
-    return tuple((name.lower(), str(fill(form, values))) for name, form in provider.headers)
+    return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
 
 
 def _one_line(value: str) -> str:

@@ -99,6 +99,8 @@ def compile_matcher(spec: Json, path: Path) -> Test:
 
 def equal(left: Json, right: Json) -> bool:
     """Compare as JSON does: 1 is 1.0, but true is not 1."""
+    if isinstance(left, str) or isinstance(right, str):
+        return left is right or bool(left == right)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, Mapping) and isinstance(right, Mapping):

@@ -74,16 +74,28 @@ def _stream(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Repl
         "created": int(turn.at),
         "model": turn.model,
     }
-    indexes = range(choices_asked(turn.call))
-    events: list[tuple[bytes, str]] = []
-    for delta, reason in _deltas(said, reply.pace):
-        for index in indexes:
-            chunk = {**head, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
-            events.append((event(orjson.dumps(prune(chunk, turn, "chunk"))), "data"))
+    write = _pruned_chunk if turn.strict else _chunk
+    begun = b"data: " + orjson.dumps(head)[:-1]
+    events = [
+        (write(turn, begun, index, delta, reason), "data")
+        for delta, reason in _deltas(said, reply.pace)
+        for index in range(choices_asked(turn.call))
+    ]
     if usage and not turn.strict and _asks_usage(turn.call.body):
         events.append((event(orjson.dumps({**head, "choices": [], "usage": usage})), "data"))
     events.append((event(turn.provider.done.encode()), "done"))
     return timed(turn, events, reply)
+
+
+def _chunk(turn: Turn, begun: bytes, index: int, delta: Mapping[str, Json], reason: str | None) -> bytes:
+    """Write the event of a chunk; `begun` is all that is the same in each."""
+    choice = orjson.dumps({"index": index, "delta": delta, "finish_reason": reason})
+    return b'%b,"choices":[%b]}\n\n' % (begun, choice)
+
+
+def _pruned_chunk(turn: Turn, begun: bytes, index: int, delta: Mapping[str, Json], reason: str | None) -> bytes:
+    data = _chunk(turn, begun, index, delta, reason).removeprefix(b"data: ")
+    return event(orjson.dumps(prune(orjson.loads(data), turn, "chunk")))
 
 
 def _deltas(said: Said, pace: Pace) -> Iterator[tuple[dict[str, Json], str | None]]:

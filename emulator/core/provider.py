@@ -164,6 +164,17 @@ def fill(shape: Json, values: Mapping[str, Json]) -> Json:
     return change_texts(shape, filled)
 
 
+def fill_text(form: str, values: Mapping[str, Json]) -> str:
+    """Fill the holes of a text, which is taken apart once."""
+    return "".join([str(values[part]) if hole else part for part, hole in _parts(form)])
+
+
+@functools.lru_cache(maxsize=256)
+def _parts(form: str) -> tuple[tuple[str, bool], ...]:
+    """Return a form's literals and names of holes, in order, and which they are."""
+    return tuple((part, index % 2 == 1) for index, part in enumerate(_HOLE.split(form)) if part)
+
+
 def holes(shape: Json) -> Iterator[str]:
     """Yield the names of a shape's holes."""
     for _, leaf in walk(shape):

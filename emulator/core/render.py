@@ -9,7 +9,7 @@ import orjson
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
-from emulator.core.provider import Operation, Provider, fill
+from emulator.core.provider import Operation, Provider, fill_text
 from emulator.core.scenario import Reply
 from emulator.core.wire import FOREVER, Call, Frame, Headers, Note, Timeline
 
@@ -66,7 +66,7 @@ def render_json(turn: Turn, body: Json, reply: Reply) -> Timeline:
 def render_id(provider: Provider, kind: str, draw: Draw, at: float, label: str = "") -> str:
     """Draw an id of one of the provider's forms: response, request or tool_call."""
     form = provider.ids.get(kind, "call_${alnum}")
-    return str(fill(form, _Drawn(draw, f"{kind}{label}", at)))
+    return fill_text(form, _Drawn(draw, f"{kind}{label}", at))
 
 
 class _Drawn(dict[str, str]):

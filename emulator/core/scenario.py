@@ -80,6 +80,13 @@ class Rule:
         return bisect_right(self._ends, turn)
 
     @functools.cached_property
+    def exact_text(self) -> str | None:
+        """The only last user text that it answers; None where it is not a single one."""
+        wanted = [item.expected for item in self.conditions if item.field == "last_user"]
+        texts = [item["equals"] if isinstance(item, Mapping) and "equals" in item else item for item in wanted]
+        return texts[0] if texts and isinstance(texts[0], str) else None
+
+    @functools.cached_property
     def _ends(self) -> Sequence[int]:
         """After how many claims each reply has had its times."""
         return list(accumulate(reply.times for reply in self.replies))

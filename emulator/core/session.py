@@ -64,7 +64,7 @@ class Session:
     settings: Mapping[str, Settings]
     chaos: tuple[Chaos, ...] = ()
     added: tuple[Rule, ...] = ()
-    _index: dict[tuple[str, str], tuple[Rule, ...]] = field(init=False, default_factory=dict, repr=False)
+    _index: dict[tuple[str, str], RuleIndex] = field(init=False, default_factory=dict, repr=False)
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
@@ -75,13 +75,32 @@ class Session:
         """Return what can strike an operation of a provider, in order."""
         return tuple(item for item in self.chaos if item.covers(provider, operation)) if self.chaos else ()
 
-    def rules_for(self, provider: str, operation: str) -> tuple[Rule, ...]:
+    def rules_for(self, provider: str, operation: str) -> RuleIndex:
         """Return the rules that can concern an operation of a provider, in order."""
         found = self._index.get((provider, operation))
         if found is None:
-            found = tuple(rule for rule in self.all_rules if rule.covers(provider, operation))
-            self._index[provider, operation] = found
+            rules = tuple(rule for rule in self.all_rules if rule.covers(provider, operation))
+            found = self._index[provider, operation] = RuleIndex(rules)
         return found
+
+
+class RuleIndex:
+    """Rules in order, found by the last user text that they want exactly."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self._others = [index for index, rule in enumerate(rules) if rule.exact_text is None]
+        self._by_text: dict[str, list[int]] = {}
+        for index, rule in enumerate(rules):
+            if rule.exact_text is not None:
+                self._by_text.setdefault(rule.exact_text, []).append(index)
+
+    def possible(self, text: str | None) -> Iterable[Rule]:
+        """Return, in order, the rules that want exactly this text, and those that want none exactly."""
+        if not self._by_text:
+            return self.rules
+        exact = self._by_text.get(text, []) if text is not None else []
+        return (self.rules[index] for index in (sorted([*exact, *self._others]) if exact else self._others))
 
 
 def build_session(

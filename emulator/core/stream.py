@@ -64,7 +64,7 @@ def timed(turn: Turn, events: Iterable[tuple[bytes, str]], reply: Reply) -> Time
     for index, (data, kind) in enumerate(events):
         if kind != "done" or not frames:
             wait = reply.pace.itl if frames else reply.pace.ttft
-            seconds = wait.draw(turn.draw, f"wait/{index}")
+            seconds = wait.first if wait.kind == "fixed" else wait.draw(turn.draw, f"wait/{index}")
             if reply.pace.documented and model:
                 seconds = model.itl if frames else model.ttft
             if seconds == FOREVER:

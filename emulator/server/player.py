@@ -174,16 +174,17 @@ class Player:
 
     def _write_frames(self) -> bool:
         frames, size = self._timeline.frames, 0
+        passed = self._clock.now() - self._start
         while self._index < len(frames):
             frame = frames[self._index]
             if frame.kind == "hold":
                 if not self._silent:
                     return self._fall_silent(frame.at)
                 self._silent = False
-            elif not self._is_due(frame.at):
+            elif frame.at > passed - self._shift and not self._is_due(frame.at):
                 return False
             size += len(frame.data)
-            self._take(frame)
+            self._take(frame, passed)
             if self._timeline.apart and frame.data:
                 return self._breathe()
             if size > BUFFER:
@@ -199,9 +200,9 @@ class Player:
         self._waiter = Waiter(self.play).after(0)
         return False
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame, passed: float) -> None:
         self._index += 1
-        self._times.append(self._clock.now() - self._start)
+        self._times.append(passed)
         if frame.data:
             self._bytes += len(frame.data)
             self._out.append(b"%x\r\n%b\r\n" % (len(frame.data), frame.data) if self._chunked else frame.data)
