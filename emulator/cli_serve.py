@@ -24,8 +24,8 @@ from emulator.server.worlds import Worlds
 #: Lines of the log that may wait to be written, and seconds for the last of them.
 WAITING_LINES = 10_000
 LOG_GRACE_S = 1.0
-#: Objects before a collection of each age. A journal's exchanges live long and hold no cycles: to walk all of them again and
-#: again would make streams late by tens of milliseconds.
+#: Objects before a collection of each age. A journal's exchanges live long and hold no cycles: to walk all of them time
+#: and again would make streams late by tens of milliseconds.
 COLLECT_AFTER = (50_000, 20, 100)
 
 
