@@ -1,11 +1,13 @@
 """The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted.
 
-`emulator contract` has a module of its own, `cli_contract`.
+`emulator contract` and `emulator exec` have modules of their own.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
+import importlib
 import json
 import os
 import sys
@@ -16,11 +18,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
+    import socket
+
     from emulator.core.provider import Provider
     from emulator.core.scenario import Scenario
+    from emulator.server.background import Setup
+    from emulator.server.worlds import Worlds
 
 FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
 _PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
+#: Commands with a module of their own, which is loaded when they are named.
+_ELSEWHERE = {"contract": "emulator.cli_contract", "exec": "emulator.cli_exec"}
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
@@ -47,14 +55,14 @@ class _Commands(click.Group):
     """The commands here, and those of modules that only they need."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "contract"])
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "contract":
+        if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        from emulator.cli_contract import contract
-
-        return contract
+        module = importlib.import_module(_ELSEWHERE[cmd_name])
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,23 +74,31 @@ def main() -> None:
 # serve
 
 
+def server_options(port: int) -> Callable[[Any], Any]:
+    """Return a decorator that adds what a server can be told."""
+    options = [
+        scenario_files,
+        provider_option,
+        schemas_option,
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind."),
+        click.option("--port", default=port, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."),
+        click.option("--api-key", "api_keys", multiple=True, metavar="KEY",
+                     help="A good key; without any, every key is good."),
+        click.option("--plan", metavar="NAME", help="The plan whose limits count."),
+        click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
+        click.option("--seed", type=int, help="Of all random draws. Default: 0."),
+        click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
+        click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
+        click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
+        click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
+        click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1),
+                     help="Exchanges kept a session."),
+    ]  # fmt: skip
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
 @main.command()
-@scenario_files
-@provider_option
-@schemas_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
-@click.option("--port", default=4010, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@click.option("--api-key", "api_keys", multiple=True, metavar="KEY", help="A good key; without any, every key is good.")
-@click.option("--plan", metavar="NAME", help="The plan whose limits count.")
-@click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented.")
-@click.option("--seed", type=int, help="Of all random draws. Default: 0.")
-@click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real.")
-@click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it.")
-@click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body.")
-@click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1))
-@click.option(
-    "--journal-size", default=10_000, show_default=True, type=click.IntRange(1), help="Exchanges kept a session."
-)
+@server_options(port=4010)
 @click.option(
     "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."
 )
@@ -92,23 +108,30 @@ def serve(
 ) -> None:
     """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
     from emulator.cli_serve import serve_until_stopped
+
+    if ready_file and not ready_file.absolute().parent.is_dir():
+        _fail(f"{ready_file} cannot be written: there is no folder {ready_file.parent}.")
+    setup, worlds, sock = prepared(scenarios, schemas, given)
+    sys.exit(INTERRUPTED if serve_until_stopped(setup, worlds, sock, ready_file, quiet) else 0)
+
+
+def prepared(
+    scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any]
+) -> tuple[Setup, Worlds, socket.socket]:
+    """Load what a server is told to serve and listen, or say what is wrong."""
     from emulator.core.session import Options
     from emulator.server.background import Setup, listen, make_worlds
 
-    scenarios = _scenario_files(scenarios)
-    if ready_file and not ready_file.absolute().parent.is_dir():
-        _fail(f"{ready_file} cannot be written: there is no folder {ready_file.parent}.")
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
-    setup = Setup(scenarios, options, schemas, **given)
+    setup = Setup(_scenario_files(scenarios), options, schemas, **given)
     worlds = _loaded(lambda: make_worlds(setup))
     _warn(worlds.by_id["default"].session.scenarios)
     try:
-        sock = listen(setup)
+        return setup, worlds, listen(setup)
     except OSError as error:
         hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
         _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
-    sys.exit(INTERRUPTED if serve_until_stopped(setup, worlds, sock, ready_file, quiet) else 0)
 
 
 def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:

@@ -42,7 +42,7 @@ def _report(text: str) -> tuple[str, Path]:
     return kind, Path(path)
 
 
-@click.command()
+@click.command("contract")
 @click.option("--provider", required=True, metavar="NAME", help="Whose documented behaviour is expected.")
 @click.option("--url", metavar="BASE_URL", help="What is tested: a base URL, up to /v1.")
 @click.option("--self", "own", is_flag=True, help="Test an emulator of our own, started for this run.")
@@ -65,7 +65,7 @@ def _report(text: str) -> tuple[str, Path]:
 @click.option("--report", "reports", multiple=True, metavar="KIND=PATH", callback=_reports,
               help="Write a report: json=PATH, junit=PATH or html=PATH.")  # fmt: skip
 @schemas_option
-def contract(
+def contract_command(
     provider: str,
     url: str | None,
     own: bool,

@@ -36,6 +36,7 @@ FREE = [
     "__main__",
     "cli",
     "cli_contract",
+    "cli_exec",
     "cli_check",
     "cli_serve",
     "client",

@@ -1,0 +1,124 @@
+"""`emulator exec`: run a command against a server of its own, then tell what its requests came to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from emulator import teardown
+from emulator.cli import FINDINGS, INTERRUPTED, _fail, prepared, server_options
+from emulator.client import Control
+from emulator.server.background import ignore, make_server, origin, run
+from emulator.server_thread import SERVER_THREAD
+
+#: The exit code of a command that was not found, and what is added to a signal's number, as shells have it.
+NOT_FOUND, SIGNALLED = 127, 128
+_ANY_KEY = "emulator-key"
+
+
+class _Exec(click.Command):
+    """A command that takes another command behind `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = [*args, "--"].index("--")
+        ctx.meta["command"] = args[own + 1 :]
+        return super().parse_args(ctx, args[:own])
+
+
+@click.command("exec", cls=_Exec, options_metavar="[OPTIONS]", epilog="Example: emulator exec retry.yaml -- npm test")
+@server_options(port=0)
+@click.option("--strict", is_flag=True, help="Exit with 1 on findings, even where the command succeeds.")
+@click.pass_context
+def exec_command(
+    context: click.Context, /, scenarios: tuple[Path, ...], schemas: Path | None, strict: bool, **given: Any
+) -> None:
+    """Run a command with OPENAI_BASE_URL and OPENAI_API_KEY set, and exit with its code.
+
+    The command stands behind `--`. When it ends, unmatched requests, expectations not met and the verdict are told.
+    """
+    command = context.meta["command"]
+    if not command:
+        _fail("Name the command behind --, as in: emulator exec retry.yaml -- npm test")
+    with _served(scenarios, schemas, given) as (control, environment):
+        code = _run(command, environment)
+        findings = list(_findings(control, strict))
+        _tell(control, findings)
+    sys.exit(FINDINGS if findings and strict and code == 0 else code)
+
+
+@contextmanager
+def _served(
+    scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any]
+) -> Iterator[tuple[Control, dict[str, str]]]:
+    """Serve in a thread; yield its control API and the environment that points at it."""
+    setup, worlds, sock = prepared(scenarios, schemas, given)
+    session = worlds.by_id["default"].session
+    url = origin(setup, sock)
+    base_urls = worlds.base_urls(session, url)
+    if len(base_urls) != 1:
+        _fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
+    ((name, base_url),) = base_urls.items()
+    key = min(session.settings[name].keys or [_ANY_KEY])
+    server = make_server(setup, worlds, ignore, ignore)
+    thread = threading.Thread(target=run, args=(server, sock), name=SERVER_THREAD, daemon=True)
+    thread.start()
+    host = f"{setup.admin_token}@" if setup.admin_token else ""
+    control = Control(url.replace("://", f"://{host}"))
+    try:
+        yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key}
+    finally:
+        control.close()
+        server.should_exit = True
+        thread.join()
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a command to its end and return its code; a signal that comes meanwhile goes on to it."""
+    try:
+        process = subprocess.Popen(command, env={**os.environ, **environment})
+    except OSError as error:
+        click.echo(f"{command[0]} cannot be run: {error.strerror}.", err=True)
+        return NOT_FOUND
+    interrupted: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: interrupted.append(number))  # a terminal tells the command too
+    signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+    code = process.wait()
+    if interrupted:
+        return INTERRUPTED
+    return code if code >= 0 else SIGNALLED - code
+
+
+def _findings(control: Control, strict: bool) -> Iterator[str]:
+    """Yield what was wrong: with the scenario, and with the client as the docs see it."""
+    session = control.ask("GET", "/sessions/default")
+    journal = control.ask("GET", "/sessions/default/journal")["exchanges"]
+    yield from teardown.crashes(journal)
+    yield from (_without_hint(text) for text in teardown.unmatched(journal))
+    yield from (_without_hint(text) for text in teardown.unexpected(session["rules"]))
+    verdict = teardown.misbehaviour(control.ask("GET", "/sessions/default/verdict")["findings"], strict, ())
+    if verdict:
+        yield _without_hint(verdict)
+
+
+def _without_hint(text: str) -> str:
+    """Leave out how a test would allow it."""
+    kept, _, hint = text.rpartition("allow it ")
+    return kept.rstrip("; \n") if hint else text
+
+
+def _tell(control: Control, findings: Sequence[str]) -> None:
+    number = control.ask("GET", "/sessions/default")["exchanges"]
+    requests = f"{number} request{'s' * (number != 1)}"
+    click.echo(f"emulator: {requests}, {f'{len(findings)} findings' if findings else 'nothing to find fault with'}",
+               err=True)  # fmt: skip
+    for text in findings:
+        click.echo(text, err=True)
