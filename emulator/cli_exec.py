@@ -22,6 +22,8 @@ from emulator.server_thread import SERVER_THREAD
 
 #: The exit code of a command that was not found, and what is added to a signal's number, as shells have it.
 NOT_FOUND, SIGNALLED = 127, 128
+#: How often it is looked whether a signal came: seconds.
+WAIT_S = 0.1
 _ANY_KEY = "emulator-key"
 
 
@@ -82,19 +84,29 @@ def _served(
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run a command to its end and return its code; a signal that comes meanwhile goes on to it."""
+    """Run a command to its end and return its code; a SIGTERM that comes meanwhile goes on to it."""
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: received.append(number))
     try:
         process = subprocess.Popen(command, env={**os.environ, **environment})
     except OSError as error:
         click.echo(f"{command[0]} cannot be run: {error.strerror}.", err=True)
         return NOT_FOUND
-    interrupted: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: interrupted.append(number))  # a terminal tells the command too
-    signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
-    code = process.wait()
-    if interrupted:
+    while (code := _waited(process)) is None:
+        if signal.SIGTERM in received:
+            process.terminate()
+    if signal.SIGINT in received:  # a terminal sends it to the command as well
         return INTERRUPTED
     return code if code >= 0 else SIGNALLED - code
+
+
+def _waited(process: subprocess.Popen[bytes]) -> int | None:
+    """Return a command's code, None where it still runs after a while."""
+    try:
+        return process.wait(WAIT_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _findings(control: Control, strict: bool) -> Iterator[str]:
@@ -118,7 +130,7 @@ def _without_hint(text: str) -> str:
 def _tell(control: Control, findings: Sequence[str]) -> None:
     number = control.ask("GET", "/sessions/default")["exchanges"]
     requests = f"{number} request{'s' * (number != 1)}"
-    click.echo(f"emulator: {requests}, {f'{len(findings)} findings' if findings else 'nothing to find fault with'}",
-               err=True)  # fmt: skip
+    found = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else "nothing to find fault with"
+    click.echo(f"emulator: {requests}, {found}", err=True)
     for text in findings:
         click.echo(text, err=True)

@@ -1,0 +1,144 @@
+"""`emulator exec`: what the command gets, what is told when it ends, and the code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCENARIO = """\
+emulator: 1
+provider: beatra
+clock: virtual
+keys: [sk-of-the-scenario]
+rules:
+  - {when: {last_user: hello}, reply: {text: Hi!}}
+  - {when: {last_user: always}, reply: {error: invalid_request}}
+"""
+SDK = """\
+import sys
+from openai import OpenAI, OpenAIError
+for text in sys.argv[1:]:
+    try:
+        answer = OpenAI().chat.completions.create(model="auto", messages=[{"role": "user", "content": text}])
+        print(answer.choices[0].message.content)
+    except OpenAIError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.yaml").write_text(SCENARIO)
+    (tmp_path / "app.py").write_text(SDK)
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "emulator", "exec", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_official_sdk_needs_no_other_word(folder: Path) -> None:
+    assert run(folder, "a.yaml", "--", sys.executable, "app.py", "hello") == (
+        0, "Hi!\n", "emulator: 1 request, nothing to find fault with\n",
+    )  # fmt: skip
+
+
+def test_what_no_rule_answered_is_told_and_the_code_is_the_commands(folder: Path) -> None:
+    code, out, said = run(folder, "a.yaml", "--", sys.executable, "app.py", "hello", "bye")
+    assert (code, out) == (0, "Hi!\nNotFoundError\n")
+    assert said.splitlines() == [
+        "emulator: 2 requests, 1 finding",
+        "no rule answered exchange 2 (POST /beatra/v1/chat/completions); the nearest:",
+        "  a.yaml:6 (rule-1)",
+        '    last_user: expected "hello", got "bye"',
+        "  a.yaml:7 (rule-2)",
+        '    last_user: expected "always", got "bye"',
+    ]
+
+
+@pytest.mark.parametrize(("strict", "own", "code"), [((), 0, 0), (("--strict",), 0, 1), (("--strict",), 7, 7)])
+def test_strict_fails_on_findings(strict: tuple[str, ...], own: int, code: int, folder: Path) -> None:
+    shell = f"{sys.executable} app.py bye; exit {own}"
+    assert run(folder, "a.yaml", *strict, "--", "sh", "-c", shell)[0] == code
+
+
+def test_the_verdict_on_the_client_is_told(folder: Path) -> None:
+    code, out, said = run(folder, "a.yaml", "--strict", "--", sys.executable, "app.py", "always", "always")
+    assert (code, out) == (1, "BadRequestError\n" * 2)
+    assert said.splitlines()[:2] == ["emulator: 2 requests, 1 finding", "the client did not behave as the docs ask:"]
+    assert "no-vain-retry" in said.splitlines()[2]
+    assert "allow it" not in said
+
+
+def test_the_command_gets_a_base_url_and_a_key(folder: Path) -> None:
+    _, out, _ = run(folder, "a.yaml", "--", "sh", "-c", "echo $OPENAI_BASE_URL $OPENAI_API_KEY $1 --", "x", "--port")
+    url, *rest = out.split()
+    assert url.startswith("http://127.0.0.1:")
+    assert (url.partition("127.0.0.1:")[2].partition("/")[2], rest) == (
+        "beatra/v1", ["sk-of-the-scenario", "--port", "--"],
+    )  # fmt: skip
+
+
+def test_an_expectation_that_is_not_met_is_told(folder: Path) -> None:
+    (folder / "a.yaml").write_text("emulator: 1\nprovider: beatra\nrules: [{reply: {text: x}, expect: {calls: 1}}]\n")
+    code, _, said = run(folder, "a.yaml", "--strict", "--admin-token", "t", "--", "true")
+    assert (code, said.splitlines()[1]) == (1, "the rule rule-1 at a.yaml:3 expects calls: 1, and answered 0 times")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("a.yaml",), 2, "Name the command behind --, as in: emulator exec retry.yaml -- npm test"),
+        (("a.yaml", "--"), 2, "Name the command behind --, as in: emulator exec retry.yaml -- npm test"),
+        (("--", "true"), 2, "The scenarios name no single provider; add --provider, one of beatra, brainstormrouter, "
+                            "braintwin, brivionix."),
+        (("no.yaml", "--", "true"), 2, "no.yaml does not exist."),
+        (("--provider", "beatra", "--", "no-such-command"), 127,
+         "no-such-command cannot be run: No such file or directory."),
+        (("--provider", "beatra", "--", "sh", "-c", "kill -9 $$"), 137,
+         "emulator: 0 requests, nothing to find fault with"),
+    ],
+    ids=["no command", "nothing behind", "several providers", "no file", "not found", "killed"],
+)  # fmt: skip
+def test_codes(arguments: tuple[str, ...], code: int, says: str, folder: Path) -> None:
+    found = run(folder, *arguments)
+    assert (found[0], found[2].splitlines()[0]) == (code, says)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_command_too(number: signal.Signals, code: int, folder: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "emulator",
+        "exec",
+        "--provider",
+        "beatra",
+        "--",
+        "sh",
+        "-c",
+        "echo up; exec sleep 60",
+    ]
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+        process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == code
