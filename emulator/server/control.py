@@ -72,7 +72,9 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
         for path, methods in _ROUTES.items()
         for method, endpoint in methods.items()
     ]
-    return Starlette(routes=[*inspector.ROUTES, *_merged(routes)], exception_handlers={404: not_found, 405: wrong_method})
+    return Starlette(
+        routes=[*inspector.ROUTES, *_merged(routes)], exception_handlers={404: not_found, 405: wrong_method}
+    )
 
 
 def _merged(routes: list[Route]) -> list[Route]:
