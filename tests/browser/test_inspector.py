@@ -87,8 +87,8 @@ class Watched:
 def watched(browser: Browser, url: str) -> Iterator[Watched]:
     found = Watched(browser, url, viewport={"width": 1200, "height": 800})
     yield found
-    found.check()
     found.page.close()
+    found.check()
 
 
 @pytest.fixture
