@@ -56,7 +56,7 @@ def test_a_refused_exchange() -> None:
     row = describe(make_world().send(body=chat(temperature=3)))
     assert row["refusal"] == {
         "code": "invalid_request", "status": 400, "fact": "be-temperature", "message": None,
-        "details": [{"path": "temperature", "message": "must be at most 2, not 3"}],
+        "details": [{"path": "temperature", "message": "must be at most 2, not 3", "fact": "be-temperature"}],
     }  # fmt: skip
     assert (row["operation"], row["rule"], row["rule_id"], row["call"], row["model"]) == (
         "chat",

@@ -83,7 +83,7 @@ def _refusal(exchange: Exchange) -> Json:
     if exchange.refusal is None:
         return None
     name, status, refusal = exchange.refusal
-    details = [{"path": item.path, "message": item.message} for item in refusal.details]
+    details = [{"path": item.path, "message": item.message, "fact": item.fact} for item in refusal.details]
     return {"code": name, "status": status, "message": refusal.message, "fact": refusal.fact, "details": details}
 
 

@@ -22,6 +22,7 @@ from emulator.core.session import Options
 from emulator.core.verdict import judge
 from emulator.core.verify import verify
 from emulator.core.wire import Exchange
+from emulator.server import inspector
 from emulator.server.bodies import (
     json_response,
     name_in,
@@ -70,7 +71,7 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
         return json_response(Unaddressed(405, "method_not_allowed", message).body(), 405, {"allow": allowed})
 
     routes = [route(path, methods) for path, methods in _ROUTES.items()]
-    return Starlette(routes=routes, exception_handlers={404: not_found, 405: wrong_method})
+    return Starlette(routes=[*inspector.ROUTES, *routes], exception_handlers={404: not_found, 405: wrong_method})
 
 
 def _check_access(request: Request, loopback: bool, admin_token: str | None) -> None:
@@ -164,15 +165,21 @@ async def reset_session(worlds: Worlds, request: Request, world: World) -> Respo
 
 
 async def read_journal(worlds: Worlds, request: Request, world: World) -> Response:
-    since = request.query_params.get("since", "0")
-    if not since.isdecimal() or len(since) > 15:
-        raise Unaddressed(400, "invalid_request", "since must be the number of an exchange.")
-    exchanges, dropped = worlds.store.journal(world.session.id, int(since))
+    since = _number(request, "since", "the number of an exchange")
+    limit = _number(request, "limit", "a number of exchanges")
+    exchanges, dropped = worlds.store.journal(world.session.id, since or 0)
     if request.query_params.get("unmatched") == "true":
         exchanges = [item for item in exchanges if item.rule == "unmatched"]
-    rows = [describe(item) for item in exchanges]
-    last = max((row["n"] for row in rows), default=int(since))
+    rows = [describe(item) for item in exchanges[:limit]]
+    last = max((row["n"] for row in rows), default=since or 0)
     return json_response({"exchanges": rows, "next": last, "dropped": dropped})
+
+
+def _number(request: Request, name: str, meant: str) -> int | None:
+    given = request.query_params.get(name)
+    if given is not None and (not given.isdecimal() or len(given) > 15):
+        raise Unaddressed(400, "invalid_request", f"{name} must be {meant}.")
+    return None if given is None else int(given)
 
 
 async def watch_journal(worlds: Worlds, request: Request, world: World) -> Response:
