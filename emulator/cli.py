@@ -203,11 +203,11 @@ def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str 
     options = Options(provider=provider)
     loaded = _loaded(lambda: load_all(scenarios, providers, provider))
     _warn(loaded)
+    session = _loaded(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
     if request_file is None:
         for scenario in loaded:
             click.echo(f"{scenario.file}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
         return
-    session = _loaded(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
     name = session.provider or (next(iter(providers)) if len(providers) == 1 else None)
     if name is None:
         _fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")

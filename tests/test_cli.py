@@ -159,10 +159,10 @@ def test_serve_where_the_host_is_not_ours() -> None:
         (["."], 2, ". is a folder; name its files.\n"),
         (["bad.yaml"], 1, "".join(f"bad.yaml:{line}\n" for line in BAD_SAID)),
         (["one.yaml", "two.yaml"], 2,
-         "one.yaml:2:1: seed: two scenarios that are served together disagree here\n"
-         "two.yaml:2:1: seed: two scenarios that are served together disagree here\n"),
-        (["--provider", "beatr"], 2, "options:1:1: provider: there is no provider 'beatr'; did you mean 'beatra'?\n"),
-        (["--plan", "proo"], 2, "options:1:1: plan: there is no plan 'proo'; did you mean 'pro'?\n"),
+         "one.yaml:2:1: seed: two scenarios that are served together disagree here: 1\n"
+         "two.yaml:2:1: seed: two scenarios that are served together disagree here: 2\n"),
+        (["--provider", "beatr"], 2, "provider: there is no provider 'beatr'; did you mean 'beatra'?\n"),
+        (["--plan", "proo"], 2, "plan: there is no plan 'proo'; did you mean 'pro'?\n"),
         (["--ready-file", "no/ready.json"], 2, "no/ready.json cannot be written: there is no folder no.\n"),
         (["--schemas", "schemas"], 1, "schemas/mine/provider.yaml:1:1: must be an object, not null\n"),
     ],
@@ -250,6 +250,22 @@ def test_check_says_all_that_is_wrong_with_all_files(folder: Path) -> None:
     (folder / "b.yaml").write_text("emulator: 2")
     said = [*[f"a.yaml:{line}" for line in BAD_SAID], "b.yaml:1:1: emulator: must be 1, not 2"]
     assert outcome("check", "a.yaml", "b.yaml") == (1, "", "\n".join(said) + "\n")
+
+
+def test_check_says_what_files_disagree_about_as_serve_does(folder: Path) -> None:
+    (folder / "a.yaml").write_text("emulator: 1\nseed: 1\n")
+    (folder / "b.yaml").write_text("emulator: 1\nseed: 2\n")
+    code, out, said = outcome("check", "a.yaml", "b.yaml")
+    assert (code, out, said.splitlines()[0]) == (
+        2, "", "a.yaml:2:1: seed: two scenarios that are served together disagree here: 1",
+    )  # fmt: skip
+
+
+def test_a_folder_without_providers_is_told(folder: Path) -> None:
+    (folder / "mine").mkdir()
+    assert outcome("providers", "--schemas", "mine") == (
+        1, "", "mine:1:1: holds no provider; each has a folder with a provider.yaml\n",
+    )  # fmt: skip
 
 
 def test_check_warns(folder: Path) -> None:

@@ -34,6 +34,16 @@ def rule(say: str, **given: Any) -> dict[str, Any]:
 # Rules
 
 
+@pytest.mark.parametrize(("body", "kind"), [("<html>Bad gateway", "text/html"), ("upstream gone", "text/plain")])
+def test_an_error_with_a_text_of_its_own_is_sent_as_it_is(body: str, kind: str) -> None:
+    reply = {"error": {"status": 502, "body": body}, "off_contract": True}
+    exchange = make_world({"provider": "beatra", "rules": [{"reply": reply}]}).send()
+    assert b"".join(frame.data for frame in exchange.timeline.frames) == body.encode()
+    assert (exchange.timeline.status, dict(exchange.timeline.headers)["content-type"]) == (
+        502, f"{kind}; charset=utf-8",
+    )  # fmt: skip
+
+
 def test_the_first_rule_that_matches_answers() -> None:
     world = make_world({"rules": [rule("a", when={"last_user": "hi"}), rule("b"), rule("c")]})
     assert said(world, "hi", "other") == ["a", "b"]

@@ -146,7 +146,7 @@ def test_mapping(emulator):
                         r"set `emulator_scenarios` to the folder that has it"),
         ('"a.yaml", "b.yaml"', r"@pytest\.mark\.emulator takes one scenario, not 2"),
         ('provder="beatra"', r"@pytest\.mark\.emulator knows no 'provder'; did you mean 'provider'\?"),
-        ('provider="beata"', r"options:1:1: provider: there is no provider 'beata'; did you mean 'beatra'\?"),
+        ('provider="beata"', r"provider: there is no provider 'beata'; did you mean 'beatra'\?"),
         ('"bad.yaml"', r"bad\.yaml:3:6: rules\[0\]\.rply: is not known here; did you mean 'reply'\?"),
     ],
     ids=["no-file", "two-files", "keyword", "provider", "scenario"],

@@ -59,13 +59,18 @@ def test_where_there_is_one_provider_it_is_meant() -> None:
 
 BASES = "The base URLs are: " + ", ".join(f"http://h/{name}/v1" for name in NAMES) + "."
 
+ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
+
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
         ("/", f"There is nothing at /. {BASES}"),
         ("", f"There is nothing at . {BASES}"),
-        ("/v1/models", f"There is nothing at /v1/models. {BASES}"),
+        (
+            "/v1/models",
+            f"There is nothing at /v1/models. {BASES} For /v1 alone, name one provider: in the scenario, or by --provider.",
+        ),
         ("/betra/v1/models", f"There is nothing at /betra/v1/models (did you mean 'beatra'?). {BASES}"),
         ("/s", f"There is nothing at /s. {BASES}"),
         ("/" + "x" * 300, f"There is nothing at /{'x' * 199}. {BASES}"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from emulator.core.chat import canonical, compact, functions, last_text, tool_results, words_of
 from emulator.core.draws import Draw
-from emulator.core.errors import Json
+from emulator.core.errors import Json, shown
 from emulator.core.instance import CannotConform, instance
 from emulator.core.render import Turn
 from emulator.core.wire import Call, Note
@@ -65,7 +65,10 @@ def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] 
     if isinstance(choice, Mapping):
         wanted = choice.get("function", {})
         name = wanted.get("name") if isinstance(wanted, Mapping) else None
-        offered = [item for item in offered if item["name"] == name] or offered
+        chosen = [item for item in offered if item["name"] == name]
+        if not chosen:
+            notes.append(Note(None, "tool_choice", f"{shown(name)} is not among the tools offered; another is called"))
+        offered = chosen or offered
     words = set(words_of(last_text(turn.call.messages, "user") or ""))
     best = max(offered, key=lambda item: len(words & set(words_of(f"{item['name']} {item.get('description')}"))))
     try:

@@ -29,7 +29,10 @@ STATUS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a file of the user's: its place (from 1), what it concerns, and what would be right."""
+    """One thing wrong in a file of the user's: its place (from 1), what it concerns, and what would be right.
+
+    Line 0 is an option's, which stands in no file.
+    """
 
     file: str
     line: int
@@ -39,6 +42,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
+        if not self.line:  # an option: it stands in no file
+            return f"{where}{self.message}"
         return f"{self.file}:{self.line}:{self.column}: {where}{self.message}"
 
 

@@ -51,6 +51,8 @@ def load_providers(extra: Path | None = None) -> dict[str, Provider]:
                 problems += error.problems
             else:
                 providers[provider.name] = provider
+        if folder == extra and not any(folder.glob("*/provider.yaml")):
+            problems.append(Problem(str(folder), 1, 1, "", "holds no provider; each has a folder with a provider.yaml"))
     if problems:
         raise SourceError(problems)
     return providers

@@ -15,12 +15,12 @@ from emulator.core.embeddings import render_embedding
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.message import render_message
 from emulator.core.provider import Operation, Provider
-from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id, render_json
+from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
 from emulator.core.scenario import Reply
 from emulator.core.secrets import is_secret
 from emulator.core.session import Settings
 from emulator.core.stream import render_events
-from emulator.core.wire import Call, Exchange, Grant
+from emulator.core.wire import Call, Exchange, Grant, Timeline
 
 
 def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
@@ -123,11 +123,19 @@ def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Seque
         return render_embedding(turn, content, reply)
     latency = reply.latency.draw(turn.draw, "latency")
     if reply.kind == "error":
-        return Rendered(render_body(content["body"], reply.status or content["status"], (), latency))
+        return Rendered(_scripted_body(content["body"], reply.status or content["status"], latency))
     usage = content.get("usage") if isinstance(content, Mapping) else None
     told = usage.get("total_tokens") if isinstance(usage, Mapping) else None
     tokens = told if isinstance(told, int) else turn.call.prompt_tokens
     return Rendered(render_body(content, reply.status or 200, (), latency), tokens=tokens)
+
+
+def _scripted_body(body: Json, status: int, latency: float) -> Timeline:
+    """Render an error's own body: JSON, or a text as it is, such as the page of a proxy."""
+    if not isinstance(body, str):
+        return render_body(body, status, (), latency)
+    kind = "text/html" if body.lstrip().startswith("<") else "text/plain"
+    return whole(body.encode(errors="replace"), status, (("content-type", f"{kind}; charset=utf-8"),), latency)
 
 
 def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:

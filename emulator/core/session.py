@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.errors import Json, Problem, SourceError, nearest, shown
 from emulator.core.provider import UNLIMITED, Provider
 from emulator.core.scenario import Chaos, Rule, Scenario
 from emulator.core.wire import Plan
@@ -172,9 +172,15 @@ def _agreed(scenarios: Iterable[Scenario], name: str) -> Any:
     given = [(item, getattr(item, name)) for item in scenarios if getattr(item, name) is not None]
     for item, value in given[1:]:
         if value != given[0][1]:
+            both = ((given[0][0], given[0][1]), (item, value))
             message = "two scenarios that are served together disagree here"
-            raise Conflict([scenario.problem((name,), message) for scenario in (given[0][0], item)])
+            raise Conflict([scenario.problem((name,), message + _told(said)) for scenario, said in both])
     return given[0][1] if given else None
+
+
+def _told(value: Any) -> str:
+    """Show a value that is short and no key."""
+    return f": {shown(value)}" if isinstance(value, str | int) else ""
 
 
 def _check_options(options: Options, providers: Mapping[str, Provider], only: str | None) -> None:
@@ -188,4 +194,4 @@ def _check_options(options: Options, providers: Mapping[str, Provider], only: st
     ]
     for name, value, known in checks:
         if value is not None and value not in known:
-            raise Conflict([Problem("options", 1, 1, name, f"there is no {name} '{value}'; {nearest(value, known)}")])
+            raise Conflict([Problem("options", 0, 0, name, f"there is no {name} '{value}'; {nearest(value, known)}")])

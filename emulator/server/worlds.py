@@ -248,6 +248,8 @@ class Worlds:
         close = closest(steps[0], self.providers) if steps else None
         hint = f" (did you mean '{close}'?)" if close else ""
         message = f"There is nothing at {path[:200]}{hint}. The base URLs are: {bases}."
+        if steps[:1] == ["v1"]:
+            message += " For /v1 alone, name one provider: in the scenario, or by --provider."
         return Unaddressed(404, "emulator_no_provider", message)
 
     def base_urls(self, session: Session, origin: str) -> dict[str, str]:
