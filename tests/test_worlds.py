@@ -69,7 +69,7 @@ ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
         ("", f"There is nothing at . {BASES}"),
         (
             "/v1/models",
-            f"There is nothing at /v1/models. {BASES} For /v1 alone, name one provider: in the scenario, or by --provider.",
+            f"There is nothing at /v1/models. {BASES} {ALONE}",
         ),
         ("/betra/v1/models", f"There is nothing at /betra/v1/models (did you mean 'beatra'?). {BASES}"),
         ("/s", f"There is nothing at /s. {BASES}"),
