@@ -150,7 +150,7 @@ def test_inputs(given_input: Any, inputs: list[str]) -> None:
 def test_vectors_are_of_length_1_and_the_same_for_the_same_text(texts: list[str], size: int) -> None:
     found = vectors(texts, {"dimensions": size}, "m")
     assert [len(vector) for vector in found] == [size] * len(texts)
-    assert all(math.isclose(sum(value * value for value in vector), 1) for vector in found)
+    assert all(math.isclose(math.hypot(*vector), 1, abs_tol=1e-6) for vector in found)
     assert found == [vectors([text], {"dimensions": size}, "m")[0] for text in texts]
 
 
@@ -180,6 +180,42 @@ def test_scripted_embeddings(embedding: Any, inputs: Any, found: Any, notes: lis
     exchange = world.send("brainstormrouter", {"model": "auto", "input": inputs}, path="/embeddings")
     assert [item["embedding"] for item in body_of(exchange)["data"]] == found
     assert ([note.message for note in exchange.notes], exchange.rule_id) == (notes, "rule-1")
+
+
+BOUND = "(a bound of the emulator's, assumed)"
+NUMBERS = "an answer holds 3145728 numbers"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reply", "asked", "message"),
+    [
+        (["x"] * 2048, "auto", {}, None),
+        (["x"] * 2049, "auto", {}, f"must have at most 2048 items, not 2049 {BOUND}"),
+        ([[1]] * 2049, "auto", {}, f"must have at most 2048 items, not 2049 {BOUND}"),
+        ([1] * 5000, "auto", {}, None),
+        (["x"] * 384, "auto", {"dimensions": 8192}, None),
+        (["x"] * 385, "auto", {"dimensions": 8192},
+         f"must have at most 384 items for vectors of 8192 numbers, not 385: {NUMBERS} {BOUND}"),
+        (["x"] * 2048, [0.5] * 1537, {},
+         f"must have at most 2046 items for vectors of 1537 numbers, not 2048: {NUMBERS} {BOUND}"),
+        (["x"] * 2048, [[0.5], [0.5] * 1537], {},
+         f"must have at most 2046 items for vectors of 1537 numbers, not 2048: {NUMBERS} {BOUND}"),
+    ],
+    ids=["most", "one-more", "lists", "one-list-of-tokens", "dimensions", "too-many-numbers", "scripted", "longest"],
+)  # fmt: skip
+def test_inputs_and_the_numbers_of_an_answer_are_bounded(
+    inputs: list[Any], reply: Any, asked: dict[str, Any], message: str | None
+) -> None:
+    world = make_world({"provider": "brainstormrouter", "rules": [{"reply": {"embedding": reply}}]})
+    exchange = world.send("brainstormrouter", {"model": "auto", "input": inputs, **asked}, path="/embeddings")
+    found = exchange.refusal and [(item.path, item.message) for item in exchange.refusal[2].details]
+    assert (exchange.timeline.status, found) == ((400, [("input", message)]) if message else (200, None))
+
+
+def test_too_many_inputs_are_refused_where_nothing_is_validated() -> None:
+    world = make_world({"provider": "brainstormrouter", "validation": "off"})
+    refused = world.send("brainstormrouter", {"model": "auto", "input": ["x"] * 2049}, path="/embeddings")
+    assert (refused.timeline.status, refused.claim.counted) == (400, False)
 
 
 # The router

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import re
 import struct
 from dataclasses import replace
@@ -17,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.draws import Draw
-from emulator.core.embeddings import render_embeddings, unit_vector
+from emulator.core.embeddings import render_embeddings
 from emulator.core.message import render_message
 from emulator.core.render import PLAIN, Rendered, prune, render_id, whole
 from emulator.core.scenario import Pace
@@ -472,13 +471,6 @@ def test_embeddings(form: str | None) -> None:
     if form == "base64":
         found = [list(struct.unpack("<2f", base64.b64decode(item))) for item in found]
     assert (found, rendered.usage) == ([[0.5, -0.25], [1.0, 0.0]], {"prompt_tokens": 7, "total_tokens": 7})
-
-
-@given(values=st.lists(st.integers(-1000, 1000), min_size=1, max_size=8))
-def test_unit_vector(values: list[int]) -> None:
-    vector = unit_vector(values)
-    length = math.sqrt(sum(value * value for value in vector))
-    assert vector == values if not any(values) else math.isclose(length, 1)
 
 
 # Through the engine

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.chat import canonical, compact, conversation, functions
+from emulator.core.embeddings import check_inputs
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
 from emulator.core.provider import Operation, Provider
 from emulator.core.schema import undocumented
@@ -87,6 +88,8 @@ def understand(
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
         body = _decode(request.body)
+    if operation.answer == "embeddings":
+        check_inputs(body)
     if settings.validation != "off":
         _validate(operation, settings, body, notes)
     model = body.get("model")
