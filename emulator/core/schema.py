@@ -13,6 +13,7 @@ import jsonschema_rs
 
 from emulator.core.errors import Json, Violation, shown
 from emulator.core.explain import explain, fact_of
+from emulator.core.oracle import oracle
 from emulator.core.tree import path_of as path_of
 from emulator.core.tree import walk
 
@@ -51,10 +52,7 @@ class Schema:
     def oracle(self) -> Any:
         """The same schema in jsonschema, imported when it is first needed."""
         if self._oracle is None:
-            from jsonschema import Draft202012Validator
-            from referencing import Registry
-
-            self._oracle = Draft202012Validator(self.document, registry=Registry())
+            self._oracle = oracle(self.document)
         return self._oracle
 
 
