@@ -81,7 +81,11 @@ def main() -> None:
 @click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body.")
 @click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1))
 @click.option(
-    "--journal-size", default=10_000, show_default=True, type=click.IntRange(1), help="Exchanges kept a session."
+    "--journal-size",
+    default=10_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Exchanges kept a session (and 500 MB in all).",
 )
 @click.option(
     "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."

@@ -28,7 +28,7 @@ LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 
 #: What else each part of the package may import from it.
 PARTS = {
-    "stores": ["emulator.core." + module for module in CORE[0]],
+    "stores": ["emulator.stores", *("emulator.core." + module for module in CORE[0])],
     "contract": ["emulator.core", "emulator.contract"],
     "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread"],
 }
