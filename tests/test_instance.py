@@ -93,6 +93,47 @@ def test_what_cannot_be_met_is_said(document: Any, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
+def fields(schemas: list[Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {f"p{number}": schema for number, schema in enumerate(schemas)}}
+
+
+WORD = {"type": "string", "pattern": "^[a-z]+$"}
+BY_NAME = {"type": "object", "patternProperties": {"^x": {}}}
+MANY = "the schema asked for has more than 50 patterns"
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (fields([WORD] * 50), None),
+        (fields([WORD] * 51), MANY),
+        (fields([WORD] * 50 + [BY_NAME]), MANY),
+        ({"$defs": {"unused": {"items": [WORD] * 51}}}, MANY),
+        ({"type": "string", "pattern": "a|" * 499 + ".."}, None),
+        (
+            {"type": "string", "pattern": "a|" * 500 + "b"},
+            "the schema asked for has a pattern of 1001 characters; up to 1000",
+        ),
+        ({"type": "object", "patternProperties": {"a" * 1001: {}}}, "the schema asked for has a pattern of 1001 "),
+        ({"type": "string", "pattern": r"\p{L}{1,100}"}, "the schema asked for is no JSON Schema: "),
+        ({"type": "string", "pattern": "(a{1,1000}){1,1000}"}, "the schema asked for is no JSON Schema: "),
+        (fields([{"enum": [{"pattern": 5, "patternProperties": []}]}]), None),
+    ],
+    ids=["most", "one-more", "by-name", "unused", "longest", "long", "long-name", "unicode", "multiplied", "data"],
+)
+def test_patterns_are_bounded_in_number_length_and_size(document: Any, message: str | None) -> None:
+    said = None
+    try:
+        instance(document, Draw(0))
+    except CannotConform as error:
+        said = str(error)
+    assert said is None if message is None else said is not None and said.startswith(message)
+
+
+def test_only_patterns_of_requests_are_bounded_in_size() -> None:
+    assert Schema({"pattern": r"\p{L}{1,100}"}).verdict("a" * 9)
+
+
 NODE = {"type": "object", "required": ["l", "r"], "properties": {"l": {"$ref": "#"}, "r": {"$ref": "#"}}}
 
 

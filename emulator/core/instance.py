@@ -9,6 +9,7 @@ import orjson
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
+from emulator.core.patterns import PATTERN_BYTES, check_patterns
 from emulator.core.schema import Schema
 
 MAX_DEPTH = 12
@@ -44,7 +45,8 @@ def instance(document: Json, draw: Draw) -> Json:
     """
     _Weigher(document).weigh(document)
     try:
-        schema = Schema(document)
+        check_patterns(document)
+        schema = Schema(document, PATTERN_BYTES)
     except ValueError as error:
         raise CannotConform(f"the schema asked for {error}") from None
     for lean in (False, True):

@@ -26,11 +26,15 @@ class Schema:
 
     __slots__ = ("_oracle", "document", "errors", "verdict")
 
-    def __init__(self, document: Json) -> None:
-        """Raises: ValueError, if the document is no JSON Schema or refers outside itself."""
+    def __init__(self, document: Json, pattern_bytes: int | None = None) -> None:
+        """Compile a document; `pattern_bytes` bounds what each compiled pattern takes.
+
+        Raises: ValueError, if the document is no JSON Schema or refers outside itself.
+        """
         self.document = document
         try:
-            options = jsonschema_rs.RegexOptions()  # linear time: a pattern from a request cannot hang us
+            # linear time: a pattern from a request cannot hang us
+            options = jsonschema_rs.RegexOptions(size_limit=pattern_bytes)
             validator = jsonschema_rs.Draft202012Validator(
                 document, retriever=_retrieve_nothing, pattern_options=options
             )
