@@ -216,6 +216,30 @@ def test_n(n: Any, choices: int) -> None:
     assert [(item["index"], item["message"]["content"]) for item in found] == [(i, "a") for i in range(choices)]
 
 
+TOO_MANY = "where n is over 1 (a bound of the emulator's, assumed)"
+
+
+@pytest.mark.parametrize(
+    ("n", "text", "asked", "message"),
+    [
+        (100, "a" * 8 * 1000, {}, None),
+        (100, "a" * 8 * 1001, {},
+         f"100 choices of 1001 tokens are too many: an answer has at most 100000 tokens {TOO_MANY}"),
+        (1, "a" * 8 * 100_001, {}, None),
+        (1, "a" * 8 * 100_001, {"stream": True}, None),
+        (100, "a" * 998, {"stream": True}, None),
+        (100, "a" * 999, {"stream": True},
+         f"100 choices of 1001 chunks are too many: an answer has at most 100000 chunks {TOO_MANY}"),
+    ],
+    ids=["whole", "tokens", "one", "one-streamed", "streamed", "chunks"],
+)  # fmt: skip
+def test_many_choices_of_a_long_text_are_refused(n: int, text: str, asked: dict[str, Any], message: str | None) -> None:
+    world = make_world({"rules": [{"reply": {"text": text, "stream": {"split": "chars" if n > 1 else "tokens"}}}]})
+    exchange = world.send("brivionix", chat("brivionix", n=n, **asked))
+    found = exchange.refusal and [(item.path, item.message) for item in exchange.refusal[2].details]
+    assert (exchange.timeline.status, found) == ((400, [("n", message)]) if message else (200, None))
+
+
 @pytest.mark.parametrize(
     ("options", "sent"),
     [({"include_usage": True}, True), ({"include_usage": False}, False), ({"include_usage": 1}, False), (None, False),
