@@ -9,7 +9,7 @@ from emulator.core.chat import compact
 from emulator.core.errors import Json
 from emulator.core.render import Turn, render_id
 from emulator.core.scenario import Reply
-from emulator.core.tokens import count, pieces
+from emulator.core.tokens import count, first
 from emulator.core.wire import Note
 
 
@@ -67,17 +67,17 @@ def _capped(
     """Keep `cap` tokens: of the text, then of each call's arguments; a call whose name does not fit is left out."""
     left = cap
     if text is not None:
-        text = "".join(pieces(text)[:left])
+        text = first(text, left)
         left -= count(text)
     if refusal is not None:
-        refusal = "".join(pieces(refusal)[:left])
+        refusal = first(refusal, left)
         left -= count(refusal)
     kept = []
     for ident, name, arguments in calls:
         left -= count(name)
         if left < 0:
             break
-        arguments = "".join(pieces(arguments)[:left])
+        arguments = first(arguments, left)
         left -= count(arguments)
         kept.append((ident, name, arguments))
     return text if text is not None or kept or refusal is not None else "", tuple(kept), refusal
