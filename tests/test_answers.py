@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.answers import ANSWERS, rankings, recommendations, task_of
-from emulator.core.builtin import builtin_message
+from emulator.core.builtin import _excerpt, builtin_message
 from emulator.core.chat import words_of
 from emulator.core.embeddings import embedding_inputs, input_tokens, vectors
 from emulator.core.wire import Exchange, Sent
@@ -255,6 +255,21 @@ def test_task_of(text: str, task: str) -> None:
 
 def test_words_of() -> None:
     assert words_of("Get_weather, of Köln-Süd!") == ["get", "weather", "of", "köln", "süd"]
+    assert len(words_of("a " * 5000)) == 1000
+
+
+def test_a_long_text_is_quoted_from_its_beginning_and_not_taken_apart() -> None:
+    class Long(str):
+        def split(self, *given: Any, **named: Any) -> list[str]:
+            raise AssertionError("the whole text was split")
+
+    assert _excerpt(Long("word " * 5000)) == "word " * 15 + "word…"
+
+
+def test_another_long_request_has_another_answer() -> None:
+    one, two, again = (make_world().send("beatra", chat(text="x" * 200_000 + end)) for end in "aba")
+    texts = [body_of(item)["choices"][0]["message"]["content"] for item in (one, two, again)]
+    assert (texts[0] == texts[2], texts[0] == texts[1]) == (True, False)
 
 
 def test_recommendations_rank_by_the_tasks_capability() -> None:
