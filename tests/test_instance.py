@@ -117,9 +117,24 @@ MANY = "the schema asked for has more than 50 patterns"
         ({"type": "object", "patternProperties": {"a" * 1001: {}}}, "the schema asked for has a pattern of 1001 "),
         ({"type": "string", "pattern": r"\p{L}{1,100}"}, "the schema asked for is no JSON Schema: "),
         ({"type": "string", "pattern": "(a{1,1000}){1,1000}"}, "the schema asked for is no JSON Schema: "),
+        (fields([{"type": "string"}] * 4_000), None),
+        (fields([{"type": "string"}] * 19_999), "the schema asked for has more than 20000 parts"),
         (fields([{"enum": [{"pattern": 5, "patternProperties": []}]}]), None),
     ],
-    ids=["most", "one-more", "by-name", "unused", "longest", "long", "long-name", "unicode", "multiplied", "data"],
+    ids=[
+        "most",
+        "one-more",
+        "by-name",
+        "unused",
+        "longest",
+        "long",
+        "long-name",
+        "unicode",
+        "multiplied",
+        "parts",
+        "one-more-part",
+        "data",
+    ],
 )
 def test_patterns_are_bounded_in_number_length_and_size(document: Any, message: str | None) -> None:
     said = None

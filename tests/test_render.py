@@ -200,8 +200,9 @@ def test_json_and_events_are_never_cut(kind: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("stop", "text"),
     [("two", "one "), (["zzz", "two"], "one "), (["three", "one"], ""), ("", "one two three"), (5, "one two three"),
-     ([None, 3], "one two three"), (None, "one two three"), ("zzz", "one two three")],
-    ids=str,
+     ([None, 3], "one two three"), (None, "one two three"), ("zzz", "one two three"),
+     (["zzz"] * 999 + ["two"], "one "), (["zzz"] * 1000 + ["two"], "one two three")],
+    ids=lambda value: str(value)[-20:],
 )  # fmt: skip
 def test_stop(stop: Any, text: str) -> None:
     turn = make_turn("brivionix", chat("brivionix", stop=stop))

@@ -1,8 +1,8 @@
-"""The regular expressions of a schema that comes with a request: few, short, and small when compiled."""
+"""A schema that comes with a request, before it is compiled: its size, and its patterns, few, short and small."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from emulator.core.errors import Json
@@ -12,11 +12,16 @@ MAX_PATTERNS = 50
 MAX_LENGTH = 1_000
 #: What one may take compiled: a few characters can multiply repetitions.
 PATTERN_BYTES = 2_000_000
+#: Objects and lists that the whole schema may hold: compiling it takes time for each.
+MAX_PARTS = 20_000
 
 
 def check_patterns(document: Json) -> None:
-    """Raises: ValueError, where a schema has too many patterns, or too long ones."""
-    found = list(islice(patterns(document), MAX_PATTERNS + 1))
+    """Raises: ValueError, where a schema has too many parts or patterns, or too long ones."""
+    parts = list(islice(_parts(document), MAX_PARTS + 1))
+    if len(parts) > MAX_PARTS:
+        raise ValueError(f"has more than {MAX_PARTS} parts")
+    found = list(islice(patterns(parts), MAX_PATTERNS + 1))
     if len(found) > MAX_PATTERNS:
         raise ValueError(f"has more than {MAX_PATTERNS} patterns")
     longest = max(map(len, found), default=0)
@@ -24,16 +29,21 @@ def check_patterns(document: Json) -> None:
         raise ValueError(f"has a pattern of {longest} characters; up to {MAX_LENGTH} are tried")
 
 
-def patterns(document: Json) -> Iterator[str]:
-    """Yield the regular expressions of a schema, wherever they stand."""
+def patterns(parts: Iterable[Json]) -> Iterator[str]:
+    """Yield the regular expressions that stand in the parts of a schema."""
+    for part in parts:
+        if isinstance(part, Mapping):
+            by_name = part.get("patternProperties")
+            yield from by_name if isinstance(by_name, Mapping) else ()
+            if isinstance(part.get("pattern"), str):
+                yield part["pattern"]
+
+
+def _parts(document: Json) -> Iterator[Json]:
+    """Yield the objects and lists of a schema, the whole too."""
     left = [document]
     while left:
-        node = left.pop()
-        if isinstance(node, Mapping):
-            by_name = node.get("patternProperties")
-            yield from by_name if isinstance(by_name, Mapping) else ()
-            if isinstance(node.get("pattern"), str):
-                yield node["pattern"]
-            left += node.values()
-        elif isinstance(node, list):
-            left += node
+        part = left.pop()
+        if isinstance(part, Mapping | list):
+            yield part
+            left += part.values() if isinstance(part, Mapping) else part

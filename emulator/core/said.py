@@ -12,6 +12,9 @@ from emulator.core.scenario import Reply
 from emulator.core.tokens import count, first
 from emulator.core.wire import Note
 
+#: How many stop sequences have an effect; OpenAI's API takes four.
+MOST_STOPS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -51,7 +54,7 @@ def _tool_call(turn: Turn, index: int, item: Mapping[str, Json]) -> tuple[str, s
 
 def _stopped(text: str, stop: Json) -> str:
     sequences = stop if isinstance(stop, list) else [stop]
-    for sequence in sequences:
+    for sequence in sequences[:MOST_STOPS]:
         if isinstance(sequence, str) and sequence:
             text = text.partition(sequence)[0]
     return text

@@ -19,16 +19,26 @@ _PIECE = re.compile(rf"[{_CJK}]| ?[^\W{_CJK}]{{1,8}}| ?[^\w\s]|\s{{1,8}}")
 
 #: Up to so many characters the pattern is the faster one.
 _SHORT = 500
+#: White space that is also a piece by itself, but not after other white space: left to the pattern.
+_BOTH = "\u3000"
+#: In turn, a byte for what Latin-1 lacks: signs, white space, what is a piece by itself, and the rest, of words.
+#: 0x80, a sign in Latin-1, stands for what is a piece by itself.
+_FOREIGN = [
+    (re.compile(r"[^\w\s\x00-\xff]"), "."),
+    (re.compile(r"[^\S\x00-\xff]"), "\t"),
+    (re.compile(rf"[{_CJK}]"), "\x80"),
+    (re.compile(r"[^\x00-\xff]"), "a"),
+]
 
 
 def _kind(char: str) -> str:
-    """Return the class of a character of ASCII: a blank, other white space, of a word, or a sign."""
-    if char == " ":
-        return " "
+    """Return the class of a character of Latin-1: a blank, other white space, of a word, or a sign."""
+    if char in " \x80":
+        return char
     return "s" if char.isspace() else "w" if char.isalnum() or char == "_" else "."
 
 
-_KINDS = "".join(map(_kind, map(chr, range(128)))).encode().ljust(256)
+_KINDS = "".join(map(_kind, map(chr, range(256)))).encode("latin-1")
 
 
 def pieces(text: str) -> list[str]:
@@ -38,8 +48,8 @@ def pieces(text: str) -> list[str]:
 
 def count(text: str) -> int:
     """Return the number of pieces, without making them."""
-    if len(text) > _SHORT and text.isascii():
-        return _count_ascii(text)
+    if len(text) > _SHORT and _BOTH not in text:
+        return _count_classes(_latin(text))
     return _PIECE.subn("", text)[1] if text else 0
 
 
@@ -51,13 +61,22 @@ def first(text: str, number: int) -> str:
     return text[: last.end()] if last else text
 
 
-def _count_ascii(text: str) -> int:
-    """Count as the pattern does, a pass for each rule: a text of 10 MB takes a tenth of the time.
+def _latin(text: str) -> bytes:
+    """Return a byte of Latin-1 for each character, of the same class."""
+    if not text.isascii():
+        text = text.replace("\x80", ".")
+        for pattern, char in _FOREIGN:
+            text = pattern.sub(char, text)
+    return text.encode("latin-1")
 
-    Each character becomes its class; then what makes one piece becomes one character, and what belongs to the next
-    piece, a blank before a word or a sign, one that is not counted.
+
+def _count_classes(text: bytes) -> int:
+    """Count as the pattern does, a pass for each rule: a text of 10 MB takes a fifth of the time.
+
+    Each byte becomes its class; then what makes one piece becomes one byte, and what belongs to the next piece, a blank
+    before a word or a sign, one that is not counted.
     """
-    kinds = text.encode().translate(_KINDS).replace(b" w", b"-w").replace(b" .", b"-.").replace(b"s", b" ")
+    kinds = text.translate(_KINDS).replace(b" w", b"-w").replace(b" .", b"-.").replace(b"s", b" ")
     for letter, eight in ((b"w", b"W"), (b" ", b"S")):
         kinds = kinds.replace(8 * letter, eight)
         for _ in range(3):  # up to seven are left in a row: 7, 4, 2, 1
