@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from emulator.core.draws import Draw
-from emulator.core.instance import CannotConform, instance
+from emulator.core.instance import CannotConform, _Weigher, instance
 from emulator.core.schema import Schema
 
 PERSON = {
@@ -143,6 +143,20 @@ def test_patterns_are_bounded_in_number_length_and_size(document: Any, message: 
     except CannotConform as error:
         said = str(error)
     assert said is None if message is None else said is not None and said.startswith(message)
+
+
+def test_a_schema_that_is_met_on_many_levels_is_weighed_up_to_a_bound() -> None:
+    document = fields([{"type": "object", "properties": {"x": {"$ref": "#"}}} for _ in range(4000)])
+    weigher = _Weigher(document)
+    with pytest.raises(CannotConform, match="the schema asked for is too large"):
+        weigher.weigh(document)
+    assert len(weigher.known) == 20_000
+
+
+def test_a_schema_of_too_many_parts_is_not_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Weigher, "weigh", lambda *given: pytest.fail("it was weighed"))
+    with pytest.raises(CannotConform, match="has more than 20000 parts"):
+        instance(fields([{"type": "string"}] * 20_000), Draw(0))
 
 
 def test_only_patterns_of_requests_are_bounded_in_size() -> None:

@@ -16,7 +16,7 @@ PATTERN_BYTES = 2_000_000
 MAX_PARTS = 20_000
 
 
-def check_patterns(document: Json) -> None:
+def check_size(document: Json) -> None:
     """Raises: ValueError, where a schema has too many parts or patterns, or too long ones."""
     parts = list(islice(_parts(document), MAX_PARTS + 1))
     if len(parts) > MAX_PARTS:
