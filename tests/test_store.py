@@ -340,6 +340,14 @@ def test_a_key_that_is_used_again_after_its_time_does_not_keep_older_ones_from_b
     assert found == ["replay", "replay", "replay"]
 
 
+def test_a_key_whose_time_is_over_is_forgotten_with_the_next_one() -> None:
+    store = MemoryStore()
+    answered(store, keyed(idempotency=("a", "one-body", 10.0)))
+    assert outcome(store.take(keyed(at=NOW + 5, idempotency=("a", "one-body", 10.0)))) == "replay"
+    answered(store, keyed(at=NOW + 20, idempotency=("b", "one-body", 10.0)))
+    assert outcome(store.take(keyed(at=NOW + 5, idempotency=("a", "one-body", 10.0)))) == 0
+
+
 def test_a_new_plan_holds_in_the_open_window(store: Store) -> None:
     store.take(claim(ANY, plan=Plan("small", requests=1)))
     standing = store.take(claim(ANY, plan=Plan("large", requests=5))).standing
@@ -438,6 +446,8 @@ def test_windows_are_bounded_and_those_that_are_over_are_forgotten_first(monkeyp
     assert keys(NOW) == ["c", "d", "b"]
     store.take(claim(ANY, key="e", at=NOW + 62.5))
     assert keys(NOW) == ["d", "b", "e"]
+    store.take(claim(ANY, key="f", at=NOW + 200))
+    assert keys(NOW) == ["f"]
 
 
 def test_what_was_sent_is_added_to_a_journalled_exchange(store: Store) -> None:
