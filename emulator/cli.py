@@ -92,7 +92,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
         click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1),
-                     help="Exchanges kept a session."),
+                     help="Exchanges kept a session (and 500 MB in all)."),
     ]  # fmt: skip
     return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
 

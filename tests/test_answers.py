@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.answers import ANSWERS, rankings, recommendations, task_of
-from emulator.core.builtin import builtin_message
+from emulator.core.builtin import _excerpt, builtin_message
 from emulator.core.chat import words_of
 from emulator.core.embeddings import embedding_inputs, input_tokens, vectors
 from emulator.core.wire import Exchange, Sent
@@ -153,7 +153,7 @@ def test_inputs(given_input: Any, inputs: list[str]) -> None:
 def test_vectors_are_of_length_1_and_the_same_for_the_same_text(texts: list[str], size: int) -> None:
     found = vectors(texts, {"dimensions": size}, "m")
     assert [len(vector) for vector in found] == [size] * len(texts)
-    assert all(math.isclose(sum(value * value for value in vector), 1) for vector in found)
+    assert all(math.isclose(math.hypot(*vector), 1, abs_tol=1e-6) for vector in found)
     assert found == [vectors([text], {"dimensions": size}, "m")[0] for text in texts]
 
 
@@ -183,6 +183,42 @@ def test_scripted_embeddings(embedding: Any, inputs: Any, found: Any, notes: lis
     exchange = world.send("brainstormrouter", {"model": "auto", "input": inputs}, path="/embeddings")
     assert [item["embedding"] for item in body_of(exchange)["data"]] == found
     assert ([note.message for note in exchange.notes], exchange.rule_id) == (notes, "rule-1")
+
+
+BOUND = "(a bound of the emulator's, assumed)"
+NUMBERS = "an answer holds 3145728 numbers"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reply", "asked", "message"),
+    [
+        (["x"] * 2048, "auto", {}, None),
+        (["x"] * 2049, "auto", {}, f"must have at most 2048 items, not 2049 {BOUND}"),
+        ([[1]] * 2049, "auto", {}, f"must have at most 2048 items, not 2049 {BOUND}"),
+        ([1] * 5000, "auto", {}, None),
+        (["x"] * 384, "auto", {"dimensions": 8192}, None),
+        (["x"] * 385, "auto", {"dimensions": 8192},
+         f"must have at most 384 items for vectors of 8192 numbers, not 385: {NUMBERS} {BOUND}"),
+        (["x"] * 2048, [0.5] * 1537, {},
+         f"must have at most 2046 items for vectors of 1537 numbers, not 2048: {NUMBERS} {BOUND}"),
+        (["x"] * 2048, [[0.5], [0.5] * 1537], {},
+         f"must have at most 2046 items for vectors of 1537 numbers, not 2048: {NUMBERS} {BOUND}"),
+    ],
+    ids=["most", "one-more", "lists", "one-list-of-tokens", "dimensions", "too-many-numbers", "scripted", "longest"],
+)  # fmt: skip
+def test_inputs_and_the_numbers_of_an_answer_are_bounded(
+    inputs: list[Any], reply: Any, asked: dict[str, Any], message: str | None
+) -> None:
+    world = make_world({"provider": "brainstormrouter", "rules": [{"reply": {"embedding": reply}}]})
+    exchange = world.send("brainstormrouter", {"model": "auto", "input": inputs, **asked}, path="/embeddings")
+    found = exchange.refusal and [(item.path, item.message) for item in exchange.refusal[2].details]
+    assert (exchange.timeline.status, found) == ((400, [("input", message)]) if message else (200, None))
+
+
+def test_too_many_inputs_are_refused_where_nothing_is_validated() -> None:
+    world = make_world({"provider": "brainstormrouter", "validation": "off"})
+    refused = world.send("brainstormrouter", {"model": "auto", "input": ["x"] * 2049}, path="/embeddings")
+    assert (refused.timeline.status, refused.claim.counted) == (400, False)
 
 
 # The router
@@ -222,6 +258,21 @@ def test_task_of(text: str, task: str) -> None:
 
 def test_words_of() -> None:
     assert words_of("Get_weather, of Köln-Süd!") == ["get", "weather", "of", "köln", "süd"]
+    assert len(words_of("a " * 5000)) == 1000
+
+
+def test_a_long_text_is_quoted_from_its_beginning_and_not_taken_apart() -> None:
+    class Long(str):
+        def split(self, *given: Any, **named: Any) -> list[str]:
+            raise AssertionError("the whole text was split")
+
+    assert _excerpt(Long("word " * 5000)) == "word " * 15 + "word…"
+
+
+def test_another_long_request_has_another_answer() -> None:
+    one, two, again = (make_world().send("beatra", chat(text="x" * 200_000 + end)) for end in "aba")
+    texts = [body_of(item)["choices"][0]["message"]["content"] for item in (one, two, again)]
+    assert (texts[0] == texts[2], texts[0] == texts[1]) == (True, False)
 
 
 def test_recommendations_rank_by_the_tasks_capability() -> None:

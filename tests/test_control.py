@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import httpx2
 import pytest
 from build import KEY, NAMES, chat
+from starlette.requests import Request
 
 from emulator.core.session import Options
 from emulator.server.background import Setup, make_worlds
-from emulator.server.control import control_app
+from emulator.server.bodies import list_pieces
+from emulator.server.control import control_app, list_sessions
 
 RULE = "emulator: 1\nrules:\n- {id: hi, reply: {text: hello}, expect: {calls: 1}}\n"
 
@@ -153,6 +157,56 @@ def test_the_journal_is_read_from_a_number_on(control: httpx2.Client, session: d
     missed = control.get(path, params={"unmatched": "true"}).json()["exchanges"]
     assert [(row["n"], row["response"]["status"]) for row in missed] == [(2, 404)]
     assert session["api_key"] not in str(whole)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes"),
+    [(0, [0]), (1, [1]), (99, [99]), (100, [100, 0]), (250, [100, 100, 50])],
+    ids=str,
+)
+def test_a_long_list_is_made_in_pieces_and_others_have_their_turn(rows: int, sizes: list[int]) -> None:
+    made: list[int] = []
+    others: list[int] = []
+
+    def rows_made() -> Iterator[Any]:
+        for n in range(rows):
+            made.append(n)
+            yield {"n": n}
+
+    async def read() -> bytes:
+        asyncio.get_running_loop().call_soon(lambda: others.append(len(made)))
+        pieces = []
+        async for piece in list_pieces("items", rows_made(), {"next": 5}):
+            pieces.append(piece)
+            asyncio.get_running_loop().call_soon(lambda: others.append(len(made)))
+        await asyncio.sleep(0)
+        assert [piece.count(b'{"n"') for piece in pieces] == sizes
+        return b"".join(pieces)
+
+    assert json.loads(asyncio.run(read())) == {"items": [{"n": n} for n in range(rows)], "next": 5}
+    assert sorted({count for count in others if count}) == list(accumulate(size for size in sizes if size))
+
+
+def test_a_piece_of_a_list_ends_with_its_bytes_too() -> None:
+    async def read() -> list[int]:
+        rows = ["x" * 100_000] * 5
+        return [piece.count(b"xx") > 0 and round(len(piece), -5) async for piece in list_pieces("a", rows, {})]
+
+    assert asyncio.run(read()) == [200_000, 200_000, 100_000]
+
+
+def test_a_session_that_is_deleted_while_the_list_is_read_is_left_out() -> None:
+    worlds = make_worlds(Setup())
+    gone = worlds.open(None, Options(), "x")
+    request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [],
+                       "scheme": "http", "server": ("127.0.0.1", 80)})  # fmt: skip
+
+    async def read() -> bytes:
+        response: Any = await list_sessions(worlds, request)
+        worlds.delete(gone.session.id)
+        return b"".join([piece async for piece in response.body_iterator])
+
+    assert [item["id"] for item in json.loads(asyncio.run(read()))["sessions"]] == ["default"]
 
 
 def test_the_clock_is_advanced_held_and_released(control: httpx2.Client, session: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from emulator.core.draws import Draw
-from emulator.core.instance import CannotConform, instance
+from emulator.core.instance import CannotConform, _Weigher, instance
 from emulator.core.schema import Schema
 
 PERSON = {
@@ -91,6 +91,76 @@ def test_what_cannot_be_met_is_said(document: Any, message: str) -> None:
     with pytest.raises(CannotConform) as caught:
         instance(document, Draw(0))
     assert str(caught.value).startswith(message)
+
+
+def fields(schemas: list[Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {f"p{number}": schema for number, schema in enumerate(schemas)}}
+
+
+WORD = {"type": "string", "pattern": "^[a-z]+$"}
+BY_NAME = {"type": "object", "patternProperties": {"^x": {}}}
+MANY = "the schema asked for has more than 50 patterns"
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (fields([WORD] * 50), None),
+        (fields([WORD] * 51), MANY),
+        (fields([WORD] * 50 + [BY_NAME]), MANY),
+        ({"$defs": {"unused": {"items": [WORD] * 51}}}, MANY),
+        ({"type": "string", "pattern": "a|" * 499 + ".."}, None),
+        (
+            {"type": "string", "pattern": "a|" * 500 + "b"},
+            "the schema asked for has a pattern of 1001 characters; up to 1000",
+        ),
+        ({"type": "object", "patternProperties": {"a" * 1001: {}}}, "the schema asked for has a pattern of 1001 "),
+        ({"type": "string", "pattern": r"\p{L}{1,100}"}, "the schema asked for is no JSON Schema: "),
+        ({"type": "string", "pattern": "(a{1,1000}){1,1000}"}, "the schema asked for is no JSON Schema: "),
+        (fields([{"type": "string"}] * 4_000), None),
+        (fields([{"type": "string"}] * 19_999), "the schema asked for has more than 20000 parts"),
+        (fields([{"enum": [{"pattern": 5, "patternProperties": []}]}]), None),
+    ],
+    ids=[
+        "most",
+        "one-more",
+        "by-name",
+        "unused",
+        "longest",
+        "long",
+        "long-name",
+        "unicode",
+        "multiplied",
+        "parts",
+        "one-more-part",
+        "data",
+    ],
+)
+def test_patterns_are_bounded_in_number_length_and_size(document: Any, message: str | None) -> None:
+    said = None
+    try:
+        instance(document, Draw(0))
+    except CannotConform as error:
+        said = str(error)
+    assert said is None if message is None else said is not None and said.startswith(message)
+
+
+def test_a_schema_that_is_met_on_many_levels_is_weighed_up_to_a_bound() -> None:
+    document = fields([{"type": "object", "properties": {"x": {"$ref": "#"}}} for _ in range(4000)])
+    weigher = _Weigher(document)
+    with pytest.raises(CannotConform, match="the schema asked for is too large"):
+        weigher.weigh(document)
+    assert len(weigher.known) == 20_000
+
+
+def test_a_schema_of_too_many_parts_is_not_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Weigher, "weigh", lambda *given: pytest.fail("it was weighed"))
+    with pytest.raises(CannotConform, match="has more than 20000 parts"):
+        instance(fields([{"type": "string"}] * 20_000), Draw(0))
+
+
+def test_only_patterns_of_requests_are_bounded_in_size() -> None:
+    assert Schema({"pattern": r"\p{L}{1,100}"}).verdict("a" * 9)
 
 
 NODE = {"type": "object", "required": ["l", "r"], "properties": {"l": {"$ref": "#"}, "r": {"$ref": "#"}}}

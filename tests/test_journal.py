@@ -108,8 +108,10 @@ def test_an_unmatched_exchange_has_the_nearest_rules() -> None:
         (b"not json", (None, "not json")),
         (b"\xff", (None, "\ufffd")),
         (b"x" * 1_000_001, (None, "x" * 1_000_000)),
+        (b"[%s]" % (b" " * 999_998), ([], None)),
+        (b"[%s]" % (b" " * 999_999), (None, "[" + " " * 999_999)),
     ],
-    ids=["empty", "json", "null", "text", "bytes", "long"],
+    ids=["empty", "json", "null", "text", "bytes", "long", "longest-json", "long-json"],
 )
 def test_read_body(data: bytes, found: Any) -> None:
     assert read_body(data) == found
@@ -142,7 +144,14 @@ def test_keys_that_stand_twice_are_noted(raw: bytes, names: list[str]) -> None:
 def test_many_equal_keys_are_counted_once() -> None:
     raw = b'{"model": "auto", "messages": [], ' + b", ".join(b'"k%d": 1, "k%d": 2' % (n, n) for n in range(5000)) + b"}"
     notes = describe(make_world(validation="off").send(raw=raw))["notes"]
-    assert len(notes) == 5000
+    assert [note["path"] for note in notes] == [*(f"k{n}" for n in range(100)), ""]
+    assert notes[-1]["message"] == "4900 more keys stand twice in one object"
+
+
+def test_a_body_over_a_million_bytes_is_not_read_again() -> None:
+    exchange = make_world().send(raw=b'{"model": "x", "model": "auto", "messages": []' + b" " * 1_000_000 + b"}")
+    found = describe(exchange)
+    assert (found["body"], len(found["body_text"]), found["notes"]) == (None, 1_000_000, [])
 
 
 # Redaction

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "emulator"
 #: The layers of emulator/core, lowest first. In layer 2 the order counts: a module may import those before it.
 CORE: dict[int, list[str]] = {
     0: ["errors", "tree", "wire", "store", "take"],
-    1: ["source", "explain", "schema", "template", "tokens", "draws", "chat", "timing", "secrets", "instance"],
+    1: ["source", "explain", "oracle", "patterns", "schema", "template", "tokens", "draws", "chat", "timing",
+        "secrets", "instance"],
     2: ["provider", "folder", "matching", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
         "verify", "candidates"],
@@ -27,7 +28,7 @@ LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 
 #: What else each part of the package may import from it.
 PARTS = {
-    "stores": ["emulator.core." + module for module in CORE[0]],
+    "stores": ["emulator.stores", *("emulator.core." + module for module in CORE[0])],
     "contract": ["emulator.core", "emulator.contract"],
     "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread"],
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import re
 import struct
 from dataclasses import replace
@@ -17,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.draws import Draw
-from emulator.core.embeddings import render_embeddings, unit_vector
+from emulator.core.embeddings import render_embeddings
 from emulator.core.message import render_message
 from emulator.core.render import PLAIN, Rendered, prune, render_id, whole
 from emulator.core.scenario import Pace
@@ -201,8 +200,9 @@ def test_json_and_events_are_never_cut(kind: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("stop", "text"),
     [("two", "one "), (["zzz", "two"], "one "), (["three", "one"], ""), ("", "one two three"), (5, "one two three"),
-     ([None, 3], "one two three"), (None, "one two three"), ("zzz", "one two three")],
-    ids=str,
+     ([None, 3], "one two three"), (None, "one two three"), ("zzz", "one two three"),
+     (["zzz"] * 999 + ["two"], "one "), (["zzz"] * 1000 + ["two"], "one two three")],
+    ids=lambda value: str(value)[-20:],
 )  # fmt: skip
 def test_stop(stop: Any, text: str) -> None:
     turn = make_turn("brivionix", chat("brivionix", stop=stop))
@@ -215,6 +215,30 @@ def test_stop(stop: Any, text: str) -> None:
 def test_n(n: Any, choices: int) -> None:
     found = body(render_message(make_turn("brivionix", chat("brivionix", n=n)), {"text": "a"}))["choices"]
     assert [(item["index"], item["message"]["content"]) for item in found] == [(i, "a") for i in range(choices)]
+
+
+TOO_MANY = "where n is over 1 (a bound of the emulator's, assumed)"
+
+
+@pytest.mark.parametrize(
+    ("n", "text", "asked", "message"),
+    [
+        (100, "a" * 8 * 1000, {}, None),
+        (100, "a" * 8 * 1001, {},
+         f"100 choices of 1001 tokens are too many: an answer has at most 100000 tokens {TOO_MANY}"),
+        (1, "a" * 8 * 100_001, {}, None),
+        (1, "a" * 8 * 100_001, {"stream": True}, None),
+        (100, "a" * 998, {"stream": True}, None),
+        (100, "a" * 999, {"stream": True},
+         f"100 choices of 1001 chunks are too many: an answer has at most 100000 chunks {TOO_MANY}"),
+    ],
+    ids=["whole", "tokens", "one", "one-streamed", "streamed", "chunks"],
+)  # fmt: skip
+def test_many_choices_of_a_long_text_are_refused(n: int, text: str, asked: dict[str, Any], message: str | None) -> None:
+    world = make_world({"rules": [{"reply": {"text": text, "stream": {"split": "chars" if n > 1 else "tokens"}}}]})
+    exchange = world.send("brivionix", chat("brivionix", n=n, **asked))
+    found = exchange.refusal and [(item.path, item.message) for item in exchange.refusal[2].details]
+    assert (exchange.timeline.status, found) == ((400, [("n", message)]) if message else (200, None))
 
 
 @pytest.mark.parametrize(
@@ -472,13 +496,6 @@ def test_embeddings(form: str | None) -> None:
     if form == "base64":
         found = [list(struct.unpack("<2f", base64.b64decode(item))) for item in found]
     assert (found, rendered.usage) == ([[0.5, -0.25], [1.0, 0.0]], {"prompt_tokens": 7, "total_tokens": 7})
-
-
-@given(values=st.lists(st.integers(-1000, 1000), min_size=1, max_size=8))
-def test_unit_vector(values: list[int]) -> None:
-    vector = unit_vector(values)
-    length = math.sqrt(sum(value * value for value in vector))
-    assert vector == values if not any(values) else math.isclose(length, 1)
 
 
 # Through the engine

@@ -23,6 +23,12 @@ def problems(text: Any, provider: str | None = None) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
+@pytest.mark.parametrize("seed", [2**64 - 1, 2**63 + 1, 2**53 + 1, -(2**63), 0])
+def test_a_seed_of_64_bits_stays_as_it_is(seed: int) -> None:
+    found = scenario(f"emulator: 1\nseed: {seed}\n").seed
+    assert (found, type(found)) == (seed, int)
+
+
 def warnings(text: str, provider: str | None = None) -> list[str]:
     return [str(warning) for warning in scenario(text, provider).warnings]
 
@@ -41,6 +47,9 @@ SETTINGS = {
     "provider: beatr": "2:1: provider: there is no provider 'beatr'; did you mean 'beatra'?",
     "provider: 5": "2:1: provider: must be a string, not 5",
     "seed: x": "2:1: seed: must be an integer, not 'x'",
+    "seed: 18446744073709551616": "2:1: seed: must be a whole number of at most 64 bits, not 1.8446744073709552e+19",
+    "seed: -9223372036854775809": "2:1: seed: must be a whole number of at most 64 bits, not -9.223372036854776e+18",
+    "seed: 1e30": "2:1: seed: must be a whole number of at most 64 bits, not 1e+30",
     "clock: warp": "2:1: clock: must be one of 'real', 'virtual'; not 'warp'",
     "validation: documentd": "2:1: validation: must be one of 'documented', 'strict', 'off'; not 'documentd'; "
     "did you mean 'documented'?",

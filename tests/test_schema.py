@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from build import NAMES, PROVIDERS, chat
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from emulator.core import schema
 from emulator.core.errors import Violation, nearest, shown
+from emulator.core.explain import explain
 from emulator.core.schema import Schema, compile_pattern, path_of
 
 
@@ -159,8 +164,67 @@ def test_a_violation_carries_the_fact_of_the_constraint() -> None:
 
 def test_violations_are_bounded_and_each_is_said_once() -> None:
     document = {"items": {"type": "string"}, "allOf": [{"items": {"type": "string"}}]}
-    assert len(Schema(document).violations(list(range(500)))) == 50
+    assert [item.path for item in Schema(document).violations(list(range(500)))] == [f"[{at}]" for at in range(20)]
+    assert [item.path for item in Schema(document).violations(list(range(100)))] == [f"[{at}]" for at in range(50)]
     assert said(document, [1]) == [("[0]", "must be a string, not 1")]
+
+
+class Seen(list[Any]):
+    """A list that counts the items which a validator takes out one by one."""
+
+    def __init__(self, items: list[Any]) -> None:
+        super().__init__(items)
+        self.taken: list[int] = []
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, int):
+            self.taken.append(index)
+        return super().__getitem__(index)
+
+
+ITEM = {"oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "integer"}}]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"items": ITEM},
+        {"items": {"$ref": "#/$defs/item"}, "$defs": {"item": ITEM}},
+        {"items": {"$ref": "#/properties/item"}, "properties": {"item": ITEM}},
+        {"items": ITEM, "prefixItems": [{"type": "integer"}]},
+    ],
+    ids=["plain", "defs", "elsewhere", "prefix"],
+)
+def test_of_a_long_list_only_items_that_fail_are_explained(document: Any) -> None:
+    wrong = {1500: "", 1501: 5, 2999: [1, "x"]}
+    value = Seen([wrong.get(index, "good") for index in range(3000)])
+    value[0] = 7 if "prefixItems" in document else "good"
+    compiled = Schema(document)
+    expected = [item for item in explain(Draft202012Validator(document).iter_errors(value)) if item.path]
+    value.taken.clear()
+    assert (list(compiled.violations(value)), value.taken) == (expected, sorted(wrong))
+    assert [item.path for item in expected] == ["[1500]", "[1501]", "[2999][1]"]
+
+
+@pytest.mark.parametrize("items", [False, True], ids=str)
+def test_a_long_list_of_nothing_or_anything(items: bool) -> None:
+    found = Schema({"items": items}).violations([1] * 101)
+    assert [item.path for item in found] == ([] if items else [""])
+
+
+ORDER = """
+from emulator.core.schema import Schema
+document = {"properties": {"a": {}}, "patternProperties": {"^x-": {}}, "additionalProperties": {"type": "string"}}
+value = {"delta": 1, "x-b": 2, "alpha": 3, "a": 4, "charlie": 5, "bravo": "good", "echo": 6}
+print(*[item.path for item in Schema(document).violations(value)])
+"""
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_violations_come_in_the_order_of_the_document_whatever_the_hash_seed(seed: str) -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    done = subprocess.run([sys.executable, "-c", ORDER], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "delta alpha charlie echo\n"
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import NOW, make_request
+from build import NOW, make_call, make_request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.store import Store, World
 from emulator.core.wire import Candidate, Claim, Exchange, Frame, Grant, Plan, Request, Sent, Standing, Timeline
-from emulator.stores.memory import MemoryStore
+from emulator.stores import memory
+from emulator.stores.memory import MemoryStore, weigh
 
 #: Every store; each is made with the size of its journals.
 STORES: list[Callable[[int], Store]] = [MemoryStore]
@@ -329,6 +330,24 @@ def test_keys_are_bounded_by_the_journal_and_the_oldest_are_forgotten(store: Sto
     assert remembered == [True] * 10 + [False, False]
 
 
+def test_a_key_that_is_used_again_after_its_time_does_not_keep_older_ones_from_being_forgotten() -> None:
+    store = MemoryStore(3)
+    for name, seconds in (("a", 10.0), ("b", 100.0), ("c", 100.0)):
+        answered(store, keyed(idempotency=(name, "one-body", seconds)))
+    answered(store, keyed(at=NOW + 20, idempotency=("a", "one-body", HOUR)))
+    answered(store, keyed(at=NOW + 21, idempotency=("d", "one-body", HOUR)))
+    found = [outcome(store.take(keyed(at=NOW + 22, idempotency=(name, "one-body", HOUR)))) for name in "acd"]
+    assert found == ["replay", "replay", "replay"]
+
+
+def test_a_key_whose_time_is_over_is_forgotten_with_the_next_one() -> None:
+    store = MemoryStore()
+    answered(store, keyed(idempotency=("a", "one-body", 10.0)))
+    assert outcome(store.take(keyed(at=NOW + 5, idempotency=("a", "one-body", 10.0)))) == "replay"
+    answered(store, keyed(at=NOW + 20, idempotency=("b", "one-body", 10.0)))
+    assert outcome(store.take(keyed(at=NOW + 5, idempotency=("a", "one-body", 10.0)))) == 0
+
+
 def test_a_new_plan_holds_in_the_open_window(store: Store) -> None:
     store.take(claim(ANY, plan=Plan("small", requests=1)))
     standing = store.take(claim(ANY, plan=Plan("large", requests=5))).standing
@@ -353,6 +372,82 @@ def test_the_journal_is_bounded_and_says_how_many_were_dropped(store: Store) -> 
     assert store.world("s", NOW) == World(
         "started", {"any": 13}, [("p", "k", "none", Standing(None, None, None, NOW + 60))], 13, 3
     )
+
+
+def test_journals_are_bounded_by_bytes_and_the_session_that_records_drops_its_oldest() -> None:
+    weight = weigh(exchange(claim(ANY), Grant(1, Standing(None, None, None, 0.0), "started")))
+    store = MemoryStore(100, 5 * weight)
+    other = [answered(store, replace(claim(ANY), session="t")) for _ in range(3)]
+    mine = [answered(store, claim(ANY)) for _ in range(4)]
+    assert (store.journal("s", 0), store.journal("t", 0)) == ((mine[2:], 2), (other, 0))
+    store.reset("t")
+    mine += [answered(store, claim(ANY)) for _ in range(4)]
+    assert store.journal("s", 0) == (mine[3:], 3)
+    store.delete("s")
+    again = [answered(store, claim(ANY)) for _ in range(6)]
+    assert store.journal("s", 0) == (again[1:], 1)
+
+
+def test_an_exchange_larger_than_all_journals_is_kept_as_the_newest() -> None:
+    store = MemoryStore(100, 10)
+    made = [answered(store, claim(ANY)) for _ in range(3)]
+    store.sent(made[2], Sent(2, (), "complete", 0.0))
+    assert store.journal("s", 0) == (made[2:], 2)
+
+
+def test_records_are_bounded_by_the_bytes_of_their_answers() -> None:
+    weight = weigh(exchange(claim(ANY), Grant(1, Standing(None, None, None, 0.0), "started")))
+    store = MemoryStore(100, 3 * weight + 1000)
+    for name in "abcde":
+        answered(store, keyed(idempotency=(name, "one-body", HOUR)))
+    remembered = [store.take(keyed(idempotency=(name, "one-body", HOUR))).replay is not None for name in "edcba"]
+    assert remembered == [True, True, True, False, False]
+
+
+def test_an_exchange_weighs_what_it_keeps() -> None:
+    plain = exchange(claim(ANY), Grant(1, Standing(None, None, None, 0.0), "started"))
+    call = make_call()
+    heavier: dict[str, dict[str, Any]] = {
+        "request": {"request": replace(plain.request, body=plain.request.body + b" " * 1000)},
+        "headers": {"request": replace(plain.request, headers={**plain.request.headers, "x": "y" * 999})},
+        "answer": {"timeline": replace(plain.timeline, frames=(Frame(0.0, b"x" * 1002, "body"),))},
+        "frames": {"timeline": replace(plain.timeline, frames=(Frame(0.0, b"{}", "data"), Frame(0.0, b"", "data")))},
+        "decoded": {"claim": replace(plain.claim, call=call)},
+    }
+    more = {name: weigh(replace(plain, **change)) - weigh(plain) for name, change in heavier.items()}
+    signs = sum(plain.request.body.count(sign) for sign in (b",", b"[", b"{"))
+    assert more == {"request": 2000, "headers": 1000, "answer": 1000, "frames": 200, "decoded": 64 * signs}
+
+
+# Keys that grow in number
+
+
+def test_turns_counted_apart_are_bounded_and_the_longest_unused_are_forgotten(monkeypatch: Any) -> None:
+    monkeypatch.setattr(memory, "MOST_TURNS", 3)
+    store = MemoryStore()
+    for key in ("a", "b", "c", "a", "d"):
+        store.take(claim(once("r", None, key)))
+    store.take(claim(once("whole", None)))
+    turns = [store.take(claim(once("r", None, key))).turn for key in ("a", "c", "d", "b")]
+    assert (turns, store.take(claim(once("whole", None))).turn) == ([3, 2, 2, 1], 2)
+
+
+def test_windows_are_bounded_and_those_that_are_over_are_forgotten_first(monkeypatch: Any) -> None:
+    monkeypatch.setattr(memory, "MOST_WINDOWS", 3)
+    store = MemoryStore()
+
+    def keys(at: float) -> list[str]:
+        return [key for _, key, _, _ in store.world("s", at).limits]
+
+    for number, key in enumerate("abcd"):
+        store.take(claim(ANY, key=key, at=NOW + number))
+    assert keys(NOW) == ["b", "c", "d"]
+    store.take(claim(ANY, key="b", at=NOW + 61))
+    assert keys(NOW) == ["c", "d", "b"]
+    store.take(claim(ANY, key="e", at=NOW + 62.5))
+    assert keys(NOW) == ["d", "b", "e"]
+    store.take(claim(ANY, key="f", at=NOW + 200))
+    assert keys(NOW) == ["f"]
 
 
 def test_what_was_sent_is_added_to_a_journalled_exchange(store: Store) -> None:

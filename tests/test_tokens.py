@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from emulator.core.tokens import PER_IMAGE, count, pieces, prompt_tokens
+from emulator.core import tokens
+from emulator.core.tokens import PER_IMAGE, count, first, pieces, prompt_tokens
 from emulator.core.wire import Message
 
 
@@ -39,10 +42,46 @@ def test_pieces_joined_are_the_text_and_none_is_empty(text: str) -> None:
     assert "" not in split
 
 
-@given(text=st.text(), at=st.integers(0, 30))
+MIXED = st.text(st.sampled_from("a_Z9 \t\n\x1c.\x00{\x7f\x80\x85\xa0éя你。⺀\u3000\u2003🌍"), max_size=60)
+RUNS = st.lists(st.tuples(st.sampled_from("a \n.éя你🌍 "), st.integers(1, 20)), max_size=12)
+
+
+@given(text=MIXED | st.text() | RUNS.map(lambda runs: "".join(c * n for c, n in runs)))
+@example("".join(map(chr, range(128))))
+@example("".join(f"{chr(n)} a" for n in range(128)))
+@example("".join(f"{chr(n)} . {chr(n)}" for n in range(128)))
+def test_the_count_is_the_number_of_pieces(text: str) -> None:
+    long = text + "." + text * 20
+    assert (count(text), count(long)) == (len(pieces(text)), len(pieces(long)))
+    if "\u3000" not in text:
+        assert tokens._count_classes(tokens._latin(text)) == len(pieces(text))
+
+
+def test_every_character_counts_as_the_pattern_says() -> None:
+    for start in range(0, 0x110000, 89 * 300):
+        text = "".join(f"{chr(code)} a{chr(code)} {chr(code)}\n" for code in range(start, start + 89 * 300, 89)
+                       if code < 0xD800 or 0xDFFF < code < 0x110000)  # fmt: skip
+        assert count(text) == len(pieces(text))
+
+
+def test_a_count_makes_no_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pattern:
+        subn = staticmethod(re.compile("").subn)
+
+    monkeypatch.setattr(tokens, "_PIECE", Pattern)
+    assert (count("one two"), count("a b " * 1000), count("é") > 0, hasattr(tokens._PIECE, "findall")) == (
+        8,
+        2001,
+        True,
+        False,
+    )
+
+
+@given(text=st.text(), at=st.integers(-1, 30))
 def test_a_cut_between_pieces_leaves_them_as_they_are(text: str, at: int) -> None:
-    kept = "".join(pieces(text)[:at])
-    assert count(kept) <= at
+    kept = "".join(pieces(text)[: max(0, at)])
+    assert first(text, at) == kept
+    assert count(kept) <= max(0, at)
     assert text.startswith(kept)
 
 

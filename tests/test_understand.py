@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.errors import Refusal, Violation
-from emulator.core.understand import MAX_DEPTH, bearer
+from emulator.core.understand import _JSON_STRING, MAX_DEPTH, bearer
 from emulator.core.wire import Exchange
 
 
@@ -192,6 +192,50 @@ def test_what_is_no_object_of_bounded_depth_is_refused(raw: bytes, reason: str) 
 def test_a_body_as_deep_as_the_bound_is_accepted() -> None:
     exchange = make_world().send(raw=JUST)
     assert (status(exchange), [path for _, path, _ in notes(exchange)]) == (200, ["x"])
+
+
+TOO_MANY = "The body holds more than 500000 values (a bound of the emulator's, assumed)."
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (b"0," * 499_995 + b"0", None),
+        (b"0," * 499_996 + b"0", TOO_MANY),
+        (b"[]," * 250_000 + b"[]", TOO_MANY),
+        (b'"' + b"[,{" * 250_000 + b'"', None),
+        (b'"' + rb"\"[{," * 250_000 + b'"', None),
+        (b'"a",' * 499_996 + b'"a"', TOO_MANY),
+    ],
+    ids=["most", "one-more", "lists", "signs-in-a-string", "escapes", "strings"],
+)
+def test_the_values_of_a_body_are_bounded(items: bytes, message: str | None) -> None:
+    exchange = make_world().send(raw=b'{"model": "auto", "messages": [], "x": [' + items + b"]}")
+    assert (exchange.refusal and exchange.refusal[2].message) == message
+    assert status(exchange) == (400 if message else 200)
+
+
+def test_a_string_without_an_end_is_passed_in_one_step() -> None:
+    assert _JSON_STRING.findall(b'[1, "' + b'\\"' * 1000) == [b'"' + b'\\"' * 1000]
+    assert _JSON_STRING.findall(b'"a\\') == [b'"a']
+
+
+def test_a_layer_of_empty_lists_is_no_level() -> None:
+    assert [status(make_world().send(body=chat(x=nested(levels)))) for levels in (199, 200)] == [200, 400]
+
+
+def nested(levels: int) -> Any:
+    value: Any = [[], {}, 1]
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def test_undocumented_fields_are_noted_up_to_a_bound() -> None:
+    exchange = make_world().send(body=chat() | {f"k{n}": 1 for n in range(250)})
+    found = [(path, message) for _, path, message in notes(exchange)]
+    assert [path for path, _ in found] == [*(f"k{n}" for n in range(100)), ""]
+    assert found[-1] == ("", "150 more fields are not in the docs")
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:

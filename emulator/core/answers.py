@@ -147,16 +147,17 @@ def patterns(turn: Turn, past: Sequence[Exchange]) -> Json:
 
 def _patterns(task: str, names: Sequence[str]) -> Iterator[dict[str, Json]]:
     recent = names[len(names) // 2 :]
-    for name in sorted(set(names)):
-        share, lately = names.count(name) / len(names), recent.count(name) / len(recent)
+    whole, late = Counter(names), Counter(recent)
+    for name in sorted(whole):
+        share, lately = whole[name] / len(names), late[name] / len(recent)
         trend = "rising" if lately > share else "falling" if lately < share else "steady"
         yield {"task": task, "model": name, "share": round(share, 4), "trend": trend}
 
 
 def task_of(provider: Provider, text: str) -> str:
     """Return the task type whose words occur most often in a text; the first one where none does."""
-    words = words_of(text)
-    return max(provider.tasks, key=lambda name: sum(words.count(word) for word in provider.tasks[name]["words"]))
+    words = Counter(words_of(text))
+    return max(provider.tasks, key=lambda name: sum(words[word] for word in provider.tasks[name]["words"]))
 
 
 def _talkers(provider: Provider) -> list[Model]:

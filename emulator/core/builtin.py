@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 
-from emulator.core.chat import canonical, compact, functions, last_text, tool_results, words_of
+from emulator.core.chat import MOST_READ, canonical, compact, functions, last_text, tool_results, words_of
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
 from emulator.core.instance import CannotConform, instance
@@ -22,11 +23,14 @@ _CLOSINGS = (
     "Every parameter was checked against the documentation before this was said.",
 )
 
+#: Bodies over so many bytes are digested before anything is drawn from them.
+_LONG = 100_000
+
 
 def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[dict[str, Json], list[Note]]:
     """Answer with a fitting tool call, conforming JSON, or text. `body` has the documented defaults filled in."""
     said = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
-    draw = Draw(seed, turn.operation.name, canonical(said))
+    draw = Draw(seed, turn.operation.name, _digest(canonical(said)))
     notes: list[Note] = []
     tool = _fitting_tool(turn, notes, draw) if turn.call.tools else None
     if tool:
@@ -41,6 +45,11 @@ def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[di
     return {"text": _text(turn.call, draw)}, notes
 
 
+def _digest(data: bytes) -> bytes:
+    """Return what a draw depends on in place of many bytes, which it would copy several times."""
+    return data if len(data) <= _LONG else blake2b(data).digest()
+
+
 def _text(call: Call, draw: Draw) -> str:
     opening = _OPENINGS[draw.below("opening", len(_OPENINGS))]
     closing = _CLOSINGS[draw.below("closing", len(_CLOSINGS))]
@@ -52,7 +61,7 @@ def _text(call: Call, draw: Draw) -> str:
 
 
 def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(text[:MOST_READ].split())
     return line if len(line) <= 80 else line[:79] + "…"
 
 

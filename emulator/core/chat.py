@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import orjson
 
 from emulator.core.errors import Json
 from emulator.core.wire import Message
+
+#: How many characters of a text are read for its words.
+MOST_READ = 2000
+_WORD = re.compile(r"[^\W_]+")
 
 
 def text_of(content: Json) -> str:
@@ -108,10 +113,10 @@ def tool_results(messages: tuple[Message, ...]) -> list[dict[str, str]]:
             break
         if message.role == "tool":
             name = names.get(message.call_id, message.name)
-            results.insert(0, {"name": name, "content": message.text})
-    return results
+            results.append({"name": name, "content": message.text})
+    return results[::-1]
 
 
 def words_of(text: str) -> list[str]:
-    """Return the lower-case words of a text, names_with_parts taken apart."""
-    return "".join(char.lower() if char.isalnum() else " " for char in text).split()
+    """Return the lower-case words of a text's beginning, names_with_parts taken apart."""
+    return [word.lower() for word in _WORD.findall(text[:MOST_READ])]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import array
 import base64
+import functools
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import shake_256
+from itertools import chain
 
 from emulator.core.chat import compact
-from emulator.core.errors import Json
+from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.render import PLAIN, Rendered, Turn, render_json
 from emulator.core.scenario import Reply
 from emulator.core.tokens import count
@@ -19,11 +20,32 @@ from emulator.core.wire import Note
 
 DIMENSIONS = 1536
 MAX_DIMENSIONS = 8192
+#: What one request may embed, as OpenAI's API has it, and how many numbers an answer may hold: no doc says either.
+MAX_INPUTS = 2048
+MAX_NUMBERS = MAX_INPUTS * DIMENSIONS
+
+
+def check_inputs(body: Mapping[str, Json]) -> None:
+    """Refuse more inputs than one request may have, whatever they are.
+
+    Raises: Refusal invalid_request.
+    """
+    given = body.get("input")
+    if isinstance(given, list) and len(given) > MAX_INPUTS and not all(isinstance(item, int) for item in given):
+        _refuse(f"must have at most {MAX_INPUTS} items, not {len(given)} (a bound of the emulator's, assumed)")
+
+
+def _refuse(message: str) -> None:
+    raise Refusal("invalid_request", details=[Violation("input", message)])
 
 
 def render_embedding(turn: Turn, content: Json, reply: Reply) -> Rendered:
-    """Render an `embedding` reply: a vector, a list of them, or `auto`; what was too few is noted."""
+    """Render an `embedding` reply: a vector, a list of them, or `auto`; what was too few is noted.
+
+    Raises: Refusal invalid_request, where the vectors hold too many numbers.
+    """
     inputs = embedding_inputs(turn.call.body)
+    _check_numbers(len(inputs), _longest(turn.call.body, content))
     if content == "auto":
         found = vectors(inputs, turn.call.body, turn.model)
     elif isinstance(content[0], list):
@@ -45,16 +67,48 @@ def embedding_inputs(body: Mapping[str, Json]) -> list[str]:
     return [given if isinstance(given, str) else compact(given)]
 
 
+def _longest(body: Mapping[str, Json], content: Json) -> int:
+    """Return how many numbers the longest vector of a reply holds."""
+    if content == "auto":
+        return dimensions(body)
+    return max(map(len, content)) if isinstance(content[0], list) else len(content)
+
+
+def _check_numbers(inputs: int, size: int) -> None:
+    if inputs > 1 and inputs * size > MAX_NUMBERS:
+        few = max(1, MAX_NUMBERS // size)
+        _refuse(
+            f"must have at most {few} items for vectors of {size} numbers, not {inputs}: an answer holds "
+            f"{MAX_NUMBERS} numbers (a bound of the emulator's, assumed)"
+        )
+
+
+def dimensions(body: Mapping[str, Json]) -> int:
+    """Return how many numbers a vector has: those asked for, where that makes sense."""
+    asked = body.get("dimensions")
+    return asked if isinstance(asked, int) and 0 < asked <= MAX_DIMENSIONS else DIMENSIONS
+
+
 def vectors(inputs: Iterable[str], body: Mapping[str, Json], model: str) -> list[list[float]]:
     """Return a unit vector for each text: the same text and model, the same vector."""
-    asked = body.get("dimensions")
-    size = asked if isinstance(asked, int) and 0 < asked <= MAX_DIMENSIONS else DIMENSIONS
+    size = dimensions(body)
     return [_vector(f"{model}\x1f{text}", size) for text in inputs]
 
 
 def _vector(text: str, size: int) -> list[float]:
-    numbers = array.array("h", shake_256(text.encode()).digest(2 * size))
-    return unit_vector(numbers)
+    """Draw each two numbers as a point of a circle: the length of the whole is then 1 without being computed."""
+    *digest, last = shake_256(text.encode()).digest(size // 2 + 1)
+    numbers = list(chain.from_iterable(map(_circle(size).__getitem__, digest)))
+    if size % 2:
+        numbers.append(round(math.copysign(size**-0.5, last - 127.5), 8))
+    return numbers
+
+
+@functools.lru_cache(maxsize=16)
+def _circle(size: int) -> list[tuple[float, float]]:
+    """Return the points that a byte can draw for vectors of a size, to eight places as models give them."""
+    radius, turn = math.sqrt(2 / size), math.tau / 256
+    return [(round(radius * math.cos(turn * byte), 8), round(radius * math.sin(turn * byte), 8)) for byte in range(256)]
 
 
 def input_tokens(inputs: Iterable[str]) -> int:
@@ -71,12 +125,6 @@ def render_embeddings(turn: Turn, vectors: Sequence[Sequence[float]], tokens: in
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": data, "model": turn.model, "usage": usage}
     return Rendered(render_json(turn, body, reply), usage, tokens)
-
-
-def unit_vector(values: Sequence[float]) -> list[float]:
-    """Scale to length 1; a vector of zeros stays."""
-    length = math.sqrt(sum(value * value for value in values))
-    return [value / length for value in values] if length else list(values)
 
 
 def _base64(vector: Sequence[float]) -> str:

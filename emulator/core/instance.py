@@ -9,11 +9,14 @@ import orjson
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
+from emulator.core.patterns import PATTERN_BYTES, check_size
 from emulator.core.schema import Schema
 
 MAX_DEPTH = 12
 #: How many subschemas are looked at before giving up: `allOf` and `$ref` can multiply without end.
 MAX_STEPS = 5_000
+#: How many subschemas are weighed, one that is met on several levels of the value on each.
+MAX_WEIGHED = 20_000
 #: How many references and unions may lead from one subschema to the next without a step down into the value.
 MAX_CHAIN = 60
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
@@ -42,16 +45,24 @@ def instance(document: Json, draw: Draw) -> Json:
     Raises: CannotConform, where the document is no schema, or asks for what is not tried (a `pattern` that no plain
     word matches, contradictions).
     """
-    _Weigher(document).weigh(document)
-    try:
-        schema = Schema(document)
-    except ValueError as error:
-        raise CannotConform(f"the schema asked for {error}") from None
+    schema = _compiled(document)
     for lean in (False, True):
         value = _made(document, draw, lean)
         if schema.verdict(value):
             return value
     raise CannotConform("no simple value conforms to the schema asked for")
+
+
+def _compiled(document: Json) -> Schema:
+    """Compile a schema, once its size is known."""
+    try:
+        check_size(document)
+        _Weigher(document).weigh(document)
+        return Schema(document, PATTERN_BYTES)
+    except CannotConform:
+        raise
+    except ValueError as error:
+        raise CannotConform(f"the schema asked for {error}") from None
 
 
 def _made(document: Json, draw: Draw, lean: bool) -> Json:
@@ -91,7 +102,7 @@ class _Weigher:
             fields = schema.get("properties")
             if isinstance(fields, Mapping):  # each meets a value of its own, so the heaviest counts
                 weight += max((self.weigh(item, level + 1) for item in fields.values()), default=0)
-            if weight > MAX_STEPS:
+            if weight > MAX_STEPS or len(self.known) >= MAX_WEIGHED:
                 raise CannotConform("the schema asked for is too large")
             self.known[name] = weight
         return self.known[name]

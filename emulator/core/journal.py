@@ -1,4 +1,8 @@
-"""The journal as people and tests read it: one exchange as plain data, secrets redacted."""
+"""The journal as people and tests read it: one exchange as plain data, secrets redacted.
+
+Bodies over a million bytes are not read as JSON a second time: they are shown as text, cut there, and not searched for
+keys that stand twice.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from emulator.core.secrets import redact, redact_headers, redact_query
 from emulator.core.wire import Exchange, Note, Timeline
 
 _SHOWN_BYTES = 1_000_000
+#: How many keys that stand twice are named.
+_MOST_NAMED = 100
 
 
 def describe(exchange: Exchange) -> dict[str, Json]:
@@ -52,19 +58,25 @@ def describe(exchange: Exchange) -> dict[str, Json]:
 
 
 def read_body(data: bytes) -> tuple[Json, str | None]:
-    """Return a body as JSON, or else as text (cut at a million bytes)."""
+    """Return a body as JSON; one that is none, or has over a million bytes, as text (cut there)."""
     if not data:
         return None, None
+    if len(data) > _SHOWN_BYTES:
+        return None, _as_text(data)
     try:
         value = orjson.loads(data)
         orjson.dumps([[[[value]]]])  # deeper than what can be written again, inside a journal, is shown as text
     except (orjson.JSONDecodeError, TypeError):
-        return None, data[:_SHOWN_BYTES].decode(errors="replace")
+        return None, _as_text(data)
     return value, None
 
 
+def _as_text(data: bytes) -> str:
+    return data[:_SHOWN_BYTES].decode(errors="replace")
+
+
 def _duplicate_keys(data: bytes) -> list[Note]:
-    """Note keys that stand twice in one object; the last one counted."""
+    """Note keys that stand twice in one object, of a body that is shown as JSON; the last one counted."""
     found: list[str] = []
 
     def pairs(items: list[tuple[str, Json]]) -> Mapping[str, Json]:
@@ -76,7 +88,9 @@ def _duplicate_keys(data: bytes) -> list[Note]:
     value, _ = read_body(data)
     if value is not None and len(orjson.dumps(value)) != len(data):
         json.loads(data, object_pairs_hook=pairs)
-    return [Note(None, name, "stands twice in one object; the last one counts") for name in found]
+    notes = [Note(None, name, "stands twice in one object; the last one counts") for name in found[:_MOST_NAMED]]
+    more = len(found) - _MOST_NAMED
+    return [*notes, Note(None, "", f"{more} more keys stand twice in one object")] if more > 0 else notes
 
 
 def _refusal(exchange: Exchange) -> Json:
@@ -90,7 +104,7 @@ def _refusal(exchange: Exchange) -> Json:
 def _response(exchange: Exchange) -> dict[str, Json]:
     timeline = exchange.timeline
     data = b"".join(frame.data for frame in timeline.frames)
-    body, text = (None, data[:_SHOWN_BYTES].decode(errors="replace")) if timeline.stream else read_body(data)
+    body, text = (None, _as_text(data)) if timeline.stream else read_body(data)
     return {
         "status": timeline.status,
         "headers": redact_headers(timeline.headers),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
-from emulator.core.errors import Json
+from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.render import PLAIN, Rendered, Turn, prune, render_id, render_json
 from emulator.core.said import Said, say
 from emulator.core.scenario import Pace, Reply
@@ -14,11 +14,17 @@ from emulator.core.stream import event, split, timed
 from emulator.core.wire import Call, Timeline
 
 MAX_CHOICES = 128
+#: How many tokens or chunks several choices may have together; no doc says so.
+MAX_TOGETHER = 100_000
 
 
 def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN) -> Rendered:
-    """Render text, tool calls or a refusal, whole or streamed as the call asked."""
+    """Render text, tool calls or a refusal, whole or streamed as the call asked.
+
+    Raises: Refusal invalid_request, where so many choices are asked for that the answer would be too long.
+    """
     said, notes = say(turn, content, reply)
+    _check_together(choices_asked(turn.call), said.tokens, "tokens")
     usage = _usage(turn, said, reply)
     render = _stream if turn.call.stream else _whole
     counted = turn.call.prompt_tokens + said.tokens * choices_asked(turn.call)
@@ -41,6 +47,15 @@ def choices_asked(call: Call) -> int:
     if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES:
         return number
     return 1
+
+
+def _check_together(choices: int, size: int, what: str) -> None:
+    if choices > 1 and choices * size > MAX_TOGETHER:
+        message = (
+            f"{choices} choices of {size} {what} are too many: an answer has at most {MAX_TOGETHER} {what} where n is "
+            "over 1 (a bound of the emulator's, assumed)"
+        )
+        raise Refusal("invalid_request", details=[Violation("n", message)])
 
 
 def _whole(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Reply) -> Timeline:
@@ -76,10 +91,10 @@ def _stream(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Repl
     }
     write = _pruned_chunk if turn.strict else _chunk
     begun = b"data: " + orjson.dumps(head)[:-1]
+    deltas, choices = list(_deltas(said, reply.pace)), choices_asked(turn.call)
+    _check_together(choices, len(deltas), "chunks")
     events = [
-        (write(turn, begun, index, delta, reason), "data")
-        for delta, reason in _deltas(said, reply.pace)
-        for index in range(choices_asked(turn.call))
+        (write(turn, begun, index, delta, reason), "data") for delta, reason in deltas for index in range(choices)
     ]
     if usage and not turn.strict and _asks_usage(turn.call.body):
         events.append((event(orjson.dumps({**head, "choices": [], "usage": usage})), "data"))

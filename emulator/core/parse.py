@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.errors import Json, Problem, SourceError, nearest, shown
 from emulator.core.faults import Fault, parse_fault
 from emulator.core.folder import own_schema, schema_problems
 from emulator.core.matching import Condition, MatchError, compile_when, state_set
@@ -85,7 +85,7 @@ class _Parser:
         if isinstance(plan, Mapping):
             plan = read_plan("scenario", plan)
         return Scenario(
-            self.source.file, tuple(rules), self.named, data.get("description", ""), data.get("seed"),
+            self.source.file, tuple(rules), self.named, data.get("description", ""), self.seed(),
             data.get("clock"), data.get("validation"), frozenset(data.get("mute", ())),
             frozenset(data["keys"]) if "keys" in data else None, frozenset(data.get("models", ())),
             plan, data.get("vars"), data.get("unmatched"), chaos, self.source,
@@ -95,11 +95,19 @@ class _Parser:
         """Yield the providers that this file can concern."""
         yield from [self.providers[self.named]] if self.named else self.providers.values()
 
+    def seed(self) -> int | None:
+        """Return the seed as it was given: other numbers over 63 bits are floats by now."""
+        given = self.source.data.get("seed")
+        return None if given is None else int(given)
+
     def check_settings(self) -> None:
         facts = {fact for provider in self.scope() for fact in provider.facts}
         for index, fact in enumerate(self.data.get("mute", ())):
             if fact not in facts:
                 self.report(("mute", index), f"there is no fact '{fact}'; {nearest(fact, facts)}")
+        seed = self.source.data.get("seed", 0)
+        if isinstance(seed, float) and abs(seed) >= 2**63:  # as loading reads what has more than 64 bits
+            self.report(("seed",), f"must be a whole number of at most 64 bits, not {shown(seed)}")
         plan = self.data.get("plan")
         plans = {name for provider in self.scope() for name in provider.plans}
         if isinstance(plan, str) and plan not in plans:

@@ -108,7 +108,7 @@ def _content(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str
     if response["stream"]:
         return _streamed(response["body_text"] or "", item["timeline"]["end"] == "complete") | _status(status, 200)
     if body is None:
-        return {"builtin": True}  # cut inside its body: what is left of it cannot be written down
+        return {"builtin": True}  # cut inside its body, or too long to be shown whole: it cannot be written down
     if status >= 400:
         return {"error": {"status": status, "body": _escaped(body)}, "off_contract": True}
     if item["operation"] != "chat" or not _is_message(body):

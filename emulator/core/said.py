@@ -9,8 +9,11 @@ from emulator.core.chat import compact
 from emulator.core.errors import Json
 from emulator.core.render import Turn, render_id
 from emulator.core.scenario import Reply
-from emulator.core.tokens import count, pieces
+from emulator.core.tokens import count, first
 from emulator.core.wire import Note
+
+#: How many stop sequences have an effect; OpenAI's API takes four.
+MOST_STOPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def _tool_call(turn: Turn, index: int, item: Mapping[str, Json]) -> tuple[str, s
 
 def _stopped(text: str, stop: Json) -> str:
     sequences = stop if isinstance(stop, list) else [stop]
-    for sequence in sequences:
+    for sequence in sequences[:MOST_STOPS]:
         if isinstance(sequence, str) and sequence:
             text = text.partition(sequence)[0]
     return text
@@ -67,17 +70,17 @@ def _capped(
     """Keep `cap` tokens: of the text, then of each call's arguments; a call whose name does not fit is left out."""
     left = cap
     if text is not None:
-        text = "".join(pieces(text)[:left])
+        text = first(text, left)
         left -= count(text)
     if refusal is not None:
-        refusal = "".join(pieces(refusal)[:left])
+        refusal = first(refusal, left)
         left -= count(refusal)
     kept = []
     for ident, name, arguments in calls:
         left -= count(name)
         if left < 0:
             break
-        arguments = "".join(pieces(arguments)[:left])
+        arguments = first(arguments, left)
         left -= count(arguments)
         kept.append((ident, name, arguments))
     return text if text is not None or kept or refusal is not None else "", tuple(kept), refusal

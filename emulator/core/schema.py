@@ -13,6 +13,7 @@ import jsonschema_rs
 
 from emulator.core.errors import Json, Violation, shown
 from emulator.core.explain import explain, fact_of
+from emulator.core.oracle import oracle
 from emulator.core.tree import path_of as path_of
 from emulator.core.tree import walk
 
@@ -25,11 +26,15 @@ class Schema:
 
     __slots__ = ("_oracle", "document", "errors", "verdict")
 
-    def __init__(self, document: Json) -> None:
-        """Raises: ValueError, if the document is no JSON Schema or refers outside itself."""
+    def __init__(self, document: Json, pattern_bytes: int | None = None) -> None:
+        """Compile a document; `pattern_bytes` bounds what each compiled pattern takes.
+
+        Raises: ValueError, if the document is no JSON Schema or refers outside itself.
+        """
         self.document = document
         try:
-            options = jsonschema_rs.RegexOptions()  # linear time: a pattern from a request cannot hang us
+            # linear time: a pattern from a request cannot hang us
+            options = jsonschema_rs.RegexOptions(size_limit=pattern_bytes)
             validator = jsonschema_rs.Draft202012Validator(
                 document, retriever=_retrieve_nothing, pattern_options=options
             )
@@ -51,10 +56,7 @@ class Schema:
     def oracle(self) -> Any:
         """The same schema in jsonschema, imported when it is first needed."""
         if self._oracle is None:
-            from jsonschema import Draft202012Validator
-            from referencing import Registry
-
-            self._oracle = Draft202012Validator(self.document, registry=Registry())
+            self._oracle = oracle(self.document)
         return self._oracle
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from emulator.core.errors import Json
 from emulator.core.wire import Message
@@ -16,14 +17,71 @@ _CJK = "\u2e80-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 _PIECE = re.compile(rf"[{_CJK}]| ?[^\W{_CJK}]{{1,8}}| ?[^\w\s]|\s{{1,8}}")
 
 
+#: Up to so many characters the pattern is the faster one.
+_SHORT = 500
+#: White space that is also a piece by itself, but not after other white space: left to the pattern.
+_BOTH = "\u3000"
+#: In turn, a byte for what Latin-1 lacks: signs, white space, what is a piece by itself, and the rest, of words.
+#: 0x80, a sign in Latin-1, stands for what is a piece by itself.
+_FOREIGN = [
+    (re.compile(r"[^\w\s\x00-\xff]"), "."),
+    (re.compile(r"[^\S\x00-\xff]"), "\t"),
+    (re.compile(rf"[{_CJK}]"), "\x80"),
+    (re.compile(r"[^\x00-\xff]"), "a"),
+]
+
+
+def _kind(char: str) -> str:
+    """Return the class of a character of Latin-1: a blank, other white space, of a word, or a sign."""
+    if char in " \x80":
+        return char
+    return "s" if char.isspace() else "w" if char.isalnum() or char == "_" else "."
+
+
+_KINDS = "".join(map(_kind, map(chr, range(256)))).encode("latin-1")
+
+
 def pieces(text: str) -> list[str]:
     """Split text deterministically; joined, the pieces are the text again."""
     return _PIECE.findall(text)
 
 
 def count(text: str) -> int:
-    """Return the number of pieces."""
-    return len(_PIECE.findall(text)) if text else 0
+    """Return the number of pieces, without making them."""
+    if len(text) > _SHORT and _BOTH not in text:
+        return _count_classes(_latin(text))
+    return _PIECE.subn("", text)[1] if text else 0
+
+
+def first(text: str, number: int) -> str:
+    """Return as much of a text as its first pieces hold."""
+    if number <= 0:
+        return ""
+    last = next(islice(_PIECE.finditer(text), number - 1, None), None) if number < len(text) else None
+    return text[: last.end()] if last else text
+
+
+def _latin(text: str) -> bytes:
+    """Return a byte of Latin-1 for each character, of the same class."""
+    if not text.isascii():
+        text = text.replace("\x80", ".")
+        for pattern, char in _FOREIGN:
+            text = pattern.sub(char, text)
+    return text.encode("latin-1")
+
+
+def _count_classes(text: bytes) -> int:
+    """Count as the pattern does, a pass for each rule: a text of 10 MB takes a fifth of the time.
+
+    Each byte becomes its class; then what makes one piece becomes one byte, and what belongs to the next piece, a blank
+    before a word or a sign, one that is not counted.
+    """
+    kinds = text.translate(_KINDS).replace(b" w", b"-w").replace(b" .", b"-.").replace(b"s", b" ")
+    for letter, eight in ((b"w", b"W"), (b" ", b"S")):
+        kinds = kinds.replace(8 * letter, eight)
+        for _ in range(3):  # up to seven are left in a row: 7, 4, 2, 1
+            kinds = kinds.replace(2 * letter, letter)
+    return len(kinds) - kinds.count(b"-")
 
 
 def prompt_tokens(messages: Sequence[Message], tools: Json) -> int:

@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.chat import canonical, compact, conversation, functions
+from emulator.core.embeddings import check_inputs
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
 from emulator.core.provider import Operation, Provider
 from emulator.core.schema import undocumented
@@ -23,9 +24,15 @@ from emulator.core.tokens import prompt_tokens
 from emulator.core.wire import Call, Note, Request
 
 MAX_DEPTH = 200
+#: How many values a body may hold, and how many undocumented fields are named in notes.
+MAX_VALUES = 500_000
+MOST_NOTED = 100
 #: Fields that no doc lists but SDKs commonly send; they have their effect, and are noted.
 CUSTOMARY = frozenset({"stream_options", "n", "stop", "encoding_format", "response_format", "dimensions"})
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: A string of JSON, to its end even where none is written, so that malformed text takes no longer.
+_JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_CONTAINERS = (dict, list)
 
 
 def route(provider: Provider, request: Request) -> Operation:
@@ -87,6 +94,8 @@ def understand(
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
         body = _decode(request.body)
+    if operation.answer == "embeddings":
+        check_inputs(body)
     if settings.validation != "off":
         _validate(operation, settings, body, notes)
     model = body.get("model")
@@ -117,31 +126,46 @@ def _check_content_type(provider: Provider, settings: Settings, request: Request
 
 
 def _decode(body: bytes) -> Mapping[str, Json]:
+    if _holds_more(body, MAX_VALUES):
+        raise _malformed(f"holds more than {MAX_VALUES} values (a bound of the emulator's, assumed)")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         reason = "it is empty" if not body.strip() else str(error)
         raise Refusal("invalid_request", f"The body is not valid JSON: {reason}.", [Violation("", reason)]) from None
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
-        reason = f"is nested deeper than {MAX_DEPTH} levels"
-        raise Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
+        raise _malformed(f"is nested deeper than {MAX_DEPTH} levels")
     if not isinstance(value, dict):
-        reason = f"must be a JSON object, not {shown(value)}"
-        raise Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
+        raise _malformed(f"must be a JSON object, not {shown(value)}")
     return value
 
 
+def _malformed(reason: str) -> Refusal:
+    return Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
+
+
+def _holds_more(body: bytes, most: int) -> bool:
+    """Tell whether JSON holds more values than `most`, from its bytes: each but the first follows one of `,[{`."""
+    if _signs(body) <= most:
+        return False
+    return _signs(_JSON_STRING.sub(b"", body)) > most
+
+
+def _signs(body: bytes) -> int:
+    return sum(map(body.count, (b",", b"[", b"{")))
+
+
 def _deeper(value: Json, levels: int) -> bool:
-    layer = [value]
-    while layer and levels >= 0:
-        layer = [
-            item
-            for container in layer
-            if isinstance(container, dict | list)
-            for item in (container.values() if isinstance(container, dict) else container)
-        ]
-        levels -= 1
-    return bool(layer)
+    layer = [value] if value else []
+    for _ in range(levels):
+        layer = [item for container in layer for item in _parts(container) if item and item.__class__ in _CONTAINERS]
+        if not layer:
+            return False
+    return True
+
+
+def _parts(container: Json) -> Iterable[Json]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
@@ -151,9 +175,12 @@ def _validate(operation: Operation, settings: Settings, body: Json, notes: list[
     strict = settings.validation == "strict"
     if strict or not checks.documented.verdict(body):
         raise Refusal("invalid_request", details=(checks.strict if strict else checks.documented).violations(body))
-    for path in undocumented(checks.strict, body):
+    paths = undocumented(checks.strict, body)
+    for path in paths[:MOST_NOTED]:
         effect = "has its customary effect" if path in CUSTOMARY else "has no effect"
         notes.append(Note(None, path, f"is not in the docs; it was accepted and {effect}"))
+    if len(paths) > MOST_NOTED:
+        notes.append(Note(None, "", f"{len(paths) - MOST_NOTED} more fields are not in the docs"))
 
 
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from emulator.core.errors import Json, nearest
 from emulator.core.provider import Provider, read_plan
@@ -17,6 +19,9 @@ from emulator.server.worlds import Unaddressed, World, Worlds
 
 #: The longest place or file name that is taken.
 LONGEST_NAME = 500
+#: A piece of a long list ends after so many rows, or bytes: what is written of it in one go.
+PIECE_ROWS = 100
+PIECE_BYTES = 200_000
 
 
 def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = False) -> Json:
@@ -80,6 +85,26 @@ def provider_body(provider: Provider, base_url: str) -> Json:
 
 def json_response(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+def json_list(name: str, rows: Iterable[Json], rest: Mapping[str, Json]) -> Response:
+    """Return `{name: rows, **rest}`, made and sent in pieces: other connections have their turn between them."""
+    return StreamingResponse(list_pieces(name, rows, rest), media_type="application/json")
+
+
+async def list_pieces(name: str, rows: Iterable[Json], rest: Mapping[str, Json]) -> AsyncIterator[bytes]:
+    """Yield the JSON of `{name: rows, **rest}`; each row is taken when its turn has come."""
+    before, size = b'{"%b":[' % name.encode(), 0
+    piece: list[bytes] = []
+    for row in rows:
+        piece += (before, orjson.dumps(row))
+        size, before = size + len(piece[-1]), b","
+        if len(piece) >= 2 * PIECE_ROWS or size >= PIECE_BYTES:
+            yield b"".join(piece)
+            await asyncio.sleep(0)
+            piece, size = [], 0
+    opened = before if before != b"," else b""
+    yield b"".join([*piece, opened, b"]", b"," if rest else b"", orjson.dumps(rest)[1:]])
 
 
 async def read_object(request: Request, known: set[str]) -> dict[str, Json]:

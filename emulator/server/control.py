@@ -24,6 +24,7 @@ from emulator.core.verify import verify
 from emulator.core.wire import Exchange
 from emulator.server import inspector
 from emulator.server.bodies import (
+    json_list,
     json_response,
     name_in,
     origin_of,
@@ -135,7 +136,9 @@ async def make_session(worlds: Worlds, request: Request) -> Response:
 
 async def list_sessions(worlds: Worlds, request: Request) -> Response:
     origin = origin_of(request)
-    return json_response({"sessions": [session_body(worlds, world, origin) for world in worlds.by_id.values()]})
+    found = list(worlds.by_id.values())
+    rows = (session_body(worlds, world, origin) for world in found if worlds.by_id.get(world.session.id) is world)
+    return json_list("sessions", rows, {})
 
 
 async def read_session(worlds: Worlds, request: Request, world: World) -> Response:
@@ -170,9 +173,9 @@ async def read_journal(worlds: Worlds, request: Request, world: World) -> Respon
     exchanges, dropped = worlds.store.journal(world.session.id, since or 0)
     if request.query_params.get("unmatched") == "true":
         exchanges = [item for item in exchanges if item.rule == "unmatched"]
-    rows = [describe(item) for item in exchanges[:limit]]
-    last = max((row["n"] for row in rows), default=since or 0)
-    return json_response({"exchanges": rows, "next": last, "dropped": dropped})
+    shown = exchanges[:limit]
+    last = max((item.grant.number for item in shown), default=since or 0)
+    return json_list("exchanges", map(describe, shown), {"next": last, "dropped": dropped})
 
 
 def _number(request: Request, name: str, meant: str) -> int | None:

@@ -1,4 +1,7 @@
-"""A store in this process: every method is atomic because nothing else runs meanwhile."""
+"""A store in this process: every method is atomic because nothing else runs meanwhile.
+
+Whatever grows with the requests is bounded: by number in each session, and by bytes for all sessions together.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,37 @@ from typing import Literal
 
 from emulator.core.store import World
 from emulator.core.take import WINDOW_S, Record, Window, fits
-from emulator.core.wire import STARTED, Claim, Exchange, Grant, Sent, Standing
+from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Sent, Standing
+from emulator.stores.kept import Budget, Kept
+
+#: Bytes that the journals of all sessions may keep together, and again as many the idempotency records.
+JOURNAL_BYTES = 500_000_000
+#: Turns that a session counts apart by request, key or header, windows of its keys, and the bytes of either in all.
+MOST_TURNS = 100_000
+MOST_WINDOWS = 10_000
+_KEY_BYTES = 50_000_000
+#: What an exchange takes beside its bytes; what a value of its body and a frame take; what an entry takes.
+_EXCHANGE, _VALUE, _FRAME, _ENTRY = 4000, 64, 200, 200
+
+
+def weigh(exchange: Exchange) -> int:
+    """Estimate the bytes that an exchange keeps: its request, as sent and as decoded, and its frames."""
+    body, frames = exchange.request.body, exchange.timeline.frames
+    values = sum(map(body.count, (b",", b"[", b"{"))) if exchange.claim.call else 0
+    head = sum(len(name) + len(value) for name, value in exchange.request.headers.items())
+    answer = sum(len(frame.data) for frame in frames) + _FRAME * len(frames)
+    return _EXCHANGE + head + 2 * len(body) + _VALUE * values + answer
 
 
 @dataclass(slots=True)
 class _Session:
+    windows: Kept[tuple[str, str], Window]  # by provider and key
+    turns_apart: Kept[str, int]  # by count key, where it is not the rule
+    records: Kept[tuple[str, str], Record]  # by key and header value
+    exchanges: Kept[int, Exchange]
     state: str = STARTED
     calls: Counter[str] = field(default_factory=Counter)  # by rule
-    turns: Counter[str] = field(default_factory=Counter)  # by count key
-    windows: dict[tuple[str, str], Window] = field(default_factory=dict)  # by provider and key
-    records: dict[tuple[str, str], Record] = field(default_factory=dict)  # by key and header value
-    exchanges: dict[int, Exchange] = field(default_factory=dict)
+    turns: Counter[str] = field(default_factory=Counter)  # by rule
     sent: dict[int, Sent] = field(default_factory=dict)
     number: int = 0
     dropped: int = 0
@@ -29,13 +52,43 @@ class _Session:
         self.calls[rule] += 1
         return self.calls[rule]
 
+    def turn(self, candidate: Candidate) -> int:
+        """Return the number that a claim of a candidate would have, from 1."""
+        if candidate.count_key == candidate.rule:
+            return self.turns[candidate.rule] + 1
+        return (self.turns_apart.get(candidate.count_key) or 0) + 1
+
+    def take_turn(self, candidate: Candidate, turn: int) -> None:
+        if candidate.count_key == candidate.rule:
+            self.turns[candidate.rule] = turn
+        else:
+            self.turns_apart.put(candidate.count_key, turn, _ENTRY + len(candidate.count_key))
+
+    def forget(self) -> None:
+        """Give what is kept back to the budgets."""
+        for kept in (self.windows, self.turns_apart, self.records, self.exchanges):
+            kept.clear()
+
 
 class MemoryStore:
-    """Implements Store for one process; `journal_size` bounds each session's journal."""
+    """Implements Store for one process; `journal_size` bounds each session's journal, `journal_bytes` all of them.
 
-    def __init__(self, journal_size: int = 10_000) -> None:
+    Where all journals pass their bytes, the session that records drops its oldest exchanges; its newest stays.
+    """
+
+    def __init__(self, journal_size: int = 10_000, journal_bytes: int = JOURNAL_BYTES) -> None:
         self.journal_size = journal_size
-        self._sessions: defaultdict[str, _Session] = defaultdict(_Session)
+        self._journals, self._records = Budget(journal_bytes), Budget(journal_bytes)
+        self._windows, self._turns = Budget(_KEY_BYTES), Budget(_KEY_BYTES)
+        self._sessions: defaultdict[str, _Session] = defaultdict(self._begin)
+
+    def _begin(self) -> _Session:
+        return _Session(
+            Kept(MOST_WINDOWS, self._windows),
+            Kept(MOST_TURNS, self._turns),
+            Kept(self.journal_size, self._records),
+            Kept(self.journal_size, self._journals),
+        )
 
     def take(self, claim: Claim) -> Grant:
         session = self._sessions[claim.session]
@@ -57,9 +110,9 @@ class MemoryStore:
     def _choose(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
         state = session.state
         for index, candidate in enumerate(claim.candidates):
-            turn = session.turns[candidate.count_key] + 1
+            turn = session.turn(candidate)
             if fits(candidate, state, turn):
-                session.turns[candidate.count_key] = turn
+                session.take_turn(candidate, turn)
                 session.state = state if candidate.then is None else candidate.then
                 return Grant(session.number, standing, state, index, session.count(candidate.rule), turn)
         return self._fallback(session, claim, standing)
@@ -78,7 +131,8 @@ class MemoryStore:
         if window is None or claim.at >= window.ends:
             window = Window(claim.plan, claim.at + WINDOW_S)
             if claim.counted:
-                session.windows[name] = window
+                session.windows.drop_while(lambda opened: claim.at >= opened.ends)
+                session.windows.put(name, window, _ENTRY + len(name[1]))
         return window
 
     def _recalled(self, session: _Session, claim: Claim) -> Exchange | Literal["mismatch", "in_progress"] | None:
@@ -94,25 +148,16 @@ class MemoryStore:
     def _begin_record(self, session: _Session, claim: Claim) -> None:
         if claim.idempotency:
             value, fingerprint, seconds = claim.idempotency
-            self._forget_old(session.records, claim.at)
-            session.records[claim.key or "", value] = Record(fingerprint, claim.at + seconds)
-
-    def _forget_old(self, records: dict[tuple[str, str], Record], at: float) -> None:
-        """Drop the oldest records: those whose time is over, and what is more than the journal holds."""
-        while records:
-            name, record = next(iter(records.items()))
-            if at < record.until and len(records) < self.journal_size:
-                return
-            del records[name]
+            session.records.drop_while(lambda record: claim.at >= record.until)
+            record = Record(fingerprint, claim.at + seconds)
+            session.records.put((claim.key or "", value), record, _ENTRY + len(claim.key or ""))
 
     def record(self, exchange: Exchange) -> None:
         session = self._sessions[exchange.claim.session]
         number, claim, grant = exchange.grant.number, exchange.claim, exchange.grant
-        session.exchanges[number] = exchange
-        if len(session.exchanges) > self.journal_size:
-            oldest = next(iter(session.exchanges))
-            del session.exchanges[oldest]
-            session.sent.pop(oldest, None)
+        weight = weigh(exchange)
+        for dropped in session.exchanges.put(number, exchange, weight):
+            session.sent.pop(dropped, None)
             session.dropped += 1
         if claim.counted and not grant.replay and exchange.tokens:
             window = session.windows.get((claim.provider, claim.key or ""))
@@ -120,8 +165,9 @@ class MemoryStore:
                 window.tokens += exchange.tokens
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
             name = (claim.key or "", claim.idempotency[0])
-            if name in session.records:
-                session.records[name] = replace(session.records[name], first=exchange)
+            begun = session.records.get(name)
+            if begun:
+                session.records.put(name, replace(begun, first=exchange), weight)
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         found, number = self._sessions.get(exchange.claim.session), exchange.grant.number
@@ -152,9 +198,13 @@ class MemoryStore:
         found.state = STARTED
         found.calls.clear()
         found.turns.clear()
+        found.turns_apart.clear()
 
     def reset(self, session: str) -> None:
-        self._sessions[session] = _Session()
+        self.delete(session)
+        self._sessions[session] = self._begin()
 
     def delete(self, session: str) -> None:
-        self._sessions.pop(session, None)
+        found = self._sessions.pop(session, None)
+        if found:
+            found.forget()
