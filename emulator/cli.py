@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from emulator.server.worlds import Worlds
 
 FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
+SEED = click.IntRange(-(2**63), 2**63 - 1)
 _PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {"contract": "emulator.cli_contract", "exec": "emulator.cli_exec"}
@@ -86,7 +87,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
                      help="A good key; without any, every key is good."),
         click.option("--plan", metavar="NAME", help="The plan whose limits count."),
         click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
-        click.option("--seed", type=int, help="Of all random draws. Default: 0."),
+        click.option("--seed", type=SEED, metavar="N", help="Of all random draws. Default: 0."),
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
         click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),

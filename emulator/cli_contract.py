@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from emulator.cli import INTERRUPTED, USAGE, _fail, _loaded, schemas_option
+from emulator.cli import INTERRUPTED, SEED, USAGE, _fail, _loaded, schemas_option
 from emulator.contract.drift import exit_code
 from emulator.contract.files import Kind, write_reports
 from emulator.contract.report import PHASES, parse_report
@@ -59,7 +59,7 @@ def _report(text: str) -> tuple[str, Path]:
 @click.option(
     "--max-examples", type=click.IntRange(1), metavar="N", help="Generated bodies of each fuzz case. Default: 100."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of what is generated.")
+@click.option("--seed", type=SEED, metavar="N", default=0, show_default=True, help="Of what is generated.")
 @click.option("--baseline", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
               help="An earlier JSON report: failures that it has too are no findings.")  # fmt: skip
 @click.option("--report", "reports", multiple=True, metavar="KIND=PATH", callback=_reports,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -62,6 +64,7 @@ def _served(
     scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any]
 ) -> Iterator[tuple[Control, dict[str, str]]]:
     """Serve in a thread; yield its control API and the environment that points at it."""
+    given["admin_token"] = given["admin_token"] or secrets.token_urlsafe()  # where others can reach it, it is needed
     setup, worlds, sock = prepared(scenarios, schemas, given)
     session = worlds.by_id["default"].session
     url = origin(setup, sock)
@@ -73,8 +76,8 @@ def _served(
     server = make_server(setup, worlds, ignore, ignore)
     thread = threading.Thread(target=run, args=(server, sock), name=SERVER_THREAD, daemon=True)
     thread.start()
-    host = f"{setup.admin_token}@" if setup.admin_token else ""
-    control = Control(url.replace("://", f"://{host}"))
+    token = f"{quote(setup.admin_token, safe='')}@" if setup.admin_token else ""
+    control = Control(url.replace("://", f"://{token}"))
     try:
         yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key}
     finally:
@@ -93,9 +96,11 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
     except OSError as error:
         click.echo(f"{command[0]} cannot be run: {error.strerror}.", err=True)
         return NOT_FOUND
+    passed_on = 0
     while (code := _waited(process)) is None:
-        if signal.SIGTERM in received:
+        while passed_on < received.count(signal.SIGTERM):
             process.terminate()
+            passed_on += 1
     if signal.SIGINT in received:  # a terminal sends it to the command as well
         return INTERRUPTED
     return code if code >= 0 else SIGNALLED - code

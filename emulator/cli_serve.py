@@ -78,7 +78,7 @@ def _once_ready(server: Server, url: str, base_urls: Mapping[str, str], ready_fi
             body = {"url": url, "port": port, "pid": os.getpid(), "base_urls": base_urls}
             draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
             draft.write_text(json.dumps(body))
-            draft.replace(ready_file)
+            draft.replace(ready_file.resolve())
         click.echo(f"Emulator ready at {url}")
         for name, base_url in base_urls.items():
             click.echo(f"  {name:<18} {base_url}")

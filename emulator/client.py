@@ -57,7 +57,8 @@ class Control:
         with self._lock:
             answer = self._exchange(head.encode() + data)
         try:
-            value = json.loads(answer.body) if answer.body else None
+            text = b"".join(answer.body)
+            value = json.loads(text) if text else None
         except ValueError:
             raise self._stranger(answer.status) from None
         if answer.status >= 400:
@@ -119,7 +120,7 @@ class _Answer:
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.status = 0
-        self.body = b""
+        self.body: list[bytes] = []
         self.kept = False
         self.complete = False
 
@@ -144,7 +145,7 @@ class _Answer:
         self.kept = self.parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
-        self.body += body
+        self.body.append(body)
 
     def on_message_complete(self) -> None:
         self.complete = True

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: What `.on()` takes beside what `when` takes.
 _RULE_KEYS = ("after_last", "count_by", "then", "expect")
-#: Where `slicings` cuts at the latest, and the piece that holds all the rest: bytes.
-_LAST_CUT, _REST = 2000, 10**9
+#: About how long a chunk of a stream is, and the piece that holds all the rest: bytes.
+_CHUNK, _REST = 200, 10**9
 _REAL_WAIT = threading.Event().wait  # not touched by whoever patches time.sleep
 
 
@@ -211,6 +211,8 @@ class EmulatedSession:
         """
         from hypothesis import strategies as st
 
+        from emulator.core.tokens import pieces
+
         route = self.on()
 
         def cut(places: list[list[int]]) -> list[int]:
@@ -219,7 +221,8 @@ class EmulatedSession:
             route.replace(text=text, faults=[{"slice": {"bytes": [*sizes, _REST]}}], **reply)
             return cuts
 
-        place = st.sampled_from(range(1, _LAST_CUT + 1))  # all alike, where integers() prefers small ones
+        last = _CHUNK * (len(pieces(text)) + 4)  # the role, the end and [DONE] come beside the pieces
+        place = st.sampled_from(range(1, last))  # all alike, where integers() prefers small ones
         return st.lists(st.lists(place)).map(cut)  # lists of lists: some twenty cuts on average
 
     # What happened

@@ -63,7 +63,7 @@ def test_the_first_error_counts_and_every_fault() -> None:
     (exchange,) = answers(chaos, 1, stream=True)
     assert (exchange.timeline.status, exchange.timeline.faults) == (503, ("invalid_json",))
     assert [text.split(" struck")[0] for text in notes(exchange)] == [
-        "the fault stall", "the error model_unavailable", "the fault invalid_json",
+        "the error model_unavailable", "the fault stall had nothing to act on here", "the fault invalid_json",
     ]  # fmt: skip
 
 
@@ -130,3 +130,10 @@ def test_an_error_that_the_docs_do_not_list_is_a_warning() -> None:
         "a:3:9: chaos[0]: the docs of Beatra don't list the error timeout, only invalid_request, rate_limited, "
         "model_unavailable"
     ]
+
+
+def test_what_two_strikes_draw_differs() -> None:
+    item = "  - {chance: 1, fault: {stall: {after_chunks: 1, for: {uniform: {min: 1, max: 9}}}}}\n"
+    (exchange,) = answers(item * 2, 1, stream=True)
+    (single,) = answers(item, 1, stream=True)
+    assert exchange.timeline.end_at != 2 * single.timeline.end_at

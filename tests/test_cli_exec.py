@@ -112,6 +112,26 @@ def test_codes(arguments: tuple[str, ...], code: int, says: str, folder: Path) -
     assert (found[0], found[2].splitlines()[0]) == (code, says)
 
 
+@pytest.mark.parametrize("more", [(), ("--admin-token", "a/b@c d")])
+def test_where_others_can_reach_the_server(more: tuple[str, ...], folder: Path) -> None:
+    found = run(folder, "--provider", "beatra", "--host", "0.0.0.0", *more, "--", "sh", "-c", "exit 3")
+    assert found == (3, "", "emulator: 0 requests, nothing to find fault with\n")
+
+
+def test_a_signal_is_passed_on_once(folder: Path) -> None:
+    shell = "trap 'echo term' TERM; echo up; for i in 1 2 3 4 5 6 7 8; do sleep 0.1; done"
+    command = [sys.executable, "-m", "emulator", "exec", "--provider", "beatra", "--", "sh", "-c", shell]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (out, process.returncode) == ("term\n", 0)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_command_too(number: signal.Signals, code: int, folder: Path) -> None:
     command = [

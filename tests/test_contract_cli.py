@@ -128,6 +128,26 @@ def test_all_kinds_of_reports_are_written(folder: Path, emulator_url: str) -> No
     }  # fmt: skip
 
 
+def test_a_report_goes_where_a_link_leads_and_into_a_pipe(folder: Path, emulator_url: str) -> None:
+    (folder / "real.json").write_text("")
+    (folder / "link.json").symlink_to("real.json")
+    os.mkfifo(folder / "pipe")
+    arguments = ["--provider", "beatra", "--url", f"{emulator_url}/beatra/v1", "--api-key", "k"]
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE) as reader:
+        reports = ["--report", "json=link.json", "--report", "html=pipe"]
+        assert outcome(*arguments, "--case", "be-temperature", *reports)[0] == 0
+        page = reader.communicate(timeout=10)[0]
+    assert b"be-temperature" in page
+    assert (folder / "link.json").is_symlink()
+    assert b"be-temperature" in (folder / "real.json").read_bytes()
+
+
+def test_a_short_key_is_no_part_of_other_words(emulator_url: str, folder: Path) -> None:
+    url = ("--url", f"{emulator_url}/beatra/v1", "--provider", "beatra", "--api-key", "k")
+    assert outcome(*url, "--case", "be-max-tokens", "--report", "json=r.json")[0] == 0
+    assert "$API_KEY" not in (folder / "r.json").read_text().replace("Bearer $API_KEY", "")
+
+
 def test_a_baseline_that_is_none_is_told(folder: Path) -> None:
     (folder / "bad.json").write_text('{"report": 1}')
     code, _, said = outcome("--provider", "beatra", *URL, "--baseline", "bad.json")
@@ -173,6 +193,12 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "no URL": (("--url", "localhost", "--api-key", "k", "--max-requests", "1"),
                "'localhost' is no base URL; write one such as https://api.example.com/v1\n"),
+    "no URL at all": (("--url", "", "--api-key", "k"), "'' is no base URL; write one such as https://api.example.com/v1\n"),
+    "half an address": (("--url", "http://[::1/v1", "--api-key", "k"),
+                        "'http://[::1/v1' is no base URL; write one such as https://api.example.com/v1\n"),
+    "a password": (("--url", "http://ada:secret@127.0.0.1:9/v1", "--api-key", "k"),
+                   "the URL holds a name or a password, which would stand in reports; leave it out\n"),
+    "a seed too large": ((*URL, "--seed", "9" * 30), "Invalid value for '--seed'"),
     "no such case": ((*URL, "--case", "be-steam"), "There is no case 'be-steam'; did you mean 'be-stream'?\n"),
     "no such plan": ((*URL, "--plan", "gold"), "There is no plan 'gold'; known: unlimited\n"),
     "no such provider": ((*URL, "--provider", "beatr"), "There is no provider 'beatr'; did you mean 'beatra'?\n"),

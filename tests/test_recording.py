@@ -104,6 +104,13 @@ def test_a_cut_between_events_is_told_in_events() -> None:
     assert reply["faults"] == [{"cut": {"after_chunks": 2, "how": "fin"}}]
 
 
+@pytest.mark.parametrize("how", ["reset", "garbage"])
+def test_how_a_stream_broke_is_kept(how: str) -> None:
+    first = make_world({"rules": [{"reply": cut(after_chunks=2, how=how)}]})
+    first.send("beatra", chat("beatra", stream=True))
+    assert make_world(written(first)).send("beatra", chat("beatra", stream=True)).timeline.end == how
+
+
 def test_a_stream_cut_inside_an_event_stays_cut_at_that_byte() -> None:
     first = make_world({"rules": [{"reply": cut(after_bytes=500, how="fin")}]})
     sent = first.send("beatra", chat("beatra", stream=True)).timeline

@@ -145,6 +145,15 @@ def test_the_text_of_an_answer_whole_streamed_and_cut() -> None:
     assert [answered_text(item) for item in made.exchanges] == ["Half of it, then the rest.", "Half of it,"]
 
 
+@pytest.mark.parametrize(
+    "more", [{"slice": {"bytes": 7}}, {"merge": {"chunks": 2}}, {"bandwidth": {"bytes_per_second": 99}}]
+)
+def test_the_text_of_a_stream_that_came_in_other_pieces(more: dict[str, Any]) -> None:
+    made = tape("beatra", CUT | {"faults": [*CUT["faults"], more]})
+    made.send(0, fields={"stream": True})
+    assert answered_text(made.exchanges[0]) == "Half of it,"
+
+
 # Backing off
 
 

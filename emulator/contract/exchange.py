@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 
@@ -14,6 +15,8 @@ CURL_CHARACTERS = 20_000
 _KEY = "$API_KEY"
 #: A part of the key this long gives it away, where a text was cut.
 _TELLING = 6
+#: A shorter key may be a part of other words, and is only found where it stands alone.
+_LONG_KEY = 12
 #: Not sent by whoever repeats a request: curl makes them itself.
 _OF_HTTP = {"host", "content-length", "accept", "accept-encoding", "user-agent", "connection"}
 
@@ -22,7 +25,8 @@ def scrub(text: str, key: str) -> str:
     """Return a text in which the key is `$API_KEY`, also where the text ends within it."""
     if not key:
         return text
-    text = text.replace(key, _KEY)
+    text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(key)}(?![A-Za-z0-9])" if len(key) < _LONG_KEY else re.escape(key),
+                  lambda found: _KEY, text)  # fmt: skip
     end = text.rstrip("…")
     for size in range(len(key) - 1, _TELLING - 1, -1):
         if end.endswith(key[:size]):

@@ -27,8 +27,12 @@ def write_reports(report: Report, wanted: Mapping[Kind, Path]) -> None:
 
 
 def _write(path: Path, content: bytes) -> str:
+    path = path.resolve() if path.is_symlink() else path
     draft = Path(f"{path}.{os.getpid()}")
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
+            path.write_bytes(content)
+            return ""
         draft.write_bytes(content)
         draft.replace(path)
     except OSError as error:

@@ -48,7 +48,7 @@ from emulator.contract.phase_probe import gates, probe
 from emulator.contract.phase_stateful import stateful
 from emulator.contract.planned import Planned
 from emulator.contract.report import PHASES, Phase, Report, Result
-from emulator.contract.target import ForeignTarget, Target, is_loopback
+from emulator.contract.target import ForeignTarget, Target, check_url, is_loopback
 from emulator.core.errors import nearest
 
 #: What runs at a URL that is not loopback unless more is asked for: few requests, none meant to be wrong in many ways.
@@ -210,6 +210,10 @@ def prepare(
 
     Raises: NotRunnable; LookupError; SourceError.
     """
+    try:
+        check_url(url)
+    except ValueError as error:
+        raise NotRunnable(str(error)) from None
     away = not is_loopback(url)
     if away and max_requests is None and max_tokens is None:
         raise NotRunnable(

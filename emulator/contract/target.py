@@ -38,6 +38,8 @@ def check_url(url: str) -> None:
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
+    if good and (parts.username or parts.password):
+        raise ValueError("the URL holds a name or a password, which would stand in reports; leave it out")
     if not good or not url.isascii() or not url.isprintable() or " " in url or parts.query or parts.fragment:
         raise ValueError(f"{shown(url)} is no base URL; write one such as https://api.example.com/v1")
 

@@ -90,12 +90,11 @@ def was_cut(exchange: Exchange) -> bool:
 
 def answered_text(exchange: Exchange) -> str:
     """Return the text of an answer: a whole one's message, or what a stream's deltas add up to, as far as it went."""
-    text = ""
-    for frame in exchange.timeline.frames:
-        if frame.kind in ("data", "body"):
-            try:
-                choice = orjson.loads(frame.data.removeprefix(b"data: "))["choices"][0]
-                text += (choice.get("delta") or choice["message"]).get("content") or ""
-            except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
-                continue
+    text, data = "", b"".join(frame.data for frame in exchange.timeline.frames if frame.kind != "comment")
+    for event in data.split(b"\n\n") if exchange.timeline.stream else [data]:
+        try:
+            choice = orjson.loads(event.removeprefix(b"data: "))["choices"][0]
+            text += (choice.get("delta") or choice["message"]).get("content") or ""
+        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+            continue
     return text

@@ -159,22 +159,25 @@ def _retry_after(reply: Reply) -> Headers:
 
 def _struck(session: Session, turn: Turn, outcome: _Outcome, drawn_by: str) -> _Outcome:
     """Let the scenario's chaos strike: the first error that does takes the answer's place, every fault changes it."""
-    for index, chaos in enumerate(session.chaos_for(turn.provider.name, turn.operation.name)):
-        if turn.draw.uniform(f"chaos/{index}") >= chaos.chance:
-            continue
-        if not all(condition.holds(turn.call) for condition in chaos.conditions):
-            continue
+    all_chaos = session.chaos_for(turn.provider.name, turn.operation.name)
+    struck = [
+        (f"chaos/{index}", chaos)
+        for index, chaos in enumerate(all_chaos)
+        if turn.draw.uniform(f"chaos/{index}") < chaos.chance
+        and all(condition.holds(turn.call) for condition in chaos.conditions)
+    ]
+    for label, chaos in sorted(struck, key=lambda item: isinstance(item[1].strike, Fault)):  # errors first
         again = f"{chaos.at}; seed {session.seed}, rule {drawn_by} bring it again"
         if isinstance(chaos.strike, Fault):
-            outcome = _broken(turn, outcome, chaos.strike, f"the fault {chaos.strike.kind} struck ({again})")
+            outcome = _broken(turn, outcome, chaos.strike, label, f"the fault {chaos.strike.kind} struck ({again})")
         elif not outcome.by_chaos:
             outcome = _failed(turn, outcome, chaos.strike, again)
     return outcome
 
 
-def _broken(turn: Turn, outcome: _Outcome, fault: Fault, text: str) -> _Outcome:
+def _broken(turn: Turn, outcome: _Outcome, fault: Fault, label: str, text: str) -> _Outcome:
     rendered = outcome.rendered
-    timeline, idle = apply(rendered.timeline, (fault,), turn.draw, partial(error_data, turn), "chaos")
+    timeline, idle = apply(rendered.timeline, (fault,), turn.draw, partial(error_data, turn), label)
     notes = (*rendered.notes, Note(None, "chaos", idle[0] if idle else text))
     return replace(outcome, rendered=replace(rendered, timeline=timeline, notes=notes))
 

@@ -18,12 +18,14 @@ from emulator.core.wire import FOREVER, Frame, Timeline
 
 Frames = tuple[Frame, ...]
 
-#: The most lines that `comment` adds, and the most parts that `bandwidth` makes of an answer.
+#: The most lines that `comment` adds, and the most parts that `slice` and `bandwidth` make of an answer.
 MOST_COMMENTS = 10_000
 MOST_PARTS = 10_000
 #: How long a part takes under `bandwidth`: seconds.
 PART_S = 0.05
 COMMENT = b": keep-alive\n\n"
+#: What divides all that is sent anew: it comes last, or the others would not find the events that they are about.
+RESHAPING = frozenset(("slice", "merge", "bandwidth"))
 _EVENTS = ("data", "done")
 
 
@@ -47,7 +49,7 @@ class Given:
 
     def seconds(self, name: str) -> float:
         wait: Wait = self.arguments[name]
-        return wait.draw(self.draw, self.label)
+        return wait.draw(self.draw, f"{self.label}/{name}")
 
 
 def parse_fault(item: Mapping[str, Json]) -> Fault:
@@ -69,9 +71,9 @@ def parse_fault(item: Mapping[str, Json]) -> Fault:
 def apply(
     timeline: Timeline, faults: Sequence[Fault], draw: Draw, envelope: Callable[[Json], bytes], prefix: str = "fault"
 ) -> tuple[Timeline, list[str]]:
-    """Apply faults in order; return what a person should know of those that had no hold."""
+    """Apply faults in order, RESHAPING ones after all others; return what to know of those that had no hold."""
     notes: list[str] = []
-    for index, fault in enumerate(faults):
+    for index, fault in sorted(enumerate(faults), key=lambda item: item[1].kind in RESHAPING):
         label = f"{prefix}/{index}"
         if fault.chance < 1 and draw.uniform(label) >= fault.chance:
             continue
@@ -114,7 +116,9 @@ def _before(timeline: Timeline, count: int) -> Frames | None:
 
 
 def _ended(timeline: Timeline, frames: Frames, how: Any = "clean") -> Timeline:
-    """End a timeline after some frames; `clean` is a well-formed end."""
+    """End a timeline after some frames; `clean` is a well-formed end, unless another was decided before."""
+    if how == "clean" and timeline.end != "complete":
+        how = timeline.end
     length = timeline.length
     if how == "clean" and length is not None:
         length = len(_data(frames))
@@ -282,14 +286,16 @@ def _slice(timeline: Timeline, given: Given) -> Timeline | None:
     A piece is sent when its last byte is due; where it ends an event, an empty frame after it does.
     """
     size = given.arguments["bytes"]
-    sizes = cycle(size if isinstance(size, list) else [size])
+    least = -(-len(_data(timeline.frames)) // MOST_PARTS)
+    sizes = (max(item, least) for item in cycle(size if isinstance(size, list) else [size]))
     frames: list[Frame] = []
     held, size = b"", next(sizes)
     for frame in timeline.frames:
-        held += frame.data
-        while len(held) >= size or (held and frame.kind == "hold"):
-            frames.append(Frame(frame.at, held[:size], "part"))
-            held, size = held[size:], next(sizes)
+        held, start = held + frame.data, 0
+        while len(held) - start >= size or (start < len(held) and frame.kind == "hold"):
+            frames.append(Frame(frame.at, held[start : start + size], "part"))
+            start, size = start + size, next(sizes)
+        held = held[start:]
         frames.append(replace(frame, data=b""))
     if held:
         frames[-1] = replace(frames[-1], data=held)
@@ -298,11 +304,11 @@ def _slice(timeline: Timeline, given: Given) -> Timeline | None:
 
 def _parts(frame: Frame, sizes: Iterator[int]) -> Iterator[Frame]:
     """Cut a frame in pieces; all but the last are parts."""
-    data = frame.data
-    while data:
-        size = next(sizes)
-        piece, data = data[:size], data[size:]
-        yield Frame(frame.at, piece, "part" if data else frame.kind)
+    data, start = frame.data, 0
+    while start < len(data):
+        piece = data[start : start + next(sizes)]
+        start += len(piece)
+        yield Frame(frame.at, piece, "part" if start < len(data) else frame.kind)
     if not frame.data:
         yield frame
 

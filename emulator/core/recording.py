@@ -76,7 +76,7 @@ def _reply(item: Mapping[str, Json], documented: Collection[str] | None) -> dict
     reply = _content(item, response)
     if headers := _own_headers(response["headers"], documented):
         reply["headers"] = headers
-    if timeline["end"] in ("clean", "fin"):
+    if timeline["end"] != "complete":
         reply["faults"] = [{"cut": {**_cut_place(response, timeline), "how": timeline["end"]}}]
     return reply
 

@@ -64,12 +64,13 @@ class Reader:
         self._max_body = max_body
         self._message = Message()
         self._fed = 0  # bytes since the last message ended
+        self._begun = False
         self._parser = self._new_parser()
 
     @property
     def begun(self) -> bool:
         """Tell whether a part of a message is here, and the rest is not."""
-        return self._fed > 0 and not (self.over or self.asks)
+        return self._begun and not (self.over or self.asks)
 
     def _new_parser(self) -> Any:
         parser = httptools.HttpRequestParser(self)
@@ -102,6 +103,7 @@ class Reader:
     # Called by the parser
 
     def on_message_begin(self) -> None:
+        self._begun = True
         self._message = Message()
 
     def on_url(self, url: bytes) -> None:
@@ -144,7 +146,7 @@ class Reader:
 
     def on_message_complete(self) -> None:
         self.asks = False
-        self._fed = 0
+        self._fed, self._begun = 0, False
         if self._message.refused or self._is_read_again():
             return
         if self._message.method == "CONNECT":  # what follows is no HTTP

@@ -450,6 +450,15 @@ def test_a_request_that_comes_too_slowly_is_refused(
     assert connection.at_end()
 
 
+def test_a_request_that_begins_behind_another_is_given_up_too(
+    echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 0.2)
+    connection.send(echo.request() + echo.request()[:40])
+    assert said(connection.answer()) == "You said hi."
+    assert connection.answer().error_code == "emulator_too_slow"
+
+
 def test_a_request_that_comes_in_time_is_not_given_up_later(
     echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
