@@ -30,7 +30,10 @@ _KINDS: Sequence[Kind] = get_args(Kind)
 
 def _reports(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Path]:
     """Return where each kind of report goes."""
-    return dict(_report(text) for text in texts)
+    found = [_report(text) for text in texts]
+    if len({kind for kind, _ in found}) < len(found) or len({path for _, path in found}) < len(found):
+        raise click.BadParameter("each kind of report goes to one file of its own")
+    return dict(found)
 
 
 def _report(text: str) -> tuple[str, Path]:
@@ -84,6 +87,8 @@ def contract_command(
     if url is not None and not api_key:
         _fail("Give the key of the URL: --api-key KEY, or the environment variable API_KEY.")
     earlier = _loaded(lambda: parse_report(baseline.read_bytes(), str(baseline))) if baseline else None
+    if earlier and earlier.provider != provider:
+        _fail(f"{baseline} is a report on {earlier.provider}, not on {provider}.")
     wanted = {name: value for name, value in given.items() if value is not None}
     wanted["plan_name"] = wanted.pop("plan", None)
     with _no_litter(), _prepared(provider, url, api_key or "", wanted) as run:

@@ -133,9 +133,17 @@ def _without_hint(text: str) -> str:
 
 
 def _tell(control: Control, findings: Sequence[str]) -> None:
-    number = control.ask("GET", "/sessions/default")["exchanges"]
-    requests = f"{number} request{'s' * (number != 1)}"
-    found = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else "nothing to find fault with"
-    click.echo(f"emulator: {requests}, {found}", err=True)
+    session = control.ask("GET", "/sessions/default")
+    journal = control.ask("GET", "/sessions/default/journal")["exchanges"]
+    refused = sum(item["rule"] == "refused" for item in journal)
+    told = [_counted(session["exchanges"], "request")]
+    told += [f"{refused} of them refused"] if refused else []
+    told += [f"the first {session['dropped']} no longer in the journal"] if session["dropped"] else []
+    told.append(_counted(len(findings), "finding") if findings else "nothing to find fault with")
+    click.echo(f"emulator: {', '.join(told)}", err=True)
     for text in findings:
         click.echo(text, err=True)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"

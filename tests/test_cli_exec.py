@@ -86,6 +86,14 @@ def test_the_command_gets_a_base_url_and_a_key(folder: Path) -> None:
     )  # fmt: skip
 
 
+def test_refusals_and_what_the_journal_dropped_are_counted(folder: Path) -> None:
+    (folder / "app.py").write_text(SDK.replace('model="auto"', 'model="none"'))
+    run_app = (sys.executable, "app.py", "a", "b", "c")
+    assert run(folder, "a.yaml", "--journal-size", "2", "--", *run_app)[2].splitlines()[0] == (
+        "emulator: 3 requests, 2 of them refused, the first 1 no longer in the journal, nothing to find fault with"
+    )
+
+
 def test_an_expectation_that_is_not_met_is_told(folder: Path) -> None:
     (folder / "a.yaml").write_text("emulator: 1\nprovider: beatra\nrules: [{reply: {text: x}, expect: {calls: 1}}]\n")
     code, _, said = run(folder, "a.yaml", "--strict", "--admin-token", "t", "--", "true")

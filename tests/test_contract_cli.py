@@ -148,6 +148,14 @@ def test_a_short_key_is_no_part_of_other_words(emulator_url: str, folder: Path) 
     assert "$API_KEY" not in (folder / "r.json").read_text().replace("Bearer $API_KEY", "")
 
 
+def test_a_baseline_of_another_provider_is_refused(emulator_url: str, folder: Path) -> None:
+    url = ("--url", f"{emulator_url}/braintwin/v1", "--api-key", "k-k-k")
+    assert outcome("--provider", "braintwin", *url, "--case", "bt-ok-200", "--report", "json=b.json")[0] == 0
+    assert outcome("--provider", "beatra", *URL, "--baseline", "b.json") == (
+        2, "", "b.json is a report on braintwin, not on beatra.\n",
+    )  # fmt: skip
+
+
 def test_a_baseline_that_is_none_is_told(folder: Path) -> None:
     (folder / "bad.json").write_text('{"report": 1}')
     code, _, said = outcome("--provider", "beatra", *URL, "--baseline", "bad.json")
@@ -204,6 +212,8 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "no such provider": ((*URL, "--provider", "beatr"), "There is no provider 'beatr'; did you mean 'beatra'?\n"),
     "no such phase": ((*URL, "--phase", "x"), "Invalid value for '--phase'"),
     "no such report": ((*URL, "--report", "xml=a"), "'xml=a' is no report; write json=PATH, junit=PATH, html=PATH"),
+    "two of a kind": ((*URL, "--report", "json=a", "--report", "json=b"), "each kind of report goes to one file"),
+    "one file twice": ((*URL, "--report", "json=a", "--report", "html=a"), "each kind of report goes to one file"),
     "no path": ((*URL, "--report", "json"), "'json' is no report; write json=PATH, junit=PATH, html=PATH"),
     "no folder": ((*URL, "--report", "json=no/a.json"), "no/a.json cannot be written: there is no folder no"),
     "no number": ((*URL, "--max-requests", "0"), "Invalid value for '--max-requests'"),
