@@ -27,11 +27,14 @@ STATUS: Mapping[str, int] = {
 }
 
 
+OPTIONS = "options"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong in a file of the user's: its place (from 1), what it concerns, and what would be right.
 
-    Line 0 is an option's, which stands in no file.
+    The file OPTIONS stands for what was said on the command line or in a request: it has no place to show.
     """
 
     file: str
@@ -42,7 +45,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
-        if not self.line:  # an option: it stands in no file
+        if self.file == OPTIONS:
             return f"{where}{self.message}"
         return f"{self.file}:{self.line}:{self.column}: {where}{self.message}"
 

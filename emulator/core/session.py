@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from emulator.core.errors import Json, Problem, SourceError, nearest, shown
+from emulator.core.errors import OPTIONS, Json, Problem, SourceError, nearest, shown
 from emulator.core.provider import UNLIMITED, Provider
 from emulator.core.scenario import Chaos, Rule, Scenario
 from emulator.core.wire import Plan
@@ -194,4 +194,4 @@ def _check_options(options: Options, providers: Mapping[str, Provider], only: st
     ]
     for name, value, known in checks:
         if value is not None and value not in known:
-            raise Conflict([Problem("options", 0, 0, name, f"there is no {name} '{value}'; {nearest(value, known)}")])
+            raise Conflict([Problem(OPTIONS, 1, 1, name, f"there is no {name} '{value}'; {nearest(value, known)}")])
