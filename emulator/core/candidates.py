@@ -5,16 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 
-from emulator.core.chat import canonical, compact
+from emulator.core.chat import canonical, compact, last_text
 from emulator.core.errors import Json
 from emulator.core.scenario import Rule
 from emulator.core.wire import Call, Candidate
 
 
-def candidates(rules: Iterable[Rule], call: Call, key: str) -> tuple[Candidate, ...]:
+class RuleIndex:
+    """Rules in order, found by the last user text that they want exactly."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self._others = [index for index, rule in enumerate(rules) if rule.exact_text is None]
+        self._by_text: dict[str, list[int]] = {}
+        for index, rule in enumerate(rules):
+            if rule.exact_text is not None:
+                self._by_text.setdefault(rule.exact_text, []).append(index)
+
+    def possible(self, text: str | None) -> Iterable[Rule]:
+        """Return, in order, the rules that want exactly this text, and those that want none exactly."""
+        if not self._by_text:
+            return self.rules
+        exact = self._by_text.get(text, []) if text is not None else []
+        return (self.rules[index] for index in (sorted([*exact, *self._others]) if exact else self._others))
+
+
+def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
     """Return the rules whose conditions hold, up to the first that always answers; state and turns are the store's."""
     found: list[Candidate] = []
-    for rule in rules:
+    for rule in index.possible(last_text(call.messages, "user")) if index.rules else ():
         if all(condition.holds(call) for condition in rule.conditions):
             found.append(Candidate(rule.id, _count_key(rule, call, key), rule.states, rule.turns, rule.then))
             if rule.states is None and rule.turns is None:

@@ -13,7 +13,6 @@ from functools import partial
 
 from emulator.core.answers import ANSWERS
 from emulator.core.candidates import candidates, difference_text, nearest_rules
-from emulator.core.chat import last_text
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import Fault, apply
@@ -26,7 +25,6 @@ from emulator.core.understand import authenticate, idempotency_of, route, unders
 from emulator.core.wire import (
     FOREVER,
     Call,
-    Candidate,
     Claim,
     Exchange,
     Grant,
@@ -85,7 +83,7 @@ class Engine:
             settings.plan,
             request.at,
             counted=call is not None,
-            candidates=self._candidates(session, call, key or "") if call else (),
+            candidates=candidates(session.rules_for(provider.name, call.operation), call, key or "") if call else (),
             fallback="built-in" if call else "refused",
             idempotency=idempotency,
             history=call is not None and provider.operations[call.operation].answer in ANSWERS,
@@ -93,10 +91,6 @@ class Engine:
             refusal=refusal,
             operation=operation.name if operation else None,
         )
-
-    def _candidates(self, session: Session, call: Call, key: str) -> tuple[Candidate, ...]:
-        rules = session.rules_for(call.request.provider, call.operation)
-        return candidates(rules.possible(last_text(call.messages, "user")), call, key) if rules.rules else ()
 
     def answer(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Exchange:
         """Answer a claim with what it was granted; the provider's refusals are rendered here and nowhere else."""

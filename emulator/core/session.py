@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from emulator.core.candidates import RuleIndex
 from emulator.core.errors import OPTIONS, Json, Problem, SourceError, nearest, shown
 from emulator.core.provider import UNLIMITED, Provider
 from emulator.core.scenario import Chaos, Rule, Scenario
@@ -82,25 +83,6 @@ class Session:
             rules = tuple(rule for rule in self.all_rules if rule.covers(provider, operation))
             found = self._index[provider, operation] = RuleIndex(rules)
         return found
-
-
-class RuleIndex:
-    """Rules in order, found by the last user text that they want exactly."""
-
-    def __init__(self, rules: tuple[Rule, ...]) -> None:
-        self.rules = rules
-        self._others = [index for index, rule in enumerate(rules) if rule.exact_text is None]
-        self._by_text: dict[str, list[int]] = {}
-        for index, rule in enumerate(rules):
-            if rule.exact_text is not None:
-                self._by_text.setdefault(rule.exact_text, []).append(index)
-
-    def possible(self, text: str | None) -> Iterable[Rule]:
-        """Return, in order, the rules that want exactly this text, and those that want none exactly."""
-        if not self._by_text:
-            return self.rules
-        exact = self._by_text.get(text, []) if text is not None else []
-        return (self.rules[index] for index in (sorted([*exact, *self._others]) if exact else self._others))
 
 
 def build_session(
