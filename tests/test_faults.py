@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.draws import Draw
-from emulator.core.faults import FAULTS, MOST_COMMENTS, MOST_PARTS, Fault, apply, parse_fault
+from emulator.core.faults import FAULTS, Fault, apply, parse_fault
+from emulator.core.reshape import MOST_COMMENTS, MOST_PARTS
 from emulator.core.timing import Wait
 from emulator.core.wire import FOREVER, HARMLESS, Frame, Timeline
 

@@ -19,7 +19,7 @@ CORE: dict[int, list[str]] = {
     0: ["errors", "tree", "wire", "store", "take"],
     1: ["source", "explain", "oracle", "patterns", "schema", "template", "tokens", "draws", "chat", "timing",
         "secrets", "instance"],
-    2: ["provider", "folder", "matching", "faults", "scenario", "parse", "attempts", "judges"],
+    2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
         "verify", "candidates"],
     4: ["session", "understand", "reply", "engine", "load"],

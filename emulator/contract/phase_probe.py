@@ -14,9 +14,6 @@ from emulator.contract.talk import hold, outcome
 from emulator.contract.target import NotArranged, Target, World
 from emulator.core.provider import Operation
 
-REACHABLE = "probe/reachable"
-KEY = "probe/key"
-
 
 def probe(contract: Contract) -> Iterator[Planned]:
     """Yield the cases of the probe; without the first two, nothing else is worth asking."""

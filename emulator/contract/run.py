@@ -6,7 +6,7 @@ From Python, a whole run:
 
     from emulator.contract.run import run_contract
 
-    report = run_contract("beatra", "http://127.0.0.1:8080/v1", key, phases=["facts", "examples"])
+    report = run_contract("NAME", "http://127.0.0.1:8080/v1", key, phases=["facts", "examples"])
     assert report.totals["failed"] == 0
 
 The cases as parametrised tests of a project's own suite, one test each:
@@ -16,7 +16,7 @@ The cases as parametrised tests of a project's own suite, one test each:
     from emulator.contract.target import ForeignTarget
 
     TARGET = ForeignTarget("http://127.0.0.1:8080/v1", "the-key")
-    CASES = plan("beatra", phases=["probe", "facts", "examples", "coverage"])
+    CASES = plan("NAME", phases=["probe", "facts", "examples", "coverage"])
 
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
     def test_contract(case):
