@@ -137,3 +137,12 @@ def test_what_two_strikes_draw_differs() -> None:
     (exchange,) = answers(item * 2, 1, stream=True)
     (single,) = answers(item, 1, stream=True)
     assert exchange.timeline.end_at != 2 * single.timeline.end_at
+
+
+def test_its_faults_and_the_replys_share_one_order() -> None:
+    """What divides all that is sent comes last, whoever asked for it."""
+    rules = "rules:\n  - {reply: {text: a b c, stream: {split: words}, faults: [{slice: {bytes: 40}}]}}\n"
+    (exchange,) = answers("  - {chance: 1, fault: {drop_done: true}}\n", 1, rules=rules, stream=True)
+    sent = b"".join(frame.data for frame in exchange.timeline.frames)
+    assert exchange.timeline.faults == ("drop_done", "slice")
+    assert (b"[DONE]" in sent, b'"finish_reason":"stop"' in sent, sent.endswith(b"}\n\n")) == (False, True, True)

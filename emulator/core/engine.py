@@ -13,14 +13,15 @@ from functools import partial
 
 from emulator.core.answers import ANSWERS
 from emulator.core.candidates import candidates, difference_text, nearest_rules
+from emulator.core.chaos import Strikes, strikes
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
-from emulator.core.faults import Fault, apply
+from emulator.core.faults import apply
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
 from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id
-from emulator.core.reply import error_data, fill_reply, render_builtin, render_reply, scope_of, scripted_error, turn_for
+from emulator.core.reply import error_data, fill_reply, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
-from emulator.core.session import Session
+from emulator.core.session import Session, Settings
 from emulator.core.understand import authenticate, idempotency_of, route, understand
 from emulator.core.wire import (
     FOREVER,
@@ -50,7 +51,6 @@ class _Outcome:
     nearest: Sequence[Mapping[str, Json]] = ()
     headers: Headers = ()
     spent: bool = False
-    by_chaos: bool = False
 
 
 class Engine:
@@ -117,74 +117,52 @@ class Engine:
             return _scripted(session, provider, call, grant, rule)
         if rules and settings.unmatched == "refuse":
             return _unmatched(session, call, claim, grant, rules)
-        turn = turn_for(provider, settings, call, Draw(session.seed, claim.fallback, grant.n))
-        rendered = render_builtin(session.seed, turn, grant.exchanges)
-        outcome = _Outcome("built-in", turn.draw, rendered, turn.model)
-        return _struck(session, turn, outcome, f"{claim.fallback}, n {grant.n}")
+        return _scripted(session, provider, call, grant, None)
 
 
-def _scripted(session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule) -> _Outcome:
+def _scripted(session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule | None) -> _Outcome:
+    """Answer with the reply of a rule, or without one the built-in reply, unless chaos strikes."""
     settings = session.settings[provider.name]
-    index = rule.reply_at(grant.turn)
-    reply = rule.replies[index]
-    turn = turn_for(provider, settings, call, Draw(session.seed, rule.id, grant.n))
-    told: list[str] = []
-    content, headers = fill_reply(reply, lambda: scope_of(turn, settings, grant), told)
+    index = rule.reply_at(grant.turn) if rule else None
+    at, name = (rule.at, rule.id) if rule else ("built-in", "built-in")
+    turn = turn_for(provider, settings, call, Draw(session.seed, name, grant.n))
+    chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
+    reply = chaos.error or (rule.replies[index] if rule and index is not None else PLAIN)
+    content, headers, missing = _filled(turn, settings, grant, reply)
     refusal = scripted_error(reply, content)
     if refusal:
         rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
     else:
         rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
-    timeline, idle = apply(rendered.timeline, reply.faults, turn.draw, partial(error_data, turn))
-    notes = [Note(None, "reply", text) for text in told] + [Note(None, "faults", text) for text in idle]
-    if notes or reply.faults:
-        rendered = replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))
-    asked = [(name.lower(), _one_line(value)) for name, value in headers.items()]
-    if "retry-after" not in dict(asked):
-        asked += _retry_after(reply)
+    if missing or reply.faults or chaos.any:
+        rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
     spent = refusal is not None and refusal.name == "rate_limited"
-    outcome = _Outcome(rule.at, turn.draw, rendered, turn.model, rule.id, index, refusal, (), tuple(asked), spent)
-    return _struck(session, turn, outcome, f"{rule.id}, n {grant.n}")
+    rule_id = rule.id if rule else None
+    return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent)
 
 
-def _retry_after(reply: Reply) -> Headers:
-    return () if reply.retry_after is None else (("retry-after", str(math.ceil(reply.retry_after))),)
+def _filled(turn: Turn, settings: Settings, grant: Grant, reply: Reply) -> tuple[Json, Headers, list[str]]:
+    """Return a reply's content and headers, its templates filled, and what was missing for them."""
+    missing: list[str] = []
+    content, headers = fill_reply(reply, lambda: scope_of(turn, settings, grant), missing)
+    asked = [(name.lower(), _one_line(value)) for name, value in headers.items()]
+    if reply.retry_after is not None and "retry-after" not in dict(asked):
+        asked.append(("retry-after", str(math.ceil(reply.retry_after))))
+    return content, tuple(asked), missing
 
 
-def _struck(session: Session, turn: Turn, outcome: _Outcome, drawn_by: str) -> _Outcome:
-    """Let the scenario's chaos strike: the first error that does takes the answer's place, every fault changes it."""
-    all_chaos = session.chaos_for(turn.provider.name, turn.operation.name)
-    struck = [
-        (f"chaos/{index}", chaos)
-        for index, chaos in enumerate(all_chaos)
-        if turn.draw.uniform(f"chaos/{index}") < chaos.chance
-        and all(condition.holds(turn.call) for condition in chaos.conditions)
-    ]
-    for label, chaos in sorted(struck, key=lambda item: isinstance(item[1].strike, Fault)):  # errors first
-        again = f"{chaos.at}; seed {session.seed}, rule {drawn_by} bring it again"
-        if isinstance(chaos.strike, Fault):
-            outcome = _broken(turn, outcome, chaos.strike, label, f"the fault {chaos.strike.kind} struck ({again})")
-        elif not outcome.by_chaos:
-            outcome = _failed(turn, outcome, chaos.strike, again)
-    return outcome
-
-
-def _broken(turn: Turn, outcome: _Outcome, fault: Fault, label: str, text: str) -> _Outcome:
-    rendered = outcome.rendered
-    timeline, idle = apply(rendered.timeline, (fault,), turn.draw, partial(error_data, turn), label)
-    notes = (*rendered.notes, Note(None, "chaos", idle[0] if idle else text))
-    return replace(outcome, rendered=replace(rendered, timeline=timeline, notes=notes))
-
-
-def _failed(turn: Turn, outcome: _Outcome, error: Reply, again: str) -> _Outcome:
-    """Answer with an error instead."""
-    refusal = Refusal(error.content["name"])
-    note = Note(None, "chaos", f"the error {refusal.name} struck ({again})")
-    rendered = Rendered(
-        _error(turn.provider, refusal, turn.draw, turn.at, error), notes=(*outcome.rendered.notes, note)
-    )
-    spent = refusal.name == "rate_limited"
-    return replace(outcome, rendered=rendered, refusal=refusal, headers=_retry_after(error), spent=spent, by_chaos=True)
+def _struck(
+    turn: Turn, reply: Reply, rendered: Rendered, chaos: Strikes, missing: Sequence[str], drawn_by: str
+) -> Rendered:
+    """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
+    own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
+    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_data, turn))
+    notes = [Note(None, "reply", text) for text in missing]
+    for label in idle:
+        if label in own:
+            notes.append(Note(None, "faults", f"the fault {own[label].kind} had nothing to act on here"))
+    notes += [Note(None, "chaos", text) for text in chaos.told(idle, drawn_by)]
+    return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))
 
 
 def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:

@@ -5,7 +5,7 @@ Ends and contents are here, times and pieces in reshape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,20 +46,19 @@ def parse_fault(item: Mapping[str, Json]) -> Fault:
 
 
 def apply(
-    timeline: Timeline, faults: Sequence[Fault], draw: Draw, envelope: Callable[[Json], bytes], prefix: str = "fault"
+    timeline: Timeline, faults: Mapping[str, Fault], draw: Draw, envelope: Callable[[Json], bytes]
 ) -> tuple[Timeline, list[str]]:
-    """Apply faults in order, RESHAPING ones after all others; return what to know of those that had no hold."""
-    notes: list[str] = []
-    for index, fault in sorted(enumerate(faults), key=lambda item: item[1].kind in RESHAPING):
-        label = f"{prefix}/{index}"
+    """Apply faults, by what they are drawn by, in order, RESHAPING ones after all others; return which had no hold."""
+    idle: list[str] = []
+    for label, fault in sorted(faults.items(), key=lambda item: item[1].kind in RESHAPING):
         if fault.chance < 1 and draw.uniform(label) >= fault.chance:
             continue
         changed = FAULTS[fault.kind](timeline, Given(fault.arguments, draw, label, envelope))
         if changed is None:
-            notes.append(f"the fault {fault.kind} had nothing to act on here")
+            idle.append(label)
         else:
             timeline = replace(changed, faults=(*timeline.faults, fault.kind))
-    return timeline, notes
+    return timeline, idle
 
 
 # Ends

@@ -92,7 +92,7 @@ def _checked(
     if found and all(found.values()):
         return next(iter(found.values())), []
     where = [name for name, problems in found.items() if problems]
-    return [], [_at(scenario, reply, f"breaks the documented form of: {', '.join(where)}")] if where else []
+    return [], [scenario.problem(reply.path, f"breaks the documented form of: {', '.join(where)}")] if where else []
 
 
 def _breaks(scenario: Scenario, provider: Provider, operation: Operation, reply: Reply) -> Iterator[Problem]:
@@ -100,17 +100,12 @@ def _breaks(scenario: Scenario, provider: Provider, operation: Operation, reply:
     if reply.off_contract or reply.kind == "builtin":
         return
     if (reply.kind == "embedding") != (operation.answer == "embeddings") and reply.kind in ("embedding", "message"):
-        yield _at(scenario, reply, f"answers another operation than {operation.name}; set when.operation")
+        yield scenario.problem(reply.path, f"answers another operation than {operation.name}; set when.operation")
         return
     for violation in dict.fromkeys(_violations(provider, operation, reply)):  # chunks break it alike
         where = f"the reply's {violation.path}" if violation.path else "the reply"
         message = f"{where} {violation.message} (say off_contract: true if it is meant to break the documented form)"
-        yield _at(scenario, reply, message)
-
-
-def _at(scenario: Scenario, reply: Reply, message: str) -> Problem:
-    source = scenario.source or Source(scenario.file, None, {})
-    return source.problem(reply.path, message)
+        yield scenario.problem(reply.path, message)
 
 
 def _violations(provider: Provider, operation: Operation, reply: Reply) -> Iterator[Violation]:
@@ -209,4 +204,6 @@ def _undocumented_error(scenario: Scenario, provider: Provider, reply: Reply) ->
     known = [name for name in STATUS if provider.errors[name].get("documented")]
     if refusal and known and refusal.name not in known:
         listed = ", ".join(known)
-        yield _at(scenario, reply, f"the docs of {provider.title} don't list the error {refusal.name}, only {listed}")
+        yield scenario.problem(
+            reply.path, f"the docs of {provider.title} don't list the error {refusal.name}, only {listed}"
+        )
