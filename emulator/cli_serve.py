@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from emulator.core.wire import Exchange, Sent
+from emulator.core.wire import Exchange
 from emulator.server.background import Server, Setup, ignore, make_server, origin, run
 from emulator.server.worlds import Worlds
 
@@ -102,8 +102,8 @@ class _Log:
         except queue.Full:
             self._dropped += 1
 
-    def request(self, exchange: Exchange, sent: Sent) -> None:
-        self.write(request_line(exchange, sent, self._colours))
+    def request(self, exchange: Exchange, end: str, seconds: float) -> None:
+        self.write(request_line(exchange, end, seconds, self._colours))
 
     def stray(self, method: str, target: str, status: int) -> None:
         """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
@@ -122,7 +122,7 @@ class _Log:
                 sys.stderr.write(f"({dropped} lines were left out)\n{line}" if dropped else line)
 
 
-def request_line(exchange: Exchange, sent: Sent, colours: bool) -> str:
+def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) -> str:
     """Return the line of a request: session, provider, model, status, rule or refusal, milliseconds."""
     status = str(exchange.timeline.status)
     if colours:
@@ -131,9 +131,9 @@ def request_line(exchange: Exchange, sent: Sent, colours: bool) -> str:
     call = exchange.claim.call
     model = exchange.model or (call.model if call else "") or "-"
     told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
-    how = "" if sent.end == "complete" else f" {sent.end}"
+    how = "" if end == "complete" else f" {end}"
     where = f"{exchange.request.session} {exchange.claim.provider} {_printable(model)}"
-    return f"{where} {status} {told}{how} {sent.at * 1000:.1f}ms\n"
+    return f"{where} {status} {told}{how} {seconds * 1000:.1f}ms\n"
 
 
 def _printable(text: str) -> str:

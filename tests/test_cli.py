@@ -26,7 +26,6 @@ from emulator import load_scenario
 from emulator.cli import main
 from emulator.cli_serve import request_line
 from emulator.core.folder import data_folder
-from emulator.core.wire import Sent
 
 RULES = """emulator: 1
 provider: beatra
@@ -212,7 +211,7 @@ def test_a_line_for_each_request(status: int, end: Any, line: str, colours: bool
     exchange = replace(exchange, timeline=replace(exchange.timeline, status=status))
     colour = {200: "32", 404: "33", 503: "31"}[status]
     shown = f"\x1b[{colour}m{status}\x1b[0m" if colours else str(status)
-    assert request_line(exchange, Sent(1, (), end, 1.5), colours) == line.format(shown)
+    assert request_line(exchange, end, 1.5, colours) == line.format(shown)
 
 
 def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
@@ -233,7 +232,7 @@ def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
 )
 def test_a_line_shows_no_control_characters_of_a_model(validation: str, line: str) -> None:
     exchange = make_world(validation=validation).send(body=chat(model="a\x1b[31m\nb"))
-    assert request_line(exchange, Sent(1, (), "complete", 0.0), False) == f"default beatra {line} 0.0ms\n"
+    assert request_line(exchange, "complete", 0.0, False) == f"default beatra {line} 0.0ms\n"
 
 
 # check

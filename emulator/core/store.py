@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from emulator.core.wire import Claim, Exchange, Grant, Sent, Standing
+from emulator.core.wire import Claim, Exchange, Grant, Sent, Sketch, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,9 @@ class Store(Protocol):
 
     def record(self, exchange: Exchange) -> None:
         """Journal an exchange, count its tokens, and keep or free its idempotency record."""
+
+    def note(self, claim: Claim, sketch: Sketch) -> None:
+        """Do as `record` and `sent` do, for an exchange that is rendered when it is read."""
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         """Add what really went out to an exchange, if it is still in the journal."""

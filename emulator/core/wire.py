@@ -6,9 +6,9 @@ All frozen; times are float seconds, `at` Unix seconds of the session's clock, f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 from emulator.core.errors import Json, Refusal
 
@@ -78,6 +78,13 @@ class Call:
     prompt_tokens: int
     notes: tuple[Note, ...]
     elapsed: float
+
+    def of(self, request: Request, elapsed: float) -> Call:
+        """Return what the same body is in another request."""
+        return Call(
+            request, self.operation, self.body, self.model, self.stream, self.messages, self.tools,
+            self.prompt_tokens, self.notes, elapsed,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +229,31 @@ class Exchange:
     model: str = ""
     crash: str | None = None
     sent: Sent | None = field(default=None, compare=False)
+
+
+class Repeats(Protocol):
+    """A compiled answer, as far as a journal has to know it: `example` is one that was rendered."""
+
+    @property
+    def example(self) -> Exchange: ...
+    @property
+    def size(self) -> int: ...  # bytes of its body
+    @property
+    def again(self) -> Callable[[Request, Grant], Exchange]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """An exchange that went out at once, `passed` seconds after the request: it is rendered when it is read."""
+
+    request: Request
+    grant: Grant
+    form: Repeats
+    passed: float
+    real: float
+
+    def exchange(self) -> Exchange:
+        """Render it."""
+        made = self.form.again(self.request, self.grant)
+        times = (self.passed,) * len(made.timeline.frames)
+        return replace(made, sent=Sent(self.form.size, times, "complete", self.passed, self.real))

@@ -9,9 +9,9 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from http.client import responses
 from typing import Literal
 
+from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields
 from emulator.core.wire import FOREVER, Frame, Sent, Timeline
 from emulator.server.clock import TICK_S, Clock, Waiter
 
@@ -21,8 +21,6 @@ BUFFER = 65_536
 HEAD_PIECES = 50
 #: What no chunk begins with, and no JSON goes on with.
 GARBAGE = b"\xff\x00not a chunk\r\n"
-
-STATUS_LINES = {status: f"HTTP/1.1 {status} {responses.get(status, '')}\r\n".encode() for status in range(100, 600)}
 
 
 class Player:
@@ -93,13 +91,7 @@ class Player:
         self._waiter: Waiter | None = None
 
     def _make_head(self, extra: bytes, http_10: bool) -> bytes:
-        timeline = self._timeline
-        lines = [STATUS_LINES[timeline.status], extra]
-        lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in timeline.headers]
-        if timeline.length is not None:
-            lines.append(b"content-length: %d\r\n" % timeline.length)
-        elif self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
+        lines = [STATUS_LINES[self._timeline.status], extra, fields(self._timeline, self._chunked)]
         if not self._keep_alive:
             lines.append(b"connection: close\r\n")
         elif http_10:
@@ -205,7 +197,7 @@ class Player:
         self._times.append(passed)
         if frame.data:
             self._bytes += len(frame.data)
-            self._out.append(b"%x\r\n%b\r\n" % (len(frame.data), frame.data) if self._chunked else frame.data)
+            self._out.append(chunk(frame.data) if self._chunked else frame.data)
 
     def _is_due(self, at: float) -> bool:
         """Tell whether a time has come; if not, write what is gathered and wait for it."""
@@ -253,7 +245,7 @@ class Player:
             self._report(False, "cut")
             return
         if self._chunked and self._body:
-            self._out.append(b"0\r\n\r\n")
+            self._out.append(LAST_CHUNK)
         self._flush()
         self._report(self._keep_alive, "complete" if end == "complete" else "cut")
 

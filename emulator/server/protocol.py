@@ -1,6 +1,7 @@
 """Our HTTP protocol for uvicorn (`http=` takes a class): one data path from bytes to the engine and back, no ASGI task.
 
     bytes -> Reader -> Message -> engine.claim -> store.take -> engine.answer -> Player -> bytes
+                              |                             \\-> engine.form ->/ what was answered alike before, at once
                               \\-> control routes go to the Starlette app
 
 Messages are answered one at a time and in order; while one is being answered the next ones wait (pipelining).
@@ -13,18 +14,20 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import orjson
 
 from emulator.core.errors import Json
+from emulator.core.form import Form
 from emulator.core.render import JSON_TYPE, render_body, whole
-from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
+from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Sketch, Timeline
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.clock import Clock, RealClock
 from emulator.server.player import Player
-from emulator.server.reader import TOO_SLOW, Message, Reader, Refused
+from emulator.server.reader import TOO_SLOW, Head, Heads, Message, Reader, Refused
 from emulator.server.worlds import Unaddressed, World, Worlds
 
 log = logging.getLogger("emulator")
@@ -42,7 +45,9 @@ class EmulatorProtocol(asyncio.Protocol):
     worlds: ClassVar[Worlds]
     app: ClassVar[Any]
     max_body: ClassVar[int]
-    on_exchange: ClassVar[Callable[[Exchange, Sent], None]]
+    heads: ClassVar[Heads]
+    fields: ClassVar[_ServerFields]
+    on_exchange: ClassVar[Callable[[Exchange, str, float], None]]  # how it ended, and after how many seconds
     on_stray: ClassVar[Callable[[str, str, int], None]]  # method, target, status of what reached no provider
 
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
@@ -50,7 +55,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self.server_state = server_state
         self.loop = _loop or asyncio.get_running_loop()
         self.clock: Clock = RealClock()  # of answers that belong to no session
-        self.reader = Reader(self.max_body)
+        self.reader = Reader(self.max_body, self.heads)
         self.waiting = self.reader.messages
         self.transport: Any = None
         self.current: Player | AsgiAnswer | None = None
@@ -193,66 +198,82 @@ class EmulatorProtocol(asyncio.Protocol):
         self._close_in(self.config.timeout_keep_alive)
 
     def _answer(self, message: Message) -> None:
-        path, _, query = message.url.decode("latin-1").partition("?")
-        if not path.startswith("/"):  # absolute form, as proxies send it; also `*` and an authority
-            _, absolute, rest = path.partition("://")
-            host, _, path = rest.partition("/") if absolute else ("", "", path)
-            path = f"/{path}"
-            if host:
-                message.headers["host"] = host
-        if path == CONTROL or path.startswith(CONTROL + "/"):
-            self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
-            self.current.begin()
-            return
-        origin = self._origin(message)
-        try:
-            address = self.worlds.locate(unquote(path), message.headers, origin)
-        except Unaddressed as error:
-            headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-            self._play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
-            return
+        head = message.head
+        found = self.worlds.located.get(head)
+        if found is None:
+            path, query = _target(head)
+            if path == CONTROL or path.startswith(CONTROL + "/"):
+                self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
+                self.current.begin()
+                return
+            try:
+                found = self.worlds.locate(unquote(path), head.headers, self._origin(head)), path, query
+            except Unaddressed as error:
+                headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+                self._play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
+                return
+            if head.known:
+                self.worlds.located.put(head, found)
+        address, path, query = found
         world = address.world
         request = Request(
-            world.session.id, address.provider, message.method, address.path, query, message.headers,
+            world.session.id, address.provider, head.method, address.path, query, head.headers,
             b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
-            address.addressed,
-            time.monotonic(),
+            address.addressed, time.monotonic(),
         )  # fmt: skip
-        exchange = self._decide(world, request)
-        self._play(message, exchange.timeline, world.clock, exchange)
+        exchange = self._decide(world, request, message)
+        if exchange:
+            self._play(message, exchange.timeline, world.clock, exchange)
 
-    def _decide(self, world: World, request: Request) -> Exchange:
+    def _decide(self, world: World, request: Request, message: Message) -> Exchange | None:
+        """Return what is to be played; None where it is answered already."""
         engine, store, session = self.worlds.engine, self.worlds.store, world.session
         claim, grant = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False), None
         try:
             claim = engine.claim(session, request)
             grant = store.take(claim)
+            if message.head.known and not self.closing and message.head.method != "HEAD":
+                form = engine.form(session, request, claim, grant)
+                if form:
+                    self._write(world, form, request, claim, grant)
+                    return None
             exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
             exchange = _crash(claim, grant or store.take(claim), request, error)
         store.record(exchange)
         return exchange
 
+    def _write(self, world: World, form: Form, request: Request, claim: Claim, grant: Grant) -> None:
+        """Send an answer that waits for nothing, and note it."""
+        head, body = form.fill(request.at, grant)
+        self.transport.write(b"%b%b%b\r\n%b" % (form.line, self.fields.of(self.server_state), head, body))
+        self.server_state.total_requests += 1
+        real = time.monotonic()
+        sketch = Sketch(request, grant, form, real - request.real, real)
+        self.worlds.store.note(claim, sketch)
+        if world.watchers:
+            self.worlds.tell(sketch.exchange())
+        type(self).on_exchange(form.example, "complete", sketch.passed)
+
     def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
         def done(keep_alive: bool, sent: Sent) -> None:
             try:
                 if exchange:
                     self.worlds.store.sent(exchange, sent)
-                    type(self).on_exchange(exchange, sent)
+                    self.worlds.tell(replace(exchange, sent=sent))
+                    type(self).on_exchange(exchange, sent.end, sent.at)
                 else:
-                    type(self).on_stray(message.method, message.url.decode("latin-1"), timeline.status)
+                    type(self).on_stray(message.head.method, message.head.url.decode("latin-1"), timeline.status)
             finally:
                 self._done(keep_alive)
 
         self.current = Player(
             timeline, self.transport, clock, exchange.request.at if exchange else clock.now(),
-            keep_alive=message.keep_alive and not (self.closing and not self.waiting),
-            http_10=message.http_10, head_only=message.method == "HEAD", extra_headers=self._http_headers(), done=done,
+            keep_alive=message.head.keep_alive and not (self.closing and not self.waiting),
+            http_10=message.head.http_10, head_only=message.head.method == "HEAD",
+            extra_headers=self.fields.of(self.server_state), done=done,
         )  # fmt: skip
         self.current.play()
-
-    def _http_headers(self) -> bytes:
-        return b"".join(b"%b: %b\r\n" % item for item in self.server_state.default_headers)
 
     def _done(self, keep_alive: bool) -> None:
         self.current = None
@@ -265,19 +286,45 @@ class EmulatorProtocol(asyncio.Protocol):
             self._close()
 
     def _refuse(self, refused: Refused) -> None:
-        message = Message()
-        message.keep_alive = False
+        message = Message(Head())
+        message.head.keep_alive = False
         body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
         headers = (("x-should-retry", "false"), ("x-emulator-rule", "refused"))
         self._play(message, render_body(body, refused.status, headers), self.clock)
 
-    def _origin(self, message: Message) -> str:
+    def _origin(self, head: Head) -> str:
         scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"
-        host = message.headers.get("host")
+        host = head.headers.get("host")
         if not host:
             name = self.transport.get_extra_info("sockname")
             host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
         return f"{scheme}://{host}"
+
+
+class _ServerFields:
+    """The header lines that the server adds to every answer, such as its date; they change once a second."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[bytes, bytes]] | None = None
+        self._lines = b""
+
+    def of(self, server_state: Any) -> bytes:
+        items = server_state.default_headers
+        if items is not self._items:
+            self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
+        return self._lines
+
+
+def _target(head: Head) -> tuple[str, str]:
+    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
+    path, _, query = head.url.decode("latin-1").partition("?")
+    if not path.startswith("/"):  # absolute; also `*` and an authority
+        _, absolute, rest = path.partition("://")
+        host, _, path = rest.partition("/") if absolute else ("", "", path)
+        path = f"/{path}"
+        if host:
+            head.headers["host"] = host
+    return path, query
 
 
 def _crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exchange:
@@ -299,7 +346,7 @@ def bind(
     worlds: Worlds,
     app: Any,
     max_body: int,
-    on_exchange: Callable[[Exchange, Sent], None],
+    on_exchange: Callable[[Exchange, str, float], None],
     on_stray: Callable[[str, str, int], None],
 ) -> type[EmulatorProtocol]:
     """Return the protocol class of one server."""
@@ -307,6 +354,8 @@ def bind(
         "worlds": worlds,
         "app": staticmethod(app),
         "max_body": max_body,
+        "heads": Heads(),
+        "fields": _ServerFields(),
         "on_exchange": staticmethod(on_exchange),
         "on_stray": staticmethod(on_stray),
     }

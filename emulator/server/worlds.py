@@ -11,12 +11,13 @@ import orjson
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError, closest
 from emulator.core.load import parse_text
+from emulator.core.memo import Memo
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session
 from emulator.core.store import Store
 from emulator.core.understand import bearer
-from emulator.core.wire import Exchange, Sent
+from emulator.core.wire import Exchange
 from emulator.server.clock import Clock, VirtualClock, make_clock
 
 #: What stands for the file's name of a scenario that was sent.
@@ -25,6 +26,8 @@ SENT = "session"
 KEY_PREFIX = "emu-"
 #: Scenarios that were sent and are kept compiled: tests send the same ones over and over.
 KEPT_SCENARIOS = 256
+#: Heads of requests whose addresses are known.
+MOST_LOCATED = 1024
 
 
 class Unaddressed(Exception):
@@ -73,6 +76,9 @@ class Worlds:
     max_sessions: int = 10_000
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
+    located: Memo[tuple[Address, str, str]] = field(
+        default_factory=lambda: Memo(MOST_LOCATED)
+    )  # by head, with path, query
     _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
@@ -108,6 +114,7 @@ class Worlds:
         world = World(replace(draft, api_key=key, started=clock.now()), clock)
         self.by_id[id] = world
         self.by_key[key] = id
+        self.located.clear()
         return world
 
     def _key(self, provider: str | None) -> str:
@@ -153,6 +160,7 @@ class Worlds:
         for rule in old.added:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
+        self.located.clear()
         self.store.restart(id)
         return world
 
@@ -189,13 +197,11 @@ class Worlds:
         world.session = replace(session, added=tuple(others if name in known else [made, *others]))
         return world
 
-    def tell(self, exchange: Exchange, sent: Sent) -> None:
+    def tell(self, exchange: Exchange) -> None:
         """Tell who watches a session's journal that an exchange has ended."""
         world = self.by_id.get(exchange.request.session)
-        if world and world.watchers:
-            ended = replace(exchange, sent=sent)
-            for watch in tuple(world.watchers):
-                watch(ended)
+        for watch in tuple(world.watchers) if world else ():
+            watch(exchange)
 
     def delete(self, id: str) -> None:
         """Remove a session. The default one cannot be removed."""
@@ -206,6 +212,7 @@ class Worlds:
         for watch in tuple(world.watchers):
             watch(None)
         del self.by_id[id]
+        self.located.clear()
         self.by_key.pop(world.session.api_key, None)
         self.store.delete(id)
 
