@@ -2,9 +2,8 @@
 
 claim(request) -> Claim     route, authenticate, decode, validate, find the rules that could answer
 answer(claim, grant) -> Exchange     reply, render, faults, headers
-form(claim, grant) -> Form     the same answer, compiled: for one that was given before
 
-All are pure: what is remembered, of bodies and of forms, is only what would be found again.
+Both are pure; `repeats` remembers only what would be found again.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 from emulator.core.answers import ANSWERS
 from emulator.core.candidates import candidates, difference_text, nearest_rules
@@ -21,10 +19,9 @@ from emulator.core.chaos import Strikes, strikes
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
-from emulator.core.form import FROM, SHAPES, UNTIL, Form, compile_form
-from emulator.core.memo import Known, Memo
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
 from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id
+from emulator.core.repeats import Repeats
 from emulator.core.reply import error_data, fill_reply, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session, Settings
@@ -41,11 +38,6 @@ from emulator.core.wire import (
     Standing,
     Timeline,
 )
-
-#: How many bodies and forms are remembered, and the longest such body: bytes.
-MOST_BODIES = 512
-MOST_FORMS = 256
-LONGEST_BODY = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +61,7 @@ class Engine:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self.providers = providers
-        self._bodies: Memo[Known] = Memo(MOST_BODIES)
-        self._forms: Memo[Form | Literal["seen", "unfit"]] = Memo(MOST_FORMS)
+        self.repeats = Repeats(self.answer, self.again)
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
@@ -81,8 +72,8 @@ class Engine:
         try:
             operation = route(provider, request)
             key = authenticate(session, provider, settings, request)
-            known = self._known(session, provider, settings, operation, request)
-            idempotency = idempotency_of(provider, settings, request, known.call)
+            call = understand(session, provider, settings, operation, request)
+            idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as error:
             error.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
             name = operation.name if operation else None
@@ -90,59 +81,14 @@ class Engine:
                 session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
                 refusal=error, operation=name,
             )  # fmt: skip
-        call = known.call
-        if call.request is not request:
-            call = call.of(request, request.at - session.started)
-        index = session.rules_for(provider.name, operation.name)
-        found = known.candidates
-        if found is None:
-            found = candidates(index, call, key)
-            if index.steady:
-                known.candidates = found
+        found = candidates(session.rules_for(provider.name, operation.name), call, key)
         return Claim(
             session.id, provider.name, key, settings.plan, request.at, True, found, "built-in", idempotency,
             operation.answer in ANSWERS, call, None, operation.name,
         )  # fmt: skip
 
-    def _known(
-        self, session: Session, provider: Provider, settings: Settings, operation: Operation, request: Request
-    ) -> Known:
-        """Return what is known of a body, understood now or before."""
-        name = (session, operation, request.body, request.query, request.headers.get("content-type"))
-        known = self._bodies.get(name)
-        if known is None:
-            known = Known(understand(session, provider, settings, operation, request))
-            if len(request.body) <= LONGEST_BODY:
-                self._bodies.put(name, known)
-        return known
-
-    def form(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Form | None:
-        """Return the answer as a form, where one like it was given before and it can be compiled."""
-        call, unusual = claim.call, claim.idempotency or claim.history or session.chaos or grant.standing.exceeded
-        if call is None or unusual or not FROM <= request.at < UNTIL:
-            return None
-        index = session.rules_for(claim.provider, call.operation)
-        if grant.candidate is None and index.rules:
-            return None
-        rule = index.by_id[claim.candidates[grant.candidate].rule] if grant.candidate is not None else None
-        number = rule.reply_at(grant.turn) if rule else 0
-        reply = rule.replies[number] if rule else PLAIN
-        shape = SHAPES.get(reply.kind)
-        if shape is None or reply.fill or reply.faults:
-            return None
-        name = (session, claim.provider, call.operation, rule.id if rule else None, number, shape(call))
-        form = self._forms.get(name)
-        if form is None:
-            self._forms.put(name, "seen")
-        elif form == "seen":
-            draws = partial(Draw, session.seed, rule.id if rule else "built-in")
-            answer, again = partial(self.answer, session), partial(self.again, session)
-            form = compile_form(answer, request, claim, grant, draws, again) or "unfit"
-            self._forms.put(name, form)
-        return form if isinstance(form, Form) else None
-
     def again(self, session: Session, request: Request, grant: Grant) -> Exchange:
-        """Answer again what was answered from a form."""
+        """Answer as it was answered from a form."""
         return self.answer(session, request, self.claim(session, request), grant)
 
     def answer(

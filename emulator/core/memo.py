@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from emulator.core.wire import Call, Candidate
-
 V = TypeVar("V")
-
-
-@dataclass(slots=True)
-class Known:
-    """A body that was understood, and the rules that could answer it, where they depend on it alone."""
-
-    call: Call
-    candidates: tuple[Candidate, ...] | None = None
 
 
 class Memo(Generic[V]):

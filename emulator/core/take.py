@@ -18,6 +18,7 @@ class Window:
     ends: float
     requests: int = 0
     tokens: int = 0
+    _free: Standing | None = None  # what an unlimited plan shows until the window's end
 
     def exceeded(self) -> Literal["requests", "tokens"] | None:
         """Tell which limit of the plan is used up."""
@@ -26,6 +27,10 @@ class Window:
         return "tokens" if self.plan.tokens is not None and self.tokens >= self.plan.tokens else None
 
     def standing(self, exceeded: Literal["requests", "tokens"] | None = None) -> Standing:
+        if self.plan.requests is None and self.plan.tokens is None:
+            if self._free is None:
+                self._free = Standing(None, None, None, self.ends)
+            return self._free
         return Standing(
             self.plan.requests,
             _left(self.plan.requests, self.requests),

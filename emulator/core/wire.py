@@ -6,8 +6,8 @@ All frozen; times are float seconds, `at` Unix seconds of the session's clock, f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from emulator.core.errors import Json, Refusal
@@ -125,6 +125,13 @@ class Claim:
     refusal: Refusal | None = None
     operation: str | None = None
 
+    def later(self, at: float) -> Claim:
+        """Return what the same request asks at another time."""
+        return Claim(
+            self.session, self.provider, self.key, self.plan, at, self.counted, self.candidates, self.fallback,
+            self.idempotency, self.history, self.call, self.refusal, self.operation,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -231,29 +238,13 @@ class Exchange:
     sent: Sent | None = field(default=None, compare=False)
 
 
-class Repeats(Protocol):
-    """A compiled answer, as far as a journal has to know it: `example` is one that was rendered."""
+class Sketch(Protocol):
+    """An exchange that went out at once, and is rendered when it is read: `number`, `size` of its body, `tokens`."""
 
     @property
-    def example(self) -> Exchange: ...
+    def number(self) -> int: ...
     @property
-    def size(self) -> int: ...  # bytes of its body
+    def size(self) -> int: ...
     @property
-    def again(self) -> Callable[[Request, Grant], Exchange]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sketch:
-    """An exchange that went out at once, `passed` seconds after the request: it is rendered when it is read."""
-
-    request: Request
-    grant: Grant
-    form: Repeats
-    passed: float
-    real: float
-
-    def exchange(self) -> Exchange:
-        """Render it."""
-        made = self.form.again(self.request, self.grant)
-        times = (self.passed,) * len(made.timeline.frames)
-        return replace(made, sent=Sent(self.form.size, times, "complete", self.passed, self.real))
+    def tokens(self) -> int: ...
+    def exchange(self) -> Exchange: ...

@@ -21,11 +21,12 @@ from urllib.parse import unquote
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.form import Form
+from emulator.core.memo import Memo
 from emulator.core.render import JSON_TYPE, render_body, whole
-from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Sketch, Timeline
+from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.clock import Clock, RealClock
+from emulator.server.located import Located, Repeated
 from emulator.server.player import Player
 from emulator.server.reader import TOO_SLOW, Head, Heads, Message, Reader, Refused
 from emulator.server.worlds import Unaddressed, World, Worlds
@@ -36,6 +37,7 @@ CONTROL = "/_emulator"
 MAX_WAITING = 16  # pipelined messages, before reading stops
 REQUEST_S = 60.0  # for a whole request to come in
 LINGER_S = 2.0  # for the client to close its side, after we closed ours
+MOST_LOCATED = 1024  # heads, whose requests' way is known
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -46,6 +48,7 @@ class EmulatorProtocol(asyncio.Protocol):
     app: ClassVar[Any]
     max_body: ClassVar[int]
     heads: ClassVar[Heads]
+    located: ClassVar[Memo[Located]]
     fields: ClassVar[_ServerFields]
     on_exchange: ClassVar[Callable[[Exchange, str, float], None]]  # how it ended, and after how many seconds
     on_stray: ClassVar[Callable[[str, str, int], None]]  # method, target, status of what reached no provider
@@ -60,7 +63,9 @@ class EmulatorProtocol(asyncio.Protocol):
         self.transport: Any = None
         self.current: Player | AsgiAnswer | None = None
         self.answering = False  # inside `_next`
-        self.idle_timer: asyncio.TimerHandle | None = None
+        self.resting_since: float | None = None  # on the loop's clock; None while something is read or answered
+        self.idle_timer: asyncio.TimerHandle | None = None  # runs on while requests come, and looks when it ends
+        self.lingering = False
         self.slow_timer: asyncio.TimerHandle | None = None
         self.closing = False  # no more messages are taken
         self.ended = False  # the client will send no more
@@ -72,7 +77,7 @@ class EmulatorProtocol(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.server_state.connections.add(self)
-        self._close_in(self.config.timeout_keep_alive)
+        self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.connections.discard(self)
@@ -117,12 +122,21 @@ class EmulatorProtocol(asyncio.Protocol):
         if self.ended or not self.transport.can_write_eof():
             self.transport.close()
         else:
+            self.lingering = True
+            self._stop_idle()
             self.transport.write_eof()
-            self._close_in(LINGER_S)
+            self.idle_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
-    def _close_in(self, seconds: float) -> None:
-        self._stop_idle()
-        self.idle_timer = self.loop.call_later(seconds, self.transport.close)
+    def _check_idle(self) -> None:
+        """Close a connection on which nothing came for long."""
+        self.idle_timer = None
+        if self.resting_since is None:
+            return
+        left = self.resting_since + self.config.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.idle_timer = self.loop.call_later(left, self._check_idle)
+        else:
+            self.transport.close()
 
     def _stop_idle(self) -> None:
         if self.idle_timer:
@@ -132,7 +146,7 @@ class EmulatorProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.closing:
             return
-        self._stop_idle()
+        self.resting_since = None
         self.reader.feed(data)
         self.closing = self.reader.over
         if self.reader.begun and self.slow_timer is None:
@@ -189,71 +203,88 @@ class EmulatorProtocol(asyncio.Protocol):
     def _rest(self) -> None:
         """All that came is answered."""
         if self.closing:
-            if self.idle_timer is None:  # not closing already
+            if not self.lingering:
                 self._close()
             return
         if self.reader.asks:
             self.reader.asks = False
             self.transport.write(CONTINUE)
-        self._close_in(self.config.timeout_keep_alive)
+        self.resting_since = self.loop.time()
+        if self.idle_timer is None:
+            self.idle_timer = self.loop.call_later(self.config.timeout_keep_alive, self._check_idle)
 
     def _answer(self, message: Message) -> None:
-        head = message.head
-        found = self.worlds.located.get(head)
-        if found is None:
-            path, query = _target(head)
-            if path == CONTROL or path.startswith(CONTROL + "/"):
-                self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
-                self.current.begin()
+        located = self.located.get(message.head)
+        if located is None or located.version != self.worlds.version:
+            located = self._locate(message)
+            if located is None:
                 return
-            try:
-                found = self.worlds.locate(unquote(path), head.headers, self._origin(head)), path, query
-            except Unaddressed as error:
-                headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-                self._play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
+        world, head, body = located.address.world, message.head, b"".join(message.body)
+        session, at, real = world.session, world.clock.now(), time.monotonic()
+        store, repeats, grant = self.worlds.store, self.worlds.engine.repeats, None
+        at_once = head.known and head.method != "HEAD" and not self.closing
+        known = repeats.recall(session, head, body, at) if at_once else None
+        if known:
+            grant = store.take(known.claim.later(at))
+            form = known.form(grant)
+            if form:
+                self._write(world, known.claim, Repeated(form, grant, located, session.id, known.body, at, real))
                 return
-            if head.known:
-                self.worlds.located.put(head, found)
-        address, path, query = found
-        world = address.world
-        request = Request(
-            world.session.id, address.provider, head.method, address.path, query, head.headers,
-            b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
-            address.addressed, time.monotonic(),
-        )  # fmt: skip
-        exchange = self._decide(world, request, message)
+        request = located.request(session.id, body, at, real, message.too_large)
+        exchange = self._decide(world, located, request, grant, at_once)
         if exchange:
             self._play(message, exchange.timeline, world.clock, exchange)
 
-    def _decide(self, world: World, request: Request, message: Message) -> Exchange | None:
+    def _locate(self, message: Message) -> Located | None:
+        """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
+        head = message.head
+        path, query = _target(head)
+        if path == CONTROL or path.startswith(CONTROL + "/"):
+            self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
+            self.current.begin()
+            return None
+        try:
+            address = self.worlds.locate(unquote(path), head.headers, self._origin(head))
+        except Unaddressed as error:
+            headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+            self._play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
+            return None
+        located = Located(head, address, path, query, self.worlds.version)
+        if head.known:
+            self.located.put(head, located)
+        return located
+
+    def _decide(
+        self, world: World, located: Located, request: Request, grant: Grant | None, at_once: bool
+    ) -> Exchange | None:
         """Return what is to be played; None where it is answered already."""
         engine, store, session = self.worlds.engine, self.worlds.store, world.session
-        claim, grant = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False), None
+        claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
         try:
             claim = engine.claim(session, request)
-            grant = store.take(claim)
-            if message.head.known and not self.closing and message.head.method != "HEAD":
-                form = engine.form(session, request, claim, grant)
-                if form:
-                    self._write(world, form, request, claim, grant)
-                    return None
+            grant = grant or store.take(claim)
+            form = engine.repeats.form(session, located.head, request, claim, grant) if at_once else None
+            if form:
+                repeated = Repeated(form, grant, located, session.id, request.body, request.at, request.real)
+                self._write(world, claim, repeated)
+                return None
             exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
             exchange = _crash(claim, grant or store.take(claim), request, error)
         store.record(exchange)
         return exchange
 
-    def _write(self, world: World, form: Form, request: Request, claim: Claim, grant: Grant) -> None:
+    def _write(self, world: World, claim: Claim, repeated: Repeated) -> None:
         """Send an answer that waits for nothing, and note it."""
-        head, body = form.fill(request.at, grant)
+        form = repeated.form
+        head, body = form.fill(repeated.at, repeated.grant)
         self.transport.write(b"%b%b%b\r\n%b" % (form.line, self.fields.of(self.server_state), head, body))
         self.server_state.total_requests += 1
-        real = time.monotonic()
-        sketch = Sketch(request, grant, form, real - request.real, real)
-        self.worlds.store.note(claim, sketch)
+        repeated.passed = time.monotonic() - repeated.real
+        self.worlds.store.note(claim, repeated)
         if world.watchers:
-            self.worlds.tell(sketch.exchange())
-        type(self).on_exchange(form.example, "complete", sketch.passed)
+            self.worlds.tell(repeated.exchange())
+        type(self).on_exchange(form.example, "complete", repeated.passed)
 
     def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
         def done(keep_alive: bool, sent: Sent) -> None:
@@ -355,6 +386,7 @@ def bind(
         "app": staticmethod(app),
         "max_body": max_body,
         "heads": Heads(),
+        "located": Memo(MOST_LOCATED),
         "fields": _ServerFields(),
         "on_exchange": staticmethod(on_exchange),
         "on_stray": staticmethod(on_stray),

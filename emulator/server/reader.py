@@ -9,6 +9,8 @@ from typing import Any
 
 import httptools
 
+from emulator.core.memo import Memo
+
 #: Bytes of a request that are no body: its head, and beside the body its framing.
 MAX_HEAD = 65_536
 #: How many heads are known, and how long the longest of them is.
@@ -66,17 +68,18 @@ class Heads:
     """The plain heads that came before, parsed, by their bytes: clients send the same ones over and over."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Head] = {}
+        self._known: Memo[Head] = Memo(MOST_KNOWN)
+        self.get = self._known.get
 
-    def get(self, data: bytes) -> Head | None:
-        return self._known.get(data)
-
-    def add(self, data: bytes, head: Head) -> None:
+    def settle(self, data: bytes, head: Head) -> Head:
+        """Return the head that is known by these bytes: the one from before, this one from now on, or just this one."""
+        known = self._known.get(data)
+        if known:
+            return known
         if head.is_plain and len(data) <= LONGEST_KNOWN:
             head.known = True
-            self._known[data] = head
-            if len(self._known) > MOST_KNOWN:
-                del self._known[next(iter(self._known))]
+            self._known.put(data, head)
+        return head
 
 
 class Message:
@@ -207,9 +210,9 @@ class Reader:
         if message.head.method == "CONNECT":  # what follows is no HTTP
             self._end(message)
         elif not self.over:
-            self.messages.append(message)
             if raw and not message.too_large:
-                self._heads.add(raw, message.head)
+                message.head = self._heads.settle(raw, message.head)
+            self.messages.append(message)
 
     def _is_read_again(self) -> bool:
         return bool(self._parser.should_upgrade()) and self._message.head.method != "CONNECT"

@@ -11,7 +11,6 @@ import orjson
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError, closest
 from emulator.core.load import parse_text
-from emulator.core.memo import Memo
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session
@@ -26,8 +25,6 @@ SENT = "session"
 KEY_PREFIX = "emu-"
 #: Scenarios that were sent and are kept compiled: tests send the same ones over and over.
 KEPT_SCENARIOS = 256
-#: Heads of requests whose addresses are known.
-MOST_LOCATED = 1024
 
 
 class Unaddressed(Exception):
@@ -76,9 +73,7 @@ class Worlds:
     max_sessions: int = 10_000
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
-    located: Memo[tuple[Address, str, str]] = field(
-        default_factory=lambda: Memo(MOST_LOCATED)
-    )  # by head, with path, query
+    version: int = 0  # of what addresses depend on
     _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
@@ -114,7 +109,7 @@ class Worlds:
         world = World(replace(draft, api_key=key, started=clock.now()), clock)
         self.by_id[id] = world
         self.by_key[key] = id
-        self.located.clear()
+        self.version += 1
         return world
 
     def _key(self, provider: str | None) -> str:
@@ -160,7 +155,7 @@ class Worlds:
         for rule in old.added:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
-        self.located.clear()
+        self.version += 1
         self.store.restart(id)
         return world
 
@@ -212,7 +207,7 @@ class Worlds:
         for watch in tuple(world.watchers):
             watch(None)
         del self.by_id[id]
-        self.located.clear()
+        self.version += 1
         self.by_key.pop(world.session.api_key, None)
         self.store.delete(id)
 

@@ -167,8 +167,8 @@ class MemoryStore:
 
     def note(self, claim: Claim, sketch: Sketch) -> None:
         session = self._sessions[claim.session]
-        self._keep(session, sketch.grant.number, sketch, _SKETCH + len(sketch.request.body))
-        self._count_tokens(session, claim, sketch.form.example.tokens)
+        self._keep(session, sketch.number, sketch, _SKETCH + sketch.size)
+        self._count_tokens(session, claim, sketch.tokens)
 
     def _keep(self, session: _Session, number: int, exchange: Exchange | Sketch, weight: int) -> None:
         for dropped in session.exchanges.put(number, exchange, weight):
@@ -188,7 +188,7 @@ class MemoryStore:
     def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
         found = self._sessions[session]
         rows = [
-            exchange.exchange() if isinstance(exchange, Sketch) else replace(exchange, sent=found.sent.get(number))
+            replace(exchange, sent=found.sent.get(number)) if isinstance(exchange, Exchange) else exchange.exchange()
             for number, exchange in found.exchanges.items()
             if number > since
         ]

@@ -598,7 +598,7 @@ def test_a_crash_of_ours_is_said_aloud(
     with monkeypatch.context() as patch:
         patch.setattr(Engine, step, fail)
         for number in (1, 2):
-            connection.send(world.request())
+            connection.send(world.request(chat(f"Number {number}")))
             answer = connection.answer()
             assert (answer.status, answer.error_code) == (500, "emulator_crash")
             assert answer.headers["x-emulator-error"] == "ZeroDivisionError"
