@@ -163,7 +163,8 @@ class Timeline:
     """What goes on the wire: the head at `head_at`, frames in order, and how it ends, at `end_at`.
 
     A stream is chunked. A whole answer declares `length` bytes (None: as many as its frames hold). The head takes
-    `head_s` seconds; `apart` sends every frame in a write of its own, and cuts the head between each CR and LF.
+    `head_s` seconds; `apart` sends every frame in a write of its own, and cuts the head between each CR and LF. A
+    comment goes out every `comment_s` real seconds (0: never) of a silence without end.
     """
 
     status: int
@@ -177,6 +178,7 @@ class Timeline:
     faults: tuple[str, ...] = ()
     head_s: float = 0.0
     apart: bool = False
+    comment_s: float = 0.0
 
     @property
     def broken(self) -> bool:
