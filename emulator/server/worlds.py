@@ -141,6 +141,7 @@ class Worlds:
     def put_scenario(self, id: str, scenario: Json, label: str = SENT) -> World:
         """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
 
+        What is under way was decided by the old one and is sent to its end, also what is held or silent.
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
         """
         world = self.find(id)
