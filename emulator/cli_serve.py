@@ -25,8 +25,8 @@ from emulator.server.worlds import Worlds
 WAITING_LINES = 10_000
 LOG_GRACE_S = 1.0
 #: Objects before a collection of each age. A journal's exchanges live long and hold no cycles: to walk all of them time
-#: and again would make streams late by tens of milliseconds.
-COLLECT_AFTER = (50_000, 20, 100)
+#: and again would make streams late by tens of milliseconds, and to walk a million new ones at once by a second.
+COLLECT_AFTER = (10_000, 10, 1_000)
 
 
 def serve_until_stopped(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from emulator.core.answers import ANSWERS
+from emulator.core.answers import LOOK_BACK
 from emulator.core.candidates import candidates, difference_text, nearest_rules
 from emulator.core.chaos import Strikes, strikes
 from emulator.core.draws import Draw
@@ -86,7 +86,7 @@ class Engine:
             candidates=candidates(session.rules_for(provider.name, call.operation), call, key or "") if call else (),
             fallback="built-in" if call else "refused",
             idempotency=idempotency,
-            history=call is not None and provider.operations[call.operation].answer in ANSWERS,
+            history=call is not None and provider.operations[call.operation].answer in LOOK_BACK,
             call=call,
             refusal=refusal,
             operation=operation.name if operation else None,

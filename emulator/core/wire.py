@@ -113,7 +113,7 @@ class Claim:
     candidates: tuple[Candidate, ...] = ()
     fallback: str = "built-in"  # the rule id whose n a built-in answer takes
     idempotency: tuple[str, str, float] | None = None  # header value, fingerprint, seconds kept
-    history: bool = False  # the answer is computed from the session's exchanges
+    history: bool = False  # the answer is computed from the session's newest exchanges
     call: Call | None = None
     refusal: Refusal | None = None
     operation: str | None = None
