@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange, Sent
 from emulator.server.background import Server, Setup, ignore, make_server, origin, run
 from emulator.server.worlds import Worlds
@@ -107,7 +108,7 @@ class _Log:
 
     def stray(self, method: str, target: str, status: int) -> None:
         """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
-        self.write(f"- - - {status} {_printable(method)} {_printable(target)} reached no provider\n")
+        self.write(f"- - - {status} {_printable(method)} {_printable(redact_query(target))} reached no provider\n")
 
     def close(self) -> None:
         """Write what waits, unless nobody reads it."""
