@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
 from emulator.server.background import Server, Setup, ignore, make_server, origin, run
 from emulator.server.worlds import Worlds
@@ -25,8 +26,8 @@ from emulator.server.worlds import Worlds
 WAITING_LINES = 10_000
 LOG_GRACE_S = 1.0
 #: Objects before a collection of each age. A journal's exchanges live long and hold no cycles: to walk all of them time
-#: and again would make streams late by tens of milliseconds.
-COLLECT_AFTER = (50_000, 20, 100)
+#: and again would make streams late by tens of milliseconds, and to walk a million new ones at once by a second.
+COLLECT_AFTER = (10_000, 10, 1_000)
 
 
 def serve_until_stopped(
@@ -107,7 +108,7 @@ class _Log:
 
     def stray(self, method: str, target: str, status: int) -> None:
         """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
-        self.write(f"- - - {status} {_printable(method)} {_printable(target)} reached no provider\n")
+        self.write(f"- - - {status} {_printable(method)} {_printable(redact_query(target))} reached no provider\n")
 
     def close(self) -> None:
         """Write what waits, unless nobody reads it."""

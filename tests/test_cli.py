@@ -267,6 +267,20 @@ def test_a_folder_without_providers_is_told(folder: Path) -> None:
     )  # fmt: skip
 
 
+def test_check_warns_of_rules_behind_those_of_an_earlier_file(folder: Path) -> None:
+    files = {
+        "a.yaml": "provider: beatra\nrules: [{reply: {text: a}}]\n",
+        "b.yaml": "provider: beatra\nrules: [{when: {model: auto}, reply: {text: b}}, {reply: {text: c}}]\n",
+        "c.yaml": "provider: braintwin\nrules: [{reply: {text: d}}]\n",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(f"emulator: 1\n{text}")
+    assert outcome("check", *files)[2] == (
+        "warning: b.yaml:3:9: rules[0]: can never answer: 'rule-1' (a.yaml:3) answers everything before it\n"
+        "warning: b.yaml:3:50: rules[1]: can never answer: 'rule-1' (a.yaml:3) answers everything before it\n"
+    )
+
+
 def test_check_warns(folder: Path) -> None:
     (folder / "a.yaml").write_text(
         "emulator: 1\nprovider: beatra\nrules: [{reply: {error: timeout}}, {reply: {text: a}}]\n"

@@ -29,8 +29,8 @@ LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 #: What else each part of the package may import from it.
 PARTS = {
     "stores": ["emulator.stores", *("emulator.core." + module for module in CORE[0])],
-    "contract": ["emulator.core", "emulator.contract"],
-    "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread"],
+    "contract": ["emulator.core", "emulator.contract", "emulator.client", "emulator.loopback"],
+    "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread", "emulator.loopback"],
 }
 FREE = [
     "__init__",
@@ -41,6 +41,7 @@ FREE = [
     "cli_check",
     "cli_serve",
     "client",
+    "loopback",
     "testing",
     "teardown",
     "pytest_plugin",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from emulator.core.answers import ANSWERS
+from emulator.core.answers import LOOK_BACK
 from emulator.core.candidates import candidates, difference_text, nearest_rules
 from emulator.core.chaos import Strikes, strikes
 from emulator.core.draws import Draw
@@ -84,7 +84,7 @@ class Engine:
         found = candidates(session.rules_for(provider.name, operation.name), call, key)
         return Claim(
             session.id, provider.name, key, settings.plan, request.at, True, found, "built-in", idempotency,
-            operation.answer in ANSWERS, call, None, operation.name,
+            operation.answer in LOOK_BACK, call, None, operation.name,
         )  # fmt: skip
 
     def again(self, session: Session, request: Request, grant: Grant) -> Exchange:

@@ -8,6 +8,8 @@ from typing import Literal
 from emulator.core.wire import Candidate, Exchange, Plan, Sent, Standing
 
 WINDOW_S = 60.0
+#: The newest exchanges that an answer computed of the past is given: to read 10,000 would keep all others waiting.
+MOST_PAST = 1000
 
 
 @dataclass(slots=True)

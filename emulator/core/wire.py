@@ -120,7 +120,7 @@ class Claim:
     candidates: tuple[Candidate, ...] = ()
     fallback: str = "built-in"  # the rule id whose n a built-in answer takes
     idempotency: tuple[str, str, float] | None = None  # header value, fingerprint, seconds kept
-    history: bool = False  # the answer is computed from the session's exchanges
+    history: bool = False  # the answer is computed from the session's newest exchanges
     call: Call | None = None
     refusal: Refusal | None = None
     operation: str | None = None
@@ -177,7 +177,8 @@ class Timeline:
     """What goes on the wire: the head at `head_at`, frames in order, and how it ends, at `end_at`.
 
     A stream is chunked. A whole answer declares `length` bytes (None: as many as its frames hold). The head takes
-    `head_s` seconds; `apart` sends every frame in a write of its own, and cuts the head between each CR and LF.
+    `head_s` seconds; `apart` sends every frame in a write of its own, and cuts the head between each CR and LF. A
+    comment goes out every `comment_s` real seconds (0: never) of a silence without end.
     """
 
     status: int
@@ -191,6 +192,7 @@ class Timeline:
     faults: tuple[str, ...] = ()
     head_s: float = 0.0
     apart: bool = False
+    comment_s: float = 0.0
 
     @property
     def broken(self) -> bool:

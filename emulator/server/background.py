@@ -20,7 +20,8 @@ from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.session import Options
 from emulator.core.wire import Exchange, Plan
-from emulator.server.control import control_app, is_loopback
+from emulator.loopback import is_loopback
+from emulator.server.control import control_app
 from emulator.server.protocol import bind
 from emulator.server.worlds import Worlds
 from emulator.server_thread import SERVER_THREAD

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields
+from emulator.core.reshape import COMMENT
 from emulator.core.wire import FOREVER, Frame, Sent, Timeline
 from emulator.server.clock import TICK_S, Clock, Waiter
 
@@ -35,6 +36,7 @@ class Player:
         "_bytes",
         "_chunked",
         "_clock",
+        "_comment",
         "_done",
         "_ended",
         "_head",
@@ -89,6 +91,7 @@ class Player:
         self._silence = self._silent_since = 0.0
         self._ended = False
         self._waiter: Waiter | None = None
+        self._comment: Waiter | None = None
 
     def _make_head(self, extra: bytes, http_10: bool) -> bytes:
         lines = [STATUS_LINES[self._timeline.status], extra, fields(self._timeline, self._chunked)]
@@ -215,10 +218,27 @@ class Player:
         self._silent = True
         self._silent_since = time.monotonic()
         self._waiter = self._clock.call_released(lambda: self._go_on(at))
+        self._comment_later()
         self._check_presence()
         return False
 
+    def _comment_later(self) -> None:
+        """Send keep-alive lines in a silence, where a fault asks for them."""
+        if self._timeline.comment_s and self._done and not self._head:
+            self._comment = Waiter(self._send_comment).after(self._timeline.comment_s)
+
+    def _send_comment(self) -> None:
+        if not self._is_stopped():
+            self._bytes += len(COMMENT)
+            self._transport.write(chunk(COMMENT) if self._chunked else COMMENT)
+        self._comment_later()
+
+    def _stop_comments(self) -> None:
+        if self._comment:
+            self._comment.cancel()
+
     def _go_on(self, at: float) -> None:
+        self._stop_comments()
         self._silence += time.monotonic() - self._silent_since
         self._shift = self._clock.now() - self._start - at
         self.play()
@@ -261,6 +281,7 @@ class Player:
 
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "reset", "client_left"]) -> None:
         done, self._done = self._done, None
+        self._stop_comments()
         if done:
             at = self._clock.now() - self._start
             done(keep_alive, Sent(self._bytes, tuple(self._times), end, at, time.monotonic(), self._silence))

@@ -143,6 +143,7 @@ class Worlds:
     def put_scenario(self, id: str, scenario: Json, label: str = SENT) -> World:
         """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
 
+        What is under way was decided by the old one and is sent to its end, also what is held or silent.
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
         """
         world = self.find(id)
@@ -186,8 +187,9 @@ class Worlds:
             made = self.read(data, session.provider).rules[0]
         except SourceError as error:
             raise _unloadable(_placed(error, at) if at else error) from None
-        made = replace(made, at=at or made.at)
-        known = [item.id for item in session.added]
+        known = [item.id for item in session.added]  # the newest first
+        before = len(known) - (known.index(name) + 1 if name in known else 0)
+        made = replace(made, at=at or f"{SENT}:added[{before}]")
         others = [made if item.id == name else item for item in session.added]
         world.session = replace(session, added=tuple(others if name in known else [made, *others]))
         return world

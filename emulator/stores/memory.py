@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emulator.core.store import World
-from emulator.core.take import WINDOW_S, Record, Window, fits
+from emulator.core.take import MOST_PAST, WINDOW_S, Record, Window, fits
 from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Sent, Sketch, Standing
 from emulator.stores.kept import Budget, Kept
 
@@ -119,7 +119,7 @@ class MemoryStore:
 
     def _fallback(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
         n = session.count(f"\x1f{claim.fallback}")  # no rule's id
-        past = tuple(self.journal(claim.session, 0)[0]) if claim.history else ()
+        past = tuple(self.journal(claim.session, session.number - MOST_PAST - 1)[0]) if claim.history else ()
         return Grant(session.number, standing, session.state, n=n, exchanges=past)
 
     def _window(self, session: _Session, claim: Claim) -> Window:
