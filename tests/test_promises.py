@@ -110,6 +110,14 @@ def test_a_scenario_runs_no_code_and_reads_no_file(value: str) -> None:
         parse_text(f"emulator: 1\nrules:\n  - reply:\n      text: {value}\n", "a", PROVIDERS)
 
 
+def test_a_schema_reads_no_file_and_asks_no_host(tmp_path: Path) -> None:
+    file = tmp_path / "text.json"
+    file.write_text('{"type": "string"}')
+    when = f"{{body: {{'$.x': {{schema: {{$ref: '{file.as_uri()}'}}}}}}}}"
+    with pytest.raises(SourceError, match="is no JSON Schema"):
+        parse_text(f"emulator: 1\nrules: [{{when: {when}, reply: {{text: a}}}}]\n", "a", PROVIDERS)
+
+
 @pytest.mark.parametrize(
     "path",
     ["env.HOME", "environ.HOME", "os.environ", "request.__class__", "request.headers.__init__.__globals__",
