@@ -1,6 +1,6 @@
 """The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted.
 
-`emulator contract` and `emulator exec` have modules of their own.
+Here are `serve` and `check`; the other commands have modules of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import errno
 import functools
 import importlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ import click
 if TYPE_CHECKING:
     import socket
 
-    from emulator.core.provider import Provider
     from emulator.core.scenario import Scenario
     from emulator.server.background import Setup
     from emulator.server.worlds import Worlds
@@ -29,7 +27,10 @@ FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
 SEED = click.IntRange(-(2**63), 2**63 - 1)
 _PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
 #: Commands with a module of their own, which is loaded when they are named.
-_ELSEWHERE = {"contract": "emulator.cli_contract", "exec": "emulator.cli_exec"}
+_ELSEWHERE = {
+    "contract": "emulator.cli_contract", "exec": "emulator.cli_exec", "new": "emulator.cli_new",
+    "providers": "emulator.cli_providers",
+}  # fmt: skip
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
@@ -227,94 +228,3 @@ def _read_request(file: Path) -> Mapping[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("headers") or {}, dict):
         _fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
     return data if "body" in data or "path" in data else {"body": data}
-
-
-# providers, new
-
-
-@main.command()
-@click.argument("name", required=False)
-@schemas_option
-def providers(name: str | None, schemas: Path | None) -> None:
-    """Tell what is emulated; for one provider its endpoints, plans, errors, and documented and assumed facts."""
-    from emulator.core.folder import load_providers
-
-    known = _loaded(lambda: load_providers(schemas))
-    if name is None:
-        for item in known.values():
-            assumed = sum(fact.assumed for fact in item.facts.values())
-            count = f"{len(item.facts) - assumed} documented facts, {assumed} assumed"
-            operations = f"{len(item.operations)} operation{'s' * (len(item.operations) != 1)}"
-            click.echo(f"{item.name:<18} {item.base_url:<42} {operations}, {count}")
-        return
-    _check_provider(name, known)
-    _tell(known[name])
-
-
-def _tell(item: Provider) -> None:
-    from emulator.core.folder import data_folder
-
-    def section(title: str, lines: Sequence[str]) -> None:
-        click.echo(f"\n{title}")
-        for line in lines or ["  none"]:
-            click.echo(f"  {line}" if lines else line)
-
-    click.echo(f"{item.title}: {item.base_url}")
-    section("Endpoints", [f"{op.method:<5} {op.path}" for op in item.operations.values()])
-    section("Models", [f"{model.id}{' (assumed)' if model.assumed else ''}" for model in item.models.values()])
-    section("Plans", [
-        f"{plan.name}{' (default)' if plan.name == item.default_plan else ''}: "
-        f"{plan.requests or 'any number of'} requests, {plan.tokens or 'any number of'} tokens a minute"
-        for plan in item.plans.values()
-    ])  # fmt: skip
-    section("Documented errors", [name for name, given in item.errors.items() if given.get("documented")])
-    section("Documented headers", [name for name, _ in item.headers])
-    library = sorted(data_folder("scenarios").glob(f"{item.name}/*.yaml"))
-    section("Scenarios in the library, for serve and check", [f"{item.name}/{file.name}" for file in library])
-    for assumed, title in ((False, "Documented facts"), (True, "Assumed, where the docs are silent")):
-        rows = [fact for fact in item.facts.values() if fact.assumed is assumed]
-        section(title, [
-            f"{fact.id} [{fact.source}] {fact.text}{f' (assumed: {fact.note})' if fact.note else ''}" for fact in rows
-        ])  # fmt: skip
-
-
-_STARTER = """\
-# yaml-language-server: $schema={schema}
-# Serve it:   emulator serve {file}
-# Check it:   emulator check {file}
-emulator: 1                     # version of this format
-provider: {provider}
-description: The first call is rate limited, the retry succeeds; other messages get an echo.
-rules:                          # the first rule that matches answers
-  - id: greeting
-    when:                       # all of these must hold
-      last_user: {{contains: hello}}
-    replies:                    # in turn; the last one goes on for ever
-      - {{error: rate_limited, retry_after: 1}}
-      - text: Hello! How can I help?
-        stream: {{split: words, ttft: 200ms, itl: 30ms}}
-  - id: echo                    # no `when`: everything else
-    reply:
-      text: "You said: ${{request.last_user}}"
-"""
-
-
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--provider", metavar="NAME", help="Whose rules they are. Default: the first provider.")
-def new(file: Path, provider: str | None) -> None:
-    """Write a commented starter scenario."""
-    from emulator.core.folder import data_folder, load_providers
-
-    known = load_providers()
-    _check_provider(provider, known)
-    schema = os.path.relpath(data_folder("schemas") / "scenario.schema.json", file.absolute().parent)
-    text = _STARTER.format(file=file, provider=provider or next(iter(known)), schema=schema)
-    try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(text)
-    except FileExistsError:
-        _fail(f"{file} exists already; it was left as it is.")
-    except OSError as error:
-        _fail(f"{file} cannot be written: {error.strerror}.")
-    click.echo(f"Wrote {file}. Serve it with: emulator serve {file}")

@@ -1,12 +1,14 @@
 """From a journal to a scenario that answers the same: exchanges as the control API shows them, a rule a request.
 
-Kept are texts, pieces, tool calls, refusals, bodies, errors, headers of a reply's own, and cuts; waits are not.
+Kept are texts, pieces, tool calls, refusals, bodies, errors, headers of a reply's own, cuts, wrong content types, and
+JSON that lacks its end; waits are not.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 import yaml
 
@@ -16,6 +18,7 @@ from emulator.core.tree import change_texts
 
 DONE = "[DONE]"
 _REASONS = ("stop", "length", "tool_calls", "content_filter")
+_TYPES = {True: "text/event-stream", False: "application/json"}  # of streams, and of whole answers
 _SKIPPED = ("refused", "unmatched")
 
 
@@ -73,12 +76,27 @@ def _when(item: Mapping[str, Json]) -> dict[str, Json]:
 
 def _reply(item: Mapping[str, Json], documented: Collection[str] | None) -> dict[str, Json]:
     response, timeline = item["response"], item["timeline"]
+    faults: list[dict[str, Json]] = []
+    if (whole := _completed(response)) is not None:
+        response, faults = {**response, "body": whole}, [{"invalid_json": True}]
+    if response["headers"].get("content-type", "").partition(";")[0] != _TYPES[response["stream"]]:
+        faults.append({"wrong_content_type": True})
     reply = _content(item, response)
     if headers := _own_headers(response["headers"], documented):
         reply["headers"] = headers
     if timeline["end"] != "complete":
-        reply["faults"] = [{"cut": {**_cut_place(response, timeline), "how": timeline["end"]}}]
-    return reply
+        faults.append({"cut": {**_cut_place(response, timeline), "how": timeline["end"]}})
+    return reply | ({"faults": faults} if faults else {})
+
+
+def _completed(response: Mapping[str, Json]) -> Json:
+    """Return the JSON of a whole answer that lacks its last character; None for any other."""
+    if response["stream"] or response["body"] is not None:
+        return None
+    for last in ("}", "]"):
+        with suppress(ValueError, RecursionError):
+            return json.loads((response["body_text"] or "") + last)
+    return None
 
 
 def _own_headers(headers: Mapping[str, str], documented: Collection[str] | None) -> dict[str, str]:

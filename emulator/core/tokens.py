@@ -71,11 +71,23 @@ def first(text: str, number: int) -> str:
 
 def _latin(text: str) -> bytes:
     """Return a byte of Latin-1 for each character, of the same class."""
-    if not text.isascii():
-        text = text.replace("\x80", ".")
-        for pattern, char in _FOREIGN:
-            text = pattern.sub(char, text)
-    return text.encode("latin-1")
+    try:
+        return text.replace("\x80", ".").encode("latin-1")
+    except UnicodeEncodeError:
+        return text.translate(_Classes()).encode("latin-1")
+
+
+class _Classes(dict[int, str]):
+    """Of each character that a text holds, what stands for it; looked up once, however often it comes."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        if code < 256:
+            found = "." if char == "\x80" else char
+        else:
+            found = next(stands for pattern, stands in _FOREIGN if pattern.match(char))
+        self[code] = found
+        return found
 
 
 def _count_classes(text: bytes) -> int:
