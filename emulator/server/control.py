@@ -25,7 +25,7 @@ from emulator.core.session import Options
 from emulator.core.verdict import judge
 from emulator.core.verify import verify
 from emulator.core.wire import Exchange
-from emulator.server import inspector
+from emulator.server import inspector, metrics
 from emulator.server.bodies import (
     json_list,
     json_response,
@@ -122,6 +122,10 @@ async def providers(worlds: Worlds, request: Request) -> Response:
     return json_response(
         {"providers": [provider_body(item, f"{origin}/{name}/v1") for name, item in worlds.providers.items()]}
     )
+
+
+async def read_metrics(worlds: Worlds, request: Request) -> Response:
+    return Response(worlds.metrics.text(len(worlds.by_id)), media_type=metrics.TEXT)
 
 
 async def read_openapi(worlds: Worlds, request: Request, provider: Provider) -> Response:
@@ -293,7 +297,6 @@ _PARTS: dict[str, Callable[[Worlds, str], World | Provider]] = {"id": Worlds.fin
 _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/health": {"GET": health},
     "/providers": {"GET": providers},
-    "/openapi/{provider}.json": {"GET": read_openapi},
     "/sessions": {"POST": make_session, "GET": list_sessions},
     "/sessions/{id}": {"GET": read_session, "DELETE": delete_session},
     "/sessions/{id}/scenario": {"PUT": put_scenario},
@@ -305,4 +308,6 @@ _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/sessions/{id}/completed": {"POST": note_completed},
     "/sessions/{id}/verdict": {"GET": read_verdict},
     "/sessions/{id}/clock": {"GET": read_clock, "PATCH": set_clock},
+    "/metrics": {"GET": read_metrics},
+    "/openapi/{provider}.json": {"GET": read_openapi},
 }

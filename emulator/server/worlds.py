@@ -18,6 +18,7 @@ from emulator.core.store import Store
 from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Sent
 from emulator.server.clock import Clock, VirtualClock, make_clock
+from emulator.server.metrics import Metrics
 
 #: What stands for the file's name of a scenario that was sent.
 SENT = "session"
@@ -73,6 +74,7 @@ class Worlds:
     max_sessions: int = 10_000
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
     _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
@@ -190,7 +192,8 @@ class Worlds:
         return world
 
     def tell(self, exchange: Exchange, sent: Sent) -> None:
-        """Tell who watches a session's journal that an exchange has ended."""
+        """Count an exchange that has ended, and tell who watches its session's journal."""
+        self.metrics.count(exchange, sent)
         world = self.by_id.get(exchange.request.session)
         if world and world.watchers:
             ended = replace(exchange, sent=sent)
