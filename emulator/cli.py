@@ -12,8 +12,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from emulator.core.provider import Provider
     from emulator.core.scenario import Scenario
     from emulator.server.background import Setup
+    from emulator.server.certificate import Certificate
     from emulator.server.worlds import Worlds
 
 FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
@@ -89,6 +92,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
         click.option("--seed", type=SEED, metavar="N", help="Of all random draws. Default: 0."),
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
+        click.option("--tls", is_flag=True, help="Serve https, with a certificate made on the spot."),
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
         click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
@@ -125,14 +129,28 @@ def prepared(
 
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
+    tls = given.pop("tls")
     setup = Setup(_scenario_files(scenarios), options, schemas, **given)
     worlds = _loaded(lambda: make_worlds(setup))
     _warn(worlds.by_id["default"].session.scenarios)
+    if tls:
+        setup = replace(setup, certificate=_certificate(setup.host, worlds.providers.values()))
     try:
         return setup, worlds, listen(setup)
     except OSError as error:
         hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
         _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
+
+
+def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
+    """Make a certificate for where we listen and for the providers' hosts; its files go when the command ends."""
+    from emulator.server.certificate import made_certificate
+
+    names = [host, *(urlsplit(item.base_url).hostname or item.host for item in providers)]
+    try:
+        return click.get_current_context().with_resource(made_certificate(names))
+    except ImportError:
+        _fail("--tls needs the package trustme; install it with: pip install 'llm-emulator[tls]'")
 
 
 def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:

@@ -77,9 +77,11 @@ def _served(
     thread = threading.Thread(target=run, args=(server, sock), name=SERVER_THREAD, daemon=True)
     thread.start()
     token = f"{quote(setup.admin_token, safe='')}@" if setup.admin_token else ""
-    control = Control(url.replace("://", f"://{token}"))
+    certificate = setup.certificate
+    control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
+    trust = certificate.environment if certificate else {}
     try:
-        yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key}
+        yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, **trust}
     finally:
         control.close()
         server.should_exit = True

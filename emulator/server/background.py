@@ -20,6 +20,7 @@ from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.session import Options
 from emulator.core.wire import Exchange, Plan, Sent
+from emulator.server.certificate import Certificate
 from emulator.server.control import control_app, is_loopback
 from emulator.server.protocol import bind
 from emulator.server.worlds import Worlds
@@ -44,6 +45,7 @@ class Setup:
     max_body: int = MAX_BODY
     max_sessions: int = 10_000
     journal_size: int = 10_000
+    certificate: Certificate | None = None  # serve https
 
 
 class Server(uvicorn.Server):
@@ -53,8 +55,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        left = [item for item in self.server_state.connections if getattr(item, "current", None)]
-        self.cut = len(left)
+        left = list(self.server_state.connections)  # under TLS also idle ones, whose client does not say goodbye
+        self.cut = sum(getattr(connection, "current", None) is not None for connection in left)
         for connection in left:
             connection.transport.abort()
 
@@ -116,6 +118,7 @@ def make_server(
         app, http=protocol, ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
+        ssl_certfile=setup.certificate.server if setup.certificate else None,
     )  # fmt: skip
     return Server(config)
 
@@ -123,7 +126,8 @@ def make_server(
 def origin(setup: Setup, sock: socket.socket) -> str:
     """Return the URL of a listening server as a client on this machine reaches it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(setup.host, setup.host)
-    return f"http://[{host}]:{sock.getsockname()[1]}" if ":" in host else f"http://{host}:{sock.getsockname()[1]}"
+    scheme = "https" if setup.certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
 
 
 def ignore(*told: object) -> None:

@@ -85,7 +85,7 @@ class EmulatorProtocol(asyncio.Protocol):
             return False
         if self.current:
             self.current.client_finished()
-        return True
+        return bool(self.transport.can_write_eof())  # TLS closes both sides at once
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -272,7 +272,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self._play(message, render_body(body, refused.status, headers), self.clock)
 
     def _origin(self, message: Message) -> str:
-        scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"
+        scheme = "https" if self.transport.get_extra_info("sslcontext") else "http"
         host = message.headers.get("host")
         if not host:
             name = self.transport.get_extra_info("sockname")
