@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
-import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -92,6 +92,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
         click.option("--seed", type=SEED, metavar="N", help="Of all random draws. Default: 0."),
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
+        click.option("--reload", is_flag=True, help="Load the scenario files anew whenever one changes."),
         click.option("--tls", is_flag=True, help="Serve https, with a certificate made on the spot."),
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
         click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
@@ -130,6 +131,7 @@ def prepared(
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
     tls = given.pop("tls")
+    _check_reload(given["reload"], scenarios)
     setup = Setup(_scenario_files(scenarios), options, schemas, **given)
     worlds = _loaded(lambda: make_worlds(setup))
     _warn(worlds.by_id["default"].session.scenarios)
@@ -140,6 +142,13 @@ def prepared(
     except OSError as error:
         hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
         _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
+
+
+def _check_reload(reload: bool, scenarios: Sequence[Path]) -> None:
+    if reload and not scenarios:
+        _fail("--reload watches scenario files: name at least one.")
+    if reload and importlib.util.find_spec("watchfiles") is None:
+        _fail("--reload needs the package watchfiles; install it with: pip install 'llm-emulator[reload]'")
 
 
 def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:

@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from emulator.core.wire import Exchange, Sent
-from emulator.server.background import Server, Setup, ignore, make_server, origin, run
+from emulator.server.background import Server, Setup, ignore, make_server, origin, reloading, run
 from emulator.server.certificate import Certificate
 from emulator.server.worlds import Worlds
 
@@ -44,7 +44,8 @@ def serve_until_stopped(
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        run(server, sock)
+        with reloading(setup, worlds, server, lambda text: log.write(f"{text}\n")):
+            run(server, sock)
     finally:
         log.close()
         if ready_file:

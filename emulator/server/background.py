@@ -15,15 +15,18 @@ from types import TracebackType
 import uvicorn
 
 from emulator.core.engine import Engine
+from emulator.core.errors import SourceError
 from emulator.core.folder import load_providers
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
-from emulator.core.session import Options
+from emulator.core.scenario import Scenario
+from emulator.core.session import DEFAULT, Options
 from emulator.core.wire import Exchange, Plan, Sent
 from emulator.server.certificate import Certificate
 from emulator.server.control import control_app, is_loopback
 from emulator.server.protocol import bind
-from emulator.server.worlds import Worlds
+from emulator.server.watching import watch
+from emulator.server.worlds import Unaddressed, Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
 
@@ -46,12 +49,18 @@ class Setup:
     max_sessions: int = 10_000
     journal_size: int = 10_000
     certificate: Certificate | None = None  # serve https
+    reload: bool = False  # watch the scenarios
 
 
 class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
 
     cut = 0
+    loop: asyncio.AbstractEventLoop  # once it has started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -121,6 +130,39 @@ def make_server(
         ssl_certfile=setup.certificate.server if setup.certificate else None,
     )  # fmt: skip
     return Server(config)
+
+
+@contextlib.contextmanager
+def reloading(setup: Setup, worlds: Worlds, server: Server, tell: Callable[[str], None]) -> Iterator[None]:
+    """Give the default session its scenario files anew whenever one of them changes, if the setup says so."""
+    if not setup.reload:
+        yield
+        return
+    stop = threading.Event()
+
+    def reload() -> None:
+        try:
+            scenarios = load_all(setup.scenarios, worlds.providers, setup.options.provider)
+        except SourceError as error:
+            tell(f"{error}\nThis does not load; what was loaded before stays.")
+        else:
+            server.loop.call_soon_threadsafe(give, scenarios)
+
+    def give(scenarios: Sequence[Scenario]) -> None:
+        try:
+            worlds.give(DEFAULT, scenarios)
+        except (SourceError, Unaddressed) as error:
+            tell(f"{error}\nThis cannot be served; what was loaded before stays.")
+        else:
+            tell(f"Reloaded {', '.join(scenario.file for scenario in scenarios)}.")
+
+    thread = threading.Thread(target=watch, args=(setup.scenarios, reload, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def origin(setup: Setup, sock: socket.socket) -> str:

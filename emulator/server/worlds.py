@@ -145,13 +145,19 @@ class Worlds:
 
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
         """
-        world = self.find(id)
-        old = world.session
         try:
-            scenarios = [self.read(scenario, old.options.provider, label)]
-            new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
+            return self.give(id, [self.read(scenario, self.find(id).session.options.provider, label)])
         except SourceError as error:
             raise _unloadable(error) from None
+
+    def give(self, id: str, scenarios: Sequence[Scenario]) -> World:
+        """Give a session other scenarios that are loaded: turns and state begin anew, the rest stays.
+
+        Raises: SourceError, where they disagree; Unaddressed, 409, where a rule has an added rule's id.
+        """
+        world = self.find(id)
+        old = world.session
+        new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
         for rule in old.added:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
