@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
 SEED = click.IntRange(-(2**63), 2**63 - 1)
-_PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {"contract": "emulator.cli_contract", "exec": "emulator.cli_exec"}
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
@@ -140,8 +140,15 @@ def prepared(
     try:
         return setup, worlds, listen(setup)
     except OSError as error:
-        hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
+        hint = f" {_held(setup.port)}" if error.errno == errno.EADDRINUSE else ""
         _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
+
+
+def _held(port: int) -> str:
+    from emulator.ports import holder
+
+    who = holder(port) or "another program"
+    return f"It is held by {who}: choose another with --port, or let --port 0 find a free one."
 
 
 def _check_reload(reload: bool, scenarios: Sequence[Path]) -> None:
@@ -177,9 +184,24 @@ def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
 
 def _check_files(files: Iterable[Path]) -> None:
     for file in files:
+        if file.is_dir():
+            _fail(f"{file} is a folder; name its files.")
         if not file.is_file():
-            word = "is a folder; name its files" if file.is_dir() else "does not exist"
-            _fail(f"{file} {word}.")
+            _fail(f"{file} does not exist{_meant(file)}")
+
+
+def _meant(file: Path) -> str:
+    """Name the file whose name is nearest: beside it, or in the library of scenarios."""
+    from emulator.core.errors import closest
+    from emulator.core.folder import data_folder
+
+    for folder in (file.parent, data_folder("scenarios") / file.parent):
+        with suppress(OSError):
+            names = {item.stem: item.name for item in folder.iterdir() if item.is_file() and item.suffix == file.suffix}
+            close = closest(file.stem, names)
+            if close:
+                return f"; did you mean {file.with_name(names[close])}?"
+    return "."
 
 
 def _check_provider(name: str | None, known: Iterable[str]) -> None:

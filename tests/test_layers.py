@@ -43,6 +43,7 @@ FREE = [
     "client",
     "testing",
     "teardown",
+    "ports",
     "pytest_plugin",
     "virtual_time",
     "server_thread",

@@ -58,6 +58,7 @@ class Engine:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self.providers = providers
+        self.prefixes = {item.title: item.key_prefix for item in providers.values()}
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
@@ -69,7 +70,7 @@ class Engine:
         idempotency, refusal = None, None
         try:
             operation = route(provider, request)
-            key = authenticate(session, provider, settings, request)
+            key = authenticate(session, provider, settings, request, self.prefixes)
             understood = understand(session, provider, settings, operation, request)
             idempotency = idempotency_of(provider, settings, request, understood)
             call = understood

@@ -238,7 +238,7 @@ class Worlds:
         else:
             name, base_url = self._implied(world, headers), f"{prefix}/v1"
         if name is None or not steps or (steps[0] != "v1" and base_url == f"{prefix}/v1"):
-            raise self._nowhere(path, prefix, steps)
+            raise self._nowhere(path, prefix, steps, name)
         below = "/" + "/".join(steps[1:]) if steps[0] == "v1" else "/" + "/".join(["..", *steps])
         return Address(world, name, below, base_url, addressed)
 
@@ -252,14 +252,23 @@ class Worlds:
                 return provider.name
         return next(iter(self.providers)) if len(self.providers) == 1 else None
 
-    def _nowhere(self, path: str, prefix: str, steps: Sequence[str]) -> Unaddressed:
+    def _nowhere(self, path: str, prefix: str, steps: Sequence[str], implied: str | None) -> Unaddressed:
         bases = ", ".join(f"{prefix}/{name}/v1" for name in self.providers)
-        close = closest(steps[0], self.providers) if steps else None
-        hint = f" (did you mean '{close}'?)" if close else ""
-        message = f"There is nothing at {path[:200]}{hint}. The base URLs are: {bases}."
+        message = f"There is nothing at {path[:200]}{self._meant(prefix, steps, implied)}. The base URLs are: {bases}."
         if steps[:1] == ["v1"]:
             message += " For /v1 alone, name one provider: in the scenario, or by --provider."
         return Unaddressed(404, "emulator_no_provider", message)
+
+    def _meant(self, prefix: str, steps: Sequence[str], implied: str | None) -> str:
+        """Name the URL of a path whose parts stand in another order, or lack /v1, or the nearest provider's name."""
+        named = next((step for step in steps if step in self.providers), implied)
+        if named:
+            rest = steps[steps.index(named) + 1 :] if named in steps else steps
+            below = "/" + "/".join(step for step in rest if step != "v1")
+            base_url = f"{prefix}/v1" if named == implied else f"{prefix}/{named}/v1"
+            return f" (did you mean {base_url}{below}?)" if below in self.providers[named].routes else ""
+        close = closest(steps[0], self.providers) if steps else None
+        return f" (did you mean '{close}'?)" if close else ""
 
     def base_urls(self, session: Session, origin: str) -> dict[str, str]:
         """Return the base URL of each provider that a session is for."""
