@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import errno
 import functools
-import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
 if TYPE_CHECKING:
     import socket
 
+    from emulator.core.provider import Provider
     from emulator.core.scenario import Scenario
     from emulator.server.background import Setup
+    from emulator.server.certificate import Certificate
     from emulator.server.worlds import Worlds
 
 FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
 SEED = click.IntRange(-(2**63), 2**63 - 1)
-_PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {
     "contract": "emulator.cli_contract", "exec": "emulator.cli_exec", "new": "emulator.cli_new",
@@ -90,6 +94,8 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
         click.option("--seed", type=SEED, metavar="N", help="Of all random draws. Default: 0."),
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
+        click.option("--reload", is_flag=True, help="Load the scenario files anew whenever one changes."),
+        click.option("--tls", is_flag=True, help="Serve https, with a certificate made on the spot."),
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
         click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
@@ -126,14 +132,43 @@ def prepared(
 
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
+    tls = given.pop("tls")
+    _check_reload(given["reload"], scenarios)
     setup = Setup(_scenario_files(scenarios), options, schemas, **given)
     worlds = _loaded(lambda: make_worlds(setup))
     _warn(worlds.by_id["default"].session.scenarios)
+    if tls:
+        setup = replace(setup, certificate=_certificate(setup.host, worlds.providers.values()))
     try:
         return setup, worlds, listen(setup)
     except OSError as error:
-        hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
+        hint = f" {_held(setup.port)}" if error.errno == errno.EADDRINUSE else ""
         _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
+
+
+def _held(port: int) -> str:
+    from emulator.ports import holder
+
+    who = holder(port) or "another program"
+    return f"It is held by {who}: choose another with --port, or let --port 0 find a free one."
+
+
+def _check_reload(reload: bool, scenarios: Sequence[Path]) -> None:
+    if reload and not scenarios:
+        _fail("--reload watches scenario files: name at least one.")
+    if reload and importlib.util.find_spec("watchfiles") is None:
+        _fail("--reload needs the package watchfiles; install it with: pip install 'llm-emulator[reload]'")
+
+
+def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
+    """Make a certificate for where we listen and for the providers' hosts; its files go when the command ends."""
+    from emulator.server.certificate import made_certificate
+
+    names = [host, *(urlsplit(item.base_url).hostname or item.host for item in providers)]
+    try:
+        return click.get_current_context().with_resource(made_certificate(names))
+    except ImportError:
+        _fail("--tls needs the package trustme; install it with: pip install 'llm-emulator[tls]'")
 
 
 def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
@@ -151,9 +186,24 @@ def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
 
 def _check_files(files: Iterable[Path]) -> None:
     for file in files:
+        if file.is_dir():
+            _fail(f"{file} is a folder; name its files.")
         if not file.is_file():
-            word = "is a folder; name its files" if file.is_dir() else "does not exist"
-            _fail(f"{file} {word}.")
+            _fail(f"{file} does not exist{_meant(file)}")
+
+
+def _meant(file: Path) -> str:
+    """Name the file whose name is nearest: beside it, or in the library of scenarios."""
+    from emulator.core.errors import closest
+    from emulator.core.folder import data_folder
+
+    for folder in (file.parent, data_folder("scenarios") / file.parent):
+        with suppress(OSError):
+            names = {item.stem: item.name for item in folder.iterdir() if item.is_file() and item.suffix == file.suffix}
+            close = closest(file.stem, names)
+            if close:
+                return f"; did you mean {file.with_name(names[close])}?"
+    return "."
 
 
 def _check_provider(name: str | None, known: Iterable[str]) -> None:

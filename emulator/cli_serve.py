@@ -19,7 +19,8 @@ import click
 
 from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
-from emulator.server.background import Server, Setup, ignore, make_server, origin, run
+from emulator.server.background import Server, Setup, ignore, make_server, origin, reloading, run
+from emulator.server.certificate import Certificate
 from emulator.server.worlds import Worlds
 
 #: Lines of the log that may wait to be written, and seconds for the last of them.
@@ -39,12 +40,13 @@ def serve_until_stopped(
     url = origin(setup, sock)
     base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
     interrupted = _on_signals(server)
-    server.config.callback_notify = _once_ready(server, url, base_urls, ready_file)
+    server.config.callback_notify = _once_ready(server, url, base_urls, setup.certificate, ready_file)
     server.config.timeout_notify = 0
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        run(server, sock)
+        with reloading(setup, worlds, server, lambda text: log.write(f"{text}\n")):
+            run(server, sock)
     finally:
         log.close()
         if ready_file:
@@ -69,7 +71,9 @@ def _on_signals(server: Server) -> Callable[[], bool]:
     return lambda: signal.SIGINT in received
 
 
-def _once_ready(server: Server, url: str, base_urls: Mapping[str, str], ready_file: Path | None) -> Callable[[], Any]:
+def _once_ready(
+    server: Server, url: str, base_urls: Mapping[str, str], certificate: Certificate | None, ready_file: Path | None
+) -> Callable[[], Any]:
     """Return what uvicorn calls on its first tick, when it accepts requests."""
 
     async def tell() -> None:
@@ -77,12 +81,16 @@ def _once_ready(server: Server, url: str, base_urls: Mapping[str, str], ready_fi
         if ready_file:
             port = int(url.rpartition(":")[2])
             body = {"url": url, "port": port, "pid": os.getpid(), "base_urls": base_urls}
+            if certificate:
+                body["ca_file"] = str(certificate.authority)
             draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
             draft.write_text(json.dumps(body))
             draft.replace(ready_file.resolve())
         click.echo(f"Emulator ready at {url}")
         for name, base_url in base_urls.items():
             click.echo(f"  {name:<18} {base_url}")
+        if certificate:
+            click.echo(f"  {'CA to trust':<18} {certificate.authority}")
 
     return tell
 

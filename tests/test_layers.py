@@ -21,7 +21,7 @@ CORE: dict[int, list[str]] = {
         "secrets", "instance"],
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
-        "verify", "candidates", "chaos"],
+        "verify", "candidates", "chaos", "openapi"],
     4: ["session", "understand", "reply", "form", "repeats", "engine", "load"],
 }  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
@@ -47,6 +47,7 @@ FREE = [
     "loopback",
     "testing",
     "teardown",
+    "ports",
     "pytest_plugin",
     "virtual_time",
     "server_thread",

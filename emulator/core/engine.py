@@ -61,6 +61,7 @@ class Engine:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self.providers = providers
+        self.prefixes = {item.title: item.key_prefix for item in providers.values()}
         self.repeats = Repeats(self.answer, self.again)
 
     def claim(self, session: Session, request: Request) -> Claim:
@@ -71,7 +72,7 @@ class Engine:
         key: str | None = None
         try:
             operation = route(provider, request)
-            key = authenticate(session, provider, settings, request)
+            key = authenticate(session, provider, settings, request, self.prefixes)
             call = understand(session, provider, settings, operation, request)
             idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as error:

@@ -68,7 +68,10 @@ def bearer(headers: Mapping[str, str]) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
-def authenticate(session: Session, provider: Provider, settings: Settings, request: Request) -> str:
+def authenticate(
+    session: Session, provider: Provider, settings: Settings, request: Request, prefixes: Mapping[str, str]
+) -> str:
+    """Return the key; `prefixes` are what the keys of each provider begin with, by its title, for who mixes them up."""
     key = bearer(request.headers)
     if provider.auth_fact in settings.muted:
         return key
@@ -77,10 +80,29 @@ def authenticate(session: Session, provider: Provider, settings: Settings, reque
         raise Refusal("unauthorized", message, fact=provider.auth_fact)
     listed = settings.keys is not None and key in settings.keys
     anyone = settings.keys is None and session.id == DEFAULT and not request.addressed
-    good = listed or anyone or key == session.api_key
+    own = key == session.api_key and session.provider in (None, provider.name)
+    good = listed or anyone or own
     if not good or "invalid" in key:
-        raise Refusal("unauthorized", "The API key is not good here.", fact=provider.auth_fact)
+        message = f"The API key is not good here.{_mixed_up(session, provider, request, key, prefixes)}"
+        raise Refusal("unauthorized", message, fact=provider.auth_fact)
     return key
+
+
+def _mixed_up(session: Session, provider: Provider, request: Request, key: str, prefixes: Mapping[str, str]) -> str:
+    """Say why a key is not good, where it shows: it is another provider's, or not the session's."""
+    if "invalid" in key:
+        return " Keys that contain 'invalid' are refused everywhere."
+    if key == session.api_key:
+        return f" It is that of a session for {session.provider}."
+    owner = next((title for title, prefix in prefixes.items() if prefix and key.startswith(prefix)), provider.title)
+    if owner != provider.title:
+        own = f", and those of {provider.title} begin with {provider.key_prefix}" if provider.key_prefix else ""
+        return f" It begins as keys of {owner} do, with {prefixes[owner]}{own}."
+    if provider.key_prefix and not key.startswith(provider.key_prefix):
+        return f" Keys of {provider.title} begin with {provider.key_prefix}."
+    if request.addressed or session.id != DEFAULT:
+        return f" In the session {session.id} its own api_key is good, and the keys of its scenario."
+    return " Good are those that --api-key or the scenario's keys list."
 
 
 def understand(

@@ -15,15 +15,19 @@ from types import TracebackType
 import uvicorn
 
 from emulator.core.engine import Engine
+from emulator.core.errors import SourceError
 from emulator.core.folder import load_providers
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
-from emulator.core.session import Options
+from emulator.core.scenario import Scenario
+from emulator.core.session import DEFAULT, Options
 from emulator.core.wire import Exchange, Plan
 from emulator.loopback import is_loopback
+from emulator.server.certificate import Certificate
 from emulator.server.control import control_app
 from emulator.server.protocol import bind
-from emulator.server.worlds import Worlds
+from emulator.server.watching import watch
+from emulator.server.worlds import Unaddressed, Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
 
@@ -45,17 +49,24 @@ class Setup:
     max_body: int = MAX_BODY
     max_sessions: int = 10_000
     journal_size: int = 10_000
+    certificate: Certificate | None = None  # serve https
+    reload: bool = False  # watch the scenarios
 
 
 class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
 
     cut = 0
+    loop: asyncio.AbstractEventLoop  # once it has started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        left = [item for item in self.server_state.connections if getattr(item, "current", None)]
-        self.cut = len(left)
+        left = list(self.server_state.connections)  # under TLS also idle ones, whose client does not say goodbye
+        self.cut = sum(getattr(connection, "current", None) is not None for connection in left)
         for connection in left:
             connection.transport.abort()
 
@@ -112,14 +123,49 @@ def make_server(
         app, http=protocol, ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
+        ssl_certfile=setup.certificate.server if setup.certificate else None,
     )  # fmt: skip
     return Server(config)
+
+
+@contextlib.contextmanager
+def reloading(setup: Setup, worlds: Worlds, server: Server, tell: Callable[[str], None]) -> Iterator[None]:
+    """Give the default session its scenario files anew whenever one of them changes, if the setup says so."""
+    if not setup.reload:
+        yield
+        return
+    stop = threading.Event()
+
+    def reload() -> None:
+        try:
+            scenarios = load_all(setup.scenarios, worlds.providers, setup.options.provider)
+        except SourceError as error:
+            tell(f"{error}\nThis does not load; what was loaded before stays.")
+        else:
+            server.loop.call_soon_threadsafe(give, scenarios)
+
+    def give(scenarios: Sequence[Scenario]) -> None:
+        try:
+            worlds.give(DEFAULT, scenarios)
+        except (SourceError, Unaddressed) as error:
+            tell(f"{error}\nThis cannot be served; what was loaded before stays.")
+        else:
+            tell(f"Reloaded {', '.join(scenario.file for scenario in scenarios)}.")
+
+    thread = threading.Thread(target=watch, args=(setup.scenarios, reload, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def origin(setup: Setup, sock: socket.socket) -> str:
     """Return the URL of a listening server as a client on this machine reaches it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(setup.host, setup.host)
-    return f"http://[{host}]:{sock.getsockname()[1]}" if ":" in host else f"http://{host}:{sock.getsockname()[1]}"
+    scheme = "https" if setup.certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
 
 
 def ignore(*told: object) -> None:

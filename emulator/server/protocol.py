@@ -14,7 +14,6 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -95,7 +94,7 @@ class EmulatorProtocol(asyncio.Protocol):
             return False
         if self.current:
             self.current.client_finished()
-        return True
+        return bool(self.transport.can_write_eof())  # TLS closes both sides at once
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -282,6 +281,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self.server_state.total_requests += 1
         repeated.passed = time.monotonic() - repeated.real
         self.worlds.store.note(claim, repeated)
+        self.worlds.metrics.count(form.example)
         if world.watchers:
             self.worlds.tell(repeated.exchange())
         type(self).on_exchange(form.example, "complete", repeated.passed)
@@ -291,7 +291,7 @@ class EmulatorProtocol(asyncio.Protocol):
             try:
                 if exchange:
                     self.worlds.store.sent(exchange, sent)
-                    self.worlds.tell(replace(exchange, sent=sent))
+                    self.worlds.ended(exchange, sent)
                     type(self).on_exchange(exchange, sent.end, sent.at)
                 else:
                     type(self).on_stray(message.head.method, message.head.url.decode("latin-1"), timeline.status)
@@ -324,7 +324,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self._play(message, render_body(body, refused.status, headers), self.clock)
 
     def _origin(self, head: Head) -> str:
-        scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"
+        scheme = "https" if self.transport.get_extra_info("sslcontext") else "http"
         host = head.headers.get("host")
         if not host:
             name = self.transport.get_extra_info("sockname")
