@@ -60,12 +60,13 @@ def timed(turn: Turn, events: Iterable[tuple[bytes, str]], reply: Reply) -> Time
     model = turn.provider.models.get(turn.model)
     latency = reply.latency.draw(turn.draw, "latency")
     at = 0.0 if latency == FOREVER else latency
+    pace, waits = reply.pace, (reply.pace.ttft, *reply.pace.waits)
     frames: list[Frame] = []
     for index, (data, kind) in enumerate(events):
         if kind != "done" or not frames:
-            wait = reply.pace.itl if frames else reply.pace.ttft
+            wait = waits[index] if index < len(waits) else pace.itl
             seconds = wait.first if wait.kind == "fixed" else wait.draw(turn.draw, f"wait/{index}")
-            if reply.pace.documented and model:
+            if pace.documented and model:
                 seconds = model.itl if frames else model.ttft
             if seconds == FOREVER:
                 frames.append(Frame(at, b"", "hold"))
