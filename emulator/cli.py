@@ -39,10 +39,23 @@ provider_option = click.option(
 schemas_option = click.option("--schemas", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
                               help="A folder of provider folders, beside the built-in ones.")  # fmt: skip
 
+timeout_option = click.option(
+    "--upstream-timeout", default=60.0, show_default=True, metavar="SECONDS",
+    type=click.FloatRange(0, 86_400, min_open=True), help="How long an upstream may be silent.",
+)  # fmt: skip
+
 
 def _fail(message: str, code: int = USAGE) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(code)
+
+
+def _by_provider(context: click.Context, parameter: click.Parameter, items: Sequence[str]) -> dict[str, str]:
+    pairs = [item.partition("=") for item in items]
+    for name, equals, url in pairs:
+        if not (name and equals and url):
+            raise click.BadParameter(f"'{name}{equals}{url}' must be PROVIDER=URL")
+    return {name: url for name, _, url in pairs}
 
 
 def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
@@ -89,6 +102,9 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
         click.option("--seed", type=SEED, metavar="N", help="Of all random draws. Default: 0."),
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
+        click.option("--upstream", "upstreams", multiple=True, metavar="PROVIDER=URL", callback=_by_provider,
+                     help="A provider's real base URL, for `proxy: true` and `unmatched: proxy`."),
+        timeout_option,
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
         click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),

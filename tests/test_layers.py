@@ -22,15 +22,16 @@ CORE: dict[int, list[str]] = {
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
         "verify", "candidates", "chaos"],
-    4: ["session", "understand", "reply", "engine", "load"],
+    4: ["session", "understand", "reply", "engine", "load", "relayed",
+        "unsaid"],
 }  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 
 #: What else each part of the package may import from it.
 PARTS = {
     "stores": ["emulator.stores", *("emulator.core." + module for module in CORE[0])],
-    "contract": ["emulator.core", "emulator.contract"],
-    "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread"],
+    "contract": ["emulator.core", "emulator.contract", "emulator.proxies"],
+    "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread", "emulator.proxies"],
 }
 FREE = [
     "__init__",
@@ -46,6 +47,7 @@ FREE = [
     "pytest_plugin",
     "virtual_time",
     "server_thread",
+    "proxies",
 ]
 
 #: What the core must not import, and who may nevertheless import which names.

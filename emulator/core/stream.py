@@ -55,6 +55,12 @@ def event(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
+def payload(event: bytes) -> bytes:
+    """Return the data of an event: its data lines, joined."""
+    lines = (line.removeprefix(b"data:") for line in event.splitlines() if line.startswith(b"data:"))
+    return b"\n".join(line.removeprefix(b" ") for line in lines)
+
+
 def timed(turn: Turn, events: Iterable[tuple[bytes, str]], reply: Reply) -> Timeline:
     """Give each event its time: latency, then ttft, then itl between the following; the last one at once."""
     model = turn.provider.models.get(turn.model)

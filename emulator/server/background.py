@@ -11,20 +11,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from emulator.core.engine import Engine
+from emulator.core.errors import OPTIONS, Problem, nearest
 from emulator.core.folder import load_providers
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
-from emulator.core.session import Options
+from emulator.core.session import Conflict, Options
 from emulator.core.wire import Exchange, Plan, Sent
 from emulator.server.control import control_app, is_loopback
 from emulator.server.protocol import bind
 from emulator.server.worlds import Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from emulator.server.upstream import Upstream
 
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
@@ -44,12 +49,16 @@ class Setup:
     max_body: int = MAX_BODY
     max_sessions: int = 10_000
     journal_size: int = 10_000
+    upstreams: Mapping[str, str] = field(default_factory=dict)  # base URLs by provider
+    upstream_timeout: float = 60.0
+    records: bool = False  # every request goes to its upstream
 
 
 class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
 
     cut = 0
+    upstreams: Sequence[Upstream] = ()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -57,6 +66,8 @@ class Server(uvicorn.Server):
         self.cut = len(left)
         for connection in left:
             connection.transport.abort()
+        for upstream in self.upstreams:
+            await upstream.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -75,10 +86,38 @@ def make_worlds(setup: Setup) -> Worlds:
     Raises: SourceError.
     """
     providers: Mapping[str, Provider] = load_providers(setup.schemas)
-    worlds = Worlds(Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions)
+    worlds = Worlds(
+        Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions,
+        upstreams=_upstreams(setup, providers), records=setup.records,
+    )  # fmt: skip
     scenarios = load_all(setup.scenarios, providers, setup.options.provider)
     worlds.open_default(scenarios)
     return worlds
+
+
+def _upstreams(setup: Setup, providers: Mapping[str, Provider]) -> dict[str, Upstream]:
+    """Return the upstreams by provider; what talks to them is loaded only where there are any.
+
+    Raises: Conflict.
+    """
+    if not setup.upstreams:
+        return {}
+    try:
+        from emulator.server.upstream import Bounds, Upstream
+    except ImportError:
+        message = "needs the package httpcore2; install it with: pip install 'llm-emulator[contract]'"
+        raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)]) from None
+    bounds = Bounds(idle_s=setup.upstream_timeout)
+    found = {}
+    for name, url in setup.upstreams.items():
+        if name not in providers:
+            message = f"there is no provider '{name}'; {nearest(name, providers)}"
+            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)])
+        try:
+            found[name] = Upstream(url, bounds)
+        except ValueError as error:
+            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", str(error))]) from None
+    return found
 
 
 def listen(setup: Setup) -> socket.socket:
@@ -117,7 +156,9 @@ def make_server(
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
     )  # fmt: skip
-    return Server(config)
+    server = Server(config)
+    server.upstreams = list(worlds.upstreams.values())
+    return server
 
 
 def origin(setup: Setup, sock: socket.socket) -> str:
@@ -152,9 +193,13 @@ class Emulator:
         schemas: str | Path | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        upstreams: Mapping[str, str] | None = None,
     ) -> None:
         options = Options(provider, seed, clock, plan, validation, tuple(api_keys))
-        self.setup = Setup(tuple(map(Path, scenarios)), options, Path(schemas) if schemas else None, host, port)
+        self.setup = Setup(
+            tuple(map(Path, scenarios)), options, Path(schemas) if schemas else None, host, port,
+            upstreams=upstreams or {},
+        )  # fmt: skip
         self.url = ""
         self.base_urls: dict[str, str] = {}
         self._thread: threading.Thread | None = None

@@ -25,6 +25,13 @@ GARBAGE = b"\xff\x00not a chunk\r\n"
 STATUS_LINES = {status: f"HTTP/1.1 {status} {responses.get(status, '')}\r\n".encode() for status in range(100, 600)}
 
 
+def reset(transport: asyncio.Transport) -> None:
+    """Reset a connection, whose write buffer is empty."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 class Player:
     """Plays one Timeline. `done(keep_alive, sent)` is called once, whatever happens.
 
@@ -262,9 +269,7 @@ class Player:
         if self._transport.get_write_buffer_size():
             self._waiter = Waiter(self._reset).after(TICK_S)
             return
-        sock = self._transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        reset(self._transport)
         self._report(False, "reset")
 
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "reset", "client_left"]) -> None:

@@ -13,12 +13,13 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 import orjson
 
 from emulator.core.errors import Json
+from emulator.core.relayed import can_be_sent_on, sent_on
 from emulator.core.render import JSON_TYPE, render_body, whole
 from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
@@ -26,6 +27,10 @@ from emulator.server.clock import Clock, RealClock
 from emulator.server.player import Player
 from emulator.server.reader import TOO_SLOW, Message, Reader, Refused
 from emulator.server.worlds import Unaddressed, World, Worlds
+
+if TYPE_CHECKING:
+    from emulator.server.relay import Relay
+    from emulator.server.upstream import Upstream
 
 log = logging.getLogger("emulator")
 
@@ -53,7 +58,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self.reader = Reader(self.max_body)
         self.waiting = self.reader.messages
         self.transport: Any = None
-        self.current: Player | AsgiAnswer | None = None
+        self.current: Player | AsgiAnswer | Relay | None = None
         self.answering = False  # inside `_next`
         self.idle_timer: asyncio.TimerHandle | None = None
         self.slow_timer: asyncio.TimerHandle | None = None
@@ -219,6 +224,11 @@ class EmulatorProtocol(asyncio.Protocol):
             time.monotonic(),
         )  # fmt: skip
         exchange = self._decide(world, request)
+        upstream = self.worlds.upstreams.get(request.provider) if exchange.proxied else None
+        if upstream:
+            self._relay(message, world, exchange, upstream)
+            return
+        self.worlds.store.record(exchange)
         self._play(message, exchange.timeline, world.clock, exchange)
 
     def _decide(self, world: World, request: Request) -> Exchange:
@@ -226,12 +236,37 @@ class EmulatorProtocol(asyncio.Protocol):
         claim, grant = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False), None
         try:
             claim = engine.claim(session, request)
+            if self.worlds.records and can_be_sent_on(request):
+                claim = sent_on(claim)
             grant = store.take(claim)
             exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
             exchange = _crash(claim, grant or store.take(claim), request, error)
-        store.record(exchange)
         return exchange
+
+    def _relay(self, message: Message, world: World, exchange: Exchange, upstream: Upstream) -> None:
+        """Let the upstream answer; the exchange is recorded when it is known what that was."""
+        from emulator.server.relay import Line, Relay  # needs an extra
+
+        def done(keep_alive: bool, exchange: Exchange, sent: Sent) -> None:
+            try:
+                self.worlds.store.record(exchange)
+                self.worlds.store.sent(exchange, sent)
+                type(self).on_exchange(exchange, sent)
+            finally:
+                self._done(keep_alive)
+
+        def unanswered(exchange: Exchange) -> None:
+            self.worlds.store.record(exchange)
+            self._play(message, exchange.timeline, world.clock, exchange)
+
+        line = Line(
+            self.transport, message.keep_alive and not (self.closing and not self.waiting), message.http_10,
+            message.method == "HEAD", self._http_headers(),
+        )  # fmt: skip
+        provider = self.worlds.providers[exchange.request.provider]
+        self.current = Relay(upstream, provider, exchange, line, done, unanswered)
+        self.current.begin()
 
     def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
         def done(keep_alive: bool, sent: Sent) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -13,11 +14,14 @@ from emulator.core.errors import Json, Problem, SourceError, closest
 from emulator.core.load import parse_text
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
-from emulator.core.session import DEFAULT, Options, Session, build_session
+from emulator.core.session import DEFAULT, Options, Session, build_session, check_upstreams
 from emulator.core.store import Store
 from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Sent
 from emulator.server.clock import Clock, VirtualClock, make_clock
+
+if TYPE_CHECKING:
+    from emulator.server.upstream import Upstream
 
 #: What stands for the file's name of a scenario that was sent.
 SENT = "session"
@@ -73,6 +77,8 @@ class Worlds:
     max_sessions: int = 10_000
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)  # by provider
+    records: bool = False  # every request goes to its upstream
     _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
@@ -103,6 +109,7 @@ class Worlds:
 
     def _open(self, id: str, scenarios: Sequence[Scenario], options: Options) -> World:
         draft = build_session(id, "", self.providers, scenarios, options, 0.0)
+        check_upstreams(scenarios, draft.provider, self.upstreams)
         clock = make_clock(draft.clock)
         key = self._key(draft.provider)
         world = World(replace(draft, api_key=key, started=clock.now()), clock)
@@ -148,6 +155,7 @@ class Worlds:
         try:
             scenarios = [self.read(scenario, old.options.provider, label)]
             new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
+            check_upstreams(scenarios, new.provider, self.upstreams)
         except SourceError as error:
             raise _unloadable(error) from None
         for rule in old.added:
