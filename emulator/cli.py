@@ -1,6 +1,6 @@
 """The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted.
 
-`emulator contract` and `emulator exec` have modules of their own.
+`emulator contract`, `emulator exec` and `emulator record` have modules of their own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
 SEED = click.IntRange(-(2**63), 2**63 - 1)
 _PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
 #: Commands with a module of their own, which is loaded when they are named.
-_ELSEWHERE = {"contract": "emulator.cli_contract", "exec": "emulator.cli_exec"}
+_ELSEWHERE = {"contract": "emulator.cli_contract", "exec": "emulator.cli_exec", "record": "emulator.cli_record"}
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
@@ -87,6 +87,10 @@ def main() -> None:
 
 # serve
 
+max_body_option = click.option(
+    "--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."
+)
+
 
 def server_options(port: int) -> Callable[[Any], Any]:
     """Return a decorator that adds what a server can be told."""
@@ -106,7 +110,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
                      help="A provider's real base URL, for `proxy: true` and `unmatched: proxy`."),
         timeout_option,
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
-        click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
+        max_body_option,
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
         click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1),
                      help="Exchanges kept a session (and 500 MB in all)."),

@@ -30,11 +30,22 @@ COLLECT_AFTER = (50_000, 20, 100)
 
 
 def serve_until_stopped(
-    setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool
+    setup: Setup,
+    worlds: Worlds,
+    sock: socket.socket,
+    ready_file: Path | None,
+    quiet: bool,
+    also: Callable[[Exchange, Sent], None] = ignore,
 ) -> bool:
-    """Serve until SIGINT or SIGTERM; tell whether it was SIGINT."""
+    """Serve until SIGINT or SIGTERM; tell whether it was SIGINT. `also` is told of each exchange that has ended."""
     log = _Log()
-    server = make_server(setup, worlds, *(ignore, ignore) if quiet else (log.request, log.stray))
+
+    def ended(exchange: Exchange, sent: Sent) -> None:
+        if not quiet:
+            log.request(exchange, sent)
+        also(exchange, sent)
+
+    server = make_server(setup, worlds, ended, ignore if quiet else log.stray)
     url = origin(setup, sock)
     base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
     interrupted = _on_signals(server)

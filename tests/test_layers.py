@@ -22,7 +22,7 @@ CORE: dict[int, list[str]] = {
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
         "verify", "candidates", "chaos"],
-    4: ["session", "understand", "reply", "engine", "load", "relayed",
+    4: ["session", "understand", "reply", "engine", "load", "relayed", "retold", "recorder",
         "unsaid"],
 }  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
@@ -39,6 +39,7 @@ FREE = [
     "cli",
     "cli_contract",
     "cli_exec",
+    "cli_record",
     "cli_check",
     "cli_serve",
     "client",

@@ -60,6 +60,11 @@ class Server(uvicorn.Server):
     cut = 0
     upstreams: Sequence[Upstream] = ()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        for upstream in self.upstreams:
+            await upstream.open()
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
         left = [item for item in self.server_state.connections if getattr(item, "current", None)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+import anyio
 import httpcore2
 
 from emulator.core.wire import End, Headers, Request
@@ -85,6 +86,11 @@ class Upstream:
                 proxy=httpcore2.Proxy(*proxy) if proxy else None, max_connections=None, keepalive_expiry=KEPT_S
             )
         return self._pool
+
+    async def open(self) -> None:
+        """Load what the first request would otherwise wait for, as if the upstream were slow."""
+        self._connections()
+        await anyio.sleep(0)
 
     async def close(self) -> None:
         """Close the connections."""
