@@ -229,7 +229,7 @@ def test_what_the_emulator_refuses_alike_needs_no_rule() -> None:
     ("request_", "why"),
     [
         ({"path": "/files"}, "it is at an address that the docs don't name"),
-        ({"raw": b"{"}, "its body is no JSON object, which no rule can match"),
+        ({"raw": b"{"}, "its body is no JSON object that a rule can match"),
         ({"key": "sk-invalid"}, "the docs refuse it (unauthorized), whatever a scenario says"),
     ],
     ids=["address", "json", "key"],

@@ -18,12 +18,15 @@ from emulator.core.errors import Json
 from emulator.core.journal import describe
 from emulator.core.provider import Provider
 from emulator.core.recording import to_yaml, when_of
-from emulator.core.retold import Settings, Untold, allowing, retold, secrets_of
+from emulator.core.retold import MAX_DEPTH, Settings, Untold, allowing, retold, secrets_of
 from emulator.core.secrets import redact
-from emulator.core.tree import change_texts
+from emulator.core.tree import change_texts, deeper
 from emulator.core.wire import Exchange, Note, Sent
 
 _PLAIN_NAME = re.compile("[A-Za-z0-9_-]+")
+#: How large a scenario can be that is loaded, and what a rule takes beside its reply: bytes.
+MOST_BYTES = 4_500_000
+_RULE_BYTES = 300
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -42,6 +45,7 @@ class Recorder:
 
     def __init__(self, engine: Engine, provider: Provider, base_url: str) -> None:
         self.replies = 0
+        self._size = 0
         self._engine = engine
         self._provider = provider
         self._base_url = base_url
@@ -72,10 +76,13 @@ class Recorder:
         if exchange.request.method == "GET":
             row["body"] = dict(parse_qsl(exchange.request.query, keep_blank_values=True))
         body = row["body"]
-        if not isinstance(body, dict):
-            raise Untold("its body is no JSON object, which no rule can match")
+        if not isinstance(body, dict) or deeper(body, MAX_DEPTH):
+            raise Untold("its body is no JSON object that a rule can match")
         self._settings = allowing(self._engine, exchange, self._settings)
         reply = retold(self._engine, exchange, self._settings)
+        self._size += len(to_yaml(reply)) + len(exchange.request.body) + _RULE_BYTES
+        if self._size > MOST_BYTES:
+            raise Untold("the scenario would be too large to be loaded")
         secrets = secrets_of(exchange)
         asked = self._asked.setdefault(
             (exchange.claim.operation, canonical(body)),

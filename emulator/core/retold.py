@@ -23,7 +23,7 @@ from emulator.core.recording import content_of, escaped
 from emulator.core.secrets import is_secret
 from emulator.core.session import DEFAULT, Options, build_session
 from emulator.core.stream import payload
-from emulator.core.tree import walk
+from emulator.core.tree import deeper, walk
 from emulator.core.wire import STARTED, Exchange, Frame, Grant, Standing, Timeline
 
 #: Headers that say something of the way and the machines on it, not of the answer.
@@ -34,6 +34,10 @@ _OF_THE_WAY = re.compile(
 )
 _PRINTABLE = re.compile("[ -~]*")
 _WHOLE = re.compile(rb"(\n\r?\n|\r\r)\Z")  # an event
+#: What of an answer can be written down: levels of JSON, frames and bytes.
+MAX_DEPTH = 50
+MOST_FRAMES = 10_000
+MOST_BYTES = 1_000_000
 #: What is new in every answer: ids and times.
 _NEW = ("id", "created", "request_id")
 #: What differs at each answer in a documented header, so that the emulator's own is better.
@@ -85,6 +89,8 @@ def retold(engine: Engine, exchange: Exchange, settings: Settings) -> dict[str, 
     timeline = exchange.timeline
     if timeline.status < 200 or timeline.status in (204, 205, 304):
         raise Untold(f"an answer with the status {timeline.status} has no body")
+    if len(timeline.frames) > MOST_FRAMES or sum(len(frame.data) for frame in timeline.frames) > MOST_BYTES:
+        raise Untold("the answer is too long to be written down")
     provider = engine.providers[exchange.claim.provider]
     around = _around(provider, timeline)
     loaded: list[dict[str, Json]] = []
@@ -187,10 +193,12 @@ def _items(frames: Sequence[Frame], filler: str | None) -> list[Json]:
 
 
 def _parsed(data: bytes) -> Json:
+    """Return JSON that can be written down; None for anything else."""
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
+    return None if deeper(value, MAX_DEPTH) else value
 
 
 # What stands around the content

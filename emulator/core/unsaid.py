@@ -10,10 +10,13 @@ from emulator.core.errors import STATUS, Json
 from emulator.core.provider import Operation, Provider
 from emulator.core.schema import Schema, undocumented
 from emulator.core.stream import payload
+from emulator.core.tree import deeper
 from emulator.core.wire import Claim, Note, Timeline
 
 #: Chunks of one stream that are looked at in full: the others break the docs alike.
 MOST_EXPLAINED = 20
+#: Levels of an answer that is compared with the docs.
+MAX_DEPTH = 50
 _SAID = "is not in the docs"
 
 
@@ -66,7 +69,9 @@ def _of_values(schema: Schema, items: Sequence[bytes], stream: bool) -> Iterator
         except orjson.JSONDecodeError:
             yield Note(None, "response", "a chunk is no JSON" if stream else "the body is no JSON")
             continue
-        if explained < MOST_EXPLAINED and not schema.verdict(value):
+        if deeper(value, MAX_DEPTH):
+            yield Note(None, "response", f"is nested deeper than {MAX_DEPTH} levels")
+        elif explained < MOST_EXPLAINED and not schema.verdict(value):
             explained += 1
             yield from _of_value(schema, value)
 

@@ -107,6 +107,8 @@ class Upstream:
         ends = asyncio.get_running_loop().time() + self.bounds.whole_s
         response = await self._head(request, ends)
         try:
+            if not 200 <= response.status < 600:
+                raise Unanswered("bad_gateway", f"The upstream {self.base_url} sent the status {response.status}.")
             yield Answer(response, self.bounds, ends)
         finally:
             await response.aclose()
