@@ -47,7 +47,10 @@ def record_command(
     recorder = Recorder(worlds.engine, worlds.providers[provider], upstream)
 
     def record(exchange: Exchange, sent: Sent) -> None:
-        recorder.add(exchange, sent)
+        try:
+            recorder.add(exchange, sent)
+        except Exception as error:  # a fault of ours; what comes after is recorded all the same
+            click.echo(f"Exchange {exchange.grant.number} could not be recorded: {error!r}", err=True)
         _write(out, recorder.text())
 
     serve_until_stopped(setup, worlds, sock, ready_file, quiet, record)

@@ -22,7 +22,7 @@ CORE: dict[int, list[str]] = {
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
         "verify", "candidates", "chaos"],
-    4: ["session", "understand", "reply", "engine", "load", "relayed", "retold", "recorder",
+    4: ["session", "understand", "reply", "engine", "load", "relayed", "retold", "recorder", "forms",
         "unsaid"],
 }  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}

@@ -210,6 +210,15 @@ def test_what_the_docs_rule_out_and_the_upstream_takes_is_let_through() -> None:
     assert replayed(recorder, [("beatra", {"body": body}) for body in bodies]) == [bare(item) for item in exchanges]
 
 
+def test_embeddings_that_the_docs_rule_out_are_let_through() -> None:
+    request: dict[str, Any] = {"body": {"input": "x"}, "path": "/embeddings"}
+    exchange = answered(heard(200, b'{"data": []}'), "brainstormrouter", **request)
+    assert exchange.claim.refusal
+    recorder = record([exchange], "brainstormrouter")
+    ((status, _, data, *_),) = replayed(recorder, [("brainstormrouter", request)])
+    assert (status, orjson.loads(data)) == (200, {"data": []})
+
+
 def test_an_error_to_what_the_docs_rule_out_is_the_upstreams() -> None:
     body = chat(temperature=9)
     said = {"error": {"code": "invalid_request", "message": "Too hot.", "details": [], "request_id": "req_1"}}

@@ -15,10 +15,11 @@ import orjson
 from emulator.core.chat import canonical
 from emulator.core.engine import Engine
 from emulator.core.errors import Json
+from emulator.core.forms import MAX_DEPTH
 from emulator.core.journal import describe
 from emulator.core.provider import Provider
 from emulator.core.recording import to_yaml, when_of
-from emulator.core.retold import MAX_DEPTH, Settings, Untold, allowing, retold, secrets_of
+from emulator.core.retold import Settings, Untold, allowing, retold, secrets_of
 from emulator.core.secrets import redact
 from emulator.core.tree import change_texts, deeper
 from emulator.core.wire import Exchange, Note, Sent
