@@ -33,7 +33,7 @@ SEED = click.IntRange(-(2**63), 2**63 - 1)
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {
     "contract": "emulator.cli_contract", "exec": "emulator.cli_exec", "new": "emulator.cli_new",
-    "providers": "emulator.cli_providers",
+    "providers": "emulator.cli_providers", "record": "emulator.cli_record",
 }  # fmt: skip
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
@@ -44,10 +44,23 @@ provider_option = click.option(
 schemas_option = click.option("--schemas", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
                               help="A folder of provider folders, beside the built-in ones.")  # fmt: skip
 
+timeout_option = click.option(
+    "--upstream-timeout", default=60.0, show_default=True, metavar="SECONDS",
+    type=click.FloatRange(0, 86_400, min_open=True), help="How long an upstream may be silent.",
+)  # fmt: skip
+
 
 def _fail(message: str, code: int = USAGE) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(code)
+
+
+def _by_provider(context: click.Context, parameter: click.Parameter, items: Sequence[str]) -> dict[str, str]:
+    pairs = [item.partition("=") for item in items]
+    for name, equals, url in pairs:
+        if not (name and equals and url):
+            raise click.BadParameter(f"'{name}{equals}{url}' must be PROVIDER=URL")
+    return {name: url for name, _, url in pairs}
 
 
 def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
@@ -79,6 +92,10 @@ def main() -> None:
 
 # serve
 
+max_body_option = click.option(
+    "--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."
+)
+
 
 def server_options(port: int) -> Callable[[Any], Any]:
     """Return a decorator that adds what a server can be told."""
@@ -96,8 +113,11 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
         click.option("--reload", is_flag=True, help="Load the scenario files anew whenever one changes."),
         click.option("--tls", is_flag=True, help="Serve https, with a certificate made on the spot."),
+        click.option("--upstream", "upstreams", multiple=True, metavar="PROVIDER=URL", callback=_by_provider,
+                     help="A provider's real base URL, for `proxy: true` and `unmatched: proxy`."),
+        timeout_option,
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
-        click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
+        max_body_option,
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
         click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1),
                      help="Exchanges kept a session (and 500 MB in all)."),

@@ -32,7 +32,11 @@ COLLECT_AFTER = (10_000, 10, 1_000)
 
 
 def serve_until_stopped(
-    setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool
+    setup: Setup,
+    worlds: Worlds,
+    sock: socket.socket,
+    ready_file: Path | None,
+    quiet: bool,
 ) -> bool:
     """Serve until SIGINT or SIGTERM; tell whether it was SIGINT."""
     log = _Log()

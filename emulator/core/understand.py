@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -21,6 +21,7 @@ from emulator.core.provider import Operation, Provider
 from emulator.core.schema import undocumented
 from emulator.core.session import DEFAULT, Session, Settings
 from emulator.core.tokens import prompt_tokens
+from emulator.core.tree import deeper
 from emulator.core.wire import Call, Note, Request
 
 MAX_DEPTH = 200
@@ -32,7 +33,6 @@ CUSTOMARY = frozenset({"stream_options", "n", "stop", "encoding_format", "respon
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: A string of JSON, to its end even where none is written, so that malformed text takes no longer.
 _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_CONTAINERS = (dict, list)
 
 
 def route(provider: Provider, request: Request) -> Operation:
@@ -155,7 +155,7 @@ def _decode(body: bytes) -> Mapping[str, Json]:
     except orjson.JSONDecodeError as error:
         reason = "it is empty" if not body.strip() else str(error)
         raise Refusal("invalid_request", f"The body is not valid JSON: {reason}.", [Violation("", reason)]) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and deeper(value, MAX_DEPTH):
         raise _malformed(f"is nested deeper than {MAX_DEPTH} levels")
     if not isinstance(value, dict):
         raise _malformed(f"must be a JSON object, not {shown(value)}")
@@ -175,19 +175,6 @@ def _holds_more(body: bytes, most: int) -> bool:
 
 def _signs(body: bytes) -> int:
     return sum(map(body.count, (b",", b"[", b"{")))
-
-
-def _deeper(value: Json, levels: int) -> bool:
-    layer = [value] if value else []
-    for _ in range(levels):
-        layer = [item for container in layer for item in _parts(container) if item and item.__class__ in _CONTAINERS]
-        if not layer:
-            return False
-    return True
-
-
-def _parts(container: Json) -> Iterable[Json]:
-    return container.values() if isinstance(container, dict) else container
 
 
 def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:

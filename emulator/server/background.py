@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from emulator.core.engine import Engine
-from emulator.core.errors import SourceError
+from emulator.core.errors import OPTIONS, Problem, SourceError, nearest
 from emulator.core.folder import load_providers
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
-from emulator.core.session import DEFAULT, Options
+from emulator.core.session import DEFAULT, Conflict, Options
 from emulator.core.wire import Exchange, Plan
 from emulator.loopback import is_loopback
 from emulator.server.certificate import Certificate
@@ -30,6 +31,9 @@ from emulator.server.watching import watch
 from emulator.server.worlds import Unaddressed, Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from emulator.server.upstream import Upstream
 
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
@@ -51,6 +55,9 @@ class Setup:
     journal_size: int = 10_000
     certificate: Certificate | None = None  # serve https
     reload: bool = False  # watch the scenarios
+    upstreams: Mapping[str, str] = field(default_factory=dict)  # base URLs by provider
+    upstream_timeout: float = 60.0
+    records: bool = False  # every request goes to its upstream
 
 
 class Server(uvicorn.Server):
@@ -58,9 +65,12 @@ class Server(uvicorn.Server):
 
     cut = 0
     loop: asyncio.AbstractEventLoop  # once it has started
+    upstreams: Sequence[Upstream] = ()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
+        for upstream in self.upstreams:
+            await upstream.open()
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -69,6 +79,8 @@ class Server(uvicorn.Server):
         self.cut = sum(getattr(connection, "current", None) is not None for connection in left)
         for connection in left:
             connection.transport.abort()
+        for upstream in self.upstreams:
+            await upstream.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -87,10 +99,38 @@ def make_worlds(setup: Setup) -> Worlds:
     Raises: SourceError.
     """
     providers: Mapping[str, Provider] = load_providers(setup.schemas)
-    worlds = Worlds(Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions)
+    worlds = Worlds(
+        Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions,
+        upstreams=_upstreams(setup, providers), records=setup.records,
+    )  # fmt: skip
     scenarios = load_all(setup.scenarios, providers, setup.options.provider)
     worlds.open_default(scenarios)
     return worlds
+
+
+def _upstreams(setup: Setup, providers: Mapping[str, Provider]) -> dict[str, Upstream]:
+    """Return the upstreams by provider; what talks to them is loaded only where there are any.
+
+    Raises: Conflict.
+    """
+    if not setup.upstreams:
+        return {}
+    try:
+        from emulator.server.upstream import Bounds, Upstream
+    except ImportError:
+        message = "needs the package httpcore2; install it with: pip install 'llm-emulator[contract]'"
+        raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)]) from None
+    bounds = Bounds(idle_s=setup.upstream_timeout)
+    found = {}
+    for name, url in setup.upstreams.items():
+        if name not in providers:
+            message = f"there is no provider '{name}'; {nearest(name, providers)}"
+            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)])
+        try:
+            found[name] = Upstream(url, bounds)
+        except ValueError as error:
+            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", str(error))]) from None
+    return found
 
 
 def listen(setup: Setup) -> socket.socket:
@@ -125,7 +165,9 @@ def make_server(
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
         ssl_certfile=setup.certificate.server if setup.certificate else None,
     )  # fmt: skip
-    return Server(config)
+    server = Server(config)
+    server.upstreams = list(worlds.upstreams.values())
+    return server
 
 
 @contextlib.contextmanager
@@ -194,9 +236,13 @@ class Emulator:
         schemas: str | Path | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        upstreams: Mapping[str, str] | None = None,
     ) -> None:
         options = Options(provider, seed, clock, plan, validation, tuple(api_keys))
-        self.setup = Setup(tuple(map(Path, scenarios)), options, Path(schemas) if schemas else None, host, port)
+        self.setup = Setup(
+            tuple(map(Path, scenarios)), options, Path(schemas) if schemas else None, host, port,
+            upstreams=upstreams or {},
+        )  # fmt: skip
         self.url = ""
         self.base_urls: dict[str, str] = {}
         self._thread: threading.Thread | None = None

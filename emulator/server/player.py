@@ -24,6 +24,13 @@ HEAD_PIECES = 50
 GARBAGE = b"\xff\x00not a chunk\r\n"
 
 
+def reset(transport: asyncio.Transport) -> None:
+    """Reset a connection, whose write buffer is empty."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 class Player:
     """Plays one Timeline. `done(keep_alive, sent)` is called once, whatever happens.
 
@@ -277,12 +284,12 @@ class Player:
         if self._transport.get_write_buffer_size():
             self._waiter = Waiter(self._abort).after(TICK_S)
             return
-        reset = self._timeline.end == "reset"
-        if reset:
-            sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
-        self._report(False, "reset" if reset else "cut")
+        if self._timeline.end == "reset":
+            reset(self._transport)
+            self._report(False, "reset")
+        else:
+            self._transport.abort()
+            self._report(False, "cut")
 
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "reset", "client_left"]) -> None:
         done, self._done = self._done, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -13,12 +14,15 @@ from emulator.core.errors import Json, Problem, SourceError, closest
 from emulator.core.load import parse_text
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
-from emulator.core.session import DEFAULT, Options, Session, build_session
+from emulator.core.session import DEFAULT, Options, Session, build_session, check_upstreams
 from emulator.core.store import Store
 from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Sent
 from emulator.server.clock import Clock, VirtualClock, make_clock
 from emulator.server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from emulator.server.upstream import Upstream
 
 #: What stands for the file's name of a scenario that was sent.
 SENT = "session"
@@ -76,6 +80,9 @@ class Worlds:
     by_key: dict[str, str] = field(default_factory=dict)
     version: int = 0  # of what addresses depend on
     metrics: Metrics = field(default_factory=Metrics)
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)  # by provider
+    records: bool = False  # every request goes to its upstream
+    recorder: Callable[[Exchange, Sent], None] | None = None  # is told of each exchange that has ended
     _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
@@ -106,6 +113,7 @@ class Worlds:
 
     def _open(self, id: str, scenarios: Sequence[Scenario], options: Options) -> World:
         draft = build_session(id, "", self.providers, scenarios, options, 0.0)
+        check_upstreams(scenarios, draft.provider, self.upstreams)
         clock = make_clock(draft.clock)
         key = self._key(draft.provider)
         world = World(replace(draft, api_key=key, started=clock.now()), clock)
@@ -161,6 +169,7 @@ class Worlds:
         world = self.find(id)
         old = world.session
         new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
+        check_upstreams(scenarios, new.provider, self.upstreams)
         for rule in old.added:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
@@ -206,6 +215,8 @@ class Worlds:
         """Count an exchange that has ended, and tell who watches its session's journal."""
         self.metrics.count(exchange)
         self.metrics.time(exchange, sent)
+        if self.recorder:
+            self.recorder(exchange, sent)
         self.tell(replace(exchange, sent=sent))
 
     def tell(self, exchange: Exchange) -> None:
