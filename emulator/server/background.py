@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -22,13 +23,15 @@ from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options
 from emulator.core.wire import Exchange, Plan, Sent
-from emulator.server.certificate import Certificate
 from emulator.server.control import control_app, is_loopback
 from emulator.server.protocol import bind
 from emulator.server.watching import watch
 from emulator.server.worlds import Unaddressed, Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from emulator.server.certificate import Certificate
 
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
