@@ -13,15 +13,17 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
 from emulator.server.background import Server, Setup, ignore, make_server, origin, reloading, run
-from emulator.server.certificate import Certificate
 from emulator.server.worlds import Worlds
+
+if TYPE_CHECKING:
+    from emulator.server.certificate import Certificate
 
 #: Lines of the log that may wait to be written, and seconds for the last of them.
 WAITING_LINES = 10_000

@@ -22,8 +22,8 @@ CORE: dict[int, list[str]] = {
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
         "verify", "candidates", "chaos", "openapi"],
-    4: ["session", "understand", "reply", "form", "repeats", "engine", "load", "relayed", "retold", "recorder", "tellings",
-        "unsaid"],
+    4: ["session", "understand", "reply", "form", "repeats", "engine", "load", "relayed", "retold", "recorder",
+        "tellings", "unsaid"],
 }  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 

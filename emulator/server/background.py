@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -24,8 +25,6 @@ from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Conflict, Options
 from emulator.core.wire import Exchange, Plan
 from emulator.loopback import is_loopback
-from emulator.server.certificate import Certificate
-from emulator.server.control import control_app
 from emulator.server.protocol import bind
 from emulator.server.watching import watch
 from emulator.server.worlds import Unaddressed, Worlds
@@ -33,6 +32,7 @@ from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from emulator.server.certificate import Certificate
     from emulator.server.upstream import Upstream
 
 MAX_BODY = 20_000_000
@@ -157,7 +157,7 @@ def make_server(
     on_stray: Callable[[str, str, int], None],
 ) -> Server:
     """Return a uvicorn server whose one protocol is ours."""
-    app = control_app(worlds, is_loopback(setup.host), setup.admin_token)
+    app = _control(worlds, is_loopback(setup.host), setup.admin_token)
     protocol = bind(worlds, app, setup.max_body, on_exchange, on_stray)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", interface="asgi3",
@@ -168,6 +168,21 @@ def make_server(
     server = Server(config)
     server.upstreams = list(worlds.upstreams.values())
     return server
+
+
+def _control(worlds: Worlds, loopback: bool, admin_token: str | None) -> Callable[..., Awaitable[None]]:
+    """Return the control app, which is loaded when it is first asked for something: a start does not wait for it."""
+
+    @functools.cache
+    def made() -> Callable[..., Awaitable[None]]:
+        from emulator.server.control import control_app
+
+        return control_app(worlds, loopback, admin_token)
+
+    async def app(*given: Any) -> None:
+        await made()(*given)
+
+    return app
 
 
 @contextlib.contextmanager
