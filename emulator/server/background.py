@@ -179,8 +179,8 @@ def _control(worlds: Worlds, loopback: bool, admin_token: str | None) -> Callabl
 
         return control_app(worlds, loopback, admin_token)
 
-    async def app(*given: Any) -> None:
-        await made()(*given)
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await made()(scope, receive, send)
 
     return app
 
