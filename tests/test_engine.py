@@ -597,7 +597,7 @@ def test_what_is_sent_is_json_without_escapes() -> None:
 @pytest.mark.parametrize(
     ("scenario", "rule"),
     [
-        ({"rules": [{"reply": {"proxy": True}}]}, "s1.yaml:1"),
+        ({"rules": [{"reply": {"proxy": True}}]}, "s1.yaml:rules[0]"),
         ({"unmatched": "proxy", "rules": [{"when": {"turn": 9}, "reply": {"text": "x"}}]}, "proxy"),
     ],
     ids=["reply", "unmatched"],

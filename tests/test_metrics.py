@@ -30,7 +30,7 @@ def test_requests_are_counted_by_provider_operation_status_and_rule() -> None:
     metrics.count(world.send(path="/nothing"))
     assert lines(metrics, "emulator_requests_total") == [
         'emulator_requests_total{provider="beatra",operation="",status="404",rule="refused"} 1',
-        'emulator_requests_total{provider="beatra",operation="chat",status="200",rule="s1.yaml:1"} 2',
+        'emulator_requests_total{provider="beatra",operation="chat",status="200",rule="s1.yaml:rules[0]"} 2',
         'emulator_requests_total{provider="beatra",operation="chat",status="400",rule="refused"} 1',
         'emulator_requests_total{provider="beatra",operation="chat",status="404",rule="unmatched"} 1',
     ]
