@@ -41,7 +41,7 @@ def record_command(
     given = {
         "provider": provider, "seed": None, "clock": None, "plan": "unlimited", "validation": None, "api_keys": (),
         "host": host, "port": port, "upstreams": {provider: upstream}, "upstream_timeout": upstream_timeout,
-        "max_body": max_body, "records": True, "tls": False,
+        "max_body": max_body, "records": True, "tls": False, "reload": False,
     }  # fmt: skip
     setup, worlds, sock = prepared((), schemas, given)
     recorder = Recorder(worlds.engine, worlds.providers[provider], upstream)
