@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -26,6 +27,10 @@ from emulator.server.worlds import Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
 
+if TYPE_CHECKING:
+    from emulator.server.sharing import Sharing
+
+MEMORY = "memory://"
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
 GRACE_S = 1
@@ -44,12 +49,19 @@ class Setup:
     max_body: int = MAX_BODY
     max_sessions: int = 10_000
     journal_size: int = 10_000
+    store: str = MEMORY
 
 
 class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
 
     cut = 0
+    sharing: Sharing | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.sharing:
+            await self.sharing.start()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -57,6 +69,9 @@ class Server(uvicorn.Server):
         self.cut = len(left)
         for connection in left:
             connection.transport.abort()
+        if self.sharing:
+            await asyncio.sleep(0)  # what was cut is reported first
+            await self.sharing.stop()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -78,6 +93,10 @@ def make_worlds(setup: Setup) -> Worlds:
     worlds = Worlds(Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions)
     scenarios = load_all(setup.scenarios, providers, setup.options.provider)
     worlds.open_default(scenarios)
+    if setup.store != MEMORY:
+        from emulator.server.sharing import Sharing  # only then Redis is needed
+
+        Sharing(worlds, setup.store, setup.journal_size)
     return worlds
 
 
@@ -117,7 +136,9 @@ def make_server(
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
     )  # fmt: skip
-    return Server(config)
+    server = Server(config)
+    server.sharing = worlds.sharing
+    return server
 
 
 def origin(setup: Setup, sock: socket.socket) -> str:

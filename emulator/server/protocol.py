@@ -11,18 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import orjson
 
-from emulator.core.errors import Json
 from emulator.core.render import JSON_TYPE, render_body, whole
-from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
+from emulator.core.wire import Claim, Exchange, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
+from emulator.server.awaited import AwaitedAnswer
 from emulator.server.clock import Clock, RealClock
+from emulator.server.crash import crash
 from emulator.server.player import Player
 from emulator.server.reader import TOO_SLOW, Message, Reader, Refused
 from emulator.server.worlds import Unaddressed, World, Worlds
@@ -53,7 +53,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self.reader = Reader(self.max_body)
         self.waiting = self.reader.messages
         self.transport: Any = None
-        self.current: Player | AsgiAnswer | None = None
+        self.current: Player | AsgiAnswer | AwaitedAnswer | None = None
         self.answering = False  # inside `_next`
         self.idle_timer: asyncio.TimerHandle | None = None
         self.slow_timer: asyncio.TimerHandle | None = None
@@ -204,13 +204,24 @@ class EmulatorProtocol(asyncio.Protocol):
             self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
             self.current.begin()
             return
-        origin = self._origin(message)
-        try:
-            address = self.worlds.locate(unquote(path), message.headers, origin)
-        except Unaddressed as error:
-            headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-            self._play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
+        if self.worlds.sharing:
+            self.current = AwaitedAnswer(self, self.worlds.sharing, message, path, query)
+            self.current.begin()
             return
+        try:
+            world, request = self.locate(message, path, query)
+        except Unaddressed as error:
+            self.play_unaddressed(message, error)
+            return
+        exchange = self._decide(world, request)
+        self.play(message, exchange.timeline, world.clock, exchange)
+
+    def locate(self, message: Message, path: str, query: str) -> tuple[World, Request]:
+        """Find the world that a message is for, and read it as a request there.
+
+        Raises: Unaddressed.
+        """
+        address = self.worlds.locate(unquote(path), message.headers, self._origin(message))
         world = address.world
         request = Request(
             world.session.id, address.provider, message.method, address.path, query, message.headers,
@@ -218,8 +229,12 @@ class EmulatorProtocol(asyncio.Protocol):
             address.addressed,
             time.monotonic(),
         )  # fmt: skip
-        exchange = self._decide(world, request)
-        self._play(message, exchange.timeline, world.clock, exchange)
+        return world, request
+
+    def play_unaddressed(self, message: Message, error: Unaddressed) -> None:
+        """Answer what no provider answers."""
+        headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+        self.play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
 
     def _decide(self, world: World, request: Request) -> Exchange:
         engine, store, session = self.worlds.engine, self.worlds.store, world.session
@@ -229,11 +244,13 @@ class EmulatorProtocol(asyncio.Protocol):
             grant = store.take(claim)
             exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
-            exchange = _crash(claim, grant or store.take(claim), request, error)
+            exchange = crash(claim, grant or store.take(claim), request, error)
         store.record(exchange)
         return exchange
 
-    def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
+    def play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
+        """Put an answer on the wire."""
+
         def done(keep_alive: bool, sent: Sent) -> None:
             try:
                 if exchange:
@@ -269,7 +286,7 @@ class EmulatorProtocol(asyncio.Protocol):
         message.keep_alive = False
         body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
         headers = (("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-        self._play(message, render_body(body, refused.status, headers), self.clock)
+        self.play(message, render_body(body, refused.status, headers), self.clock)
 
     def _origin(self, message: Message) -> str:
         scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"
@@ -278,21 +295,6 @@ class EmulatorProtocol(asyncio.Protocol):
             name = self.transport.get_extra_info("sockname")
             host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
         return f"{scheme}://{host}"
-
-
-def _crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exchange:
-    """Answer for a fault of ours."""
-    text = "".join(traceback.format_exception(error))
-    log.error("the emulator failed on %s %s:\n%s", request.method, request.address, text)
-    message = f"The emulator failed; this is a fault of its own, not of the request: {type(error).__name__}: {error}"
-    body: Json = {"error": {"code": "emulator_crash", "message": message, "problems": []}}
-    headers = (
-        ("x-emulator-error", type(error).__name__),
-        ("x-should-retry", "false"),
-        ("x-emulator-exchange", str(grant.number)),
-        ("x-emulator-rule", "refused"),
-    )
-    return Exchange(claim, grant, request, render_body(body, 500, headers), "refused", crash=text)
 
 
 def bind(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -12,12 +14,16 @@ from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError, closest
 from emulator.core.load import parse_text
 from emulator.core.provider import Provider
-from emulator.core.scenario import Scenario
+from emulator.core.scenario import Rule, Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session
 from emulator.core.store import Store
 from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Sent
 from emulator.server.clock import Clock, VirtualClock, make_clock
+from emulator.server.recipe import Added, Recipe
+
+if TYPE_CHECKING:
+    from emulator.server.sharing import Sharing
 
 #: What stands for the file's name of a scenario that was sent.
 SENT = "session"
@@ -44,12 +50,14 @@ class Unaddressed(Exception):
 
 @dataclass(slots=True)
 class World:
-    """A session's current snapshot and its clock."""
+    """A session's current snapshot and its clock, and what the snapshot was built from."""
 
     session: Session
     clock: Clock
+    recipe: Recipe
     completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, text the application took as its result
     watchers: set[Callable[[Exchange | None], None]] = field(default_factory=set)  # None: the session is gone
+    forgets: str = ""  # what a change makes a shared store forget: turns, or all
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Address:
 
 @dataclass(slots=True)
 class Worlds:
-    """All sessions of one process."""
+    """All sessions of one process, or with `sharing` those of all workers that this one has met."""
 
     engine: Engine
     store: Store
@@ -73,6 +81,7 @@ class Worlds:
     max_sessions: int = 10_000
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
+    sharing: Sharing | None = None
     _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
@@ -84,7 +93,7 @@ class Worlds:
 
         Raises: SourceError, where the scenarios disagree.
         """
-        return self._open(DEFAULT, scenarios, self.options)
+        return self._open(DEFAULT, scenarios, Recipe((), self.options))
 
     def open(self, scenario: Json, options: Options, label: str = SENT) -> World:
         """Make a session of its own, with a generated id and key; `label` stands for the scenario's file.
@@ -92,20 +101,24 @@ class Worlds:
         Raises: Unaddressed, 409 for too many, 422 for a scenario that does not load.
         """
         if len(self.by_id) > self.max_sessions:
-            message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
-            raise Unaddressed(409, "too_many_sessions", message)
+            raise self.too_many()
         options = replace(options.over(self.options), api_keys=())
         try:
             scenarios = [] if scenario is None else [self.read(scenario, options.provider, label)]
-            return self._open(secrets.token_hex(6), scenarios, options)
+            recipe = Recipe(() if scenario is None else ((scenario, label),), options)
+            return self._open(secrets.token_hex(6), scenarios, recipe)
         except SourceError as error:
             raise _unloadable(error) from None
 
-    def _open(self, id: str, scenarios: Sequence[Scenario], options: Options) -> World:
-        draft = build_session(id, "", self.providers, scenarios, options, 0.0)
+    def too_many(self) -> Unaddressed:
+        message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
+        return Unaddressed(409, "too_many_sessions", message)
+
+    def _open(self, id: str, scenarios: Sequence[Scenario], recipe: Recipe) -> World:
+        draft = build_session(id, "", self.providers, scenarios, recipe.options, 0.0)
         clock = make_clock(draft.clock)
         key = self._key(draft.provider)
-        world = World(replace(draft, api_key=key, started=clock.now()), clock)
+        world = World(replace(draft, api_key=key, started=clock.now()), clock, replace(recipe, clock=clock.kind))
         self.by_id[id] = world
         self.by_key[key] = id
         return world
@@ -113,6 +126,28 @@ class Worlds:
     def _key(self, provider: str | None) -> str:
         prefix = self.providers[provider].key_prefix if provider else ""
         return (prefix or KEY_PREFIX) + secrets.token_hex(16)
+
+    def adopt(self, world: World, session: Session, recipe: Recipe) -> None:
+        """Give a world another snapshot."""
+        self.by_key.pop(world.session.api_key, None)
+        world.session, world.recipe = session, recipe
+        self.by_id[session.id] = world
+        self.by_key[session.api_key] = session.id
+
+    def build(self, id: str, key: str, recipe: Recipe, started: float) -> Session:
+        """Build a session as its recipe says.
+
+        Raises: SourceError.
+        """
+        options = recipe.options
+        scenarios = [self.read(scenario, options.provider, label) for scenario, label in recipe.scenarios]
+        session = build_session(id, key, self.providers, scenarios, options, started)
+        added = tuple(self._rule(item, session.provider) for item in recipe.added)
+        return replace(session, clock=recipe.clock, added=added)
+
+    def _rule(self, added: Added, provider: str | None) -> Rule:
+        made = self.read(added.scenario, provider).rules[0]
+        return replace(made, at=added.at or made.at)
 
     def read(self, scenario: Json, provider: str | None, label: str = SENT) -> Scenario:
         """Load a scenario that was sent, YAML text or an object; one that was sent before is not compiled again."""
@@ -153,13 +188,14 @@ class Worlds:
         for rule in old.added:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
-        self.store.restart(id)
+        world.recipe = replace(world.recipe, scenarios=((scenario, label),))
+        self._forget(world, "turns")
         return world
 
     def reset(self, id: str) -> World:
         """Forget what happened in a session; its scenario and its key stay, its clock begins anew."""
         world = self.find(id)
-        self.store.reset(id)
+        self._forget(world, "all")
         world.clock.release()
         world.clock = make_clock(world.session.clock)
         world.session = replace(world.session, started=world.clock.now())
@@ -179,20 +215,21 @@ class Worlds:
         data = {"emulator": 1, "vars": settings.vars, "rules": [{**rule, "id": name}]}
         if session.provider:
             data["provider"] = session.provider
+        added = Added(name, data, at)
         try:
-            made = self.read(data, session.provider).rules[0]
+            made = self._rule(added, session.provider)
         except SourceError as error:
             raise _unloadable(_placed(error, at) if at else error) from None
-        made = replace(made, at=at or made.at)
         known = [item.id for item in session.added]
         others = [made if item.id == name else item for item in session.added]
         world.session = replace(session, added=tuple(others if name in known else [made, *others]))
+        world.recipe = world.recipe.with_rule(added)
         return world
 
     def tell(self, exchange: Exchange, sent: Sent) -> None:
         """Tell who watches a session's journal that an exchange has ended."""
         world = self.by_id.get(exchange.request.session)
-        if world and world.watchers:
+        if world and world.watchers and not self.sharing:
             ended = replace(exchange, sent=sent)
             for watch in tuple(world.watchers):
                 watch(ended)
@@ -202,12 +239,46 @@ class Worlds:
         world = self.find(id)
         if id == DEFAULT:
             raise Unaddressed(409, "default_session", "The default session always exists; reset it instead.")
+        self.drop(world)
+        if not self.sharing:
+            self.store.delete(id)
+
+    def drop(self, world: World) -> None:
+        """Know a session no longer."""
         world.clock.release()
         for watch in tuple(world.watchers):
             watch(None)
-        del self.by_id[id]
+        self.by_id.pop(world.session.id, None)
         self.by_key.pop(world.session.api_key, None)
-        self.store.delete(id)
+
+    def _forget(self, world: World, what: str) -> None:
+        """Let the store forget: one that is shared does so in the step in which it takes the change."""
+        if self.sharing:
+            world.forgets = what
+        elif what == "all":
+            self.store.reset(world.session.id)
+        else:
+            self.store.restart(world.session.id)
+
+    # What control does with the sessions of all workers
+
+    async def meet(self, id: str) -> World:
+        """Return a session's world as it stands now.
+
+        Raises: Unaddressed, 404.
+        """
+        if self.sharing:
+            await self.sharing.meet(id)
+        return self.find(id)
+
+    @asynccontextmanager
+    async def changing(self, id: str) -> AsyncIterator[World]:
+        """Let nobody else change a session meanwhile; afterwards it has changed for all workers."""
+        if self.sharing is None:
+            yield self.find(id)
+            return
+        async with self.sharing.changing(id):
+            yield self.find(id)
 
     # Addresses
 

@@ -1,0 +1,337 @@
+"""A store in Redis for many workers: one script takes a claim, and nothing else is awaited in the steady state.
+
+Of an exchange Redis holds what it was made from: the request, what was granted, and the session's recipe. `remake`
+makes it again when it is read, which gives the same because the core is pure. All keys of a session share a hash tag,
+so that a cluster keeps them on one node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from emulator.core.store import World
+from emulator.core.take import WINDOW_S, Window
+from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Note, Plan, Sent
+from emulator.stores.line import Line, Script
+from emulator.stores.memory import JOURNAL_BYTES, MOST_TURNS, MOST_WINDOWS
+
+#: Rows of a journal that are read at once; other connections have their turn between them.
+ROWS = 100
+#: How long a worker is taken for alive after it last said so, and how often it says so: seconds.
+ALIVE_S, BEAT_S = 5.0, 1.0
+TAKE, NOTE, CHANGE, UNLOCK = map(Script, ("take", "note", "change", "unlock"))
+SCRIPTS = (TAKE, NOTE, CHANGE, UNLOCK)
+#: The channel on which it is told that a session has changed, and how many recipes are kept of one.
+TOLD = "emulator:told"
+MOST_RECIPES = 1000
+#: Seconds after which a lock is taken from a worker that does not give it back, and between two tries to get it.
+LOCK_S, TRY_S = 10.0, 0.005
+#: Parts of a session, in the order in which the scripts take their keys.
+TAKEN = ("session", "calls", "turns", "apart", "apart-order", "windows", "windows-order", "records", "records-order",
+         "firsts", "journal")  # fmt: skip
+NOTED = ("session", "windows", "records", "firsts", "journal")
+CHANGED = (*TAKEN, "recipes", "recipes-order", "completed")
+_SEPARATOR = "\x1f"
+_NEVER = "1e999"
+#: Fields of a journal's row: request, grant, rest, sent, and the same of the first answer where it is a replay.
+_FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
+#: Keys by which turns are counted are cut to a digest where they are longer.
+_LONGEST = 64
+_ENDED = Note(None, "sent", "the worker that took this request ended before it had answered")
+
+
+def key_of(session: str, part: str) -> str:
+    return f"emulator:{{{session}}}:{part}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of a journal: what an exchange is made of; `rest` is what cannot be worked out again."""
+
+    request: bytes
+    grant: Sequence[Any]
+    rest: bytes
+    first: Entry | None = None
+
+
+Remake = Callable[[str, Entry, Exchange | None], Awaitable[Exchange | None]]
+
+
+class RedisStore:
+    """Implements Store for many workers, but that a claim is taken with its request, and awaited.
+
+    `remake(session, entry, first)` makes an exchange of an entry; None where its recipe is gone. `now(session)` is the
+    time of a virtual clock.
+    """
+
+    def __init__(
+        self, line: Line, worker: str, journal_size: int, remake: Remake, now: Callable[[str], float | None]
+    ) -> None:
+        self.line = line
+        self.worker = worker
+        self.journal_size = journal_size
+        self._remake = remake
+        self._now = now
+
+    # A request
+
+    async def take(self, claim: Claim, request: bytes, version: str | None = None) -> Grant | None:
+        """Give the claim what Store.take gives; None where the session has changed since that version, or its clock.
+
+        Raises: StoreFailed.
+        """
+        asked = _asked(claim) | {"worker": self.worker, "journal_size": self.journal_size}
+        if self._now(claim.session) is not None:
+            asked["virtual"] = True
+        if version is not None:
+            asked["version"] = version
+        said, *given = await self._take(claim, asked, request)
+        while said == b"whose":  # somebody's answer to the same idempotency key is still to come, if that worker lives
+            worker = given[0].decode()
+            asked["alive" if await self.is_alive(worker) else "dead"] = worker
+            said, *given = await self._take(claim, asked, request)
+        if said == b"stale":
+            return None
+        return await self._granted(claim, given)
+
+    def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> Awaitable[list[bytes]]:
+        return self.line.send(*TAKE.call(_keys(claim.session, TAKEN), orjson.dumps(asked), request))
+
+    async def _granted(self, claim: Claim, given: Sequence[bytes | None]) -> Grant:
+        row = orjson.loads(given[0] or b"")
+        grant = grant_of(row, claim.plan)
+        if row[10]:
+            first = Entry(given[1] or b"", orjson.loads(given[2] or b""), given[3] or b"")
+            grant = replace(grant, replay=await self._remake(claim.session, first, None))
+        if claim.history and not (grant.idempotency or grant.replay or grant.standing.exceeded):
+            past, _ = await self._rows(claim.session, 0, grant.number)
+            grant = replace(grant, exchanges=tuple(past))
+        return grant
+
+    def record(self, exchange: Exchange, rest: bytes = b"") -> Awaitable[Any] | None:
+        """Note what must be known before the answer goes out, and return what to await; None where nothing must."""
+        claim, grant = exchange.claim, exchange.grant
+        begun = claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded)
+        if not (begun or rest or (_counts_at_once(claim) and exchange.tokens)):
+            return None
+        timeline = exchange.timeline
+        good = "1" if timeline.status < 400 and not timeline.broken else "0"
+        return self._note(
+            exchange,
+            tokens=exchange.tokens if _counts_at_once(claim) else 0,
+            record=_record_of(claim) if begun else "",
+            done_at=_NEVER if timeline.endless else repr(exchange.request.at + timeline.end_at),
+            good=good,
+            rest=rest,
+        )
+
+    def sent(self, exchange: Exchange, sent: Sent) -> Awaitable[Any]:
+        """Add what really went out to an exchange, if it is still in the journal."""
+        now = self._now(exchange.claim.session)
+        endless = exchange.claim.idempotency and exchange.timeline.endless
+        return self._note(
+            exchange,
+            tokens=0 if _counts_at_once(exchange.claim) else exchange.tokens,
+            record=_record_of(exchange.claim) if endless else "",
+            done_at="0",
+            sent=orjson.dumps([sent.bytes, sent.frames, sent.end, sent.at, sent.real, sent.silent]),
+            now="" if now is None else repr(now),
+        )
+
+    def _note(
+        self, exchange: Exchange, *, tokens: int, record: str, done_at: str,
+        good: str = "", rest: bytes = b"", sent: bytes = b"", now: str = "",
+    ) -> Awaitable[Any]:  # fmt: skip
+        claim, grant = exchange.claim, exchange.grant
+        counted = tokens if claim.counted and not grant.replay else 0
+        return self.line.send(*NOTE.call(
+            _keys(claim.session, NOTED), grant.number, grant.life, counted or "", _window_of(claim), record, done_at,
+            good, rest, sent, now, key_of(claim.session, "ended"),
+        ))  # fmt: skip
+
+    # Control
+
+    async def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
+        return await self._rows(session, since, None)
+
+    async def _rows(self, session: str, since: int, before: int | None) -> tuple[list[Exchange], int]:
+        number, oldest = await self.line.send("HMGET", key_of(session, "session"), "number", "oldest")
+        first, end = int(oldest or 1), before or int(number or 0) + 1
+        exchanges: list[Exchange] = []
+        gone = first - 1
+        for start in range(max(since + 1, first), end, ROWS):
+            numbers = range(start, min(start + ROWS, end))
+            found = await self.read(session, numbers)
+            exchanges += found
+            gone += len(numbers) - len(found)
+            await asyncio.sleep(0)
+        return exchanges, gone
+
+    async def read(self, session: str, numbers: Sequence[int]) -> list[Exchange]:
+        """Return the exchanges of these numbers that can be made again."""
+        if not numbers:
+            return []
+        fields = [f"{name}{number}" for number in numbers for name in _FIELDS]
+        values = await self.line.send("HMGET", key_of(session, "journal"), *fields)
+        rows = [values[at : at + len(_FIELDS)] for at in range(0, len(values), len(_FIELDS))]
+        made = [await self._made(session, row) for row in rows if row[0] is not None]
+        return [item for item in made if item]
+
+    async def _made(self, session: str, row: Sequence[bytes | None]) -> Exchange | None:
+        request, grant, rest, sent, *given = (value or b"" for value in row)
+        first = Entry(given[0], orjson.loads(given[1]), given[2]) if given[0] else None
+        entry = Entry(request, orjson.loads(grant), rest, first)
+        replayed = await self._remake(session, first, None) if first else None
+        exchange = await self._remake(session, entry, replayed)
+        if exchange is None:
+            return None
+        if sent:
+            size, frames, *others = orjson.loads(sent)
+            return replace(exchange, sent=Sent(size, tuple(frames), *others))
+        if not await self.is_alive(entry.grant[12]):
+            return replace(exchange, sent=Sent(0, (), "cut", 0.0), notes=(*exchange.notes, _ENDED))
+        return exchange
+
+    async def world(self, session: str, at: float) -> World:
+        sent = [
+            self.line.send("HMGET", key_of(session, "session"), "state", "number", "oldest"),
+            self.line.send("HGETALL", key_of(session, "calls")),
+            self.line.send("HGETALL", key_of(session, "windows")),
+        ]
+        (state, number, oldest), calls, windows = await asyncio.gather(*sent)
+        found = [(name.decode().split(_SEPARATOR, 1), _window(value)) for name, value in _pairs(windows)]
+        limits = [
+            (provider, key, window.plan.name, window.standing())
+            for (provider, key), window in sorted(found, key=lambda item: item[1].ends)
+            if at < window.ends
+        ]
+        counts = {name.decode(): int(count) for name, count in _pairs(calls)}
+        of_rules = {name: count for name, count in counts.items() if not name.startswith(_SEPARATOR)}
+        return World((state or STARTED.encode()).decode(), of_rules, limits, int(number or 0), int(oldest or 1) - 1)
+
+    def change(
+        self, session: str, forget: str, life: str, facts: Mapping[str, str], recipe: tuple[str, bytes] = ("", b"")
+    ) -> Awaitable[Any]:
+        """Forget turns, or all, and set facts of a session, in one step; other workers are told."""
+        pairs = [part for fact in facts.items() for part in fact]
+        arguments = (forget, life, TOLD, session, *recipe, MOST_RECIPES, *pairs)
+        return self.line.send(*CHANGE.call(_keys(session, CHANGED), *arguments))
+
+    def restart(self, session: str) -> None:
+        self.change(session, "turns", "", {})
+
+    def reset(self, session: str) -> None:
+        self.change(session, "all", new_life(), {})
+
+    def delete(self, session: str) -> None:
+        self.line.send("DEL", *_keys(session, CHANGED))
+        self.line.send("PUBLISH", TOLD, session)
+
+    @asynccontextmanager
+    async def locked(self, session: str) -> AsyncIterator[None]:
+        """Keep other workers, and other requests to this one, from changing a session."""
+        lock, token = key_of(session, "lock"), secrets.token_hex(8)
+        while not await self.line.send("SET", lock, token, "NX", "PX", int(LOCK_S * 1000)):
+            await asyncio.sleep(TRY_S)
+        try:
+            yield
+        finally:
+            await self.line.send(*UNLOCK.call([lock], token))
+
+    # Workers
+
+    async def is_alive(self, worker: str) -> bool:
+        return worker == self.worker or bool(await self.line.send("EXISTS", f"emulator:worker:{worker}"))
+
+    def beat(self) -> Awaitable[Any]:
+        """Say that this worker is alive."""
+        return self.line.send("SET", f"emulator:worker:{self.worker}", "1", "PX", int(ALIVE_S * 1000))
+
+
+def new_life() -> str:
+    return secrets.token_hex(4)
+
+
+def _keys(session: str, parts: Sequence[str]) -> list[str]:
+    return [key_of(session, part) for part in parts]
+
+
+def _pairs(found: Any) -> list[tuple[bytes, bytes]]:
+    """Return the fields of a hash, whichever form the protocol gives them."""
+    return list(found.items()) if isinstance(found, dict) else list(zip(found[::2], found[1::2], strict=True))
+
+
+def _counts_at_once(claim: Claim) -> bool:
+    """Tell whether the next claim must see this one's tokens: only where a plan limits them."""
+    return claim.plan.tokens is not None
+
+
+def _window_of(claim: Claim) -> str:
+    return f"{claim.provider}{_SEPARATOR}{claim.key or ''}"
+
+
+def _record_of(claim: Claim) -> str:
+    return f"{claim.key or ''}{_SEPARATOR}{claim.idempotency[0] if claim.idempotency else ''}"
+
+
+def _asked(claim: Claim) -> dict[str, Any]:
+    """Return a claim as the script reads it; what is absent is left out."""
+    plan = claim.plan
+    asked: dict[str, Any] = {
+        "at": repr(claim.at),
+        "ends": repr(claim.at + WINDOW_S),
+        "counted": claim.counted,
+        "window": _window_of(claim),
+        "plan": orjson.dumps([plan.name, plan.requests, plan.tokens]).decode(),
+        "candidates": [_rule(item) for item in claim.candidates],
+        "fallback": f"{_SEPARATOR}{claim.fallback}",
+        "most_windows": MOST_WINDOWS,
+        "most_turns": MOST_TURNS,
+        "journal_bytes": JOURNAL_BYTES,
+    }
+    if plan.requests is not None:
+        asked["plan_requests"] = plan.requests
+    if plan.tokens is not None:
+        asked["plan_tokens"] = plan.tokens
+    if claim.idempotency:
+        _, fingerprint, seconds = claim.idempotency
+        asked |= {"record": _record_of(claim), "fingerprint": fingerprint, "till": repr(claim.at + seconds)}
+    return asked
+
+
+def _rule(candidate: Candidate) -> dict[str, Any]:
+    whole = candidate.count_key == candidate.rule
+    rule: dict[str, Any] = {"id": candidate.rule, "key": candidate.rule if whole else _short(candidate.count_key)}
+    if candidate.turns is not None:
+        rule["turns"] = candidate.turns
+    if candidate.states:
+        rule |= {"states": list(candidate.states[0]), "good": candidate.states[1]}
+    if candidate.then is not None:
+        rule["then"] = candidate.then
+    return rule
+
+
+def _short(key: str) -> str:
+    if len(key) <= _LONGEST:
+        return key
+    return f"{_SEPARATOR}{blake2b(key.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
+
+
+def grant_of(row: Sequence[Any], plan: Plan) -> Grant:
+    """Return a grant from what the script says of it; what it replays and looks back on is not in there."""
+    number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, _, life, _ = row
+    standing = Window(plan, float(ends), requests, tokens).standing(over or None)
+    return Grant(number, standing, state, None if candidate < 0 else candidate, n, turn, idempotency or None, life=life)
+
+
+def _window(value: bytes) -> Window:
+    ends, requests, tokens, plan = value.decode().split(" ", 3)
+    return Window(Plan(*orjson.loads(plan)), float(ends), int(requests), int(tokens))
