@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,6 +51,8 @@ class Setup:
     max_sessions: int = 10_000
     journal_size: int = 10_000
     store: str = MEMORY
+    workers: int = 1
+    worker: str = ""  # a name among all that share the store; left out, one is made
 
 
 class Server(uvicorn.Server):
@@ -96,7 +99,7 @@ def make_worlds(setup: Setup) -> Worlds:
     if setup.store != MEMORY:
         from emulator.server.sharing import Sharing  # only then Redis is needed
 
-        Sharing(worlds, setup.store, setup.journal_size)
+        Sharing(worlds, setup.store, setup.worker or secrets.token_hex(4), setup.journal_size)
     return worlds
 
 
@@ -115,6 +118,18 @@ def listen(setup: Setup) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def listen_together(setup: Setup, port: int) -> list[socket.socket]:
+    """Listen on a port once for each worker."""
+    family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
+    sockets = [socket.socket(family, socket.SOCK_STREAM) for _ in range(setup.workers)]
+    for sock in sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((setup.host, port))
+        sock.listen(2048)
+    return sockets
 
 
 def make_server(

@@ -29,7 +29,7 @@ from emulator.server.recipe import Recipe, digest_of
 from emulator.server.worlds import World, Worlds
 from emulator.stores.ear import Ear
 from emulator.stores.line import Line
-from emulator.stores.redis import BEAT_S, SCRIPTS, TOLD, RedisStore, key_of, new_life
+from emulator.stores.redis import BEAT_S, SCRIPTS, TOLD, RedisStore, key_of, living, new_life
 
 log = logging.getLogger("emulator")
 
@@ -53,11 +53,11 @@ class Known:
 class Sharing:
     """One worker's part in it; makes itself the store of its worlds."""
 
-    def __init__(self, worlds: Worlds, url: str, journal_size: int) -> None:
+    def __init__(self, worlds: Worlds, url: str, worker: str, journal_size: int) -> None:
         self.worlds = worlds
         self.line = Line(url, SCRIPTS)
         self.past = Past(worlds, self.line, self._meet_once)
-        self.store = RedisStore(self.line, secrets.token_hex(4), journal_size, self.past.remake, self._virtual_now)
+        self.store = RedisStore(self.line, worker, journal_size, self.past.remake, self._virtual_now)
         self._ear = Ear(self.line, self._hear, self._look_again)
         self._known: dict[str, Known] = {}
         self._strangers: dict[str, None] = {}
@@ -85,7 +85,7 @@ class Sharing:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.line.send("DEL", f"emulator:worker:{self.store.worker}")
+        self.line.send("DEL", living(self.store.worker))
         await self.line.close()
 
     async def _beat(self) -> None:

@@ -221,9 +221,9 @@ class RedisStore:
         self, session: str, forget: str, life: str, facts: Mapping[str, str], recipe: tuple[str, bytes] = ("", b"")
     ) -> Awaitable[Any]:
         """Forget turns, or all, and set facts of a session, in one step; other workers are told."""
-        pairs = [part for fact in facts.items() for part in fact]
-        arguments = (forget, life, TOLD, session, *recipe, MOST_RECIPES, *pairs)
-        return self.line.send(*CHANGE.call(_keys(session, CHANGED), *arguments))
+        pairs: list[str] = [part for fact in facts.items() for part in fact]
+        keys = _keys(session, CHANGED)
+        return self.line.send(*CHANGE.call(keys, forget, life, TOLD, session, *recipe, MOST_RECIPES, *pairs))
 
     def restart(self, session: str) -> None:
         self.change(session, "turns", "", {})
@@ -249,11 +249,16 @@ class RedisStore:
     # Workers
 
     async def is_alive(self, worker: str) -> bool:
-        return worker == self.worker or bool(await self.line.send("EXISTS", f"emulator:worker:{worker}"))
+        return worker == self.worker or bool(await self.line.send("EXISTS", living(worker)))
 
     def beat(self) -> Awaitable[Any]:
         """Say that this worker is alive."""
-        return self.line.send("SET", f"emulator:worker:{self.worker}", "1", "PX", int(ALIVE_S * 1000))
+        return self.line.send("SET", living(self.worker), "1", "PX", int(ALIVE_S * 1000))
+
+
+def living(worker: str) -> str:
+    """Return the key that is there as long as a worker lives."""
+    return f"emulator:worker:{worker}"
 
 
 def new_life() -> str:
