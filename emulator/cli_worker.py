@@ -35,7 +35,7 @@ def _say_ready() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # not of `sys.stdin`: its lock must not be held when the interpreter ends
     os.kill(os.getpid(), signal.SIGTERM)
 
 

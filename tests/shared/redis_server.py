@@ -47,10 +47,20 @@ class RedisServer:
             time.sleep(0.01)
 
     def answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as sock:
-            sock.sendall(b"PING\r\n")
-            return sock.recv(7) == b"+PONG\r\n"
+        with contextlib.suppress(OSError):
+            return self.ask("PING") == "+PONG"
         return False
+
+    def ask(self, *words: str) -> str:
+        """Send a command and return the line it is answered with."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as sock, sock.makefile("rwb") as stream:
+            stream.write(" ".join(words).encode() + b"\r\n")
+            stream.flush()
+            return stream.readline().decode().strip()
+
+    def forget(self) -> None:
+        """Forget all that is in it."""
+        assert self.ask("FLUSHALL") == "+OK"
 
     def kill(self) -> None:
         if self._process:
