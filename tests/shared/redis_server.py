@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -45,6 +46,16 @@ class RedisServer:
         while not self.answers():
             assert self._process.poll() is None, "redis-server did not begin"
             time.sleep(0.01)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let it answer nothing meanwhile."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def answers(self) -> bool:
         with contextlib.suppress(OSError):
