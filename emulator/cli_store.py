@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import re
 import sys
+from urllib.parse import urlsplit
 
 #: host, port and database; a user and a password may stand before them.
 _REDIS = re.compile(r"rediss?://(?:[^@/]*@)?(?:\[[0-9a-fA-F:.]+\]|[^:/?#\[\]@]+)(?::[0-9]{1,5})?(?:/[0-9]{0,3})?")
@@ -15,7 +16,7 @@ ANSWER_S = 2.0
 
 def problem_of(store: str, workers: int) -> str | None:
     """Return what is wrong with a store, or with so many workers on it."""
-    if store != MEMORY and not _REDIS.fullmatch(store):
+    if store != MEMORY and not (_REDIS.fullmatch(store) and _has_port(store)):
         return "--store must be memory:// or redis://HOST:PORT/DB."
     if workers > 1 and store == MEMORY:
         return (
@@ -27,6 +28,13 @@ def problem_of(store: str, workers: int) -> str | None:
     if workers > 1 and sys.platform != "linux":
         return "--workers above 1 needs Linux, whose kernel spreads connections over listening sockets."
     return None
+
+
+def _has_port(store: str) -> bool:
+    try:
+        return urlsplit(store).port != 0
+    except ValueError:  # over 65535
+        return False
 
 
 def unreachable(store: str) -> str | None:

@@ -45,7 +45,7 @@ _NEVER = "1e999"
 _FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
 #: Keys by which turns are counted are cut to a digest where they are longer.
 _LONGEST = 64
-_ENDED = Note(None, "sent", "the worker that took this request ended before it had answered")
+_ENDED = Note(None, "sent", "the worker that took this request ended before it told what was sent")
 
 
 def key_of(session: str, part: str) -> str:

@@ -42,7 +42,7 @@ class Serving:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
+        self.said = self.process.communicate(timeout=60)[1]
         self._folder.cleanup()
 
     def workers(self) -> list[int]:
