@@ -34,7 +34,7 @@ class Script:
         self.text = files("emulator.stores").joinpath(f"scripts/{name}.lua").read_bytes()
         self.digest = sha1(self.text, usedforsecurity=False).hexdigest()
 
-    def call(self, keys: Sequence[str], *arguments: str | bytes | int) -> tuple[Any, ...]:
+    def call(self, keys: Sequence[str | bytes], *arguments: str | bytes | int) -> tuple[Any, ...]:
         """Return the command that runs it."""
         return ("EVALSHA", self.digest, len(keys), *keys, *arguments)
 

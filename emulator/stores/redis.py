@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -34,10 +35,12 @@ TOLD = "emulator:told"
 MOST_RECIPES = 1000
 #: Seconds after which a lock is taken from a worker that does not give it back, and between two tries to get it.
 LOCK_S, TRY_S = 10.0, 0.005
-#: Parts of a session, in the order in which the scripts take their keys.
-TAKEN = ("session", "calls", "turns", "apart", "apart-order", "windows", "windows-order", "records", "records-order",
-         "firsts", "journal")  # fmt: skip
-NOTED = ("session", "windows", "records", "firsts", "journal")
+#: Parts of a session, in the order in which the scripts take their keys; the last ones only where a claim needs them.
+TAKEN = ("session", "calls", "turns", "windows", "windows-order", "journal", "apart", "apart-order", "records",
+         "records-order", "firsts")  # fmt: skip
+PLAIN, COUNTED_APART = TAKEN[:6], TAKEN[:8]
+NOTED = ("session", "windows", "journal", "records", "firsts")
+ENDED = NOTED[:3]
 CHANGED = (*TAKEN, "recipes", "recipes-order", "completed")
 _SEPARATOR = "\x1f"
 _NEVER = "1e999"
@@ -103,7 +106,7 @@ class RedisStore:
         return await self._granted(claim, given)
 
     def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> Awaitable[list[bytes]]:
-        return self.line.send(*TAKE.call(_keys(claim.session, TAKEN), orjson.dumps(asked), request))
+        return self.line.send(*TAKE.call(_keys(claim.session, _needed(claim)), orjson.dumps(asked), request))
 
     async def _granted(self, claim: Claim, given: Sequence[bytes | None]) -> Grant:
         row = orjson.loads(given[0] or b"")
@@ -152,9 +155,10 @@ class RedisStore:
     ) -> Awaitable[Any]:  # fmt: skip
         claim, grant = exchange.claim, exchange.grant
         counted = tokens if claim.counted and not grant.replay else 0
+        keys = _keys(claim.session, NOTED if record else ENDED)
         return self.line.send(*NOTE.call(
-            _keys(claim.session, NOTED), grant.number, grant.life, counted or "", _window_of(claim), record, done_at,
-            good, rest, sent, now, key_of(claim.session, "ended"),
+            keys, grant.number, grant.life, counted or "", _window_of(claim), record, done_at, good, rest, sent, now,
+            key_of(claim.session, "ended"),
         ))  # fmt: skip
 
     # Control
@@ -265,8 +269,16 @@ def new_life() -> str:
     return secrets.token_hex(4)
 
 
-def _keys(session: str, parts: Sequence[str]) -> list[str]:
-    return [key_of(session, part) for part in parts]
+@lru_cache(1024)
+def _keys(session: str, parts: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(key_of(session, part).encode() for part in parts)
+
+
+def _needed(claim: Claim) -> tuple[str, ...]:
+    """Return the parts of a session that a claim needs."""
+    if claim.idempotency:
+        return TAKEN
+    return COUNTED_APART if any(item.count_key != item.rule for item in claim.candidates) else PLAIN
 
 
 def _pairs(found: Any) -> list[tuple[bytes, bytes]]:

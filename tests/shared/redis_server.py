@@ -69,6 +69,14 @@ class RedisServer:
             stream.flush()
             return stream.readline().decode().strip()
 
+    def ask_whole(self, *words: str) -> str:
+        """Send a command and return the text it is answered with."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as sock, sock.makefile("rwb") as stream:
+            stream.write(" ".join(words).encode() + b"\r\n")
+            stream.flush()
+            size = int(stream.readline()[1:])
+            return stream.read(size).decode()
+
     def forget(self) -> None:
         """Forget all that is in it."""
         assert self.ask("FLUSHALL") == "+OK"

@@ -7,7 +7,7 @@ local forget, life, channel, id, digest, recipe, most = unpack(ARGV, 1, 7)
 
 if forget == 'new' and redis.call('HEXISTS', session, 'version') == 1 then return 0 end
 if forget == 'turns' then
-  redis.call('DEL', unpack(KEYS, 2, 5))
+  redis.call('DEL', KEYS[2], KEYS[3], KEYS[7], KEYS[8])
   redis.call('HDEL', session, 'state')
 elseif forget == 'all' then
   redis.call('DEL', unpack(KEYS, 2))

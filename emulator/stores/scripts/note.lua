@@ -1,7 +1,8 @@
 -- Note what became of a claim: its tokens, its idempotency record, what cannot be worked out again, what was sent.
 -- ARGV: number, life of the session, tokens, window, record, when the answer to it ends, whether it is good to give
 -- again, the rest, what was sent, the virtual clock, the channel of who watches. '' where there is nothing to note.
-local session, windows, records, firsts, journal = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- KEYS: the last two only where there is a record.
+local session, windows, journal, records, firsts = unpack(KEYS, 1, 5)
 local number, life, cost, window, name, done_at, good, rest, sent, now, channel = unpack(ARGV)
 
 local kept = redis.call('HMGET', session, 'life', 'now')

@@ -3,9 +3,9 @@
 -- ARGV: the claim (JSON), the request as it is journalled.
 -- Returns {'stale'}; {'whose', worker} where somebody must first be found alive or dead; or {'taken', grant}, and for a
 -- replay also the first answer's request, grant and rest.
-local session, calls, turns, apart, apart_order = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local windows, windows_order, records, records_order, firsts, journal =
-  KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+-- KEYS: those from `apart` on only where a candidate counts by them, those from `records` on only for a keyed claim.
+local session, calls, turns, windows, windows_order, journal = unpack(KEYS, 1, 6)
+local apart, apart_order, records, records_order, firsts = unpack(KEYS, 7, 11)
 local claim, request = cjson.decode(ARGV[1]), ARGV[2]
 local at = tonumber(claim.at)
 local kept = redis.call('HMGET', session, 'version', 'now', 'state', 'number', 'oldest', 'bytes', 'life')
