@@ -35,6 +35,8 @@ MEMORY = "memory://"
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
 GRACE_S = 1
+#: Seconds for the connections that were cut to report it to a store that outlives this process.
+REPORT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Server(uvicorn.Server):
         for connection in left:
             connection.transport.abort()
         if self.sharing:
-            await asyncio.sleep(0)  # what was cut is reported first
+            await asyncio.sleep(REPORT_S)
             await self.sharing.stop()
 
     @contextlib.contextmanager

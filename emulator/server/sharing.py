@@ -33,8 +33,8 @@ from emulator.stores.redis import BEAT_S, SCRIPTS, TOLD, RedisStore, key_of, liv
 
 log = logging.getLogger("emulator")
 
-#: Keys of clients that are known to be of no session.
-MOST_STRANGERS = 10_000
+#: Keys of clients that are known to be of no session, and the longest that could be of one.
+MOST_STRANGERS, LONGEST_KEY = 10_000, 200
 #: Texts that are kept as completed in a session.
 COMPLETED = 1000
 SESSIONS, KEYS = "emulator:sessions", "emulator:keys"
@@ -122,7 +122,7 @@ class Sharing:
             await self._meet_once(steps[2])
             return
         key = bearer(headers)
-        if not key or key in self.worlds.by_key or key in self._strangers:
+        if not key or len(key) > LONGEST_KEY or key in self.worlds.by_key or key in self._strangers:
             return
         id = await self.line.send("HGET", KEYS, key)
         if id:

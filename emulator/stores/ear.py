@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 
 from redis import exceptions
 from redis.asyncio.client import PubSub
 
 from emulator.stores.line import Line
+
+log = logging.getLogger("emulator")
 
 #: Seconds between two tries to reach a Redis that is gone.
 AGAIN_S = 0.2
@@ -52,7 +55,13 @@ class Ear:
                     await self._begun()
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            await self._hear(message["channel"].decode(), message["data"])
+                            await self._heard(message["channel"].decode(), message["data"])
             except _FAILURES:
                 self._pubsub = None
             await asyncio.sleep(AGAIN_S)
+
+    async def _heard(self, channel: str, message: bytes) -> None:
+        try:
+            await self._hear(channel, message)
+        except Exception:  # one message must not end the listening
+            log.exception("a message on %s failed", channel)

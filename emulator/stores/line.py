@@ -124,7 +124,9 @@ class Line:
             raise
         if info.get("cluster_enabled"):
             await client.aclose()
-            client = RedisCluster.from_url(self._url, socket_timeout=ANSWER_S, socket_connect_timeout=CONNECT_S)
+            client = RedisCluster.from_url(
+                self._url, socket_timeout=ANSWER_S, socket_connect_timeout=CONNECT_S, retry=Retry(NoBackoff(), 0)
+            )
         self._client = client
         return client
 

@@ -25,7 +25,7 @@ from emulator.stores.line import Line, Script
 from emulator.stores.memory import JOURNAL_BYTES, MOST_TURNS, MOST_WINDOWS
 
 #: Rows of a journal that are read at once; other connections have their turn between them.
-ROWS = 100
+ROWS = 50
 #: How long a worker is taken for alive after it last said so, and how often it says so: seconds.
 ALIVE_S, BEAT_S = 5.0, 1.0
 TAKE, NOTE, CHANGE, UNLOCK = map(Script, ("take", "note", "change", "unlock"))
@@ -46,8 +46,8 @@ _SEPARATOR = "\x1f"
 _NEVER = "1e999"
 #: Fields of a journal's row: request, grant, rest, sent, and the same of the first answer where it is a replay.
 _FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
-#: Keys by which turns are counted are cut to a digest where they are longer.
-_LONGEST = 64
+#: Keys, and what turns are counted by, are kept as a digest where they are longer.
+_LONGEST = 200
 _ENDED = Note(None, "sent", "the worker that took this request ended before it told what was sent")
 
 
@@ -186,10 +186,11 @@ class RedisStore:
         fields = [f"{name}{number}" for number in numbers for name in _FIELDS]
         values = await self.line.send("HMGET", key_of(session, "journal"), *fields)
         rows = [values[at : at + len(_FIELDS)] for at in range(0, len(values), len(_FIELDS))]
-        made = [await self._made(session, row) for row in rows if row[0] is not None]
+        alive = {self.worker: True}
+        made = [await self._made(session, row, alive) for row in rows if row[0] is not None]
         return [item for item in made if item]
 
-    async def _made(self, session: str, row: Sequence[bytes | None]) -> Exchange | None:
+    async def _made(self, session: str, row: Sequence[bytes | None], alive: dict[str, bool]) -> Exchange | None:
         request, grant, rest, sent, *given = (value or b"" for value in row)
         first = Entry(given[0], orjson.loads(given[1]), given[2]) if given[0] else None
         entry = Entry(request, orjson.loads(grant), rest, first)
@@ -200,7 +201,10 @@ class RedisStore:
         if sent:
             size, frames, *others = orjson.loads(sent)
             return replace(exchange, sent=Sent(size, tuple(frames), *others))
-        if not await self.is_alive(entry.grant[12]):
+        worker = entry.grant[12]
+        if worker not in alive:
+            alive[worker] = await self.is_alive(worker)
+        if not alive[worker]:
             return replace(exchange, sent=Sent(0, (), "cut", 0.0), notes=(*exchange.notes, _ENDED))
         return exchange
 
@@ -292,11 +296,11 @@ def _counts_at_once(claim: Claim) -> bool:
 
 
 def _window_of(claim: Claim) -> str:
-    return f"{claim.provider}{_SEPARATOR}{claim.key or ''}"
+    return f"{claim.provider}{_SEPARATOR}{_short(claim.key or '')}"
 
 
 def _record_of(claim: Claim) -> str:
-    return f"{claim.key or ''}{_SEPARATOR}{claim.idempotency[0] if claim.idempotency else ''}"
+    return f"{_short(claim.key or '')}{_SEPARATOR}{claim.idempotency[0] if claim.idempotency else ''}"
 
 
 def _asked(claim: Claim) -> dict[str, Any]:

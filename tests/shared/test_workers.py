@@ -200,9 +200,18 @@ def test_what_is_stored_outlives_the_workers_and_what_they_wrote_last_is_there(r
     redis_server.forget()
     with Serving(redis_server.url, scenario=SEQUENCE) as serving:
         ask(serving.url, 20)
+        rule = {"when": {"last_user": "late"}, "replies": [{"text": "x", "latency": "10m"}]}
+        control(serving.url, "POST", "/sessions/default/rules", {"rule": rule})
+        late = Connection(serving.url)
+        late.send(request(serving.url, chat("late")))
+        until(lambda: len(journal(serving.url)) == 21)
+    late.socket.close()
+    assert serving.said == "Stopped; 1 answers under way were cut.\n"
     with Serving(redis_server.url, scenario=SEQUENCE) as serving:
         assert texts(ask(serving.url, 1)) == [21]
-        assert [item["sent"]["end"] for item in journal(serving.url)[:20]] == ["complete"] * 20
+        found = journal(serving.url)
+        assert [item["sent"]["end"] for item in found[:21]] == [*["complete"] * 20, "client_left"]
+        assert found[20]["notes"] == []
 
 
 def serve(*options: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ if forget == 'turns' then
   redis.call('HDEL', session, 'state')
 elseif forget == 'all' then
   redis.call('DEL', unpack(KEYS, 2))
-  redis.call('HDEL', session, 'state', 'number', 'oldest', 'bytes', 'now')
+  redis.call('HDEL', session, 'state', 'number', 'oldest', 'bytes', 'first-bytes', 'now')
   redis.call('HSET', session, 'life', life)
 end
 if #ARGV == 7 then return 1 end

@@ -8,7 +8,8 @@ local session, calls, turns, windows, windows_order, journal = unpack(KEYS, 1, 6
 local apart, apart_order, records, records_order, firsts = unpack(KEYS, 7, 11)
 local claim, request = cjson.decode(ARGV[1]), ARGV[2]
 local at = tonumber(claim.at)
-local kept = redis.call('HMGET', session, 'version', 'now', 'state', 'number', 'oldest', 'bytes', 'life')
+local kept = redis.call('HMGET', session, 'version', 'now', 'state', 'number', 'oldest', 'bytes', 'life',
+  'first-bytes')
 
 if claim.version and claim.version ~= kept[1] then return {'stale'} end
 if claim.virtual then
@@ -62,7 +63,9 @@ local function recalled()
   end
 end
 
+local first_bytes = tonumber(kept[8]) or 0
 local function forget_record(name)
+  first_bytes = first_bytes - redis.call('HSTRLEN', firsts, 'r' .. name)
   redis.call('HDEL', records, name)
   redis.call('HDEL', firsts, 'r' .. name, 'g' .. name, 'x' .. name)
   redis.call('ZREM', records_order, name)
@@ -79,9 +82,13 @@ local function begin_record()
     claim.worker))
   redis.call('HSET', firsts, 'r' .. claim.record, request)
   redis.call('ZADD', records_order, number, claim.record)
-  if redis.call('ZCARD', records_order) > claim.journal_size then
+  first_bytes = first_bytes + #request
+  local count = redis.call('ZCARD', records_order)
+  while count > 1 and (count > claim.journal_size or first_bytes > claim.journal_bytes) do
     forget_record(redis.call('ZRANGE', records_order, 0, 0)[1])
+    count = count - 1
   end
+  redis.call('HSET', session, 'first-bytes', first_bytes)
 end
 
 -- The rule: turns that a rule counts as a whole stand by its id; those of keys are bounded, the longest unused first.
