@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import struct
@@ -14,6 +15,7 @@ import pytest
 from sockets.raw import CHAT, Answer, Connection, World, chat, contents, control, make_world, request
 
 from emulator.core.engine import Engine
+from emulator.stores.redis import RedisStore
 from shared.fleet import Member, serving
 from shared.redis_server import RedisServer
 
@@ -162,6 +164,19 @@ def test_limits_count_together(two: tuple[Member, Member]) -> None:
     assert statuses == [200] * 5 + [429] * 3
 
 
+@pytest.fixture
+def slow_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is noted of an answer come late, so that an answer that does not wait for it is too early."""
+    note = RedisStore._note
+
+    async def noted(*arguments: Any, **named: Any) -> None:
+        await asyncio.sleep(0.1)
+        await note(*arguments, **named)
+
+    monkeypatch.setattr(RedisStore, "_note", lambda *given, **named: asyncio.ensure_future(noted(*given, **named)))
+
+
+@pytest.mark.usefixtures("slow_notes")
 def test_tokens_count_before_the_next_request_wherever_it_comes(two: tuple[Member, Member]) -> None:
     world = make_world(two[0].url, "rules: [{reply: {text: x, usage: {prompt_tokens: 4, completion_tokens: 6}}}]",
                        plan={"tokens_per_minute": 25})  # fmt: skip
@@ -178,6 +193,7 @@ def test_states_and_turns_go_on_wherever_a_request_comes(two: tuple[Member, Memb
 KEYED = {"Idempotency-Key": "123e4567-e89b-42d3-a456-426614174000"}
 
 
+@pytest.mark.usefixtures("slow_notes")
 def test_an_idempotent_retry_gets_the_same_answer_from_the_other(two: tuple[Member, Member]) -> None:
     world = make_world(two[0].url, COUNTED)
     first, again = (at(world, member).ask(headers=KEYED) for member in two)
@@ -333,12 +349,12 @@ def test_a_window_ends_by_an_advance_through_the_other(two: tuple[Member, Member
 
 def test_a_virtual_clock_that_an_answer_moved_is_not_behind_at_the_other(two: tuple[Member, Member]) -> None:
     a, b = two
-    world = make_world(a.url, "clock: virtual\nrules: [{reply: {text: late, latency: 60s}}]")
-    world.ask()
-    first = world.ended()
+    world = make_world(a.url, "clock: virtual\nrules: [{when: {last_user: late}, reply: {text: x, latency: 60s}}]")
     at(world, b).ask()
-    second = at(world, b).ended(2)
-    assert second["at"] >= first["at"] + 60
+    world.ask(chat("late"))
+    late = world.ended(2)
+    at(world, b).ask()
+    assert at(world, b).ended(3)["at"] >= late["at"] + 60
 
 
 # Servers that come, and a store that goes
