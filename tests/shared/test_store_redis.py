@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from emulator.core.store import Store, World, soon
 from emulator.core.wire import Claim, Exchange, Grant, Sent
 from emulator.stores.line import Line
 from emulator.stores.redis import SCRIPTS, Entry, RedisStore
+from emulator.stores.redis import living as living_key
 from shared.redis_server import RedisServer
 
 _NAMES = itertools.count()
@@ -113,3 +114,40 @@ def _is_of_any_store(test: Any) -> bool:
 globals().update(
     (name, test) for name, test in vars(test_store).items() if name.startswith("test_") and _is_of_any_store(test)
 )
+
+
+def test_a_key_whose_worker_died_before_it_answered_is_free_again(redis_server: RedisServer) -> None:
+    async def outcomes() -> list[Any]:
+        line = Line(redis_server.url, SCRIPTS)
+        dead, living = (RedisStore(line, worker, 10, _nothing, lambda session: None) for worker in ("dead", "living"))
+        found = []
+        await dead.beat()
+        for session in ("while-it-lives", "after-it"):
+            claim = replace(test_store.keyed(), session=session)
+            if session == "after-it":
+                await line.send("DEL", living_key("dead"))
+            await dead.take(claim, b"first")
+            found.append(test_store.outcome(await _granted(living.take(claim, b"second"))))
+        await line.close()
+        return found
+
+    assert asyncio.run(outcomes()) == ["in_progress", 0]
+
+
+async def _nothing(session: str, entry: Entry, first: Exchange | None) -> Exchange | None:
+    return None
+
+
+async def _granted(taking: Awaitable[Grant | None]) -> Grant:
+    grant = await taking
+    assert grant
+    return grant
+
+
+def test_what_can_no_longer_be_made_again_counts_as_dropped(
+    make: Callable[[int], Store],
+) -> None:
+    store = make(10)
+    first = test_store.answered(store, test_store.claim(test_store.ANY))
+    store.take(test_store.claim(test_store.ANY))  # never recorded, so that it cannot be made again
+    assert store.journal("s", 0) == ([first], 1)
