@@ -186,10 +186,11 @@ def _loaded(load: Callable[[], Any]) -> Any:
         _fail(str(error), USAGE if isinstance(error, Conflict) else FINDINGS)
 
 
-def _warn(scenarios: Iterable[Scenario]) -> None:
-    for scenario in scenarios:
-        for warning in scenario.warnings:
-            click.echo(f"warning: {warning}", err=True)
+def _warn(scenarios: Sequence[Scenario]) -> None:
+    from emulator.core.scenario import covered_by_others
+
+    for warning in (*(item for scenario in scenarios for item in scenario.warnings), *covered_by_others(scenarios)):
+        click.echo(f"warning: {warning}", err=True)
 
 
 # check

@@ -90,7 +90,6 @@ def contract_command(
     if earlier and earlier.provider != provider:
         _fail(f"{baseline} is a report on {earlier.provider}, not on {provider}.")
     wanted = {name: value for name, value in given.items() if value is not None}
-    wanted["plan_name"] = wanted.pop("plan", None)
     with _no_litter(), _prepared(provider, url, api_key or "", wanted) as run:
         interrupted = _go(run)
     if interrupted:
@@ -98,7 +97,7 @@ def contract_command(
     report = run.report()
     write_summary(report, sys.stdout, earlier)
     try:
-        write_reports(report, reports)
+        write_reports(report, reports, earlier)
     except OSError as error:
         _fail(str(error))
     sys.exit(INTERRUPTED if interrupted else exit_code(report, earlier))

@@ -26,6 +26,8 @@ from emulator.server_thread import SERVER_THREAD
 NOT_FOUND, SIGNALLED = 127, 128
 #: How often it is looked whether a signal came: seconds.
 WAIT_S = 0.1
+#: Signals that end the server only with the command; a terminal sends SIGINT to the command as well.
+_SIGNALS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))]
 _ANY_KEY = "emulator-key"
 
 
@@ -87,9 +89,9 @@ def _served(
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run a command to its end and return its code; a SIGTERM that comes meanwhile goes on to it."""
+    """Run a command to its end and return its code; a SIGTERM or SIGHUP that comes meanwhile goes on to it."""
     received: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, lambda number, frame: received.append(number))
     try:
         process = subprocess.Popen(command, env={**os.environ, **environment})
@@ -98,10 +100,11 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
         return NOT_FOUND
     passed_on = 0
     while (code := _waited(process)) is None:
-        while passed_on < received.count(signal.SIGTERM):
-            process.terminate()
+        for number in received[passed_on:]:
             passed_on += 1
-    if signal.SIGINT in received:  # a terminal sends it to the command as well
+            if number != signal.SIGINT:
+                process.send_signal(number)
+    if signal.SIGINT in received:
         return INTERRUPTED
     return code if code >= 0 else SIGNALLED - code
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import click
 
-from emulator.core.wire import Exchange, Sent
+from emulator.core.secrets import redact_query
+from emulator.core.wire import Exchange
 from emulator.server.background import Server, Setup, ignore, make_server, origin, run
 from emulator.server.worlds import Worlds
 
@@ -25,8 +26,8 @@ from emulator.server.worlds import Worlds
 WAITING_LINES = 10_000
 LOG_GRACE_S = 1.0
 #: Objects before a collection of each age. A journal's exchanges live long and hold no cycles: to walk all of them time
-#: and again would make streams late by tens of milliseconds.
-COLLECT_AFTER = (50_000, 20, 100)
+#: and again would make streams late by tens of milliseconds, and to walk a million new ones at once by a second.
+COLLECT_AFTER = (10_000, 10, 1_000)
 
 
 def serve_alone(setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool) -> int:
@@ -134,12 +135,12 @@ class _Log:
         except queue.Full:
             self._dropped += 1
 
-    def request(self, exchange: Exchange, sent: Sent) -> None:
-        self.write(request_line(exchange, sent, self._colours))
+    def request(self, exchange: Exchange, end: str, seconds: float) -> None:
+        self.write(request_line(exchange, end, seconds, self._colours))
 
     def stray(self, method: str, target: str, status: int) -> None:
         """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
-        self.write(f"- - - {status} {_printable(method)} {_printable(target)} reached no provider\n")
+        self.write(f"- - - {status} {_printable(method)} {_printable(redact_query(target))} reached no provider\n")
 
     def close(self) -> None:
         """Write what waits, unless nobody reads it."""
@@ -154,7 +155,7 @@ class _Log:
                 sys.stderr.write(f"({dropped} lines were left out)\n{line}" if dropped else line)
 
 
-def request_line(exchange: Exchange, sent: Sent, colours: bool) -> str:
+def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) -> str:
     """Return the line of a request: session, provider, model, status, rule or refusal, milliseconds."""
     status = str(exchange.timeline.status)
     if colours:
@@ -163,9 +164,9 @@ def request_line(exchange: Exchange, sent: Sent, colours: bool) -> str:
     call = exchange.claim.call
     model = exchange.model or (call.model if call else "") or "-"
     told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
-    how = "" if sent.end == "complete" else f" {sent.end}"
+    how = "" if end == "complete" else f" {end}"
     where = f"{exchange.request.session} {exchange.claim.provider} {_printable(model)}"
-    return f"{where} {status} {told}{how} {sent.at * 1000:.1f}ms\n"
+    return f"{where} {status} {told}{how} {seconds * 1000:.1f}ms\n"
 
 
 def _printable(text: str) -> str:

@@ -15,6 +15,10 @@ settings.register_profile("emulator", deadline=None, derandomize="CI" in os.envi
 settings.load_profile("emulator")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-examples", type=int, metavar="N", help="examples of each test in tests/fuzz, drawn anew")
+
+
 @pytest.fixture(scope="session")
 def emulator_url() -> Iterator[str]:
     """The root URL of a running emulator."""

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from build import PROVIDERS, chat, make_world
+from build import NOW, PROVIDERS, chat, make_world
 
 from emulator.core.errors import SourceError
 from emulator.core.load import parse_text
@@ -130,6 +130,23 @@ def test_an_error_that_the_docs_do_not_list_is_a_warning() -> None:
         "a:3:9: chaos[0]: the docs of Beatra don't list the error timeout, only invalid_request, rate_limited, "
         "model_unavailable"
     ]
+
+
+def test_it_strikes_no_refusal_no_replay_and_nothing_unmatched() -> None:
+    rules = "rules:\n  - {when: {last_user: one}, reply: {text: a}}\n"
+    chaos = "chaos: [{chance: 0.5, error: model_unavailable}, {chance: 0.5, fault: {invalid_json: true}}]\n"
+    world = make_world(f"{HEAD}{rules}{chaos}", plan="unlimited")
+
+    def ask(text: str, at: float = 0.0, **body: Any) -> tuple[int, tuple[str, ...], list[str]]:
+        headers = {"idempotency-key": "550e8400-e29b-41d4-a716-446655440000"} if text == "one" else {}
+        exchange = world.send(body=chat(text=text, **body), headers=headers, at=NOW + at)
+        return exchange.timeline.status, exchange.timeline.faults, notes(exchange)
+
+    while ask("one") != (200, (), []):
+        pass
+    assert [ask("one", at=1.0) for _ in range(20)] == [(200, (), [])] * 20
+    assert [ask("two") for _ in range(20)] == [(404, (), [])] * 20
+    assert [ask("two", temperature=9) for _ in range(20)] == [(400, (), [])] * 20
 
 
 def test_what_two_strikes_draw_differs() -> None:

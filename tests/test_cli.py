@@ -26,7 +26,6 @@ from emulator import load_scenario
 from emulator.cli import main
 from emulator.cli_serve import request_line
 from emulator.core.folder import data_folder
-from emulator.core.wire import Sent
 
 RULES = """emulator: 1
 provider: beatra
@@ -212,7 +211,7 @@ def test_a_line_for_each_request(status: int, end: Any, line: str, colours: bool
     exchange = replace(exchange, timeline=replace(exchange.timeline, status=status))
     colour = {200: "32", 404: "33", 503: "31"}[status]
     shown = f"\x1b[{colour}m{status}\x1b[0m" if colours else str(status)
-    assert request_line(exchange, Sent(1, (), end, 1.5), colours) == line.format(shown)
+    assert request_line(exchange, end, 1.5, colours) == line.format(shown)
 
 
 def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
@@ -233,7 +232,7 @@ def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
 )
 def test_a_line_shows_no_control_characters_of_a_model(validation: str, line: str) -> None:
     exchange = make_world(validation=validation).send(body=chat(model="a\x1b[31m\nb"))
-    assert request_line(exchange, Sent(1, (), "complete", 0.0), False) == f"default beatra {line} 0.0ms\n"
+    assert request_line(exchange, "complete", 0.0, False) == f"default beatra {line} 0.0ms\n"
 
 
 # check
@@ -266,6 +265,20 @@ def test_a_folder_without_providers_is_told(folder: Path) -> None:
     assert outcome("providers", "--schemas", "mine") == (
         1, "", "mine:1:1: holds no provider; each has a folder with a provider.yaml\n",
     )  # fmt: skip
+
+
+def test_check_warns_of_rules_behind_those_of_an_earlier_file(folder: Path) -> None:
+    files = {
+        "a.yaml": "provider: beatra\nrules: [{reply: {text: a}}]\n",
+        "b.yaml": "provider: beatra\nrules: [{when: {model: auto}, reply: {text: b}}, {reply: {text: c}}]\n",
+        "c.yaml": "provider: braintwin\nrules: [{reply: {text: d}}]\n",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(f"emulator: 1\n{text}")
+    assert outcome("check", *files)[2] == (
+        "warning: b.yaml:3:9: rules[0]: can never answer: 'rule-1' (a.yaml:3) answers everything before it\n"
+        "warning: b.yaml:3:50: rules[1]: can never answer: 'rule-1' (a.yaml:3) answers everything before it\n"
+    )
 
 
 def test_check_warns(folder: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_signal_is_passed_on_once(folder: Path) -> None:
     assert (out, process.returncode) == ("term\n", 0)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_command_too(number: signal.Signals, code: int, folder: Path) -> None:
     command = [
         sys.executable,

@@ -220,7 +220,7 @@ def test_what_is_over_is_let_go() -> None:
         held.release()
         await turns()
         assert not any(waiter.waits for waiter in timers)
-        assert held._heap == []
+        assert held._queue.next_at() is None
 
     asyncio.run(play())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -386,6 +387,39 @@ run it alone: --case be-path</system-out>
 </testsuites>
 """
     )
+
+
+KNOWN, NEW = result("be-known", message="it is", expected=1, actual=2), result("be-new", message="so", actual=3)
+CHANGED, FIXED = result("be-changed", expected=1, actual=2), result("be-fixed", "passed")
+NOW = report(KNOWN, NEW, CHANGED, FIXED, PASSED)
+EARLIER = report(KNOWN, replace(CHANGED, actual=9), replace(FIXED, outcome="failed"), PASSED)
+
+
+def test_a_junit_file_fails_for_findings_alone(tmp_path: Path) -> None:
+    write_reports(NOW, {"junit": tmp_path / "r.xml"}, EARLIER)
+    suites = ElementTree.fromstring((tmp_path / "r.xml").read_bytes())
+    assert (suites.get("tests"), suites.get("failures"), suites.get("skipped")) == ("5", "2", "1")
+    told = [(case.get("name"), [(item.tag, item.get("message"), (item.text or "").split("\n")[0]) for item in case])
+            for case in suites.iter("testcase")]  # fmt: skip
+    assert told == [
+        ("be-known", [("skipped", "known: it fails as it did in the baseline: it is", "docs: Docs > Chat")]),
+        ("be-new", [("failure", "so", "new since the baseline")]),
+        ("be-changed", [("failure", "", "changed since the baseline")]),
+        ("be-fixed", [("system-out", None, "fixed since the baseline")]),
+        ("be-auth", []),
+    ]
+
+
+def test_a_page_tells_what_is_known_from_what_is_new(tmp_path: Path) -> None:
+    write_reports(NOW, {"html": tmp_path / "r.html"}, EARLIER)
+    page = (tmp_path / "r.html").read_text("utf-8")
+    words = re.findall(r'<span class="word">([^<]*)</span><span class="id">([^<]*)<', page)
+    assert words == [
+        ("known failed", "be-known"), ("new failed", "be-new"), ("changed failed", "be-changed"),
+        ("fixed passed", "be-fixed"), ("passed", "be-auth"),
+    ]  # fmt: skip
+    for word in ("known", "new", "changed", "fixed"):
+        assert f"<span>1 {word} since the baseline</span>" in page
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

@@ -26,7 +26,7 @@ from emulator.contract.exchange import curl_line, scrub, scrub_json
 from emulator.contract.meter import Meter, Spent
 from emulator.contract.report import PHASES, Report, Result, report_json
 from emulator.contract.run import NotRunnable, plan, prepare, run_contract
-from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, is_loopback
+from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, is_away
 from emulator.core.folder import data_folder
 
 NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
@@ -103,6 +103,10 @@ def test_phases_and_cases_are_chosen() -> None:
 UNKNOWN = {
     "phase": ({"phases": ["fuzzy"]}, "There is no phase 'fuzzy'; did you mean 'fuzz'?"),
     "case": ({"cases": ["be-steam"]}, "There is no case 'be-steam'; did you mean 'be-stream'?"),
+    "case of another phase": (
+        {"cases": ["probe/chat", "be-stream"], "phases": ["probe", "coverage"]},
+        "The case 'be-stream' is in the phase facts, which is not run; leave --phase out, or add --phase facts.",
+    ),
     "far case": (
         {"cases": ["zzzzzz"]}, "There is no case 'zzzzzz'; a run without --case tells them all in its report",
     ),
@@ -241,7 +245,7 @@ LOOPBACK = {
 
 @pytest.mark.parametrize(("url", "here"), LOOPBACK.items(), ids=LOOPBACK)
 def test_what_is_on_this_machine(url: str, here: bool) -> None:
-    assert is_loopback(url) is here
+    assert is_away(url) is not here
 
 
 # Budgets

@@ -16,7 +16,8 @@ from emulator import Emulator, SourceError
 from emulator.core.folder import data_folder
 from emulator.core.session import Conflict
 from emulator.core.wire import Plan
-from emulator.server.background import Setup, is_loopback, origin
+from emulator.loopback import is_loopback
+from emulator.server.background import Setup, origin
 
 
 def ask(url: str, key: str = "k", **given: Any) -> httpx2.Response:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import KEY, NAMES, NOW, PROVIDERS, World, body_of, chat, chunks_of, headers_of, make_world
+from build import KEY, NAMES, NOW, PROVIDERS, World, body_of, chat, chunks_of, headers_of, make_request, make_world
 
 from emulator.core.errors import STATUS
 from emulator.core.wire import Exchange, Grant, Standing
@@ -61,7 +61,10 @@ def test_rules_of_files_are_tried_in_the_order_given_and_each_for_its_provider()
     )
     answers = [world.send("beatra"), world.send("braintwin")]
     assert [text(item) for item in answers] == ["any", "twin"]
-    assert [(item.rule, item.rule_id) for item in answers] == [("s2.yaml:1", "rule-1@2"), ("s1.yaml:1", "rule-1")]
+    assert [(item.rule, item.rule_id) for item in answers] == [
+        ("s2.yaml:rules[0]", "rule-1@2"),
+        ("s1.yaml:rules[0]", "rule-1"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,9 @@ def test_operations_without_a_rule_get_the_built_in_reply() -> None:
     assert [item.rule for item in answers] == ["built-in", "unmatched", "built-in"]
 
 
-@pytest.mark.parametrize(("operation", "rules"), [("any", ["s1.yaml:1"] * 2), ("models", ["s1.yaml:1", "built-in"])])
+@pytest.mark.parametrize(
+    ("operation", "rules"), [("any", ["s1.yaml:rules[0]"] * 2), ("models", ["s1.yaml:rules[0]", "built-in"])]
+)
 def test_operation(operation: str, rules: list[str]) -> None:
     reply = {"json": {"object": "list", "data": []}, "off_contract": True}
     world = make_world({"rules": [{"when": {"operation": operation}, "reply": reply}]})
@@ -216,14 +221,14 @@ rules:
 def test_a_miss_says_what_differed(when: dict[str, Any], difference: str) -> None:
     message = body_of(make_world({"rules": [rule("a", when=when)]}).send())["error"]["message"]
     assert message.startswith(
-        f"No rule of the scenario answers this request. Nearest: s1.yaml:1 (rule-1): {difference}"
+        f"No rule of the scenario answers this request. Nearest: s1.yaml:rules[0] (rule-1): {difference}"
     )
     assert KEY not in message
 
 
 def test_unmatched_built_in_answers_what_no_rule_does() -> None:
     world = make_world({"unmatched": "built-in", "rules": [rule("a", when={"last_user": "hi"})]})
-    assert [world.send(body=chat(text=item)).rule for item in ("hi", "ho")] == ["s1.yaml:1", "built-in"]
+    assert [world.send(body=chat(text=item)).rule for item in ("hi", "ho")] == ["s1.yaml:rules[0]", "built-in"]
 
 
 # Scripted errors
@@ -375,6 +380,17 @@ def test_every_refusal_has_an_id_of_its_own() -> None:
 
 
 # Replays
+
+
+@pytest.mark.parametrize(
+    ("operation", "looks"), [("models", False), ("cost_forecast", False), ("rankings", True), ("patterns", True)]
+)
+def test_only_what_is_computed_of_the_past_asks_for_it(operation: str, looks: bool) -> None:
+    found = PROVIDERS["brainstormrouter"].operations[operation]
+    body = {"tasks": []} if found.method == "POST" else None
+    request = make_request("brainstormrouter", body, method=found.method, path=found.path)
+    world = make_world()
+    assert world.engine.claim(world.session, request).history is looks
 
 
 def keyed(world: World, **given: Any) -> Exchange:

@@ -34,7 +34,7 @@ def test_an_answered_exchange() -> None:
         "model": "gpt-4",
         "notes": [{"fact": None, "path": "n",
                    "message": "is not in the docs; it was accepted and has its customary effect"}],
-        "rule": "s1.yaml:1", "rule_id": "hi", "call": 1, "reply": 0, "seed": 7, "refusal": None, "nearest": [],
+        "rule": "s1.yaml:rules[0]", "rule_id": "hi", "call": 1, "reply": 0, "seed": 7, "refusal": None, "nearest": [],
         "response": {
             "status": 200, "headers": dict(exchange.timeline.headers), "body": None, "stream": True,
             "usage": {"prompt_tokens": 8, "completion_tokens": 1, "total_tokens": 9}, "finish_reason": "stop",
@@ -92,7 +92,13 @@ def test_an_unmatched_exchange_has_the_nearest_rules() -> None:
     row = describe(make_world({"rules": [{"when": {"model": "x"}, "reply": {"text": "a"}}]}).send())
     assert (row["rule"], row["nearest"]) == (
         "unmatched",
-        [{"rule": "s1.yaml:1", "id": "rule-1", "differences": [{"field": "model", "expected": "x", "actual": "auto"}]}],
+        [
+            {
+                "rule": "s1.yaml:rules[0]",
+                "id": "rule-1",
+                "differences": [{"field": "model", "expected": "x", "actual": "auto"}],
+            }
+        ],
     )
 
 

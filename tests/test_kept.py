@@ -10,7 +10,7 @@ from emulator.stores.kept import Budget, Kept
 
 def test_the_oldest_are_forgotten_over_the_number_and_what_is_put_again_is_the_newest() -> None:
     kept: Kept[str, int] = Kept(2, Budget(100))
-    assert [kept.put("a", 1, 1), kept.put("b", 2, 1), kept.put("a", 3, 1)] == [[], [], []]
+    assert [kept.put("a", 1, 1), kept.put("b", 2, 1), kept.put("a", 3, 1)] == [(), (), ()]
     assert (kept.put("c", 4, 1), list(kept.items())) == (["b"], [("a", 3), ("c", 4)])
     assert (kept.get("b"), kept.get("c"), "b" in kept, "c" in kept) == (None, 4, False, True)
 
@@ -19,7 +19,7 @@ def test_the_one_that_puts_makes_room_and_keeps_its_newest() -> None:
     budget = Budget(100)
     one: Kept[int, str] = Kept(10, budget)
     two: Kept[int, str] = Kept(10, budget)
-    assert [one.put(number, "x", 30) for number in range(3)] == [[], [], []]
+    assert [one.put(number, "x", 30) for number in range(3)] == [(), (), ()]
     assert (two.put(0, "y", 80), two.put(1, "y", 20)) == ([], [0])
     assert one.put(3, "x", 40) == [0, 1]
     assert (list(one.items()), list(two.items()), budget.kept) == ([(2, "x"), (3, "x")], [(1, "y")], 90)

@@ -16,21 +16,21 @@ PACKAGE = ROOT / "emulator"
 
 #: The layers of emulator/core, lowest first. In layer 2 the order counts: a module may import those before it.
 CORE: dict[int, list[str]] = {
-    0: ["errors", "tree", "wire", "store", "take"],
+    0: ["errors", "tree", "wire", "store", "take", "framing", "memo"],
     1: ["source", "explain", "oracle", "patterns", "schema", "template", "tokens", "draws", "chat", "timing",
         "secrets", "instance"],
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
         "verify", "candidates", "chaos"],
-    4: ["session", "understand", "reply", "engine", "load"],
+    4: ["session", "understand", "reply", "form", "repeats", "engine", "load"],
 }  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 
 #: What else each part of the package may import from it.
 PARTS = {
     "stores": ["emulator.stores", *("emulator.core." + module for module in CORE[0])],
-    "contract": ["emulator.core", "emulator.contract"],
-    "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread"],
+    "contract": ["emulator.core", "emulator.contract", "emulator.client", "emulator.loopback"],
+    "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread", "emulator.loopback"],
 }
 FREE = [
     "__init__",
@@ -44,6 +44,7 @@ FREE = [
     "cli_worker",
     "cli_workers",
     "client",
+    "loopback",
     "testing",
     "teardown",
     "pytest_plugin",

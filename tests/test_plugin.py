@@ -245,7 +245,7 @@ def test_one(emulator):
 """
     assert ends(run, text, "allow_unmatched=True") == (
         "no rule answered exchange 1 (POST /s/ID/beatra/v1/chat/completions); the nearest:\n"
-        "  session:1 (one)\n"
+        "  session:rules[0] (one)\n"
         '    last_user: expected "x", got "hi"\n'
         "    turn: expected 2, got 1\n"
         "allow it with @pytest.mark.emulator(allow_unmatched=True)"
@@ -267,7 +267,7 @@ def test_one(emulator):
     emulator.use({{"emulator": 1, "rules": [{{"reply": {{"text": "y"}}, "expect": {expect}}}]}})
     ask(emulator.base_url, emulator.api_key)
 """
-    message = f"the rule rule-1 at session:1 {said}; allow it by changing its `expect`, or leaving it out"
+    message = f"the rule rule-1 at session:rules[0] {said}; allow it by changing its `expect`, or leaving it out"
     assert ends(run, text) == message
     met = text.replace(str(expect), "{'calls': 1}")
     run('@pytest.mark.emulator(provider="beatra")\n' + met).assert_outcomes(passed=1)

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from build import PROVIDERS, chat, make_world
 
+from emulator import Emulator
 from emulator.client import Control
 from emulator.core.errors import SourceError
 from emulator.core.load import parse_text
@@ -53,7 +54,7 @@ def use_everywhere(url: str) -> str:
                     f"{session.base_url}/chat/completions?api_key={SECRET}", json=chat(text=text),
                     headers={**headers, "authorization": f"Bearer {key}"},
                 )  # fmt: skip
-        client.get(f"{url}/nothing/{SECRET[:2]}", headers={"authorization": f"Bearer {SECRET}"})
+        client.get(f"{url}/nothing?api_key={SECRET}", headers={"authorization": f"Bearer {SECRET}"})
         client.post(f"{url}/beatra/v1/chat/completions", json=chat(), headers={"authorization": f"Bearer {SECRET}"})
     told = [
         control.ask("GET", path)
@@ -64,6 +65,13 @@ def use_everywhere(url: str) -> str:
     text = json.dumps(told) + session.journal.to_scenario() + "\n".join(session.problems())
     control.close()
     return text
+
+
+def test_where_others_can_reach_the_server_control_wants_the_token() -> None:
+    with Emulator(host="0.0.0.0") as emulator, httpx2.Client(trust_env=False) as client:
+        for method, path in (("GET", "health"), ("GET", "sessions/default/journal"), ("POST", "sessions")):
+            answer = client.request(method, f"{emulator.url}/_emulator/{path}", headers={"host": "localhost"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
 
 
 def test_the_admin_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:

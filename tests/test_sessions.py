@@ -145,11 +145,24 @@ def test_rules_are_added_before_the_others_and_replaced_by_their_id(served: Serv
         "POST", path, {"rule": {"id": "mine", "replies": [{"text": "b"}, {"text": "c"}]}, "at": "t.py:1"}
     )
     assert [(rule["id"], rule["at"], rule["calls"]) for rule in shown["rules"]] == [
-        ("mine", "t.py:1", 1), ("added-1", "session:1", 0), ("rule-1", "x.yaml:3", 0),
+        ("mine", "t.py:1", 1), ("added-1", "session:added[0]", 0), ("rule-1", "x.yaml:3", 0),
     ]  # fmt: skip
     served.chat(session)
     exchanges = served.ask("GET", f"/sessions/{session}/journal")["exchanges"]
     assert [(item["rule"], item["reply"]) for item in exchanges] == [("test_x.py:12", 0), ("t.py:1", 1)]
+
+
+def test_rules_without_lines_are_told_apart_by_their_path(served: Served) -> None:
+    rules = [{"when": {"last_user": "x"}, "reply": {"text": "x"}}, {"reply": {"text": "y"}}]
+    session = served.session(scenario={"emulator": 1, "rules": rules})
+    path = f"/sessions/{session}/rules"
+    served.ask("POST", path, {"rule": {"when": {"model": "a"}, "reply": {"text": "a"}}})
+    served.ask("POST", path, {"rule": {"when": {"model": "b"}, "reply": {"text": "b"}}})
+    shown = served.ask("POST", path, {"rule": {"id": "added-1", "when": {"model": "c"}, "reply": {"text": "c"}}})
+    assert [(rule["id"], rule["at"]) for rule in shown["rules"]] == [
+        ("added-2", "session:added[1]"), ("added-1", "session:added[0]"),
+        ("rule-1", "session:rules[0]"), ("rule-2", "session:rules[1]"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

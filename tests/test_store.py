@@ -113,6 +113,15 @@ def test_a_claim_that_looks_back_gets_the_exchanges_so_far(store: Store) -> None
     assert store.take(claim()).exchanges == ()
 
 
+def test_it_gets_the_newest_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_PAST", 2)
+    store = MemoryStore()
+    done = [exchange(claim(ANY), store.take(claim(ANY))) for _ in range(4)]
+    for item in done:
+        store.record(item)
+    assert store.take(claim(history=True)).exchanges == tuple(done[2:])
+
+
 # Limits
 
 

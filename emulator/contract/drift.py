@@ -13,15 +13,21 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from emulator.contract.report import Report, Result, bounded
 from emulator.core.errors import Json
+
+#: What a case is beside a baseline; a failure that is known is no finding.
+Since = Literal["new", "known", "changed", "fixed"]
+Became: TypeAlias = Mapping[str, Since]
+NO_BASELINE: Became = {}
 
 OK, FINDINGS, UNREACHABLE, INCONCLUSIVE = 0, 1, 3, 4
 
 #: Nothing can be said of a target that cannot be reached or refuses the key.
 _PROBES = ("probe/reachable", "probe/key")
+_WORDS: Mapping[str, Since] = {"new": "new", "known": "known", "changed": "changed", "fixed": "fixed"}
 _SETTLED = ("passed", "failed", "observed")
 
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -79,6 +85,15 @@ def compare(report: Report, baseline: Report) -> Drift:
         added=tuple(after for before, after in pairs if before is None),
         gone=tuple(item for item in baseline.cases if item.id not in now),
     )
+
+
+def since(report: Report, baseline: Report | None) -> Became:
+    """Return what became of each case since the baseline, by its id; those that did not change are left out."""
+    if baseline is None:
+        return NO_BASELINE
+    earlier = {item.id: item for item in baseline.cases}
+    kinds = {item.id: _kind(earlier.get(item.id), item) for item in report.cases}
+    return {id: _WORDS[kind] for id, kind in kinds.items() if kind in _WORDS}
 
 
 def _kind(before: Result | None, after: Result) -> str:

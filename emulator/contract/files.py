@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from emulator.contract.drift import Became, since
 from emulator.contract.html import html_page
 from emulator.contract.junit import junit_xml
 from emulator.contract.report import Report, report_json
@@ -16,12 +17,13 @@ from emulator.contract.report import Report, report_json
 Kind = Literal["json", "junit", "html"]
 
 
-def write_reports(report: Report, wanted: Mapping[Kind, Path]) -> None:
-    """Write a report in each kind that is wanted.
+def write_reports(report: Report, wanted: Mapping[Kind, Path], baseline: Report | None = None) -> None:
+    """Write a report in each kind that is wanted; a page and JUnit tell what was known from what is new.
 
     Raises: OSError, when the others are written, with what each file that could not be lacked.
     """
-    failures = [text for kind, path in wanted.items() if (text := _write(path, _KINDS[kind](report)))]
+    became = since(report, baseline)
+    failures = [text for kind, path in wanted.items() if (text := _write(path, _KINDS[kind](report, became)))]
     if failures:
         raise OSError("\n".join(failures))
 
@@ -42,9 +44,13 @@ def _write(path: Path, content: bytes) -> str:
     return ""
 
 
-def _json(report: Report) -> bytes:
+def _json(report: Report, became: Became) -> bytes:
     """Escape all but ASCII: an answer may hold half a surrogate pair, which no encoding takes."""
     return json.dumps(report_json(report), indent=2, allow_nan=False).encode() + b"\n"
 
 
-_KINDS: Mapping[Kind, Callable[[Report], bytes]] = {"json": _json, "junit": junit_xml, "html": html_page}
+_KINDS: Mapping[Kind, Callable[[Report, Became], bytes]] = {
+    "json": _json,
+    "junit": junit_xml,
+    "html": html_page,
+}

@@ -13,29 +13,32 @@ from pathlib import Path
 from string import Template
 from urllib.parse import urlsplit
 
+from emulator.contract.drift import NO_BASELINE, Became, Since
 from emulator.contract.report import OUTCOMES, Report, Result
 from emulator.contract.shown import by_phase, json_text, request_text, response_text, visible
 
 _GRAVEST_FIRST = ("failed", "inconclusive", "observed", "not_seen", "passed")
 
 
-def html_page(report: Report) -> bytes:
-    """Return a report as a page in UTF-8."""
+def html_page(report: Report, became: Became = NO_BASELINE) -> bytes:
+    """Return a report as a page in UTF-8; `became` tells of cases what they are beside a baseline."""
     template = Template(Path(__file__).with_name("report.html").read_text("utf-8"))
     page = template.substitute(
         title=f"Contract of {_text(report.provider)}",
-        facts=_facts(report),
+        facts=_facts(report, became),
         outcomes="".join(f'<th scope="col" class="{word}">{_word(word)}</th>' for word in OUTCOMES),
         totals="\n".join(_totals(report)),
         filters="\n".join(_filter(word, number) for word, number in report.totals.items() if number),
-        phases="\n".join(_phase(phase, items) for phase, items in by_phase(report).items()) or "<p>No cases.</p>",
+        phases="\n".join(_phase(phase, items, became) for phase, items in by_phase(report).items())
+        or "<p>No cases.</p>",
     )
     return page.encode()
 
 
-def _facts(report: Report) -> str:
+def _facts(report: Report, became: Became) -> str:
     began = datetime.fromtimestamp(report.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     told = [f"requests: {report.requests}", f"{report.seconds:.1f} s", f"seed {report.seed}"]
+    told += [f"{number} {word} since the baseline" for word, number in Counter(became.values()).items()]
     return "".join(f"<span>{item}</span>" for item in [_link(report.url), *map(_text, [began, *told])])
 
 
@@ -70,14 +73,16 @@ def _filter(word: str, number: int) -> str:
     return f'<label for="{name}"><input type="checkbox" id="{name}" checked> {_word(word)} ({number})</label>'
 
 
-def _phase(phase: str, items: Sequence[Result]) -> str:
+def _phase(phase: str, items: Sequence[Result], became: Became) -> str:
     ordered = sorted(items, key=lambda item: _GRAVEST_FIRST.index(item.outcome))
-    return f"<section>\n<h2>{phase}</h2>\n<div>\n" + "\n".join(map(_case, ordered)) + "\n</div>\n</section>"
+    cases = "\n".join(_case(item, became.get(item.id)) for item in ordered)
+    return f"<section>\n<h2>{phase}</h2>\n<div>\n{cases}\n</div>\n</section>"
 
 
-def _case(item: Result) -> str:
+def _case(item: Result, became: Since | None) -> str:
     said = _text(item.message) or f'<span class="faint">{_text(item.source)}</span>'
-    row = f'<span class="word">{_word(item.outcome)}</span><span class="id">{_text(item.id)}</span>'
+    word = f"{became} {_word(item.outcome)}" if became else _word(item.outcome)
+    row = f'<span class="word">{word}</span><span class="id">{_text(item.id)}</span>'
     row += f'<span class="said">{said}</span>'
     inside = "" if item.outcome == "passed" and not item.request else _inside(item)
     if not inside:

@@ -32,9 +32,10 @@ given to ForeignTarget bounds what such a suite may cost.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from emulator.contract.client import Bounds, Client
 from emulator.contract.contract import Contract, load_contract
@@ -48,7 +49,7 @@ from emulator.contract.phase_probe import gates, probe
 from emulator.contract.phase_stateful import stateful
 from emulator.contract.planned import Planned
 from emulator.contract.report import PHASES, Phase, Report, Result
-from emulator.contract.target import ForeignTarget, Target, check_url, is_loopback
+from emulator.contract.target import ForeignTarget, Target, check_url, is_away
 from emulator.core.errors import nearest
 
 #: What runs at a URL that is not loopback unless more is asked for: few requests, none meant to be wrong in many ways.
@@ -91,8 +92,19 @@ def plan(
     }
     wanted = PHASES if phases is None else phases
     found = [case for phase in PHASES if phase in wanted for case in made[phase]()]
-    _known("case", cases, [case.id for case in found])
+    ids = [case.id for case in found]
+    if not set(cases) <= set(ids):
+        _elsewhere(cases, {case.id: phase for phase in PHASES if phase not in wanted for case in made[phase]()})
+    _known("case", cases, ids)
     return tuple(case for case in found if not cases or case.id in cases)
+
+
+def _elsewhere(cases: Iterable[str], phases: Mapping[str, str]) -> None:
+    """Say of a case in which phase it is, where that one is not run."""
+    for name in cases:
+        if name in phases:
+            hint = f"leave --phase out, or add --phase {phases[name]}"
+            raise NotRunnable(f"The case '{name}' is in the phase {phases[name]}, which is not run; {hint}.")
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -158,32 +170,35 @@ class Run:
         return Report(*self._head, seconds, self.meter.requests, tuple(self.results))
 
 
+class Asked(TypedDict, total=False):
+    """What a run can be told: what is run (all, or what is named), how much it may cost, how long it may wait."""
+
+    phases: Sequence[str] | None
+    cases: Sequence[str]
+    plan: str | None
+    seed: int
+    max_requests: int | None
+    max_tokens: int | None
+    max_examples: int
+    schemas: Path | str | None
+    bounds: Bounds | None
+
+
 def run_contract(
     provider: str,
     url: str,
     key: str,
     *,
-    phases: Sequence[str] | None = None,
-    cases: Sequence[str] = (),
-    plan: str | None = None,
-    seed: int = 0,
-    max_requests: int | None = None,
-    max_tokens: int | None = None,
-    max_examples: int = MAX_EXAMPLES,
-    schemas: Path | str | None = None,
-    bounds: Bounds | None = None,
     on_start: OnStart = lambda planned, requests: None,
     on_result: OnResult = lambda result, done, total: None,
+    **asked: Unpack[Asked],
 ) -> Report:
     """Run a provider's contract against a base URL and return the report.
 
     `on_start` gets the numbers of cases and requests planned, `on_result` each result, how many are done, of how many.
     Raises: NotRunnable; LookupError, for an unknown provider; SourceError, for a folder that does not load.
     """
-    prepared = prepare(
-        provider, url, key, phases=phases, cases=cases, plan_name=plan, seed=seed, max_requests=max_requests,
-        max_tokens=max_tokens, max_examples=max_examples, schemas=schemas, bounds=bounds,
-    )  # fmt: skip
+    prepared = prepare(provider, url, key, **asked)
     with closing(prepared.target):
         on_start(len(prepared.planned), prepared.requests)
         prepared.go(on_result)
@@ -195,16 +210,8 @@ def prepare(
     url: str,
     key: str,
     *,
-    phases: Sequence[str] | None = None,
-    cases: Sequence[str] = (),
-    plan_name: str | None = None,
-    seed: int = 0,
-    max_requests: int | None = None,
-    max_tokens: int | None = None,
-    max_examples: int = MAX_EXAMPLES,
-    schemas: Path | str | None = None,
-    bounds: Bounds | None = None,
     target: Callable[[Client], Target] | None = None,
+    **asked: Unpack[Asked],
 ) -> Run:
     """Return a run that has not begun; `target` makes another one than a foreign URL's.
 
@@ -214,18 +221,22 @@ def prepare(
         check_url(url)
     except ValueError as error:
         raise NotRunnable(str(error)) from None
-    away = not is_loopback(url)
-    if away and max_requests is None and max_tokens is None:
+    away = is_away(url)
+    meter = Meter(asked.get("max_requests"), asked.get("max_tokens"))
+    if away and meter.max_requests is None and meter.max_tokens is None:
         raise NotRunnable(
             f"{url} is not on this machine: say how much a run may cost, by --max-requests or --max-tokens."
         )
+    phases, cases, seed = asked.get("phases"), asked.get("cases", ()), asked.get("seed", 0)
     chosen = phases if phases or not away or cases else CAREFUL
-    contract = load_contract(provider, schemas)
-    planned = plan(contract, phases=chosen or None, cases=cases, plan=plan_name, seed=seed, max_examples=max_examples)
-    meter = Meter(max_requests, max_tokens)
-    client = Client(proxies=away, bounds=bounds, meter=meter)
+    contract = load_contract(provider, asked.get("schemas"))
+    planned = plan(
+        contract, phases=chosen or None, cases=cases, plan=asked.get("plan"), seed=seed,
+        max_examples=asked.get("max_examples", MAX_EXAMPLES),
+    )  # fmt: skip
+    client = Client(proxies=away, bounds=asked.get("bounds"), meter=meter)
     try:
-        made = target(client) if target else ForeignTarget(url, key, plan_name, client)
+        made = target(client) if target else ForeignTarget(url, key, asked.get("plan"), client)
     except ValueError as error:
         raise NotRunnable(str(error)) from None
     return Run(contract, planned, made, meter, url, seed)

@@ -8,7 +8,6 @@ in a session for each World.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -16,19 +15,17 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from emulator.client import Control, ControlError
 from emulator.contract.client import Client
 from emulator.core.errors import Json, shown
+from emulator.loopback import is_loopback
 
 Plan = str | Mapping[str, int]
 
 
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL leads to this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def is_away(url: str) -> bool:
+    """Tell whether a URL leads to another machine."""
+    return not is_loopback(urlsplit(url).hostname or "")
 
 
 def check_url(url: str) -> None:
@@ -102,7 +99,7 @@ class ForeignTarget:
             raise ValueError("the API key must be printable ASCII, without spaces around it")
         self.base_url = base_url.rstrip("/")
         self.key = key
-        self.client = client or Client(proxies=not is_loopback(base_url))
+        self.client = client or Client(proxies=is_away(base_url))
         self._plan = plan
 
     @contextmanager
@@ -132,8 +129,8 @@ class EmulatorTarget:
     own = True
 
     def __init__(self, root_url: str, provider: str, seed: int = 0, client: Client | None = None) -> None:
-        self.client = client or Client(proxies=not is_loopback(root_url))
-        self._control = Control(root_url.rstrip("/") + "/_emulator")
+        self.client = client or Client(proxies=is_away(root_url))
+        self._control = Control(root_url)
         self._provider = provider
         self._seed = seed
 
@@ -147,7 +144,7 @@ class EmulatorTarget:
 
     def close(self) -> None:
         self.client.close()
-        self._control.client.close()
+        self._control.close()
 
 
 class EmulatorWorld:
@@ -161,7 +158,7 @@ class EmulatorWorld:
         self._open({})
 
     def close(self) -> None:
-        self._control.ask("DELETE", self._path)
+        _asked(self._control, "DELETE", self._path)
 
     def plan(self, plan: Plan) -> None:
         """Begin anew, in a session that counts so."""
@@ -169,38 +166,29 @@ class EmulatorWorld:
         self._open({"plan": plan})
 
     def advance(self, seconds: float) -> None:
-        self._control.ask("PATCH", f"{self._path}/clock", {"advance": f"{seconds:g}s"})
+        _asked(self._control, "PATCH", f"{self._path}/clock", {"advance": f"{seconds:g}s"})
 
     def answer(self, *replies: Mapping[str, Json]) -> None:
         scenario = {"emulator": 1, "provider": self._provider, "rules": [{"replies": list(replies)}]}
-        self._control.ask("PUT", f"{self._path}/scenario", {"scenario": scenario})
+        _asked(self._control, "PUT", f"{self._path}/scenario", {"scenario": scenario})
 
     def now(self) -> float:
-        return float(self._control.ask("GET", self._path)["clock"]["now"])
+        return float(_asked(self._control, "GET", self._path)["clock"]["now"])
 
     def _open(self, more: Mapping[str, Json]) -> None:
         wanted = {"provider": self._provider, "seed": self._seed, "clock": "virtual", **more}
-        session = self._control.ask("POST", "/sessions", wanted)
+        session = _asked(self._control, "POST", "/sessions", wanted)
         self._path = f"/sessions/{session['id']}"
         self.base_url: str = session["base_urls"][self._provider]
         self.key: str = session["api_key"]
 
 
-class Control:
-    """The control API of an emulator; what is asked of it is no part of a budget."""
+def _asked(control: Control, method: str, path: str, value: Json = None) -> Json:
+    """Ask an emulator's control API, which is no part of a budget.
 
-    def __init__(self, url: str) -> None:
-        self.client = Client(proxies=not is_loopback(url))
-        self._url = url
-
-    def ask(self, method: str, path: str, value: Json = None) -> Json:
-        """Send a control request and return its answer's value.
-
-        Raises: Unreachable, with what the emulator said.
-        """
-        body = b"" if value is None else json.dumps(value).encode()
-        answer = self.client.send(method, self._url + path, {"content-type": "application/json"}, body)
-        if not 200 <= answer.status < 300 or answer.ended != "complete":
-            said = answer.body[:500].decode("utf-8", "replace") or answer.ended
-            raise Unreachable(f"{method} {self._url}{path} got {answer.status}: {shown(said, 500)}")
-        return answer.json
+    Raises: Unreachable, with what the emulator said.
+    """
+    try:
+        return control.ask(method, path, value)
+    except (ControlError, OSError) as error:
+        raise Unreachable(f"{method} {control.url}/_emulator{path}: {error}") from None

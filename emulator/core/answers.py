@@ -184,6 +184,8 @@ def _duration(exchange: Exchange) -> float:
     return exchange.sent.at if exchange.sent else exchange.timeline.end_at
 
 
+#: Those that look at the past.
+LOOK_BACK = frozenset(("rankings", "health", "patterns"))
 ANSWERS: Mapping[str, Callable[[Turn, Sequence[Exchange]], Json]] = {
     "models": models,
     "recommendations": recommendations,

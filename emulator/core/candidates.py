@@ -12,10 +12,15 @@ from emulator.core.wire import Call, Candidate
 
 
 class RuleIndex:
-    """Rules in order, found by the last user text that they want exactly."""
+    """Rules in order, found by the last user text that they want exactly.
+
+    `steady`: which of them could answer depends on nothing but the body.
+    """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
+        self.by_id = {rule.id: rule for rule in rules}
+        self.steady = all(map(_is_steady, rules))
         self._others = [index for index, rule in enumerate(rules) if rule.exact_text is None]
         self._by_text: dict[str, list[int]] = {}
         for index, rule in enumerate(rules):
@@ -28,6 +33,12 @@ class RuleIndex:
             return self.rules
         exact = self._by_text.get(text, []) if text is not None else []
         return (self.rules[index] for index in (sorted([*exact, *self._others]) if exact else self._others))
+
+
+def _is_steady(rule: Rule) -> bool:
+    fields = [item.field for item in rule.conditions]
+    of_body = not any(field == "elapsed" or field.startswith("headers.") for field in fields)
+    return of_body and rule.count_by in ("session", "request")
 
 
 def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:

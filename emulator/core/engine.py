@@ -1,17 +1,19 @@
-"""The engine: what a request asks of the store, and what it is answered. Pure; only `answer` answers a Refusal.
+"""The engine: what a request asks of the store, and what it is answered. Only `answer` answers a Refusal.
 
 claim(request) -> Claim     route, authenticate, decode, validate, find the rules that could answer
 answer(claim, grant) -> Exchange     reply, render, faults, headers
+
+Both are pure; `repeats` remembers only what would be found again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from emulator.core.answers import ANSWERS
+from emulator.core.answers import LOOK_BACK
 from emulator.core.candidates import candidates, difference_text, nearest_rules
 from emulator.core.chaos import Strikes, strikes
 from emulator.core.draws import Draw
@@ -19,6 +21,7 @@ from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
 from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id
+from emulator.core.repeats import Repeats
 from emulator.core.reply import error_data, fill_reply, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session, Settings
@@ -54,10 +57,11 @@ class _Outcome:
 
 
 class Engine:
-    """Decides for all providers; holds nothing that changes."""
+    """Decides for all providers; holds nothing that changes what it decides."""
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self.providers = providers
+        self.repeats = Repeats(self.answer, self.again)
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
@@ -65,67 +69,65 @@ class Engine:
         settings = session.settings[provider.name]
         operation: Operation | None = None
         key: str | None = None
-        call: Call | None = None
-        idempotency, refusal = None, None
         try:
             operation = route(provider, request)
             key = authenticate(session, provider, settings, request)
-            understood = understand(session, provider, settings, operation, request)
-            idempotency = idempotency_of(provider, settings, request, understood)
-            call = understood
+            call = understand(session, provider, settings, operation, request)
+            idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as error:
             error.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
-            refusal = error
+            name = operation.name if operation else None
+            return Claim(
+                session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
+                refusal=error, operation=name,
+            )  # fmt: skip
+        found = candidates(session.rules_for(provider.name, operation.name), call, key)
         return Claim(
-            session.id,
-            provider.name,
-            key,
-            settings.plan,
-            request.at,
-            counted=call is not None,
-            candidates=candidates(session.rules_for(provider.name, call.operation), call, key or "") if call else (),
-            fallback="built-in" if call else "refused",
-            idempotency=idempotency,
-            history=call is not None and provider.operations[call.operation].answer in ANSWERS,
-            call=call,
-            refusal=refusal,
-            operation=operation.name if operation else None,
-        )
+            session.id, provider.name, key, settings.plan, request.at, True, found, "built-in", idempotency,
+            operation.answer in LOOK_BACK, call, None, operation.name,
+        )  # fmt: skip
 
-    def answer(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Exchange:
+    def again(self, session: Session, request: Request, grant: Grant) -> Exchange:
+        """Answer as it was answered from a form."""
+        return self.answer(session, request, self.claim(session, request), grant)
+
+    def answer(
+        self, session: Session, request: Request, claim: Claim, grant: Grant, draws: Callable[..., Draw] = Draw
+    ) -> Exchange:
         """Answer a claim with what it was granted; the provider's refusals are rendered here and nowhere else."""
         provider = self.providers[claim.provider]
         try:
             if claim.refusal:
                 raise claim.refusal
             _check_grant(claim, grant)
-            outcome = _replay(session, provider, grant) or self._reply(session, claim, grant)
+            outcome = _replay(session, provider, grant) or self._reply(session, claim, grant, draws)
         except Refusal as refusal:
             outcome = _refused(session, provider, claim, grant, refusal)
         return _exchange(session, provider, request, claim, grant, outcome)
 
-    def _reply(self, session: Session, claim: Claim, grant: Grant) -> _Outcome:
+    def _reply(self, session: Session, claim: Claim, grant: Grant, draws: Callable[..., Draw]) -> _Outcome:
         """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
         call = claim.call
         if call is None:
             raise TypeError("a claim without a call was granted a reply")
         provider, settings = self.providers[claim.provider], session.settings[claim.provider]
-        rules = session.rules_for(claim.provider, call.operation).rules
+        index = session.rules_for(claim.provider, call.operation)
         if grant.candidate is not None:
-            name = claim.candidates[grant.candidate].rule
-            rule = next(rule for rule in rules if rule.id == name)
-            return _scripted(session, provider, call, grant, rule)
-        if rules and settings.unmatched == "refuse":
-            return _unmatched(session, call, claim, grant, rules)
-        return _scripted(session, provider, call, grant, None)
+            rule = index.by_id[claim.candidates[grant.candidate].rule]
+            return _scripted(session, provider, call, grant, rule, draws)
+        if index.rules and settings.unmatched == "refuse":
+            return _unmatched(session, call, claim, grant, index.rules)
+        return _scripted(session, provider, call, grant, None, draws)
 
 
-def _scripted(session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule | None) -> _Outcome:
+def _scripted(
+    session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule | None, draws: Callable[..., Draw]
+) -> _Outcome:
     """Answer with the reply of a rule, or without one the built-in reply, unless chaos strikes."""
     settings = session.settings[provider.name]
     index = rule.reply_at(grant.turn) if rule else None
     at, name = (rule.at, rule.id) if rule else ("built-in", "built-in")
-    turn = turn_for(provider, settings, call, Draw(session.seed, name, grant.n))
+    turn = turn_for(provider, settings, call, draws(session.seed, name, grant.n))
     chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
     reply = chaos.error or (rule.replies[index] if rule and index is not None else PLAIN)
     content, headers, missing = _filled(turn, settings, grant, reply)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import orjson
 
@@ -16,6 +17,8 @@ from emulator.core.wire import Call, Timeline
 MAX_CHOICES = 128
 #: How many tokens or chunks several choices may have together; no doc says so.
 MAX_TOGETHER = 100_000
+#: The longest text whose chunks are remembered: characters.
+LONGEST_REMEMBERED = 20_000
 
 
 def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN) -> Rendered:
@@ -89,40 +92,51 @@ def _stream(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Repl
         "created": int(turn.at),
         "model": turn.model,
     }
-    write = _pruned_chunk if turn.strict else _chunk
     begun = b"data: " + orjson.dumps(head)[:-1]
-    deltas, choices = list(_deltas(said, reply.pace)), choices_asked(turn.call)
-    _check_together(choices, len(deltas), "chunks")
-    events = [
-        (write(turn, begun, index, delta, reason), "data") for delta, reason in deltas for index in range(choices)
-    ]
+    events = [(begun + ending, "data") for ending in _endings(said, reply.pace, choices_asked(turn.call))]
+    if turn.strict:
+        events = [(_pruned_chunk(turn, data), kind) for data, kind in events]
     if usage and not turn.strict and _asks_usage(turn.call.body):
         events.append((event(orjson.dumps({**head, "choices": [], "usage": usage})), "data"))
     events.append((event(turn.provider.done.encode()), "done"))
     return timed(turn, events, reply)
 
 
-def _chunk(turn: Turn, begun: bytes, index: int, delta: Mapping[str, Json], reason: str | None) -> bytes:
-    """Write the event of a chunk; `begun` is all that is the same in each."""
-    choice = orjson.dumps({"index": index, "delta": delta, "finish_reason": reason})
-    return b'%b,"choices":[%b]}\n\n' % (begun, choice)
+def _endings(said: Said, pace: Pace, choices: int) -> Sequence[bytes]:
+    """Return of each chunk's event what follows the fields that are the same in all; without ids, it is remembered."""
+    if said.calls or isinstance(pace.split, list) or len(said.text or said.refusal or "") > LONGEST_REMEMBERED:
+        return _write_endings(said, pace.split, choices)
+    return _remembered_endings(said, pace.split, choices)
 
 
-def _pruned_chunk(turn: Turn, begun: bytes, index: int, delta: Mapping[str, Json], reason: str | None) -> bytes:
-    data = _chunk(turn, begun, index, delta, reason).removeprefix(b"data: ")
-    return event(orjson.dumps(prune(orjson.loads(data), turn, "chunk")))
+def _write_endings(said: Said, how: Json, choices: int) -> Sequence[bytes]:
+    deltas = list(_deltas(said, how))
+    _check_together(choices, len(deltas), "chunks")
+    chunks = [
+        orjson.dumps({"index": index, "delta": delta, "finish_reason": reason})
+        for delta, reason in deltas
+        for index in range(choices)
+    ]
+    return [b',"choices":[%b]}\n\n' % chunk for chunk in chunks]
 
 
-def _deltas(said: Said, pace: Pace) -> Iterator[tuple[dict[str, Json], str | None]]:
+_remembered_endings = lru_cache(maxsize=64)(_write_endings)
+
+
+def _pruned_chunk(turn: Turn, data: bytes) -> bytes:
+    return event(orjson.dumps(prune(orjson.loads(data.removeprefix(b"data: ")), turn, "chunk")))
+
+
+def _deltas(said: Said, how: Json) -> Iterator[tuple[dict[str, Json], str | None]]:
     yield {"role": "assistant"}, None
-    for piece in split(said.text or "", pace.split):
+    for piece in split(said.text or "", how):
         yield {"content": piece}, None
-    for piece in split(said.refusal or "", pace.split):
+    for piece in split(said.refusal or "", how):
         yield {"refusal": piece}, None
     for index, (ident, name, arguments) in enumerate(said.calls):
         begun = {"index": index, "id": ident, "type": "function", "function": {"name": name, "arguments": ""}}
         yield {"tool_calls": [begun]}, None
-        for piece in split(arguments, pace.split if isinstance(pace.split, str | int) else "tokens"):
+        for piece in split(arguments, how if isinstance(how, str | int) else "tokens"):
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, None
     yield {}, said.finish_reason
 

@@ -20,7 +20,7 @@ from emulator.core.scenario import Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.source import Source
 from emulator.core.template import compile_template, reply_path_check
 from emulator.core.timing import parse_duration, parse_wait
-from emulator.core.tree import Path
+from emulator.core.tree import Path, path_of
 
 #: Reply keys of which one is given (text and tool_calls may stand together).
 CONTENT = ("text", "tool_calls", "refusal", "json", "events", "error", "embedding", "builtin")
@@ -58,6 +58,10 @@ class _Parser:
         self.problems: list[Problem] = []
         self.template = functools.partial(compile_template, check=reply_path_check(self.data.get("vars") or {}))
         self.named = self.data.get("provider")
+
+    def at(self, path: Path) -> str:
+        """Return FILE:LINE of a value; data that was parsed before it came has no lines, but a path."""
+        return f"{self.label}:{self.source.place(path)[0] if self.source.places else path_of(path)}"
 
     def report(self, path: Path, message: str) -> None:
         self.problems.append(self.source.problem(path, message))
@@ -134,7 +138,7 @@ class _Parser:
         expected = data.get("expect")
         return Rule(
             id=data.get("id", f"rule-{index + 1}"),
-            at=f"{self.label}:{self.source.place(path)[0]}",
+            at=self.at(path),
             provider=self.named,
             operation=self.operation((*path, "when"), when, "embeddings" if replies[0].kind == "embedding" else "chat"),
             conditions=self.conditions((*path, "when"), when),
@@ -154,7 +158,7 @@ class _Parser:
         if "state" in when:
             self.report((*path, "when", "state"), "cannot be used here; chaos strikes in every state")
         return Chaos(
-            at=f"{self.label}:{self.source.place(path)[0]}",
+            at=self.at(path),
             chance=data["chance"],
             provider=self.named,
             operation=self.operation((*path, "when"), when, "any"),

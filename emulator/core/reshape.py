@@ -51,7 +51,10 @@ def comment(timeline: Timeline, given: Given) -> Timeline | None:
         frames += [Frame(at + every * number, COMMENT, "comment") for number in range(1, count + 1)]
         frames.append(frame)
         at = frame.at
-    return replace(timeline, frames=tuple(frames)) if len(frames) > len(timeline.frames) else None
+    silent = any(frame.kind == "hold" for frame in frames)
+    if not silent and len(frames) <= len(timeline.frames):
+        return None
+    return replace(timeline, frames=tuple(frames), comment_s=every if silent else 0.0)
 
 
 def slice_(timeline: Timeline, given: Given) -> Timeline | None:

@@ -141,26 +141,42 @@ def with_warnings(scenario: Scenario, warnings: Sequence[Problem]) -> Scenario:
 def _unreachable(scenario: Scenario) -> Iterator[Problem]:
     """Find rules that can never answer: an earlier one takes all they match, or nothing leads to their state."""
     reached = {STARTED, *(rule.then for rule in scenario.rules if rule.then)}
-    endless: list[Rule] = []  # those that go on for ever, as far as one is not covered by another
     for index, rule in enumerate(scenario.rules):
         if rule.states and rule.states[1] and not rule.states[0] & reached:
             names = " or ".join(sorted(rule.states[0]))
             message = f"can never answer: no rule's `then` leads to the state {names}"
             yield scenario.problem(("rules", index), message)
-        earlier = next((item for item in endless[:MOST_COMPARED] if _takes_all(item, rule)), None)
-        if earlier:
-            what = "the same" if earlier.conditions or earlier.states else "everything"
-            message = f"can never answer: '{earlier.id}' ({earlier.at}) answers {what} before it"
-            yield scenario.problem(("rules", index), message)
-        elif rule.turns is None:
-            endless.append(rule)
+    yield from (problem for _, problem in _covered([scenario]))
+
+
+def covered_by_others(scenarios: Sequence[Scenario]) -> Iterator[Problem]:
+    """Find rules that can never answer because one of an earlier file takes all they match."""
+    own = {id(rule): scenario.file for scenario in scenarios for rule in scenario.rules}
+    for earlier, problem in _covered(scenarios):
+        if own[id(earlier)] != problem.file:
+            yield problem
+
+
+def _covered(scenarios: Sequence[Scenario]) -> Iterator[tuple[Rule, Problem]]:
+    """Yield what is wrong with each rule behind one that takes all it matches, and that earlier rule."""
+    endless: list[Rule] = []  # those that go on for ever, as far as one is not covered by another
+    for scenario in scenarios:
+        for index, rule in enumerate(scenario.rules):
+            earlier = next((item for item in endless[:MOST_COMPARED] if _takes_all(item, rule)), None)
+            if earlier:
+                what = "the same" if earlier.conditions or earlier.states else "everything"
+                message = f"can never answer: '{earlier.id}' ({earlier.at}) answers {what} before it"
+                yield earlier, scenario.problem(("rules", index), message)
+            elif rule.turns is None:
+                endless.append(rule)
 
 
 def _takes_all(earlier: Rule, rule: Rule) -> bool:
     """Tell whether an earlier rule matches whatever a rule matches: its conditions are among the rule's."""
     wanted = [(item.field, item.expected) for item in rule.conditions]
     return (
-        earlier.operation in ("any", rule.operation)
+        earlier.provider in (None, rule.provider)
+        and earlier.operation in ("any", rule.operation)
         and earlier.states in (None, rule.states)
         and all((item.field, item.expected) in wanted for item in earlier.conditions)
     )

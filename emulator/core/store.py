@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Protocol, TypeVar
 
-from emulator.core.wire import Claim, Exchange, Grant, Sent, Standing
+from emulator.core.wire import Claim, Exchange, Grant, Sent, Sketch, Standing
 
 T = TypeVar("T")
 
@@ -44,6 +44,9 @@ class Store(Protocol):
 
     def record(self, exchange: Exchange) -> None:
         """Journal an exchange, count its tokens, and keep or free its idempotency record."""
+
+    def note(self, claim: Claim, sketch: Sketch) -> None:
+        """Do as `record` and `sent` do, for an exchange that is rendered when it is read."""
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         """Add what really went out to an exchange, if it is still in the journal."""

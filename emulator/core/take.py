@@ -8,6 +8,8 @@ from typing import Literal
 from emulator.core.wire import Candidate, Exchange, Plan, Sent, Standing
 
 WINDOW_S = 60.0
+#: The newest exchanges that an answer computed of the past is given: to read 10,000 would keep all others waiting.
+MOST_PAST = 1000
 
 
 @dataclass(slots=True)
@@ -18,6 +20,7 @@ class Window:
     ends: float
     requests: int = 0
     tokens: int = 0
+    _free: Standing | None = None  # what an unlimited plan shows until the window's end
 
     def exceeded(self) -> Literal["requests", "tokens"] | None:
         """Tell which limit of the plan is used up."""
@@ -26,6 +29,10 @@ class Window:
         return "tokens" if self.plan.tokens is not None and self.tokens >= self.plan.tokens else None
 
     def standing(self, exceeded: Literal["requests", "tokens"] | None = None) -> Standing:
+        if self.plan.requests is None and self.plan.tokens is None:
+            if self._free is None:
+                self._free = Standing(None, None, None, self.ends)
+            return self._free
         return Standing(
             self.plan.requests,
             _left(self.plan.requests, self.requests),

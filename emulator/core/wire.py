@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from emulator.core.errors import Json, Refusal
 
@@ -79,6 +79,13 @@ class Call:
     notes: tuple[Note, ...]
     elapsed: float
 
+    def of(self, request: Request, elapsed: float) -> Call:
+        """Return what the same body is in another request."""
+        return Call(
+            request, self.operation, self.body, self.model, self.stream, self.messages, self.tools,
+            self.prompt_tokens, self.notes, elapsed,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -113,10 +120,17 @@ class Claim:
     candidates: tuple[Candidate, ...] = ()
     fallback: str = "built-in"  # the rule id whose n a built-in answer takes
     idempotency: tuple[str, str, float] | None = None  # header value, fingerprint, seconds kept
-    history: bool = False  # the answer is computed from the session's exchanges
+    history: bool = False  # the answer is computed from the session's newest exchanges
     call: Call | None = None
     refusal: Refusal | None = None
     operation: str | None = None
+
+    def later(self, at: float) -> Claim:
+        """Return what the same request asks at another time."""
+        return Claim(
+            self.session, self.provider, self.key, self.plan, at, self.counted, self.candidates, self.fallback,
+            self.idempotency, self.history, self.call, self.refusal, self.operation,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +178,8 @@ class Timeline:
     """What goes on the wire: the head at `head_at`, frames in order, and how it ends, at `end_at`.
 
     A stream is chunked. A whole answer declares `length` bytes (None: as many as its frames hold). The head takes
-    `head_s` seconds; `apart` sends every frame in a write of its own, and cuts the head between each CR and LF.
+    `head_s` seconds; `apart` sends every frame in a write of its own, and cuts the head between each CR and LF. A
+    comment goes out every `comment_s` real seconds (0: never) of a silence without end.
     """
 
     status: int
@@ -178,6 +193,7 @@ class Timeline:
     faults: tuple[str, ...] = ()
     head_s: float = 0.0
     apart: bool = False
+    comment_s: float = 0.0
 
     @property
     def broken(self) -> bool:
@@ -223,3 +239,15 @@ class Exchange:
     model: str = ""
     crash: str | None = None
     sent: Sent | None = field(default=None, compare=False)
+
+
+class Sketch(Protocol):
+    """An exchange that went out at once, and is rendered when it is read: `number`, `size` of its body, `tokens`."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def tokens(self) -> int: ...
+    def exchange(self) -> Exchange: ...

@@ -5,34 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 
-from emulator.server.player import STATUS_LINES
+from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk
+from emulator.server.reader import Message
 
 log = logging.getLogger("emulator")
-
-
-class _Message(Protocol):
-    method: str
-    headers: dict[str, str]
-    body: list[bytes]
-    keep_alive: bool
-    http_10: bool
-    too_large: bool
 
 
 class AsgiAnswer:
     """Runs the app as a task and writes what it sends, chunked where it gives no length."""
 
     def __init__(
-        self, app: Any, transport: Any, message: _Message, path: str, query: str, done: Callable[[bool], None]
+        self, app: Any, transport: Any, message: Message, path: str, query: str, done: Callable[[bool], None]
     ) -> None:
         self.app = app
         self.transport = transport
         self.message = message
         self.done: Callable[[bool], None] | None = done
-        self.keep_alive = message.keep_alive
+        self.keep_alive = message.head.keep_alive
         self.head = b""
         self.chunked = False
         self.bodiless = False
@@ -45,9 +37,9 @@ class AsgiAnswer:
         client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
         self.scope = {
             "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
-            "method": message.method, "scheme": "http", "path": unquote(path), "raw_path": path.encode("latin-1"),
+            "method": message.head.method, "scheme": "http", "path": unquote(path), "raw_path": path.encode("latin-1"),
             "query_string": query.encode("latin-1"), "root_path": "",
-            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in message.headers.items()],
+            "headers": [tuple(text.encode("latin-1") for text in item) for item in message.head.headers.items()],
             "client": client[:2] if isinstance(client, tuple) else None,
             "server": server[:2] if isinstance(server, tuple) else None,
             "emulator.too_large": message.too_large,
@@ -78,7 +70,7 @@ class AsgiAnswer:
         try:
             await self.app(self.scope, self._receive, self._send)
         except Exception:  # the control API must not take the connection's state with it
-            log.exception("the control API failed on %s %s", self.message.method, self.scope["path"])
+            log.exception("the control API failed on %s %s", self.message.head.method, self.scope["path"])
             if self.done and not self.started:
                 self.transport.write(STATUS_LINES[500] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         finally:
@@ -104,15 +96,15 @@ class AsgiAnswer:
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         lines = [STATUS_LINES[status]] + [b"%b: %b\r\n" % (name, value) for name, value in headers]
-        self.bodiless = status in (204, 304) or self.message.method == "HEAD"
+        self.bodiless = status in (204, 304) or self.message.head.method == "HEAD"
         if not self.bodiless and not any(name.lower() == b"content-length" for name, _ in headers):
-            self.chunked = not self.message.http_10
+            self.chunked = not self.message.head.http_10
             self.keep_alive = self.keep_alive and self.chunked
         if self.chunked:
             lines.append(b"transfer-encoding: chunked\r\n")
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        elif self.message.http_10:
+        elif self.message.head.http_10:
             lines.append(b"connection: keep-alive\r\n")
         self.head = b"".join([*lines, b"\r\n"])  # goes out with the first of the body, in one write
 
@@ -120,9 +112,9 @@ class AsgiAnswer:
         self.complete = not more
         written, self.head = self.head, b""
         if body and not self.bodiless:
-            written += b"%x\r\n%b\r\n" % (len(body), body) if self.chunked else body
+            written += chunk(body) if self.chunked else body
         if self.chunked and not more:
-            written += b"0\r\n\r\n"
+            written += LAST_CHUNK
         if written:
             self.started = True
             self.transport.write(written)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from emulator.core.store import StoreFailed
+from emulator.core.wire import Request
 from emulator.server.crash import own_error
 from emulator.server.player import Player
 from emulator.server.reader import Message
-from emulator.server.worlds import Unaddressed
+from emulator.server.worlds import Unaddressed, World
 
 if TYPE_CHECKING:
     from emulator.server.protocol import EmulatorProtocol
@@ -47,19 +49,24 @@ class AwaitedAnswer:
     def resume(self) -> None:
         """Nothing is written yet."""
 
+    def _locate(self) -> tuple[World, Request]:
+        message = self._message
+        located = self._protocol.locate(message, self._path, self._query)
+        world = located.address.world
+        body, now = b"".join(message.body), world.clock.now()
+        return world, located.request(world.session.id, body, now, time.monotonic(), message.too_large)
+
     async def _run(self) -> None:
         protocol, message = self._protocol, self._message
         try:
-            world, exchange = await self._sharing.decide(
-                self._path, message.headers, lambda: protocol.locate(message, self._path, self._query)
-            )
+            world, exchange = await self._sharing.decide(self._path, message.head.headers, self._locate)
             protocol.play(message, exchange.timeline, world.clock, exchange)
         except Unaddressed as error:
             protocol.play_unaddressed(message, error)
         except StoreFailed as error:
             protocol.play(message, own_error("store_failed", f"{error}", error), protocol.clock)
         except Exception as error:  # a fault of ours, before anything was granted
-            log.exception("the emulator failed on %s %s", message.method, self._path)
+            log.exception("the emulator failed on %s %s", message.head.method, self._path)
             protocol.play(message, own_error("emulator_crash", f"The emulator failed: {error}", error), protocol.clock)
         player = protocol.current
         if isinstance(player, Player) and (self._left or protocol.ended):

@@ -21,8 +21,9 @@ from emulator.core.folder import load_providers
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.session import Options
-from emulator.core.wire import Exchange, Plan, Sent
-from emulator.server.control import control_app, is_loopback
+from emulator.core.wire import Exchange, Plan
+from emulator.loopback import is_loopback
+from emulator.server.control import control_app
 from emulator.server.protocol import bind
 from emulator.server.worlds import Worlds
 from emulator.server_thread import SERVER_THREAD
@@ -137,17 +138,12 @@ def listen_together(setup: Setup, port: int) -> list[socket.socket]:
 def make_server(
     setup: Setup,
     worlds: Worlds,
-    on_exchange: Callable[[Exchange, Sent], None],
+    on_exchange: Callable[[Exchange, str, float], None],
     on_stray: Callable[[str, str, int], None],
 ) -> Server:
     """Return a uvicorn server whose one protocol is ours."""
-
-    def ended(exchange: Exchange, sent: Sent) -> None:
-        worlds.tell(exchange, sent)
-        on_exchange(exchange, sent)
-
     app = control_app(worlds, is_loopback(setup.host), setup.admin_token)
-    protocol = bind(worlds, app, setup.max_body, ended, on_stray)
+    protocol = bind(worlds, app, setup.max_body, on_exchange, on_stray)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,

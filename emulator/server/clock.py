@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +49,32 @@ class Waiter:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, then or self.wake)
         return self
+
+
+class Queue:
+    """What waits for a time, the earliest first, and in order what waits for the same."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Waiter]] = []
+        self._order = itertools.count()
+
+    def __iter__(self) -> Iterator[tuple[float, Waiter]]:
+        return ((at, waiter) for at, _, waiter in self._heap if waiter.waits)
+
+    def add(self, at: float, callback: Callback) -> Waiter:
+        waiter = Waiter(callback)
+        heapq.heappush(self._heap, (at, next(self._order), waiter))
+        return waiter
+
+    def next_at(self) -> float | None:
+        """Return when the next callback is due; the cancelled ones before it are dropped."""
+        while self._heap and not self._heap[0][2].waits:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self) -> tuple[float, Waiter]:
+        at, _, waiter = heapq.heappop(self._heap)
+        return at, waiter
 
 
 class Silence:
@@ -108,13 +135,32 @@ class RealClock:
     held = False
 
     def __init__(self) -> None:
+        self._queue = Queue()
         self._silence = Silence()
+        self._timer: asyncio.TimerHandle | None = None  # one for all that wait
+        self._timer_at = math.inf
 
     def now(self) -> float:
         return _START + time.monotonic()
 
     def call_at(self, at: float, callback: Callback) -> Waiter:
-        return Waiter(callback).after(max(TICK_S, at - self.now()))
+        if at < self._timer_at:
+            self._set_timer(at)
+        return self._queue.add(at, callback)
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = asyncio.get_running_loop().call_later(max(TICK_S, at - self.now()), self._wake_due)
+
+    def _wake_due(self) -> None:
+        self._timer, self._timer_at = None, math.inf
+        now = self.now()
+        while (at := self._queue.next_at()) is not None and at <= now:
+            self._queue.pop()[1].wake()
+        if at is not None and at < self._timer_at:
+            self._set_timer(at)
 
     def call_released(self, callback: Callback) -> Waiter:
         return self._silence.add(callback)
@@ -136,9 +182,8 @@ class VirtualClock:
 
     def __init__(self, now: float | None = None) -> None:
         self._now = _START + time.monotonic() if now is None else now
-        self._heap: list[tuple[float, int, Waiter]] = []
+        self._queue = Queue()
         self._silence = Silence()
-        self._order = itertools.count()
         self._stepping = False
         self.held = False
 
@@ -146,8 +191,7 @@ class VirtualClock:
         return self._now
 
     def call_at(self, at: float, callback: Callback) -> Waiter:
-        waiter = Waiter(callback)
-        heapq.heappush(self._heap, (at, next(self._order), waiter))
+        waiter = self._queue.add(at, callback)
         if self.held:
             self._limit(at, waiter)
         self._step_soon()
@@ -165,9 +209,8 @@ class VirtualClock:
     def hold(self) -> None:
         """Keep time where it is: every wait becomes a real silence."""
         self.held = True
-        for at, _, waiter in self._heap:
-            if waiter.waits:
-                self._limit(at, waiter)
+        for at, waiter in self._queue:
+            self._limit(at, waiter)
 
     def release(self) -> None:
         self.held = False
@@ -191,29 +234,23 @@ class VirtualClock:
         waiter.after(FOREVER_LIMIT_S, lambda: self._move_to(at))
 
     def _move_to(self, target: float) -> None:
-        while (at := self._next_at()) is not None and at <= target:
+        while (at := self._queue.next_at()) is not None and at <= target:
             self._wake_next()
         self._now = max(self._now, target)
 
-    def _next_at(self) -> float | None:
-        """Return when the next callback is due; the cancelled ones before it are dropped, and move nothing."""
-        while self._heap and not self._heap[0][2].waits:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
-
     def _wake_next(self) -> None:
-        at, _, waiter = heapq.heappop(self._heap)
+        at, waiter = self._queue.pop()
         self._now = max(self._now, at)
         waiter.wake()
 
     def _step_soon(self) -> None:
-        if not self._stepping and not self.held and self._heap:
+        if not self._stepping and not self.held and self._queue.next_at() is not None:
             self._stepping = True
             asyncio.get_running_loop().call_soon(self._step)
 
     def _step(self) -> None:
         self._stepping = False
-        if not self.held and self._next_at() is not None:
+        if not self.held and self._queue.next_at() is not None:
             self._wake_next()
         self._step_soon()
 

@@ -7,7 +7,6 @@ import hmac
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from ipaddress import ip_address
 from typing import Any
 
 import orjson
@@ -23,6 +22,7 @@ from emulator.core.store import StoreFailed, soon
 from emulator.core.verdict import judge
 from emulator.core.verify import verify
 from emulator.core.wire import Exchange
+from emulator.loopback import is_loopback
 from emulator.server import inspector
 from emulator.server.bodies import (
     json_list,
@@ -92,14 +92,6 @@ def _check_access(request: Request, loopback: bool, admin_token: str | None) -> 
     name = found[1] if found else host
     if not is_loopback(name):
         raise Unaddressed(403, "forbidden", f"The control API does not answer to the host '{name[:100]}'.")
-
-
-def is_loopback(name: str) -> bool:
-    """Tell whether a name is this machine and nothing else; a domain such as 127.example.com is not."""
-    try:
-        return ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return name.lower() == "localhost"
 
 
 def _no_such(request: Request) -> str:

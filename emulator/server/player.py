@@ -9,9 +9,10 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from http.client import responses
 from typing import Literal
 
+from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields
+from emulator.core.reshape import COMMENT
 from emulator.core.wire import FOREVER, Frame, Sent, Timeline
 from emulator.server.clock import TICK_S, Clock, Waiter
 
@@ -21,8 +22,6 @@ BUFFER = 65_536
 HEAD_PIECES = 50
 #: What no chunk begins with, and no JSON goes on with.
 GARBAGE = b"\xff\x00not a chunk\r\n"
-
-STATUS_LINES = {status: f"HTTP/1.1 {status} {responses.get(status, '')}\r\n".encode() for status in range(100, 600)}
 
 
 class Player:
@@ -37,6 +36,7 @@ class Player:
         "_bytes",
         "_chunked",
         "_clock",
+        "_comment",
         "_done",
         "_ended",
         "_head",
@@ -91,15 +91,10 @@ class Player:
         self._silence = self._silent_since = 0.0
         self._ended = False
         self._waiter: Waiter | None = None
+        self._comment: Waiter | None = None
 
     def _make_head(self, extra: bytes, http_10: bool) -> bytes:
-        timeline = self._timeline
-        lines = [STATUS_LINES[timeline.status], extra]
-        lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in timeline.headers]
-        if timeline.length is not None:
-            lines.append(b"content-length: %d\r\n" % timeline.length)
-        elif self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
+        lines = [STATUS_LINES[self._timeline.status], extra, fields(self._timeline, self._chunked)]
         if not self._keep_alive:
             lines.append(b"connection: close\r\n")
         elif http_10:
@@ -205,7 +200,7 @@ class Player:
         self._times.append(passed)
         if frame.data:
             self._bytes += len(frame.data)
-            self._out.append(b"%x\r\n%b\r\n" % (len(frame.data), frame.data) if self._chunked else frame.data)
+            self._out.append(chunk(frame.data) if self._chunked else frame.data)
 
     def _is_due(self, at: float) -> bool:
         """Tell whether a time has come; if not, write what is gathered and wait for it."""
@@ -223,10 +218,27 @@ class Player:
         self._silent = True
         self._silent_since = time.monotonic()
         self._waiter = self._clock.call_released(lambda: self._go_on(at))
+        self._comment_later()
         self._check_presence()
         return False
 
+    def _comment_later(self) -> None:
+        """Send keep-alive lines in a silence, where a fault asks for them."""
+        if self._timeline.comment_s and self._done and not self._head:
+            self._comment = Waiter(self._send_comment).after(self._timeline.comment_s)
+
+    def _send_comment(self) -> None:
+        if not self._is_stopped():
+            self._bytes += len(COMMENT)
+            self._transport.write(chunk(COMMENT) if self._chunked else COMMENT)
+        self._comment_later()
+
+    def _stop_comments(self) -> None:
+        if self._comment:
+            self._comment.cancel()
+
     def _go_on(self, at: float) -> None:
+        self._stop_comments()
         self._silence += time.monotonic() - self._silent_since
         self._shift = self._clock.now() - self._start - at
         self.play()
@@ -253,7 +265,7 @@ class Player:
             self._report(False, "cut")
             return
         if self._chunked and self._body:
-            self._out.append(b"0\r\n\r\n")
+            self._out.append(LAST_CHUNK)
         self._flush()
         self._report(self._keep_alive, "complete" if end == "complete" else "cut")
 
@@ -269,6 +281,7 @@ class Player:
 
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "reset", "client_left"]) -> None:
         done, self._done = self._done, None
+        self._stop_comments()
         if done:
             at = self._clock.now() - self._start
             done(keep_alive, Sent(self._bytes, tuple(self._times), end, at, time.monotonic(), self._silence))

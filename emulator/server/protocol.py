@@ -1,6 +1,7 @@
 """Our HTTP protocol for uvicorn (`http=` takes a class): one data path from bytes to the engine and back, no ASGI task.
 
     bytes -> Reader -> Message -> engine.claim -> store.take -> engine.answer -> Player -> bytes
+                              |                             \\-> engine.form ->/ what was answered alike before, at once
                               \\-> control routes go to the Starlette app
 
 Messages are answered one at a time and in order; while one is being answered the next ones wait (pipelining).
@@ -12,20 +13,26 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 import orjson
 
+from emulator.core.memo import Memo
 from emulator.core.render import JSON_TYPE, render_body, whole
-from emulator.core.wire import Claim, Exchange, Plan, Request, Sent, Timeline
+from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.awaited import AwaitedAnswer
 from emulator.server.clock import Clock, RealClock
 from emulator.server.crash import crash
+from emulator.server.located import Located, Repeated
 from emulator.server.player import Player
-from emulator.server.reader import TOO_SLOW, Message, Reader, Refused
+from emulator.server.reader import TOO_SLOW, Head, Heads, Message, Reader, Refused
 from emulator.server.worlds import Unaddressed, World, Worlds
+
+if TYPE_CHECKING:
+    from emulator.server.sharing import Sharing
 
 log = logging.getLogger("emulator")
 
@@ -33,6 +40,7 @@ CONTROL = "/_emulator"
 MAX_WAITING = 16  # pipelined messages, before reading stops
 REQUEST_S = 60.0  # for a whole request to come in
 LINGER_S = 2.0  # for the client to close its side, after we closed ours
+MOST_LOCATED = 1024  # heads, whose requests' way is known
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -42,7 +50,10 @@ class EmulatorProtocol(asyncio.Protocol):
     worlds: ClassVar[Worlds]
     app: ClassVar[Any]
     max_body: ClassVar[int]
-    on_exchange: ClassVar[Callable[[Exchange, Sent], None]]
+    heads: ClassVar[Heads]
+    located: ClassVar[Memo[Located]]
+    fields: ClassVar[_ServerFields]
+    on_exchange: ClassVar[Callable[[Exchange, str, float], None]]  # how it ended, and after how many seconds
     on_stray: ClassVar[Callable[[str, str, int], None]]  # method, target, status of what reached no provider
 
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
@@ -50,12 +61,14 @@ class EmulatorProtocol(asyncio.Protocol):
         self.server_state = server_state
         self.loop = _loop or asyncio.get_running_loop()
         self.clock: Clock = RealClock()  # of answers that belong to no session
-        self.reader = Reader(self.max_body)
+        self.reader = Reader(self.max_body, self.heads)
         self.waiting = self.reader.messages
         self.transport: Any = None
         self.current: Player | AsgiAnswer | AwaitedAnswer | None = None
         self.answering = False  # inside `_next`
-        self.idle_timer: asyncio.TimerHandle | None = None
+        self.resting_since: float | None = None  # on the loop's clock; None while something is read or answered
+        self.idle_timer: asyncio.TimerHandle | None = None  # runs on while requests come, and looks when it ends
+        self.lingering = False
         self.slow_timer: asyncio.TimerHandle | None = None
         self.closing = False  # no more messages are taken
         self.ended = False  # the client will send no more
@@ -67,7 +80,7 @@ class EmulatorProtocol(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.server_state.connections.add(self)
-        self._close_in(self.config.timeout_keep_alive)
+        self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.connections.discard(self)
@@ -112,12 +125,21 @@ class EmulatorProtocol(asyncio.Protocol):
         if self.ended or not self.transport.can_write_eof():
             self.transport.close()
         else:
+            self.lingering = True
+            self._stop_idle()
             self.transport.write_eof()
-            self._close_in(LINGER_S)
+            self.idle_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
-    def _close_in(self, seconds: float) -> None:
-        self._stop_idle()
-        self.idle_timer = self.loop.call_later(seconds, self.transport.close)
+    def _check_idle(self) -> None:
+        """Close a connection on which nothing came for long."""
+        self.idle_timer = None
+        if self.resting_since is None:
+            return
+        left = self.resting_since + self.config.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.idle_timer = self.loop.call_later(left, self._check_idle)
+        else:
+            self.transport.close()
 
     def _stop_idle(self) -> None:
         if self.idle_timer:
@@ -127,7 +149,7 @@ class EmulatorProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.closing:
             return
-        self._stop_idle()
+        self.resting_since = None
         self.reader.feed(data)
         self.closing = self.reader.over
         if self.reader.begun and self.slow_timer is None:
@@ -184,69 +206,114 @@ class EmulatorProtocol(asyncio.Protocol):
     def _rest(self) -> None:
         """All that came is answered."""
         if self.closing:
-            if self.idle_timer is None:  # not closing already
+            if not self.lingering:
                 self._close()
             return
         if self.reader.asks:
             self.reader.asks = False
             self.transport.write(CONTINUE)
-        self._close_in(self.config.timeout_keep_alive)
+        self.resting_since = self.loop.time()
+        if self.idle_timer is None:
+            self.idle_timer = self.loop.call_later(self.config.timeout_keep_alive, self._check_idle)
 
     def _answer(self, message: Message) -> None:
-        path, _, query = message.url.decode("latin-1").partition("?")
-        if not path.startswith("/"):  # absolute form, as proxies send it; also `*` and an authority
-            _, absolute, rest = path.partition("://")
-            host, _, path = rest.partition("/") if absolute else ("", "", path)
-            path = f"/{path}"
-            if host:
-                message.headers["host"] = host
+        if self.worlds.sharing:
+            self._await_answer(message, self.worlds.sharing)
+            return
+        located = self.located.get(message.head)
+        if located is None or located.version != self.worlds.version:
+            located = self._locate(message)
+            if located is None:
+                return
+        world, head, body = located.address.world, message.head, b"".join(message.body)
+        session, at, real = world.session, world.clock.now(), time.monotonic()
+        store, repeats, grant = self.worlds.store, self.worlds.engine.repeats, None
+        at_once = head.known and head.method != "HEAD" and not self.closing
+        known = repeats.recall(session, head, body, at) if at_once else None
+        if known:
+            grant = store.take(known.claim.later(at))
+            form = known.form(grant)
+            if form:
+                self._write(world, known.claim, Repeated(form, grant, located, session.id, known.body, at, real))
+                return
+        request = located.request(session.id, body, at, real, message.too_large)
+        exchange = self._decide(world, located, request, grant, at_once)
+        if exchange:
+            self.play(message, exchange.timeline, world.clock, exchange)
+
+    def _await_answer(self, message: Message, sharing: Sharing) -> None:
+        path, query = _target(message.head)
+        if not self._controls(message, path, query):
+            self.current = AwaitedAnswer(self, sharing, message, path, query)
+            self.current.begin()
+
+    def _locate(self, message: Message) -> Located | None:
+        """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
+        path, query = _target(message.head)
+        if self._controls(message, path, query):
+            return None
+        try:
+            return self.locate(message, path, query)
+        except Unaddressed as error:
+            self.play_unaddressed(message, error)
+            return None
+
+    def _controls(self, message: Message, path: str, query: str) -> bool:
+        """Give a request to the control API if it is for it."""
         if path == CONTROL or path.startswith(CONTROL + "/"):
             self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
             self.current.begin()
-            return
-        if self.worlds.sharing:
-            self.current = AwaitedAnswer(self, self.worlds.sharing, message, path, query)
-            self.current.begin()
-            return
-        try:
-            world, request = self.locate(message, path, query)
-        except Unaddressed as error:
-            self.play_unaddressed(message, error)
-            return
-        exchange = self._decide(world, request)
-        self.play(message, exchange.timeline, world.clock, exchange)
+            return True
+        return False
 
-    def locate(self, message: Message, path: str, query: str) -> tuple[World, Request]:
-        """Find the world that a message is for, and read it as a request there.
+    def locate(self, message: Message, path: str, query: str) -> Located:
+        """Find where a request goes.
 
         Raises: Unaddressed.
         """
-        address = self.worlds.locate(unquote(path), message.headers, self._origin(message))
-        world = address.world
-        request = Request(
-            world.session.id, address.provider, message.method, address.path, query, message.headers,
-            b"".join(message.body), world.clock.now(), path, address.base_url, message.too_large,
-            address.addressed,
-            time.monotonic(),
-        )  # fmt: skip
-        return world, request
+        head = message.head
+        address = self.worlds.locate(unquote(path), head.headers, self._origin(head))
+        located = Located(head, address, path, query, self.worlds.version)
+        if head.known:
+            self.located.put(head, located)
+        return located
 
     def play_unaddressed(self, message: Message, error: Unaddressed) -> None:
         """Answer what no provider answers."""
         headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
         self.play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
 
-    def _decide(self, world: World, request: Request) -> Exchange:
+    def _decide(
+        self, world: World, located: Located, request: Request, grant: Grant | None, at_once: bool
+    ) -> Exchange | None:
+        """Return what is to be played; None where it is answered already."""
         engine, store, session = self.worlds.engine, self.worlds.store, world.session
-        claim, grant = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False), None
+        claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
         try:
             claim = engine.claim(session, request)
-            grant = store.take(claim)
+            grant = grant or store.take(claim)
+            form = engine.repeats.form(session, located.head, request, claim, grant) if at_once else None
+            if form:
+                repeated = Repeated(form, grant, located, session.id, request.body, request.at, request.real)
+                self._write(world, claim, repeated)
+                return None
             exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
             exchange = crash(claim, grant or store.take(claim), request, error)
         store.record(exchange)
         return exchange
+
+    def _write(self, world: World, claim: Claim, repeated: Repeated) -> None:
+        """Send an answer that waits for nothing, and note it."""
+        form = repeated.form
+        head, body = form.fill(repeated.at, repeated.grant)
+        self.transport.write(b"%b%b%b\r\n%b" % (form.line, self.fields.of(self.server_state), head, body))
+        self.server_state.total_requests += 1
+        repeated.passed = time.monotonic() - repeated.real
+        self.worlds.store.note(claim, repeated)
+        if world.watchers:
+            self.worlds.tell(repeated.exchange())
+        type(self).on_exchange(form.example, "complete", repeated.passed)
 
     def play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
         """Put an answer on the wire."""
@@ -255,21 +322,20 @@ class EmulatorProtocol(asyncio.Protocol):
             try:
                 if exchange:
                     self.worlds.store.sent(exchange, sent)
-                    type(self).on_exchange(exchange, sent)
+                    self.worlds.tell(replace(exchange, sent=sent))
+                    type(self).on_exchange(exchange, sent.end, sent.at)
                 else:
-                    type(self).on_stray(message.method, message.url.decode("latin-1"), timeline.status)
+                    type(self).on_stray(message.head.method, message.head.url.decode("latin-1"), timeline.status)
             finally:
                 self._done(keep_alive)
 
         self.current = Player(
             timeline, self.transport, clock, exchange.request.at if exchange else clock.now(),
-            keep_alive=message.keep_alive and not (self.closing and not self.waiting),
-            http_10=message.http_10, head_only=message.method == "HEAD", extra_headers=self._http_headers(), done=done,
+            keep_alive=message.head.keep_alive and not (self.closing and not self.waiting),
+            http_10=message.head.http_10, head_only=message.head.method == "HEAD",
+            extra_headers=self.fields.of(self.server_state), done=done,
         )  # fmt: skip
         self.current.play()
-
-    def _http_headers(self) -> bytes:
-        return b"".join(b"%b: %b\r\n" % item for item in self.server_state.default_headers)
 
     def _done(self, keep_alive: bool) -> None:
         self.current = None
@@ -282,26 +348,52 @@ class EmulatorProtocol(asyncio.Protocol):
             self._close()
 
     def _refuse(self, refused: Refused) -> None:
-        message = Message()
-        message.keep_alive = False
+        message = Message(Head())
+        message.head.keep_alive = False
         body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
         headers = (("x-should-retry", "false"), ("x-emulator-rule", "refused"))
         self.play(message, render_body(body, refused.status, headers), self.clock)
 
-    def _origin(self, message: Message) -> str:
+    def _origin(self, head: Head) -> str:
         scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"
-        host = message.headers.get("host")
+        host = head.headers.get("host")
         if not host:
             name = self.transport.get_extra_info("sockname")
             host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
         return f"{scheme}://{host}"
 
 
+class _ServerFields:
+    """The header lines that the server adds to every answer, such as its date; they change once a second."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[bytes, bytes]] | None = None
+        self._lines = b""
+
+    def of(self, server_state: Any) -> bytes:
+        items = server_state.default_headers
+        if items is not self._items:
+            self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
+        return self._lines
+
+
+def _target(head: Head) -> tuple[str, str]:
+    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
+    path, _, query = head.url.decode("latin-1").partition("?")
+    if not path.startswith("/"):  # absolute; also `*` and an authority
+        _, absolute, rest = path.partition("://")
+        host, _, path = rest.partition("/") if absolute else ("", "", path)
+        path = f"/{path}"
+        if host:
+            head.headers["host"] = host
+    return path, query
+
+
 def bind(
     worlds: Worlds,
     app: Any,
     max_body: int,
-    on_exchange: Callable[[Exchange, Sent], None],
+    on_exchange: Callable[[Exchange, str, float], None],
     on_stray: Callable[[str, str, int], None],
 ) -> type[EmulatorProtocol]:
     """Return the protocol class of one server."""
@@ -309,6 +401,9 @@ def bind(
         "worlds": worlds,
         "app": staticmethod(app),
         "max_body": max_body,
+        "heads": Heads(),
+        "located": Memo(MOST_LOCATED),
+        "fields": _ServerFields(),
         "on_exchange": staticmethod(on_exchange),
         "on_stray": staticmethod(on_stray),
     }

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httptools
 
+from emulator.core.memo import Memo
+
 #: Bytes of a request that are no body: its head, and beside the body its framing.
 MAX_HEAD = 65_536
+#: How many heads are known, and how long the longest of them is.
+MOST_KNOWN = 1024
+LONGEST_KNOWN = 4096
 #: How many bytes of framing a byte of body may have: a chunk of one byte has five.
 _FRAMING = 8
 
@@ -30,41 +36,78 @@ HEAD_TOO_LARGE = Refused(
 TOO_SLOW = Refused(408, "emulator_too_slow", "The request did not come to its end in time.")
 
 
-class Message:
-    """One HTTP request while it is read; `refused` before its body came, `too_large` to keep it."""
+class Head:
+    """A request line and headers: `length` bytes of body are announced, and `known` ones are not parsed again."""
 
-    __slots__ = ("body", "head", "headers", "http_10", "keep_alive", "method", "refused", "size", "too_large", "url")
+    __slots__ = ("headers", "http_10", "keep_alive", "known", "length", "method", "size", "url")
 
     def __init__(self) -> None:
         self.url = b""
         self.method = ""
         self.headers: dict[str, str] = {}
-        self.body: list[bytes] = []
-        self.head = 0  # bytes of target and headers
-        self.size = 0  # bytes of the body
-        self.too_large = False
+        self.size = 0  # bytes of target and headers
+        self.length = 0
         self.keep_alive = True
         self.http_10 = False
-        self.refused = False
+        self.known = False
 
-    def head_without(self, header: str) -> bytes:
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether nothing but the head itself decides how it and what follows it are read."""
+        plain = self.keep_alive and not self.http_10 and self.url.startswith(b"/")
+        return plain and self.headers.keys().isdisjoint(("expect", "transfer-encoding", "upgrade"))
+
+    def without(self, header: str) -> bytes:
         """Write the head again without one of its headers."""
         lines = [f"{name}: {value}\r\n" for name, value in self.headers.items() if name != header]
         version = "1.0" if self.http_10 else "1.1"
         return f"{self.method} {self.url.decode('latin-1')} HTTP/{version}\r\n{''.join(lines)}\r\n".encode("latin-1")
 
 
+class Heads:
+    """The plain heads that came before, parsed, by their bytes: clients send the same ones over and over."""
+
+    def __init__(self) -> None:
+        self._known: Memo[Head] = Memo(MOST_KNOWN)
+        self.get = self._known.get
+
+    def settle(self, data: bytes, head: Head) -> Head:
+        """Return the head that is known by these bytes: the one from before, this one from now on, or just this one."""
+        known = self._known.get(data)
+        if known:
+            return known
+        if head.is_plain and len(data) <= LONGEST_KNOWN:
+            head.known = True
+            self._known.put(data, head)
+        return head
+
+
+class Message:
+    """One HTTP request while it is read; `refused` before its body came, `too_large` to keep it."""
+
+    __slots__ = ("body", "head", "refused", "size", "too_large")
+
+    def __init__(self, head: Head, body: Sequence[bytes] = ()) -> None:
+        self.head = head
+        self.body = list(body)
+        self.size = 0  # bytes of the body
+        self.too_large = False
+        self.refused = False
+
+
 class Reader:
     """The requests of one connection; `over`: no more can come, `asks`: a body is kept back until asked for."""
 
-    def __init__(self, max_body: int) -> None:
+    def __init__(self, max_body: int, heads: Heads) -> None:
         self.messages: deque[Message | Refused] = deque()  # complete ones
         self.over = False
         self.asks = False
         self._max_body = max_body
-        self._message = Message()
+        self._heads = heads
+        self._message = Message(Head())
         self._fed = 0  # bytes since the last message ended
         self._begun = False
+        self._raw = b""  # the head of the message that is being parsed, where it came in one piece
         self._parser = self._new_parser()
 
     @property
@@ -78,7 +121,20 @@ class Reader:
         return parser
 
     def feed(self, data: bytes) -> None:
-        """Take bytes. At an Upgrade header the parser stops, so it gets the same head again without that header."""
+        """Take bytes: whole messages with a known head are taken as they are, all others are parsed."""
+        while not (self._begun or self.over):
+            end = data.find(b"\r\n\r\n") + 4
+            self._raw = data[:end] if end > 3 else b""
+            head = self._heads.get(self._raw)
+            if head is None or len(data) < end + head.length:
+                break
+            self.messages.append(Message(head, [data[end : end + head.length]]))
+            data = data[end + head.length :]
+        if data:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse. At an Upgrade header the parser stops, so it gets the same head again without that header."""
         self._fed += len(data)
         while data and not self.over:
             try:
@@ -86,7 +142,7 @@ class Reader:
                 break
             except httptools.HttpParserUpgrade as upgrade:
                 self._parser = self._new_parser()
-                data = self._message.head_without("upgrade") + data[upgrade.args[0] :]
+                data = self._message.head.without("upgrade") + data[upgrade.args[0] :]
             except httptools.HttpParserCallbackError:
                 raise  # a fault of ours, which must not pass for bad HTTP
             except httptools.HttpParserError:
@@ -104,32 +160,33 @@ class Reader:
 
     def on_message_begin(self) -> None:
         self._begun = True
-        self._message = Message()
+        self._message = Message(Head())
 
     def on_url(self, url: bytes) -> None:
-        self._message.url += url
-        self._message.head += len(url)
+        self._message.head.url += url
+        self._message.head.size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._message.head += len(name) + len(value) + 4
-        if self._message.head > MAX_HEAD:
+        head = self._message.head
+        head.size += len(name) + len(value) + 4
+        if head.size > MAX_HEAD:
             self.refuse(HEAD_TOO_LARGE)
-        if self._message.method or self.over:
+        if head.method or self.over:
             return  # a trailer, or what nobody reads
         key, text = name.lower().decode("latin-1"), value.decode("latin-1")
-        headers = self._message.headers
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        head.headers[key] = f"{head.headers[key]}, {text}" if key in head.headers else text
 
     def on_headers_complete(self) -> None:
-        message = self._message
-        message.method = self._parser.get_method().decode("ascii")
-        message.http_10 = self._parser.get_http_version() == "1.0"
-        message.keep_alive = self._parser.should_keep_alive()
+        message, head = self._message, self._message.head
+        head.method = self._parser.get_method().decode("ascii")
+        head.http_10 = self._parser.get_http_version() == "1.0"
+        head.keep_alive = self._parser.should_keep_alive()
         if self._is_read_again() or self.over:
             return
-        length = message.headers.get("content-length", "0")
-        message.too_large = length.isdecimal() and int(length[:20]) > self._max_body
-        self.asks = not message.http_10 and message.headers.get("expect", "").lower() == "100-continue"
+        length = head.headers.get("content-length", "0")
+        head.length = int(length[:20]) if length.isdecimal() else 0
+        message.too_large = head.length > self._max_body
+        self.asks = not head.http_10 and head.headers.get("expect", "").lower() == "100-continue"
         if self.asks and message.too_large:  # refused without asking for it
             message.refused = True
             self._end(message)
@@ -147,17 +204,20 @@ class Reader:
     def on_message_complete(self) -> None:
         self.asks = False
         self._fed, self._begun = 0, False
-        if self._message.refused or self._is_read_again():
+        message, raw, self._raw = self._message, self._raw, b""
+        if message.refused or self._is_read_again():
             return
-        if self._message.method == "CONNECT":  # what follows is no HTTP
-            self._end(self._message)
+        if message.head.method == "CONNECT":  # what follows is no HTTP
+            self._end(message)
         elif not self.over:
-            self.messages.append(self._message)
+            if raw and not message.too_large:
+                message.head = self._heads.settle(raw, message.head)
+            self.messages.append(message)
 
     def _is_read_again(self) -> bool:
-        return bool(self._parser.should_upgrade()) and self._message.method != "CONNECT"
+        return bool(self._parser.should_upgrade()) and self._message.head.method != "CONNECT"
 
     def _end(self, message: Message) -> None:
         """Take the last message of the connection."""
-        message.keep_alive, self.over = False, True
+        message.head.keep_alive, self.over = False, True
         self.messages.append(message)

@@ -18,7 +18,7 @@ from emulator.core.scenario import Rule, Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session
 from emulator.core.store import Store
 from emulator.core.understand import bearer
-from emulator.core.wire import Exchange, Sent
+from emulator.core.wire import Exchange
 from emulator.server.clock import Clock, VirtualClock, make_clock
 from emulator.server.recipe import Added, Recipe
 
@@ -82,6 +82,7 @@ class Worlds:
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
     sharing: Sharing | None = None
+    version: int = 0  # of what addresses depend on
     _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
@@ -121,6 +122,7 @@ class Worlds:
         world = World(replace(draft, api_key=key, started=clock.now()), clock, replace(recipe, clock=clock.kind))
         self.by_id[id] = world
         self.by_key[key] = id
+        self.version += 1
         return world
 
     def _key(self, provider: str | None) -> str:
@@ -133,6 +135,7 @@ class Worlds:
         world.session, world.recipe = session, recipe
         self.by_id[session.id] = world
         self.by_key[session.api_key] = session.id
+        self.version += 1
 
     def build(self, id: str, key: str, recipe: Recipe, started: float) -> Session:
         """Build a session as its recipe says.
@@ -176,6 +179,7 @@ class Worlds:
     def put_scenario(self, id: str, scenario: Json, label: str = SENT) -> World:
         """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
 
+        What is under way was decided by the old one and is sent to its end, also what is held or silent.
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
         """
         world = self.find(id)
@@ -189,6 +193,7 @@ class Worlds:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
         world.recipe = replace(world.recipe, scenarios=((scenario, label),))
+        self.version += 1
         self._forget(world, "turns")
         return world
 
@@ -215,24 +220,23 @@ class Worlds:
         data = {"emulator": 1, "vars": settings.vars, "rules": [{**rule, "id": name}]}
         if session.provider:
             data["provider"] = session.provider
-        added = Added(name, data, at)
+        known = [item.id for item in session.added]  # the newest first
+        before = len(known) - (known.index(name) + 1 if name in known else 0)
+        added = Added(name, data, at or f"{SENT}:added[{before}]")
         try:
             made = self._rule(added, session.provider)
         except SourceError as error:
             raise _unloadable(_placed(error, at) if at else error) from None
-        known = [item.id for item in session.added]
         others = [made if item.id == name else item for item in session.added]
         world.session = replace(session, added=tuple(others if name in known else [made, *others]))
         world.recipe = world.recipe.with_rule(added)
         return world
 
-    def tell(self, exchange: Exchange, sent: Sent) -> None:
+    def tell(self, exchange: Exchange) -> None:
         """Tell who watches a session's journal that an exchange has ended."""
         world = self.by_id.get(exchange.request.session)
-        if world and world.watchers and not self.sharing:
-            ended = replace(exchange, sent=sent)
-            for watch in tuple(world.watchers):
-                watch(ended)
+        for watch in tuple(world.watchers) if world and not self.sharing else ():
+            watch(exchange)
 
     def delete(self, id: str) -> None:
         """Remove a session. The default one cannot be removed."""
@@ -249,6 +253,7 @@ class Worlds:
         for watch in tuple(world.watchers):
             watch(None)
         self.by_id.pop(world.session.id, None)
+        self.version += 1
         self.by_key.pop(world.session.api_key, None)
 
     def _forget(self, world: World, what: str) -> None:

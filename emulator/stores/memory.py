@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emulator.core.store import World
-from emulator.core.take import WINDOW_S, Record, Window, fits
-from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Sent, Standing
+from emulator.core.take import MOST_PAST, WINDOW_S, Record, Window, fits
+from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Sent, Sketch, Standing
 from emulator.stores.kept import Budget, Kept
 
 #: Bytes that the journals of all sessions may keep together, and again as many the idempotency records.
@@ -21,8 +21,8 @@ JOURNAL_BYTES = 500_000_000
 MOST_TURNS = 100_000
 MOST_WINDOWS = 10_000
 _KEY_BYTES = 50_000_000
-#: What an exchange takes beside its bytes; what a value of its body and a frame take; what an entry takes.
-_EXCHANGE, _VALUE, _FRAME, _ENTRY = 4000, 64, 200, 200
+#: What an exchange takes beside its bytes; what a value of its body and a frame take; an entry, and a sketch.
+_EXCHANGE, _VALUE, _FRAME, _ENTRY, _SKETCH = 4000, 64, 200, 200, 3000
 
 
 def weigh(exchange: Exchange) -> int:
@@ -39,7 +39,7 @@ class _Session:
     windows: Kept[tuple[str, str], Window]  # by provider and key
     turns_apart: Kept[str, int]  # by count key, where it is not the rule
     records: Kept[tuple[str, str], Record]  # by key and header value
-    exchanges: Kept[int, Exchange]
+    exchanges: Kept[int, Exchange | Sketch]
     state: str = STARTED
     calls: Counter[str] = field(default_factory=Counter)  # by rule
     turns: Counter[str] = field(default_factory=Counter)  # by rule
@@ -119,7 +119,7 @@ class MemoryStore:
 
     def _fallback(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
         n = session.count(f"\x1f{claim.fallback}")  # no rule's id
-        past = tuple(self.journal(claim.session, 0)[0]) if claim.history else ()
+        past = tuple(self.journal(claim.session, session.number - MOST_PAST - 1)[0]) if claim.history else ()
         return Grant(session.number, standing, session.state, n=n, exchanges=past)
 
     def _window(self, session: _Session, claim: Claim) -> Window:
@@ -154,20 +154,31 @@ class MemoryStore:
 
     def record(self, exchange: Exchange) -> None:
         session = self._sessions[exchange.claim.session]
-        number, claim, grant = exchange.grant.number, exchange.claim, exchange.grant
+        claim, grant = exchange.claim, exchange.grant
         weight = weigh(exchange)
-        for dropped in session.exchanges.put(number, exchange, weight):
-            session.sent.pop(dropped, None)
-            session.dropped += 1
-        if claim.counted and not grant.replay and exchange.tokens:
-            window = session.windows.get((claim.provider, claim.key or ""))
-            if window:
-                window.tokens += exchange.tokens
+        self._keep(session, grant.number, exchange, weight)
+        if claim.counted and not grant.replay:
+            self._count_tokens(session, claim, exchange.tokens)
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
             name = (claim.key or "", claim.idempotency[0])
             begun = session.records.get(name)
             if begun:
                 session.records.put(name, replace(begun, first=exchange), weight)
+
+    def note(self, claim: Claim, sketch: Sketch) -> None:
+        session = self._sessions[claim.session]
+        self._keep(session, sketch.number, sketch, _SKETCH + sketch.size)
+        self._count_tokens(session, claim, sketch.tokens)
+
+    def _keep(self, session: _Session, number: int, exchange: Exchange | Sketch, weight: int) -> None:
+        for dropped in session.exchanges.put(number, exchange, weight):
+            session.sent.pop(dropped, None)
+            session.dropped += 1
+
+    def _count_tokens(self, session: _Session, claim: Claim, tokens: int) -> None:
+        window = session.windows.get((claim.provider, claim.key or "")) if tokens else None
+        if window:
+            window.tokens += tokens
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         found, number = self._sessions.get(exchange.claim.session), exchange.grant.number
@@ -177,7 +188,7 @@ class MemoryStore:
     def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
         found = self._sessions[session]
         rows = [
-            replace(exchange, sent=found.sent.get(number))
+            replace(exchange, sent=found.sent.get(number)) if isinstance(exchange, Exchange) else exchange.exchange()
             for number, exchange in found.exchanges.items()
             if number > since
         ]

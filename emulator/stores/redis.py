@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from emulator.core.store import World
-from emulator.core.take import WINDOW_S, Window
+from emulator.core.take import MOST_PAST, WINDOW_S, Window
 from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Note, Plan, Sent
 from emulator.stores.line import Line, Script
 from emulator.stores.memory import JOURNAL_BYTES, MOST_TURNS, MOST_WINDOWS
@@ -115,7 +115,7 @@ class RedisStore:
             first = Entry(given[1] or b"", orjson.loads(given[2] or b""), given[3] or b"")
             grant = replace(grant, replay=await self._remake(claim.session, first, None))
         if claim.history and not (grant.idempotency or grant.replay or grant.standing.exceeded):
-            past, _ = await self._rows(claim.session, 0, grant.number)
+            past, _ = await self._rows(claim.session, max(0, grant.number - 1 - MOST_PAST), grant.number)
             grant = replace(grant, exchanges=tuple(past))
         return grant
 

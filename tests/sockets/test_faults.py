@@ -18,15 +18,16 @@ ONE, TWO, THREE, DONE = (f"data: {text}\n\n".encode() for text in EVENTS)
 BODY = b'{"a":[1,2]}'
 LAST = b"0\r\n\r\n"
 GARBAGE = b"\xff\x00not a chunk\r\n"
+COMMENT = b": keep-alive\n\n"
 
 
-def world(url: str, content: dict[str, Any], *faults: Fault) -> World:
+def world(url: str, content: dict[str, Any], *faults: Fault, clock: str = "virtual") -> World:
     reply = {**content, "off_contract": True, "faults": faults}
-    return make_world(url, f"provider: beatra\nclock: virtual\nrules: {json.dumps([{'reply': reply}])}")
+    return make_world(url, f"provider: beatra\nclock: {clock}\nrules: {json.dumps([{'reply': reply}])}")
 
 
-def streaming(url: str, *faults: Fault) -> World:
-    return world(url, {"events": EVENTS}, *faults)
+def streaming(url: str, *faults: Fault, clock: str = "virtual") -> World:
+    return world(url, {"events": EVENTS}, *faults, clock=clock)
 
 
 def chunks(*pieces: bytes) -> bytes:
@@ -74,7 +75,11 @@ STREAMED: list[tuple[Fault, bytes, str]] = [
     ({"cut": {"after_chunks": 2, "how": "garbage"}}, chunks(ONE, TWO) + GARBAGE, "closed"),
     ({"cut": {"after_chunks": 0, "how": "reset"}}, b"", "reset"),
     ({"cut": {"after_bytes": 20, "how": "reset"}}, chunks(ONE, TWO[:9]), "reset"),
+    ({"cut": {"after_bytes": 20, "how": "clean"}}, chunks(ONE, TWO[:9]) + LAST, "kept"),
+    ({"cut": {"after_bytes": 20, "how": "garbage"}}, chunks(ONE, TWO[:9]) + GARBAGE, "closed"),
     ({"cut": {"before": "done"}}, chunks(ONE, TWO, THREE), "closed"),
+    ({"cut": {"before": "done", "how": "reset"}}, chunks(ONE, TWO, THREE), "reset"),
+    ({"cut": {"before": "done", "how": "clean"}}, chunks(ONE, TWO, THREE) + LAST, "kept"),
     ({"drop_done": True}, chunks(ONE, TWO, THREE) + LAST, "kept"),
     ({"half_event": {"chunk": 2}}, chunks(ONE, TWO[:7]) + LAST, "kept"),
     ({"half_event": {"chunk": 1}}, chunks(ONE[:5]) + LAST, "kept"),
@@ -147,12 +152,40 @@ def test_an_error_event_has_the_envelope_and_is_the_last(emulator_url: str) -> N
 def test_comments_come_while_it_waits(emulator_url: str) -> None:
     made = streaming(emulator_url, {"stall": {"after_chunks": 1, "for": "35s"}}, {"comment": {"every": "10s"}})
     _, data, end = wire(made)
-    line = b": keep-alive\n\n"
-    assert (data, end) == (chunks(ONE, line, line, line, TWO, THREE, DONE) + LAST, "kept")
+    assert (data, end) == (chunks(ONE, COMMENT, COMMENT, COMMENT, TWO, THREE, DONE) + LAST, "kept")
     frames = made.ended()["timeline"]["frames"]
     assert [(frame["at"], frame["sent_at"]) for frame in frames[:5]] == [
         (0, 0), (10, 10), (20, 20), (30, 30), (35, 35),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("clock", ["real", "virtual"])
+def test_comments_come_in_a_silence_without_end(clock: str, emulator_url: str) -> None:
+    faults = {"stall": {"after_chunks": 1, "for": "forever"}}, {"comment": {"every": "10ms"}}
+    made = streaming(emulator_url, *faults, clock=clock)
+    line = chunks(COMMENT)
+    with made.connect() as connection:
+        connection.send(made.request(STREAM))
+        connection.until(b"\r\n\r\n")
+        connection.until(chunks(ONE))
+        connection.until(3 * line)
+        made.clock(release=True)
+        rest = connection.until(LAST)
+    lines = 3
+    while rest.startswith(line):
+        rest, lines = rest.removeprefix(line), lines + 1
+    assert rest == chunks(TWO, THREE, DONE) + LAST
+    ended = made.ended()
+    assert (ended["sent"]["end"], ended["timeline"]["faults"]) == ("complete", ["stall", "comment"])
+    assert ended["sent"]["bytes"] == len(ONE + TWO + THREE + DONE) + lines * len(COMMENT)
+
+
+def test_a_client_that_leaves_a_silence_with_comments_is_seen(emulator_url: str) -> None:
+    made = streaming(emulator_url, {"stall": {"after_chunks": 1, "for": "forever"}}, {"comment": {"every": "10ms"}})
+    with made.connect() as connection:
+        connection.send(made.request(STREAM))
+        connection.until(b": keep-alive")
+    assert made.ended()["sent"]["end"] == "client_left"
 
 
 WHOLE: list[tuple[Fault, bytes, str]] = [

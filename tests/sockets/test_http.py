@@ -598,7 +598,7 @@ def test_a_crash_of_ours_is_said_aloud(
     with monkeypatch.context() as patch:
         patch.setattr(Engine, step, fail)
         for number in (1, 2):
-            connection.send(world.request())
+            connection.send(world.request(chat(f"Number {number}")))
             answer = connection.answer()
             assert (answer.status, answer.error_code) == (500, "emulator_crash")
             assert answer.headers["x-emulator-error"] == "ZeroDivisionError"
@@ -752,3 +752,23 @@ def test_deleting_a_session_lets_go_of_its_silence(emulator_url: str) -> None:
         connection.until(b'"one"')
         control(world.url, "DELETE", f"/sessions/{world.id}")
         assert b'" two"' in connection.until(b"0\r\n\r\n")
+
+
+def test_another_scenario_leaves_what_is_under_way_as_it_is(emulator_url: str) -> None:
+    world = make_world(emulator_url, STALLED)
+    with world.connect() as connection:
+        connection.send(world.request(chat("hi", stream=True)))
+        connection.until(b'"content":"one')
+        scenario = {"emulator": 1, "rules": [{"reply": {"text": "another"}}]}
+        control(emulator_url, "PUT", f"/sessions/{world.id}/scenario", {"scenario": scenario})
+        assert said(world.ask()) == "another"
+        world.clock(release=True)
+        assert b'"content":" two' in connection.until(b"0\r\n\r\n")
+
+
+def test_a_header_that_is_no_ascii_is_read_as_latin_1(emulator_url: str) -> None:
+    world = make_world(emulator_url, "rules:\n  - {when: {headers: {x-tenant: ZoÃ«}}, reply: {text: matched}}\n")
+    sent = world.request(headers={"x-tenant": "NAME"}).replace(b"NAME", "Zoë".encode())
+    with world.connect() as connection:
+        connection.send(sent)
+        assert said(connection.answer()) == "matched"

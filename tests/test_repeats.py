@@ -1,0 +1,161 @@
+"""Answers that are given again from compiled bytes: the same, to the byte, as if they were rendered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from build import MODELS, NAMES, World, chat, make_request, make_world
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator.core.form import UNTIL, Form
+from emulator.core.framing import in_one_piece
+from emulator.core.wire import Plan, Request
+
+HEAD = "a head"
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+REPLIES: dict[str, dict[str, Any]] = {
+    "text": {"text": "one two three"},
+    "text with a per cent": {"text": "100% sure", "headers": {"x-more": "50%b"}},
+    "tool calls": {"tool_calls": [{"name": "look", "arguments": {"at": "it"}}, {"name": "look", "arguments": {}}]},
+    "refusal": {"refusal": "no"},
+    "json": {"json": {"id": "x", "object": "chat.completion", "choices": []}, "off_contract": True},
+    "events": {"events": [{"a": 1}, "[DONE]"], "off_contract": True},
+    "error": {"error": "server_error"},
+    "rate limited": {"error": "rate_limited", "retry_after": 3},
+    "own error": {"error": {"status": 418, "body": {"short": "and stout"}}, "off_contract": True},
+    "built-in": {"builtin": True},
+    "status": {"text": "made", "status": 201},
+}
+
+
+def again(world: World, request: Request, times: int) -> list[tuple[Form | None, tuple[bytes, bytes] | None, Any]]:
+    """Ask the same so often, a second later each time; return each form, what it gives, and what is rendered."""
+    found = []
+    for number in range(times):
+        asked = replace(request, at=request.at + number)
+        claim = world.engine.claim(world.session, asked)
+        grant = world.store.take(claim)
+        form = world.engine.repeats.form(world.session, HEAD, asked, claim, grant)
+        exchange = world.engine.answer(world.session, asked, claim, grant)
+        world.store.record(exchange)
+        found.append((form, form.fill(asked.at, grant) if form else None, in_one_piece(exchange.timeline)))
+    return found
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+def test_what_is_given_again_is_what_is_rendered(reply: dict[str, Any], stream: bool, provider: str) -> None:
+    world = make_world({"rules": [{"reply": reply}]}, plan=Plan("p", 20))
+    (first, _, _), *others = again(world, make_request(provider, chat(provider, stream=stream)), 12)
+    assert first is None
+    assert [given for _, given, _ in others] == [rendered for _, _, rendered in others]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_form_serves_only_bodies_that_are_answered_alike(data: st.DataObject) -> None:
+    """Bodies differ in all that an answer can depend on; a form that one of them made may serve another."""
+    reply = data.draw(st.sampled_from([item for item in REPLIES.values() if "headers" not in item]))
+    provider = data.draw(st.sampled_from(NAMES))
+    world = make_world({"rules": [{"reply": reply}]}, validation=data.draw(st.sampled_from(["documented", "strict"])))
+    fields = st.fixed_dictionaries(
+        {"text": st.sampled_from(["hi", "ho", "a longer text", "über"])},
+        optional={
+            "stream": st.booleans(),
+            "max_tokens": st.integers(1, 4),
+            "model": st.sampled_from([MODELS[provider], "gpt-4", "auto"]),
+            "n": st.integers(1, 3),
+            "stop": st.sampled_from(["two", ["two"], ["x", "three"]]),
+            "stream_options": st.sampled_from([{"include_usage": True}, {"include_usage": False}]),
+            "tools": st.just([TOOL]),
+            "response_format": st.just({"type": "json_object"}),
+        },
+    )
+    for given_fields in data.draw(st.lists(fields, min_size=4, max_size=12)):
+        request = make_request(provider, chat(provider, **given_fields))
+        for _, filled, rendered in again(world, request, data.draw(st.integers(1, 3))):
+            assert filled is None or filled == rendered
+
+
+NOT_COMPILED: dict[str, dict[str, Any]] = {
+    "a template": {"rules": [{"reply": {"text": "${request.last_user}"}}]},
+    "a fault": {"rules": [{"reply": {"text": "a", "faults": [{"cut": {"after_bytes": 3}}]}}]},
+    "a latency": {"rules": [{"reply": {"text": "a", "latency": 1}}]},
+    "a drawn latency": {"rules": [{"reply": {"text": "a", "latency": {"uniform": {"min": 0, "max": 1}}}}]},
+    "a silence": {"rules": [{"reply": {"text": "a", "latency": "forever"}}]},
+    "chaos": {"chaos": [{"error": "server_error", "chance": 0.5}], "rules": [{"reply": {"text": "a"}}]},
+    "a text that looks like a mark": {"rules": [{"reply": {"text": "9444444444 and 8111111111111111"}}]},
+    "a long body": {"rules": [{"reply": {"text": "word " * 30_000}}]},
+    "a rule that does not match": {"rules": [{"when": {"last_user": "x"}, "reply": {"text": "a"}}]},
+}
+
+
+@pytest.mark.parametrize("scenario", NOT_COMPILED.values(), ids=NOT_COMPILED)
+def test_not_compiled(scenario: dict[str, Any]) -> None:
+    found = again(make_world(scenario), make_request(), 4)
+    assert [form for form, _, _ in found] == [None] * 4
+
+
+def test_a_stream_that_waits_is_not_compiled() -> None:
+    world = make_world({"rules": [{"reply": {"text": "a b", "stream": {"itl": "10ms"}}}]})
+    assert [form for form, _, _ in again(world, make_request(body=chat(stream=True)), 3)] == [None] * 3
+
+
+def test_an_answer_that_counts_what_was_before_is_not_compiled() -> None:
+    request = make_request("brainstormrouter", method="GET", path="/intelligence/rankings", query="task=code")
+    assert [form for form, _, _ in again(make_world(), request, 3)] == [None] * 3
+
+
+def test_a_request_with_an_idempotency_key_is_not_compiled() -> None:
+    key = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+    found = again(make_world(), make_request(headers={"idempotency-key": key}), 3)
+    assert [form for form, _, _ in found] == [None] * 3
+
+
+def test_no_form_is_used_at_a_time_that_has_other_digits() -> None:
+    world = make_world()
+    again(world, make_request(), 3)
+    assert [form for form, _, _ in again(world, make_request(at=UNTIL), 2)] == [None] * 2
+    assert world.engine.repeats.recall(world.session, HEAD, make_request().body, UNTIL) is None
+
+
+# Known requests
+
+
+def test_a_known_request_gets_the_form_of_the_reply_whose_turn_it_is() -> None:
+    world = make_world({"rules": [{"replies": [{"text": "a"}, {"text": "b"}], "after_last": "cycle"}]})
+    request = make_request()
+    again(world, request, 4)
+    known = world.engine.repeats.recall(world.session, HEAD, request.body, request.at)
+    assert known is not None
+    forms = []
+    for number in range(10, 14):
+        claim = known.claim.later(request.at + number)
+        forms.append(known.form(world.store.take(claim)))
+    assert [form and form.example.reply for form in forms] == [0, 1, 0, 1]
+
+
+def test_a_known_request_over_its_limit_gets_no_form() -> None:
+    world = make_world(plan=Plan("p", 3))
+    request = make_request()
+    again(world, replace(request), 3)
+    known = world.engine.repeats.recall(world.session, HEAD, request.body, request.at)
+    assert known is not None
+    assert known.form(world.store.take(known.claim.later(request.at + 5))) is None
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"when": {"headers": {"x-a": "1"}}}, {"when": {"elapsed": {"lt": 100}}}, {"count_by": "key"}],
+    ids=["of a header", "of the time", "counted by key"],
+)
+def test_a_request_whose_rules_ask_for_more_than_its_body_is_not_known(rule: dict[str, Any]) -> None:
+    world = make_world({"rules": [{**rule, "reply": {"text": "a"}}, {"reply": {"text": "b"}}]})
+    request = make_request(headers={"x-a": "1"})
+    found = again(world, request, 3)
+    assert found[-1][0] is not None
+    assert world.engine.repeats.recall(world.session, HEAD, request.body, request.at) is None
