@@ -19,8 +19,9 @@ from emulator.core.wire import Claim, Exchange, Frame, Plan, Request
 from emulator.server.crash import crash
 from emulator.server.recipe import Recipe, read_recipe
 from emulator.server.worlds import World, Worlds
+from emulator.stores.claims import grant_of, key_of
 from emulator.stores.line import Line
-from emulator.stores.redis import Entry, RedisStore, grant_of, key_of
+from emulator.stores.redis import Entry, RedisStore
 
 #: Sessions, as they once were, that are kept built.
 KEPT_SESSIONS = 256

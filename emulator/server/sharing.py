@@ -27,9 +27,10 @@ from emulator.server.clock import Stand, make_clock
 from emulator.server.past import Past
 from emulator.server.recipe import Recipe, digest_of
 from emulator.server.worlds import World, Worlds
+from emulator.stores.claims import key_of
 from emulator.stores.ear import Ear
 from emulator.stores.line import Line
-from emulator.stores.redis import BEAT_S, SCRIPTS, TOLD, RedisStore, key_of, living, new_life
+from emulator.stores.redis import BEAT_S, SCRIPTS, TOLD, RedisStore, living, new_life
 
 log = logging.getLogger("emulator")
 

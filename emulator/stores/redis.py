@@ -12,17 +12,29 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 import orjson
 
 from emulator.core.store import World
-from emulator.core.take import MOST_PAST, WINDOW_S, Window
-from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Note, Plan, Sent
+from emulator.core.take import MOST_PAST
+from emulator.core.wire import STARTED, Claim, Exchange, Grant, Note, Sent
+from emulator.stores.claims import (
+    CHANGED,
+    ENDED,
+    NOTED,
+    SEPARATOR,
+    asked_of,
+    counts_at_once,
+    grant_of,
+    key_of,
+    keys_of,
+    needed,
+    record_of,
+    window_in,
+    window_of,
+)
 from emulator.stores.line import Line, Script
-from emulator.stores.memory import JOURNAL_BYTES, MOST_TURNS, MOST_WINDOWS
 
 #: Rows of a journal that are read at once; other connections have their turn between them.
 ROWS = 50
@@ -35,24 +47,10 @@ TOLD = "emulator:told"
 MOST_RECIPES = 1000
 #: Seconds after which a lock is taken from a worker that does not give it back, and between two tries to get it.
 LOCK_S, TRY_S = 10.0, 0.005
-#: Parts of a session, in the order in which the scripts take their keys; the last ones only where a claim needs them.
-TAKEN = ("session", "calls", "turns", "windows", "windows-order", "journal", "apart", "apart-order", "records",
-         "records-order", "firsts")  # fmt: skip
-PLAIN, COUNTED_APART = TAKEN[:6], TAKEN[:8]
-NOTED = ("session", "windows", "journal", "records", "firsts")
-ENDED = NOTED[:3]
-CHANGED = (*TAKEN, "recipes", "recipes-order", "completed")
-_SEPARATOR = "\x1f"
 _NEVER = "1e999"
 #: Fields of a journal's row: request, grant, rest, sent, and the same of the first answer where it is a replay.
 _FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
-#: Keys, and what turns are counted by, are kept as a digest where they are longer.
-_LONGEST = 200
 _ENDED = Note(None, "sent", "the worker that took this request ended before it told what was sent")
-
-
-def key_of(session: str, part: str) -> str:
-    return f"emulator:{{{session}}}:{part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class RedisStore:
 
         Raises: StoreFailed.
         """
-        asked = _asked(claim) | {"worker": self.worker, "journal_size": self.journal_size}
+        asked = asked_of(claim) | {"worker": self.worker, "journal_size": self.journal_size}
         if self._now(claim.session) is not None:
             asked["virtual"] = True
         if version is not None:
@@ -106,7 +104,7 @@ class RedisStore:
         return await self._granted(claim, given)
 
     def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> Awaitable[list[bytes]]:
-        return self.line.send(*TAKE.call(_keys(claim.session, _needed(claim)), orjson.dumps(asked), request))
+        return self.line.send(*TAKE.call(keys_of(claim.session, needed(claim)), orjson.dumps(asked), request))
 
     async def _granted(self, claim: Claim, given: Sequence[bytes | None]) -> Grant:
         row = orjson.loads(given[0] or b"")
@@ -123,14 +121,14 @@ class RedisStore:
         """Note what must be known before the answer goes out, and return what to await; None where nothing must."""
         claim, grant = exchange.claim, exchange.grant
         begun = claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded)
-        if not (begun or rest or (_counts_at_once(claim) and exchange.tokens)):
+        if not (begun or rest or (counts_at_once(claim) and exchange.tokens)):
             return None
         timeline = exchange.timeline
         good = "1" if timeline.status < 400 and not timeline.broken else "0"
         return self._note(
             exchange,
-            tokens=exchange.tokens if _counts_at_once(claim) else 0,
-            record=_record_of(claim) if begun else "",
+            tokens=exchange.tokens if counts_at_once(claim) else 0,
+            record=record_of(claim) if begun else "",
             done_at=_NEVER if timeline.endless else repr(exchange.request.at + timeline.end_at),
             good=good,
             rest=rest,
@@ -142,8 +140,8 @@ class RedisStore:
         endless = exchange.claim.idempotency and exchange.timeline.endless
         return self._note(
             exchange,
-            tokens=0 if _counts_at_once(exchange.claim) else exchange.tokens,
-            record=_record_of(exchange.claim) if endless else "",
+            tokens=0 if counts_at_once(exchange.claim) else exchange.tokens,
+            record=record_of(exchange.claim) if endless else "",
             done_at="0",
             sent=orjson.dumps([sent.bytes, sent.frames, sent.end, sent.at, sent.real, sent.silent]),
             now="" if now is None else repr(now),
@@ -155,9 +153,9 @@ class RedisStore:
     ) -> Awaitable[Any]:  # fmt: skip
         claim, grant = exchange.claim, exchange.grant
         counted = tokens if claim.counted and not grant.replay else 0
-        keys = _keys(claim.session, NOTED if record else ENDED)
+        keys = keys_of(claim.session, NOTED if record else ENDED)
         return self.line.send(*NOTE.call(
-            keys, grant.number, grant.life, counted or "", _window_of(claim), record, done_at, good, rest, sent, now,
+            keys, grant.number, grant.life, counted or "", window_of(claim), record, done_at, good, rest, sent, now,
             key_of(claim.session, "ended"),
         ))  # fmt: skip
 
@@ -215,14 +213,14 @@ class RedisStore:
             self.line.send("HGETALL", key_of(session, "windows")),
         ]
         (state, number, oldest), calls, windows = await asyncio.gather(*sent)
-        found = [(name.decode().split(_SEPARATOR, 1), _window(value)) for name, value in _pairs(windows)]
+        found = [(name.decode().split(SEPARATOR, 1), window_in(value)) for name, value in _pairs(windows)]
         limits = [
             (provider, key, window.plan.name, window.standing())
             for (provider, key), window in sorted(found, key=lambda item: item[1].ends)
             if at < window.ends
         ]
         counts = {name.decode(): int(count) for name, count in _pairs(calls)}
-        of_rules = {name: count for name, count in counts.items() if not name.startswith(_SEPARATOR)}
+        of_rules = {name: count for name, count in counts.items() if not name.startswith(SEPARATOR)}
         return World((state or STARTED.encode()).decode(), of_rules, limits, int(number or 0), int(oldest or 1) - 1)
 
     def change(
@@ -230,7 +228,7 @@ class RedisStore:
     ) -> Awaitable[Any]:
         """Forget turns, or all, and set facts of a session, in one step; other workers are told."""
         pairs: list[str] = [part for fact in facts.items() for part in fact]
-        keys = _keys(session, CHANGED)
+        keys = keys_of(session, CHANGED)
         return self.line.send(*CHANGE.call(keys, forget, life, TOLD, session, *recipe, MOST_RECIPES, *pairs))
 
     def restart(self, session: str) -> None:
@@ -240,7 +238,7 @@ class RedisStore:
         self.change(session, "all", new_life(), {})
 
     def delete(self, session: str) -> None:
-        self.line.send("DEL", *_keys(session, CHANGED))
+        self.line.send("DEL", *keys_of(session, CHANGED))
         self.line.send("PUBLISH", TOLD, session)
 
     @asynccontextmanager
@@ -273,86 +271,6 @@ def new_life() -> str:
     return secrets.token_hex(4)
 
 
-@lru_cache(1024)
-def _keys(session: str, parts: tuple[str, ...]) -> tuple[bytes, ...]:
-    return tuple(key_of(session, part).encode() for part in parts)
-
-
-def _needed(claim: Claim) -> tuple[str, ...]:
-    """Return the parts of a session that a claim needs."""
-    if claim.idempotency:
-        return TAKEN
-    return COUNTED_APART if any(item.count_key != item.rule for item in claim.candidates) else PLAIN
-
-
 def _pairs(found: Any) -> list[tuple[bytes, bytes]]:
     """Return the fields of a hash, whichever form the protocol gives them."""
     return list(found.items()) if isinstance(found, dict) else list(zip(found[::2], found[1::2], strict=True))
-
-
-def _counts_at_once(claim: Claim) -> bool:
-    """Tell whether the next claim must see this one's tokens: only where a plan limits them."""
-    return claim.plan.tokens is not None
-
-
-def _window_of(claim: Claim) -> str:
-    return f"{claim.provider}{_SEPARATOR}{_short(claim.key or '')}"
-
-
-def _record_of(claim: Claim) -> str:
-    return f"{_short(claim.key or '')}{_SEPARATOR}{claim.idempotency[0] if claim.idempotency else ''}"
-
-
-def _asked(claim: Claim) -> dict[str, Any]:
-    """Return a claim as the script reads it; what is absent is left out."""
-    plan = claim.plan
-    asked: dict[str, Any] = {
-        "at": repr(claim.at),
-        "ends": repr(claim.at + WINDOW_S),
-        "counted": claim.counted,
-        "window": _window_of(claim),
-        "plan": orjson.dumps([plan.name, plan.requests, plan.tokens]).decode(),
-        "candidates": [_rule(item) for item in claim.candidates],
-        "fallback": f"{_SEPARATOR}{claim.fallback}",
-        "most_windows": MOST_WINDOWS,
-        "most_turns": MOST_TURNS,
-        "journal_bytes": JOURNAL_BYTES,
-    }
-    if plan.requests is not None:
-        asked["plan_requests"] = plan.requests
-    if plan.tokens is not None:
-        asked["plan_tokens"] = plan.tokens
-    if claim.idempotency:
-        _, fingerprint, seconds = claim.idempotency
-        asked |= {"record": _record_of(claim), "fingerprint": fingerprint, "till": repr(claim.at + seconds)}
-    return asked
-
-
-def _rule(candidate: Candidate) -> dict[str, Any]:
-    whole = candidate.count_key == candidate.rule
-    rule: dict[str, Any] = {"id": candidate.rule, "key": candidate.rule if whole else _short(candidate.count_key)}
-    if candidate.turns is not None:
-        rule["turns"] = candidate.turns
-    if candidate.states:
-        rule |= {"states": list(candidate.states[0]), "good": candidate.states[1]}
-    if candidate.then is not None:
-        rule["then"] = candidate.then
-    return rule
-
-
-def _short(key: str) -> str:
-    if len(key) <= _LONGEST:
-        return key
-    return f"{_SEPARATOR}{blake2b(key.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
-
-
-def grant_of(row: Sequence[Any], plan: Plan) -> Grant:
-    """Return a grant from what the script says of it; what it replays and looks back on is not in there."""
-    number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, _, life, _ = row
-    standing = Window(plan, float(ends), requests, tokens).standing(over or None)
-    return Grant(number, standing, state, None if candidate < 0 else candidate, n, turn, idempotency or None, life=life)
-
-
-def _window(value: bytes) -> Window:
-    ends, requests, tokens, plan = value.decode().split(" ", 3)
-    return Window(Plan(*orjson.loads(plan)), float(ends), int(requests), int(tokens))
