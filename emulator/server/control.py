@@ -176,8 +176,12 @@ async def reset_session(worlds: Worlds, request: Request, world: World) -> Respo
 async def read_journal(worlds: Worlds, request: Request, world: World) -> Response:
     since = _number(request, "since", "the number of an exchange")
     limit = _number(request, "limit", "a number of exchanges")
-    exchanges, dropped = await soon(worlds.store.journal(world.session.id, since or 0))
-    if request.query_params.get("unmatched") == "true":
+    unmatched = request.query_params.get("unmatched") == "true"
+    if worlds.sharing and not unmatched:
+        exchanges, dropped = await worlds.sharing.store.journal(world.session.id, since or 0, limit)
+    else:
+        exchanges, dropped = await soon(worlds.store.journal(world.session.id, since or 0))
+    if unmatched:
         exchanges = [item for item in exchanges if item.rule == "unmatched"]
     shown = exchanges[:limit]
     last = max((item.grant.number for item in shown), default=since or 0)

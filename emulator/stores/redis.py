@@ -161,15 +161,19 @@ class RedisStore:
 
     # Control
 
-    async def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
-        return await self._rows(session, since, None)
+    async def journal(self, session: str, since: int, most: int | None = None) -> tuple[Sequence[Exchange], int]:
+        """Return the exchanges after a number, or the first `most` of them: each has to be made again."""
+        return await self._rows(session, since, most=most)
 
-    async def _rows(self, session: str, since: int, before: int | None) -> tuple[list[Exchange], int]:
+    async def _rows(
+        self, session: str, since: int, before: int | None = None, most: int | None = None
+    ) -> tuple[list[Exchange], int]:
         number, oldest = await self.line.send("HMGET", key_of(session, "session"), "number", "oldest")
         first, end = int(oldest or 1), before or int(number or 0) + 1
         exchanges: list[Exchange] = []
-        gone = first - 1
-        for start in range(max(since + 1, first), end, ROWS):
+        gone, begin = first - 1, max(since + 1, first)
+        end = end if most is None else min(end, begin + most)
+        for start in range(begin, end, ROWS):
             numbers = range(start, min(start + ROWS, end))
             found = await self.read(session, numbers)
             exchanges += found

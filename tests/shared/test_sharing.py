@@ -234,6 +234,20 @@ def test_the_journal_is_the_same_through_both(two: tuple[Member, Member]) -> Non
     ]  # fmt: skip
 
 
+def test_of_the_journal_no_more_is_made_again_than_is_asked_for(
+    two: tuple[Member, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = two
+    world = make_world(a.url)
+    for _ in range(5):
+        world.ask()
+    made: list[Any] = []
+    remake = a.sharing.store._remake
+    monkeypatch.setattr(a.sharing.store, "_remake", lambda *given: made.append(given) or remake(*given))
+    found = control(a.url, "GET", f"/sessions/{world.id}/journal?since=1&limit=2")
+    assert ([item["n"] for item in found["exchanges"]], found["next"], len(made)) == ([2, 3], 3, 2)
+
+
 def test_the_journal_shows_the_bytes_that_were_sent_under_the_scenario_of_then(two: tuple[Member, Member]) -> None:
     a, b = two
     world = make_world(a.url, "rules: [{reply: {text: old}}]")
