@@ -13,14 +13,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
-from emulator.server.background import Server, Setup, ignore, make_server, origin, run
+from emulator.server.background import Server, Setup, ignore, make_server, origin, reloading, run
 from emulator.server.worlds import Worlds
+
+if TYPE_CHECKING:
+    from emulator.server.certificate import Certificate
 
 #: Lines of the log that may wait to be written, and seconds for the last of them.
 WAITING_LINES = 10_000
@@ -60,7 +63,8 @@ def serve_until_stopped(
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        run(server, sock)
+        with reloading(setup, worlds, server, lambda text: log.write(f"{text}\n")):
+            run(server, sock)
     finally:
         log.close()
     if server.cut:
@@ -96,14 +100,16 @@ def _once_ready(server: Server, announce: Callable[[], None]) -> Callable[[], An
 @contextlib.contextmanager
 def _announcing(setup: Setup, worlds: Worlds, url: str, ready_file: Path | None) -> Iterator[Callable[[], None]]:
     """Yield what tells that requests are accepted: lines on stdout, and the ready file, which goes at the end."""
-    base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
+    base_urls, certificate = worlds.base_urls(worlds.by_id["default"].session, url), setup.certificate
 
     def announce() -> None:
         if ready_file:
-            _write(ready_file, url, base_urls)
+            _write(ready_file, url, base_urls, certificate)
         click.echo(f"Emulator ready at {url}")
         for name, base_url in base_urls.items():
             click.echo(f"  {name:<18} {base_url}")
+        if certificate:
+            click.echo(f"  {'CA to trust':<18} {certificate.authority}")
 
     try:
         yield announce
@@ -112,8 +118,10 @@ def _announcing(setup: Setup, worlds: Worlds, url: str, ready_file: Path | None)
             ready_file.unlink(missing_ok=True)
 
 
-def _write(ready_file: Path, url: str, base_urls: Mapping[str, str]) -> None:
+def _write(ready_file: Path, url: str, base_urls: Mapping[str, str], certificate: Certificate | None) -> None:
     body = {"url": url, "port": int(url.rpartition(":")[2]), "pid": os.getpid(), "base_urls": base_urls}
+    if certificate:
+        body["ca_file"] = str(certificate.authority)
     draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
     draft.write_text(json.dumps(body))
     draft.replace(ready_file.resolve())

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import re
 import sys
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 #: host, port and database; a user and a password may stand before them.
@@ -14,8 +15,8 @@ MEMORY = "memory://"
 ANSWER_S = 2.0
 
 
-def problem_of(store: str, workers: int) -> str | None:
-    """Return what is wrong with a store, or with so many workers on it."""
+def problem_of(store: str, workers: int, alone: Sequence[str] = ()) -> str | None:
+    """Return what is wrong with a store, or with so many workers on it; `alone` are options that cannot be shared."""
     if store != MEMORY and not (_REDIS.fullmatch(store) and _has_port(store)):
         return "--store must be memory:// or redis://HOST:PORT/DB."
     if workers > 1 and store == MEMORY:
@@ -23,6 +24,8 @@ def problem_of(store: str, workers: int) -> str | None:
             f"--workers {workers} needs a store that the workers share: add --store redis://HOST:PORT/DB. Without one, "
             "each would count limits, turns and states for itself."
         )
+    if store != MEMORY and alone:
+        return f"--{alone[0].removesuffix('s')} does not go with a shared store: it concerns one process alone."
     if store != MEMORY and importlib.util.find_spec("redis") is None:
         return "--store redis://... needs: pip install 'llm-emulator[redis]'"
     if workers > 1 and sys.platform != "linux":

@@ -42,6 +42,21 @@ def test_what_cannot_be_a_store_is_exit_2(options: list[str], said: str) -> None
     assert serve(*options) == (2, said)
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--reload"], "--reload"),
+        (["--provider", "beatra", "--upstream", "beatra=http://127.0.0.1:1/v1"], "--upstream"),
+    ],
+    ids=["reload", "upstream"],
+)
+def test_what_concerns_one_process_alone_does_not_go_with_a_shared_store(options: list[str], name: str) -> None:
+    assert serve("--store", "redis://127.0.0.1:6379/0", *options) == (
+        2,
+        f"{name} does not go with a shared store: it concerns one process alone.\n",
+    )
+
+
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
 
