@@ -9,6 +9,7 @@ import errno
 import functools
 import importlib.util
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from emulator.server.certificate import Certificate
     from emulator.server.worlds import Worlds
 
-FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
+FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 SEED = click.IntRange(-(2**63), 2**63 - 1)
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {
@@ -121,6 +122,8 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
         click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1),
                      help="Exchanges kept a session (and 500 MB in all)."),
+        click.option("--store", default="memory://", show_default=True, metavar="URL",
+                     help="What remembers: memory://, or redis://HOST:PORT/DB for several workers or machines."),
     ]  # fmt: skip
     return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
 
@@ -130,26 +133,34 @@ def server_options(port: int) -> Callable[[Any], Any]:
 @click.option(
     "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."
 )
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), metavar="N",
+              help="Processes that serve; above 1 they need --store redis://...")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No line for each request.")
 def serve(
     scenarios: tuple[Path, ...], schemas: Path | None, ready_file: Path | None, quiet: bool, **given: Any
 ) -> None:
     """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
-    from emulator.cli_serve import serve_until_stopped
+    from emulator.cli_serve import serve_alone, serve_with_workers
 
     if ready_file and not ready_file.absolute().parent.is_dir():
         _fail(f"{ready_file} cannot be written: there is no folder {ready_file.parent}.")
     setup, worlds, sock = prepared(scenarios, schemas, given)
-    sys.exit(INTERRUPTED if serve_until_stopped(setup, worlds, sock, ready_file, quiet) else 0)
+    run = serve_with_workers if setup.workers > 1 else serve_alone
+    ended = run(setup, worlds, sock, ready_file, quiet)
+    sys.exit(FINDINGS if ended is None else INTERRUPTED if ended == signal.SIGINT else 0)
 
 
 def prepared(
     scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any]
 ) -> tuple[Setup, Worlds, socket.socket]:
     """Load what a server is told to serve and listen, or say what is wrong."""
+    from emulator.cli_store import problem_of, unreachable
     from emulator.core.session import Options
     from emulator.server.background import Setup, listen, make_worlds
 
+    store, workers = given.get("store", "memory://"), given.get("workers", 1)
+    if problem := problem_of(store, workers, alone=[name for name in ("reload", "upstreams") if given.get(name)]):
+        _fail(problem)
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
     tls = given.pop("tls")
@@ -157,6 +168,8 @@ def prepared(
     setup = Setup(_scenario_files(scenarios), options, schemas, **given)
     worlds = _loaded(lambda: make_worlds(setup))
     _warn(worlds.by_id["default"].session.scenarios)
+    if problem := unreachable(store):
+        _fail(problem, UNREACHABLE)
     if tls:
         setup = replace(setup, certificate=_certificate(setup.host, worlds.providers.values()))
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from emulator.cli import _fail, max_body_option, prepared, schemas_option, timeout_option
-from emulator.cli_serve import serve_until_stopped
+from emulator.cli_serve import serve_alone
 from emulator.core.recorder import Recorder
 from emulator.core.wire import Exchange, Sent
 
@@ -54,7 +54,7 @@ def record_command(
         _write(out, recorder.text())
 
     worlds.recorder = record
-    serve_until_stopped(setup, worlds, sock, ready_file, quiet)
+    serve_alone(setup, worlds, sock, ready_file, quiet)
     _write(out, recorder.text())
     click.echo(f"Wrote {out}.")
     for line in recorder.report():

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,20 +33,32 @@ LOG_GRACE_S = 1.0
 COLLECT_AFTER = (10_000, 10, 1_000)
 
 
+def serve_alone(setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool) -> int:
+    """Serve in this process until SIGINT or SIGTERM, and return its number."""
+    with _announcing(setup, worlds, origin(setup, sock), ready_file) as announce:
+        return serve_until_stopped(setup, worlds, sock, announce, quiet)
+
+
+def serve_with_workers(
+    setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool
+) -> int | None:
+    """Serve with worker processes until SIGINT or SIGTERM, and return its number; None where one could not begin."""
+    from emulator.cli_workers import Workers
+
+    url, port = origin(setup, sock), sock.getsockname()[1]
+    sock.close()  # it showed that the port was free; those of the workers share theirs, which this one would not
+    with _announcing(setup, worlds, url, ready_file) as announce:
+        return Workers(setup, port, quiet).serve(announce)
+
+
 def serve_until_stopped(
-    setup: Setup,
-    worlds: Worlds,
-    sock: socket.socket,
-    ready_file: Path | None,
-    quiet: bool,
-) -> bool:
-    """Serve until SIGINT or SIGTERM; tell whether it was SIGINT."""
+    setup: Setup, worlds: Worlds, sock: socket.socket, announce: Callable[[], None], quiet: bool
+) -> int:
+    """Serve until SIGINT or SIGTERM and return its number; announce when requests are accepted."""
     log = _Log()
     server = make_server(setup, worlds, *(ignore, ignore) if quiet else (log.request, log.stray))
-    url = origin(setup, sock)
-    base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
-    interrupted = _on_signals(server)
-    server.config.callback_notify = _once_ready(server, url, base_urls, setup.certificate, ready_file)
+    received = _on_signals(server)
+    server.config.callback_notify = _once_ready(server, announce)
     server.config.timeout_notify = 0
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
@@ -55,15 +67,13 @@ def serve_until_stopped(
             run(server, sock)
     finally:
         log.close()
-        if ready_file:
-            ready_file.unlink(missing_ok=True)
     if server.cut:
         click.echo(f"Stopped; {server.cut} answers under way were cut.", err=True)
-    return interrupted()
+    return received[0] if received else signal.SIGTERM
 
 
-def _on_signals(server: Server) -> Callable[[], bool]:
-    """Stop on SIGINT and SIGTERM; the result tells whether it was SIGINT."""
+def _on_signals(server: Server) -> list[int]:
+    """Stop on SIGINT and SIGTERM; the result holds those that came."""
     received: list[int] = []
 
     def stop(number: int, frame: Any) -> None:
@@ -74,31 +84,47 @@ def _on_signals(server: Server) -> Callable[[], bool]:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    return lambda: signal.SIGINT in received
+    return received
 
 
-def _once_ready(
-    server: Server, url: str, base_urls: Mapping[str, str], certificate: Certificate | None, ready_file: Path | None
-) -> Callable[[], Any]:
+def _once_ready(server: Server, announce: Callable[[], None]) -> Callable[[], Any]:
     """Return what uvicorn calls on its first tick, when it accepts requests."""
 
     async def tell() -> None:
         server.config.callback_notify = None
+        announce()
+
+    return tell
+
+
+@contextlib.contextmanager
+def _announcing(setup: Setup, worlds: Worlds, url: str, ready_file: Path | None) -> Iterator[Callable[[], None]]:
+    """Yield what tells that requests are accepted: lines on stdout, and the ready file, which goes at the end."""
+    base_urls, certificate = worlds.base_urls(worlds.by_id["default"].session, url), setup.certificate
+
+    def announce() -> None:
         if ready_file:
-            port = int(url.rpartition(":")[2])
-            body = {"url": url, "port": port, "pid": os.getpid(), "base_urls": base_urls}
-            if certificate:
-                body["ca_file"] = str(certificate.authority)
-            draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-            draft.write_text(json.dumps(body))
-            draft.replace(ready_file.resolve())
+            _write(ready_file, url, base_urls, certificate)
         click.echo(f"Emulator ready at {url}")
         for name, base_url in base_urls.items():
             click.echo(f"  {name:<18} {base_url}")
         if certificate:
             click.echo(f"  {'CA to trust':<18} {certificate.authority}")
 
-    return tell
+    try:
+        yield announce
+    finally:
+        if ready_file:
+            ready_file.unlink(missing_ok=True)
+
+
+def _write(ready_file: Path, url: str, base_urls: Mapping[str, str], certificate: Certificate | None) -> None:
+    body = {"url": url, "port": int(url.rpartition(":")[2]), "pid": os.getpid(), "base_urls": base_urls}
+    if certificate:
+        body["ca_file"] = str(certificate.authority)
+    draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+    draft.write_text(json.dumps(body))
+    draft.replace(ready_file.resolve())
 
 
 class _Log:

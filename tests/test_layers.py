@@ -51,6 +51,9 @@ FREE = [
     "cli_new",
     "cli_providers",
     "cli_serve",
+    "cli_store",
+    "cli_worker",
+    "cli_workers",
     "client",
     "exchanges",
     "loopback",
@@ -179,6 +182,7 @@ def test_importing_costs_nothing(statement: str) -> None:
         "asyncio",
         "httpcore2",
         "hypothesis",
+        "redis",
     ]
     code = f"import sys; {statement}; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from build import NOW, make_call, make_request
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.core.store import Store, World
@@ -16,18 +16,20 @@ from emulator.core.wire import Candidate, Claim, Exchange, Frame, Grant, Plan, R
 from emulator.stores import memory
 from emulator.stores.memory import MemoryStore, weigh
 
-#: Every store; each is made with the size of its journals.
-STORES: list[Callable[[int], Store]] = [MemoryStore]
-
 NO_LIMIT = Plan("none")
 REQUEST: Request = make_request()
 ANY = Candidate("any", "any", None, None, None)
 
 
-@pytest.fixture(params=STORES, ids=lambda store: store.__name__)
-def store(request: pytest.FixtureRequest) -> Store:
-    made: Store = request.param(10)
-    return made
+@pytest.fixture
+def make() -> Callable[[int], Store]:
+    """Return what makes a store with journals of a size; tests/shared has another one, and runs this suite over it."""
+    return MemoryStore
+
+
+@pytest.fixture
+def store(make: Callable[[int], Store]) -> Store:
+    return make(10)
 
 
 def claim(*candidates: Candidate, at: float = NOW, plan: Plan = NO_LIMIT, counted: bool = True, **given: Any) -> Claim:
@@ -184,7 +186,7 @@ def test_a_request_over_the_limit_takes_no_turn_and_gets_no_n(store: Store) -> N
     tokens=st.none() | st.integers(0, 50),
     steps=st.lists(st.tuples(st.floats(0, 40), st.integers(0, 30), st.booleans()), max_size=30),
 )
-@pytest.mark.parametrize("make", STORES, ids=lambda make: make.__name__)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_windows_are_as_in_a_simple_model(
     make: Callable[[int], Store], requests: int | None, tokens: int | None, steps: list[tuple[float, int, bool]]
 ) -> None:

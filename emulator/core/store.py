@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from inspect import isawaitable
+from typing import Protocol, TypeVar
 
 from emulator.core.wire import Claim, Exchange, Grant, Sent, Sketch, Standing
+
+T = TypeVar("T")
+
+
+class StoreFailed(Exception):
+    """The store cannot be reached, or refuses: nothing that the client did."""
+
+
+async def soon(value: T | Awaitable[T]) -> T:
+    """Return what a store answers, whether it has it at hand or must be waited for."""
+    return await value if isawaitable(value) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +32,12 @@ class World:
     dropped: int
 
 
+#: Exchanges, and how many older ones were dropped.
+Journalled = tuple[Sequence[Exchange], int]
+
+
 class Store(Protocol):
-    """Each method is one atomic step."""
+    """Each method is one atomic step; what only control asks for may be something to await (see `soon`)."""
 
     def take(self, claim: Claim) -> Grant:
         """Give the claim its number, its window's standing, and the first candidate that state and turns allow."""
@@ -35,10 +51,10 @@ class Store(Protocol):
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         """Add what really went out to an exchange, if it is still in the journal."""
 
-    def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
+    def journal(self, session: str, since: int) -> Journalled | Awaitable[Journalled]:
         """Return the exchanges with a number over `since`, and how many older ones were dropped."""
 
-    def world(self, session: str, at: float) -> World:
+    def world(self, session: str, at: float) -> World | Awaitable[World]:
         """Return a session's counters."""
 
     def restart(self, session: str) -> None:

@@ -158,6 +158,7 @@ class Grant:
     idempotency: Literal["mismatch", "in_progress"] | None = None
     replay: Exchange | None = None
     exchanges: tuple[Exchange, ...] = ()
+    life: str = field(default="", compare=False)  # of the session, where a store outlives it: a reset begins another
 
 
 @dataclass(frozen=True, slots=True)

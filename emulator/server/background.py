@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import secrets
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -33,11 +34,15 @@ from emulator.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from emulator.server.certificate import Certificate
+    from emulator.server.sharing import Sharing
     from emulator.server.upstream import Upstream
 
+MEMORY = "memory://"
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
 GRACE_S = 1
+#: Seconds for the connections that were cut to report it to a store that outlives this process.
+REPORT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,9 @@ class Setup:
     max_body: int = MAX_BODY
     max_sessions: int = 10_000
     journal_size: int = 10_000
+    store: str = MEMORY
+    workers: int = 1
+    worker: str = ""  # a name among all that share the store; left out, one is made
     certificate: Certificate | None = None  # serve https
     reload: bool = False  # watch the scenarios
     upstreams: Mapping[str, str] = field(default_factory=dict)  # base URLs by provider
@@ -64,11 +72,14 @@ class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
 
     cut = 0
+    sharing: Sharing | None = None
     loop: asyncio.AbstractEventLoop  # once it has started
     upstreams: Sequence[Upstream] = ()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
+        if self.sharing:
+            await self.sharing.start()
         for upstream in self.upstreams:
             await upstream.open()
         await super().startup(sockets)
@@ -81,6 +92,9 @@ class Server(uvicorn.Server):
             connection.transport.abort()
         for upstream in self.upstreams:
             await upstream.close()
+        if self.sharing:
+            await asyncio.sleep(REPORT_S)
+            await self.sharing.stop()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -105,6 +119,10 @@ def make_worlds(setup: Setup) -> Worlds:
     )  # fmt: skip
     scenarios = load_all(setup.scenarios, providers, setup.options.provider)
     worlds.open_default(scenarios)
+    if setup.store != MEMORY:
+        from emulator.server.sharing import Sharing  # only then Redis is needed
+
+        Sharing(worlds, setup.store, setup.worker or secrets.token_hex(4), setup.journal_size)
     return worlds
 
 
@@ -150,6 +168,18 @@ def listen(setup: Setup) -> socket.socket:
     return sock
 
 
+def listen_together(setup: Setup, port: int) -> list[socket.socket]:
+    """Listen on a port once for each worker."""
+    family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
+    sockets = [socket.socket(family, socket.SOCK_STREAM) for _ in range(setup.workers)]
+    for sock in sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((setup.host, port))
+        sock.listen(2048)
+    return sockets
+
+
 def make_server(
     setup: Setup,
     worlds: Worlds,
@@ -166,6 +196,7 @@ def make_server(
         ssl_certfile=setup.certificate.server if setup.certificate else None,
     )  # fmt: skip
     server = Server(config)
+    server.sharing = worlds.sharing
     server.upstreams = list(worlds.upstreams.values())
     return server
 

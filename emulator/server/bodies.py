@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from emulator.core.errors import Json, nearest
 from emulator.core.provider import Provider, read_plan
 from emulator.core.secrets import redact
+from emulator.core.store import soon
 from emulator.core.timing import parse_duration
 from emulator.core.wire import FOREVER, Plan
 from emulator.server.worlds import Unaddressed, World, Worlds
@@ -24,10 +25,10 @@ PIECE_ROWS = 100
 PIECE_BYTES = 200_000
 
 
-def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = False) -> Json:
+async def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = False) -> Json:
     """Return a session as the control API shows it; lists leave the key out."""
     session = world.session
-    standing = worlds.store.world(session.id, world.clock.now())
+    standing = await soon(worlds.store.world(session.id, world.clock.now()))
     settings = session.settings[session.provider] if session.provider else next(iter(session.settings.values()))
     plans = {name: item.plan.name for name, item in session.settings.items()}
     body: dict[str, Json] = {"id": session.id}
@@ -93,11 +94,11 @@ def json_list(name: str, rows: Iterable[Json], rest: Mapping[str, Json]) -> Resp
 
 
 async def list_pieces(name: str, rows: Iterable[Json], rest: Mapping[str, Json]) -> AsyncIterator[bytes]:
-    """Yield the JSON of `{name: rows, **rest}`; each row is taken when its turn has come."""
+    """Yield the JSON of `{name: rows, **rest}`; each row is taken, or awaited, when its turn has come."""
     before, size = b'{"%b":[' % name.encode(), 0
     piece: list[bytes] = []
     for row in rows:
-        piece += (before, orjson.dumps(row))
+        piece += (before, orjson.dumps(await soon(row)))
         size, before = size + len(piece[-1]), b","
         if len(piece) >= 2 * PIECE_ROWS or size >= PIECE_BYTES:
             yield b"".join(piece)

@@ -8,6 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.core.wire import FOREVER_LIMIT_S
@@ -81,6 +82,7 @@ class Silence:
 
     def __init__(self) -> None:
         self._waiters: list[Waiter] = []
+        self.ended = 0  # how many times
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -91,9 +93,25 @@ class Silence:
         return waiter
 
     def end(self) -> None:
+        self.ended += 1
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.wake()
+
+    def follow(self, ended: int) -> None:
+        """End as often as it ended elsewhere."""
+        if ended > self.ended:
+            self.end()
+            self.ended = ended
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How a session's clock stands, for the workers that share it: `now` of a virtual one, how often silence ended."""
+
+    now: float | None
+    held: bool
+    silences: int
 
 
 class Clock(Protocol):
@@ -106,6 +124,8 @@ class Clock(Protocol):
     def call_at(self, at: float, callback: Callback) -> Waiter: ...
     def call_released(self, callback: Callback) -> Waiter: ...
     def release(self) -> None: ...
+    def stand(self) -> Stand: ...
+    def follow(self, stand: Stand) -> None: ...
 
 
 class RealClock:
@@ -148,14 +168,20 @@ class RealClock:
     def release(self) -> None:
         self._silence.end()
 
+    def stand(self) -> Stand:
+        return Stand(None, False, self._silence.ended)
+
+    def follow(self, stand: Stand) -> None:
+        self._silence.follow(stand.silences)
+
 
 class VirtualClock:
     """Time that moves only when told, or to the earliest frame that waits: nothing really waits, order is kept."""
 
     kind = "virtual"
 
-    def __init__(self) -> None:
-        self._now = _START + time.monotonic()
+    def __init__(self, now: float | None = None) -> None:
+        self._now = _START + time.monotonic() if now is None else now
         self._queue = Queue()
         self._silence = Silence()
         self._stepping = False
@@ -191,6 +217,19 @@ class VirtualClock:
         self._silence.end()
         self._step_soon()
 
+    def stand(self) -> Stand:
+        return Stand(self._now, self.held, self._silence.ended)
+
+    def follow(self, stand: Stand) -> None:
+        """Move on to where another worker has moved the clock, waking what becomes due on the way."""
+        if stand.held and not self.held:
+            self.hold()
+        self._silence.follow(stand.silences)
+        self._move_to(stand.now or self._now)
+        if self.held and not stand.held:
+            self.held = False
+            self._step_soon()
+
     def _limit(self, at: float, waiter: Waiter) -> None:
         waiter.after(FOREVER_LIMIT_S, lambda: self._move_to(at))
 
@@ -216,6 +255,6 @@ class VirtualClock:
         self._step_soon()
 
 
-def make_clock(kind: str) -> Clock:
-    """Return a clock of a kind: real or virtual."""
-    return VirtualClock() if kind == "virtual" else RealClock()
+def make_clock(kind: str, now: float | None = None) -> Clock:
+    """Return a clock of a kind: real, or virtual and at a time."""
+    return VirtualClock(now) if kind == "virtual" else RealClock()

@@ -21,6 +21,7 @@ from emulator.core.journal import describe
 from emulator.core.openapi import openapi
 from emulator.core.provider import Provider
 from emulator.core.session import Options
+from emulator.core.store import StoreFailed, soon
 from emulator.core.verdict import judge
 from emulator.core.verify import verify
 from emulator.core.wire import Exchange
@@ -59,10 +60,13 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
                 if request.scope.get("emulator.too_large"):
                     raise Unaddressed(413, "too_large", "The body is larger than --max-body.")
                 endpoint = methods["GET" if request.method == "HEAD" else request.method]
-                found = [_PARTS[name](worlds, part) for name, part in request.path_params.items()]
+                found = [await _PARTS[name](worlds, part) for name, part in request.path_params.items()]
                 return await endpoint(worlds, request, *found)
             except Unaddressed as error:
                 return json_response(error.body(), error.status)
+            except StoreFailed as error:
+                body = Unaddressed(500, "store_failed", str(error)).body()
+                return json_response(body, 500, {"x-emulator-error": type(error).__name__})
 
         return Route(f"/_emulator{path}", answer, methods=list(methods))
 
@@ -101,12 +105,13 @@ def _no_such(request: Request) -> str:
 # Endpoints
 
 
-def _shown(worlds: Worlds, request: Request, world: World, status: int = 200) -> Response:
-    return json_response(session_body(worlds, world, origin_of(request), with_key=True), status)
+async def _shown(worlds: Worlds, request: Request, world: World, status: int = 200) -> Response:
+    return json_response(await session_body(worlds, world, origin_of(request), with_key=True), status)
 
 
 async def health(worlds: Worlds, request: Request) -> Response:
-    return json_response({"status": "ok", "sessions": len(worlds.by_id), "uptime": round(time.time() - _STARTED, 3)})
+    count = await worlds.sharing.count() if worlds.sharing else len(worlds.by_id)
+    return json_response({"status": "ok", "sessions": count, "uptime": round(time.time() - _STARTED, 3)})
 
 
 async def providers(worlds: Worlds, request: Request) -> Response:
@@ -134,22 +139,27 @@ async def make_session(worlds: Worlds, request: Request) -> Response:
     if scenario is not None and not isinstance(scenario, str | dict):
         raise Unaddressed(400, "invalid_request", "scenario must be YAML text or an object.")
     world = worlds.open(scenario, options, name_in(data, "file") or SENT)
-    return _shown(worlds, request, world, 201)
+    if worlds.sharing:
+        await worlds.sharing.share(world)
+    return await _shown(worlds, request, world, 201)
 
 
 async def list_sessions(worlds: Worlds, request: Request) -> Response:
     origin = origin_of(request)
+    if worlds.sharing:
+        await worlds.sharing.meet_all()
     found = list(worlds.by_id.values())
     rows = (session_body(worlds, world, origin) for world in found if worlds.by_id.get(world.session.id) is world)
     return json_list("sessions", rows, {})
 
 
 async def read_session(worlds: Worlds, request: Request, world: World) -> Response:
-    return _shown(worlds, request, world)
+    return await _shown(worlds, request, world)
 
 
 async def delete_session(worlds: Worlds, request: Request, world: World) -> Response:
-    worlds.delete(world.session.id)
+    async with worlds.changing(world.session.id):
+        worlds.delete(world.session.id)
     return Response(status_code=204)
 
 
@@ -163,18 +173,26 @@ async def put_scenario(worlds: Worlds, request: Request, world: World) -> Respon
             raise Unaddressed(400, "invalid_request", "The body must be YAML text, or {scenario: TEXT or object}.")
     else:
         scenario = await request.body()
-    return _shown(worlds, request, worlds.put_scenario(world.session.id, scenario, label))
+    async with worlds.changing(world.session.id):
+        world = worlds.put_scenario(world.session.id, scenario, label)
+    return await _shown(worlds, request, world)
 
 
 async def reset_session(worlds: Worlds, request: Request, world: World) -> Response:
-    return _shown(worlds, request, worlds.reset(world.session.id))
+    async with worlds.changing(world.session.id):
+        world = worlds.reset(world.session.id)
+    return await _shown(worlds, request, world)
 
 
 async def read_journal(worlds: Worlds, request: Request, world: World) -> Response:
     since = _number(request, "since", "the number of an exchange")
     limit = _number(request, "limit", "a number of exchanges")
-    exchanges, dropped = worlds.store.journal(world.session.id, since or 0)
-    if request.query_params.get("unmatched") == "true":
+    unmatched = request.query_params.get("unmatched") == "true"
+    if worlds.sharing and not unmatched:
+        exchanges, dropped = await worlds.sharing.store.journal(world.session.id, since or 0, limit)
+    else:
+        exchanges, dropped = await soon(worlds.store.journal(world.session.id, since or 0))
+    if unmatched:
         exchanges = [item for item in exchanges if item.rule == "unmatched"]
     shown = exchanges[:limit]
     last = max((item.grant.number for item in shown), default=since or 0)
@@ -199,11 +217,15 @@ async def watch_journal(worlds: Worlds, request: Request, world: World) -> Respo
     async def events() -> AsyncIterator[bytes]:
         world.watchers.add(watch)
         try:
+            if worlds.sharing:
+                await worlds.sharing.watch(world)
             yield b": watching\n\n"
             while (exchange := await queue.get()) is not None:
                 yield b"event: exchange\ndata: " + orjson.dumps(describe(exchange)) + b"\n\n"
         finally:
             world.watchers.discard(watch)
+            if worlds.sharing:
+                await worlds.sharing.unwatch(world)
 
     return StreamingResponse(events(), media_type="text/event-stream")
 
@@ -214,7 +236,9 @@ async def add_rule(worlds: Worlds, request: Request, world: World) -> Response:
     rule, at = data.get("rule"), name_in(data, "at")
     if not isinstance(rule, dict):
         raise Unaddressed(400, "invalid_request", "The body must be {rule: {...}}.")
-    return _shown(worlds, request, worlds.add_rule(world.session.id, rule, at), 201)
+    async with worlds.changing(world.session.id):
+        world = worlds.add_rule(world.session.id, rule, at)
+    return await _shown(worlds, request, world, 201)
 
 
 async def verify_journal(worlds: Worlds, request: Request, world: World) -> Response:
@@ -225,8 +249,9 @@ async def verify_journal(worlds: Worlds, request: Request, world: World) -> Resp
     when = data.get("when", {})
     if not isinstance(when, dict):
         raise Unaddressed(400, "invalid_request", "when must be an object, as in a scenario's rule.")
+    exchanges, _ = await soon(worlds.store.journal(world.session.id, 0))
     try:
-        return json_response(verify(worlds.store.journal(world.session.id, 0)[0], when, **bounds).body())
+        return json_response(verify(exchanges, when, **bounds).body())
     except SourceError as error:
         raise Unaddressed(422, "invalid_when", str(error), error.problems) from None
 
@@ -237,11 +262,15 @@ async def note_completed(worlds: Worlds, request: Request, world: World) -> Resp
     if number is None or text is None:
         raise Unaddressed(400, "invalid_request", "The body must be {exchange: N, text: TEXT}.")
     world.completed = [*world.completed, (number, text)][-WATCHED:]
+    if worlds.sharing:
+        await worlds.sharing.complete(world, number, text)
     return Response(status_code=204)
 
 
 async def read_verdict(worlds: Worlds, request: Request, world: World) -> Response:
-    exchanges = worlds.store.journal(world.session.id, 0)[0]
+    exchanges, _ = await soon(worlds.store.journal(world.session.id, 0))
+    if worlds.sharing:
+        world.completed = await worlds.sharing.completed(world)
     judged = {item.claim.provider for item in exchanges} | set(worlds.base_urls(world.session, ""))
     findings = [
         finding
@@ -265,18 +294,20 @@ async def set_clock(worlds: Worlds, request: Request, world: World) -> Response:
         )
     if "advance" not in data and next(iter(data.values())) is not True:
         raise Unaddressed(400, "invalid_request", f"{next(iter(data))} must be true.")
-    if "advance" in data:
-        advance(world, seconds_of(data["advance"]))
-    elif "release" in data:
-        world.clock.release()
-    elif isinstance(world.clock, VirtualClock):
-        world.clock.hold()
-    else:
-        raise Unaddressed(409, "real_clock", "This session's clock is real and cannot be held.")
+    seconds = seconds_of(data["advance"]) if "advance" in data else 0.0
+    async with worlds.changing(world.session.id) as world:
+        if "advance" in data:
+            advance(world, seconds)
+        elif "release" in data:
+            world.clock.release()
+        elif isinstance(world.clock, VirtualClock):
+            world.clock.hold()
+        else:
+            raise Unaddressed(409, "real_clock", "This session's clock is real and cannot be held.")
     return json_response({"kind": world.clock.kind, "now": world.clock.now()})
 
 
-def _provider(worlds: Worlds, name: str) -> Provider:
+async def _provider(worlds: Worlds, name: str) -> Provider:
     found = worlds.providers.get(name)
     if found is None:
         message = f"There is no provider '{name[:100]}'; {nearest(name, worlds.providers)}"
@@ -285,7 +316,7 @@ def _provider(worlds: Worlds, name: str) -> Provider:
 
 
 #: What the parts of a path stand for.
-_PARTS: dict[str, Callable[[Worlds, str], World | Provider]] = {"id": Worlds.find, "provider": _provider}
+_PARTS: dict[str, Callable[[Worlds, str], Awaitable[World | Provider]]] = {"id": Worlds.meet, "provider": _provider}
 _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/health": {"GET": health},
     "/providers": {"GET": providers},

@@ -12,20 +12,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 import orjson
 
-from emulator.core.errors import Json
 from emulator.core.memo import Memo
 from emulator.core.relayed import can_be_sent_on, sent_on
 from emulator.core.render import JSON_TYPE, render_body, whole
 from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
+from emulator.server.awaited import AwaitedAnswer
 from emulator.server.clock import Clock, RealClock
+from emulator.server.crash import crash
 from emulator.server.located import Located, Repeated
 from emulator.server.player import Player
 from emulator.server.reader import TOO_SLOW, Head, Heads, Message, Reader, Refused
@@ -33,6 +33,7 @@ from emulator.server.worlds import Unaddressed, World, Worlds
 
 if TYPE_CHECKING:
     from emulator.server.relay import Relay
+    from emulator.server.sharing import Sharing
     from emulator.server.upstream import Upstream
 
 log = logging.getLogger("emulator")
@@ -65,7 +66,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self.reader = Reader(self.max_body, self.heads)
         self.waiting = self.reader.messages
         self.transport: Any = None
-        self.current: Player | AsgiAnswer | Relay | None = None
+        self.current: Player | AsgiAnswer | AwaitedAnswer | Relay | None = None
         self.answering = False  # inside `_next`
         self.resting_since: float | None = None  # on the loop's clock; None while something is read or answered
         self.idle_timer: asyncio.TimerHandle | None = None  # runs on while requests come, and looks when it ends
@@ -218,6 +219,9 @@ class EmulatorProtocol(asyncio.Protocol):
             self.idle_timer = self.loop.call_later(self.config.timeout_keep_alive, self._check_idle)
 
     def _answer(self, message: Message) -> None:
+        if self.worlds.sharing:
+            self._await_answer(message, self.worlds.sharing)
+            return
         located = self.located.get(message.head)
         if located is None or located.version != self.worlds.version:
             located = self._locate(message)
@@ -241,26 +245,49 @@ class EmulatorProtocol(asyncio.Protocol):
             self._relay(message, world, exchange, upstream)
         elif exchange:
             store.record(exchange)
-            self._play(message, exchange.timeline, world.clock, exchange)
+            self.play(message, exchange.timeline, world.clock, exchange)
+
+    def _await_answer(self, message: Message, sharing: Sharing) -> None:
+        path, query = _target(message.head)
+        if not self._controls(message, path, query):
+            self.current = AwaitedAnswer(self, sharing, message, path, query)
+            self.current.begin()
 
     def _locate(self, message: Message) -> Located | None:
         """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
-        head = message.head
-        path, query = _target(head)
+        path, query = _target(message.head)
+        if self._controls(message, path, query):
+            return None
+        try:
+            return self.locate(message, path, query)
+        except Unaddressed as error:
+            self.play_unaddressed(message, error)
+            return None
+
+    def _controls(self, message: Message, path: str, query: str) -> bool:
+        """Give a request to the control API if it is for it."""
         if path == CONTROL or path.startswith(CONTROL + "/"):
             self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
             self.current.begin()
-            return None
-        try:
-            address = self.worlds.locate(unquote(path), head.headers, self._origin(head))
-        except Unaddressed as error:
-            headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-            self._play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
-            return None
+            return True
+        return False
+
+    def locate(self, message: Message, path: str, query: str) -> Located:
+        """Find where a request goes.
+
+        Raises: Unaddressed.
+        """
+        head = message.head
+        address = self.worlds.locate(unquote(path), head.headers, self._origin(head))
         located = Located(head, address, path, query, self.worlds.version)
         if head.known:
             self.located.put(head, located)
         return located
+
+    def play_unaddressed(self, message: Message, error: Unaddressed) -> None:
+        """Answer what no provider answers."""
+        headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+        self.play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
 
     def _decide(
         self, world: World, located: Located, request: Request, grant: Grant | None, at_once: bool
@@ -280,7 +307,7 @@ class EmulatorProtocol(asyncio.Protocol):
                 return None
             exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
-            exchange = _crash(claim, grant or store.take(claim), request, error)
+            exchange = crash(claim, grant or store.take(claim), request, error)
         return exchange
 
     def _write(self, world: World, claim: Claim, repeated: Repeated) -> None:
@@ -309,7 +336,7 @@ class EmulatorProtocol(asyncio.Protocol):
 
         def unanswered(exchange: Exchange) -> None:
             self.worlds.store.record(exchange)
-            self._play(message, exchange.timeline, world.clock, exchange)
+            self.play(message, exchange.timeline, world.clock, exchange)
 
         head = message.head
         line = Line(
@@ -325,7 +352,9 @@ class EmulatorProtocol(asyncio.Protocol):
         self.worlds.ended(exchange, sent)
         type(self).on_exchange(exchange, sent.end, sent.at)
 
-    def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
+    def play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
+        """Put an answer on the wire."""
+
         def done(keep_alive: bool, sent: Sent) -> None:
             try:
                 if exchange:
@@ -358,7 +387,7 @@ class EmulatorProtocol(asyncio.Protocol):
         message.head.keep_alive = False
         body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
         headers = (("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-        self._play(message, render_body(body, refused.status, headers), self.clock)
+        self.play(message, render_body(body, refused.status, headers), self.clock)
 
     def _origin(self, head: Head) -> str:
         scheme = "https" if self.transport.get_extra_info("sslcontext") else "http"
@@ -393,21 +422,6 @@ def _target(head: Head) -> tuple[str, str]:
         if host:
             head.headers["host"] = host
     return path, query
-
-
-def _crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exchange:
-    """Answer for a fault of ours."""
-    text = "".join(traceback.format_exception(error))
-    log.error("the emulator failed on %s %s:\n%s", request.method, request.address, text)
-    message = f"The emulator failed; this is a fault of its own, not of the request: {type(error).__name__}: {error}"
-    body: Json = {"error": {"code": "emulator_crash", "message": message, "problems": []}}
-    headers = (
-        ("x-emulator-error", type(error).__name__),
-        ("x-should-retry", "false"),
-        ("x-emulator-exchange", str(grant.number)),
-        ("x-emulator-rule", "refused"),
-    )
-    return Exchange(claim, grant, request, render_body(body, 500, headers), "refused", crash=text)
 
 
 def bind(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,17 @@ from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError, closest
 from emulator.core.load import parse_text
 from emulator.core.provider import Provider
-from emulator.core.scenario import Scenario
+from emulator.core.scenario import Rule, Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session, check_upstreams
 from emulator.core.store import Store
 from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Sent
 from emulator.server.clock import Clock, VirtualClock, make_clock
 from emulator.server.metrics import Metrics
+from emulator.server.recipe import Added, Recipe
 
 if TYPE_CHECKING:
+    from emulator.server.sharing import Sharing
     from emulator.server.upstream import Upstream
 
 #: What stands for the file's name of a scenario that was sent.
@@ -49,12 +52,14 @@ class Unaddressed(Exception):
 
 @dataclass(slots=True)
 class World:
-    """A session's current snapshot and its clock."""
+    """A session's current snapshot and its clock, and what the snapshot was built from."""
 
     session: Session
     clock: Clock
+    recipe: Recipe
     completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, text the application took as its result
     watchers: set[Callable[[Exchange | None], None]] = field(default_factory=set)  # None: the session is gone
+    forgets: str = ""  # what a change makes a shared store forget: turns, or all
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Address:
 
 @dataclass(slots=True)
 class Worlds:
-    """All sessions of one process."""
+    """All sessions of one process, or with `sharing` those of all workers that this one has met."""
 
     engine: Engine
     store: Store
@@ -78,6 +83,7 @@ class Worlds:
     max_sessions: int = 10_000
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
+    sharing: Sharing | None = None
     version: int = 0  # of what addresses depend on
     metrics: Metrics = field(default_factory=Metrics)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)  # by provider
@@ -94,7 +100,7 @@ class Worlds:
 
         Raises: SourceError, where the scenarios disagree.
         """
-        return self._open(DEFAULT, scenarios, self.options)
+        return self._open(DEFAULT, scenarios, Recipe((), self.options))
 
     def open(self, scenario: Json, options: Options, label: str = SENT) -> World:
         """Make a session of its own, with a generated id and key; `label` stands for the scenario's file.
@@ -102,21 +108,25 @@ class Worlds:
         Raises: Unaddressed, 409 for too many, 422 for a scenario that does not load.
         """
         if len(self.by_id) > self.max_sessions:
-            message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
-            raise Unaddressed(409, "too_many_sessions", message)
+            raise self.too_many()
         options = replace(options.over(self.options), api_keys=())
         try:
             scenarios = [] if scenario is None else [self.read(scenario, options.provider, label)]
-            return self._open(secrets.token_hex(6), scenarios, options)
+            recipe = Recipe(() if scenario is None else ((scenario, label),), options)
+            return self._open(secrets.token_hex(6), scenarios, recipe)
         except SourceError as error:
             raise _unloadable(error) from None
 
-    def _open(self, id: str, scenarios: Sequence[Scenario], options: Options) -> World:
-        draft = build_session(id, "", self.providers, scenarios, options, 0.0)
+    def too_many(self) -> Unaddressed:
+        message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
+        return Unaddressed(409, "too_many_sessions", message)
+
+    def _open(self, id: str, scenarios: Sequence[Scenario], recipe: Recipe) -> World:
+        draft = build_session(id, "", self.providers, scenarios, recipe.options, 0.0)
         check_upstreams(scenarios, draft.provider, self.upstreams)
         clock = make_clock(draft.clock)
         key = self._key(draft.provider)
-        world = World(replace(draft, api_key=key, started=clock.now()), clock)
+        world = World(replace(draft, api_key=key, started=clock.now()), clock, replace(recipe, clock=clock.kind))
         self.by_id[id] = world
         self.by_key[key] = id
         self.version += 1
@@ -125,6 +135,29 @@ class Worlds:
     def _key(self, provider: str | None) -> str:
         prefix = self.providers[provider].key_prefix if provider else ""
         return (prefix or KEY_PREFIX) + secrets.token_hex(16)
+
+    def adopt(self, world: World, session: Session, recipe: Recipe) -> None:
+        """Give a world another snapshot."""
+        self.by_key.pop(world.session.api_key, None)
+        world.session, world.recipe = session, recipe
+        self.by_id[session.id] = world
+        self.by_key[session.api_key] = session.id
+        self.version += 1
+
+    def build(self, id: str, key: str, recipe: Recipe, started: float) -> Session:
+        """Build a session as its recipe says.
+
+        Raises: SourceError.
+        """
+        options = recipe.options
+        scenarios = [self.read(scenario, options.provider, label) for scenario, label in recipe.scenarios]
+        session = build_session(id, key, self.providers, scenarios, options, started)
+        added = tuple(self._rule(item, session.provider) for item in recipe.added)
+        return replace(session, clock=recipe.clock, added=added)
+
+    def _rule(self, added: Added, provider: str | None) -> Rule:
+        made = self.read(added.scenario, provider).rules[0]
+        return replace(made, at=added.at or made.at)
 
     def read(self, scenario: Json, provider: str | None, label: str = SENT) -> Scenario:
         """Load a scenario that was sent, YAML text or an object; one that was sent before is not compiled again."""
@@ -157,9 +190,11 @@ class Worlds:
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
         """
         try:
-            return self.give(id, [self.read(scenario, self.find(id).session.options.provider, label)])
+            world = self.give(id, [self.read(scenario, self.find(id).session.options.provider, label)])
         except SourceError as error:
             raise _unloadable(error) from None
+        world.recipe = replace(world.recipe, scenarios=((scenario, label),))
+        return world
 
     def give(self, id: str, scenarios: Sequence[Scenario]) -> World:
         """Give a session other scenarios that are loaded: turns and state begin anew, the rest stays.
@@ -174,13 +209,13 @@ class Worlds:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
         self.version += 1
-        self.store.restart(id)
+        self._forget(world, "turns")
         return world
 
     def reset(self, id: str) -> World:
         """Forget what happened in a session; its scenario and its key stay, its clock begins anew."""
         world = self.find(id)
-        self.store.reset(id)
+        self._forget(world, "all")
         world.clock.release()
         world.clock = make_clock(world.session.clock)
         world.session = replace(world.session, started=world.clock.now())
@@ -200,15 +235,16 @@ class Worlds:
         data = {"emulator": 1, "vars": settings.vars, "rules": [{**rule, "id": name}]}
         if session.provider:
             data["provider"] = session.provider
-        try:
-            made = self.read(data, session.provider).rules[0]
-        except SourceError as error:
-            raise _unloadable(_placed(error, at) if at else error) from None
         known = [item.id for item in session.added]  # the newest first
         before = len(known) - (known.index(name) + 1 if name in known else 0)
-        made = replace(made, at=at or f"{SENT}:added[{before}]")
+        added = Added(name, data, at or f"{SENT}:added[{before}]")
+        try:
+            made = self._rule(added, session.provider)
+        except SourceError as error:
+            raise _unloadable(_placed(error, at) if at else error) from None
         others = [made if item.id == name else item for item in session.added]
         world.session = replace(session, added=tuple(others if name in known else [made, *others]))
+        world.recipe = world.recipe.with_rule(added)
         return world
 
     def ended(self, exchange: Exchange, sent: Sent) -> None:
@@ -222,7 +258,7 @@ class Worlds:
     def tell(self, exchange: Exchange) -> None:
         """Tell who watches a session's journal."""
         world = self.by_id.get(exchange.request.session)
-        for watch in tuple(world.watchers) if world else ():
+        for watch in tuple(world.watchers) if world and not self.sharing else ():
             watch(exchange)
 
     def delete(self, id: str) -> None:
@@ -230,13 +266,47 @@ class Worlds:
         world = self.find(id)
         if id == DEFAULT:
             raise Unaddressed(409, "default_session", "The default session always exists; reset it instead.")
+        self.drop(world)
+        if not self.sharing:
+            self.store.delete(id)
+
+    def drop(self, world: World) -> None:
+        """Know a session no longer."""
         world.clock.release()
         for watch in tuple(world.watchers):
             watch(None)
-        del self.by_id[id]
+        self.by_id.pop(world.session.id, None)
         self.version += 1
         self.by_key.pop(world.session.api_key, None)
-        self.store.delete(id)
+
+    def _forget(self, world: World, what: str) -> None:
+        """Let the store forget: one that is shared does so in the step in which it takes the change."""
+        if self.sharing:
+            world.forgets = what
+        elif what == "all":
+            self.store.reset(world.session.id)
+        else:
+            self.store.restart(world.session.id)
+
+    # What control does with the sessions of all workers
+
+    async def meet(self, id: str) -> World:
+        """Return a session's world as it stands now.
+
+        Raises: Unaddressed, 404.
+        """
+        if self.sharing:
+            await self.sharing.meet(id)
+        return self.find(id)
+
+    @asynccontextmanager
+    async def changing(self, id: str) -> AsyncIterator[World]:
+        """Let nobody else change a session meanwhile; afterwards it has changed for all workers."""
+        if self.sharing is None:
+            yield self.find(id)
+            return
+        async with self.sharing.changing(id):
+            yield self.find(id)
 
     # Addresses
 

@@ -1,0 +1,43 @@
+"""One of several workers: `python -m emulator.cli_worker`, started by `emulator.cli_workers` and by nobody else.
+
+It reads from stdin what it serves, inherits its listening socket, and says `ready` on stdout. It ends when its parent
+does: then stdin ends.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+
+from emulator.cli_serve import serve_until_stopped
+from emulator.server.background import Setup, make_worlds
+
+READY = b"ready\n"
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    setup, descriptor, quiet = pickle.load(sys.stdin.buffer)  # written by our own parent
+    serve(setup, socket.socket(fileno=descriptor), quiet)
+
+
+def serve(setup: Setup, sock: socket.socket, quiet: bool) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    serve_until_stopped(setup, make_worlds(setup), sock, _say_ready, quiet)
+
+
+def _say_ready() -> None:
+    os.write(sys.stdout.fileno(), READY)
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # not of `sys.stdin`: its lock must not be held when the interpreter ends
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""A store in Redis for many workers: one script takes a claim, and nothing else is awaited in the steady state.
+
+Of an exchange Redis holds what it was made from: the request, what was granted, and the session's recipe. `remake`
+makes it again when it is read, which gives the same because the core is pure. All keys of a session share a hash tag,
+so that a cluster keeps them on one node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from emulator.core.store import World
+from emulator.core.take import MOST_PAST
+from emulator.core.wire import STARTED, Claim, Exchange, Grant, Note, Sent
+from emulator.stores.claims import (
+    CHANGED,
+    ENDED,
+    NOTED,
+    SEPARATOR,
+    asked_of,
+    counts_at_once,
+    grant_of,
+    key_of,
+    keys_of,
+    needed,
+    record_of,
+    window_in,
+    window_of,
+)
+from emulator.stores.line import Line, Script
+
+#: Rows of a journal that are read at once; other connections have their turn between them.
+ROWS = 50
+#: How long a worker is taken for alive after it last said so, and how often it says so: seconds.
+ALIVE_S, BEAT_S = 5.0, 1.0
+TAKE, NOTE, CHANGE, UNLOCK = map(Script, ("take", "note", "change", "unlock"))
+SCRIPTS = (TAKE, NOTE, CHANGE, UNLOCK)
+#: The channel on which it is told that a session has changed, and how many recipes are kept of one.
+TOLD = "emulator:told"
+MOST_RECIPES = 1000
+#: Seconds after which a lock is taken from a worker that does not give it back, and between two tries to get it.
+LOCK_S, TRY_S = 10.0, 0.005
+_NEVER = "1e999"
+#: Fields of a journal's row: request, grant, rest, sent, and the same of the first answer where it is a replay.
+_FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
+_ENDED = Note(None, "sent", "the worker that took this request ended before it told what was sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of a journal: what an exchange is made of; `rest` is what cannot be worked out again."""
+
+    request: bytes
+    grant: Sequence[Any]
+    rest: bytes
+    first: Entry | None = None
+
+
+Remake = Callable[[str, Entry, Exchange | None], Awaitable[Exchange | None]]
+
+
+class RedisStore:
+    """Implements Store for many workers, but that a claim is taken with its request, and awaited.
+
+    `remake(session, entry, first)` makes an exchange of an entry; None where its recipe is gone. `now(session)` is the
+    time of a virtual clock.
+    """
+
+    def __init__(
+        self, line: Line, worker: str, journal_size: int, remake: Remake, now: Callable[[str], float | None]
+    ) -> None:
+        self.line = line
+        self.worker = worker
+        self.journal_size = journal_size
+        self._remake = remake
+        self._now = now
+
+    # A request
+
+    async def take(self, claim: Claim, request: bytes, version: str | None = None) -> Grant | None:
+        """Give the claim what Store.take gives; None where the session has changed since that version, or its clock.
+
+        Raises: StoreFailed.
+        """
+        asked = asked_of(claim) | {"worker": self.worker, "journal_size": self.journal_size}
+        if self._now(claim.session) is not None:
+            asked["virtual"] = True
+        if version is not None:
+            asked["version"] = version
+        said, *given = await self._take(claim, asked, request)
+        while said == b"whose":  # somebody's answer to the same idempotency key is still to come, if that worker lives
+            worker = given[0].decode()
+            asked["alive" if await self.is_alive(worker) else "dead"] = worker
+            said, *given = await self._take(claim, asked, request)
+        if said == b"stale":
+            return None
+        return await self._granted(claim, given)
+
+    def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> Awaitable[list[bytes]]:
+        return self.line.send(*TAKE.call(keys_of(claim.session, needed(claim)), orjson.dumps(asked), request))
+
+    async def _granted(self, claim: Claim, given: Sequence[bytes | None]) -> Grant:
+        row = orjson.loads(given[0] or b"")
+        grant = grant_of(row, claim.plan)
+        if row[10]:
+            first = Entry(given[1] or b"", orjson.loads(given[2] or b""), given[3] or b"")
+            grant = replace(grant, replay=await self._remake(claim.session, first, None))
+        if claim.history and not (grant.idempotency or grant.replay or grant.standing.exceeded):
+            past, _ = await self._rows(claim.session, max(0, grant.number - 1 - MOST_PAST), grant.number)
+            grant = replace(grant, exchanges=tuple(past))
+        return grant
+
+    def record(self, exchange: Exchange, rest: bytes = b"") -> Awaitable[Any] | None:
+        """Note what must be known before the answer goes out, and return what to await; None where nothing must."""
+        claim, grant = exchange.claim, exchange.grant
+        begun = claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded)
+        if not (begun or rest or (counts_at_once(claim) and exchange.tokens)):
+            return None
+        timeline = exchange.timeline
+        good = "1" if timeline.status < 400 and not timeline.broken else "0"
+        return self._note(
+            exchange,
+            tokens=exchange.tokens if counts_at_once(claim) else 0,
+            record=record_of(claim) if begun else "",
+            done_at=_NEVER if timeline.endless else repr(exchange.request.at + timeline.end_at),
+            good=good,
+            rest=rest,
+        )
+
+    def sent(self, exchange: Exchange, sent: Sent) -> Awaitable[Any]:
+        """Add what really went out to an exchange, if it is still in the journal."""
+        now = self._now(exchange.claim.session)
+        endless = exchange.claim.idempotency and exchange.timeline.endless
+        return self._note(
+            exchange,
+            tokens=0 if counts_at_once(exchange.claim) else exchange.tokens,
+            record=record_of(exchange.claim) if endless else "",
+            done_at="0",
+            sent=orjson.dumps([sent.bytes, sent.frames, sent.end, sent.at, sent.real, sent.silent]),
+            now="" if now is None else repr(now),
+        )
+
+    def _note(
+        self, exchange: Exchange, *, tokens: int, record: str, done_at: str,
+        good: str = "", rest: bytes = b"", sent: bytes = b"", now: str = "",
+    ) -> Awaitable[Any]:  # fmt: skip
+        claim, grant = exchange.claim, exchange.grant
+        counted = tokens if claim.counted and not grant.replay else 0
+        keys = keys_of(claim.session, NOTED if record else ENDED)
+        return self.line.send(*NOTE.call(
+            keys, grant.number, grant.life, counted or "", window_of(claim), record, done_at, good, rest, sent, now,
+            key_of(claim.session, "ended"),
+        ))  # fmt: skip
+
+    # Control
+
+    async def journal(self, session: str, since: int, most: int | None = None) -> tuple[Sequence[Exchange], int]:
+        """Return the exchanges after a number, or the first `most` of them: each has to be made again."""
+        return await self._rows(session, since, most=most)
+
+    async def _rows(
+        self, session: str, since: int, before: int | None = None, most: int | None = None
+    ) -> tuple[list[Exchange], int]:
+        number, oldest = await self.line.send("HMGET", key_of(session, "session"), "number", "oldest")
+        first, end = int(oldest or 1), before or int(number or 0) + 1
+        exchanges: list[Exchange] = []
+        gone, begin = first - 1, max(since + 1, first)
+        end = end if most is None else min(end, begin + most)
+        for start in range(begin, end, ROWS):
+            numbers = range(start, min(start + ROWS, end))
+            found = await self.read(session, numbers)
+            exchanges += found
+            gone += len(numbers) - len(found)
+            await asyncio.sleep(0)
+        return exchanges, gone
+
+    async def read(self, session: str, numbers: Sequence[int]) -> list[Exchange]:
+        """Return the exchanges of these numbers that can be made again."""
+        if not numbers:
+            return []
+        fields = [f"{name}{number}" for number in numbers for name in _FIELDS]
+        values = await self.line.send("HMGET", key_of(session, "journal"), *fields)
+        rows = [values[at : at + len(_FIELDS)] for at in range(0, len(values), len(_FIELDS))]
+        alive = {self.worker: True}
+        made = [await self._made(session, row, alive) for row in rows if row[0] is not None]
+        return [item for item in made if item]
+
+    async def _made(self, session: str, row: Sequence[bytes | None], alive: dict[str, bool]) -> Exchange | None:
+        request, grant, rest, sent, *given = (value or b"" for value in row)
+        first = Entry(given[0], orjson.loads(given[1]), given[2]) if given[0] else None
+        entry = Entry(request, orjson.loads(grant), rest, first)
+        replayed = await self._remake(session, first, None) if first else None
+        exchange = await self._remake(session, entry, replayed)
+        if exchange is None:
+            return None
+        if sent:
+            size, frames, *others = orjson.loads(sent)
+            return replace(exchange, sent=Sent(size, tuple(frames), *others))
+        worker = entry.grant[12]
+        if worker not in alive:
+            alive[worker] = await self.is_alive(worker)
+        if not alive[worker]:
+            return replace(exchange, sent=Sent(0, (), "cut", 0.0), notes=(*exchange.notes, _ENDED))
+        return exchange
+
+    async def world(self, session: str, at: float) -> World:
+        sent = [
+            self.line.send("HMGET", key_of(session, "session"), "state", "number", "oldest"),
+            self.line.send("HGETALL", key_of(session, "calls")),
+            self.line.send("HGETALL", key_of(session, "windows")),
+        ]
+        (state, number, oldest), calls, windows = await asyncio.gather(*sent)
+        found = [(name.decode().split(SEPARATOR, 1), window_in(value)) for name, value in _pairs(windows)]
+        limits = [
+            (provider, key, window.plan.name, window.standing())
+            for (provider, key), window in sorted(found, key=lambda item: item[1].ends)
+            if at < window.ends
+        ]
+        counts = {name.decode(): int(count) for name, count in _pairs(calls)}
+        of_rules = {name: count for name, count in counts.items() if not name.startswith(SEPARATOR)}
+        return World((state or STARTED.encode()).decode(), of_rules, limits, int(number or 0), int(oldest or 1) - 1)
+
+    def change(
+        self, session: str, forget: str, life: str, facts: Mapping[str, str], recipe: tuple[str, bytes] = ("", b"")
+    ) -> Awaitable[Any]:
+        """Forget turns, or all, and set facts of a session, in one step; other workers are told."""
+        pairs: list[str] = [part for fact in facts.items() for part in fact]
+        keys = keys_of(session, CHANGED)
+        return self.line.send(*CHANGE.call(keys, forget, life, TOLD, session, *recipe, MOST_RECIPES, *pairs))
+
+    def restart(self, session: str) -> None:
+        self.change(session, "turns", "", {})
+
+    def reset(self, session: str) -> None:
+        self.change(session, "all", new_life(), {})
+
+    def delete(self, session: str) -> None:
+        self.line.send("DEL", *keys_of(session, CHANGED))
+        self.line.send("PUBLISH", TOLD, session)
+
+    @asynccontextmanager
+    async def locked(self, session: str) -> AsyncIterator[None]:
+        """Keep other workers, and other requests to this one, from changing a session."""
+        lock, token = key_of(session, "lock"), secrets.token_hex(8)
+        while not await self.line.send("SET", lock, token, "NX", "PX", int(LOCK_S * 1000)):
+            await asyncio.sleep(TRY_S)
+        try:
+            yield
+        finally:
+            await self.line.send(*UNLOCK.call([lock], token))
+
+    # Workers
+
+    async def is_alive(self, worker: str) -> bool:
+        return worker == self.worker or bool(await self.line.send("EXISTS", living(worker)))
+
+    def beat(self) -> Awaitable[Any]:
+        """Say that this worker is alive."""
+        return self.line.send("SET", living(self.worker), "1", "PX", int(ALIVE_S * 1000))
+
+
+def living(worker: str) -> str:
+    """Return the key that is there as long as a worker lives."""
+    return f"emulator:worker:{worker}"
+
+
+def new_life() -> str:
+    return secrets.token_hex(4)
+
+
+def _pairs(found: Any) -> list[tuple[bytes, bytes]]:
+    """Return the fields of a hash, whichever form the protocol gives them."""
+    return list(found.items()) if isinstance(found, dict) else list(zip(found[::2], found[1::2], strict=True))

@@ -1,0 +1,182 @@
+-- Take a claim in one step: number, window, idempotency record, the first rule that state and turns allow.
+-- Times come as text and are kept as text: only Python writes floats, so that none loses a digit.
+-- ARGV: the claim (JSON), the request as it is journalled.
+-- Returns {'stale'}; {'whose', worker} where somebody must first be found alive or dead; or {'taken', grant}, and for a
+-- replay also the first answer's request, grant and rest.
+-- KEYS: those from `apart` on only where a candidate counts by them, those from `records` on only for a keyed claim.
+local session, calls, turns, windows, windows_order, journal = unpack(KEYS, 1, 6)
+local apart, apart_order, records, records_order, firsts = unpack(KEYS, 7, 11)
+local claim, request = cjson.decode(ARGV[1]), ARGV[2]
+local at = tonumber(claim.at)
+local kept = redis.call('HMGET', session, 'version', 'now', 'state', 'number', 'oldest', 'bytes', 'life',
+  'first-bytes')
+
+if claim.version and claim.version ~= kept[1] then return {'stale'} end
+if claim.virtual then
+  local now = tonumber(kept[2] or '-1e999')
+  if at < now then return {'stale'} end
+  if at > now then redis.call('HSET', session, 'now', claim.at) end
+end
+
+local state, number = kept[3] or 'started', (tonumber(kept[4]) or 0) + 1
+local candidate, n, turn, over, idempotency, replay = -1, 0, 0, '', '', 0
+
+-- The window: one that is over counts nothing; only a request that counts opens the next.
+
+local ends, requests, tokens = string.match(redis.call('HGET', windows, claim.window) or '', '^(%S+) (%d+) (%d+)')
+local open = ends and at < tonumber(ends)
+if open then
+  requests, tokens = tonumber(requests), tonumber(tokens)
+else
+  ends, requests, tokens = claim.ends, 0, 0
+end
+
+local function keep_window()
+  redis.call('HSET', windows, claim.window, string.format('%s %d %d %s', ends, requests, tokens, claim.plan))
+end
+
+local function open_window()
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', windows_order, '-inf', claim.at)) do
+    redis.call('HDEL', windows, name)
+    redis.call('ZREM', windows_order, name)
+  end
+  redis.call('ZADD', windows_order, ends, claim.window)
+  if redis.call('ZCARD', windows_order) > claim.most_windows then
+    redis.call('HDEL', windows, redis.call('ZPOPMIN', windows_order)[1])
+  end
+end
+
+-- The idempotency record: what is to be done again, or why not yet.
+
+local function recalled()
+  local record = redis.call('HGET', records, claim.record)
+  if not record then return end
+  local fingerprint, till, first, done_at, good, worker =
+    string.match(record, '^(%S+) (%S+) (%d+) (%S+) (%d) (%S+)$')
+  if at >= tonumber(till) or (done_at == '1e999' and worker == claim.dead) then return end
+  if done_at == '1e999' and worker ~= claim.alive then return worker end
+  local same = fingerprint == claim.fingerprint
+  if at < tonumber(done_at) then
+    idempotency = same and 'in_progress' or 'mismatch'
+  elseif good == '1' then
+    if same then replay = tonumber(first) else idempotency = 'mismatch' end
+  end
+end
+
+local first_bytes = tonumber(kept[8]) or 0
+local function forget_record(name)
+  first_bytes = first_bytes - redis.call('HSTRLEN', firsts, 'r' .. name)
+  redis.call('HDEL', records, name)
+  redis.call('HDEL', firsts, 'r' .. name, 'g' .. name, 'x' .. name)
+  redis.call('ZREM', records_order, name)
+end
+
+local function begin_record()
+  for _, name in ipairs(redis.call('ZRANGE', records_order, 0, 9)) do
+    local _, till = string.match(redis.call('HGET', records, name), '^(%S+) (%S+)')
+    if at < tonumber(till) then break end
+    forget_record(name)
+  end
+  forget_record(claim.record)
+  redis.call('HSET', records, claim.record, string.format('%s %s %d 1e999 0 %s', claim.fingerprint, claim.till, number,
+    claim.worker))
+  redis.call('HSET', firsts, 'r' .. claim.record, request)
+  redis.call('ZADD', records_order, number, claim.record)
+  first_bytes = first_bytes + #request
+  local count = redis.call('ZCARD', records_order)
+  while count > 1 and (count > claim.journal_size or first_bytes > claim.journal_bytes) do
+    forget_record(redis.call('ZRANGE', records_order, 0, 0)[1])
+    count = count - 1
+  end
+  redis.call('HSET', session, 'first-bytes', first_bytes)
+end
+
+-- The rule: turns that a rule counts as a whole stand by its id; those of keys are bounded, the longest unused first.
+
+local function turn_of(rule)
+  return (tonumber(redis.call('HGET', rule.key == rule.id and turns or apart, rule.key)) or 0) + 1
+end
+
+local function fits(rule)
+  if rule.turns and turn > rule.turns then return false end
+  if not rule.states then return true end
+  for _, name in ipairs(rule.states) do
+    if name == state then return rule.good end
+  end
+  return not rule.good
+end
+
+local function take_turn(rule)
+  if rule.key == rule.id then
+    redis.call('HSET', turns, rule.key, turn)
+    return
+  end
+  redis.call('HSET', apart, rule.key, turn)
+  redis.call('ZADD', apart_order, number, rule.key)
+  if redis.call('ZCARD', apart_order) > claim.most_turns then
+    redis.call('HDEL', apart, redis.call('ZPOPMIN', apart_order)[1])
+  end
+end
+
+local next_state = state
+local function fall_back()
+  turn, n = 0, redis.call('HINCRBY', calls, claim.fallback, 1)
+end
+
+local function choose()
+  for index, rule in ipairs(claim.candidates) do
+    turn = turn_of(rule)
+    if fits(rule) then
+      take_turn(rule)
+      candidate, n = index - 1, redis.call('HINCRBY', calls, rule.id, 1)
+      next_state = rule['then'] or state
+      return
+    end
+  end
+  fall_back()
+end
+
+local begun = false
+if not claim.counted then
+  if open then keep_window() end
+  fall_back()
+else
+  local whose = claim.record and recalled()
+  if whose then return {'whose', whose} end
+  if not open then open_window() end
+  if idempotency == '' and replay == 0 then
+    if claim.plan_requests and requests >= claim.plan_requests then
+      over = 'requests'
+    elseif claim.plan_tokens and tokens >= claim.plan_tokens then
+      over = 'tokens'
+    else
+      requests = requests + 1
+      begun = claim.record
+      if begun then begin_record() end
+      choose()
+    end
+  end
+  keep_window()
+end
+
+-- The journal: the request and what it was granted stand in it from now on, whatever becomes of the worker.
+
+local grant = cjson.encode({number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, replay,
+  kept[7] or '', claim.worker})
+local first = {}
+redis.call('HSET', journal, 'r' .. number, request, 'g' .. number, grant)
+if replay > 0 then
+  first = redis.call('HMGET', firsts, 'r' .. claim.record, 'g' .. claim.record, 'x' .. claim.record)
+  redis.call('HSET', journal, 'fr' .. number, first[1], 'fg' .. number, first[2], 'fx' .. number, first[3] or '')
+elseif begun then
+  redis.call('HSET', firsts, 'g' .. claim.record, grant)
+end
+local oldest, bytes = tonumber(kept[5]) or 1, (tonumber(kept[6]) or 0) + #request
+while oldest < number and (number - oldest >= claim.journal_size or bytes > claim.journal_bytes) do
+  bytes = bytes - redis.call('HSTRLEN', journal, 'r' .. oldest)
+  redis.call('HDEL', journal, 'r' .. oldest, 'g' .. oldest, 's' .. oldest, 'x' .. oldest, 'fr' .. oldest,
+    'fg' .. oldest, 'fx' .. oldest)
+  oldest = oldest + 1
+end
+redis.call('HSET', session, 'number', number, 'state', next_state, 'oldest', oldest, 'bytes', bytes)
+return {'taken', grant, first[1], first[2], first[3]}

@@ -1,0 +1,70 @@
+"""Servers in threads of this process that share a Redis: each on a port of its own, or all on one as workers are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulator.core.session import Options
+from emulator.server.background import (
+    Server,
+    Setup,
+    ignore,
+    listen,
+    listen_together,
+    make_server,
+    make_worlds,
+    origin,
+    run,
+)
+from emulator.server.sharing import Sharing
+from emulator.server.worlds import Worlds
+
+
+@dataclass(frozen=True)
+class Member:
+    """One server, and what it holds."""
+
+    url: str
+    worlds: Worlds
+    server: Server
+
+    @property
+    def sharing(self) -> Sharing:
+        assert self.worlds.sharing
+        return self.worlds.sharing
+
+
+@contextmanager
+def serving(store: str, *scenarios: Path, sock: Any = None, **setup: Any) -> Iterator[Member]:
+    """Serve in a thread until it is ended."""
+    options = Options(**{name: setup.pop(name) for name in list(setup) if name in Options.__slots__})
+    made = Setup(scenarios, options, store=store, **setup)
+    worlds = make_worlds(made)
+    sock = sock or listen(made)
+    server = make_server(made, worlds, ignore, ignore)
+    thread = threading.Thread(target=run, args=(server, sock))
+    thread.start()
+    try:
+        while not server.started:
+            threading.Event().wait(0.005)
+        yield Member(origin(made, sock), worlds, server)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def together(store: str, **setup: Any) -> Iterator[str]:
+    """Serve twice on one port, and return its URL."""
+    free = listen(Setup())
+    port = free.getsockname()[1]
+    free.close()
+    with ExitStack() as stack:
+        for sock in listen_together(Setup(workers=2), port):
+            member = stack.enter_context(serving(store, sock=sock, **setup))
+        yield member.url
