@@ -159,7 +159,7 @@ def prepared(
     from emulator.server.background import Setup, listen, make_worlds
 
     store, workers = given.get("store", "memory://"), given.get("workers", 1)
-    if problem := problem_of(store, workers, alone=[name for name in ("reload", "upstreams") if given.get(name)]):
+    if problem := problem_of(store, workers, alone=["upstream"] if given["upstreams"] else []):
         _fail(problem)
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})

@@ -20,6 +20,7 @@ from emulator import teardown
 from emulator.cli import FINDINGS, INTERRUPTED, _fail, prepared, server_options
 from emulator.client import Control
 from emulator.server.background import ignore, make_server, origin, reloading, run
+from emulator.server.watching import watch
 from emulator.server_thread import SERVER_THREAD
 
 #: The exit code of a command that was not found, and what is added to a signal's number, as shells have it.
@@ -83,7 +84,7 @@ def _served(
     control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
     trust = certificate.environment if certificate else {}
     try:
-        with reloading(setup, worlds, server, lambda text: click.echo(text, err=True)):
+        with reloading(setup, worlds, server, watch, lambda text: click.echo(text, err=True)):
             yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, **trust}
     finally:
         control.close()

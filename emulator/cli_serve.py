@@ -19,7 +19,8 @@ import click
 
 from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
-from emulator.server.background import Server, Setup, ignore, make_server, origin, reloading, run
+from emulator.server.background import Server, Setup, Watching, ignore, make_server, origin, reloading, run
+from emulator.server.watching import watch
 from emulator.server.worlds import Worlds
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ def serve_with_workers(
 
 
 def serve_until_stopped(
-    setup: Setup, worlds: Worlds, sock: socket.socket, announce: Callable[[], None], quiet: bool
+    setup: Setup,
+    worlds: Worlds,
+    sock: socket.socket,
+    announce: Callable[[], None],
+    quiet: bool,
+    watching: Watching = watch,
 ) -> int:
     """Serve until SIGINT or SIGTERM and return its number; announce when requests are accepted."""
     log = _Log()
@@ -63,7 +69,7 @@ def serve_until_stopped(
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        with reloading(setup, worlds, server, lambda text: log.write(f"{text}\n")):
+        with reloading(setup, worlds, server, watching, lambda text: log.write(f"{text}\n")):
             run(server, sock)
     finally:
         log.close()

@@ -25,7 +25,7 @@ def problem_of(store: str, workers: int, alone: Sequence[str] = ()) -> str | Non
             "each would count limits, turns and states for itself."
         )
     if store != MEMORY and alone:
-        return f"--{alone[0].removesuffix('s')} does not go with a shared store: it concerns one process alone."
+        return f"--{alone[0]} does not go with a shared store: it concerns one process alone."
     if store != MEMORY and importlib.util.find_spec("redis") is None:
         return "--store redis://... needs: pip install 'llm-emulator[redis]'"
     if workers > 1 and sys.platform != "linux":

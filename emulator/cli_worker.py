@@ -1,7 +1,7 @@
 """One of several workers: `python -m emulator.cli_worker`, started by `emulator.cli_workers` and by nobody else.
 
-It reads from stdin what it serves, inherits its listening socket, and says `ready` on stdout. It ends when its parent
-does: then stdin ends.
+It reads from stdin what it serves, inherits its listening socket, and says `ready` on stdout. Each byte that comes then
+says that a scenario file has changed. It ends when its parent does: then stdin ends.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from emulator.cli_serve import serve_until_stopped
 from emulator.server.background import Setup, make_worlds
@@ -26,16 +28,28 @@ def main() -> None:
 
 
 def serve(setup: Setup, sock: socket.socket, quiet: bool) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    serve_until_stopped(setup, make_worlds(setup), sock, _say_ready, quiet)
+    threading.Thread(target=_listen, daemon=True).start()
+    serve_until_stopped(setup, make_worlds(setup), sock, _say_ready, quiet, _watch)
 
 
 def _say_ready() -> None:
     os.write(sys.stdout.fileno(), READY)
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)  # not of `sys.stdin`: its lock must not be held when the interpreter ends
+def _watch(paths: Sequence[Path], on_change: Callable[[], None], stop: threading.Event) -> None:
+    """Let the parent do the watching."""
+    _on_change.append(on_change)
+    stop.wait()
+
+
+_on_change: list[Callable[[], None]] = []
+
+
+def _listen() -> None:
+    """Hear of changes until the parent ends."""
+    while os.read(0, 1):  # not of `sys.stdin`: its lock must not be held when the interpreter ends
+        for act in _on_change:
+            act()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ import click
 
 from emulator.cli_store import forget_worker
 from emulator.server.background import Setup, listen_together
+from emulator.server.watching import watch
 
 #: Seconds that workers have to end, and those that one must have lived to be replaced at once.
 END_S, YOUNG_S = 5.0, 1.0
@@ -58,7 +60,7 @@ class Workers:
         self._watch_signals()
         for sock in self._sockets:
             self._begin(sock)
-        announced = False
+        announced, stop = False, threading.Event()
         while not self._signals:
             self._wait()
             if any(worker.process.poll() is not None for worker in self._living):
@@ -68,6 +70,8 @@ class Workers:
             if not announced and all(worker.ready for worker in self._living):
                 announced = True
                 announce()
+                self._watch_files(stop)
+        stop.set()
         self._end()
         return self._signals[0] if self._signals else None
 
@@ -80,6 +84,19 @@ class Workers:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, frame: self._signals.append(number))
         self._woken, self._wake = woken, wake
+
+    def _watch_files(self, stop: threading.Event) -> None:
+        """Tell one worker when a scenario file changes, if the setup says so; it changes for all."""
+        if self._setup.reload:
+            given = (self._setup.scenarios, self._tell_of_change, stop)
+            threading.Thread(target=watch, args=given, daemon=True).start()
+
+    def _tell_of_change(self) -> None:
+        for worker in tuple(self._living):
+            with contextlib.suppress(OSError, ValueError):
+                _stream(worker.process.stdin).write(b"c")
+                _stream(worker.process.stdin).flush()
+                return
 
     def _begin(self, sock: socket.socket) -> None:
         name = secrets.token_hex(4)

@@ -42,18 +42,11 @@ def test_what_cannot_be_a_store_is_exit_2(options: list[str], said: str) -> None
     assert serve(*options) == (2, said)
 
 
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        (["--reload"], "--reload"),
-        (["--provider", "beatra", "--upstream", "beatra=http://127.0.0.1:1/v1"], "--upstream"),
-    ],
-    ids=["reload", "upstream"],
-)
-def test_what_concerns_one_process_alone_does_not_go_with_a_shared_store(options: list[str], name: str) -> None:
+def test_an_upstream_does_not_go_with_a_shared_store() -> None:
+    options = ("--provider", "beatra", "--upstream", "beatra=http://127.0.0.1:1/v1")
     assert serve("--store", "redis://127.0.0.1:6379/0", *options) == (
         2,
-        f"{name} does not go with a shared store: it concerns one process alone.\n",
+        "--upstream does not go with a shared store: it concerns one process alone.\n",
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import uvicorn
 
@@ -24,10 +24,11 @@ from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Conflict, Options
+from emulator.core.store import StoreFailed
 from emulator.core.wire import Exchange, Plan
 from emulator.loopback import is_loopback
 from emulator.server.protocol import bind
-from emulator.server.watching import watch
+from emulator.server.recipe import source_of
 from emulator.server.worlds import Unaddressed, Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from emulator.server.upstream import Upstream
 
 MEMORY = "memory://"
+#: Calls its second argument whenever one of the files of its first may have changed, until its third is set.
+Watching: TypeAlias = Callable[[Sequence[Path], Callable[[], None], threading.Event], None]
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
 GRACE_S = 1
@@ -217,7 +220,9 @@ def _control(worlds: Worlds, loopback: bool, admin_token: str | None) -> Callabl
 
 
 @contextlib.contextmanager
-def reloading(setup: Setup, worlds: Worlds, server: Server, tell: Callable[[str], None]) -> Iterator[None]:
+def reloading(
+    setup: Setup, worlds: Worlds, server: Server, watching: Watching, tell: Callable[[str], None]
+) -> Iterator[None]:
     """Give the default session its scenario files anew whenever one of them changes, if the setup says so."""
     if not setup.reload:
         yield
@@ -230,17 +235,18 @@ def reloading(setup: Setup, worlds: Worlds, server: Server, tell: Callable[[str]
         except SourceError as error:
             tell(f"{error}\nThis does not load; what was loaded before stays.")
         else:
-            server.loop.call_soon_threadsafe(give, scenarios)
+            asyncio.run_coroutine_threadsafe(give(scenarios), server.loop)
 
-    def give(scenarios: Sequence[Scenario]) -> None:
+    async def give(scenarios: Sequence[Scenario]) -> None:
         try:
-            worlds.give(DEFAULT, scenarios)
-        except (SourceError, Unaddressed) as error:
+            async with worlds.changing(DEFAULT):
+                worlds.give(DEFAULT, scenarios, [source_of(item.file) for item in scenarios])
+        except (SourceError, Unaddressed, StoreFailed) as error:
             tell(f"{error}\nThis cannot be served; what was loaded before stays.")
         else:
             tell(f"Reloaded {', '.join(scenario.file for scenario in scenarios)}.")
 
-    thread = threading.Thread(target=watch, args=(setup.scenarios, reload, stop), daemon=True)
+    thread = threading.Thread(target=watching, args=(setup.scenarios, reload, stop), daemon=True)
     thread.start()
     try:
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
+from pathlib import Path
 
 import orjson
 
@@ -66,3 +67,8 @@ def digest_of(dumped: bytes) -> str:
 
 def _text(scenario: Json) -> Json:
     return scenario.decode("utf-8-sig") if isinstance(scenario, bytes) else scenario
+
+
+def source_of(file: str) -> tuple[str, str]:
+    """Return the text of a scenario file, and the file, as a recipe has them."""
+    return Path(file).read_text(encoding="utf-8-sig"), file

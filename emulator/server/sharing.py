@@ -13,7 +13,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import cast
 
 import orjson
@@ -25,7 +24,7 @@ from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Request
 from emulator.server.clock import Stand, make_clock
 from emulator.server.past import Past
-from emulator.server.recipe import Recipe, digest_of
+from emulator.server.recipe import Recipe, digest_of, source_of
 from emulator.server.worlds import World, Worlds
 from emulator.stores.claims import key_of
 from emulator.stores.ear import Ear
@@ -74,7 +73,7 @@ class Sharing:
     async def start(self) -> None:
         """Join the other workers; where Redis is away, requests say so until it is back."""
         world = self.worlds.by_id[DEFAULT]
-        self._files = replace(world.recipe, scenarios=tuple(_read(item.file) for item in world.session.scenarios))
+        self._files = replace(world.recipe, scenarios=tuple(source_of(item.file) for item in world.session.scenarios))
         await self._ear.add(TOLD)
         with suppress(StoreFailed):
             await self.store.beat()
@@ -311,7 +310,3 @@ class Sharing:
 
 def _stand(facts: Mapping[str, str]) -> Stand:
     return Stand(float(facts["now"] or 0.0), bool(facts["held"]), int(facts["silences"] or 0))
-
-
-def _read(file: str) -> tuple[str, str]:
-    return Path(file).read_text(encoding="utf-8-sig"), file

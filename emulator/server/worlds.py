@@ -190,14 +190,13 @@ class Worlds:
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
         """
         try:
-            world = self.give(id, [self.read(scenario, self.find(id).session.options.provider, label)])
+            loaded = self.read(scenario, self.find(id).session.options.provider, label)
+            return self.give(id, [loaded], [(scenario, label)])
         except SourceError as error:
             raise _unloadable(error) from None
-        world.recipe = replace(world.recipe, scenarios=((scenario, label),))
-        return world
 
-    def give(self, id: str, scenarios: Sequence[Scenario]) -> World:
-        """Give a session other scenarios that are loaded: turns and state begin anew, the rest stays.
+    def give(self, id: str, scenarios: Sequence[Scenario], sources: Sequence[tuple[Json, str]]) -> World:
+        """Give a session other scenarios, loaded from these sources: turns and state begin anew, the rest stays.
 
         Raises: SourceError, where they disagree; Unaddressed, 409, where a rule has an added rule's id.
         """
@@ -208,6 +207,7 @@ class Worlds:
         for rule in old.added:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
+        world.recipe = replace(world.recipe, scenarios=tuple(sources))
         self.version += 1
         self._forget(world, "turns")
         return world

@@ -225,3 +225,33 @@ def test_a_port_that_is_taken_is_not_shared(redis_server: RedisServer) -> None:
         port = serving.url.rpartition(":")[2]
         code, said = serve("--port", port, "--workers", "2", "--store", redis_server.url)
     assert (code, said.split(".")[0]) == (2, "Cannot listen on 127")
+
+
+def said(url: str) -> str:
+    with Connection(url) as connection:
+        connection.send(request(url, chat()))
+        return str(connection.answer().json["choices"][0]["message"]["content"])
+
+
+def test_a_changed_file_is_served_by_all_workers_and_a_broken_one_by_none(redis_server: RedisServer) -> None:
+    def change(text: str) -> None:
+        draft = serving.folder / "draft"
+        draft.write_text(text)
+        draft.replace(serving.folder / "scenario.yaml")
+
+    redis_server.forget()
+    rules = "emulator: 1\nprovider: beatra\nrules: [{reply: {text: %s}}]"
+    with Serving(redis_server.url, "--reload", scenario=rules % "before") as serving:
+        assert {said(serving.url) for _ in range(20)} == {"before"}
+        change(rules % "after")
+        until(lambda: said(serving.url) == "after")
+        assert {said(serving.url) for _ in range(20)} == {"after"}
+        change("emulator: 1\nrules: [{reply: {txt: a}}]")
+        assert serving.process.stderr
+        told = [serving.process.stderr.readline() for _ in range(4)]
+        assert (told[0], told[3]) == (
+            "Reloaded scenario.yaml.\n",
+            "This does not load; what was loaded before stays.\n",
+        )
+        assert {said(serving.url) for _ in range(20)} == {"after"}
+    assert serving.said == ""
