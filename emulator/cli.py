@@ -1,19 +1,21 @@
 """The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted.
 
-`emulator contract` and `emulator exec` have modules of their own.
+Here are `serve` and `check`; the other commands have modules of their own.
 """
 
 from __future__ import annotations
 
 import errno
 import functools
-import importlib
+import importlib.util
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
     from emulator.core.provider import Provider
     from emulator.core.scenario import Scenario
     from emulator.server.background import Setup
+    from emulator.server.certificate import Certificate
     from emulator.server.worlds import Worlds
 
 FINDINGS, USAGE, INTERRUPTED = 1, 2, 130
 SEED = click.IntRange(-(2**63), 2**63 - 1)
-_PORT_HINT = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
 #: Commands with a module of their own, which is loaded when they are named.
-_ELSEWHERE = {"contract": "emulator.cli_contract", "exec": "emulator.cli_exec"}
+_ELSEWHERE = {
+    "contract": "emulator.cli_contract", "exec": "emulator.cli_exec", "new": "emulator.cli_new",
+    "providers": "emulator.cli_providers", "record": "emulator.cli_record",
+}  # fmt: skip
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
@@ -39,10 +44,23 @@ provider_option = click.option(
 schemas_option = click.option("--schemas", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
                               help="A folder of provider folders, beside the built-in ones.")  # fmt: skip
 
+timeout_option = click.option(
+    "--upstream-timeout", default=60.0, show_default=True, metavar="SECONDS",
+    type=click.FloatRange(0, 86_400, min_open=True), help="How long an upstream may be silent.",
+)  # fmt: skip
+
 
 def _fail(message: str, code: int = USAGE) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(code)
+
+
+def _by_provider(context: click.Context, parameter: click.Parameter, items: Sequence[str]) -> dict[str, str]:
+    pairs = [item.partition("=") for item in items]
+    for name, equals, url in pairs:
+        if not (name and equals and url):
+            raise click.BadParameter(f"'{name}{equals}{url}' must be PROVIDER=URL")
+    return {name: url for name, _, url in pairs}
 
 
 def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
@@ -74,6 +92,10 @@ def main() -> None:
 
 # serve
 
+max_body_option = click.option(
+    "--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."
+)
+
 
 def server_options(port: int) -> Callable[[Any], Any]:
     """Return a decorator that adds what a server can be told."""
@@ -89,8 +111,13 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
         click.option("--seed", type=SEED, metavar="N", help="Of all random draws. Default: 0."),
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
+        click.option("--reload", is_flag=True, help="Load the scenario files anew whenever one changes."),
+        click.option("--tls", is_flag=True, help="Serve https, with a certificate made on the spot."),
+        click.option("--upstream", "upstreams", multiple=True, metavar="PROVIDER=URL", callback=_by_provider,
+                     help="A provider's real base URL, for `proxy: true` and `unmatched: proxy`."),
+        timeout_option,
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
-        click.option("--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."),
+        max_body_option,
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
         click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1),
                      help="Exchanges kept a session (and 500 MB in all)."),
@@ -125,14 +152,43 @@ def prepared(
 
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
+    tls = given.pop("tls")
+    _check_reload(given["reload"], scenarios)
     setup = Setup(_scenario_files(scenarios), options, schemas, **given)
     worlds = _loaded(lambda: make_worlds(setup))
     _warn(worlds.by_id["default"].session.scenarios)
+    if tls:
+        setup = replace(setup, certificate=_certificate(setup.host, worlds.providers.values()))
     try:
         return setup, worlds, listen(setup)
     except OSError as error:
-        hint = f" {_PORT_HINT}" if error.errno == errno.EADDRINUSE else ""
+        hint = f" {_held(setup.port)}" if error.errno == errno.EADDRINUSE else ""
         _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
+
+
+def _held(port: int) -> str:
+    from emulator.ports import holder
+
+    who = holder(port) or "another program"
+    return f"It is held by {who}: choose another with --port, or let --port 0 find a free one."
+
+
+def _check_reload(reload: bool, scenarios: Sequence[Path]) -> None:
+    if reload and not scenarios:
+        _fail("--reload watches scenario files: name at least one.")
+    if reload and importlib.util.find_spec("watchfiles") is None:
+        _fail("--reload needs the package watchfiles; install it with: pip install 'llm-emulator[reload]'")
+
+
+def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
+    """Make a certificate for where we listen and for the providers' hosts; its files go when the command ends."""
+    from emulator.server.certificate import made_certificate
+
+    names = [host, *(urlsplit(item.base_url).hostname or item.host for item in providers)]
+    try:
+        return click.get_current_context().with_resource(made_certificate(names))
+    except ImportError:
+        _fail("--tls needs the package trustme; install it with: pip install 'llm-emulator[tls]'")
 
 
 def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
@@ -150,9 +206,24 @@ def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
 
 def _check_files(files: Iterable[Path]) -> None:
     for file in files:
+        if file.is_dir():
+            _fail(f"{file} is a folder; name its files.")
         if not file.is_file():
-            word = "is a folder; name its files" if file.is_dir() else "does not exist"
-            _fail(f"{file} {word}.")
+            _fail(f"{file} does not exist{_meant(file)}")
+
+
+def _meant(file: Path) -> str:
+    """Name the file whose name is nearest: beside it, or in the library of scenarios."""
+    from emulator.core.errors import closest
+    from emulator.core.folder import data_folder
+
+    for folder in (file.parent, data_folder("scenarios") / file.parent):
+        with suppress(OSError):
+            names = {item.stem: item.name for item in folder.iterdir() if item.is_file() and item.suffix == file.suffix}
+            close = closest(file.stem, names)
+            if close:
+                return f"; did you mean {file.with_name(names[close])}?"
+    return "."
 
 
 def _check_provider(name: str | None, known: Iterable[str]) -> None:
@@ -227,94 +298,3 @@ def _read_request(file: Path) -> Mapping[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("headers") or {}, dict):
         _fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
     return data if "body" in data or "path" in data else {"body": data}
-
-
-# providers, new
-
-
-@main.command()
-@click.argument("name", required=False)
-@schemas_option
-def providers(name: str | None, schemas: Path | None) -> None:
-    """Tell what is emulated; for one provider its endpoints, plans, errors, and documented and assumed facts."""
-    from emulator.core.folder import load_providers
-
-    known = _loaded(lambda: load_providers(schemas))
-    if name is None:
-        for item in known.values():
-            assumed = sum(fact.assumed for fact in item.facts.values())
-            count = f"{len(item.facts) - assumed} documented facts, {assumed} assumed"
-            operations = f"{len(item.operations)} operation{'s' * (len(item.operations) != 1)}"
-            click.echo(f"{item.name:<18} {item.base_url:<42} {operations}, {count}")
-        return
-    _check_provider(name, known)
-    _tell(known[name])
-
-
-def _tell(item: Provider) -> None:
-    from emulator.core.folder import data_folder
-
-    def section(title: str, lines: Sequence[str]) -> None:
-        click.echo(f"\n{title}")
-        for line in lines or ["  none"]:
-            click.echo(f"  {line}" if lines else line)
-
-    click.echo(f"{item.title}: {item.base_url}")
-    section("Endpoints", [f"{op.method:<5} {op.path}" for op in item.operations.values()])
-    section("Models", [f"{model.id}{' (assumed)' if model.assumed else ''}" for model in item.models.values()])
-    section("Plans", [
-        f"{plan.name}{' (default)' if plan.name == item.default_plan else ''}: "
-        f"{plan.requests or 'any number of'} requests, {plan.tokens or 'any number of'} tokens a minute"
-        for plan in item.plans.values()
-    ])  # fmt: skip
-    section("Documented errors", [name for name, given in item.errors.items() if given.get("documented")])
-    section("Documented headers", [name for name, _ in item.headers])
-    library = sorted(data_folder("scenarios").glob(f"{item.name}/*.yaml"))
-    section("Scenarios in the library, for serve and check", [f"{item.name}/{file.name}" for file in library])
-    for assumed, title in ((False, "Documented facts"), (True, "Assumed, where the docs are silent")):
-        rows = [fact for fact in item.facts.values() if fact.assumed is assumed]
-        section(title, [
-            f"{fact.id} [{fact.source}] {fact.text}{f' (assumed: {fact.note})' if fact.note else ''}" for fact in rows
-        ])  # fmt: skip
-
-
-_STARTER = """\
-# yaml-language-server: $schema={schema}
-# Serve it:   emulator serve {file}
-# Check it:   emulator check {file}
-emulator: 1                     # version of this format
-provider: {provider}
-description: The first call is rate limited, the retry succeeds; other messages get an echo.
-rules:                          # the first rule that matches answers
-  - id: greeting
-    when:                       # all of these must hold
-      last_user: {{contains: hello}}
-    replies:                    # in turn; the last one goes on for ever
-      - {{error: rate_limited, retry_after: 1}}
-      - text: Hello! How can I help?
-        stream: {{split: words, ttft: 200ms, itl: 30ms}}
-  - id: echo                    # no `when`: everything else
-    reply:
-      text: "You said: ${{request.last_user}}"
-"""
-
-
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--provider", metavar="NAME", help="Whose rules they are. Default: the first provider.")
-def new(file: Path, provider: str | None) -> None:
-    """Write a commented starter scenario."""
-    from emulator.core.folder import data_folder, load_providers
-
-    known = load_providers()
-    _check_provider(provider, known)
-    schema = os.path.relpath(data_folder("schemas") / "scenario.schema.json", file.absolute().parent)
-    text = _STARTER.format(file=file, provider=provider or next(iter(known)), schema=schema)
-    try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(text)
-    except FileExistsError:
-        _fail(f"{file} exists already; it was left as it is.")
-    except OSError as error:
-        _fail(f"{file} cannot be written: {error.strerror}.")
-    click.echo(f"Wrote {file}. Serve it with: emulator serve {file}")

@@ -42,6 +42,8 @@ def verdict(exchange: Exchange) -> Iterator[str]:
             for row in item["differences"]:
                 expected, actual = json.dumps(row["expected"]), json.dumps(row["actual"])
                 yield f"    {row['field']}: expected {expected}, got {actual}"
+    elif exchange.proxied:
+        yield f"sent on to the upstream by {exchange.rule}{f' ({exchange.rule_id})' if exchange.rule_id else ''}"
     else:
         rule = f"{exchange.rule} ({exchange.rule_id})" if exchange.rule_id else exchange.rule
         yield f"answered by {rule}, status {exchange.timeline.status}"

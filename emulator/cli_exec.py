@@ -19,7 +19,7 @@ import click
 from emulator import teardown
 from emulator.cli import FINDINGS, INTERRUPTED, _fail, prepared, server_options
 from emulator.client import Control
-from emulator.server.background import ignore, make_server, origin, run
+from emulator.server.background import ignore, make_server, origin, reloading, run
 from emulator.server_thread import SERVER_THREAD
 
 #: The exit code of a command that was not found, and what is added to a signal's number, as shells have it.
@@ -79,9 +79,12 @@ def _served(
     thread = threading.Thread(target=run, args=(server, sock), name=SERVER_THREAD, daemon=True)
     thread.start()
     token = f"{quote(setup.admin_token, safe='')}@" if setup.admin_token else ""
-    control = Control(url.replace("://", f"://{token}"))
+    certificate = setup.certificate
+    control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
+    trust = certificate.environment if certificate else {}
     try:
-        yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key}
+        with reloading(setup, worlds, server, lambda text: click.echo(text, err=True)):
+            yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, **trust}
     finally:
         control.close()
         server.should_exit = True

@@ -13,14 +13,17 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
-from emulator.server.background import Server, Setup, ignore, make_server, origin, run
+from emulator.server.background import Server, Setup, ignore, make_server, origin, reloading, run
 from emulator.server.worlds import Worlds
+
+if TYPE_CHECKING:
+    from emulator.server.certificate import Certificate
 
 #: Lines of the log that may wait to be written, and seconds for the last of them.
 WAITING_LINES = 10_000
@@ -31,7 +34,11 @@ COLLECT_AFTER = (10_000, 10, 1_000)
 
 
 def serve_until_stopped(
-    setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool
+    setup: Setup,
+    worlds: Worlds,
+    sock: socket.socket,
+    ready_file: Path | None,
+    quiet: bool,
 ) -> bool:
     """Serve until SIGINT or SIGTERM; tell whether it was SIGINT."""
     log = _Log()
@@ -39,12 +46,13 @@ def serve_until_stopped(
     url = origin(setup, sock)
     base_urls = worlds.base_urls(worlds.by_id["default"].session, url)
     interrupted = _on_signals(server)
-    server.config.callback_notify = _once_ready(server, url, base_urls, ready_file)
+    server.config.callback_notify = _once_ready(server, url, base_urls, setup.certificate, ready_file)
     server.config.timeout_notify = 0
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        run(server, sock)
+        with reloading(setup, worlds, server, lambda text: log.write(f"{text}\n")):
+            run(server, sock)
     finally:
         log.close()
         if ready_file:
@@ -69,7 +77,9 @@ def _on_signals(server: Server) -> Callable[[], bool]:
     return lambda: signal.SIGINT in received
 
 
-def _once_ready(server: Server, url: str, base_urls: Mapping[str, str], ready_file: Path | None) -> Callable[[], Any]:
+def _once_ready(
+    server: Server, url: str, base_urls: Mapping[str, str], certificate: Certificate | None, ready_file: Path | None
+) -> Callable[[], Any]:
     """Return what uvicorn calls on its first tick, when it accepts requests."""
 
     async def tell() -> None:
@@ -77,12 +87,16 @@ def _once_ready(server: Server, url: str, base_urls: Mapping[str, str], ready_fi
         if ready_file:
             port = int(url.rpartition(":")[2])
             body = {"url": url, "port": port, "pid": os.getpid(), "base_urls": base_urls}
+            if certificate:
+                body["ca_file"] = str(certificate.authority)
             draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
             draft.write_text(json.dumps(body))
             draft.replace(ready_file.resolve())
         click.echo(f"Emulator ready at {url}")
         for name, base_url in base_urls.items():
             click.echo(f"  {name:<18} {base_url}")
+        if certificate:
+            click.echo(f"  {'CA to trust':<18} {certificate.authority}")
 
     return tell
 

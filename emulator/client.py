@@ -30,9 +30,12 @@ class ControlError(Exception):
 
 
 class Control:
-    """Calls `METHOD /_emulator/PATH` with JSON and returns JSON. In `http://TOKEN@HOST` TOKEN is the admin token."""
+    """Calls `METHOD /_emulator/PATH` with JSON and returns JSON. In `http://TOKEN@HOST` TOKEN is the admin token.
 
-    def __init__(self, url: str, timeout_s: float = 30.0) -> None:
+    `authority` is the CA's file to trust at https, in place of those that this machine trusts.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 30.0, authority: str | None = None) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         address = parts.netloc.rpartition("@")[2]
         self.url = f"{parts.scheme}://{address}{parts.path.rstrip('/')}"
@@ -43,6 +46,7 @@ class Control:
         if parts.username:
             self._headers += f"authorization: Bearer {unquote(parts.username)}\r\n"
         self._timeout_s = timeout_s
+        self._authority = authority
         self._socket: socket.socket | None = None
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -91,7 +95,8 @@ class Control:
             return made
         import ssl
 
-        return ssl.create_default_context().wrap_socket(made, server_hostname=self._where[0])
+        context = ssl.create_default_context(cafile=self._authority)
+        return context.wrap_socket(made, server_hostname=self._where[0])
 
     def _send(self, connection: socket.socket, message: bytes) -> _Answer:
         answer = _Answer()

@@ -10,10 +10,12 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from emulator import teardown
 from emulator.client import Control
+from emulator.exchanges import Exchange as Exchange
+from emulator.exchanges import Journal
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -23,52 +25,6 @@ _RULE_KEYS = ("after_last", "count_by", "then", "expect")
 #: About how long a chunk of a stream is, and the piece that holds all the rest: bytes.
 _CHUNK, _REST = 200, 10**9
 _REAL_WAIT = threading.Event().wait  # not touched by whoever patches time.sleep
-
-
-class Exchange(dict[str, Any]):
-    """One exchange of the journal; its fields are attributes too: `exchange.response["status"]`."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"an exchange has no '{name}'; it has {', '.join(self)}") from None
-
-    @property
-    def status(self) -> int:
-        return int(self["response"]["status"])
-
-
-class Journal(Sequence[Exchange]):
-    """The exchanges at the moment of asking, in order."""
-
-    def __init__(self, exchanges: Sequence[Exchange], dropped: int = 0) -> None:
-        self._exchanges = tuple(exchanges)
-        self.dropped = dropped
-
-    @overload
-    def __getitem__(self, index: int) -> Exchange: ...
-    @overload
-    def __getitem__(self, index: slice) -> Journal: ...
-    def __getitem__(self, index: int | slice) -> Exchange | Journal:
-        if isinstance(index, slice):
-            return Journal(self._exchanges[index], self.dropped)
-        return self._exchanges[index]
-
-    def __len__(self) -> int:
-        return len(self._exchanges)
-
-    def __repr__(self) -> str:
-        lines = [f"{item.n}: {item.method} {item.path} -> {item.status} ({item.rule})" for item in self]
-        return "\n".join(lines) or "no exchanges"
-
-    def to_scenario(self) -> str:
-        """Write these exchanges as a scenario file that answers the same, without its waits."""
-        from emulator.core.folder import load_providers
-        from emulator.core.recording import scenario_text
-
-        documented = {name: [header.lower() for header, _ in item.headers] for name, item in load_providers().items()}
-        return scenario_text(self._exchanges, documented)
 
 
 class Clock:

@@ -26,6 +26,7 @@ from emulator import load_scenario
 from emulator.cli import main
 from emulator.cli_serve import request_line
 from emulator.core.folder import data_folder
+from emulator.ports import holder
 
 RULES = """emulator: 1
 provider: beatra
@@ -36,7 +37,7 @@ rules:
 """
 BAD = "emulator: 1\nrules:\n- reply: {txt: a}\n"
 BAD_SAID = [
-    "3:3: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin",
+    "3:3: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, proxy",
     "3:11: rules[0].reply.txt: is not known here; did you mean 'text'?",
 ]
 
@@ -142,8 +143,25 @@ def test_serve_where_the_port_is_taken() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         found = outcome("serve", "--port", str(port))
-    hint = "Another program holds this port: choose one with --port, or let --port 0 find a free one."
+        who = holder(port)
+    assert who
+    assert who.startswith(f"pid {os.getpid()} (")
+    hint = f"It is held by {who}: choose another with --port, or let --port 0 find a free one."
     assert found == (2, "", f"Cannot listen on 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}. {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("retyr.yaml", "; did you mean retry.yaml?"),
+        ("beatra/caht.yaml", f"; did you mean {Path('beatra/chat.yaml')}?"),
+        ("nowhere/caht.yaml", "."),
+        ("retyr.json", "."),
+    ],
+)
+def test_a_missing_file_is_told_with_the_nearest_name(name: str, meant: str, folder: Path) -> None:
+    (folder / "retry.yaml").write_text(RULES)
+    assert outcome("check", name) == (2, "", f"{name} does not exist{meant}\n")
 
 
 def test_serve_where_the_host_is_not_ours() -> None:
@@ -154,7 +172,7 @@ def test_serve_where_the_host_is_not_ours() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["none.yaml"], 2, "none.yaml does not exist.\n"),
+        (["nowhere.yaml"], 2, "nowhere.yaml does not exist.\n"),
         (["."], 2, ". is a folder; name its files.\n"),
         (["bad.yaml"], 1, "".join(f"bad.yaml:{line}\n" for line in BAD_SAID)),
         (["one.yaml", "two.yaml"], 2,
@@ -298,8 +316,8 @@ def test_check_warns(folder: Path) -> None:
     ("arguments", "code", "said"),
     [
         ([], 2, "Name at least one scenario file.\n"),
-        (["none.yaml"], 2, "none.yaml does not exist.\n"),
-        (["a.yaml", "--request", "none.json"], 2, "none.json does not exist.\n"),
+        (["nowhere.yaml"], 2, "nowhere.yaml does not exist.\n"),
+        (["a.yaml", "--request", "nowhere.json"], 2, "nowhere.json does not exist.\n"),
         (["a.yaml", "--provider", "beatr"], 2, "There is no provider 'beatr'; did you mean 'beatra'?\n"),
         (["a.yaml", "--request", "list.json"], 2,
          "list.json must hold a JSON object: a body, or method, path, headers (an object) and body.\n"),
@@ -330,7 +348,8 @@ REQUESTS = {
     "no-json-for-us": ({"body": []}, 1, "refused: invalid_request (400), be-error-400\n"
                        "  The body must be a JSON object, not [].\n  the body: must be a JSON object, not []\n"),
     "key": ({"body": chat(text="hello"), "headers": {"Authorization": "Bearer invalid"}}, 1,
-            "refused: unauthorized (401), be-auth\n  The API key is not good here.\n"),
+            "refused: unauthorized (401), be-auth\n  The API key is not good here. "
+            "Keys that contain 'invalid' are refused everywhere.\n"),
     "path": ({"method": "get", "path": "/v1/chat/completions?x=1"}, 1, "refused: method_not_allowed (405), "
              "be-unknown-path\n  /chat/completions does not take GET; use POST.\n"),
 }  # fmt: skip

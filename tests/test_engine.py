@@ -589,3 +589,40 @@ def test_what_is_sent_is_json_without_escapes() -> None:
     data = exchange.timeline.frames[0].data
     assert "héllo 🌍".encode() in data
     assert json.loads(data)["choices"][0]["message"]["content"] == "héllo 🌍"
+
+
+# Proxied
+
+
+@pytest.mark.parametrize(
+    ("scenario", "rule"),
+    [
+        ({"rules": [{"reply": {"proxy": True}}]}, "s1.yaml:rules[0]"),
+        ({"unmatched": "proxy", "rules": [{"when": {"turn": 9}, "reply": {"text": "x"}}]}, "proxy"),
+    ],
+    ids=["reply", "unmatched"],
+)
+def test_a_request_for_the_upstream_says_so_where_there_is_none(scenario: Any, rule: str) -> None:
+    exchange = make_world(scenario).send("beatra")
+    assert (exchange.proxied, exchange.rule, exchange.timeline.status) == (True, rule, 404)
+    assert body_of(exchange) == {
+        "error": {
+            "code": "emulator_no_upstream",
+            "message": "This request goes to an upstream, and there is none; start with --upstream beatra=BASE_URL.",
+        }
+    }
+
+
+def test_an_operation_without_rules_is_built_in_whatever_unmatched_says() -> None:
+    world = make_world({"unmatched": "proxy", "rules": [{"when": {"turn": 9}, "reply": {"text": "x"}}]})
+    exchange = world.send("brainstormrouter", method="GET", path="/models")
+    assert (exchange.proxied, exchange.rule) == (False, "built-in")
+
+
+def test_validation_and_chaos_come_before_the_upstream() -> None:
+    rules = {"rules": [{"reply": {"proxy": True}}]}
+    assert make_world(rules).send("beatra", raw=b"{").rule == "refused"
+    struck = make_world({**rules, "chaos": [{"chance": 1, "error": "server_error"}]}).send("beatra")
+    assert (struck.proxied, struck.timeline.status) == (False, 500)
+    passed = make_world({**rules, "chaos": [{"chance": 1, "fault": {"empty": True}}]}).send("beatra")
+    assert (passed.proxied, passed.timeline.faults) == (True, ())

@@ -21,16 +21,24 @@ CORE: dict[int, list[str]] = {
         "secrets", "instance"],
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "journal", "recording", "verdict",
-        "verify", "candidates", "chaos"],
-    4: ["session", "understand", "reply", "form", "repeats", "engine", "load"],
+        "verify", "candidates", "chaos", "openapi"],
+    4: ["session", "understand", "reply", "form", "repeats", "engine", "load", "relayed", "retold", "recorder",
+        "tellings", "unsaid"],
 }  # fmt: skip
 LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 
 #: What else each part of the package may import from it.
 PARTS = {
     "stores": ["emulator.stores", *("emulator.core." + module for module in CORE[0])],
-    "contract": ["emulator.core", "emulator.contract", "emulator.client", "emulator.loopback"],
-    "server": ["emulator.core", "emulator.stores", "emulator.server", "emulator.server_thread", "emulator.loopback"],
+    "contract": ["emulator.core", "emulator.contract", "emulator.client", "emulator.loopback", "emulator.proxies"],
+    "server": [
+        "emulator.core",
+        "emulator.stores",
+        "emulator.server",
+        "emulator.server_thread",
+        "emulator.loopback",
+        "emulator.proxies",
+    ],
 }
 FREE = [
     "__init__",
@@ -38,15 +46,21 @@ FREE = [
     "cli",
     "cli_contract",
     "cli_exec",
+    "cli_record",
     "cli_check",
+    "cli_new",
+    "cli_providers",
     "cli_serve",
     "client",
+    "exchanges",
     "loopback",
     "testing",
     "teardown",
+    "ports",
     "pytest_plugin",
     "virtual_time",
     "server_thread",
+    "proxies",
 ]
 
 #: What the core must not import, and who may nevertheless import which names.

@@ -42,6 +42,9 @@ class Transport:
     def is_closing(self) -> bool:
         return bool(self.closed)
 
+    def get_extra_info(self, name: str) -> None:
+        return None
+
 
 class Play:
     """One player on one transport, and what it reported."""

@@ -48,7 +48,7 @@ def run(pytester: pytest.Pytester) -> Run:
         pytester.makeini(INI + ini)
         pytester.makepyfile(test_it=HEAD + text)
         how = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
-        return how(*arguments)
+        return how("-p", "no:schemathesis", *arguments)  # importing it takes longer than all else here
 
     return run
 

@@ -74,6 +74,19 @@ def test_where_others_can_reach_the_server_control_wants_the_token() -> None:
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
 
 
+def test_at_a_sessions_address_only_its_own_key_is_good(emulator_url: str) -> None:
+    control = Control(emulator_url)
+    session = control.ask("POST", "/sessions", {})
+    asked = [("", SECRET, 200), ("/s/default", SECRET, 401), (f"/s/{session['id']}", SECRET, 401),
+             ("/s/default", session["api_key"], 401), (f"/s/{session['id']}", session["api_key"], 200)]  # fmt: skip
+    with httpx2.Client(trust_env=False) as client:
+        for prefix, key, status in asked:
+            url = f"{emulator_url}{prefix}/beatra/v1/chat/completions"
+            headers = {"authorization": f"Bearer {key}"}
+            assert client.post(url, json=chat(), headers=headers).status_code == status, (prefix, key)
+    control.close()
+
+
 def test_the_admin_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
     compare_digest = hmac.compare_digest
@@ -108,6 +121,14 @@ def test_no_page_of_another_origin_may_read_an_answer(emulator_url: str) -> None
 def test_a_scenario_runs_no_code_and_reads_no_file(value: str) -> None:
     with pytest.raises(SourceError):
         parse_text(f"emulator: 1\nrules:\n  - reply:\n      text: {value}\n", "a", PROVIDERS)
+
+
+def test_a_schema_reads_no_file_and_asks_no_host(tmp_path: Path) -> None:
+    file = tmp_path / "text.json"
+    file.write_text('{"type": "string"}')
+    when = f"{{body: {{'$.x': {{schema: {{$ref: '{file.as_uri()}'}}}}}}}}"
+    with pytest.raises(SourceError, match="is no JSON Schema"):
+        parse_text(f"emulator: 1\nrules: [{{when: {when}, reply: {{text: a}}}}]\n", "a", PROVIDERS)
 
 
 @pytest.mark.parametrize(

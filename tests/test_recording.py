@@ -83,11 +83,18 @@ def cut(**place: Any) -> dict[str, Any]:
         ("beatra", cut(after_chunks=2, how="fin"), {"stream": True}),
         ("beatra", cut(after_chunks=0, how="clean"), {"stream": True}),
         ("beatra", cut(before="done", how="fin"), {"stream": True}),
+        ("beatra", {"text": "Broken", "faults": [{"invalid_json": True}]}, {}),
+        ("beatra", {"error": "rate_limited", "faults": [{"invalid_json": True}]}, {}),
+        ("beatra", {"json": [1, 2], "off_contract": True, "faults": [{"invalid_json": True}]}, {}),
+        ("beatra", {"text": "A page", "faults": [{"wrong_content_type": True}]}, {}),
+        ("beatra", {"text": "A page", "faults": [{"wrong_content_type": True}, {"invalid_json": True}]}, {}),
+        ("beatra", {"text": "A page", "faults": [{"wrong_content_type": True}]}, {"stream": True}),
     ],
     ids=["template", "a-yaml-word", "a-hole", "finish-reason", "usage", "no-usage", "cut-at-the-default", "pieces",
          "holes-in-pieces", "tools", "tools-streamed", "tools-and-text", "refusal", "refusal-streamed", "429",
          "error-told", "error-status", "error-body", "error-to-a-stream", "status", "header", "json", "events",
-         "cut", "cut-before-all", "cut-before-done"],
+         "cut", "cut-before-all", "cut-before-done", "broken-json", "broken-error", "broken-list", "page",
+         "broken-page", "streamed-page"],
 )  # fmt: skip
 def test_what_is_written_answers_the_same(provider: str, reply: Any, fields: Any) -> None:
     first = make_world({"rules": [{"reply": reply}]}, plan="unlimited")
@@ -187,6 +194,15 @@ def test_a_replay_of_an_idempotency_key_is_no_second_reply() -> None:
     for _ in range(2):
         first.send("beatra", headers=headers)
     assert len(yaml.safe_load(written(first))["rules"][0]["replies"]) == 1
+
+
+def test_no_secret_of_an_answer_is_written() -> None:
+    first = make_world(
+        {"rules": [{"reply": {"text": "a", "headers": {"set-cookie": "s=secret-1", "x-token": "secret-2"}}}]}
+    )
+    first.send("beatra")
+    assert "secret-" not in written(first)
+    assert "set-cookie" not in written(first)
 
 
 def test_without_the_documented_headers_only_retry_after_is_kept() -> None:

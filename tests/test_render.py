@@ -450,10 +450,11 @@ STREAMED = chat("braintwin", stream=True)
         ({}, [0, 0, 0, 0, 0]),
         ({"ttft": Wait("fixed", 1.0)}, [1, 1, 1, 1, 1]),
         ({"itl": Wait("fixed", 0.5)}, [0, 0.5, 1, 1.5, 1.5]),
+        ({"waits": (Wait("fixed", 2.0),), "itl": Wait("fixed", 0.5)}, [0, 2, 2.5, 3, 3]),
         ({"latency": Wait("fixed", 2.0), "ttft": Wait("fixed", 1.0), "itl": Wait("fixed", 0.5)}, [3, 3.5, 4, 4.5, 4.5]),
         ({"documented": True}, [0.6, 0.64, 0.68, 0.72, 0.72]),
     ],
-    ids=["at-once", "ttft", "itl", "all", "documented"],
+    ids=["at-once", "ttft", "itl", "in-turn", "all", "documented"],
 )
 def test_times_of_a_stream(pace: dict[str, Any], expected: list[float]) -> None:
     kinds = ["data"] * 4 + ["done"]

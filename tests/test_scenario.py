@@ -60,7 +60,8 @@ SETTINGS = {
     "plan: fre": "2:1: plan: there is no plan 'fre'; did you mean 'free'?",
     "plan: {}": "2:1: plan: must have at least 1 field",
     "plan: {requests_per_minute: -1}": "2:8: plan.requests_per_minute: must be at least 0, not -1",
-    "unmatched: proxied": "2:1: unmatched: must be one of 'refuse', 'built-in'; not 'proxied'",
+    "unmatched: proxied": "2:1: unmatched: must be one of 'refuse', 'built-in', 'proxy'; not 'proxied'; did you mean "
+    "'proxy'?",
     "vars: 3": "2:1: vars: must be an object, not 3",
     "rules: {}": "2:1: rules: must be a list, not {}",
     "rules: [{}]": "2:9: rules[0]: needs one of: replies, reply",
@@ -69,7 +70,8 @@ SETTINGS = {
 
 #: the inside of `- {...}`: what is said of it, with its column.
 RULES = {
-    "reply: {}": "4: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin",
+    "reply: {}": "4: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, "
+    "proxy",
     "reply: {text: a, json: 1}": "4: rules[0].reply: text and json do not go together",
     "reply: {text: 5}": "12: rules[0].reply.text: must be a string or an object, not 5",
     "reply: {text: a, tims: 2}": "21: rules[0].reply.tims: is not known here; did you mean 'times'?",
@@ -110,6 +112,11 @@ RULES = {
     "reply: {text: abc, stream: {split: [a, b]}}": "32: rules[0].reply.stream.split: the pieces, joined, are not the "
     "text",
     "reply: {text: a, stream: {ttft: 9999999h}}": "30: rules[0].reply.stream.ttft: must be seconds from 0, or a "
+    "duration such as 200ms, 1.5s, 1m; not '9999999h'",
+    "reply: {proxy: false}": "12: rules[0].reply.proxy: must be true, not false",
+    "reply: {proxy: true, faults: [{empty: true}]}": "25: rules[0].reply.faults: cannot stand beside proxy: the "
+    "upstream's answer is passed on as it comes",
+    "reply: {text: a, stream: {itl: [1s, 9999999h]}}": "40: rules[0].reply.stream.itl[1]: must be seconds from 0, or a "
     "duration such as 200ms, 1.5s, 1m; not '9999999h'",
     "reply: {text: a, stream: {itl: 9999999h}}": "30: rules[0].reply.stream.itl: must be seconds from 0, or a "
     "duration such as 200ms, 1.5s, 1m; not '9999999h'",
@@ -225,7 +232,7 @@ def test_a_repeated_id_is_a_problem() -> None:
     assert problems(text) == ["s.yaml:4:3: rules[1]: the id 'rule-2' stands here a second time"]
 
 
-@pytest.mark.parametrize("name", ["built-in", "refused", "unmatched", "replay", "withheld"])
+@pytest.mark.parametrize("name", ["built-in", "proxy", "refused", "unmatched", "replay", "withheld"])
 def test_an_id_of_ours_is_a_problem(name: str) -> None:
     text = f"emulator: 1\nrules:\n- {{id: {name}, reply: {{text: a}}}}\n"
     assert problems(text) == [f"s.yaml:3:4: rules[0].id: '{name}' names what is no rule; choose another id"]
@@ -233,7 +240,8 @@ def test_an_id_of_ours_is_a_problem(name: str) -> None:
 
 def test_data_without_places_has_its_problems_at_the_start() -> None:
     assert problems({"rules": [{"reply": {}}]}) == [
-        "s.yaml:1:1: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin"
+        "s.yaml:1:1: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, "
+        "proxy"
     ]
 
 
@@ -368,8 +376,20 @@ def test_states(state: Any, found: Any) -> None:
         ({"error": {"name": "timeout"}}, "error", {"name": "timeout"}, "chat"),
         ({"embedding": [1.0, 2.0]}, "embedding", [1.0, 2.0], "embeddings"),
         ({"builtin": True}, "builtin", True, "chat"),
+        ({"proxy": True}, "proxy", True, "chat"),
     ],
-    ids=["text-and-calls", "mapping", "refusal", "json", "events", "error", "error-mapping", "embedding", "builtin"],
+    ids=[
+        "text-and-calls",
+        "mapping",
+        "refusal",
+        "json",
+        "events",
+        "error",
+        "error-mapping",
+        "embedding",
+        "builtin",
+        "proxy",
+    ],
 )
 def test_kinds_of_reply(reply: dict[str, Any], kind: str, content: Any, operation: str) -> None:
     rule = scenario({"rules": [{"reply": reply}]}).rules[0]

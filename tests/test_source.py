@@ -146,8 +146,8 @@ def test_data_that_json_cannot_carry(data: Any, said: str) -> None:
 
 
 def test_an_alias_bomb_is_counted_in_full() -> None:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]  # small enough to be read where nothing counts
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 6)]
     assert [line.split(": ", 1)[1] for line in problems("\n".join(lines))] == [
         f"holds more than {MAX_VALUES} values (aliases count in full)"
     ]

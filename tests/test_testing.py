@@ -16,7 +16,8 @@ from hypothesis import given, settings
 
 from emulator import teardown
 from emulator.client import ControlError
-from emulator.testing import EmulatedSession, Exchange, Journal, read_scenario
+from emulator.exchanges import Exchange, Journal
+from emulator.testing import EmulatedSession, read_scenario
 
 pytestmark = pytest.mark.emulator(provider="beatra")
 

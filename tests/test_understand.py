@@ -88,7 +88,9 @@ def test_bearer(header: str, key: str) -> None:
     assert (bearer({"authorization": header}), bearer({})) == (key, "")
 
 
-BAD = "The API key is not good here."
+BAD = "The API key is not good here. Good are those that --api-key or the scenario's keys list."
+INVALID = "The API key is not good here. Keys that contain 'invalid' are refused everywhere."
+NOT_ITS_OWN = "The API key is not good here. In the session own its own api_key is good, and the keys of its scenario."
 
 
 @pytest.mark.parametrize(
@@ -96,19 +98,19 @@ BAD = "The API key is not good here."
     [
         ("", {}, None, "No API key: send it as 'Authorization: Bearer KEY'."),
         ("", {}, "anything", None),
-        ("", {}, "an-invalid-one", BAD),
+        ("", {}, "an-invalid-one", INVALID),
         ("keys: [good]", {}, "good", None),
         ("keys: [good]", {}, "other", BAD),
         ("", {"api_keys": ("good",)}, "good", None),
         ("", {"api_keys": ("good",)}, "other", BAD),
         ("keys: [one]", {"api_keys": ("two",)}, "one", BAD),
         ("keys: [one]", {"api_keys": ("two",)}, "two", None),
-        ("keys: [invalid]", {}, "invalid", BAD),
-        ("", {"id": "own"}, "anything", BAD),
+        ("keys: [invalid]", {}, "invalid", INVALID),
+        ("", {"id": "own"}, "anything", NOT_ITS_OWN),
         ("", {"id": "own"}, "emu-generated", None),
         ("keys: [good]", {"id": "own"}, "good", None),
         ("keys: [good]", {"id": "own"}, "emu-generated", None),
-        ("keys: [good]", {"id": "own"}, "other", BAD),
+        ("keys: [good]", {"id": "own"}, "other", NOT_ITS_OWN),
     ],
     ids=[
         "none", "any", "invalid", "scenario", "not-scenario", "option", "not-option", "both-1", "both-2",
@@ -119,6 +121,33 @@ def test_keys(scenario: str, options: dict[str, Any], key: str | None, message: 
     exchange = make_world(f"emulator: 1\n{scenario}", **options).send(key=key)
     assert (exchange.refusal and exchange.refusal[2].message) == message
     assert status(exchange) == (401 if message else 200)
+
+
+@pytest.mark.parametrize(
+    ("provider", "key", "why"),
+    [
+        (
+            "brivionix",
+            "br-123",
+            "It begins as keys of BrainstormRouter do, with br-, and those of Brivionix begin with sk-.",
+        ),
+        ("beatra", "br-123", "It begins as keys of BrainstormRouter do, with br-."),
+        ("brainstormrouter", "123", "Keys of BrainstormRouter begin with br-."),
+        ("brainstormrouter", "br-123", "Good are those that --api-key or the scenario's keys list."),
+    ],
+)
+def test_a_key_of_another_provider_is_told_as_such(provider: str, key: str, why: str) -> None:
+    exchange = make_world(api_keys=("good",)).send(provider, key=key)
+    assert exchange.refusal is not None
+    assert exchange.refusal[2].message == f"The API key is not good here. {why}"
+
+
+def test_the_key_of_a_session_for_one_provider_is_not_good_at_another() -> None:
+    world = make_world(id="own", provider="brivionix")
+    assert status(world.send("brivionix", key="emu-generated")) == 200
+    exchange = world.send("beatra", key="emu-generated")
+    assert exchange.refusal is not None
+    assert exchange.refusal[2].message == "The API key is not good here. It is that of a session for brivionix."
 
 
 @pytest.mark.parametrize("provider", NAMES)

@@ -83,6 +83,25 @@ def test_an_address_of_nothing_lists_the_base_urls(path: str, message: str) -> N
     assert (caught.value.status, caught.value.code, caught.value.message) == (404, "emulator_no_provider", message)
 
 
+@pytest.mark.parametrize(
+    ("provider", "path", "meant"),
+    [
+        ("beatra", "/chat/completions", " (did you mean http://h/v1/chat/completions?)"),
+        ("beatra", "/nothing", ""),
+        (None, "/chat/completions", ""),
+        (None, "/v1/beatra/chat/completions", " (did you mean http://h/beatra/v1/chat/completions?)"),
+        (None, "/v1/beatra/v1/models", ""),
+        (None, "/api/brainstormrouter/v1/models", " (did you mean http://h/brainstormrouter/v1/models?)"),
+    ],
+)
+def test_a_path_without_v1_or_in_another_order_is_told_the_right_url(
+    provider: str | None, path: str, meant: str
+) -> None:
+    with pytest.raises(Unaddressed) as caught:
+        make(provider).locate(path, {"host": "elsewhere"}, ORIGIN)
+    assert caught.value.message.startswith(f"There is nothing at {path}{meant}. {BASES}")
+
+
 def test_a_session_is_named_by_path_or_by_its_generated_key() -> None:
     worlds = make()
     one, two = (worlds.open(None, Options()).session for _ in range(2))

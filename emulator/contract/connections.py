@@ -6,12 +6,12 @@ import functools
 import math
 import ssl
 import time
-import urllib.request
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpcore2
+
+from emulator.proxies import proxy_for
 
 
 class Deadline:
@@ -74,24 +74,13 @@ class _Backend(httpcore2.NetworkBackend):
 
 def open_pool(url: str, deadline: Deadline, proxies: bool) -> httpcore2.ConnectionPool:
     """Return a pool of connections to a URL's host, through the environment's proxy where `proxies` and one is set."""
-    proxy = _proxy(url) if proxies else None
+    proxy = proxy_for(url) if proxies else None
     backend = _Backend(deadline)
     if proxy is None:
         return httpcore2.ConnectionPool(ssl_context=_ssl_context(), network_backend=backend)
-    auth = (unquote(proxy.username or ""), unquote(proxy.password or "")) if proxy.username else None
-    address = f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}"
-    return httpcore2.HTTPProxy(address, auth, ssl_context=_ssl_context(), network_backend=backend)
+    return httpcore2.HTTPProxy(*proxy, ssl_context=_ssl_context(), network_backend=backend)
 
 
 @functools.cache
 def _ssl_context() -> ssl.SSLContext:
     return httpcore2.default_ssl_context()
-
-
-def _proxy(url: str) -> SplitResult | None:
-    parts = urlsplit(url)
-    known = urllib.request.getproxies()
-    proxy = known.get(parts.scheme) or known.get("all")
-    if proxy is None or urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")

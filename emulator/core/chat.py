@@ -30,7 +30,7 @@ def conversation(body: Mapping[str, Json]) -> tuple[Message, ...]:
     messages = body.get("messages")
     if not isinstance(messages, list):
         return ()
-    return tuple(_message(item) for item in messages if isinstance(item, Mapping))
+    return tuple([_message(item) for item in messages if isinstance(item, dict)])
 
 
 def _message(item: Mapping[str, Json]) -> Message:

@@ -20,9 +20,9 @@ from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
-from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id
+from emulator.core.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
 from emulator.core.repeats import Repeats
-from emulator.core.reply import error_data, fill_reply, render_reply, scope_of, scripted_error, turn_for
+from emulator.core.reply import error_data, fill_reply, no_upstream, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session, Settings
 from emulator.core.understand import authenticate, idempotency_of, route, understand
@@ -54,6 +54,7 @@ class _Outcome:
     nearest: Sequence[Mapping[str, Json]] = ()
     headers: Headers = ()
     spent: bool = False
+    proxied: bool = False
 
 
 class Engine:
@@ -61,6 +62,7 @@ class Engine:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self.providers = providers
+        self.prefixes = {item.title: item.key_prefix for item in providers.values()}
         self.repeats = Repeats(self.answer, self.again)
 
     def claim(self, session: Session, request: Request) -> Claim:
@@ -71,7 +73,7 @@ class Engine:
         key: str | None = None
         try:
             operation = route(provider, request)
-            key = authenticate(session, provider, settings, request)
+            key = authenticate(session, provider, settings, request, self.prefixes)
             call = understand(session, provider, settings, operation, request)
             idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as error:
@@ -96,6 +98,8 @@ class Engine:
     ) -> Exchange:
         """Answer a claim with what it was granted; the provider's refusals are rendered here and nowhere else."""
         provider = self.providers[claim.provider]
+        if claim.relay:
+            return _exchange(session, provider, request, claim, grant, _relayed(session, claim, grant))
         try:
             if claim.refusal:
                 raise claim.refusal
@@ -117,30 +121,49 @@ class Engine:
             return _scripted(session, provider, call, grant, rule, draws)
         if index.rules and settings.unmatched == "refuse":
             return _unmatched(session, call, claim, grant, index.rules)
-        return _scripted(session, provider, call, grant, None, draws)
+        otherwise = "proxy" if index.rules and settings.unmatched == "proxy" else "built-in"
+        return _scripted(session, provider, call, grant, None, draws, otherwise)
 
 
 def _scripted(
-    session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule | None, draws: Callable[..., Draw]
+    session: Session,
+    provider: Provider,
+    call: Call,
+    grant: Grant,
+    rule: Rule | None,
+    draws: Callable[..., Draw],
+    otherwise: str = "built-in",
 ) -> _Outcome:
-    """Answer with the reply of a rule, or without one the built-in reply, unless chaos strikes."""
+    """Answer with the reply of a rule, or without one with the built-in or the upstream's, unless chaos strikes."""
     settings = session.settings[provider.name]
     index = rule.reply_at(grant.turn) if rule else None
-    at, name = (rule.at, rule.id) if rule else ("built-in", "built-in")
+    at, name = (rule.at, rule.id) if rule else (otherwise, otherwise)
     turn = turn_for(provider, settings, call, draws(session.seed, name, grant.n))
     chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
-    reply = chaos.error or (rule.replies[index] if rule and index is not None else PLAIN)
+    reply = chaos.error or (rule.replies[index] if rule and index is not None else _OTHERWISE[otherwise])
     content, headers, missing = _filled(turn, settings, grant, reply)
     refusal = scripted_error(reply, content)
     if refusal:
         rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
     else:
         rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
-    if missing or reply.faults or chaos.any:
+    proxied = reply.kind == "proxy"
+    if (missing or reply.faults or chaos.any) and not proxied:  # no fault can strike what is passed on
         rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
     spent = refusal is not None and refusal.name == "rate_limited"
     rule_id = rule.id if rule else None
-    return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent)
+    return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent, proxied)
+
+
+#: What answers where no rule does.
+_OTHERWISE = {"built-in": PLAIN, "proxy": PROXY}
+
+
+def _relayed(session: Session, claim: Claim, grant: Grant) -> _Outcome:
+    """Leave the answer to the upstream."""
+    model = claim.call.model if claim.call else ""
+    rendered = Rendered(no_upstream(claim.provider))
+    return _Outcome("proxy", Draw(session.seed, "proxy", grant.number), rendered, model, proxied=True)
 
 
 def _filled(turn: Turn, settings: Settings, grant: Grant, reply: Reply) -> tuple[Json, Headers, list[str]]:
@@ -228,6 +251,7 @@ def _exchange(
         rendered.tokens,
         rendered.finish_reason,
         outcome.model,
+        proxied=outcome.proxied,
     )
 
 

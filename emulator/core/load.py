@@ -13,7 +13,7 @@ from emulator.core.chat import conversation
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Problem, SourceError, Violation
 from emulator.core.parse import parse_scenario
-from emulator.core.provider import Operation, Provider, fill
+from emulator.core.provider import Operation, Provider
 from emulator.core.render import Turn
 from emulator.core.reply import fill_reply, render_reply, scripted_error
 from emulator.core.scenario import Reply, Rule, Scenario, with_warnings
@@ -97,7 +97,7 @@ def _checked(
 
 def _breaks(scenario: Scenario, provider: Provider, operation: Operation, reply: Reply) -> Iterator[Problem]:
     """Find where a reply breaks the response schema of an operation that it answers."""
-    if reply.off_contract or reply.kind == "builtin":
+    if reply.off_contract or reply.kind in ("builtin", "proxy"):
         return
     if (reply.kind == "embedding") != (operation.answer == "embeddings") and reply.kind in ("embedding", "message"):
         yield scenario.problem(reply.path, f"answers another operation than {operation.name}; set when.operation")
@@ -178,25 +178,9 @@ def _envelope_violations(provider: Provider, reply: Reply) -> Iterator[Violation
         if reply.status not in (None, status):
             yield Violation("status", f"must be {status} for {reply.content['name']}, not {reply.status}")
         return
-    holes = dict.fromkeys(("message", "param", "details", "request_id", "status", "code", "type"))
-    path = _difference(fill(provider.envelope, holes), reply.content["body"])
+    path = provider.envelope_difference(reply.content["body"])
     if path is not None:
         yield Violation(path, "is not as in the provider's error envelope")
-
-
-def _difference(shape: Json, body: Json) -> str | None:
-    """Return the path of the first field that only one of two bodies has."""
-    if not isinstance(shape, Mapping):
-        return None
-    if not isinstance(body, Mapping):
-        return ""
-    for name in [*shape, *body]:
-        if (name in shape) != (name in body):
-            return str(name)
-        below = _difference(shape[name], body[name])
-        if below is not None:
-            return f"{name}.{below}" if below else name
-    return None
 
 
 def _undocumented_error(scenario: Scenario, provider: Provider, reply: Reply) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -15,13 +16,13 @@ class Memo(Generic[V]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._values: dict[Hashable, V] = {}
+        self._values: OrderedDict[Hashable, V] = OrderedDict()
         self.get = self._values.get
 
     def put(self, key: Hashable, value: V) -> None:
         self._values[key] = value
         if len(self._values) > self._most:
-            del self._values[next(iter(self._values))]
+            self._values.popitem(last=False)
 
     def clear(self) -> None:
         self._values.clear()

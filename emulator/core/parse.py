@@ -19,17 +19,17 @@ from emulator.core.provider import Provider, read_plan
 from emulator.core.scenario import Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.source import Source
 from emulator.core.template import compile_template, reply_path_check
-from emulator.core.timing import parse_duration, parse_wait
+from emulator.core.timing import Wait, parse_duration, parse_wait
 from emulator.core.tree import Path, path_of
 
 #: Reply keys of which one is given (text and tool_calls may stand together).
-CONTENT = ("text", "tool_calls", "refusal", "json", "events", "error", "embedding", "builtin")
+CONTENT = ("text", "tool_calls", "refusal", "json", "events", "error", "embedding", "builtin", "proxy")
 #: Keys whose values are sent as they are.
 _VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars"}
 #: Reply keys that a Reply has under the same name, as they are.
 _AS_GIVEN = ("times", "status", "usage", "finish_reason", "verbatim", "off_contract")
 #: Rules of ours; their draws and counts go by these names.
-RESERVED_IDS = {"built-in", "refused", "unmatched", "replay", "withheld"}
+RESERVED_IDS = {"built-in", "proxy", "refused", "unmatched", "replay", "withheld"}
 #: Headers that the server writes by itself.
 RESERVED_HEADERS = {"content-length", "transfer-encoding", "connection", "date", "content-type"}
 _HEADER_NAME = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -201,6 +201,9 @@ class _Parser:
 
     def reply(self, path: Path, data: Mapping[str, Any]) -> Reply:
         kind, content = _content(data)
+        for name in data if kind == "proxy" else ():
+            if name not in ("proxy", "times"):
+                self.report((*path, name), "cannot stand beside proxy: the upstream's answer is passed on as it comes")
         headers = self.headers((*path, "headers"), data.get("headers", {}))
         return Reply(
             kind=kind,
@@ -235,8 +238,15 @@ class _Parser:
         split, text = given.get("split", "tokens"), data.get("text")
         if isinstance(split, list) and isinstance(text, str) and "${" not in text and "".join(split) != text:
             self.report((*path, "split"), "the pieces, joined, are not the text")
-        ttft, itl = (self.tried((*path, name), parse_wait, given.get(name, 0)) for name in ("ttft", "itl"))
-        return Pace(split, ttft, itl, given.get("pace") == "documented")
+        ttft = self.tried((*path, "ttft"), parse_wait, given.get("ttft", 0))
+        *waits, itl = self.waits((*path, "itl"), given.get("itl", 0))
+        return Pace(split, ttft, itl, given.get("pace") == "documented", tuple(waits))
+
+    def waits(self, path: Path, data: Json) -> list[Wait]:
+        """Return one wait, or those of a list."""
+        if not isinstance(data, list):
+            return [self.tried(path, parse_wait, data)]
+        return [self.tried((*path, index), parse_wait, item) for index, item in enumerate(data)]
 
 
 def _whole_numbers(value: Json) -> Json:

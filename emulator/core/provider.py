@@ -148,6 +148,26 @@ class Provider:
         }
         return fill(self.envelope, {**given, **values})
 
+    def envelope_difference(self, body: Json) -> str | None:
+        """Return the path of the first field that only this provider's envelope or only a body has."""
+        holes = dict.fromkeys(("message", "param", "details", "request_id", "status", "code", "type"))
+        return _difference(fill(self.envelope, holes), body)
+
+
+def _difference(shape: Json, body: Json) -> str | None:
+    """Return the path of the first field that only one of two bodies has."""
+    if not isinstance(shape, Mapping):
+        return None
+    if not isinstance(body, Mapping):
+        return ""
+    for name in [*shape, *body]:
+        if (name in shape) != (name in body):
+            return str(name)
+        below = _difference(shape[name], body[name])
+        if below is not None:
+            return f"{name}.{below}" if below else name
+    return None
+
 
 def _summary(details: Sequence[Violation]) -> str:
     texts = [f"{item.path}: {item.message}" if item.path else f"The body {item.message}" for item in details]

@@ -1,21 +1,25 @@
 """From a journal to a scenario that answers the same: exchanges as the control API shows them, a rule a request.
 
-Kept are texts, pieces, tool calls, refusals, bodies, errors, headers of a reply's own, and cuts; waits are not.
+Kept are texts, pieces, tool calls, refusals, bodies, errors, headers of a reply's own, cuts, wrong content types, and
+JSON that lacks its end; waits are not.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 import yaml
 
+from emulator.core.chat import conversation, last_text
 from emulator.core.errors import STATUS, Json
 from emulator.core.secrets import SECRET_HEADERS
 from emulator.core.tree import change_texts
 
 DONE = "[DONE]"
 _REASONS = ("stop", "length", "tool_calls", "content_filter")
+_TYPES = {True: "text/event-stream", False: "application/json"}  # of streams, and of whole answers
 _SKIPPED = ("refused", "unmatched")
 
 
@@ -23,12 +27,14 @@ class _Text(str):
     """A string that is written in double quotes, whatever it looks like."""
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     def ignore_aliases(self, data: Json) -> bool:
         return True
 
 
-_Dumper.add_representer(_Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+_Dumper.add_representer(
+    _Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"')
+)
 
 
 def scenario_text(
@@ -43,29 +49,36 @@ def scenario_text(
     providers = {item["provider"] for item in answered}
     rules: dict[str, dict[str, Json]] = {}
     for item in answered:
-        when = _when(item)
+        when = when_of(item)
         rule = rules.setdefault(json.dumps(when, sort_keys=True), {"when": when, "replies": []})
         rule["replies"].append(_reply(item, (documented or {}).get(item["provider"])))
     scenario: dict[str, Json] = {"emulator": 1}
     if len(providers) == 1:
         scenario["provider"] = providers.pop()
     scenario["rules"] = list(rules.values())
-    return yaml.dump(change_texts(scenario, _Text), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return to_yaml(scenario)
 
 
-def _when(item: Mapping[str, Json]) -> dict[str, Json]:
+def to_yaml(value: Json) -> str:
+    """Write YAML: texts in double quotes, the innermost lists and mappings on one line."""
+    quoted = change_texts(value, _Text)
+    return str(
+        yaml.dump(quoted, None, _Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    )
+
+
+def when_of(item: Mapping[str, Json]) -> dict[str, Json]:
     """Tell a request from the others by what a reader would: operation, model, the last user message, the step."""
     when: dict[str, Json] = {"operation": item["operation"]}
     body = item["body"] if isinstance(item["body"], Mapping) else {}
     if isinstance(body.get("model"), str):
         when["model"] = body["model"]
     if item["operation"] == "chat" and isinstance(body.get("messages"), list):
-        messages = [message for message in body["messages"] if isinstance(message, Mapping)]
-        users = [message for message in messages if message.get("role") == "user"]
-        if users and isinstance(users[-1].get("content"), str):
-            when["last_user"] = {"equals": users[-1]["content"]}
-        when["turn"] = len(users)
-        when["step"] = sum(message.get("role") == "assistant" for message in messages)
+        messages = conversation(body)
+        text = last_text(messages, "user")
+        when["last_user"] = {"absent": True} if text is None else {"equals": text}
+        when["turn"] = sum(message.role == "user" for message in messages)
+        when["step"] = sum(message.role == "assistant" for message in messages)
     elif "input" in body:
         when["body"] = {"$.input": {"equals": body["input"]}}
     return when
@@ -73,12 +86,27 @@ def _when(item: Mapping[str, Json]) -> dict[str, Json]:
 
 def _reply(item: Mapping[str, Json], documented: Collection[str] | None) -> dict[str, Json]:
     response, timeline = item["response"], item["timeline"]
-    reply = _content(item, response)
+    faults: list[dict[str, Json]] = []
+    if (whole := _completed(response)) is not None:
+        response, faults = {**response, "body": whole}, [{"invalid_json": True}]
+    if response["headers"].get("content-type", "").partition(";")[0] != _TYPES[response["stream"]]:
+        faults.append({"wrong_content_type": True})
+    reply = content_of(item, response)
     if headers := _own_headers(response["headers"], documented):
         reply["headers"] = headers
     if timeline["end"] != "complete":
-        reply["faults"] = [{"cut": {**_cut_place(response, timeline), "how": timeline["end"]}}]
-    return reply
+        faults.append({"cut": {**_cut_place(response, timeline), "how": timeline["end"]}})
+    return reply | ({"faults": faults} if faults else {})
+
+
+def _completed(response: Mapping[str, Json]) -> Json:
+    """Return the JSON of a whole answer that lacks its last character; None for any other."""
+    if response["stream"] or response["body"] is not None:
+        return None
+    for last in ("}", "]"):
+        with suppress(ValueError, RecursionError):
+            return json.loads((response["body_text"] or "") + last)
+    return None
 
 
 def _own_headers(headers: Mapping[str, str], documented: Collection[str] | None) -> dict[str, str]:
@@ -87,7 +115,7 @@ def _own_headers(headers: Mapping[str, str], documented: Collection[str] | None)
         documented = [name for name in headers if name != "retry-after"]
     left_out = {"content-type", *documented, *SECRET_HEADERS}
     return {
-        name: _escaped(value)
+        name: escaped(value)
         for name, value in headers.items()
         if name not in left_out and not name.startswith(("x-emulator-", "x-should-retry"))
     }
@@ -101,7 +129,7 @@ def _cut_place(response: Mapping[str, Json], timeline: Mapping[str, Json]) -> di
     return {"after_bytes": sum(frame["size"] for frame in frames)}
 
 
-def _content(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str, Json]:
+def content_of(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str, Json]:
     refusal, status, body = item["refusal"], response["status"], response["body"]
     if refusal and refusal["code"] in STATUS:
         return _error(refusal, status)
@@ -110,9 +138,9 @@ def _content(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str
     if body is None:
         return {"builtin": True}  # cut inside its body, or too long to be shown whole: it cannot be written down
     if status >= 400:
-        return {"error": {"status": status, "body": _escaped(body)}, "off_contract": True}
+        return {"error": {"status": status, "body": escaped(body)}, "off_contract": True}
     if item["operation"] != "chat" or not _is_message(body):
-        return {"json": _escaped(body), "off_contract": True} | _status(status, 200)
+        return {"json": escaped(body), "off_contract": True} | _status(status, 200)
     choice = body["choices"][0]
     usage = body.get("usage") or "none"
     return _said(choice["message"], choice.get("finish_reason"), usage) | _status(status, 200)
@@ -121,7 +149,7 @@ def _content(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str
 def _error(refusal: Mapping[str, Json], status: int) -> dict[str, Json]:
     details = [{"field": item["path"], "message": item["message"]} for item in refusal["details"]]
     error = {"name": refusal["code"], "message": refusal.get("message"), "details": details}
-    given = {name: _escaped(value) for name, value in error.items() if value}
+    given = {name: escaped(value) for name, value in error.items() if value}
     reply = {"error": given if len(given) > 1 else refusal["code"]}
     return reply if status == STATUS[refusal["code"]] else reply | {"status": status, "off_contract": True}
 
@@ -147,12 +175,12 @@ def _is_message(body: Json) -> bool:
 def _said(message: Mapping[str, Json], finish_reason: Json, usage: Json) -> dict[str, Json]:
     reply: dict[str, Json] = {}
     if message.get("content") is not None:
-        reply["text"] = _escaped(message["content"])
+        reply["text"] = escaped(message["content"])
     if message.get("refusal") is not None:
-        reply = {"refusal": _escaped(message["refusal"])}
+        reply = {"refusal": escaped(message["refusal"])}
     if message.get("tool_calls"):
         reply["tool_calls"] = [
-            {"name": call["function"]["name"], "arguments": _escaped(call["function"]["arguments"]), "id": call["id"]}
+            {"name": call["function"]["name"], "arguments": escaped(call["function"]["arguments"]), "id": call["id"]}
             for call in message["tool_calls"]
         ]
     reply["finish_reason"] = finish_reason or "stop"
@@ -174,7 +202,7 @@ def _streamed(text: str, whole: bool) -> dict[str, Json]:
     except (ValueError, LookupError, TypeError, AttributeError):
         if not whole and items and not text.endswith("\n\n"):
             return _streamed(text[: text.rfind("\n\n") + 2], whole) if "\n\n" in text else {"builtin": True}
-        return {"events": [_escaped(item) for item in items], "off_contract": True}
+        return {"events": [escaped(item) for item in items], "off_contract": True}
 
 
 def _message_of(chunks: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
@@ -206,6 +234,6 @@ def _message_of(chunks: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     return reply
 
 
-def _escaped(value: Json) -> Json:
+def escaped(value: Json) -> Json:
     """Make `${` in what was said literal again."""
     return change_texts(value, lambda text: text.replace("${", "$${"))

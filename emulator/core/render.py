@@ -45,6 +45,8 @@ class Rendered:
 
 #: How a reply that a scenario did not write is sent.
 PLAIN = Reply("builtin", True, {}, None, ())
+#: How a request is answered that is sent on to the upstream.
+PROXY = Reply("proxy", True, {}, None, ())
 
 
 def render_body(body: Json, status: int = 200, headers: Headers = (), latency: float = 0.0) -> Timeline:

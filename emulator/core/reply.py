@@ -117,6 +117,8 @@ def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Seque
         return render_message(turn, content, reply)
     if reply.kind == "builtin":
         return render_builtin(seed, turn, past, reply)
+    if reply.kind == "proxy":
+        return Rendered(no_upstream(turn.provider.name))
     if reply.kind == "events":
         return Rendered(render_events(turn, content, reply), tokens=turn.call.prompt_tokens)
     if reply.kind == "embedding":
@@ -128,6 +130,13 @@ def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Seque
     told = usage.get("total_tokens") if isinstance(usage, Mapping) else None
     tokens = told if isinstance(told, int) else turn.call.prompt_tokens
     return Rendered(render_body(content, reply.status or 200, (), latency), tokens=tokens)
+
+
+def no_upstream(provider: str) -> Timeline:
+    """Say in words of our own that there is nowhere to send a request on to: 404, not to be retried."""
+    message = f"This request goes to an upstream, and there is none; start with --upstream {provider}=BASE_URL."
+    body = {"error": {"code": "emulator_no_upstream", "message": message}}
+    return render_body(body, 404, (("x-should-retry", "false"),))
 
 
 def _scripted_body(body: Json, status: int, latency: float) -> Timeline:

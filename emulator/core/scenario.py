@@ -29,13 +29,14 @@ class Pace:
     ttft: Wait = NO_WAIT
     itl: Wait = NO_WAIT
     documented: bool = False
+    waits: tuple[Wait, ...] = ()  # in turn, before `itl` goes on
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the author wrote: no ids, no bytes yet. `content` and `headers` may hold templates, filled by `fill`."""
 
-    kind: str  # message, json, events, error, embedding or builtin
+    kind: str  # message, json, events, error, embedding, builtin or proxy
     content: Json
     headers: Mapping[str, str]
     fill: Rendered | None  # fills {content, headers}

@@ -12,6 +12,8 @@ SECRET_HEADERS = frozenset(
 _SCHEMES = {"basic", "bearer", "digest"}  # another first word may be a part of the secret
 
 _SECRET_NAME = re.compile(r"(?i)api-?key|token|secret|password")
+#: Headers of limits count tokens of another kind.
+_RATE_NAME = re.compile("(?i)rate-?limit")
 _SECRET_PARAMETER = re.compile(r"(?i)\b([a-z_-]*(?:key|token|secret|password))=([^&]*)")
 
 
@@ -25,7 +27,7 @@ def redact(key: str | None) -> str:
 
 def is_secret(name: str) -> bool:
     """Tell whether a header's name says that it holds a secret."""
-    return name.lower() in SECRET_HEADERS or _SECRET_NAME.search(name) is not None
+    return name.lower() in SECRET_HEADERS or (_SECRET_NAME.search(name) is not None and _RATE_NAME.search(name) is None)
 
 
 def redact_header(name: str, value: str) -> str:

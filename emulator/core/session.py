@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from emulator.core.candidates import RuleIndex
 from emulator.core.errors import OPTIONS, Json, Problem, SourceError, nearest, shown
 from emulator.core.provider import UNLIMITED, Provider
 from emulator.core.scenario import Chaos, Rule, Scenario
+from emulator.core.tree import Path
 from emulator.core.wire import Plan
 
 DEFAULT = "default"
@@ -114,6 +115,24 @@ def build_session(
         settings={name: _settings(provider, scenarios, options) for name, provider in providers.items()},
         chaos=tuple(item for scenario in scenarios for item in scenario.chaos),
     )
+
+
+def check_upstreams(scenarios: Iterable[Scenario], provider: str | None, upstreams: Collection[str]) -> None:
+    """Check that there is somewhere to send on what scenarios leave to an upstream.
+
+    Raises: Conflict.
+    """
+    problems = []
+    for scenario in scenarios:
+        name = scenario.provider or provider
+        if name in upstreams or (name is None and upstreams):
+            continue
+        message = f"needs an upstream; start with --upstream {name or 'PROVIDER'}=BASE_URL"
+        places: list[Path] = [("unmatched",)] if scenario.unmatched == "proxy" else []
+        places += [(*reply.path, "proxy") for rule in scenario.rules for reply in rule.replies if reply.kind == "proxy"]
+        problems += [scenario.problem(place, message) for place in places]
+    if problems:
+        raise Conflict(problems)
 
 
 def _rules(scenarios: Sequence[Scenario]) -> tuple[Rule, ...]:

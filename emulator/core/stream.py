@@ -55,17 +55,24 @@ def event(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
+def payload(event: bytes) -> bytes:
+    """Return the data of an event: its data lines, joined."""
+    lines = (line.removeprefix(b"data:") for line in event.splitlines() if line.startswith(b"data:"))
+    return b"\n".join(line.removeprefix(b" ") for line in lines)
+
+
 def timed(turn: Turn, events: Iterable[tuple[bytes, str]], reply: Reply) -> Timeline:
     """Give each event its time: latency, then ttft, then itl between the following; the last one at once."""
     model = turn.provider.models.get(turn.model)
     latency = reply.latency.draw(turn.draw, "latency")
     at = 0.0 if latency == FOREVER else latency
+    pace, waits = reply.pace, (reply.pace.ttft, *reply.pace.waits)
     frames: list[Frame] = []
     for index, (data, kind) in enumerate(events):
         if kind != "done" or not frames:
-            wait = reply.pace.itl if frames else reply.pace.ttft
+            wait = waits[index] if index < len(waits) else pace.itl
             seconds = wait.first if wait.kind == "fixed" else wait.draw(turn.draw, f"wait/{index}")
-            if reply.pace.documented and model:
+            if pace.documented and model:
                 seconds = model.itl if frames else model.ttft
             if seconds == FOREVER:
                 frames.append(Frame(at, b"", "hold"))

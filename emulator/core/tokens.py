@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -19,6 +20,8 @@ _PIECE = re.compile(rf"[{_CJK}]| ?[^\W{_CJK}]{{1,8}}| ?[^\w\s]|\s{{1,8}}")
 
 #: Up to so many characters the pattern is the faster one.
 _SHORT = 500
+#: Up to so many characters a count is remembered: roles and names come again and again.
+_WORD = 12
 #: White space that is also a piece by itself, but not after other white space: left to the pattern.
 _BOTH = "\u3000"
 #: In turn, a byte for what Latin-1 lacks: signs, white space, what is a piece by itself, and the rest, of words.
@@ -50,7 +53,12 @@ def count(text: str) -> int:
     """Return the number of pieces, without making them."""
     if len(text) > _SHORT and _BOTH not in text:
         return _count_classes(_latin(text))
-    return _PIECE.subn("", text)[1] if text else 0
+    return _count_word(text) if len(text) <= _WORD else _PIECE.subn("", text)[1]
+
+
+@functools.lru_cache(maxsize=1024)
+def _count_word(text: str) -> int:
+    return _PIECE.subn("", text)[1]
 
 
 def first(text: str, number: int) -> str:
@@ -63,11 +71,23 @@ def first(text: str, number: int) -> str:
 
 def _latin(text: str) -> bytes:
     """Return a byte of Latin-1 for each character, of the same class."""
-    if not text.isascii():
-        text = text.replace("\x80", ".")
-        for pattern, char in _FOREIGN:
-            text = pattern.sub(char, text)
-    return text.encode("latin-1")
+    try:
+        return text.replace("\x80", ".").encode("latin-1")
+    except UnicodeEncodeError:
+        return text.translate(_Classes()).encode("latin-1")
+
+
+class _Classes(dict[int, str]):
+    """Of each character that a text holds, what stands for it; looked up once, however often it comes."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        if code < 256:
+            found = "." if char == "\x80" else char
+        else:
+            found = next(stands for pattern, stands in _FOREIGN if pattern.match(char))
+        self[code] = found
+        return found
 
 
 def _count_classes(text: bytes) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from emulator.core.errors import Json
 
 Path = tuple[str | int, ...]
+_CONTAINERS = (dict, list)
 
 
 def path_of(steps: Iterable[str | int]) -> str:
@@ -15,6 +16,20 @@ def path_of(steps: Iterable[str | int]) -> str:
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+def deeper(value: Json, levels: int) -> bool:
+    """Tell whether JSON has more levels of lists and objects."""
+    layer = [value] if value and value.__class__ in _CONTAINERS else []
+    for _ in range(levels):
+        layer = [item for container in layer for item in _parts(container) if item and item.__class__ in _CONTAINERS]
+        if not layer:
+            return False
+    return True
+
+
+def _parts(container: Json) -> Iterable[Json]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def walk(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:

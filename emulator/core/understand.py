@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -21,6 +21,7 @@ from emulator.core.provider import Operation, Provider
 from emulator.core.schema import undocumented
 from emulator.core.session import DEFAULT, Session, Settings
 from emulator.core.tokens import prompt_tokens
+from emulator.core.tree import deeper
 from emulator.core.wire import Call, Note, Request
 
 MAX_DEPTH = 200
@@ -32,7 +33,6 @@ CUSTOMARY = frozenset({"stream_options", "n", "stop", "encoding_format", "respon
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: A string of JSON, to its end even where none is written, so that malformed text takes no longer.
 _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_CONTAINERS = (dict, list)
 
 
 def route(provider: Provider, request: Request) -> Operation:
@@ -68,7 +68,10 @@ def bearer(headers: Mapping[str, str]) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
-def authenticate(session: Session, provider: Provider, settings: Settings, request: Request) -> str:
+def authenticate(
+    session: Session, provider: Provider, settings: Settings, request: Request, prefixes: Mapping[str, str]
+) -> str:
+    """Return the key; `prefixes` are what the keys of each provider begin with, by its title, for who mixes them up."""
     key = bearer(request.headers)
     if provider.auth_fact in settings.muted:
         return key
@@ -77,10 +80,29 @@ def authenticate(session: Session, provider: Provider, settings: Settings, reque
         raise Refusal("unauthorized", message, fact=provider.auth_fact)
     listed = settings.keys is not None and key in settings.keys
     anyone = settings.keys is None and session.id == DEFAULT and not request.addressed
-    good = listed or anyone or key == session.api_key
+    own = key == session.api_key and session.provider in (None, provider.name)
+    good = listed or anyone or own
     if not good or "invalid" in key:
-        raise Refusal("unauthorized", "The API key is not good here.", fact=provider.auth_fact)
+        message = f"The API key is not good here.{_mixed_up(session, provider, request, key, prefixes)}"
+        raise Refusal("unauthorized", message, fact=provider.auth_fact)
     return key
+
+
+def _mixed_up(session: Session, provider: Provider, request: Request, key: str, prefixes: Mapping[str, str]) -> str:
+    """Say why a key is not good, where it shows: it is another provider's, or not the session's."""
+    if "invalid" in key:
+        return " Keys that contain 'invalid' are refused everywhere."
+    if key == session.api_key:
+        return f" It is that of a session for {session.provider}."
+    owner = next((title for title, prefix in prefixes.items() if prefix and key.startswith(prefix)), provider.title)
+    if owner != provider.title:
+        own = f", and those of {provider.title} begin with {provider.key_prefix}" if provider.key_prefix else ""
+        return f" It begins as keys of {owner} do, with {prefixes[owner]}{own}."
+    if provider.key_prefix and not key.startswith(provider.key_prefix):
+        return f" Keys of {provider.title} begin with {provider.key_prefix}."
+    if request.addressed or session.id != DEFAULT:
+        return f" In the session {session.id} its own api_key is good, and the keys of its scenario."
+    return " Good are those that --api-key or the scenario's keys list."
 
 
 def understand(
@@ -133,7 +155,7 @@ def _decode(body: bytes) -> Mapping[str, Json]:
     except orjson.JSONDecodeError as error:
         reason = "it is empty" if not body.strip() else str(error)
         raise Refusal("invalid_request", f"The body is not valid JSON: {reason}.", [Violation("", reason)]) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and deeper(value, MAX_DEPTH):
         raise _malformed(f"is nested deeper than {MAX_DEPTH} levels")
     if not isinstance(value, dict):
         raise _malformed(f"must be a JSON object, not {shown(value)}")
@@ -153,19 +175,6 @@ def _holds_more(body: bytes, most: int) -> bool:
 
 def _signs(body: bytes) -> int:
     return sum(map(body.count, (b",", b"[", b"{")))
-
-
-def _deeper(value: Json, levels: int) -> bool:
-    layer = [value] if value else []
-    for _ in range(levels):
-        layer = [item for container in layer for item in _parts(container) if item and item.__class__ in _CONTAINERS]
-        if not layer:
-            return False
-    return True
-
-
-def _parts(container: Json) -> Iterable[Json]:
-    return container.values() if isinstance(container, dict) else container
 
 
 def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:

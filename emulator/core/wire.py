@@ -124,6 +124,7 @@ class Claim:
     call: Call | None = None
     refusal: Refusal | None = None
     operation: str | None = None
+    relay: bool = False  # it is sent on to the upstream, whatever the docs say of it
 
     def later(self, at: float) -> Claim:
         """Return what the same request asks at another time."""
@@ -237,6 +238,7 @@ class Exchange:
     finish_reason: str | None = None
     model: str = ""
     crash: str | None = None
+    proxied: bool = False  # the upstream is to answer; the timeline is what is said where there is none
     sent: Sent | None = field(default=None, compare=False)
 
 

@@ -35,9 +35,10 @@ class AsgiAnswer:
         self.drained = asyncio.Event()
         self.drained.set()
         client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+        scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self.scope = {
             "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
-            "method": message.head.method, "scheme": "http", "path": unquote(path), "raw_path": path.encode("latin-1"),
+            "method": message.head.method, "scheme": scheme, "path": unquote(path), "raw_path": path.encode("latin-1"),
             "query_string": query.encode("latin-1"), "root_path": "",
             "headers": [tuple(text.encode("latin-1") for text in item) for item in message.head.headers.items()],
             "client": client[:2] if isinstance(client, tuple) else None,

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from emulator.core.engine import Engine
+from emulator.core.errors import OPTIONS, Problem, SourceError, nearest
 from emulator.core.folder import load_providers
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
-from emulator.core.session import Options
+from emulator.core.scenario import Scenario
+from emulator.core.session import DEFAULT, Conflict, Options
 from emulator.core.wire import Exchange, Plan
 from emulator.loopback import is_loopback
-from emulator.server.control import control_app
 from emulator.server.protocol import bind
-from emulator.server.worlds import Worlds
+from emulator.server.watching import watch
+from emulator.server.worlds import Unaddressed, Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from emulator.server.certificate import Certificate
+    from emulator.server.upstream import Upstream
 
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
@@ -45,19 +53,34 @@ class Setup:
     max_body: int = MAX_BODY
     max_sessions: int = 10_000
     journal_size: int = 10_000
+    certificate: Certificate | None = None  # serve https
+    reload: bool = False  # watch the scenarios
+    upstreams: Mapping[str, str] = field(default_factory=dict)  # base URLs by provider
+    upstream_timeout: float = 60.0
+    records: bool = False  # every request goes to its upstream
 
 
 class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
 
     cut = 0
+    loop: asyncio.AbstractEventLoop  # once it has started
+    upstreams: Sequence[Upstream] = ()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        for upstream in self.upstreams:
+            await upstream.open()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        left = [item for item in self.server_state.connections if getattr(item, "current", None)]
-        self.cut = len(left)
+        left = list(self.server_state.connections)  # under TLS also idle ones, whose client does not say goodbye
+        self.cut = sum(getattr(connection, "current", None) is not None for connection in left)
         for connection in left:
             connection.transport.abort()
+        for upstream in self.upstreams:
+            await upstream.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,10 +99,38 @@ def make_worlds(setup: Setup) -> Worlds:
     Raises: SourceError.
     """
     providers: Mapping[str, Provider] = load_providers(setup.schemas)
-    worlds = Worlds(Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions)
+    worlds = Worlds(
+        Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions,
+        upstreams=_upstreams(setup, providers), records=setup.records,
+    )  # fmt: skip
     scenarios = load_all(setup.scenarios, providers, setup.options.provider)
     worlds.open_default(scenarios)
     return worlds
+
+
+def _upstreams(setup: Setup, providers: Mapping[str, Provider]) -> dict[str, Upstream]:
+    """Return the upstreams by provider; what talks to them is loaded only where there are any.
+
+    Raises: Conflict.
+    """
+    if not setup.upstreams:
+        return {}
+    try:
+        from emulator.server.upstream import Bounds, Upstream
+    except ImportError:
+        message = "needs the package httpcore2; install it with: pip install 'llm-emulator[contract]'"
+        raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)]) from None
+    bounds = Bounds(idle_s=setup.upstream_timeout)
+    found = {}
+    for name, url in setup.upstreams.items():
+        if name not in providers:
+            message = f"there is no provider '{name}'; {nearest(name, providers)}"
+            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)])
+        try:
+            found[name] = Upstream(url, bounds)
+        except ValueError as error:
+            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", str(error))]) from None
+    return found
 
 
 def listen(setup: Setup) -> socket.socket:
@@ -106,20 +157,72 @@ def make_server(
     on_stray: Callable[[str, str, int], None],
 ) -> Server:
     """Return a uvicorn server whose one protocol is ours."""
-    app = control_app(worlds, is_loopback(setup.host), setup.admin_token)
+    app = _control(worlds, is_loopback(setup.host), setup.admin_token)
     protocol = bind(worlds, app, setup.max_body, on_exchange, on_stray)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
+        ssl_certfile=setup.certificate.server if setup.certificate else None,
     )  # fmt: skip
-    return Server(config)
+    server = Server(config)
+    server.upstreams = list(worlds.upstreams.values())
+    return server
+
+
+def _control(worlds: Worlds, loopback: bool, admin_token: str | None) -> Callable[..., Awaitable[None]]:
+    """Return the control app, which is loaded when it is first asked for something: a start does not wait for it."""
+
+    @functools.cache
+    def made() -> Callable[..., Awaitable[None]]:
+        from emulator.server.control import control_app
+
+        return control_app(worlds, loopback, admin_token)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await made()(scope, receive, send)
+
+    return app
+
+
+@contextlib.contextmanager
+def reloading(setup: Setup, worlds: Worlds, server: Server, tell: Callable[[str], None]) -> Iterator[None]:
+    """Give the default session its scenario files anew whenever one of them changes, if the setup says so."""
+    if not setup.reload:
+        yield
+        return
+    stop = threading.Event()
+
+    def reload() -> None:
+        try:
+            scenarios = load_all(setup.scenarios, worlds.providers, setup.options.provider)
+        except SourceError as error:
+            tell(f"{error}\nThis does not load; what was loaded before stays.")
+        else:
+            server.loop.call_soon_threadsafe(give, scenarios)
+
+    def give(scenarios: Sequence[Scenario]) -> None:
+        try:
+            worlds.give(DEFAULT, scenarios)
+        except (SourceError, Unaddressed) as error:
+            tell(f"{error}\nThis cannot be served; what was loaded before stays.")
+        else:
+            tell(f"Reloaded {', '.join(scenario.file for scenario in scenarios)}.")
+
+    thread = threading.Thread(target=watch, args=(setup.scenarios, reload, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def origin(setup: Setup, sock: socket.socket) -> str:
     """Return the URL of a listening server as a client on this machine reaches it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(setup.host, setup.host)
-    return f"http://[{host}]:{sock.getsockname()[1]}" if ":" in host else f"http://{host}:{sock.getsockname()[1]}"
+    scheme = "https" if setup.certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
 
 
 def ignore(*told: object) -> None:
@@ -148,9 +251,13 @@ class Emulator:
         schemas: str | Path | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        upstreams: Mapping[str, str] | None = None,
     ) -> None:
         options = Options(provider, seed, clock, plan, validation, tuple(api_keys))
-        self.setup = Setup(tuple(map(Path, scenarios)), options, Path(schemas) if schemas else None, host, port)
+        self.setup = Setup(
+            tuple(map(Path, scenarios)), options, Path(schemas) if schemas else None, host, port,
+            upstreams=upstreams or {},
+        )  # fmt: skip
         self.url = ""
         self.base_urls: dict[str, str] = {}
         self._thread: threading.Thread | None = None

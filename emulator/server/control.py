@@ -7,6 +7,7 @@ import hmac
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import orjson
@@ -15,14 +16,16 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from emulator.core.errors import SourceError
+from emulator.core.errors import SourceError, nearest
 from emulator.core.journal import describe
+from emulator.core.openapi import openapi
+from emulator.core.provider import Provider
 from emulator.core.session import Options
 from emulator.core.verdict import judge
 from emulator.core.verify import verify
 from emulator.core.wire import Exchange
 from emulator.loopback import is_loopback
-from emulator.server import inspector
+from emulator.server import inspector, metrics
 from emulator.server.bodies import (
     json_list,
     json_response,
@@ -56,7 +59,7 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
                 if request.scope.get("emulator.too_large"):
                     raise Unaddressed(413, "too_large", "The body is larger than --max-body.")
                 endpoint = methods["GET" if request.method == "HEAD" else request.method]
-                found = [worlds.find(id) for id in request.path_params.values()]
+                found = [_PARTS[name](worlds, part) for name, part in request.path_params.items()]
                 return await endpoint(worlds, request, *found)
             except Unaddressed as error:
                 return json_response(error.body(), error.status)
@@ -91,7 +94,7 @@ def _check_access(request: Request, loopback: bool, admin_token: str | None) -> 
 
 
 def _no_such(request: Request) -> str:
-    known = [path.replace("{id}", "ID") for path in _ROUTES]
+    known = [path.replace("{id}", "ID").replace("{provider}", "PROVIDER") for path in _ROUTES]
     return f"There is nothing at {request.url.path[:200]}. Below /_emulator there are: {', '.join(known)}."
 
 
@@ -111,6 +114,14 @@ async def providers(worlds: Worlds, request: Request) -> Response:
     return json_response(
         {"providers": [provider_body(item, f"{origin}/{name}/v1") for name, item in worlds.providers.items()]}
     )
+
+
+async def read_metrics(worlds: Worlds, request: Request) -> Response:
+    return Response(worlds.metrics.text(len(worlds.by_id)), media_type=metrics.TEXT)
+
+
+async def read_openapi(worlds: Worlds, request: Request, provider: Provider) -> Response:
+    return json_response(openapi(provider, version("llm-emulator"), f"{origin_of(request)}/{provider.name}/v1"))
 
 
 async def make_session(worlds: Worlds, request: Request) -> Response:
@@ -265,6 +276,16 @@ async def set_clock(worlds: Worlds, request: Request, world: World) -> Response:
     return json_response({"kind": world.clock.kind, "now": world.clock.now()})
 
 
+def _provider(worlds: Worlds, name: str) -> Provider:
+    found = worlds.providers.get(name)
+    if found is None:
+        message = f"There is no provider '{name[:100]}'; {nearest(name, worlds.providers)}"
+        raise Unaddressed(404, "unknown_provider", message)
+    return found
+
+
+#: What the parts of a path stand for.
+_PARTS: dict[str, Callable[[Worlds, str], World | Provider]] = {"id": Worlds.find, "provider": _provider}
 _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/health": {"GET": health},
     "/providers": {"GET": providers},
@@ -279,4 +300,6 @@ _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/sessions/{id}/completed": {"POST": note_completed},
     "/sessions/{id}/verdict": {"GET": read_verdict},
     "/sessions/{id}/clock": {"GET": read_clock, "PATCH": set_clock},
+    "/metrics": {"GET": read_metrics},
+    "/openapi/{provider}.json": {"GET": read_openapi},
 }

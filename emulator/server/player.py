@@ -24,6 +24,13 @@ HEAD_PIECES = 50
 GARBAGE = b"\xff\x00not a chunk\r\n"
 
 
+def reset(transport: asyncio.Transport) -> None:
+    """Reset a connection, whose write buffer is empty."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 class Player:
     """Plays one Timeline. `done(keep_alive, sent)` is called once, whatever happens.
 
@@ -254,9 +261,9 @@ class Player:
 
     def _finish(self) -> None:
         end = self._timeline.end
-        if end == "reset":
+        if end == "reset" or (end == "fin" and self._transport.get_extra_info("sslcontext")):
             self._flush()
-            self._reset()
+            self._abort()
             return
         if end in ("fin", "garbage"):
             self._out += [GARBAGE] if end == "garbage" else []
@@ -269,15 +276,20 @@ class Player:
         self._flush()
         self._report(self._keep_alive, "complete" if end == "complete" else "cut")
 
-    def _reset(self) -> None:
-        """Reset the connection, once what was written is with the kernel: the client reads it before the reset."""
+    def _abort(self) -> None:
+        """Break the connection off, once what was written is with the kernel: the client reads it before the end.
+
+        A reset is an abort that does not linger. Without one TLS ends as a socket does, with no word of goodbye.
+        """
         if self._transport.get_write_buffer_size():
-            self._waiter = Waiter(self._reset).after(TICK_S)
+            self._waiter = Waiter(self._abort).after(TICK_S)
             return
-        sock = self._transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
-        self._report(False, "reset")
+        if self._timeline.end == "reset":
+            reset(self._transport)
+            self._report(False, "reset")
+        else:
+            self._transport.abort()
+            self._report(False, "cut")
 
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "reset", "client_left"]) -> None:
         done, self._done = self._done, None

@@ -14,14 +14,14 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 import orjson
 
 from emulator.core.errors import Json
 from emulator.core.memo import Memo
+from emulator.core.relayed import can_be_sent_on, sent_on
 from emulator.core.render import JSON_TYPE, render_body, whole
 from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
@@ -30,6 +30,10 @@ from emulator.server.located import Located, Repeated
 from emulator.server.player import Player
 from emulator.server.reader import TOO_SLOW, Head, Heads, Message, Reader, Refused
 from emulator.server.worlds import Unaddressed, World, Worlds
+
+if TYPE_CHECKING:
+    from emulator.server.relay import Relay
+    from emulator.server.upstream import Upstream
 
 log = logging.getLogger("emulator")
 
@@ -61,7 +65,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self.reader = Reader(self.max_body, self.heads)
         self.waiting = self.reader.messages
         self.transport: Any = None
-        self.current: Player | AsgiAnswer | None = None
+        self.current: Player | AsgiAnswer | Relay | None = None
         self.answering = False  # inside `_next`
         self.resting_since: float | None = None  # on the loop's clock; None while something is read or answered
         self.idle_timer: asyncio.TimerHandle | None = None  # runs on while requests come, and looks when it ends
@@ -95,7 +99,7 @@ class EmulatorProtocol(asyncio.Protocol):
             return False
         if self.current:
             self.current.client_finished()
-        return True
+        return bool(self.transport.can_write_eof())  # TLS closes both sides at once
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -222,7 +226,7 @@ class EmulatorProtocol(asyncio.Protocol):
         world, head, body = located.address.world, message.head, b"".join(message.body)
         session, at, real = world.session, world.clock.now(), time.monotonic()
         store, repeats, grant = self.worlds.store, self.worlds.engine.repeats, None
-        at_once = head.known and head.method != "HEAD" and not self.closing
+        at_once = head.known and head.method != "HEAD" and not (self.closing or self.worlds.records)
         known = repeats.recall(session, head, body, at) if at_once else None
         if known:
             grant = store.take(known.claim.later(at))
@@ -232,7 +236,11 @@ class EmulatorProtocol(asyncio.Protocol):
                 return
         request = located.request(session.id, body, at, real, message.too_large)
         exchange = self._decide(world, located, request, grant, at_once)
-        if exchange:
+        upstream = self.worlds.upstreams.get(request.provider) if exchange and exchange.proxied else None
+        if exchange and upstream:
+            self._relay(message, world, exchange, upstream)
+        elif exchange:
+            store.record(exchange)
             self._play(message, exchange.timeline, world.clock, exchange)
 
     def _locate(self, message: Message) -> Located | None:
@@ -262,6 +270,8 @@ class EmulatorProtocol(asyncio.Protocol):
         claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
         try:
             claim = engine.claim(session, request)
+            if self.worlds.records and can_be_sent_on(request):
+                claim = sent_on(claim)
             grant = grant or store.take(claim)
             form = engine.repeats.form(session, located.head, request, claim, grant) if at_once else None
             if form:
@@ -271,7 +281,6 @@ class EmulatorProtocol(asyncio.Protocol):
             exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
             exchange = _crash(claim, grant or store.take(claim), request, error)
-        store.record(exchange)
         return exchange
 
     def _write(self, world: World, claim: Claim, repeated: Repeated) -> None:
@@ -282,17 +291,45 @@ class EmulatorProtocol(asyncio.Protocol):
         self.server_state.total_requests += 1
         repeated.passed = time.monotonic() - repeated.real
         self.worlds.store.note(claim, repeated)
+        self.worlds.metrics.count(form.example)
         if world.watchers:
             self.worlds.tell(repeated.exchange())
         type(self).on_exchange(form.example, "complete", repeated.passed)
+
+    def _relay(self, message: Message, world: World, exchange: Exchange, upstream: Upstream) -> None:
+        """Let the upstream answer; the exchange is recorded when it is known what that was."""
+        from emulator.server.relay import Line, Relay  # needs an extra
+
+        def done(keep_alive: bool, exchange: Exchange, sent: Sent) -> None:
+            try:
+                self.worlds.store.record(exchange)
+                self._ended(exchange, sent)
+            finally:
+                self._done(keep_alive)
+
+        def unanswered(exchange: Exchange) -> None:
+            self.worlds.store.record(exchange)
+            self._play(message, exchange.timeline, world.clock, exchange)
+
+        head = message.head
+        line = Line(
+            self.transport, head.keep_alive and not (self.closing and not self.waiting), head.http_10,
+            head.method == "HEAD", self.fields.of(self.server_state),
+        )  # fmt: skip
+        provider = self.worlds.providers[exchange.request.provider]
+        self.current = Relay(upstream, provider, exchange, line, done, unanswered)
+        self.current.begin()
+
+    def _ended(self, exchange: Exchange, sent: Sent) -> None:
+        self.worlds.store.sent(exchange, sent)
+        self.worlds.ended(exchange, sent)
+        type(self).on_exchange(exchange, sent.end, sent.at)
 
     def _play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
         def done(keep_alive: bool, sent: Sent) -> None:
             try:
                 if exchange:
-                    self.worlds.store.sent(exchange, sent)
-                    self.worlds.tell(replace(exchange, sent=sent))
-                    type(self).on_exchange(exchange, sent.end, sent.at)
+                    self._ended(exchange, sent)
                 else:
                     type(self).on_stray(message.head.method, message.head.url.decode("latin-1"), timeline.status)
             finally:
@@ -324,7 +361,7 @@ class EmulatorProtocol(asyncio.Protocol):
         self._play(message, render_body(body, refused.status, headers), self.clock)
 
     def _origin(self, head: Head) -> str:
-        scheme = "https" if self.transport.get_extra_info("ssl_object") else "http"
+        scheme = "https" if self.transport.get_extra_info("sslcontext") else "http"
         host = head.headers.get("host")
         if not host:
             name = self.transport.get_extra_info("sockname")

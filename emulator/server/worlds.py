@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -13,11 +14,15 @@ from emulator.core.errors import Json, Problem, SourceError, closest
 from emulator.core.load import parse_text
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
-from emulator.core.session import DEFAULT, Options, Session, build_session
+from emulator.core.session import DEFAULT, Options, Session, build_session, check_upstreams
 from emulator.core.store import Store
 from emulator.core.understand import bearer
-from emulator.core.wire import Exchange
+from emulator.core.wire import Exchange, Sent
 from emulator.server.clock import Clock, VirtualClock, make_clock
+from emulator.server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from emulator.server.upstream import Upstream
 
 #: What stands for the file's name of a scenario that was sent.
 SENT = "session"
@@ -74,6 +79,10 @@ class Worlds:
     by_id: dict[str, World] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
     version: int = 0  # of what addresses depend on
+    metrics: Metrics = field(default_factory=Metrics)
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)  # by provider
+    records: bool = False  # every request goes to its upstream
+    recorder: Callable[[Exchange, Sent], None] | None = None  # is told of each exchange that has ended
     _kept: dict[Json, Scenario] = field(default_factory=dict)
 
     @property
@@ -104,6 +113,7 @@ class Worlds:
 
     def _open(self, id: str, scenarios: Sequence[Scenario], options: Options) -> World:
         draft = build_session(id, "", self.providers, scenarios, options, 0.0)
+        check_upstreams(scenarios, draft.provider, self.upstreams)
         clock = make_clock(draft.clock)
         key = self._key(draft.provider)
         world = World(replace(draft, api_key=key, started=clock.now()), clock)
@@ -146,13 +156,20 @@ class Worlds:
         What is under way was decided by the old one and is sent to its end, also what is held or silent.
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
         """
-        world = self.find(id)
-        old = world.session
         try:
-            scenarios = [self.read(scenario, old.options.provider, label)]
-            new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
+            return self.give(id, [self.read(scenario, self.find(id).session.options.provider, label)])
         except SourceError as error:
             raise _unloadable(error) from None
+
+    def give(self, id: str, scenarios: Sequence[Scenario]) -> World:
+        """Give a session other scenarios that are loaded: turns and state begin anew, the rest stays.
+
+        Raises: SourceError, where they disagree; Unaddressed, 409, where a rule has an added rule's id.
+        """
+        world = self.find(id)
+        old = world.session
+        new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
+        check_upstreams(scenarios, new.provider, self.upstreams)
         for rule in old.added:
             _check_free(rule.id, new)
         world.session = replace(new, clock=world.clock.kind, added=old.added)
@@ -194,8 +211,16 @@ class Worlds:
         world.session = replace(session, added=tuple(others if name in known else [made, *others]))
         return world
 
+    def ended(self, exchange: Exchange, sent: Sent) -> None:
+        """Count an exchange that has ended, and tell who watches its session's journal."""
+        self.metrics.count(exchange)
+        self.metrics.time(exchange, sent)
+        if self.recorder:
+            self.recorder(exchange, sent)
+        self.tell(replace(exchange, sent=sent))
+
     def tell(self, exchange: Exchange) -> None:
-        """Tell who watches a session's journal that an exchange has ended."""
+        """Tell who watches a session's journal."""
         world = self.by_id.get(exchange.request.session)
         for watch in tuple(world.watchers) if world else ():
             watch(exchange)
@@ -233,7 +258,7 @@ class Worlds:
         else:
             name, base_url = self._implied(world, headers), f"{prefix}/v1"
         if name is None or not steps or (steps[0] != "v1" and base_url == f"{prefix}/v1"):
-            raise self._nowhere(path, prefix, steps)
+            raise self._nowhere(path, prefix, steps, name)
         below = "/" + "/".join(steps[1:]) if steps[0] == "v1" else "/" + "/".join(["..", *steps])
         return Address(world, name, below, base_url, addressed)
 
@@ -247,14 +272,23 @@ class Worlds:
                 return provider.name
         return next(iter(self.providers)) if len(self.providers) == 1 else None
 
-    def _nowhere(self, path: str, prefix: str, steps: Sequence[str]) -> Unaddressed:
+    def _nowhere(self, path: str, prefix: str, steps: Sequence[str], implied: str | None) -> Unaddressed:
         bases = ", ".join(f"{prefix}/{name}/v1" for name in self.providers)
-        close = closest(steps[0], self.providers) if steps else None
-        hint = f" (did you mean '{close}'?)" if close else ""
-        message = f"There is nothing at {path[:200]}{hint}. The base URLs are: {bases}."
+        message = f"There is nothing at {path[:200]}{self._meant(prefix, steps, implied)}. The base URLs are: {bases}."
         if steps[:1] == ["v1"]:
             message += " For /v1 alone, name one provider: in the scenario, or by --provider."
         return Unaddressed(404, "emulator_no_provider", message)
+
+    def _meant(self, prefix: str, steps: Sequence[str], implied: str | None) -> str:
+        """Name the URL of a path whose parts stand in another order, or lack /v1, or the nearest provider's name."""
+        named = next((step for step in steps if step in self.providers), implied)
+        if named:
+            rest = steps[steps.index(named) + 1 :] if named in steps else steps
+            below = "/" + "/".join(step for step in rest if step != "v1")
+            base_url = f"{prefix}/v1" if named == implied else f"{prefix}/{named}/v1"
+            return f" (did you mean {base_url}{below}?)" if below in self.providers[named].routes else ""
+        close = closest(steps[0], self.providers) if steps else None
+        return f" (did you mean '{close}'?)" if close else ""
 
     def base_urls(self, session: Session, origin: str) -> dict[str, str]:
         """Return the base URL of each provider that a session is for."""

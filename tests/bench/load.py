@@ -36,6 +36,17 @@ end
 """
 
 
+#: Makes each request another: a word at the end of the system message, of as many letters each time.
+VARIED = """\
+local number = 0
+local before, after = wrk.body:match("^(.*)VARIED(.*)$")
+request = function()
+  number = number + 1
+  return wrk.format("POST", nil, nil, before .. string.format("%06d", number) .. after)
+end
+"""
+
+
 class WrongAnswer(Exception):
     """An answer that is not the one to be measured."""
 
@@ -74,10 +85,12 @@ class Answer:
         return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
 
 
-def chat(provider: str = "beatra", stream: bool = False, question: str = QUESTION) -> str:
-    """Return the body of a chat request."""
+def chat(provider: str = "beatra", stream: bool = False, question: str = QUESTION, varied: bool = False) -> str:
+    """Return the body of a chat request; `varied` has a place for what makes each one another."""
     more = {"stream": True} if stream else {}
-    return json.dumps({**PROVIDERS[provider], "messages": [{"role": "user", "content": question}], **more})
+    system = [{"role": "system", "content": "You are number VARIED."}] if varied else []
+    messages = [*system, {"role": "user", "content": question}]
+    return json.dumps({**PROVIDERS[provider], "messages": messages, **more})
 
 
 def ask(target: Target) -> Answer:
@@ -121,7 +134,8 @@ def wrk(target: Target, seconds: int, folder: Path) -> float:
     """Return the requests a second of one round; none may fail."""
     headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in HEADERS.items())
     script = folder / "load.lua"
-    script.write_text(SCRIPT.format(body=target.body, headers=headers))
+    varied = VARIED if "VARIED" in target.body else ""
+    script.write_text(SCRIPT.format(body=target.body, headers=headers) + varied)
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), target.url]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     result = json.loads(printed.rstrip().splitlines()[-1])

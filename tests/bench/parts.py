@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.bench import paced, servers
@@ -130,6 +130,20 @@ def providers(run: Run) -> list[Figure]:
     return [ratio("providers", f"{name} / {first}", got[name], got[first]) for name in others]
 
 
+def different_requests(run: Run) -> list[Figure]:
+    """Measure requests each of which has another body, so that nothing is remembered of it."""
+    with run.ours() as server:
+        same = our_target("same", server)
+        answer = check(same)
+        with servers.floor(run.folder, {"/unary": (answer.own_headers, answer.body)}) as floor:
+            varied = replace(same, name="ours", body=chat(varied=True))
+            got = run.load([varied, Target("floor", f"{floor.url}/unary", varied.body)])
+    return [
+        Figure("different", "ours, requests, no two the same", got["ours"], "/s"),
+        ratio("different", "ours / floor", got["ours"], got["floor"]),
+    ]
+
+
 def paced_streams(run: Run) -> list[Figure]:
     """Measure the lateness of 300 and 1,000 paced streams, then double until the 99th percentile is late."""
     figures, held, count = [], 0, 300
@@ -203,6 +217,6 @@ def tests(run: Run) -> list[Figure]:
 
 
 PARTS: dict[str, Callable[[Run], list[Figure]]] = {
-    "others": beside_others, "rules": rules, "journal": journal, "providers": providers,
-    "paced": paced_streams, "start": cold_start, "plugin": plugin, "tests": tests,
+    "others": beside_others, "different": different_requests, "rules": rules, "journal": journal,
+    "providers": providers, "paced": paced_streams, "start": cold_start, "plugin": plugin, "tests": tests,
 }  # fmt: skip

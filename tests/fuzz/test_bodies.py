@@ -43,7 +43,7 @@ LARGE = {
 }
 
 
-@fuzz(5_000)
+@fuzz(2_000)
 @given(BODY, st.sampled_from(TARGETS))
 def test_any_body_gets_a_clear_answer(server: Server, body: bytes, target: str) -> None:
     check_body(server, body, target)

@@ -118,6 +118,18 @@ def test_pipelined_requests_wait_for_a_slow_stream(emulator_url: str) -> None:
         assert [said(connection.answer()) for _ in range(40)] == [f"You said n{number}." for number in range(40)]
 
 
+def test_no_more_is_read_while_many_requests_wait(emulator_url: str) -> None:
+    """What is not read fills what the kernel keeps; then nothing more can be sent."""
+    world = make_world(emulator_url, SLOW, clock="virtual")
+    world.clock(hold=True)
+    waiting = world.request(chat("x" * 100_000))
+    with world.connect() as connection:
+        connection.socket.settimeout(1)
+        connection.send(world.request(chat("slow", stream=True)))
+        with pytest.raises(TimeoutError):
+            connection.send(waiting * 600)  # 60 MB
+
+
 def test_a_pipelined_request_is_claimed_when_its_turn_comes(emulator_url: str) -> None:
     world = make_world(emulator_url, SLOW, clock="virtual")
     world.clock(hold=True)

@@ -1,0 +1,182 @@
+"""What an upstream answered, as an Exchange: its bytes as frames at their times, and what the docs don't say of them.
+
+Exchange (proxied) + Heard ──relayed──> Exchange     or, where no answer came, ──failed──> Exchange
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from emulator.core.draws import Draw
+from emulator.core.errors import STATUS, Json, Refusal
+from emulator.core.provider import Provider
+from emulator.core.render import render_body, render_id
+from emulator.core.stream import payload
+from emulator.core.unsaid import unsaid
+from emulator.core.wire import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
+
+#: Encodings that are undone for the journal; the client gets what came.
+ENCODINGS = ("gzip", "x-gzip", "deflate")
+#: How large an answer may be that was packed: bytes.
+MAX_UNPACKED = 100_000_000
+_EVENT_END = re.compile(rb"\n\r?\n|\r\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an upstream sent: its head, the body in pieces (seconds after the request, bytes), and how it ended."""
+
+    status: int
+    headers: Headers
+    head_at: float
+    pieces: tuple[tuple[float, bytes], ...]
+    end: End
+    end_at: float
+    why: str = ""  # it broke off
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key == name), "")
+
+    @property
+    def stream(self) -> bool:
+        return self.header("content-type").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def can_be_sent_on(request: Request) -> bool:
+    """Tell whether a request is whole, and below the base URL."""
+    return not request.too_large and not request.path.startswith("/../")
+
+
+def sent_on(claim: Claim) -> Claim:
+    """Return a claim with which nothing of ours stands in the request's way: no rule, no limit, no answer kept."""
+    return replace(claim, candidates=(), counted=False, idempotency=None, relay=True)
+
+
+def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
+    """Return the exchange with the upstream's answer."""
+    pieces = tuple(_unpacked(heard))
+    frames = tuple(_events(provider.done, pieces) if heard.stream else (Frame(at, data, "body") for at, data in pieces))
+    size = sum(len(frame.data) for frame in frames)
+    ours = tuple(item for item in exchange.timeline.headers if item[0].startswith("x-emulator-"))
+    timeline = Timeline(
+        heard.status, (*heard.headers, *ours), frames, heard.stream, heard.head_at, heard.end, heard.end_at,
+        None if heard.stream else size,
+    )  # fmt: skip
+    told = values(timeline)
+    usage = _usage(told)
+    return replace(
+        exchange,
+        timeline=timeline,
+        usage=usage,
+        tokens=usage.get("total_tokens", 0) if usage else 0,
+        finish_reason=_finish_reason(told),
+        model=next((item["model"] for item in told if isinstance(item.get("model"), str)), exchange.model),
+        notes=(*_request_notes(exchange, heard.status), *_broken(heard), *unsaid(provider, exchange.claim, timeline)),
+    )
+
+
+def failed(provider: Provider, exchange: Exchange, refusal: Refusal, at: float) -> Exchange:
+    """Return the exchange as answered in the upstream's place, `at` seconds after the request: it gave no answer."""
+    draw = Draw(exchange.seed, "upstream", exchange.grant.number)
+    body = provider.error_body(refusal, render_id(provider, "request", draw, exchange.request.at))
+    status = STATUS[refusal.name]
+    kept = tuple(item for item in exchange.timeline.headers if item[0] not in ("content-type", "x-should-retry"))
+    notes = (*_request_notes(exchange, status), Note(None, "upstream", refusal.message or refusal.name))
+    return replace(
+        exchange, timeline=render_body(body, status, kept, at), refusal=(refusal.name, status, refusal), notes=notes
+    )
+
+
+def values(timeline: Timeline) -> list[dict[str, Json]]:
+    """Return the JSON objects of an answer: its body, or its chunks."""
+    if not timeline.stream:
+        found = [_object(b"".join(frame.data for frame in timeline.frames))]
+    else:
+        found = [_object(payload(frame.data)) for frame in timeline.frames if frame.kind == "data"]
+    return [item for item in found if item is not None]
+
+
+def _object(data: bytes) -> dict[str, Json] | None:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _unpacked(heard: Heard) -> Iterator[tuple[float, bytes]]:
+    """Yield the pieces as they were before they were packed; what cannot be unpacked stays as it is."""
+    if heard.header("content-encoding").lower() not in ENCODINGS:
+        yield from heard.pieces
+        return
+    unpack, room = zlib.decompressobj(wbits=47), MAX_UNPACKED
+    for at, data in heard.pieces:
+        try:
+            plain = unpack.decompress(data, room) if room else b""
+        except zlib.error:
+            plain = data
+        room -= min(len(plain), room)
+        if plain:
+            yield at, plain
+
+
+def _events(done: str, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:
+    """Yield a frame for each event, at the time when it was whole; the rest of a broken one is a part."""
+    held, at = b"", 0.0
+    for at, data in pieces:
+        searched = max(0, len(held) - 3)
+        held += data
+        start = 0
+        while end := _EVENT_END.search(held, max(start, searched)):
+            event = held[start : end.end()]
+            yield Frame(at, event, _kind(event, done))
+            start = end.end()
+        held = held[start:]
+    if held:
+        yield Frame(at, held, "part")
+
+
+def _kind(event: bytes, done: str) -> str:
+    if not re.search(rb"(?m)^data:", event):
+        return "comment"
+    return "done" if payload(event) == done.encode() else "data"
+
+
+def _usage(told: Sequence[dict[str, Json]]) -> dict[str, int] | None:
+    found = [item["usage"] for item in told if isinstance(item.get("usage"), dict)]
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    usage = {name: found[-1][name] for name in names if isinstance(found[-1].get(name), int)} if found else {}
+    return usage or None
+
+
+def _finish_reason(told: Sequence[dict[str, Json]]) -> str | None:
+    for item in reversed(told):
+        choices = item.get("choices")
+        for choice in choices[:1] if isinstance(choices, list) else ():
+            reason = choice.get("finish_reason") if isinstance(choice, dict) else None
+            if isinstance(reason, str):
+                return reason
+    return None
+
+
+def _request_notes(exchange: Exchange, status: int) -> Iterator[Note]:
+    """Yield what the docs don't say of the request, or rule out, with what the upstream made of it."""
+    for note in exchange.notes:
+        if note.message.startswith("is not in the docs"):
+            note = replace(note, message=f"is not in the docs; the answer was {status}")
+        yield note
+    refusal = exchange.claim.refusal
+    if refusal:
+        for item in refusal.details or [refusal]:
+            path, message = getattr(item, "path", ""), item.message or refusal.name
+            yield Note(item.fact, path, f"the docs rule this out ({message}); the answer was {status}")
+
+
+def _broken(heard: Heard) -> Iterator[Note]:
+    if heard.why:
+        yield Note(None, "upstream", heard.why)

@@ -1,0 +1,183 @@
+"""The relay: sends one request on to the upstream and passes its answer through, each piece as it comes.
+
+client bytes <── Relay <── Upstream         Relay ──> Exchange: what the upstream really answered
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from emulator.core.errors import Refusal
+from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk
+from emulator.core.provider import Provider
+from emulator.core.relayed import Heard, failed, relayed
+from emulator.core.wire import End, Exchange, Sent
+from emulator.server.clock import TICK_S
+from emulator.server.player import GARBAGE, reset
+from emulator.server.upstream import Answer, Broken, Unanswered, Upstream
+
+log = logging.getLogger("emulator")
+
+#: How what was sent ended; whatever else a timeline ends with is a cut.
+_ENDS: Mapping[str, Literal["complete", "reset", "client_left"]] = {
+    "complete": "complete",
+    "reset": "reset",
+    "client_left": "client_left",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The client's side: its transport, and what HTTP it speaks."""
+
+    transport: Any
+    keep_alive: bool
+    http_10: bool
+    head_only: bool
+    extra_headers: bytes
+
+
+class Relay:
+    """Answers one request from an upstream.
+
+    One of two is called once, whatever happens: `done(keep_alive, exchange, sent)`, or `unanswered(exchange)`, where
+    nothing was sent and the exchange is still to be played.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        provider: Provider,
+        exchange: Exchange,
+        line: Line,
+        done: Callable[[bool, Exchange, Sent], None],
+        unanswered: Callable[[Exchange], None],
+    ) -> None:
+        self._upstream = upstream
+        self._provider = provider
+        self._exchange = exchange
+        self._line = line
+        self._done = done
+        self._unanswered = unanswered
+        self._start = time.monotonic()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._left = False
+        self._answer: Answer | None = None
+        self._chunked = False
+        self._head_at = 0.0
+        self._pieces: list[tuple[float, bytes]] = []
+
+    # What a connection asks of what it is playing
+
+    def begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(self._check)
+
+    def _check(self, task: asyncio.Task[None]) -> None:
+        """Say a fault of ours aloud; the client must not wait for ever."""
+        error = None if task.cancelled() else task.exception()
+        if error:
+            log.error("the relay failed", exc_info=error)
+            self._line.transport.abort()
+
+    def pause(self) -> None:
+        self._drained.clear()
+
+    def resume(self) -> None:
+        self._drained.set()
+
+    def leave(self) -> None:
+        """The client is gone; nobody waits for the upstream any more."""
+        self._left = True
+        self._task.cancel()
+
+    def client_finished(self) -> None:
+        """The client will send no more; it may still read."""
+
+    # Passing on
+
+    async def _run(self) -> None:
+        end: End = "complete"
+        why = ""
+        try:
+            async with self._upstream.ask(self._exchange.request) as answer:
+                self._begin_answer(answer)
+                async for piece in answer.pieces():
+                    self._pass_on(piece)
+                    await self._drained.wait()
+        except Unanswered as error:
+            self._give_up(error)
+            return
+        except Broken as error:
+            end, why = error.how, error.message
+        except asyncio.CancelledError:
+            if not self._left:
+                raise
+        if self._answer is None:
+            self._give_up(Unanswered("timeout", "The client left before the upstream had answered."))
+        else:
+            await self._finish(self._answer, end, why)
+
+    def _passed(self) -> float:
+        return time.monotonic() - self._start
+
+    def _begin_answer(self, answer: Answer) -> None:
+        line = self._line
+        self._answer = answer
+        self._head_at = self._passed()
+        bodiless = line.head_only or answer.status in (204, 304)
+        self._chunked = answer.length is None and not (bodiless or line.http_10)
+        ours = [item for item in self._exchange.timeline.headers if item[0].startswith("x-emulator-")]
+        head = [STATUS_LINES[answer.status], line.extra_headers]
+        head += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in (*answer.headers, *ours)]
+        if answer.length is not None:
+            head.append(b"content-length: %d\r\n" % answer.length)
+        elif self._chunked:
+            head.append(b"transfer-encoding: chunked\r\n")
+        self._keep_alive = line.keep_alive and (answer.length is not None or self._chunked or bodiless)
+        if not self._keep_alive:
+            head.append(b"connection: close\r\n")
+        elif line.http_10:
+            head.append(b"connection: keep-alive\r\n")
+        line.transport.write(b"".join([*head, b"\r\n"]))
+
+    def _pass_on(self, piece: bytes) -> None:
+        if piece:
+            self._pieces.append((self._passed(), piece))
+            self._line.transport.write(chunk(piece) if self._chunked else piece)
+
+    async def _finish(self, answer: Answer, end: End, why: str) -> None:
+        """End the answer as the upstream ended it, and say what it was."""
+        transport, ended_at = self._line.transport, self._passed()
+        if not self._left and end == "complete":
+            transport.write(LAST_CHUNK if self._chunked else b"")
+        elif not self._left and end == "reset":
+            while transport.get_write_buffer_size():
+                await asyncio.sleep(TICK_S)
+            reset(transport)
+        elif not self._left:
+            transport.write(GARBAGE if end == "garbage" else b"")
+            transport.close()
+        heard = Heard(answer.status, answer.headers, self._head_at, tuple(self._pieces), end, ended_at, why)
+        exchange = relayed(self._provider, self._exchange, heard)
+        self._done(self._keep_alive and end == "complete", exchange, self._sent(exchange))
+
+    def _sent(self, exchange: Exchange) -> Sent:
+        size = sum(len(piece) for _, piece in self._pieces)
+        times = tuple(frame.at for frame in exchange.timeline.frames)
+        end = "client_left" if self._left else exchange.timeline.end
+        return Sent(size, times, _ENDS.get(end, "cut"), self._passed(), time.monotonic())
+
+    def _give_up(self, error: Unanswered) -> None:
+        passed = self._passed()
+        exchange = failed(self._provider, self._exchange, Refusal(error.name, error.message), passed)
+        if self._left:
+            self._done(False, exchange, Sent(0, (), "client_left", passed, time.monotonic()))
+        else:
+            self._unanswered(exchange)

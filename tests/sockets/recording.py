@@ -1,0 +1,56 @@
+"""A server that records, in a thread, and a relay with bounds of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from emulator.core.recorder import Recorder
+from emulator.core.session import Options
+from emulator.core.wire import Exchange, Sent
+from emulator.server.background import Setup, ignore, listen, make_server, make_worlds, origin, run
+
+
+@dataclass
+class Recording:
+    """A running `emulator record`, as far as it is no process."""
+
+    base_url: str
+    recorder: Recorder
+    ended: list[tuple[Exchange, Sent]] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def take(self, exchange: Exchange, sent: Sent) -> None:
+        self.recorder.add(exchange, sent)
+        with self.changed:
+            self.ended.append((exchange, sent))
+            self.changed.notify_all()
+
+    def exchanges(self, count: int = 1) -> list[tuple[Exchange, Sent]]:
+        """Return what has ended, once it is so many."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.ended) >= count, 10)
+        return self.ended
+
+
+@contextmanager
+def recording(upstream: str, provider: str = "beatra", timeout: float = 60.0) -> Iterator[Recording]:
+    setup = Setup(
+        options=Options(provider=provider, plan="unlimited"), upstreams={provider: upstream}, upstream_timeout=timeout,
+        records=True,
+    )  # fmt: skip
+    worlds = make_worlds(setup)
+    sock = listen(setup)
+    base_url = f"{origin(setup, sock)}/{provider}/v1"
+    found = Recording(base_url, Recorder(worlds.engine, worlds.providers[provider], upstream))
+    worlds.recorder = found.take
+    server = make_server(setup, worlds, ignore, ignore)
+    thread = threading.Thread(target=run, args=(server, sock))
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.should_exit = True
+        thread.join()

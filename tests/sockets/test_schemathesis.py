@@ -1,0 +1,51 @@
+"""Schemathesis runs each provider's OpenAPI document against the server: no server error, nothing that breaks it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import Emulator
+from emulator.core.folder import load_providers
+
+KEY = "key-of-the-tests"
+#: A repeated idempotency key is refused whatever the schema says.
+CONFIG = "[checks]\npositive_data_acceptance.expected-statuses = [200, 409, 422]\n"
+PROVIDERS = load_providers()
+
+
+def schemathesis(folder: Path, provider: str, scenario: dict[str, Any], phases: str) -> tuple[int, str]:
+    """Run the command with a bound on the cases of each operation; return its code and what it told."""
+    file = folder / "s.yaml"
+    file.write_text(str({"emulator": 1, "provider": provider, "rules": [], **scenario}))
+    (folder / "schemathesis.toml").write_text(CONFIG)
+    with Emulator(file, plan="unlimited", api_keys=[KEY]) as emulator:
+        command = [
+            str(Path(sys.executable).with_name("schemathesis")), "run",
+            f"{emulator.url}/_emulator/openapi/{provider}.json", "--url", emulator.base_urls[provider],
+            "--header", f"Authorization: Bearer {KEY}", "--checks", "all", "--phases", phases,
+            "--max-examples", "10", "--seed", "1", "--continue-on-failure", "--no-shrink",
+        ]  # fmt: skip
+        environment = {**os.environ, "NO_COLOR": "1", "NO_PROXY": "*"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_schemathesis_finds_nothing(provider: str, tmp_path: Path) -> None:
+    window = PROVIDERS[provider].context_fact  # no schema can say how long a conversation may be
+    code, told = schemathesis(tmp_path, provider, {"mute": [window] if window else []}, "coverage,fuzzing")
+    assert code == 0, told
+    assert "No issues found" in told
+
+
+def test_schemathesis_finds_what_is_wrong_in_a_stream(tmp_path: Path) -> None:
+    rules = [{"reply": {"events": [{"choices": "none"}], "off_contract": True}}]
+    code, told = schemathesis(tmp_path, "beatra", {"rules": rules}, "fuzzing")
+    assert code == 1, told
+    assert "SSE event violates schema" in told
