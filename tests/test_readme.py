@@ -1,102 +1,319 @@
-"""What the README shows is true: its snippets run, its scenario loads, its figures are the providers'."""
+"""What the READMEs show is true: each block and each command in them is tried, and their figures are the providers'.
+
+A block without a check, and a check without a block, are failures. Commands run in one folder, in the order in which a
+file shows them, and only 127.0.0.1 is asked: an upstream that is elsewhere is named, but sent nothing.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from shown import BLOCKS, FILES, PROVIDER, ROOT, Block, text_of, write_provider
 
 from emulator import Emulator, load_scenario
 from emulator.cli import main
 from emulator.core.folder import load_providers
 from emulator.core.judges import COMMON
+from emulator.server.control import _ROUTES
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-
-
-def snippets(language: str) -> list[str]:
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
-    return [text for given, text in blocks if given == language]
-
-
-def test_the_sdk_example_runs() -> None:
-    with Emulator() as emulator:
-        code = snippets("python")[1].replace("http://127.0.0.1:4010", emulator.url)
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+README = text_of("README.md")
+REFERENCE = text_of("emulator/README.md")
+SERVED, TESTED = "http://127.0.0.1:4010", "http://127.0.0.1:8080/v1"
+WAIT_S = 60
+Check = Callable[[str, Path], None]
 
 
-def test_the_first_example_is_a_test_and_passes_as_written(tmp_path: Path) -> None:
-    assert README.index("```python") < README.index("```\n", README.index("```python")) < README.index("## Start it")
-    (tmp_path / "test_readme_example.py").write_text(snippets("python")[0])
-    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 0, result.stdout
-    assert "1 passed" in result.stdout
+# Commands
 
 
-def test_the_contract_runs_from_python_and_from_the_command_line() -> None:
-    lines = [
-        line for line in README.splitlines() if line.startswith(("emulator contract", "API_KEY=... emulator contract"))
-    ]
-    assert len(lines) == 4
+def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "emulator", *words[1:]] if words[0] == "emulator" else words
+    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
+
+
+def prints(start: str, code: int = 0) -> Check:
+    """The command ends with that code, and this is how its output begins."""
+
+    def check(command: str, folder: Path) -> None:
+        done = run(shlex.split(command), folder)
+        assert (done.returncode, done.stdout[: len(start)]) == (code, start), done.stderr
+
+    return check
+
+
+def serves(line: str) -> Check:
+    """The command serves until it is told to stop; that line stands in what it says first."""
+
+    def check(command: str, folder: Path) -> None:
+        words = [sys.executable, "-m", *shlex.split(command), "--port", "0"]
+        out = subprocess.PIPE
+        with subprocess.Popen(words, cwd=folder, stdout=out, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout
+            said = ""
+            for text in process.stdout:
+                said += text
+                if text.startswith("Emulator ready at http"):
+                    process.send_signal(signal.SIGTERM)
+        assert (process.returncode, line in said) == (0, True), said
+
+    return check
+
+
+def asks(status: int, contains: str = "") -> Check:
+    """The curl command gets that status, from a server that is started as the text says."""
+
+    def check(command: str, folder: Path) -> None:
+        import httpx2
+
+        words = shlex.split(command)
+        headers = dict(word.split(": ", 1) for flag, word in pairwise(words) if flag == "-H")
+        with Emulator(schemas=folder / "my-providers") as emulator:
+            url = words[1].replace(SERVED, emulator.url)
+            answer = httpx2.post(url, headers=headers, content=words[words.index("-d") + 1])
+        assert (answer.status_code, contains in answer.text) == (status, True), answer.text
+
+    return check
+
+
+def asks_a_target(*more: str) -> Check:
+    """The contract command passes against an emulator that stands where the text says; it may be made shorter."""
+
+    def check(command: str, folder: Path) -> None:
+        with Emulator(plan="unlimited") as emulator:
+            command = re.sub(r"https?://\S+/v1", emulator.base_urls["beatra"], command.removeprefix("API_KEY=... "))
+            prints("", 0)(shlex.join([*shlex.split(command), *more]), folder)
+
+    return check
+
+
+def is_understood(command: str, folder: Path) -> None:
+    """The command's options are good; what it does is tested where a Redis is."""
+    words = shlex.split(command)
+    found = main.get_command(None, words[1])  # type: ignore[arg-type]
+    assert found is not None
+    found.make_context(words[1], words[2:])
+
+
+def names_extras(command: str, folder: Path) -> None:
+    [found] = re.findall(r"^pip install 'llm-emulator\[([\w,]+)\]'$", command)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(found.split(",")) <= set(project["optional-dependencies"])
+
+
+def runs_in_ci(command: str, folder: Path) -> None:
+    """The check that every change must pass takes this line out of the README and runs it."""
+    ci = (ROOT / ".ci" / "run").read_text()
+    patterns = re.findall(r"grep -m1 -E '(.+)' README\.md", ci)
+    lines = README.splitlines()
+    assert command in [next(line for line in lines if re.search(pattern, line)) for pattern in patterns]
+
+
+RETRY = "retry.yaml: ok, 2 rules"
+BEATRA = "  beatra "
+COMMANDS: dict[str, Check] = {
+    "python3 -m venv .venv && .venv/bin/pip install --quiet . && .venv/bin/emulator serve": runs_in_ci,
+    "python3 -m venv .venv && .venv/bin/pip install --quiet -e '.[test]' && .venv/bin/pytest -n auto": runs_in_ci,
+    "emulator check retry.yaml": prints(RETRY),
+    "emulator check retry.yaml --request body.json": prints("answered by retry.yaml:4 (rule-1), status 429"),
+    "emulator serve retry.yaml": serves(BEATRA),
+    "emulator serve beatra/plan-exhausted.yaml": serves(BEATRA),
+    "emulator serve retry.yaml --reload": serves(BEATRA),
+    "emulator serve --tls": serves("CA to trust"),
+    "emulator exec retry.yaml -- npm test": prints("npm was told of http://127.0.0.1"),
+    "emulator exec retry.yaml --tls -- npm test": prints("npm was told of https://127.0.0.1"),
+    "emulator record --provider beatra --upstream https://api.beatra.ai/v1 --out recorded.yaml": serves("Wrote rec"),
+    "emulator check recorded.yaml": prints("recorded.yaml: ok, 0 rules"),
+    "emulator serve recorded.yaml": serves(BEATRA),
+    "emulator serve partly.yaml --upstream beatra=https://api.beatra.ai/v1": serves(BEATRA),
+    "emulator contract --provider beatra --self": asks_a_target("--phase", "examples"),
+    "API_KEY=... emulator contract --provider beatra --url http://127.0.0.1:8080/v1":
+        asks_a_target("--phase", "facts", "--api-key", "KEY"),
+    "API_KEY=... emulator contract --provider beatra --url https://gateway.test/v1 --max-requests 200 "
+    "--report html=report.html": asks_a_target("--phase", "facts", "--api-key", "KEY"),
+    "emulator contract --provider beatra --url http://127.0.0.1:8080/v1 --api-key KEY --case be-temperature":
+        asks_a_target(),
+    "emulator contract --provider beatra --self --phase facts --report json=before.json": prints("facts "),
+    "emulator contract --provider beatra --self --phase facts --baseline before.json --report html=report.html "
+    "--report junit=report.xml": prints("facts "),
+    "emulator serve --workers 4 --store redis://127.0.0.1:6379/0": is_understood,
+    "emulator serve retry.yaml --host 0.0.0.0 --admin-token TOKEN --workers 4 --store redis://127.0.0.1:6379/0":
+        is_understood,
+    "pip install 'llm-emulator[contract]'": names_extras,
+    "pip install 'llm-emulator[redis]'": names_extras,
+    "pip install 'llm-emulator[reload,tls]'": names_extras,
+    "emulator providers example --schemas my-providers": prints("Example: https://api.example.com/v1"),
+    "emulator contract --provider example --schemas my-providers --self": prints("probe     3 passed"),
+    "emulator serve --schemas my-providers": serves("  example "),
+}  # fmt: skip
+
+
+def commands_of(block: Block) -> list[tuple[str, Check]]:
+    if block.text.startswith("curl "):
+        good = "temperature" not in block.text
+        said = "" if good else "temperature: must be at most 1" if "example" in block.text else "invalid_request"
+        return [(command, asks(200 if good else 400, said)) for command in block.commands]
+    return [(command, COMMANDS[command]) for command in block.commands]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of somebody who follows the text: files as it shows them, and an npm of three lines."""
+    folder = tmp_path_factory.mktemp("reader")
+    scenarios = {name: block.text for name, block in SCENARIOS.items()}
+    for name, text in scenarios.items():
+        (folder / name).write_text(text)
+    (folder / "body.json").write_text(
+        '{"model": "auto", "messages": [{"role": "user", "content": "the report"}], "stream": false}'
+    )
+    npm = folder / "npm"
+    npm.write_text(f"#!{sys.executable}\nimport os, ssl\nprint('npm was told of', os.environ['OPENAI_BASE_URL'])\n")
+    npm.chmod(0o755)
+    write_provider(folder)
+    return folder
+
+
+#: The scenarios that commands are shown with, by the name that the text gives them.
+SCENARIOS = {
+    "retry.yaml": next(block for block in BLOCKS if block.file == "README.md" and block.language == "yaml"),
+    "partly.yaml": next(block for block in BLOCKS if block.file == "emulator/README.md" and block.language == "yaml"),
+}
+
+
+# Blocks
+
+
+def try_commands(block: Block, folder: Path) -> None:
+    for command, check in commands_of(block):
+        check(command, folder)
+
+
+def passes_as_a_test(block: Block, folder: Path) -> None:
+    (folder / "test_shown.py").write_text(block.text)
+    (folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    done = run([sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_shown.py"], folder)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def runs_with_a_server(block: Block, folder: Path) -> None:
     with Emulator(plan="unlimited") as emulator:
-        url = emulator.base_urls["beatra"]
-        code = snippets("python")[2].replace("http://127.0.0.1:8080/v1", url)
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-        assert (result.returncode, result.stderr) == (0, "")
-        words = shlex.split(lines[-1].replace("http://127.0.0.1:8080/v1", url), comments=True)
-        done = CliRunner().invoke(main, words[1:])
-    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "facts  1 passed")
+        code = block.text.replace(TESTED, emulator.base_urls["beatra"]).replace(SERVED, emulator.url)
+        done = run([sys.executable, "-c", code], folder)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_python_is_shown_three_times_and_the_verdict_table_names_every_finding() -> None:
-    assert len(snippets("python")) == 3
-    shown = re.findall(r"^\| `([\w-]+)`(?: \((advice)\))? \| .* \|$", README, re.M)
+def loads(block: Block, folder: Path) -> None:
+    (folder / "example.yaml").write_text(block.text)
+    assert load_scenario(str(folder / "example.yaml")).warnings == ()
+
+
+def is_the_schema_line(block: Block, folder: Path) -> None:
+    found = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)\n", block.text)
+    assert found
+    assert (ROOT / "scenarios" / "beatra" / found[1]).resolve() == ROOT / "schemas" / "scenario.schema.json"
+
+
+def is_the_answer(block: Block, folder: Path) -> None:
+    [curl] = [item for item in BLOCKS if item.file == block.file and item.text.startswith("curl ")]
+    asks(400, block.text.strip())(curl.commands[0], folder)
+
+
+def is_said_of_slips(block: Block, folder: Path) -> None:
+    """These are the problems of the small provider with the three slips that the text names."""
+    file = folder / "my-providers" / "example" / "provider.yaml"
+    right = file.read_text()
+    wrong = right.replace("chat.request.schema", "chat.requst.schema").replace(
+        "{code: failed, message: Some", "{message: Some"
+    )
+    try:
+        file.write_text(wrong.replace("fact: ex-limit, documented: true}", "fact: ex-limits, documented: true}"))
+        done = run(["emulator", "providers", "--schemas", "my-providers"], folder)
+    finally:
+        file.write_text(right)
+    assert (done.returncode, done.stderr) == (1, block.text)
+
+
+def is_a_file_of_the_provider(block: Block, folder: Path) -> None:
+    assert (folder / block.label).read_text() == PROVIDER[block.label]
+
+
+def check_of(block: Block) -> Callable[[Block, Path], None]:
+    """Return how a block is tried."""
+    if block.label:
+        return is_a_file_of_the_provider
+    if block.language == "python":
+        return passes_as_a_test if "\ndef test_" in block.text else runs_with_a_server
+    if block.language == "yaml":
+        return loads
+    if block.language == "json":
+        return is_the_answer
+    if block.text.startswith("# yaml-language-server"):
+        return is_the_schema_line
+    return is_said_of_slips if block.text.startswith("my-providers/") else try_commands
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_what_is_shown_is_so(block: Block, folder: Path) -> None:
+    check_of(block)(block, folder)
+
+
+def test_every_command_has_a_check_and_every_check_a_command() -> None:
+    shown = [
+        command for block in BLOCKS if check_of(block) is try_commands and not block.text.startswith("curl ")
+        for command in block.commands
+    ]  # fmt: skip
+    assert set(shown) == set(COMMANDS)
+
+
+def test_no_fence_is_left_over() -> None:
+    for file in FILES:
+        fences = re.findall(r"^```", text_of(file), re.M)
+        assert len(fences) == 2 * sum(block.file == file for block in BLOCKS), file
+
+
+# Figures, tables, links
+
+
+def test_the_front_door_is_short_and_begins_with_a_test() -> None:
+    assert len(README.splitlines()) < 250
+    assert README.index("def test_") < README.index("## Start it")
+
+
+def test_commands_in_the_running_text_are_understood() -> None:
+    """`emulator ...` in backticks is a command, or the begin of one."""
+    names = set(main.list_commands(None))  # type: ignore[arg-type]
+    for file in FILES:
+        for words in re.findall(r"`emulator(?: (\w+))?[^`]*`", text_of(file)):
+            assert words == "" or words in names, words
+
+
+def test_every_command_and_every_route_has_its_row() -> None:
+    rows = re.findall(r"^\| `emulator (\w+)` \|", REFERENCE, re.M)
+    assert sorted(rows) == sorted(main.list_commands(None))  # type: ignore[arg-type]
+    shown: dict[str, set[str]] = {}
+    for methods, path in re.findall(r"^\| (`[A-Z`, ]+) /_emulator(/\S+?)` \|", REFERENCE, re.M):
+        shown[path] = set(re.findall("[A-Z]+", methods))
+    assert shown == {path: set(methods) for path, methods in _ROUTES.items()}
+
+
+def test_the_verdict_table_names_every_finding() -> None:
+    shown = re.findall(r"^\| `([\w-]+)`(?: \((advice)\))? \| .* \|$", REFERENCE, re.M)
     facts = [fact for provider in load_providers().values() for fact in provider.facts.values()]
     asked = {(fact.id, "advice" if fact.advice else "") for fact in facts if fact.who == "client"}
     assert {row for row in shown if "-" in row[0]} == asked | {(name, "") for name in COMMON}
-
-
-def curl_command(text: str) -> tuple[dict[str, str], str]:
-    words = shlex.split(text.replace("\\\n", " "))
-    headers = dict(word.split(": ", 1) for flag, word in pairwise(words) if flag == "-H")
-    return headers, words[words.index("-d") + 1]
-
-
-def test_curl_commands_get_an_answer_and_a_refusal() -> None:
-    import httpx2
-
-    commands = [text for text in snippets("") if text.startswith("curl")]
-    statuses = []
-    with Emulator() as emulator:
-        for command in commands:
-            headers, body = curl_command(command)
-            url = f"{emulator.base_urls['beatra']}/chat/completions"
-            statuses.append(httpx2.post(url, headers=headers, content=body).status_code)
-    assert statuses == [200, 400]
-
-
-def test_the_scenario_loads_and_the_check_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("retry.yaml").write_text(snippets("yaml")[0])
-    Path("body.json").write_text('{"model": "auto", "messages": [{"role": "user", "content": "the report"}]}')
-    assert load_scenario("retry.yaml").warnings == ()
-    for line in README.splitlines():
-        if line.startswith("emulator check"):
-            result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
-            assert (result.exit_code, result.exception) in ((0, None), (1, result.exception)), result.output
-            assert result.output.startswith(
-                ("retry.yaml: ok, 2 rules", "answered by retry.yaml:4 (rule-1), status 429")
-            )
 
 
 def test_figures_are_the_providers() -> None:
@@ -106,3 +323,45 @@ def test_figures_are_the_providers() -> None:
         assumed = sum(fact.assumed for fact in provider.facts.values())
         counted.append((name, str(len(provider.facts) - assumed), str(assumed)))
     assert sorted(rows) == sorted(counted)
+
+
+def anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_links_lead_somewhere(file: str) -> None:
+    for link in re.findall(
+        r"\]\((?!https?:)([^)\s]+)\)", re.sub(r"^```.*?^```$", "", text_of(file), flags=re.M | re.S)
+    ):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / file).parent / path if path else ROOT / file
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+
+
+def test_the_small_provider_is_six_files_that_load(tmp_path: Path) -> None:
+    write_provider(tmp_path)
+    assert len(PROVIDER) == 6
+    assert "example" in load_providers(tmp_path / "my-providers")
+
+
+def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
+    from emulator.core import source, template, understand
+    from emulator.server import background, protocol, reader
+    from emulator.stores import memory
+
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", REFERENCE[REFERENCE.index("## Bounds") :], re.M))
+    told: Mapping[str, object] = {
+        f"{background.MAX_BODY // 10**6} MB": rows["a request's body"],
+        f"{reader.MAX_HEAD // 1024} KB": rows["its head"],
+        f"{protocol.REQUEST_S:.0f} s": rows["the time it takes to come in"],
+        f"{understand.MAX_DEPTH} levels, {understand.MAX_VALUES:,} values": rows["JSON in it"],
+        f"{source.MAX_BYTES // 10**6} MB, {source.MAX_DEPTH} levels, {source.MAX_VALUES:,} values": rows[
+            "a scenario file"
+        ],
+        f"{template.MAX_OUTPUT:,} characters": rows["what a template writes"],
+        f"{memory.JOURNAL_BYTES // 10**6} MB": rows["all journals together, idempotency records as much"],
+    }
+    assert [figure for figure, row in told.items() if figure not in str(row)] == []

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 import yaml
+from shown import blocks
 
 from emulator import Emulator, load_scenario
 
@@ -20,7 +21,7 @@ README = (SCENARIOS / "README.md").read_text(encoding="utf-8")
 LIBRARY = yaml.safe_load((Path(__file__).parent / "data" / "library.yaml").read_text(encoding="utf-8"))
 
 FILES = sorted(path.relative_to(SCENARIOS).as_posix() for path in SCENARIOS.glob("*/*.yaml"))
-EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+EXAMPLES = [block.text for block in blocks("scenarios/README.md") if block.language == "yaml"]
 
 #: Read timeouts in seconds: a client gives up early only where a stream is meant to go silent.
 PATIENT_S = 30.0
@@ -37,10 +38,35 @@ def test_file_stands_in_the_readme(file: str) -> None:
     assert f"]({file})" in README
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=[f"example-{n}" for n in range(1, len(EXAMPLES) + 1)])
-def test_example_of_the_readme_loads(example: str, tmp_path: Path) -> None:
-    (tmp_path / "example.yaml").write_text(example, encoding="utf-8")
-    assert list(load_scenario(tmp_path / "example.yaml").warnings) == []
+def test_the_examples_show_every_key_of_the_format_and_the_text_every_word() -> None:
+    """Words are what a key's value is chosen from, such as the names of errors."""
+    schema = json.loads((ROOT / "schemas" / "scenario.schema.json").read_text(encoding="utf-8"))
+    keys, words = zip(*parts_of(schema), strict=True)
+    shown = {key for example in EXAMPLES for key in keys_of(yaml.safe_load(example))}
+    assert set().union(*keys) - shown == set()
+    assert set().union(*words) - set(re.findall(r"[\w-]+", README)) == set()
+
+
+def parts_of(schema: Any) -> Iterator[tuple[set[str], set[str]]]:
+    """Yield, for each part of a JSON Schema, the keys and the words that it names."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from parts_of(item)
+    elif isinstance(schema, dict):
+        named = schema.get("properties", {})
+        chosen = [*schema.get("enum", []), schema.get("const")]
+        yield set(named), {item for item in chosen if isinstance(item, str)}
+        for name, item in schema.items():
+            yield from parts_of(list(item.values()) if name in ("properties", "$defs") else item)
+
+
+def keys_of(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from keys_of(item)
 
 
 def test_readme_names_no_file_that_is_not_there() -> None:
