@@ -15,7 +15,8 @@ from emulator.server.reader import Message
 from emulator.server.worlds import Unaddressed, World
 
 if TYPE_CHECKING:
-    from emulator.server.protocol import EmulatorProtocol
+    from emulator.server.dispatch import Dispatch
+    from emulator.server.protocol import Connection
     from emulator.server.sharing import Sharing
 
 log = logging.getLogger("emulator")
@@ -24,8 +25,17 @@ log = logging.getLogger("emulator")
 class AwaitedAnswer:
     """Decides as a task. A client that leaves meanwhile has taken its claim nevertheless: it is journalled as left."""
 
-    def __init__(self, protocol: EmulatorProtocol, sharing: Sharing, message: Message, path: str, query: str) -> None:
-        self._protocol = protocol
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        connection: Connection,
+        sharing: Sharing,
+        message: Message,
+        path: str,
+        query: str,
+    ) -> None:
+        self._dispatch = dispatch
+        self._connection = connection
         self._sharing = sharing
         self._message = message
         self._path = path
@@ -51,23 +61,28 @@ class AwaitedAnswer:
 
     def _locate(self) -> tuple[World, Request]:
         message = self._message
-        located = self._protocol.locate(message, self._path, self._query)
+        located = self._dispatch.locate(self._connection, message, self._path, self._query)
         world = located.address.world
         body, now = b"".join(message.body), world.clock.now()
         return world, located.request(world.session.id, body, now, time.monotonic(), message.too_large)
 
     async def _run(self) -> None:
-        protocol, message = self._protocol, self._message
+        dispatch, connection, message = self._dispatch, self._connection, self._message
         try:
             world, exchange = await self._sharing.decide(self._path, message.head.headers, self._locate)
-            protocol.play(message, exchange.timeline, world.clock, exchange)
+            dispatch.play(connection, message, exchange.timeline, world.clock, exchange)
         except Unaddressed as error:
-            protocol.play_unaddressed(message, error)
+            dispatch.play_unaddressed(connection, message, error)
         except StoreFailed as error:
-            protocol.play(message, own_error("store_failed", f"{error}", error), protocol.clock)
+            dispatch.play(connection, message, own_error("store_failed", f"{error}", error), connection.clock)
         except Exception as error:  # a fault of ours, before anything was granted
             log.exception("the emulator failed on %s %s", message.head.method, self._path)
-            protocol.play(message, own_error("emulator_crash", f"The emulator failed: {error}", error), protocol.clock)
-        player = protocol.current
-        if isinstance(player, Player) and (self._left or protocol.ended):
+            dispatch.play(
+                connection,
+                message,
+                own_error("emulator_crash", f"The emulator failed: {error}", error),
+                connection.clock,
+            )
+        player = connection.current
+        if isinstance(player, Player) and (self._left or connection.ended):
             (player.leave if self._left else player.client_finished)()

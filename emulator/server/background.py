@@ -27,6 +27,7 @@ from emulator.core.session import DEFAULT, Conflict, Options
 from emulator.core.store import StoreFailed
 from emulator.core.wire import Exchange, Plan
 from emulator.loopback import is_loopback
+from emulator.server.dispatch import Dispatch
 from emulator.server.protocol import bind
 from emulator.server.recipe import source_of
 from emulator.server.worlds import Unaddressed, Worlds
@@ -191,7 +192,7 @@ def make_server(
 ) -> Server:
     """Return a uvicorn server whose one protocol is ours."""
     app = _control(worlds, is_loopback(setup.host), setup.admin_token)
-    protocol = bind(worlds, app, setup.max_body, on_exchange, on_stray)
+    protocol = bind(Dispatch(worlds, app, on_exchange, on_stray), setup.max_body)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,

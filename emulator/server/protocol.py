@@ -1,8 +1,6 @@
-"""Our HTTP protocol for uvicorn (`http=` takes a class): one data path from bytes to the engine and back, no ASGI task.
+"""Our HTTP protocol for uvicorn (`http=` takes a class): a connection, its requests in order, and no ASGI task.
 
-    bytes -> Reader -> Message -> engine.claim -> store.take -> engine.answer -> Player -> bytes
-                              |                             \\-> engine.form ->/ what was answered alike before, at once
-                              \\-> control routes go to the Starlette app
+    bytes -> Reader -> Message -> Dispatch -> Player -> bytes
 
 Messages are answered one at a time and in order; while one is being answered the next ones wait (pipelining).
 """
@@ -10,53 +8,30 @@ Messages are answered one at a time and in order; while one is being answered th
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import unquote
 
-import orjson
-
-from emulator.core.memo import Memo
-from emulator.core.relayed import can_be_sent_on, sent_on
-from emulator.core.render import JSON_TYPE, render_body, whole
-from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.awaited import AwaitedAnswer
 from emulator.server.clock import Clock, RealClock
-from emulator.server.crash import crash
-from emulator.server.located import Located, Repeated
+from emulator.server.dispatch import Dispatch
 from emulator.server.player import Player
-from emulator.server.reader import TOO_SLOW, Head, Heads, Message, Reader, Refused
-from emulator.server.worlds import Unaddressed, World, Worlds
+from emulator.server.reader import TOO_SLOW, Heads, Reader, Refused
 
 if TYPE_CHECKING:
     from emulator.server.relay import Relay
-    from emulator.server.sharing import Sharing
-    from emulator.server.upstream import Upstream
 
-log = logging.getLogger("emulator")
-
-CONTROL = "/_emulator"
 MAX_WAITING = 16  # pipelined messages, before reading stops
 REQUEST_S = 60.0  # for a whole request to come in
 LINGER_S = 2.0  # for the client to close its side, after we closed ours
-MOST_LOCATED = 1024  # heads, whose requests' way is known
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class EmulatorProtocol(asyncio.Protocol):
-    """One connection. A subclass carries the server's worlds, so that uvicorn can make it (see `bind`)."""
+class Connection(asyncio.Protocol):
+    """One connection. A subclass carries what the server's all share, so that uvicorn can make it (see `bind`)."""
 
-    worlds: ClassVar[Worlds]
-    app: ClassVar[Any]
+    dispatch: ClassVar[Dispatch]
     max_body: ClassVar[int]
     heads: ClassVar[Heads]
-    located: ClassVar[Memo[Located]]
-    fields: ClassVar[_ServerFields]
-    on_exchange: ClassVar[Callable[[Exchange, str, float], None]]  # how it ended, and after how many seconds
-    on_stray: ClassVar[Callable[[str, str, int], None]]  # method, target, status of what reached no provider
 
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
         self.config = config
@@ -183,9 +158,9 @@ class EmulatorProtocol(asyncio.Protocol):
             while self.waiting and not (self.current or self.writing_paused or self.transport.is_closing()):
                 message = self.waiting.popleft()
                 if isinstance(message, Refused):
-                    self._refuse(message)
+                    self.dispatch.refuse(self, message)
                 else:
-                    self._answer(message)
+                    self.dispatch.answer(self, message)
                 if self.ended and self.current:
                     self.current.client_finished()
         finally:
@@ -218,161 +193,8 @@ class EmulatorProtocol(asyncio.Protocol):
         if self.idle_timer is None:
             self.idle_timer = self.loop.call_later(self.config.timeout_keep_alive, self._check_idle)
 
-    def _answer(self, message: Message) -> None:
-        if self.worlds.sharing:
-            self._await_answer(message, self.worlds.sharing)
-            return
-        located = self.located.get(message.head)
-        if located is None or located.version != self.worlds.version:
-            located = self._locate(message)
-            if located is None:
-                return
-        world, head, body = located.address.world, message.head, b"".join(message.body)
-        session, at, real = world.session, world.clock.now(), time.monotonic()
-        store, repeats, grant = self.worlds.store, self.worlds.engine.repeats, None
-        at_once = head.known and head.method != "HEAD" and not (self.closing or self.worlds.records)
-        known = repeats.recall(session, head, body, at) if at_once else None
-        if known:
-            grant = store.take(known.claim.later(at))
-            form = known.form(grant)
-            if form:
-                self._write(world, known.claim, Repeated(form, grant, located, session.id, known.body, at, real))
-                return
-        request = located.request(session.id, body, at, real, message.too_large)
-        exchange = self._decide(world, located, request, grant, at_once)
-        upstream = self.worlds.upstreams.get(request.provider) if exchange and exchange.proxied else None
-        if exchange and upstream:
-            self._relay(message, world, exchange, upstream)
-        elif exchange:
-            store.record(exchange)
-            self.play(message, exchange.timeline, world.clock, exchange)
-
-    def _await_answer(self, message: Message, sharing: Sharing) -> None:
-        path, query = _target(message.head)
-        if not self._controls(message, path, query):
-            self.current = AwaitedAnswer(self, sharing, message, path, query)
-            self.current.begin()
-
-    def _locate(self, message: Message) -> Located | None:
-        """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
-        path, query = _target(message.head)
-        if self._controls(message, path, query):
-            return None
-        try:
-            return self.locate(message, path, query)
-        except Unaddressed as error:
-            self.play_unaddressed(message, error)
-            return None
-
-    def _controls(self, message: Message, path: str, query: str) -> bool:
-        """Give a request to the control API if it is for it."""
-        if path == CONTROL or path.startswith(CONTROL + "/"):
-            self.current = AsgiAnswer(self.app, self.transport, message, path, query, self._done)
-            self.current.begin()
-            return True
-        return False
-
-    def locate(self, message: Message, path: str, query: str) -> Located:
-        """Find where a request goes.
-
-        Raises: Unaddressed.
-        """
-        head = message.head
-        address = self.worlds.locate(unquote(path), head.headers, self._origin(head))
-        located = Located(head, address, path, query, self.worlds.version)
-        if head.known:
-            self.located.put(head, located)
-        return located
-
-    def play_unaddressed(self, message: Message, error: Unaddressed) -> None:
-        """Answer what no provider answers."""
-        headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-        self.play(message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), self.clock)
-
-    def _decide(
-        self, world: World, located: Located, request: Request, grant: Grant | None, at_once: bool
-    ) -> Exchange | None:
-        """Return what is to be played; None where it is answered already."""
-        engine, store, session = self.worlds.engine, self.worlds.store, world.session
-        claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
-        try:
-            claim = engine.claim(session, request)
-            if self.worlds.records and can_be_sent_on(request):
-                claim = sent_on(claim)
-            grant = grant or store.take(claim)
-            form = engine.repeats.form(session, located.head, request, claim, grant) if at_once else None
-            if form:
-                repeated = Repeated(form, grant, located, session.id, request.body, request.at, request.real)
-                self._write(world, claim, repeated)
-                return None
-            exchange = engine.answer(session, request, claim, grant)
-        except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
-            exchange = crash(claim, grant or store.take(claim), request, error)
-        return exchange
-
-    def _write(self, world: World, claim: Claim, repeated: Repeated) -> None:
-        """Send an answer that waits for nothing, and note it."""
-        form = repeated.form
-        head, body = form.fill(repeated.at, repeated.grant)
-        self.transport.write(b"%b%b%b\r\n%b" % (form.line, self.fields.of(self.server_state), head, body))
-        self.server_state.total_requests += 1
-        repeated.passed = time.monotonic() - repeated.real
-        self.worlds.store.note(claim, repeated)
-        self.worlds.metrics.count(form.example)
-        if world.watchers:
-            self.worlds.tell(repeated.exchange())
-        type(self).on_exchange(form.example, "complete", repeated.passed)
-
-    def _relay(self, message: Message, world: World, exchange: Exchange, upstream: Upstream) -> None:
-        """Let the upstream answer; the exchange is recorded when it is known what that was."""
-        from emulator.server.relay import Line, Relay  # needs an extra
-
-        def done(keep_alive: bool, exchange: Exchange, sent: Sent) -> None:
-            try:
-                self.worlds.store.record(exchange)
-                self._ended(exchange, sent)
-            finally:
-                self._done(keep_alive)
-
-        def unanswered(exchange: Exchange) -> None:
-            self.worlds.store.record(exchange)
-            self.play(message, exchange.timeline, world.clock, exchange)
-
-        head = message.head
-        line = Line(
-            self.transport, head.keep_alive and not (self.closing and not self.waiting), head.http_10,
-            head.method == "HEAD", self.fields.of(self.server_state),
-        )  # fmt: skip
-        provider = self.worlds.providers[exchange.request.provider]
-        self.current = Relay(upstream, provider, exchange, line, done, unanswered)
-        self.current.begin()
-
-    def _ended(self, exchange: Exchange, sent: Sent) -> None:
-        self.worlds.store.sent(exchange, sent)
-        self.worlds.ended(exchange, sent)
-        type(self).on_exchange(exchange, sent.end, sent.at)
-
-    def play(self, message: Message, timeline: Timeline, clock: Clock, exchange: Exchange | None = None) -> None:
-        """Put an answer on the wire."""
-
-        def done(keep_alive: bool, sent: Sent) -> None:
-            try:
-                if exchange:
-                    self._ended(exchange, sent)
-                else:
-                    type(self).on_stray(message.head.method, message.head.url.decode("latin-1"), timeline.status)
-            finally:
-                self._done(keep_alive)
-
-        self.current = Player(
-            timeline, self.transport, clock, exchange.request.at if exchange else clock.now(),
-            keep_alive=message.head.keep_alive and not (self.closing and not self.waiting),
-            http_10=message.head.http_10, head_only=message.head.method == "HEAD",
-            extra_headers=self.fields.of(self.server_state), done=done,
-        )  # fmt: skip
-        self.current.play()
-
-    def _done(self, keep_alive: bool) -> None:
+    def done(self, keep_alive: bool) -> None:
+        """Go on after an answer, or end the connection."""
         self.current = None
         self.server_state.total_requests += 1
         if self.transport.is_closing():
@@ -382,64 +204,8 @@ class EmulatorProtocol(asyncio.Protocol):
         else:
             self._close()
 
-    def _refuse(self, refused: Refused) -> None:
-        message = Message(Head())
-        message.head.keep_alive = False
-        body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
-        headers = (("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-        self.play(message, render_body(body, refused.status, headers), self.clock)
 
-    def _origin(self, head: Head) -> str:
-        scheme = "https" if self.transport.get_extra_info("sslcontext") else "http"
-        host = head.headers.get("host")
-        if not host:
-            name = self.transport.get_extra_info("sockname")
-            host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
-        return f"{scheme}://{host}"
-
-
-class _ServerFields:
-    """The header lines that the server adds to every answer, such as its date; they change once a second."""
-
-    def __init__(self) -> None:
-        self._items: list[tuple[bytes, bytes]] | None = None
-        self._lines = b""
-
-    def of(self, server_state: Any) -> bytes:
-        items = server_state.default_headers
-        if items is not self._items:
-            self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
-        return self._lines
-
-
-def _target(head: Head) -> tuple[str, str]:
-    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
-    path, _, query = head.url.decode("latin-1").partition("?")
-    if not path.startswith("/"):  # absolute; also `*` and an authority
-        _, absolute, rest = path.partition("://")
-        host, _, path = rest.partition("/") if absolute else ("", "", path)
-        path = f"/{path}"
-        if host:
-            head.headers["host"] = host
-    return path, query
-
-
-def bind(
-    worlds: Worlds,
-    app: Any,
-    max_body: int,
-    on_exchange: Callable[[Exchange, str, float], None],
-    on_stray: Callable[[str, str, int], None],
-) -> type[EmulatorProtocol]:
+def bind(dispatch: Dispatch, max_body: int) -> type[Connection]:
     """Return the protocol class of one server."""
-    members = {
-        "worlds": worlds,
-        "app": staticmethod(app),
-        "max_body": max_body,
-        "heads": Heads(),
-        "located": Memo(MOST_LOCATED),
-        "fields": _ServerFields(),
-        "on_exchange": staticmethod(on_exchange),
-        "on_stray": staticmethod(on_stray),
-    }
-    return type("BoundProtocol", (EmulatorProtocol,), members)
+    members = {"dispatch": dispatch, "max_body": max_body, "heads": Heads()}
+    return type("BoundProtocol", (Connection,), members)

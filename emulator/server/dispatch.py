@@ -1,0 +1,274 @@
+"""Dispatch: a message finds its provider, is decided by the engine and the store, and gets what answers it.
+
+Message -> engine.claim -> store.take -> engine.answer -> Player
+                                    \\-> a form of what was answered alike before: bytes, at once
+Message -> the control API | a wait for a shared store | an upstream
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import orjson
+
+from emulator.core.memo import Memo
+from emulator.core.relayed import can_be_sent_on, sent_on
+from emulator.core.render import JSON_TYPE, render_body, whole
+from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
+from emulator.server.asgi import AsgiAnswer
+from emulator.server.awaited import AwaitedAnswer
+from emulator.server.clock import Clock
+from emulator.server.crash import crash
+from emulator.server.located import Located, Repeated
+from emulator.server.player import Player
+from emulator.server.reader import Head, Message, Refused
+from emulator.server.worlds import Unaddressed, World, Worlds
+
+if TYPE_CHECKING:
+    from emulator.server.protocol import Connection
+    from emulator.server.sharing import Sharing
+    from emulator.server.upstream import Upstream
+
+CONTROL = "/_emulator"
+#: Heads of requests, whose way is known.
+MOST_LOCATED = 1024
+
+
+class Dispatch:
+    """Answers the messages of all connections of a server.
+
+    `on_exchange` is told of an exchange (or one like it), how it ended and after how many seconds; `on_stray` of
+    method, target and status of what reached no provider.
+    """
+
+    def __init__(
+        self,
+        worlds: Worlds,
+        app: Any,
+        on_exchange: Callable[[Exchange, str, float], None],
+        on_stray: Callable[[str, str, int], None],
+    ) -> None:
+        self._worlds = worlds
+        self._app = app
+        self._on_exchange = on_exchange
+        self._on_stray = on_stray
+        self._located: Memo[Located] = Memo(MOST_LOCATED)
+        self._fields = _ServerFields()
+
+    def answer(self, connection: Connection, message: Message) -> None:
+        """Answer a message, at once or with what the connection plays from now on."""
+        if self._worlds.sharing:
+            self._await_answer(connection, message, self._worlds.sharing)
+            return
+        located = self._located.get(message.head)
+        if located is None or located.version != self._worlds.version:
+            located = self._locate(connection, message)
+            if located is None:
+                return
+        world, head, body = located.address.world, message.head, b"".join(message.body)
+        session, at, real = world.session, world.clock.now(), time.monotonic()
+        store, repeats, grant = self._worlds.store, self._worlds.engine.repeats, None
+        at_once = head.known and head.method != "HEAD" and not (connection.closing or self._worlds.records)
+        known = repeats.recall(session, head, body, at) if at_once else None
+        if known:
+            grant = store.take(known.claim.later(at))
+            form = known.form(grant)
+            if form:
+                self._write(
+                    connection, world, known.claim, Repeated(form, grant, located, session.id, known.body, at, real)
+                )
+                return
+        request = located.request(session.id, body, at, real, message.too_large)
+        exchange = self._decide(connection, world, located, request, grant, at_once)
+        upstream = self._worlds.upstreams.get(request.provider) if exchange and exchange.proxied else None
+        if exchange and upstream:
+            self._relay(connection, message, world, exchange, upstream)
+        elif exchange:
+            store.record(exchange)
+            self.play(connection, message, exchange.timeline, world.clock, exchange)
+
+    def _await_answer(self, connection: Connection, message: Message, sharing: Sharing) -> None:
+        path, query = _target(message.head)
+        if not self._controls(connection, message, path, query):
+            connection.current = AwaitedAnswer(self, connection, sharing, message, path, query)
+            connection.current.begin()
+
+    def _locate(self, connection: Connection, message: Message) -> Located | None:
+        """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
+        path, query = _target(message.head)
+        if self._controls(connection, message, path, query):
+            return None
+        try:
+            return self.locate(connection, message, path, query)
+        except Unaddressed as error:
+            self.play_unaddressed(connection, message, error)
+            return None
+
+    def _controls(self, connection: Connection, message: Message, path: str, query: str) -> bool:
+        """Give a request to the control API if it is for it."""
+        if path == CONTROL or path.startswith(CONTROL + "/"):
+            connection.current = AsgiAnswer(self._app, connection.transport, message, path, query, connection.done)
+            connection.current.begin()
+            return True
+        return False
+
+    def locate(self, connection: Connection, message: Message, path: str, query: str) -> Located:
+        """Find where a request goes.
+
+        Raises: Unaddressed.
+        """
+        head = message.head
+        address = self._worlds.locate(unquote(path), head.headers, _origin(connection.transport, head))
+        located = Located(head, address, path, query, self._worlds.version)
+        if head.known:
+            self._located.put(head, located)
+        return located
+
+    def play_unaddressed(self, connection: Connection, message: Message, error: Unaddressed) -> None:
+        """Answer what no provider answers."""
+        headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+        self.play(connection, message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), connection.clock)
+
+    def _decide(
+        self,
+        connection: Connection,
+        world: World,
+        located: Located,
+        request: Request,
+        grant: Grant | None,
+        at_once: bool,
+    ) -> Exchange | None:
+        """Return what is to be played; None where it is answered already."""
+        engine, store, session = self._worlds.engine, self._worlds.store, world.session
+        claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
+        try:
+            claim = engine.claim(session, request)
+            if self._worlds.records and can_be_sent_on(request):
+                claim = sent_on(claim)
+            grant = grant or store.take(claim)
+            form = engine.repeats.form(session, located.head, request, claim, grant) if at_once else None
+            if form:
+                repeated = Repeated(form, grant, located, session.id, request.body, request.at, request.real)
+                self._write(connection, world, claim, repeated)
+                return None
+            exchange = engine.answer(session, request, claim, grant)
+        except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
+            exchange = crash(claim, grant or store.take(claim), request, error)
+        return exchange
+
+    def _write(self, connection: Connection, world: World, claim: Claim, repeated: Repeated) -> None:
+        """Send an answer that waits for nothing, and note it."""
+        form = repeated.form
+        head, body = form.fill(repeated.at, repeated.grant)
+        connection.transport.write(b"%b%b%b\r\n%b" % (form.line, self._fields.of(connection.server_state), head, body))
+        connection.server_state.total_requests += 1
+        repeated.passed = time.monotonic() - repeated.real
+        self._worlds.store.note(claim, repeated)
+        self._worlds.metrics.count(form.example)
+        if world.watchers:
+            self._worlds.tell(repeated.exchange())
+        self._on_exchange(form.example, "complete", repeated.passed)
+
+    def _relay(
+        self, connection: Connection, message: Message, world: World, exchange: Exchange, upstream: Upstream
+    ) -> None:
+        """Let the upstream answer; the exchange is recorded when it is known what that was."""
+        from emulator.server.relay import Line, Relay  # needs an extra
+
+        def done(keep_alive: bool, exchange: Exchange, sent: Sent) -> None:
+            try:
+                self._worlds.store.record(exchange)
+                self._ended(exchange, sent)
+            finally:
+                connection.done(keep_alive)
+
+        def unanswered(exchange: Exchange) -> None:
+            self._worlds.store.record(exchange)
+            self.play(connection, message, exchange.timeline, world.clock, exchange)
+
+        head = message.head
+        line = Line(
+            connection.transport, head.keep_alive and not (connection.closing and not connection.waiting), head.http_10,
+            head.method == "HEAD", self._fields.of(connection.server_state),
+        )  # fmt: skip
+        provider = self._worlds.providers[exchange.request.provider]
+        connection.current = Relay(upstream, provider, exchange, line, done, unanswered)
+        connection.current.begin()
+
+    def _ended(self, exchange: Exchange, sent: Sent) -> None:
+        self._worlds.store.sent(exchange, sent)
+        self._worlds.ended(exchange, sent)
+        self._on_exchange(exchange, sent.end, sent.at)
+
+    def play(
+        self,
+        connection: Connection,
+        message: Message,
+        timeline: Timeline,
+        clock: Clock,
+        exchange: Exchange | None = None,
+    ) -> None:
+        """Put an answer on the wire."""
+
+        def done(keep_alive: bool, sent: Sent) -> None:
+            try:
+                if exchange:
+                    self._ended(exchange, sent)
+                else:
+                    self._on_stray(message.head.method, message.head.url.decode("latin-1"), timeline.status)
+            finally:
+                connection.done(keep_alive)
+
+        connection.current = Player(
+            timeline, connection.transport, clock, exchange.request.at if exchange else clock.now(),
+            keep_alive=message.head.keep_alive and not (connection.closing and not connection.waiting),
+            http_10=message.head.http_10, head_only=message.head.method == "HEAD",
+            extra_headers=self._fields.of(connection.server_state), done=done,
+        )  # fmt: skip
+        connection.current.play()
+
+    def refuse(self, connection: Connection, refused: Refused) -> None:
+        """Answer what is no request that can be read."""
+        message = Message(Head())
+        message.head.keep_alive = False
+        body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
+        headers = (("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+        self.play(connection, message, render_body(body, refused.status, headers), connection.clock)
+
+
+def _origin(transport: Any, head: Head) -> str:
+    scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+    host = head.headers.get("host")
+    if not host:
+        name = transport.get_extra_info("sockname")
+        host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
+    return f"{scheme}://{host}"
+
+
+class _ServerFields:
+    """The header lines that the server adds to every answer, such as its date; they change once a second."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[bytes, bytes]] | None = None
+        self._lines = b""
+
+    def of(self, server_state: Any) -> bytes:
+        items = server_state.default_headers
+        if items is not self._items:
+            self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
+        return self._lines
+
+
+def _target(head: Head) -> tuple[str, str]:
+    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
+    path, _, query = head.url.decode("latin-1").partition("?")
+    if not path.startswith("/"):  # absolute; also `*` and an authority
+        _, absolute, rest = path.partition("://")
+        host, _, path = rest.partition("/") if absolute else ("", "", path)
+        path = f"/{path}"
+        if host:
+            head.headers["host"] = host
+    return path, query
