@@ -43,18 +43,19 @@ class Form:
     line: bytes  # the status line
     head: bytes  # the other header lines, %b for each hole
     in_head: tuple[Filler, ...]
-    body: bytes  # framed, with marks that are as long as what takes their place
-    in_body: tuple[tuple[bytes, Filler], ...]
+    body: tuple[bytes, ...]  # framed; `unit` stands between its parts
+    unit: bytes  # with marks that are as long as what takes their place
+    in_unit: tuple[tuple[bytes, Filler], ...]
     size: int  # bytes of the body without its framing
     draws: Callable[[int], Draw]  # of the n-th claim
     again: Callable[[Request, Grant], Exchange]
 
     def fill(self, at: float, grant: Grant) -> tuple[bytes, bytes]:
         """Return the header lines and the body for one request."""
-        draw, body = self.draws(grant.n), self.body
-        for mark, fill in self.in_body:
-            body = body.replace(mark, fill(draw, at, grant))
-        return self.head % tuple([fill(draw, at, grant) for fill in self.in_head]), body
+        draw, unit = self.draws(grant.n), self.unit
+        for mark, fill in self.in_unit:
+            unit = unit.replace(mark, fill(draw, at, grant))
+        return self.head % tuple([fill(draw, at, grant) for fill in self.in_head]), unit.join(self.body)
 
 
 class _Marks(Draw):
@@ -103,18 +104,32 @@ def compile_form(
     head, body = pieces
     fillers = {**_NUMBERS, **marks.fillers}
     parts = re.split(b"(%b)" % b"|".join(map(re.escape, fillers)), head)
+    in_body = [mark for mark in fillers if mark in body]
+    unit = _unit(body, in_body)
     form = Form(
         example,
         STATUS_LINES[example.timeline.status],
         b"".join(b"%b" if part in fillers else part.replace(b"%", b"%%") for part in parts),
         tuple(fillers[part] for part in parts if part in fillers),
-        body,
-        tuple((mark, fill) for mark, fill in fillers.items() if mark in body),
+        tuple(body.split(unit)) if in_body else (body,),
+        unit,
+        tuple((mark, fillers[mark]) for mark in in_body),
         sum(len(frame.data) for frame in example.timeline.frames),
         draws,
         again,
     )
     return form if form.fill(request.at, grant) == wanted else None
+
+
+def _unit(body: bytes, marks: list[bytes]) -> bytes:
+    """Return the bytes between which a body is always the same: what begins each chunk of a stream, or all of it."""
+    if not marks:
+        return b""
+    begins = min(map(body.index, marks))
+    ends = max(body.index(mark) + len(mark) for mark in marks)
+    unit = body[begins:ends]
+    alike = all(body.count(mark) == body.count(unit) * unit.count(mark) for mark in marks)
+    return unit if alike else body
 
 
 def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Claim, Grant]:
