@@ -269,7 +269,7 @@ def test_an_interrupt_ends_the_run_and_writes_what_is_known(folder: Path) -> Non
 def test_the_command_is_listed_with_the_others() -> None:
     listed = CliRunner().invoke(main, ["--help"]).stdout
     assert re.findall(r"^  (\w+)  ", listed.partition("Commands:")[2], re.MULTILINE) == [
-        "check", "contract", "exec", "new", "providers", "serve",
+        "check", "contract", "exec", "new", "providers", "record", "serve",
     ]  # fmt: skip
     assert CliRunner().invoke(main, ["contract", "--help"]).exit_code == 0
 
