@@ -69,7 +69,12 @@ def test_a_count_makes_no_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         subn = staticmethod(re.compile("").subn)
 
     monkeypatch.setattr(tokens, "_PIECE", Pattern)
-    assert (count("one two three four"), count("a b " * 1000), count("é" * 20) > 0, hasattr(tokens._PIECE, "findall")) == (
+    assert (
+        count("one two three four"),
+        count("a b " * 1000),
+        count("é" * 20) > 0,
+        hasattr(tokens._PIECE, "findall"),
+    ) == (
         19,
         2001,
         True,

@@ -83,7 +83,7 @@ def _first_bytes(frames: Frames, count: int) -> Frames | None:
     kept: list[Frame] = []
     for frame in frames:
         if len(frame.data) > count:
-            return (*kept, replace(frame, data=frame.data[:count])) if count else tuple(kept)
+            return (*kept, frame._replace(data=frame.data[:count])) if count else tuple(kept)
         kept.append(frame)
         count -= len(frame.data)
     return None
@@ -128,7 +128,7 @@ def _corrupt(timeline: Timeline, given: Given) -> Timeline | None:
     def change(frames: Frames) -> Frames:
         data = data_of(frames)
         middle = len(data) // 2
-        return (replace(frames[-1], data=data[:middle] + b"\xff" + data[middle + 1 :]),)
+        return (frames[-1]._replace(data=data[:middle] + b"\xff" + data[middle + 1 :]),)
 
     return changed(timeline, given.arguments["chunk"], change)
 
@@ -165,7 +165,7 @@ def _invalid_json(timeline: Timeline, given: Given) -> Timeline | None:
     data = data_of(timeline.frames)
     if timeline.stream or not data:
         return None
-    body = replace(timeline.frames[-1], data=data[:-1])
+    body = timeline.frames[-1]._replace(data=data[:-1])
     return replace(timeline, frames=(body,), length=timeline.length and len(body.data))
 
 

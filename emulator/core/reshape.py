@@ -31,7 +31,7 @@ def stall(timeline: Timeline, given: Given) -> Timeline | None:
 
 
 def _later(frames: Sequence[Frame], seconds: float) -> Iterator[Frame]:
-    return (replace(frame, at=frame.at + seconds) for frame in frames)
+    return (frame._replace(at=frame.at + seconds) for frame in frames)
 
 
 def slow_headers(timeline: Timeline, given: Given) -> Timeline | None:
@@ -73,9 +73,9 @@ def slice_(timeline: Timeline, given: Given) -> Timeline | None:
             frames.append(Frame(frame.at, held[start : start + size], "part"))
             start, size = start + size, next(sizes)
         held = held[start:]
-        frames.append(replace(frame, data=b""))
+        frames.append(frame._replace(data=b""))
     if held:
-        frames[-1] = replace(frames[-1], data=held)
+        frames[-1] = frames[-1]._replace(data=held)
     return replace(timeline, frames=tuple(frames), apart=True)
 
 
@@ -101,7 +101,7 @@ def bandwidth(timeline: Timeline, given: Given) -> Timeline | None:
     for frame in timeline.frames:
         for part in _parts(frame, cycle([size])):
             free = max(free, part.at) + len(part.data) / rate
-            frames.append(replace(part, at=free))
+            frames.append(part._replace(at=free))
     return replace(timeline, frames=tuple(frames), end_at=max(timeline.end_at, free))
 
 
@@ -116,5 +116,5 @@ def merge(timeline: Timeline, given: Given) -> Timeline | None:
         start, stop = group[0][0], group[-1][1]
         data, at = data_of(frames[start:stop]), frames[stop - 1].at
         for index in range(start, stop):
-            frames[index] = replace(frames[index], at=at, data=data if index == stop - 1 else b"")
+            frames[index] = frames[index]._replace(at=at, data=data if index == stop - 1 else b"")
     return replace(timeline, frames=tuple(frames))

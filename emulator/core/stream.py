@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, repeat
 
 from emulator.core.chat import compact
 from emulator.core.errors import Json
@@ -61,22 +62,30 @@ def payload(event: bytes) -> bytes:
     return b"\n".join(line.removeprefix(b" ") for line in lines)
 
 
-def timed(turn: Turn, events: Iterable[tuple[bytes, str]], reply: Reply) -> Timeline:
+def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Timeline:
     """Give each event its time: latency, then ttft, then itl between the following; the last one at once."""
-    model = turn.provider.models.get(turn.model)
     latency = reply.latency.draw(turn.draw, "latency")
-    at = 0.0 if latency == FOREVER else latency
-    pace, waits = reply.pace, (reply.pace.ttft, *reply.pace.waits)
-    frames: list[Frame] = []
-    for index, (data, kind) in enumerate(events):
-        if kind != "done" or not frames:
-            wait = waits[index] if index < len(waits) else pace.itl
-            seconds = wait.first if wait.kind == "fixed" else wait.draw(turn.draw, f"wait/{index}")
-            if pace.documented and model:
-                seconds = model.itl if frames else model.ttft
-            if seconds == FOREVER:
-                frames.append(Frame(at, b"", "hold"))
-            else:
-                at += seconds
-        frames.append(Frame(at, data, kind))
-    return Timeline(reply.status or 200, (SSE_TYPE,), tuple(frames), True, latency, "complete", at)
+    begun, waits = 0.0 if latency == FOREVER else latency, _waits(turn, events, reply)
+    silent = FOREVER in waits
+    times = list(accumulate([0.0 if wait == FOREVER else wait for wait in waits] if silent else waits, initial=begun))
+    frames = [Frame._make((at, *event)) for at, event in zip(times[1:], events, strict=True)]
+    if silent:
+        pairs = [(Frame(frame.at, b"", "hold"), frame) if wait == FOREVER else (frame,)
+                 for wait, frame in zip(waits, frames, strict=True)]  # fmt: skip
+        frames = [frame for pair in pairs for frame in pair]
+    return Timeline(reply.status or 200, (SSE_TYPE,), tuple(frames), True, latency, "complete", times[-1])
+
+
+def _waits(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> list[float]:
+    """Return the wait before each event; [DONE] comes at once, unless nothing else does."""
+    pace, model = reply.pace, turn.provider.models.get(turn.model)
+    if pace.documented and model:
+        waits = [model.ttft, *repeat(model.itl, len(events) - 1)]
+    else:
+        given = [pace.ttft, *pace.waits, *repeat(pace.itl, len(events))][: len(events)]
+        waits = [wait.first if wait.kind == "fixed" else wait.draw(turn.draw, f"wait/{index}")
+                 for index, wait in enumerate(given)]  # fmt: skip
+    return [
+        0.0 if index and kind == "done" else wait
+        for index, (wait, (_, kind)) in enumerate(zip(waits, events, strict=False))
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from emulator.core.errors import Json, Refusal
 
@@ -161,9 +161,8 @@ class Grant:
     life: str = field(default="", compare=False)  # of the session, where a store outlives it: a reset begins another
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Bytes due `at` seconds after the request.
+class Frame(NamedTuple):
+    """Bytes due `at` seconds after the request. A stream has hundreds: tuples are made fast, and the collector lets go.
 
     `kind` is data (an SSE data event), done, body, comment, part (what follows belongs to the same frame), or hold (a
     silence without end).

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Literal
 
 from emulator.core.store import World
@@ -25,12 +26,15 @@ _KEY_BYTES = 50_000_000
 _EXCHANGE, _VALUE, _FRAME, _ENTRY, _SKETCH = 4000, 64, 200, 200, 3000
 
 
+_DATA = attrgetter("data")
+
+
 def weigh(exchange: Exchange) -> int:
     """Estimate the bytes that an exchange keeps: its request, as sent and as decoded, and its frames."""
     body, frames = exchange.request.body, exchange.timeline.frames
     values = sum(map(body.count, (b",", b"[", b"{"))) if exchange.claim.call else 0
     head = sum(len(name) + len(value) for name, value in exchange.request.headers.items())
-    answer = sum(len(frame.data) for frame in frames) + _FRAME * len(frames)
+    answer = sum(map(len, map(_DATA, frames))) + _FRAME * len(frames)
     return _EXCHANGE + head + 2 * len(body) + _VALUE * values + answer
 
 
