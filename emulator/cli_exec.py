@@ -19,7 +19,8 @@ import click
 from emulator import teardown
 from emulator.cli import FINDINGS, INTERRUPTED, _fail, prepared, server_options
 from emulator.client import Control
-from emulator.server.background import ignore, make_server, origin, reloading, run
+from emulator.server.background import ignore, make_server, origin, run
+from emulator.server.reloading import reloading
 from emulator.server.watching import watch
 from emulator.server_thread import SERVER_THREAD
 

@@ -13,24 +13,21 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from emulator.core.engine import Engine
-from emulator.core.errors import OPTIONS, Problem, SourceError, nearest
+from emulator.core.errors import OPTIONS, Problem, nearest
 from emulator.core.folder import load_providers
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
-from emulator.core.scenario import Scenario
-from emulator.core.session import DEFAULT, Conflict, Options
-from emulator.core.store import StoreFailed
+from emulator.core.session import Conflict, Options
 from emulator.core.wire import Exchange, Plan
 from emulator.loopback import is_loopback
 from emulator.server.dispatch import Dispatch
 from emulator.server.protocol import bind
-from emulator.server.recipe import source_of
-from emulator.server.worlds import Unaddressed, Worlds
+from emulator.server.worlds import Worlds
 from emulator.server_thread import SERVER_THREAD
 from emulator.stores.memory import MemoryStore
 
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
     from emulator.server.upstream import Upstream
 
 MEMORY = "memory://"
-#: Calls its second argument whenever one of the files of its first may have changed, until its third is set.
-Watching: TypeAlias = Callable[[Sequence[Path], Callable[[], None], threading.Event], None]
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
 GRACE_S = 1
@@ -218,42 +213,6 @@ def _control(worlds: Worlds, loopback: bool, admin_token: str | None) -> Callabl
         await made()(scope, receive, send)
 
     return app
-
-
-@contextlib.contextmanager
-def reloading(
-    setup: Setup, worlds: Worlds, server: Server, watching: Watching, tell: Callable[[str], None]
-) -> Iterator[None]:
-    """Give the default session its scenario files anew whenever one of them changes, if the setup says so."""
-    if not setup.reload:
-        yield
-        return
-    stop = threading.Event()
-
-    def reload() -> None:
-        try:
-            scenarios = load_all(setup.scenarios, worlds.providers, setup.options.provider)
-        except SourceError as error:
-            tell(f"{error}\nThis does not load; what was loaded before stays.")
-        else:
-            asyncio.run_coroutine_threadsafe(give(scenarios), server.loop)
-
-    async def give(scenarios: Sequence[Scenario]) -> None:
-        try:
-            async with worlds.changing(DEFAULT):
-                worlds.give(DEFAULT, scenarios, [source_of(item.file) for item in scenarios])
-        except (SourceError, Unaddressed, StoreFailed) as error:
-            tell(f"{error}\nThis cannot be served; what was loaded before stays.")
-        else:
-            tell(f"Reloaded {', '.join(scenario.file for scenario in scenarios)}.")
-
-    thread = threading.Thread(target=watching, args=(setup.scenarios, reload, stop), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def origin(setup: Setup, sock: socket.socket) -> str:
