@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from emulator.core.provider import Provider
     from emulator.core.scenario import Scenario
-    from emulator.server.background import Setup
     from emulator.server.certificate import Certificate
+    from emulator.server.setup import Setup
     from emulator.server.worlds import Worlds
 
 FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
@@ -159,7 +159,7 @@ def prepared(
     """Load what a server is told to serve and listen, or say what is wrong."""
     from emulator.cli_store import problem_of, unreachable
     from emulator.core.session import Options
-    from emulator.server.background import Setup, listen, make_worlds
+    from emulator.server.setup import Setup, listen, make_worlds
 
     store, workers = given.get("store", "memory://"), given.get("workers", 1)
     if problem := problem_of(store, workers, alone=["upstream"] if given["upstreams"] else []):

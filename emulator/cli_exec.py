@@ -7,9 +7,8 @@ import secrets
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,10 +18,10 @@ import click
 from emulator import teardown
 from emulator.cli import FINDINGS, INTERRUPTED, _fail, prepared, server_options
 from emulator.client import Control
-from emulator.server.background import ignore, make_server, origin, run
+from emulator.server.background import running
 from emulator.server.reloading import reloading
+from emulator.server.setup import ignore, make_server, origin
 from emulator.server.watching import watch
-from emulator.server_thread import SERVER_THREAD
 
 #: The exit code of a command that was not found, and what is added to a signal's number, as shells have it.
 NOT_FOUND, SIGNALLED = 127, 128
@@ -78,19 +77,13 @@ def _served(
     ((name, base_url),) = base_urls.items()
     key = min(session.settings[name].keys or [_ANY_KEY])
     server = make_server(setup, worlds, ignore, ignore)
-    thread = threading.Thread(target=run, args=(server, sock), name=SERVER_THREAD, daemon=True)
-    thread.start()
     token = f"{quote(setup.admin_token, safe='')}@" if setup.admin_token else ""
     certificate = setup.certificate
     control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
     trust = certificate.environment if certificate else {}
-    try:
-        with reloading(setup, worlds, server, watch, lambda text: click.echo(text, err=True)):
-            yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, **trust}
-    finally:
-        control.close()
-        server.should_exit = True
-        thread.join()
+    watched = reloading(setup, worlds, server, watch, lambda text: click.echo(text, err=True))
+    with running(server, sock), closing(control), watched:
+        yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, **trust}
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> int:

@@ -19,8 +19,8 @@ import click
 
 from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
-from emulator.server.background import Server, Setup, ignore, make_server, origin, run
 from emulator.server.reloading import Watching, reloading
+from emulator.server.setup import Server, Setup, ignore, make_server, origin, run
 from emulator.server.watching import watch
 from emulator.server.worlds import Worlds
 

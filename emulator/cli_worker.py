@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emulator.cli_serve import serve_until_stopped
-from emulator.server.background import Setup, make_worlds
+from emulator.server.setup import Setup, make_worlds
 
 READY = b"ready\n"
 

@@ -26,7 +26,7 @@ from typing import Any
 import click
 
 from emulator.cli_store import forget_worker
-from emulator.server.background import Setup, listen_together
+from emulator.server.setup import Setup, listen_together
 from emulator.server.watching import watch
 
 #: Seconds that workers have to end, and those that one must have lived to be replaced at once.

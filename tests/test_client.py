@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from emulator.client import Control, ControlError
-from emulator.server.background import Setup, ignore, listen, make_server, make_worlds, origin, run
+from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
 
 Serve = Callable[..., str]
 

@@ -17,7 +17,7 @@ from emulator.core.folder import data_folder
 from emulator.core.session import Conflict
 from emulator.core.wire import Plan
 from emulator.loopback import is_loopback
-from emulator.server.background import Setup, origin
+from emulator.server.setup import Setup, origin
 
 
 def ask(url: str, key: str = "k", **given: Any) -> httpx2.Response:

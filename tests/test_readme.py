@@ -349,12 +349,12 @@ def test_the_small_provider_is_six_files_that_load(tmp_path: Path) -> None:
 
 def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
     from emulator.core import source, template, understand
-    from emulator.server import background, protocol, reader
+    from emulator.server import protocol, reader, setup
     from emulator.stores import memory
 
     rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", REFERENCE[REFERENCE.index("## Bounds") :], re.M))
     told: Mapping[str, object] = {
-        f"{background.MAX_BODY // 10**6} MB": rows["a request's body"],
+        f"{setup.MAX_BODY // 10**6} MB": rows["a request's body"],
         f"{reader.MAX_HEAD // 1024} KB": rows["its head"],
         f"{protocol.REQUEST_S:.0f} s": rows["the time it takes to come in"],
         f"{understand.MAX_DEPTH} levels, {understand.MAX_VALUES:,} values": rows["JSON in it"],

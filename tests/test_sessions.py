@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from emulator.client import Control, ControlError
-from emulator.server.background import Setup, ignore, listen, make_server, make_worlds, origin, run
+from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
 from emulator.server.worlds import KEPT_SCENARIOS, Worlds
 
 

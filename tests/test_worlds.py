@@ -6,7 +6,7 @@ import pytest
 from build import NAMES
 
 from emulator.core.session import Options
-from emulator.server.background import Setup, make_worlds
+from emulator.server.setup import Setup, make_worlds
 from emulator.server.worlds import Unaddressed, Worlds
 
 ORIGIN = "http://h"

@@ -1,229 +1,30 @@
-"""A server of ours: configured, run in the foreground, or in a thread of its own."""
+"""A server in the background: it runs in a thread of its own."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import functools
-import logging
-import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
-import uvicorn
-
-from emulator.core.engine import Engine
-from emulator.core.errors import OPTIONS, Problem, nearest
-from emulator.core.folder import load_providers
-from emulator.core.load import load_all
-from emulator.core.provider import Provider
-from emulator.core.session import Conflict, Options
-from emulator.core.wire import Exchange, Plan
-from emulator.loopback import is_loopback
-from emulator.server.dispatch import Dispatch
-from emulator.server.protocol import bind
-from emulator.server.worlds import Worlds
+from emulator.core.session import Options
+from emulator.core.wire import Plan
+from emulator.server.setup import Server, Setup, ignore, listen, make_server, make_worlds, origin, run
 from emulator.server_thread import SERVER_THREAD
-from emulator.stores.memory import MemoryStore
-
-if TYPE_CHECKING:
-    from emulator.server.certificate import Certificate
-    from emulator.server.sharing import Sharing
-    from emulator.server.upstream import Upstream
-
-MEMORY = "memory://"
-MAX_BODY = 20_000_000
-KEEP_ALIVE_S = 75
-GRACE_S = 1
-#: Seconds for the connections that were cut to report it to a store that outlives this process.
-REPORT_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """How a server is made; `port` 0 picks a free one, sizes in bytes or entries."""
-
-    scenarios: tuple[Path, ...] = ()
-    options: Options = field(default_factory=Options)
-    schemas: Path | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
-    admin_token: str | None = None
-    max_body: int = MAX_BODY
-    max_sessions: int = 10_000
-    journal_size: int = 10_000
-    store: str = MEMORY
-    workers: int = 1
-    worker: str = ""  # a name among all that share the store; left out, one is made
-    certificate: Certificate | None = None  # serve https
-    reload: bool = False  # watch the scenarios
-    upstreams: Mapping[str, str] = field(default_factory=dict)  # base URLs by provider
-    upstream_timeout: float = 60.0
-    records: bool = False  # every request goes to its upstream
-
-
-class Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
-
-    cut = 0
-    sharing: Sharing | None = None
-    loop: asyncio.AbstractEventLoop  # once it has started
-    upstreams: Sequence[Upstream] = ()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.loop = asyncio.get_running_loop()
-        if self.sharing:
-            await self.sharing.start()
-        for upstream in self.upstreams:
-            await upstream.open()
-        await super().startup(sockets)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        left = list(self.server_state.connections)  # under TLS also idle ones, whose client does not say goodbye
-        self.cut = sum(getattr(connection, "current", None) is not None for connection in left)
-        for connection in left:
-            connection.transport.abort()
-        for upstream in self.upstreams:
-            await upstream.close()
-        if self.sharing:
-            await asyncio.sleep(REPORT_S)
-            await self.sharing.stop()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+@contextlib.contextmanager
+def running(server: Server, sock: socket.socket) -> Iterator[None]:
+    """Serve in a thread until it is left."""
+    thread = threading.Thread(target=run, args=(server, sock), name=SERVER_THREAD, daemon=True)
+    thread.start()
+    try:
         yield
-
-
-def run(server: Server, sock: socket.socket) -> None:
-    """Serve until `server.should_exit` is set."""
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(server.serve(sockets=[sock]))
-
-
-def make_worlds(setup: Setup) -> Worlds:
-    """Load providers and scenarios and open the default session.
-
-    Raises: SourceError.
-    """
-    providers: Mapping[str, Provider] = load_providers(setup.schemas)
-    worlds = Worlds(
-        Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions,
-        upstreams=_upstreams(setup, providers), records=setup.records,
-    )  # fmt: skip
-    scenarios = load_all(setup.scenarios, providers, setup.options.provider)
-    worlds.open_default(scenarios)
-    if setup.store != MEMORY:
-        from emulator.server.sharing import Sharing  # only then Redis is needed
-
-        Sharing(worlds, setup.store, setup.worker or secrets.token_hex(4), setup.journal_size)
-    return worlds
-
-
-def _upstreams(setup: Setup, providers: Mapping[str, Provider]) -> dict[str, Upstream]:
-    """Return the upstreams by provider; what talks to them is loaded only where there are any.
-
-    Raises: Conflict.
-    """
-    if not setup.upstreams:
-        return {}
-    try:
-        from emulator.server.upstream import Bounds, Upstream
-    except ImportError:
-        message = "needs the package httpcore2; install it with: pip install 'llm-emulator[contract]'"
-        raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)]) from None
-    bounds = Bounds(idle_s=setup.upstream_timeout)
-    found = {}
-    for name, url in setup.upstreams.items():
-        if name not in providers:
-            message = f"there is no provider '{name}'; {nearest(name, providers)}"
-            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)])
-        try:
-            found[name] = Upstream(url, bounds)
-        except ValueError as error:
-            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", str(error))]) from None
-    return found
-
-
-def listen(setup: Setup) -> socket.socket:
-    """Bind and listen.
-
-    Raises: OSError, where the address is taken.
-    """
-    family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((setup.host, setup.port))
-        sock.listen(2048)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def listen_together(setup: Setup, port: int) -> list[socket.socket]:
-    """Listen on a port once for each worker."""
-    family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
-    sockets = [socket.socket(family, socket.SOCK_STREAM) for _ in range(setup.workers)]
-    for sock in sockets:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((setup.host, port))
-        sock.listen(2048)
-    return sockets
-
-
-def make_server(
-    setup: Setup,
-    worlds: Worlds,
-    on_exchange: Callable[[Exchange, str, float], None],
-    on_stray: Callable[[str, str, int], None],
-) -> Server:
-    """Return a uvicorn server whose one protocol is ours."""
-    app = _control(worlds, is_loopback(setup.host), setup.admin_token)
-    protocol = bind(Dispatch(worlds, app, on_exchange, on_stray), setup.max_body)
-    config = uvicorn.Config(
-        app, http=protocol, ws="none", lifespan="off", interface="asgi3",
-        access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S, workers=1,
-        ssl_certfile=setup.certificate.server if setup.certificate else None,
-    )  # fmt: skip
-    server = Server(config)
-    server.sharing = worlds.sharing
-    server.upstreams = list(worlds.upstreams.values())
-    return server
-
-
-def _control(worlds: Worlds, loopback: bool, admin_token: str | None) -> Callable[..., Awaitable[None]]:
-    """Return the control app, which is loaded when it is first asked for something: a start does not wait for it."""
-
-    @functools.cache
-    def made() -> Callable[..., Awaitable[None]]:
-        from emulator.server.control import control_app
-
-        return control_app(worlds, loopback, admin_token)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await made()(scope, receive, send)
-
-    return app
-
-
-def origin(setup: Setup, sock: socket.socket) -> str:
-    """Return the URL of a listening server as a client on this machine reaches it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(setup.host, setup.host)
-    scheme = "https" if setup.certificate else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
-
-
-def ignore(*told: object) -> None:
-    """Log nothing."""
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 class Emulator:
@@ -257,22 +58,18 @@ class Emulator:
         )  # fmt: skip
         self.url = ""
         self.base_urls: dict[str, str] = {}
-        self._thread: threading.Thread | None = None
-        self._server: Server | None = None
+        self._ending = contextlib.ExitStack()
 
     def __enter__(self) -> Emulator:
         worlds = make_worlds(self.setup)
         sock = listen(self.setup)
-        self._server = make_server(self.setup, worlds, ignore, ignore)
+        server = make_server(self.setup, worlds, ignore, ignore)
         self.url = origin(self.setup, sock)
         self.base_urls = worlds.base_urls(worlds.by_id["default"].session, self.url)
-        self._thread = threading.Thread(target=run, args=(self._server, sock), name=SERVER_THREAD, daemon=True)
-        self._thread.start()
+        self._ending.enter_context(running(server, sock))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server and self._thread:
-            self._server.should_exit = True
-            self._thread.join()
+        self._ending.close()

@@ -14,8 +14,8 @@ from emulator.core.load import load_all
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT
 from emulator.core.store import StoreFailed
-from emulator.server.background import Server, Setup
 from emulator.server.recipe import source_of
+from emulator.server.setup import Server, Setup
 from emulator.server.worlds import Unaddressed, Worlds
 
 #: Calls its second argument whenever one of the files of its first may have changed, until its third is set.

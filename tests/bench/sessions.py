@@ -15,7 +15,8 @@ from pathlib import Path
 
 from emulator.client import Control
 from emulator.core.session import Options
-from emulator.server.background import Emulator, Setup, make_worlds
+from emulator.server.background import Emulator
+from emulator.server.setup import Setup, make_worlds
 
 SCENARIO = """\
 emulator: 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.core.session import Options
-from emulator.server.background import (
+from emulator.server.setup import (
     Server,
     Setup,
     ignore,

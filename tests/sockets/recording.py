@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from emulator.core.recorder import Recorder
 from emulator.core.session import Options
 from emulator.core.wire import Exchange, Sent
-from emulator.server.background import Setup, ignore, listen, make_server, make_worlds, origin, run
+from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
 
 
 @dataclass
