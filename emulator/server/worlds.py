@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from emulator.core.engine import Engine
-from emulator.core.errors import Json, Problem, SourceError, closest
+from emulator.core.errors import Json, Problem, SourceError
 from emulator.core.load import parse_text
 from emulator.core.provider import Provider
 from emulator.core.scenario import Rule, Scenario
@@ -19,6 +19,7 @@ from emulator.core.session import DEFAULT, Options, Session, build_session, chec
 from emulator.core.store import Store
 from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Sent
+from emulator.server.addresses import find_place, implied_provider, nowhere
 from emulator.server.clock import Clock, VirtualClock, make_clock
 from emulator.server.metrics import Metrics
 from emulator.server.recipe import Added, Recipe
@@ -322,43 +323,11 @@ class Worlds:
         else:
             chosen = self.by_key.get(bearer(headers), DEFAULT)
             world, prefix = self.by_id[chosen], origin
-        name: str | None
-        if steps and steps[0] in self.providers:
-            name, steps, base_url = steps[0], steps[1:], f"{prefix}/{steps[0]}/v1"
-        else:
-            name, base_url = self._implied(world, headers), f"{prefix}/v1"
-        if name is None or not steps or (steps[0] != "v1" and base_url == f"{prefix}/v1"):
-            raise self._nowhere(path, prefix, steps, name)
-        below = "/" + "/".join(steps[1:]) if steps[0] == "v1" else "/" + "/".join(["..", *steps])
-        return Address(world, name, below, base_url, addressed)
-
-    def _implied(self, world: World, headers: Mapping[str, str]) -> str | None:
-        """Return the provider of a path that names none: the session's, the only one, or by the Host header."""
-        if world.session.provider:
-            return world.session.provider
-        host = headers.get("host", "").partition(":")[0].lower()
-        for provider in self.providers.values():
-            if provider.host.partition(":")[0].lower() == host:
-                return provider.name
-        return next(iter(self.providers)) if len(self.providers) == 1 else None
-
-    def _nowhere(self, path: str, prefix: str, steps: Sequence[str], implied: str | None) -> Unaddressed:
-        bases = ", ".join(f"{prefix}/{name}/v1" for name in self.providers)
-        message = f"There is nothing at {path[:200]}{self._meant(prefix, steps, implied)}. The base URLs are: {bases}."
-        if steps[:1] == ["v1"]:
-            message += " For /v1 alone, name one provider: in the scenario, or by --provider."
-        return Unaddressed(404, "emulator_no_provider", message)
-
-    def _meant(self, prefix: str, steps: Sequence[str], implied: str | None) -> str:
-        """Name the URL of a path whose parts stand in another order, or lack /v1, or the nearest provider's name."""
-        named = next((step for step in steps if step in self.providers), implied)
-        if named:
-            rest = steps[steps.index(named) + 1 :] if named in steps else steps
-            below = "/" + "/".join(step for step in rest if step != "v1")
-            base_url = f"{prefix}/v1" if named == implied else f"{prefix}/{named}/v1"
-            return f" (did you mean {base_url}{below}?)" if below in self.providers[named].routes else ""
-        close = closest(steps[0], self.providers) if steps else None
-        return f" (did you mean '{close}'?)" if close else ""
+        implied = world.session.provider or implied_provider(self.providers, headers)
+        place = find_place(self.providers, prefix, steps, implied)
+        if place is None:
+            raise Unaddressed(404, "emulator_no_provider", nowhere(self.providers, path, prefix, steps, implied))
+        return Address(world, *place, addressed)
 
     def base_urls(self, session: Session, origin: str) -> dict[str, str]:
         """Return the base URL of each provider that a session is for."""
