@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from emulator.client import Control, ControlError
+from emulator.server.builder import KEPT_SCENARIOS, Builder
 from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
-from emulator.server.worlds import KEPT_SCENARIOS, Worlds
+from emulator.server.worlds import Worlds
 
 
 class Served:
@@ -109,16 +110,15 @@ def test_thousands_stand_side_by_side_and_nothing_of_them_stays(served: Served) 
 
 
 def test_scenarios_that_were_sent_are_kept_compiled_but_not_for_ever(served: Served) -> None:
-    worlds = served.worlds
+    builder = Builder(served.worlds.providers)
     text = "emulator: 1\nrules:\n  - reply: {text: A}\n"
-    first = worlds.read(text, "beatra")
-    assert worlds.read(text, "beatra") is first
-    assert worlds.read(text, "braintwin") is not first
-    assert worlds.read(text, "beatra", "other.yaml").rules[0].at == "other.yaml:3"
+    first = builder.read(text, "beatra")
+    assert builder.read(text, "beatra") is first
+    assert builder.read(text, "braintwin") is not first
+    assert builder.read(text, "beatra", "other.yaml").rules[0].at == "other.yaml:3"
     for number in range(KEPT_SCENARIOS):
-        worlds.read({"emulator": 1, "rules": [], "seed": number}, "beatra")
-    assert len(worlds._kept) == KEPT_SCENARIOS
-    assert worlds.read(text, "beatra") is not first
+        builder.read({"emulator": 1, "rules": [], "seed": number}, "beatra")
+    assert builder.read(text, "beatra") is not first
 
 
 @pytest.mark.parametrize(

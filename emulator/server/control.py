@@ -39,8 +39,9 @@ from emulator.server.bodies import (
     session_body,
     typed,
 )
+from emulator.server.builder import SENT
 from emulator.server.clock import VirtualClock
-from emulator.server.worlds import SENT, Unaddressed, World, Worlds, advance
+from emulator.server.worlds import Unaddressed, World, Worlds, advance
 
 #: Takes the worlds, the request, and below /sessions/{id} the world.
 Endpoint = Callable[..., Awaitable[Response]]

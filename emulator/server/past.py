@@ -101,7 +101,7 @@ class Past:
             if recipe is None:
                 return None
             try:
-                session = self._worlds.build(id, world.session.api_key, recipe, world.session.started)
+                session = self._worlds.builder.build(id, world.session.api_key, recipe, world.session.started)
             except SourceError:  # written by a server that has other providers
                 return None
             self._sessions[name] = session

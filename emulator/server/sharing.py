@@ -160,7 +160,7 @@ class Sharing:
         if recipe is None:
             raise StoreFailed(f"The recipe of the session '{id}' is not in the store.")
         try:
-            session = self.worlds.build(id, facts["key"], recipe, float(facts["started"]))
+            session = self.worlds.builder.build(id, facts["key"], recipe, float(facts["started"]))
         except SourceError as error:
             raise StoreFailed(f"The scenario of the session '{id}' does not load here: {error}") from None
         world = self.worlds.by_id.get(id)
@@ -195,7 +195,7 @@ class Sharing:
         if world.clock.kind != self._files.clock:
             world.clock.release()
             world.clock = make_clock(self._files.clock)
-        built = self.worlds.build(DEFAULT, session.api_key, self._files, session.started)
+        built = self.worlds.builder.build(DEFAULT, session.api_key, self._files, session.started)
         self.worlds.adopt(world, built, self._files)
 
     async def _lay_default(self) -> None:

@@ -8,18 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError
-from emulator.core.load import parse_text
 from emulator.core.provider import Provider
-from emulator.core.scenario import Rule, Scenario
+from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session, check_upstreams
 from emulator.core.store import Store
 from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Sent
 from emulator.server.addresses import find_place, implied_provider, nowhere
+from emulator.server.builder import SENT, Builder
 from emulator.server.clock import Clock, VirtualClock, make_clock
 from emulator.server.metrics import Metrics
 from emulator.server.recipe import Added, Recipe
@@ -28,12 +26,8 @@ if TYPE_CHECKING:
     from emulator.server.sharing import Sharing
     from emulator.server.upstream import Upstream
 
-#: What stands for the file's name of a scenario that was sent.
-SENT = "session"
 #: The prefix of a generated key where the docs show none.
 KEY_PREFIX = "emu-"
-#: Scenarios that were sent and are kept compiled: tests send the same ones over and over.
-KEPT_SCENARIOS = 256
 
 
 class Unaddressed(Exception):
@@ -90,7 +84,10 @@ class Worlds:
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)  # by provider
     records: bool = False  # every request goes to its upstream
     recorder: Callable[[Exchange, Sent], None] | None = None  # is told of each exchange that has ended
-    _kept: dict[Json, Scenario] = field(default_factory=dict)
+    builder: Builder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.builder = Builder(self.providers)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -112,7 +109,7 @@ class Worlds:
             raise self.too_many()
         options = replace(options.over(self.options), api_keys=())
         try:
-            scenarios = [] if scenario is None else [self.read(scenario, options.provider, label)]
+            scenarios = [] if scenario is None else [self.builder.read(scenario, options.provider, label)]
             recipe = Recipe(() if scenario is None else ((scenario, label),), options)
             return self._open(secrets.token_hex(6), scenarios, recipe)
         except SourceError as error:
@@ -145,35 +142,6 @@ class Worlds:
         self.by_key[session.api_key] = session.id
         self.version += 1
 
-    def build(self, id: str, key: str, recipe: Recipe, started: float) -> Session:
-        """Build a session as its recipe says.
-
-        Raises: SourceError.
-        """
-        options = recipe.options
-        scenarios = [self.read(scenario, options.provider, label) for scenario, label in recipe.scenarios]
-        session = build_session(id, key, self.providers, scenarios, options, started)
-        added = tuple(self._rule(item, session.provider) for item in recipe.added)
-        return replace(session, clock=recipe.clock, added=added)
-
-    def _rule(self, added: Added, provider: str | None) -> Rule:
-        made = self.read(added.scenario, provider).rules[0]
-        return replace(made, at=added.at or made.at)
-
-    def read(self, scenario: Json, provider: str | None, label: str = SENT) -> Scenario:
-        """Load a scenario that was sent, YAML text or an object; one that was sent before is not compiled again."""
-        try:
-            text = scenario if isinstance(scenario, str) else orjson.dumps(scenario)
-        except orjson.JSONEncodeError:  # deeper than what can be written
-            return parse_text(scenario, label, self.providers, provider)
-        name = (text, provider, label)
-        found = self._kept.get(name)
-        if found is None:
-            found = self._kept[name] = parse_text(scenario, label, self.providers, provider)
-            if len(self._kept) > KEPT_SCENARIOS:
-                del self._kept[next(iter(self._kept))]
-        return found
-
     def find(self, id: str) -> World:
         """Return a session's world.
 
@@ -191,7 +159,7 @@ class Worlds:
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
         """
         try:
-            loaded = self.read(scenario, self.find(id).session.options.provider, label)
+            loaded = self.builder.read(scenario, self.find(id).session.options.provider, label)
             return self.give(id, [loaded], [(scenario, label)])
         except SourceError as error:
             raise _unloadable(error) from None
@@ -240,7 +208,7 @@ class Worlds:
         before = len(known) - (known.index(name) + 1 if name in known else 0)
         added = Added(name, data, at or f"{SENT}:added[{before}]")
         try:
-            made = self._rule(added, session.provider)
+            made = self.builder.rule(added, session.provider)
         except SourceError as error:
             raise _unloadable(_placed(error, at) if at else error) from None
         others = [made if item.id == name else item for item in session.added]
