@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 import pytest
 
 from emulator.client import Control, ControlError
@@ -119,6 +120,14 @@ def test_scenarios_that_were_sent_are_kept_compiled_but_not_for_ever(served: Ser
     for number in range(KEPT_SCENARIOS):
         builder.read({"emulator": 1, "rules": [], "seed": number}, "beatra")
     assert builder.read(text, "beatra") is not first
+
+
+def test_a_scenario_sent_as_bytes_is_kept_too_and_told_from_the_object_it_says(served: Served) -> None:
+    builder, data = Builder(served.worlds.providers), {"emulator": 1, "rules": [{"reply": {"text": "A"}}]}
+    text = orjson.dumps(data)
+    made = builder.read(data, "beatra")
+    assert builder.read(text, "beatra") is builder.read(text, "beatra")
+    assert (builder.read(text, "beatra").rules[0].at, made.rules[0].at) == ("session:1", "session:rules[0]")
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,15 @@ class Builder:
         return replace(made, at=added.at or made.at)
 
     def read(self, scenario: Json, provider: str | None, label: str = SENT) -> Scenario:
-        """Load a scenario that was sent, YAML text or an object; `label` stands for its file.
+        """Load a scenario that was sent, YAML or an object; `label` stands for its file.
 
         Raises: SourceError.
         """
         try:
-            text = scenario if isinstance(scenario, str) else orjson.dumps(scenario)
+            text = scenario if isinstance(scenario, str | bytes) else orjson.dumps(scenario)
         except orjson.JSONEncodeError:  # deeper than what can be written
             return parse_text(scenario, label, self._providers, provider)
-        name = (text, provider, label)
+        name = (scenario.__class__, text, provider, label)  # an object has no lines, its text has
         found = self._compiled.get(name)
         if found is None:
             found = parse_text(scenario, label, self._providers, provider)
