@@ -1,6 +1,6 @@
 """The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted.
 
-Here are `serve` and `check`; the other commands have modules of their own.
+Here is `serve`; the other commands have modules of their own.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ import errno
 import functools
 import gc
 import importlib.util
-import json
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +33,8 @@ FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 SEED = click.IntRange(-(2**63), 2**63 - 1)
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {
-    "contract": "emulator.cli_contract", "exec": "emulator.cli_exec", "new": "emulator.cli_new",
-    "providers": "emulator.cli_providers", "record": "emulator.cli_record",
+    "check": "emulator.cli_check", "contract": "emulator.cli_contract", "exec": "emulator.cli_exec",
+    "new": "emulator.cli_new", "providers": "emulator.cli_providers", "record": "emulator.cli_record",
 }  # fmt: skip
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
@@ -265,52 +264,3 @@ def _warn(scenarios: Sequence[Scenario]) -> None:
 
     for warning in (*(item for scenario in scenarios for item in scenario.warnings), *covered_by_others(scenarios)):
         click.echo(f"warning: {warning}", err=True)
-
-
-# check
-
-
-@main.command()
-@scenario_files
-@click.option("--request", "request_file", metavar="FILE.json", type=click.Path(path_type=Path),
-              help="A body, or {method, path, headers, body}: say which rule answers it, or why none.")  # fmt: skip
-@provider_option
-@schemas_option
-def check(scenarios: tuple[Path, ...], request_file: Path | None, provider: str | None, schemas: Path | None) -> None:
-    """Check scenario files; with a request, tell which rule would answer it."""
-    from emulator.cli_check import dry_run, verdict
-    from emulator.core.folder import load_providers
-    from emulator.core.load import load_all
-    from emulator.core.session import DEFAULT, Options, build_session
-
-    if not scenarios:
-        _fail("Name at least one scenario file.")
-    scenarios = _scenario_files(scenarios)
-    _check_files([request_file] if request_file else [])
-    providers = _loaded(lambda: load_providers(schemas))
-    _check_provider(provider, providers)
-    options = Options(provider=provider)
-    loaded = _loaded(lambda: load_all(scenarios, providers, provider))
-    _warn(loaded)
-    session = _loaded(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
-    if request_file is None:
-        for scenario in loaded:
-            click.echo(f"{scenario.file}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
-        return
-    name = session.provider or (next(iter(providers)) if len(providers) == 1 else None)
-    if name is None:
-        _fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")
-    exchange = dry_run(providers, session, name, _read_request(request_file))
-    for line in verdict(exchange):
-        click.echo(line)
-    sys.exit(FINDINGS if exchange.rule in ("refused", "unmatched") and exchange.timeline.status >= 400 else 0)
-
-
-def _read_request(file: Path) -> Mapping[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        _fail(f"{file} is not JSON: {error}")
-    if not isinstance(data, dict) or not isinstance(data.get("headers") or {}, dict):
-        _fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
-    return data if "body" in data or "path" in data else {"body": data}

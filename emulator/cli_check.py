@@ -1,16 +1,77 @@
-"""A dry run for the command line: which rule would answer a request, or why none."""
+"""`emulator check`: whether scenarios load, and which rule would answer a request, or why none."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import click
+
+from emulator.cli import (
+    FINDINGS,
+    _check_files,
+    _check_provider,
+    _fail,
+    _loaded,
+    _scenario_files,
+    _warn,
+    provider_option,
+    scenario_files,
+    schemas_option,
+)
 from emulator.core.engine import Engine
+from emulator.core.folder import load_providers
+from emulator.core.load import load_all
 from emulator.core.provider import Provider
-from emulator.core.session import Session
+from emulator.core.session import DEFAULT, Options, Session, build_session
 from emulator.core.wire import Exchange, Request
 from emulator.stores.memory import MemoryStore
+
+
+@click.command("check")
+@scenario_files
+@click.option("--request", "request_file", metavar="FILE.json", type=click.Path(path_type=Path),
+              help="A body, or {method, path, headers, body}: say which rule answers it, or why none.")  # fmt: skip
+@provider_option
+@schemas_option
+def check_command(
+    scenarios: tuple[Path, ...], request_file: Path | None, provider: str | None, schemas: Path | None
+) -> None:
+    """Check scenario files; with a request, tell which rule would answer it."""
+    if not scenarios:
+        _fail("Name at least one scenario file.")
+    scenarios = _scenario_files(scenarios)
+    _check_files([request_file] if request_file else [])
+    providers = _loaded(lambda: load_providers(schemas))
+    _check_provider(provider, providers)
+    options = Options(provider=provider)
+    loaded = _loaded(lambda: load_all(scenarios, providers, provider))
+    _warn(loaded)
+    session = _loaded(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
+    if request_file is None:
+        for scenario in loaded:
+            click.echo(f"{scenario.file}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
+        return
+    name = session.provider or (next(iter(providers)) if len(providers) == 1 else None)
+    if name is None:
+        _fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")
+    exchange = dry_run(providers, session, name, _read_request(request_file))
+    for line in verdict(exchange):
+        click.echo(line)
+    sys.exit(FINDINGS if exchange.rule in ("refused", "unmatched") and exchange.timeline.status >= 400 else 0)
+
+
+def _read_request(file: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        _fail(f"{file} is not JSON: {error}")
+    if not isinstance(data, dict) or not isinstance(data.get("headers") or {}, dict):
+        _fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
+    return data if "body" in data or "path" in data else {"body": data}
 
 
 def dry_run(providers: Mapping[str, Provider], session: Session, name: str, data: Mapping[str, Any]) -> Exchange:
