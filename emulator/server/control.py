@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.metadata import version
@@ -25,8 +23,8 @@ from emulator.core.store import StoreFailed, soon
 from emulator.core.verdict import judge
 from emulator.core.verify import verify
 from emulator.core.wire import Exchange
-from emulator.loopback import is_loopback
 from emulator.server import inspector, metrics
+from emulator.server.access import check_access
 from emulator.server.bodies import (
     json_list,
     json_response,
@@ -45,7 +43,6 @@ from emulator.server.worlds import Unaddressed, World, Worlds, advance
 
 #: Takes the worlds, the request, and below /sessions/{id} the world.
 Endpoint = Callable[..., Awaitable[Response]]
-_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::[0-9]*)?")
 _STARTED = time.time()
 #: Exchanges that wait for a reader of the live journal, and texts kept as completed.
 WATCHED = 1000
@@ -57,7 +54,7 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
     def route(path: str, methods: Mapping[str, Endpoint]) -> Route:
         async def answer(request: Request) -> Response:
             try:
-                _check_access(request, loopback, admin_token)
+                check_access(request, loopback, admin_token)
                 if request.scope.get("emulator.too_large"):
                     raise Unaddressed(413, "too_large", "The body is larger than --max-body.")
                 endpoint = methods["GET" if request.method == "HEAD" else request.method]
@@ -81,21 +78,6 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
 
     routes = [route(path, methods) for path, methods in _ROUTES.items()]
     return Starlette(routes=[*inspector.ROUTES, *routes], exception_handlers={404: not_found, 405: wrong_method})
-
-
-def _check_access(request: Request, loopback: bool, admin_token: str | None) -> None:
-    """On loopback without a token only loopback Host headers are good; elsewhere only the token is."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if admin_token and scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), admin_token.encode()):
-        return
-    if not loopback:
-        message = "The control API of a server that others can reach needs --admin-token, sent as a Bearer token."
-        raise Unaddressed(403, "forbidden", message)
-    host = request.headers.get("host", "localhost")
-    found = _HOST.fullmatch(host)
-    name = found[1] if found else host
-    if not is_loopback(name):
-        raise Unaddressed(403, "forbidden", f"The control API does not answer to the host '{name[:100]}'.")
 
 
 def _no_such(request: Request) -> str:
