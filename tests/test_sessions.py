@@ -310,7 +310,7 @@ def test_a_watcher_that_leaves_is_forgotten(served: Served) -> None:
 
 
 def test_a_slow_watcher_misses_some_and_breaks_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.control.WATCHED", 0)
+    monkeypatch.setattr("emulator.server.control_journal.WATCHED", 0)
     session = served.session()
     connection, response = watch(served, session)
     assert served.chat(session) == 200

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from emulator.core.errors import SourceError, nearest
-from emulator.core.journal import describe
+from emulator.core.errors import nearest
 from emulator.core.openapi import openapi
 from emulator.core.provider import Provider
 from emulator.core.session import Options
-from emulator.core.store import StoreFailed, soon
-from emulator.core.verdict import judge
-from emulator.core.verify import verify
-from emulator.core.wire import Exchange
+from emulator.core.store import StoreFailed
 from emulator.server import inspector, metrics
 from emulator.server.access import check_access
 from emulator.server.bodies import (
@@ -39,13 +33,12 @@ from emulator.server.bodies import (
 )
 from emulator.server.builder import SENT
 from emulator.server.clock import VirtualClock
+from emulator.server.control_journal import note_completed, read_journal, read_verdict, verify_journal, watch_journal
 from emulator.server.worlds import Unaddressed, World, Worlds, advance
 
 #: Takes the worlds, the request, and below /sessions/{id} the world.
 Endpoint = Callable[..., Awaitable[Response]]
 _STARTED = time.time()
-#: Exchanges that wait for a reader of the live journal, and texts kept as completed.
-WATCHED = 1000
 
 
 def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Starlette:
@@ -167,52 +160,6 @@ async def reset_session(worlds: Worlds, request: Request, world: World) -> Respo
     return await _shown(worlds, request, world)
 
 
-async def read_journal(worlds: Worlds, request: Request, world: World) -> Response:
-    since = _number(request, "since", "the number of an exchange")
-    limit = _number(request, "limit", "a number of exchanges")
-    unmatched = request.query_params.get("unmatched") == "true"
-    if worlds.sharing and not unmatched:
-        exchanges, dropped = await worlds.sharing.store.journal(world.session.id, since or 0, limit)
-    else:
-        exchanges, dropped = await soon(worlds.store.journal(world.session.id, since or 0))
-    if unmatched:
-        exchanges = [item for item in exchanges if item.rule == "unmatched"]
-    shown = exchanges[:limit]
-    last = max((item.grant.number for item in shown), default=since or 0)
-    return json_list("exchanges", map(describe, shown), {"next": last, "dropped": dropped})
-
-
-def _number(request: Request, name: str, meant: str) -> int | None:
-    given = request.query_params.get(name)
-    if given is not None and (not given.isdecimal() or len(given) > 15):
-        raise Unaddressed(400, "invalid_request", f"{name} must be {meant}.")
-    return None if given is None else int(given)
-
-
-async def watch_journal(worlds: Worlds, request: Request, world: World) -> Response:
-    """Stream exchanges as they end, until the session is removed; a reader too slow for them misses some."""
-    queue: asyncio.Queue[Exchange | None] = asyncio.Queue(WATCHED + 1)
-
-    def watch(exchange: Exchange | None) -> None:
-        if exchange is None or queue.qsize() < WATCHED:
-            queue.put_nowait(exchange)
-
-    async def events() -> AsyncIterator[bytes]:
-        world.watchers.add(watch)
-        try:
-            if worlds.sharing:
-                await worlds.sharing.watch(world)
-            yield b": watching\n\n"
-            while (exchange := await queue.get()) is not None:
-                yield b"event: exchange\ndata: " + orjson.dumps(describe(exchange)) + b"\n\n"
-        finally:
-            world.watchers.discard(watch)
-            if worlds.sharing:
-                await worlds.sharing.unwatch(world)
-
-    return StreamingResponse(events(), media_type="text/event-stream")
-
-
 async def add_rule(worlds: Worlds, request: Request, world: World) -> Response:
     """Take {rule} and, for who made it in a test, {at: "test_x.py:12"}."""
     data = await read_object(request, {"rule", "at"})
@@ -222,47 +169,6 @@ async def add_rule(worlds: Worlds, request: Request, world: World) -> Response:
     async with worlds.changing(world.session.id):
         world = worlds.add_rule(world.session.id, rule, at)
     return await _shown(worlds, request, world, 201)
-
-
-async def verify_journal(worlds: Worlds, request: Request, world: World) -> Response:
-    data = await read_object(request, {"when", "count", "at_least", "at_most"})
-    bounds = {name: typed(data, name, int) for name in ("count", "at_least", "at_most")}
-    if all(bound is None for bound in bounds.values()):
-        bounds["at_least"] = 1
-    when = data.get("when", {})
-    if not isinstance(when, dict):
-        raise Unaddressed(400, "invalid_request", "when must be an object, as in a scenario's rule.")
-    exchanges, _ = await soon(worlds.store.journal(world.session.id, 0))
-    try:
-        return json_response(verify(exchanges, when, **bounds).body())
-    except SourceError as error:
-        raise Unaddressed(422, "invalid_when", str(error), error.problems) from None
-
-
-async def note_completed(worlds: Worlds, request: Request, world: World) -> Response:
-    data = await read_object(request, {"exchange", "text"})
-    number, text = typed(data, "exchange", int), typed(data, "text", str)
-    if number is None or text is None:
-        raise Unaddressed(400, "invalid_request", "The body must be {exchange: N, text: TEXT}.")
-    world.completed = [*world.completed, (number, text)][-WATCHED:]
-    if worlds.sharing:
-        await worlds.sharing.complete(world, number, text)
-    return Response(status_code=204)
-
-
-async def read_verdict(worlds: Worlds, request: Request, world: World) -> Response:
-    exchanges, _ = await soon(worlds.store.journal(world.session.id, 0))
-    if worlds.sharing:
-        world.completed = await worlds.sharing.completed(world)
-    judged = {item.claim.provider for item in exchanges} | set(worlds.base_urls(world.session, ""))
-    findings = [
-        finding
-        for name, provider in worlds.providers.items()
-        if name in judged
-        for finding in judge(provider, exchanges, world.completed)
-    ]
-    ok = not any(finding.status == "fail" and not finding.advice for finding in findings)
-    return json_response({"ok": ok, "findings": [finding.body() for finding in findings]})
 
 
 async def read_clock(worlds: Worlds, request: Request, world: World) -> Response:
