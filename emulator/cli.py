@@ -51,7 +51,7 @@ timeout_option = click.option(
 )  # fmt: skip
 
 
-def _fail(message: str, code: int = USAGE) -> NoReturn:
+def fail(message: str, code: int = USAGE) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(code)
 
@@ -144,7 +144,7 @@ def serve(
     from emulator.cli_serve import serve_alone, serve_with_workers
 
     if ready_file and not ready_file.absolute().parent.is_dir():
-        _fail(f"{ready_file} cannot be written: there is no folder {ready_file.parent}.")
+        fail(f"{ready_file} cannot be written: there is no folder {ready_file.parent}.")
     setup, worlds, sock = prepared(scenarios, schemas, given)
     gc.enable()
     run = serve_with_workers if setup.workers > 1 else serve_alone
@@ -162,23 +162,23 @@ def prepared(
 
     store, workers = given.get("store", "memory://"), given.get("workers", 1)
     if problem := problem_of(store, workers, alone=["upstream"] if given["upstreams"] else []):
-        _fail(problem)
+        fail(problem)
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names})
     tls = given.pop("tls")
     _check_reload(given["reload"], scenarios)
-    setup = Setup(_scenario_files(scenarios), options, schemas, **given)
-    worlds = _loaded(lambda: make_worlds(setup))
-    _warn(worlds.by_id["default"].session.scenarios)
+    setup = Setup(find_scenarios(scenarios), options, schemas, **given)
+    worlds = load_or_fail(lambda: make_worlds(setup))
+    warn(worlds.by_id["default"].session.scenarios)
     if problem := unreachable(store):
-        _fail(problem, UNREACHABLE)
+        fail(problem, UNREACHABLE)
     if tls:
         setup = replace(setup, certificate=_certificate(setup.host, worlds.providers.values()))
     try:
         return setup, worlds, listen(setup)
     except OSError as error:
         hint = f" {_held(setup.port)}" if error.errno == errno.EADDRINUSE else ""
-        _fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
+        fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
 
 
 def _held(port: int) -> str:
@@ -190,9 +190,9 @@ def _held(port: int) -> str:
 
 def _check_reload(reload: bool, scenarios: Sequence[Path]) -> None:
     if reload and not scenarios:
-        _fail("--reload watches scenario files: name at least one.")
+        fail("--reload watches scenario files: name at least one.")
     if reload and importlib.util.find_spec("watchfiles") is None:
-        _fail("--reload needs the package watchfiles; install it with: pip install 'llm-emulator[reload]'")
+        fail("--reload needs the package watchfiles; install it with: pip install 'llm-emulator[reload]'")
 
 
 def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
@@ -203,10 +203,10 @@ def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
     try:
         return click.get_current_context().with_resource(made_certificate(names))
     except ImportError:
-        _fail("--tls needs the package trustme; install it with: pip install 'llm-emulator[tls]'")
+        fail("--tls needs the package trustme; install it with: pip install 'llm-emulator[tls]'")
 
 
-def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
+def find_scenarios(names: Sequence[Path]) -> tuple[Path, ...]:
     """Find scenario files: here, or by a name such as PROVIDER/chat.yaml in the library that comes with the package."""
     from emulator.core.folder import data_folder
 
@@ -215,16 +215,16 @@ def _scenario_files(names: Sequence[Path]) -> tuple[Path, ...]:
     for name in names:
         inside = library / Path(*[step for step in name.parts if step != "scenarios"])
         found.append(inside if not name.exists() and not name.is_absolute() and inside.is_file() else name)
-    _check_files(found)
+    check_files(found)
     return tuple(found)
 
 
-def _check_files(files: Iterable[Path]) -> None:
+def check_files(files: Iterable[Path]) -> None:
     for file in files:
         if file.is_dir():
-            _fail(f"{file} is a folder; name its files.")
+            fail(f"{file} is a folder; name its files.")
         if not file.is_file():
-            _fail(f"{file} does not exist{_meant(file)}")
+            fail(f"{file} does not exist{_meant(file)}")
 
 
 def _meant(file: Path) -> str:
@@ -241,14 +241,14 @@ def _meant(file: Path) -> str:
     return "."
 
 
-def _check_provider(name: str | None, known: Iterable[str]) -> None:
+def check_provider(name: str | None, known: Iterable[str]) -> None:
     from emulator.core.errors import nearest
 
     if name is not None and name not in known:
-        _fail(f"There is no provider '{name}'; {nearest(name, known)}")
+        fail(f"There is no provider '{name}'; {nearest(name, known)}")
 
 
-def _loaded(load: Callable[[], Any]) -> Any:
+def load_or_fail(load: Callable[[], Any]) -> Any:
     """Load, or say all that is wrong: 2 for what does not go together, 1 for a bad file."""
     from emulator.core.errors import SourceError
     from emulator.core.session import Conflict
@@ -256,10 +256,10 @@ def _loaded(load: Callable[[], Any]) -> Any:
     try:
         return load()
     except SourceError as error:
-        _fail(str(error), USAGE if isinstance(error, Conflict) else FINDINGS)
+        fail(str(error), USAGE if isinstance(error, Conflict) else FINDINGS)
 
 
-def _warn(scenarios: Sequence[Scenario]) -> None:
+def warn(scenarios: Sequence[Scenario]) -> None:
     from emulator.core.scenario import covered_by_others
 
     for warning in (*(item for scenario in scenarios for item in scenario.warnings), *covered_by_others(scenarios)):

@@ -12,15 +12,15 @@ import click
 
 from emulator.cli import (
     FINDINGS,
-    _check_files,
-    _check_provider,
-    _fail,
-    _loaded,
-    _scenario_files,
-    _warn,
+    check_files,
+    check_provider,
+    fail,
+    find_scenarios,
+    load_or_fail,
     provider_option,
     scenario_files,
     schemas_option,
+    warn,
 )
 from emulator.core.engine import Engine
 from emulator.core.folder import load_providers
@@ -42,22 +42,22 @@ def check_command(
 ) -> None:
     """Check scenario files; with a request, tell which rule would answer it."""
     if not scenarios:
-        _fail("Name at least one scenario file.")
-    scenarios = _scenario_files(scenarios)
-    _check_files([request_file] if request_file else [])
-    providers = _loaded(lambda: load_providers(schemas))
-    _check_provider(provider, providers)
+        fail("Name at least one scenario file.")
+    scenarios = find_scenarios(scenarios)
+    check_files([request_file] if request_file else [])
+    providers = load_or_fail(lambda: load_providers(schemas))
+    check_provider(provider, providers)
     options = Options(provider=provider)
-    loaded = _loaded(lambda: load_all(scenarios, providers, provider))
-    _warn(loaded)
-    session = _loaded(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
+    loaded = load_or_fail(lambda: load_all(scenarios, providers, provider))
+    warn(loaded)
+    session = load_or_fail(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
     if request_file is None:
         for scenario in loaded:
             click.echo(f"{scenario.file}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
         return
     name = session.provider or (next(iter(providers)) if len(providers) == 1 else None)
     if name is None:
-        _fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")
+        fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")
     exchange = dry_run(providers, session, name, _read_request(request_file))
     for line in verdict(exchange):
         click.echo(line)
@@ -68,9 +68,9 @@ def _read_request(file: Path) -> Mapping[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        _fail(f"{file} is not JSON: {error}")
+        fail(f"{file} is not JSON: {error}")
     if not isinstance(data, dict) or not isinstance(data.get("headers") or {}, dict):
-        _fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
+        fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
     return data if "body" in data or "path" in data else {"body": data}
 
 

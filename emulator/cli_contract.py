@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from emulator.cli import INTERRUPTED, SEED, USAGE, _fail, _loaded, schemas_option
+from emulator.cli import INTERRUPTED, SEED, USAGE, fail, load_or_fail, schemas_option
 from emulator.contract.drift import exit_code
 from emulator.contract.files import Kind, write_reports
 from emulator.contract.report import PHASES, parse_report
@@ -83,12 +83,12 @@ def contract_command(
     --max-requests or --max-tokens is needed.
     """
     if own == (url is not None):
-        _fail("Say what is tested: either --url BASE_URL or --self.")
+        fail("Say what is tested: either --url BASE_URL or --self.")
     if url is not None and not api_key:
-        _fail("Give the key of the URL: --api-key KEY, or the environment variable API_KEY.")
-    earlier = _loaded(lambda: parse_report(baseline.read_bytes(), str(baseline))) if baseline else None
+        fail("Give the key of the URL: --api-key KEY, or the environment variable API_KEY.")
+    earlier = load_or_fail(lambda: parse_report(baseline.read_bytes(), str(baseline))) if baseline else None
     if earlier and earlier.provider != provider:
-        _fail(f"{baseline} is a report on {earlier.provider}, not on {provider}.")
+        fail(f"{baseline} is a report on {earlier.provider}, not on {provider}.")
     wanted = {name: value for name, value in given.items() if value is not None}
     with _no_litter(), _prepared(provider, url, api_key or "", wanted) as run:
         interrupted = _go(run)
@@ -99,7 +99,7 @@ def contract_command(
     try:
         write_reports(report, reports, earlier)
     except OSError as error:
-        _fail(str(error))
+        fail(str(error))
     sys.exit(INTERRUPTED if interrupted else exit_code(report, earlier))
 
 
@@ -110,7 +110,7 @@ def _no_litter() -> Iterator[None]:
         import httpcore2  # noqa: F401 - what else the extra brings
         from hypothesis.configuration import set_hypothesis_home_dir
     except ImportError as error:
-        _fail(f"{error}. Contract tests need more packages: pip install 'llm-emulator[contract]'.")
+        fail(f"{error}. Contract tests need more packages: pip install 'llm-emulator[contract]'.")
     with tempfile.TemporaryDirectory() as folder:
         set_hypothesis_home_dir(folder)
         try:
@@ -145,7 +145,7 @@ def _own_server(schemas: Path | None) -> Iterator[str]:
     from emulator.server.background import Emulator
 
     emulator = Emulator(plan="unlimited", schemas=schemas)
-    _loaded(emulator.__enter__)
+    load_or_fail(emulator.__enter__)
     try:
         yield emulator.url
     finally:
@@ -157,9 +157,9 @@ def _checked(prepare: Callable[[], Run]) -> Run:
     from emulator.contract.run import NotRunnable
 
     try:
-        run: Run = _loaded(prepare)
+        run: Run = load_or_fail(prepare)
     except (NotRunnable, LookupError) as error:
-        _fail(str(error.args[0]), USAGE)
+        fail(str(error.args[0]), USAGE)
     return run
 
 

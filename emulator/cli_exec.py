@@ -16,7 +16,7 @@ from urllib.parse import quote
 import click
 
 from emulator import teardown
-from emulator.cli import FINDINGS, INTERRUPTED, _fail, prepared, server_options
+from emulator.cli import FINDINGS, INTERRUPTED, fail, prepared, server_options
 from emulator.client import Control
 from emulator.server.background import running
 from emulator.server.reloading import reloading
@@ -54,7 +54,7 @@ def exec_command(
     """
     command = context.meta["command"]
     if not command:
-        _fail("Name the command behind --, as in: emulator exec retry.yaml -- npm test")
+        fail("Name the command behind --, as in: emulator exec retry.yaml -- npm test")
     with _served(scenarios, schemas, given) as (control, environment):
         code = _run(command, environment)
         findings = list(_findings(control, strict))
@@ -73,7 +73,7 @@ def _served(
     url = origin(setup, sock)
     base_urls = worlds.base_urls(session, url)
     if len(base_urls) != 1:
-        _fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
+        fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
     ((name, base_url),) = base_urls.items()
     key = min(session.settings[name].keys or [_ANY_KEY])
     server = make_server(setup, worlds, ignore, ignore)

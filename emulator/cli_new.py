@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from emulator.cli import _check_provider, _fail
+from emulator.cli import check_provider, fail
 
 _STARTER = """\
 # yaml-language-server: $schema={schema}
@@ -38,14 +38,14 @@ def new_command(file: Path, provider: str | None) -> None:
     from emulator.core.folder import data_folder, load_providers
 
     known = load_providers()
-    _check_provider(provider, known)
+    check_provider(provider, known)
     schema = os.path.relpath(data_folder("schemas") / "scenario.schema.json", file.absolute().parent)
     text = _STARTER.format(file=file, provider=provider or next(iter(known)), schema=schema)
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(text)
     except FileExistsError:
-        _fail(f"{file} exists already; it was left as it is.")
+        fail(f"{file} exists already; it was left as it is.")
     except OSError as error:
-        _fail(f"{file} cannot be written: {error.strerror}.")
+        fail(f"{file} cannot be written: {error.strerror}.")
     click.echo(f"Wrote {file}. Serve it with: emulator serve {file}")

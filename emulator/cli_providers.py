@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emulator.cli import _check_provider, _loaded, schemas_option
+from emulator.cli import check_provider, load_or_fail, schemas_option
 
 if TYPE_CHECKING:
     from emulator.core.provider import Provider
@@ -21,7 +21,7 @@ def providers_command(name: str | None, schemas: Path | None) -> None:
     """Tell what is emulated; for one provider its endpoints, plans, errors, and documented and assumed facts."""
     from emulator.core.folder import load_providers
 
-    known = _loaded(lambda: load_providers(schemas))
+    known = load_or_fail(lambda: load_providers(schemas))
     if name is None:
         for item in known.values():
             assumed = sum(fact.assumed for fact in item.facts.values())
@@ -29,7 +29,7 @@ def providers_command(name: str | None, schemas: Path | None) -> None:
             operations = f"{len(item.operations)} operation{'s' * (len(item.operations) != 1)}"
             click.echo(f"{item.name:<18} {item.base_url:<42} {operations}, {count}")
         return
-    _check_provider(name, known)
+    check_provider(name, known)
     _tell(known[name])
 
 

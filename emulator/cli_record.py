@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from emulator.cli import _fail, max_body_option, prepared, schemas_option, timeout_option
+from emulator.cli import fail, max_body_option, prepared, schemas_option, timeout_option
 from emulator.cli_serve import serve_alone
 from emulator.core.recorder import Recorder
 from emulator.core.wire import Exchange, Sent
@@ -65,11 +65,11 @@ def record_command(
 def _check_out(out: Path) -> None:
     """Find out before anything is asked whether the file can be written."""
     if out.is_dir():
-        _fail(f"{out} is a folder; name a file.")
+        fail(f"{out} is a folder; name a file.")
     if not out.absolute().parent.is_dir():
-        _fail(f"{out} cannot be written: there is no folder {out.parent}.")
+        fail(f"{out} cannot be written: there is no folder {out.parent}.")
     if not os.access(out.absolute().parent, os.W_OK):
-        _fail(f"{out} cannot be written: nothing can be made in {out.absolute().parent}.")
+        fail(f"{out} cannot be written: nothing can be made in {out.absolute().parent}.")
 
 
 def _write(out: Path, text: str) -> None:

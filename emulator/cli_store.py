@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from emulator.server.setup import MEMORY
+
 #: host, port and database; a user and a password may stand before them.
 _REDIS = re.compile(r"rediss?://(?:[^@/]*@)?(?:\[[0-9a-fA-F:.]+\]|[^:/?#\[\]@]+)(?::[0-9]{1,5})?(?:/[0-9]{0,3})?")
-MEMORY = "memory://"
 ANSWER_S = 2.0
 
 
