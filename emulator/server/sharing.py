@@ -23,6 +23,7 @@ from emulator.core.store import Store, StoreFailed
 from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Request
 from emulator.server.clock import Stand, make_clock
+from emulator.server.directory import Directory
 from emulator.server.past import Past
 from emulator.server.recipe import Recipe, digest_of, source_of
 from emulator.server.worlds import World, Worlds
@@ -33,11 +34,8 @@ from emulator.stores.redis import BEAT_S, SCRIPTS, TOLD, RedisStore, living, new
 
 log = logging.getLogger("emulator")
 
-#: Keys of clients that are known to be of no session, and the longest that could be of one.
-MOST_STRANGERS, LONGEST_KEY = 10_000, 200
 #: Texts that are kept as completed in a session.
 COMPLETED = 1000
-SESSIONS, KEYS = "emulator:sessions", "emulator:keys"
 _FACTS = ("version", "life", "recipe", "key", "started", "now", "held", "silences")
 
 
@@ -60,7 +58,7 @@ class Sharing:
         self.store = RedisStore(self.line, worker, journal_size, self.past.remake, self._virtual_now)
         self._ear = Ear(self.line, self._hear, self._look_again)
         self._known: dict[str, Known] = {}
-        self._strangers: dict[str, None] = {}
+        self._directory = Directory(self.line)
         self._tasks: list[asyncio.Task[None]] = []
         self._files = Recipe((), worlds.options)
         worlds.sharing = self
@@ -116,21 +114,14 @@ class Sharing:
         return self.past.exchange(self.store, world, request, known.version, known.recipe)
 
     async def _introduce(self, path: str, headers: Mapping[str, str]) -> None:
-        """Meet the session that a path or a key names; a key that is of none stays so, for keys are not made twice."""
+        """Meet the session that a path or a key names."""
         steps = path.split("/", 3)
         if steps[1:2] == ["s"] and len(steps) > 2:
             await self._meet_once(steps[2])
             return
         key = bearer(headers)
-        if not key or len(key) > LONGEST_KEY or key in self.worlds.by_key or key in self._strangers:
-            return
-        id = await self.line.send("HGET", KEYS, key)
-        if id:
-            await self._meet_once(id.decode())
-            return
-        self._strangers[key] = None
-        if len(self._strangers) > MOST_STRANGERS:
-            del self._strangers[next(iter(self._strangers))]
+        if key and key not in self.worlds.by_key and (id := await self._directory.find(key)):
+            await self._meet_once(id)
 
     async def _meet_once(self, id: str) -> None:
         if id not in self.worlds.by_id:
@@ -243,8 +234,7 @@ class Sharing:
         self._known.pop(id, None)
         self.past.forget(id)
         self.store.delete(id)
-        self.line.send("HDEL", SESSIONS, id)
-        await self.line.send("HDEL", KEYS, world.session.api_key)
+        await self._directory.remove(id, world.session.api_key)
 
     async def share(self, world: World) -> None:
         """Let all workers have a session that was made here.
@@ -256,16 +246,15 @@ class Sharing:
             self.worlds.drop(world)
             raise self.worlds.too_many()
         await self._push(world)
-        self.line.send("HSET", SESSIONS, id, key)
-        await self.line.send("HSET", KEYS, key, id)
+        await self._directory.add(id, key)
 
     async def count(self) -> int:
         """Return the number of sessions, the default one among them."""
-        return 1 + int(await self.line.send("HLEN", SESSIONS))
+        return 1 + await self._directory.count()
 
     async def meet_all(self) -> None:
-        for id in await self.line.send("HKEYS", SESSIONS):
-            await self._meet_once(id.decode())
+        for id in await self._directory.ids():
+            await self._meet_once(id)
 
     async def complete(self, world: World, number: int, text: str) -> None:
         """Keep what the application took as its result."""
