@@ -1,6 +1,6 @@
-"""The command line. Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 130 interrupted.
+"""The command line: `serve`, and what the other commands share with it; they have modules of their own.
 
-Here is `serve`; the other commands have modules of their own.
+Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 4 inconclusive; 130 interrupted.
 """
 
 from __future__ import annotations

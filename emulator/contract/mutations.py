@@ -15,7 +15,6 @@ from zlib import crc32
 
 from hypothesis import strategies as st
 
-from emulator.contract.strategies import Values
 from emulator.contract.subschemas import Document, pointer_of
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
@@ -72,11 +71,6 @@ def mutations(schema: Json, value: Json) -> Iterator[tuple[Json, Mutation]]:
     for mutation in mutator.candidates(value):
         if mutator.breaks(value, mutation):
             yield mutation.apply(value), mutation
-
-
-def invalid(schema: Json, valid: Values) -> st.SearchStrategy[tuple[Json, Mutation]]:
-    """Return a strategy of values with one fault, made from a strategy of valid ones."""
-    return valid.flatmap(Mutator(schema).some)
 
 
 class Mutator:
