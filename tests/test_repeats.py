@@ -81,6 +81,16 @@ def test_a_form_serves_only_bodies_that_are_answered_alike(data: st.DataObject) 
             assert filled is None or filled == rendered
 
 
+def test_a_form_serves_only_queries_that_are_answered_alike() -> None:
+    world = make_world()
+    for task in ("code", "code", "summaries", "code", "summaries"):
+        request = make_request(
+            "brainstormrouter", method="GET", path="/intelligence/recommendations", query=f"task={task}"
+        )
+        for _, filled, rendered in again(world, request, 2):
+            assert filled is None or filled == rendered
+
+
 NOT_COMPILED: dict[str, dict[str, Any]] = {
     "a template": {"rules": [{"reply": {"text": "${request.last_user}"}}]},
     "a fault": {"rules": [{"reply": {"text": "a", "faults": [{"cut": {"after_bytes": 3}}]}}]},

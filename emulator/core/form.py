@@ -155,8 +155,8 @@ def _prompt(call: Call) -> Json:
     return call.prompt_tokens
 
 
-def _whole_body(call: Call) -> Json:
-    return call.request.body
+def _all_said(call: Call) -> Json:
+    return call.request.query, call.request.body
 
 
 SHAPES: Mapping[str, Callable[[Call], Json]] = {
@@ -164,6 +164,6 @@ SHAPES: Mapping[str, Callable[[Call], Json]] = {
     "json": _prompt,
     "events": _prompt,
     "error": _prompt,
-    "embedding": _whole_body,
-    "builtin": _whole_body,
+    "embedding": _all_said,
+    "builtin": _all_said,
 }
