@@ -50,6 +50,11 @@ class Form:
     draws: Callable[[int], Draw]  # of the n-th claim
     again: Callable[[Request, Grant], Exchange]
 
+    @property
+    def weight(self) -> int:
+        """Bytes that are kept as long as the form is: the answer that was rendered, and what it became."""
+        return 2 * self.size
+
     def fill(self, at: float, grant: Grant) -> tuple[bytes, bytes]:
         """Return the header lines and the body for one request."""
         draw, unit = self.draws(grant.n), self.unit
