@@ -17,6 +17,7 @@ from relaying import COMPLETE, answered, heard, sent, through
 
 from emulator.core.engine import Engine
 from emulator.core.errors import STATUS, Refusal
+from emulator.core.load import parse_text
 from emulator.core.recorder import Recorder
 from emulator.core.relayed import failed
 from emulator.core.wire import Exchange
@@ -328,6 +329,14 @@ def test_secrets_are_never_written() -> None:
     assert [word for word in (key, "cookie-secret", "dark-theme", "api-key-secret") if word in told] == []
     assert "sk-…" in told
     assert len(yaml.safe_load(recorder.text())["rules"]) == 3
+    assert len(parse_text(recorder.text(), "recording", PROVIDERS, "beatra").rules) == 3  # it loads all the same
+
+
+def test_a_secret_of_a_query_is_never_written() -> None:
+    asked = {"provider": "brainstormrouter", "method": "GET", "path": "/models", "query": "api_key=secret%2Bone%3D"}
+    recorder = record([answered(heard(200, b'{"data": "secret+one="}'), **asked)], "brainstormrouter")
+    assert "recorded 1 " in next(iter(recorder.report())).lower()
+    assert [word for word in ("secret+one", "secret%2Bone") if word in recorder.text()] == []
 
 
 # The report

@@ -160,3 +160,10 @@ def test_only_whole_requests_below_the_base_url_are_sent_on() -> None:
     assert can_be_sent_on(make_request())
     assert not can_be_sent_on(make_request(too_large=True))
     assert not can_be_sent_on(make_request(path="/../admin"))
+
+
+def test_an_event_that_comes_in_very_many_pieces_is_one_frame() -> None:
+    data = event({"a": "b" * 20_000})
+    pieces = [(float(number), data[number : number + 1]) for number in range(len(data))]
+    frames = answered(heard(body=[*pieces, (9e9, data[:-1])], kind=STREAM)).timeline.frames
+    assert frames == (Frame(len(data) - 1.0, data, "data"), Frame(9e9, data[:-1], "part"))

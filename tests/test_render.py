@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from emulator.core.draws import Draw
 from emulator.core.embeddings import render_embeddings
 from emulator.core.message import render_message
-from emulator.core.render import PLAIN, Rendered, prune, render_id, whole
+from emulator.core.render import PLAIN, Rendered, prune, render_body, render_id, whole
 from emulator.core.scenario import Pace
 from emulator.core.stream import render_events, split
 from emulator.core.timing import Wait
@@ -508,3 +509,14 @@ def test_a_stream_has_the_documented_order(provider: str) -> None:
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks_of(exchange)]
     assert deltas == [{"role": "assistant"}, {"content": "a"}, {"content": " b"}, {}]
     assert exchange.timeline.frames[-1].data == b"data: [DONE]\n\n"
+
+
+def test_a_body_keeps_no_more_memory_than_its_bytes() -> None:
+    body = {"data": [[number / 7 for number in range(1500)] for _ in range(5)]}
+    render_body(body)
+    tracemalloc.start()
+    timeline = render_body(body)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert timeline.length is not None
+    assert kept < timeline.length + 10_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from build import MODELS, NAMES, World, chat, make_request, make_world
@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from emulator.core.form import UNTIL, Form
 from emulator.core.framing import in_one_piece
-from emulator.core.wire import Plan, Request
+from emulator.core.wire import Grant, Plan, Request
+from emulator.server.located import Located, Repeated
+from emulator.server.reader import Head
+from emulator.server.worlds import Address
 
 HEAD = "a head"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
@@ -78,6 +81,16 @@ def test_a_form_serves_only_bodies_that_are_answered_alike(data: st.DataObject) 
     for given_fields in data.draw(st.lists(fields, min_size=4, max_size=12)):
         request = make_request(provider, chat(provider, **given_fields))
         for _, filled, rendered in again(world, request, data.draw(st.integers(1, 3))):
+            assert filled is None or filled == rendered
+
+
+def test_a_form_serves_only_queries_that_are_answered_alike() -> None:
+    world = make_world()
+    for task in ("code", "code", "summaries", "code", "summaries"):
+        request = make_request(
+            "brainstormrouter", method="GET", path="/intelligence/recommendations", query=f"task={task}"
+        )
+        for _, filled, rendered in again(world, request, 2):
             assert filled is None or filled == rendered
 
 
@@ -159,3 +172,17 @@ def test_a_request_whose_rules_ask_for_more_than_its_body_is_not_known(rule: dic
     found = again(world, request, 3)
     assert found[-1][0] is not None
     assert world.engine.repeats.recall(world.session, HEAD, request.body, request.at) is None
+
+
+def test_what_is_noted_of_an_answer_weighs_what_its_form_keeps() -> None:
+    """Each of these bodies has a form of its own, which the journal keeps longer than the memo does."""
+    world = make_world()
+    request = make_request("brainstormrouter", {"model": "auto", "input": ["a", "b"]}, path="/embeddings")
+    form = again(world, request, 2)[-1][0]
+    assert form is not None
+    head = Head()
+    address = Address(cast(Any, None), request.provider, request.path, request.base_url, False)
+    located = Located(head, address, request.path, "", 0)
+    repeated = Repeated(form, Grant(1, form.example.grant.standing, "started"), located, "", request.body, 0.0, 0.0)
+    kept = sum(map(len, form.body)) + sum(len(frame.data) for frame in form.example.timeline.frames)
+    assert 40_000 < kept <= repeated.size < 2 * kept

@@ -50,6 +50,11 @@ class Form:
     draws: Callable[[int], Draw]  # of the n-th claim
     again: Callable[[Request, Grant], Exchange]
 
+    @property
+    def weight(self) -> int:
+        """Bytes that are kept as long as the form is: the answer that was rendered, and what it became."""
+        return 2 * self.size
+
     def fill(self, at: float, grant: Grant) -> tuple[bytes, bytes]:
         """Return the header lines and the body for one request."""
         draw, unit = self.draws(grant.n), self.unit
@@ -155,8 +160,8 @@ def _prompt(call: Call) -> Json:
     return call.prompt_tokens
 
 
-def _whole_body(call: Call) -> Json:
-    return call.request.body
+def _all_said(call: Call) -> Json:
+    return call.request.query, call.request.body
 
 
 SHAPES: Mapping[str, Callable[[Call], Json]] = {
@@ -164,6 +169,6 @@ SHAPES: Mapping[str, Callable[[Call], Json]] = {
     "json": _prompt,
     "events": _prompt,
     "error": _prompt,
-    "embedding": _whole_body,
-    "builtin": _whole_body,
+    "embedding": _all_said,
+    "builtin": _all_said,
 }

@@ -89,7 +89,7 @@ class Recorder:
             (exchange.claim.operation, canonical(body)),
             _Asked(_without(when_of(row), secrets), _without(body, secrets)),
         )
-        asked.replies.append(_without(reply, secrets))
+        asked.replies.append(_without(_without_headers(reply, secrets), secrets))
         self.replies += 1
 
     def _answers_itself(self, exchange: Exchange) -> bool:
@@ -160,6 +160,17 @@ def _without(value: Json, secrets: Collection[str]) -> Json:
         return text
 
     return change_texts(value, cleaned) if secrets else value
+
+
+def _without_headers(reply: Mapping[str, Json], secrets: Collection[str]) -> Json:
+    """Return a reply without the headers that repeat a secret: what is written in its place is no header's value."""
+    kept = {
+        name: value
+        for name, value in reply.get("headers", {}).items()
+        if not any(secret in value for secret in secrets)
+    }
+    rest = {name: value for name, value in reply.items() if name != "headers"}
+    return {**rest, "headers": kept} if kept else rest
 
 
 def _told_apart(asked: Sequence[_Asked]) -> Iterator[tuple[_Asked, dict[str, Json]]]:

@@ -24,7 +24,7 @@ from emulator.core.wire import Claim, End, Exchange, Frame, Headers, Note, Reque
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 #: How large an answer may be that was packed: bytes.
 MAX_UNPACKED = 100_000_000
-_EVENT_END = re.compile(rb"\n\r?\n|\r\r")
+_EVENT_END, _EVENT_END_SIZE = re.compile(rb"\n\r?\n|\r\r"), 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +127,23 @@ def _unpacked(heard: Heard) -> Iterator[tuple[float, bytes]]:
 
 def _events(done: str, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:
     """Yield a frame for each event, at the time when it was whole; the rest of a broken one is a part."""
-    held, at = b"", 0.0
+    held: list[bytes] = []  # joined once for each event, however many pieces it came in
+    last, at = b"", 0.0
     for at, data in pieces:
-        searched = max(0, len(held) - 3)
-        held += data
-        start = 0
-        while end := _EVENT_END.search(held, max(start, searched)):
-            event = held[start : end.end()]
+        seen = last + data  # an end may have begun before
+        if not _EVENT_END.search(seen):
+            held.append(data)
+            last = seen[-_EVENT_END_SIZE + 1 :]
+            continue
+        text = b"".join((*held, data))
+        start, searched = 0, len(text) - len(seen)
+        while end := _EVENT_END.search(text, max(start, searched)):
+            event = text[start : end.end()]
             yield Frame(at, event, _kind(event, done))
             start = end.end()
-        held = held[start:]
-    if held:
-        yield Frame(at, held, "part")
+        held, last = [text[start:]], text[start:][-_EVENT_END_SIZE + 1 :]
+    if any(held):
+        yield Frame(at, b"".join(held), "part")
 
 
 def _kind(event: bytes, done: str) -> str:

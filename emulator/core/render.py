@@ -51,7 +51,8 @@ PROXY = Reply("proxy", True, {}, None, ())
 
 def render_body(body: Json, status: int = 200, headers: Headers = (), latency: float = 0.0) -> Timeline:
     """Render a whole JSON body."""
-    return whole(orjson.dumps(body), status, (JSON_TYPE, *headers), latency)
+    data = bytes(memoryview(orjson.dumps(body)))  # a copy: what orjson returns keeps the room that it was written in
+    return whole(data, status, (JSON_TYPE, *headers), latency)
 
 
 def whole(data: bytes, status: int, headers: Headers, latency: float = 0.0) -> Timeline:

@@ -14,7 +14,7 @@ import orjson
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, SourceError
 from emulator.core.load import parse_text
-from emulator.core.secrets import is_secret
+from emulator.core.secrets import is_secret, secrets_in_query
 from emulator.core.session import DEFAULT, Options, build_session
 from emulator.core.stream import payload
 from emulator.core.tellings import around, faults, forms, joined_stream, parsed
@@ -145,7 +145,5 @@ def secrets_of(exchange: Exchange, shortest: int = 8) -> Collection[str]:
     for name, value in exchange.request.headers.items():
         if is_secret(name):
             found |= {value, *re.split(r"[\s;,=]+", value)}
-    for part in exchange.request.query.split("&"):
-        name, _, value = part.partition("=")
-        found |= {value} if is_secret(name) else set()
+    found |= secrets_in_query(exchange.request.query)
     return {item for item in found if len(item) >= shortest and item.lower() not in ("bearer",)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from hashlib import blake2b
+from urllib.parse import unquote_plus
 
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "api-key", "x-api-key", "openai-api-key"}
@@ -41,6 +42,12 @@ def redact_header(name: str, value: str) -> str:
 def redact_query(query: str) -> str:
     """Return a query string, the values of parameters that hold secrets redacted."""
     return _SECRET_PARAMETER.sub(lambda found: f"{found[1]}={redact(found[2])}", query)
+
+
+def secrets_in_query(query: str) -> set[str]:
+    """Return the values that `redact_query` redacts, as they were sent and as they are read."""
+    sent = {found[2] for found in _SECRET_PARAMETER.finditer(query)}
+    return sent | set(map(unquote_plus, sent))
 
 
 def redact_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -243,7 +243,7 @@ class Exchange:
 
 
 class Sketch(Protocol):
-    """An exchange that went out at once, and is rendered when it is read: `number`, `size` of its body, `tokens`."""
+    """An exchange sent at once, and rendered when it is read: `number`, `size` of what it keeps, `tokens`."""
 
     @property
     def number(self) -> int: ...

@@ -48,7 +48,7 @@ class Repeated:
 
     @property
     def size(self) -> int:
-        return len(self.body)
+        return len(self.body) + self.form.weight
 
     @property
     def tokens(self) -> int:

@@ -18,6 +18,8 @@ MOST_KNOWN = 1024
 LONGEST_KNOWN = 4096
 #: How many bytes of framing a byte of body may have: a chunk of one byte has five.
 _FRAMING = 8
+#: What may come before a request, and is no part of it.
+_LINE_ENDS = (b"\r", b"\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class Reader:
         """Take bytes: whole messages with a known head are taken as they are, all others are parsed."""
         while not (self._begun or self.over):
             end = data.find(b"\r\n\r\n") + 4
-            self._raw = data[:end] if end > 3 else b""
+            self._raw = data[:end] if end > 3 and data[:1] not in _LINE_ENDS else b""
             head = self._heads.get(self._raw)
             if head is None or len(data) < end + head.length:
                 break
@@ -183,7 +185,7 @@ class Reader:
         head.keep_alive = self._parser.should_keep_alive()
         if self._is_read_again() or self.over:
             return
-        length = head.headers.get("content-length", "0")
+        length = head.headers.get("content-length", "").strip().lstrip("0")
         head.length = int(length[:20]) if length.isdecimal() else 0
         message.too_large = head.length > self._max_body
         self.asks = not head.http_10 and head.headers.get("expect", "").lower() == "100-continue"
@@ -211,6 +213,7 @@ class Reader:
             self._end(message)
         elif not self.over:
             if raw and not message.too_large:
+                message.head.length = message.size  # as it was parsed, however it was announced
                 message.head = self._heads.settle(raw, message.head)
             self.messages.append(message)
 
