@@ -142,7 +142,7 @@ def test_mapping(emulator):
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('"none.yaml"', r"there is no scenario none\.yaml in /.*[^,]; "
+        ('"none.yaml"', r"there is no scenario none\.yaml in /[^,]*, nor in the library; "
                         r"set `emulator_scenarios` to the folder that has it"),
         ('"a.yaml", "b.yaml"', r"@pytest\.mark\.emulator takes one scenario, not 2"),
         ('provder="beatra"', r"@pytest\.mark\.emulator knows no 'provder'; did you mean 'provider'\?"),
