@@ -69,6 +69,7 @@ class Route:
         self._rule = rule
         self.at = at
         self.replies: tuple[Mapping[str, Any], ...] = ()
+        self.refused = False  # the latest reply did not load, which its own exception tells
 
     def reply(self, text: Any = None, /, **reply: Any) -> Route:
         """Add a reply, written as in a scenario: `.reply("Hello")`, `.reply(error="rate_limited", times=2)`.
@@ -84,8 +85,9 @@ class Route:
         return self._send((reply,))
 
     def _send(self, replies: tuple[Mapping[str, Any], ...]) -> Route:
+        self.refused = True
         self._session.ask("POST", "/rules", {"rule": {**self._rule, "replies": replies}, "at": self.at})
-        self.replies = replies
+        self.replies, self.refused = replies, False
         return self
 
 
@@ -267,7 +269,8 @@ class EmulatedSession:
             yield from teardown.unmatched(journal)
         yield from teardown.unexpected(rules)
         if not allow_unused:
-            begun = {name: (route.at, bool(route.replies)) for name, route in self._routes.items()}
+            routes = {name: route for name, route in self._routes.items() if not route.refused}
+            begun = {name: (route.at, bool(route.replies)) for name, route in routes.items()}
             yield from teardown.unused(rules, journal, begun)
 
 

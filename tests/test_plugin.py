@@ -293,6 +293,16 @@ def test_one(emulator):
     assert ends(run, text, "allow_unused=True") == expected
 
 
+def test_a_reply_that_does_not_load_is_told_once(run: Run) -> None:
+    result = run("""
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator):
+    emulator.on(last_user="never").reply(error="rate_limitd")
+""")
+    result.assert_outcomes(failed=1)
+    assert "did you mean 'rate_limited'?" in result.stdout.str()
+
+
 def test_a_rule_that_was_used_before_another_scenario_came_was_used(run: Run) -> None:
     run("""
 @pytest.mark.emulator(provider="beatra")
