@@ -69,6 +69,7 @@ class Route:
         self._rule = rule
         self.at = at
         self.replies: tuple[Mapping[str, Any], ...] = ()
+        self.refused = False  # the latest reply did not load, which its own exception tells
 
     def reply(self, text: Any = None, /, **reply: Any) -> Route:
         """Add a reply, written as in a scenario: `.reply("Hello")`, `.reply(error="rate_limited", times=2)`.
@@ -84,8 +85,9 @@ class Route:
         return self._send((reply,))
 
     def _send(self, replies: tuple[Mapping[str, Any], ...]) -> Route:
+        self.refused = True
         self._session.ask("POST", "/rules", {"rule": {**self._rule, "replies": replies}, "at": self.at})
-        self.replies = replies
+        self.replies, self.refused = replies, False
         return self
 
 
@@ -267,26 +269,38 @@ class EmulatedSession:
             yield from teardown.unmatched(journal)
         yield from teardown.unexpected(rules)
         if not allow_unused:
-            begun = {name: (route.at, bool(route.replies)) for name, route in self._routes.items()}
+            routes = {name: route for name, route in self._routes.items() if not route.refused}
+            begun = {name: (route.at, bool(route.replies)) for name, route in routes.items()}
             yield from teardown.unused(rules, journal, begun)
 
 
 def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]:
     """Return what the control API takes for a mapping, YAML text, or a file (a string with no line break is a path).
 
-    Raises: LookupError, where none of the folders has it.
+    A file is looked for in the folders, then in the library.
+
+    Raises: LookupError, where none of them has it.
     """
     if isinstance(scenario, Mapping):
         return {"scenario": dict(scenario)}
     if isinstance(scenario, str) and "\n" in scenario:
         return {"scenario": scenario}
-    tried = [folder / scenario for folder in folders] or [Path(scenario)]
-    for file in dict.fromkeys(tried):
-        if file.is_file():
-            return {"scenario": file.read_text(encoding="utf-8"), "file": os.path.relpath(file)}
-    looked = ", ".join(str(folder) for folder in dict.fromkeys(file.parent for file in tried))
-    hint = "set `emulator_scenarios` to the folder that has it"
-    raise LookupError(f"there is no scenario {scenario} in {looked}; {hint}")
+    looked = dict.fromkeys(folders or [Path()])
+    found = next((file for folder in looked if (file := folder / scenario).is_file()), None) or _of_library(scenario)
+    if found is None:
+        where = ", ".join(map(str, looked)) + ", nor in the library"
+        raise LookupError(
+            f"there is no scenario {scenario} in {where}; set `emulator_scenarios` to the folder that has it"
+        )
+    return {"scenario": found.read_text(encoding="utf-8"), "file": os.path.relpath(found)}
+
+
+def _of_library(name: str | Path) -> Path | None:
+    """Find PROVIDER/FILE in the library that comes with the package."""
+    from emulator.core.folder import data_folder  # heavy, and seldom needed
+
+    file = data_folder("scenarios") / name
+    return file if file.is_file() else None
 
 
 def _place(frame: Any) -> str:

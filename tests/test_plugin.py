@@ -142,7 +142,7 @@ def test_mapping(emulator):
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('"none.yaml"', r"there is no scenario none\.yaml in /.*[^,]; "
+        ('"none.yaml"', r"there is no scenario none\.yaml in /[^,]*, nor in the library; "
                         r"set `emulator_scenarios` to the folder that has it"),
         ('"a.yaml", "b.yaml"', r"@pytest\.mark\.emulator takes one scenario, not 2"),
         ('provder="beatra"', r"@pytest\.mark\.emulator knows no 'provder'; did you mean 'provider'\?"),
@@ -291,6 +291,16 @@ def test_one(emulator):
     where = place("\n" + text, "emulator.on")
     expected = f"the rule of .on() at {where} has no .reply(); allow it with @pytest.mark.emulator(allow_unused=True)"
     assert ends(run, text, "allow_unused=True") == expected
+
+
+def test_a_reply_that_does_not_load_is_told_once(run: Run) -> None:
+    result = run("""
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator):
+    emulator.on(last_user="never").reply(error="rate_limitd")
+""")
+    result.assert_outcomes(failed=1)
+    assert "did you mean 'rate_limited'?" in result.stdout.str()
 
 
 def test_a_rule_that_was_used_before_another_scenario_came_was_used(run: Run) -> None:

@@ -109,8 +109,20 @@ def test_a_scenario_is_a_mapping_a_text_or_a_file(tmp_path: Path, monkeypatch: p
     for name in ("one.yaml", Path("one.yaml"), str(tmp_path / "one.yaml")):
         assert read_scenario(name) == {"scenario": text, "file": "one.yaml"}
     assert read_scenario("one.yaml", [tmp_path / "none", tmp_path])["file"] == "one.yaml"
-    with pytest.raises(LookupError, match=r"there is no scenario two\.yaml in /a, /b; set `emulator_scenarios`"):
-        read_scenario("two.yaml", [Path("/a"), Path("/b")])
+    with pytest.raises(LookupError) as caught:
+        read_scenario("c/two.yaml", [Path("/a"), Path("/b"), Path("/a")])
+    assert str(caught.value) == (
+        "there is no scenario c/two.yaml in /a, /b, nor in the library; "
+        "set `emulator_scenarios` to the folder that has it"
+    )
+
+
+def test_a_scenario_of_the_library_comes_after_the_folders(tmp_path: Path) -> None:
+    chat = Path(__file__).parents[1] / "scenarios/beatra/chat.yaml"
+    assert read_scenario("beatra/chat.yaml", [tmp_path])["scenario"] == chat.read_text()
+    (tmp_path / "beatra").mkdir()
+    (tmp_path / "beatra/chat.yaml").write_text("emulator: 1")
+    assert read_scenario("beatra/chat.yaml", [tmp_path])["scenario"] == "emulator: 1"
 
 
 def read_pieces(client: httpx2.Client, emulator: EmulatedSession) -> list[bytes]:
