@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.secrets import redact, redact_headers, redact_query
+from emulator.core.secrets import redact, redact_headers, redact_query, secrets_of, without
 from emulator.core.wire import Exchange, Note, Timeline
 
 _SHOWN_BYTES = 1_000_000
@@ -105,11 +105,12 @@ def _response(exchange: Exchange) -> dict[str, Json]:
     timeline = exchange.timeline
     data = b"".join(frame.data for frame in timeline.frames)
     body, text = (None, _as_text(data)) if timeline.stream else read_body(data)
+    secrets = secrets_of(exchange.request) if exchange.proxied else ()  # an upstream may repeat them
     return {
         "status": timeline.status,
-        "headers": redact_headers(timeline.headers),
-        "body": body,
-        "body_text": text,
+        "headers": without(redact_headers(timeline.headers), secrets),
+        "body": without(body, secrets),
+        "body_text": without(text, secrets),
         "stream": timeline.stream,
         "usage": exchange.usage,
         "finish_reason": exchange.finish_reason,

@@ -29,6 +29,8 @@ def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider:
     """
     path = Path(file)
     label = os.path.relpath(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise SourceError([Problem(str(file), 1, 1, "", "is no regular file")])
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -18,10 +18,10 @@ from emulator.core.errors import Json
 from emulator.core.journal import describe
 from emulator.core.provider import Provider
 from emulator.core.recording import to_yaml, when_of
-from emulator.core.retold import Settings, Untold, allowing, retold, secrets_of
-from emulator.core.secrets import redact
+from emulator.core.retold import Settings, Untold, allowing, retold
+from emulator.core.secrets import secrets_of, without
 from emulator.core.tellings import MAX_DEPTH
-from emulator.core.tree import change_texts, deeper
+from emulator.core.tree import deeper
 from emulator.core.wire import Exchange, Note, Sent
 
 _PLAIN_NAME = re.compile("[A-Za-z0-9_-]+")
@@ -84,12 +84,12 @@ class Recorder:
         self._size += len(to_yaml(reply)) + len(exchange.request.body) + _RULE_BYTES
         if self._size > MOST_BYTES:
             raise Untold("the scenario would be too large to be loaded")
-        secrets = secrets_of(exchange)
+        secrets = secrets_of(exchange.request)
         asked = self._asked.setdefault(
             (exchange.claim.operation, canonical(body)),
-            _Asked(_without(when_of(row), secrets), _without(body, secrets)),
+            _Asked(without(when_of(row), secrets), without(body, secrets)),
         )
-        asked.replies.append(_without(_without_headers(reply, secrets), secrets))
+        asked.replies.append(without(_without_headers(reply, secrets), secrets))
         self.replies += 1
 
     def _answers_itself(self, exchange: Exchange) -> bool:
@@ -149,17 +149,6 @@ def _where(path: str) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}"
-
-
-def _without(value: Json, secrets: Collection[str]) -> Json:
-    """Return data in which secrets are redacted, wherever they stand."""
-
-    def cleaned(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, redact(secret))
-        return text
-
-    return change_texts(value, cleaned) if secrets else value
 
 
 def _without_headers(reply: Mapping[str, Json], secrets: Collection[str]) -> Json:

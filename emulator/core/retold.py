@@ -6,7 +6,7 @@ That it does is not argued but tried: each form is loaded, asked with the same r
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import orjson
@@ -14,7 +14,6 @@ import orjson
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, SourceError
 from emulator.core.load import parse_text
-from emulator.core.secrets import is_secret, secrets_in_query
 from emulator.core.session import DEFAULT, Options, build_session
 from emulator.core.stream import payload
 from emulator.core.tellings import around, faults, forms, joined_stream, parsed
@@ -137,13 +136,3 @@ def _without_new(data: bytes, exact: bool) -> Json:
             for name in _NEW:
                 holder.pop(name, None)
     return orjson.dumps(value)
-
-
-def secrets_of(exchange: Exchange, shortest: int = 8) -> Collection[str]:
-    """Return the secrets that came with a request, long enough to be told from words."""
-    found: set[str] = set()
-    for name, value in exchange.request.headers.items():
-        if is_secret(name):
-            found |= {value, *re.split(r"[\s;,=]+", value)}
-    found |= secrets_in_query(exchange.request.query)
-    return {item for item in found if len(item) >= shortest and item.lower() not in ("bearer",)}

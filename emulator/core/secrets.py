@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from urllib.parse import unquote_plus
+
+from emulator.core.errors import Json
+from emulator.core.tree import change_texts
+from emulator.core.wire import Request
 
 SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "api-key", "x-api-key", "openai-api-key"}
 )
 _SCHEMES = {"basic", "bearer", "digest"}  # another first word may be a part of the secret
 
-_SECRET_NAME = re.compile(r"(?i)api-?key|token|secret|password")
-#: Headers of limits count tokens of another kind.
-_RATE_NAME = re.compile("(?i)rate-?limit")
+_SECRET_NAME = re.compile(r"(?i)api-?key|token|secret|password|(^|[-_])key$|^(x-)?auth($|[-_])|^authentication")
+#: Headers of limits count tokens of another kind, and an Idempotency-Key opens nothing.
+_NO_SECRET = re.compile("(?i)rate-?limit|^idempotency-key$")
 _SECRET_PARAMETER = re.compile(r"(?i)\b([a-z_-]*(?:key|token|secret|password))=([^&]*)")
 
 
@@ -28,13 +32,13 @@ def redact(key: str | None) -> str:
 
 def is_secret(name: str) -> bool:
     """Tell whether a header's name says that it holds a secret."""
-    return name.lower() in SECRET_HEADERS or (_SECRET_NAME.search(name) is not None and _RATE_NAME.search(name) is None)
+    return name.lower() in SECRET_HEADERS or (_SECRET_NAME.search(name) is not None and _NO_SECRET.search(name) is None)
 
 
 def redact_header(name: str, value: str) -> str:
     """Return a header's value, redacted where the name says that it is a secret."""
     if not is_secret(name):
-        return value
+        return redact_query(value) if name.lower() == "referer" else value
     scheme, space, rest = value.partition(" ")
     return f"{scheme} {redact(rest)}" if space and scheme.lower() in _SCHEMES else redact(value)
 
@@ -53,3 +57,24 @@ def secrets_in_query(query: str) -> set[str]:
 def redact_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return headers by name, secrets redacted."""
     return {name: redact_header(name, value) for name, value in headers}
+
+
+def secrets_of(request: Request, shortest: int = 8) -> Collection[str]:
+    """Return the secrets that came with a request, long enough to be told from words."""
+    found: set[str] = set()
+    for name, value in request.headers.items():
+        if is_secret(name):
+            found |= {value, *re.split(r"[\s;,=]+", value)}
+    found |= secrets_in_query(request.query)
+    return {item for item in found if len(item) >= shortest and item.lower() not in ("bearer",)}
+
+
+def without(value: Json, secrets: Collection[str]) -> Json:
+    """Return data in which secrets are redacted, wherever they stand."""
+
+    def cleaned(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, redact(secret))
+        return text
+
+    return change_texts(value, cleaned) if secrets else value

@@ -26,7 +26,7 @@ from emulator.server.clock import Stand, make_clock
 from emulator.server.directory import Directory
 from emulator.server.past import Past
 from emulator.server.recipe import Recipe, digest_of, source_of
-from emulator.server.worlds import World, Worlds
+from emulator.server.worlds import Unaddressed, World, Worlds
 from emulator.stores.claims import key_of
 from emulator.stores.ear import Ear
 from emulator.stores.line import Line
@@ -241,12 +241,14 @@ class Sharing:
 
         Raises: Unaddressed, 409 for too many.
         """
-        id, key = world.session.id, world.session.api_key
-        if await self.count() > self.worlds.max_sessions:
+        try:
+            if await self.count() > self.worlds.max_sessions:
+                raise self.worlds.too_many()
+            await self._push(world)
+            await self._directory.add(world.session.id, world.session.api_key)
+        except (StoreFailed, Unaddressed):
             self.worlds.drop(world)
-            raise self.worlds.too_many()
-        await self._push(world)
-        await self._directory.add(id, key)
+            raise
 
     async def count(self) -> int:
         """Return the number of sessions, the default one among them."""

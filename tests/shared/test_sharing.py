@@ -417,6 +417,11 @@ def test_without_the_store_requests_and_control_say_so_and_all_goes_on_when_it_i
                     connection.send(request(member.url, None, method="GET", path="/_emulator/sessions"))
                     answer = connection.answer()
                 assert (answer.status, answer.error_code) == (500, "store_failed")
+                known = set(member.worlds.by_id)
+                with Connection(member.url) as connection:
+                    connection.send(request(member.url, {}, path="/_emulator/sessions"))
+                    assert connection.answer().status == 500
+                assert set(member.worlds.by_id) == known  # what could not be shared is not kept
             assert contents(streaming._chunked(*head)) == ["one", " two"]
         server.begin()
         for member in (a, b):
