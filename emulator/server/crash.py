@@ -7,9 +7,13 @@ import traceback
 
 from emulator.core.errors import Json
 from emulator.core.render import render_body
-from emulator.core.wire import Claim, Exchange, Grant, Headers, Request, Timeline
+from emulator.core.wire import Claim, Exchange, Grant, Request, Timeline
 
 log = logging.getLogger("emulator")
+
+
+#: What our own answers carry that are in no journal: no exchange has the number 0.
+NOT_JOURNALLED = (("x-should-retry", "false"), ("x-emulator-exchange", "0"), ("x-emulator-rule", "refused"))
 
 
 def crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exchange:
@@ -17,12 +21,12 @@ def crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exc
     text = "".join(traceback.format_exception(error))
     log.error("the emulator failed on %s %s:\n%s", request.method, request.address, text)
     message = f"The emulator failed; this is a fault of its own, not of the request: {type(error).__name__}: {error}"
-    ours = (("x-emulator-exchange", str(grant.number)),)
-    return Exchange(claim, grant, request, own_error("emulator_crash", message, error, ours), "refused", crash=text)
+    made = own_error("emulator_crash", message, error, grant.number)
+    return Exchange(claim, grant, request, made, "refused", crash=text)
 
 
-def own_error(code: str, message: str, error: Exception, more: Headers = ()) -> Timeline:
-    """Return the 500 that is ours."""
+def own_error(code: str, message: str, error: Exception, number: int = 0) -> Timeline:
+    """Return the 500 that is ours; `number` of the exchange, where it is in a journal."""
     body: Json = {"error": {"code": code, "message": message, "problems": []}}
-    headers = (("x-emulator-error", type(error).__name__), ("x-should-retry", "false"), *more)
-    return render_body(body, 500, (*headers, ("x-emulator-rule", "refused")))
+    headers = {"x-emulator-error": type(error).__name__, **dict(NOT_JOURNALLED), "x-emulator-exchange": str(number)}
+    return render_body(body, 500, tuple(headers.items()))

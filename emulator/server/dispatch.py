@@ -21,7 +21,7 @@ from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Time
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.awaited import AwaitedAnswer
 from emulator.server.clock import Clock
-from emulator.server.crash import crash
+from emulator.server.crash import NOT_JOURNALLED, crash
 from emulator.server.located import Located, Repeated
 from emulator.server.player import Player
 from emulator.server.reader import Head, Message, Refused
@@ -129,7 +129,7 @@ class Dispatch:
 
     def play_unaddressed(self, connection: Connection, message: Message, error: Unaddressed) -> None:
         """Answer what no provider answers."""
-        headers = (JSON_TYPE, ("x-should-retry", "false"), ("x-emulator-rule", "refused"))
+        headers = (JSON_TYPE, *NOT_JOURNALLED)
         self.play(connection, message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), connection.clock)
 
     def _decide(
@@ -235,8 +235,7 @@ class Dispatch:
         message = Message(Head())
         message.head.keep_alive = False
         body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
-        headers = (("x-should-retry", "false"), ("x-emulator-rule", "refused"))
-        self.play(connection, message, render_body(body, refused.status, headers), connection.clock)
+        self.play(connection, message, render_body(body, refused.status, NOT_JOURNALLED), connection.clock)
 
 
 def _origin(transport: Any, head: Head) -> str:

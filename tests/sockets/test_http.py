@@ -358,6 +358,7 @@ def test_targets_that_name_nothing(echo: World, connection: Connection, method: 
     answer = connection.answer()
     assert answer.status == 404
     assert answer.error_code in ("emulator_no_provider", "emulator_unknown_session")
+    assert (answer.headers["x-emulator-exchange"], answer.headers["x-emulator-rule"]) == ("0", "refused")
     if method != "CONNECT":
         connection.send(echo.request())
         assert said(connection.answer()) == "You said hi."
