@@ -348,10 +348,19 @@ class Echo:
             return
         with connection:
             data = b""
-            while b"\r\n\r\n" not in data:
-                data += connection.recv(65536)
+            while not _is_whole(data):
+                if not (more := connection.recv(65536)):
+                    return
+                data += more
             self.heads.append(data)
             connection.sendall(self._answer)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Tell whether a request is there with its body: a socket that is closed before it has read all is reset."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
 
 GOOD = (
