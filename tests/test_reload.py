@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
-from typing import IO
+from typing import IO, Any
 
 import httpx2
 import pytest
+import watchfiles
 from build import KEY, chat
 from click.testing import CliRunner
 
@@ -97,27 +98,36 @@ def test_a_changed_file_is_served_and_a_broken_one_is_told(served: tuple[str, IO
     control.close()
 
 
-def test_only_the_files_themselves_are_watched_also_behind_a_link(tmp_path: Path) -> None:
+def test_a_change_is_noticed_by_the_name_of_a_link_and_behind_it(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
-    file, link, other = tmp_path / "real" / "a.yaml", tmp_path / "a.yaml", tmp_path / "b.yaml"
+    file, link = tmp_path / "real" / "a.yaml", tmp_path / "a.yaml"
     file.write_text("0")
     link.symlink_to(file)
-    changes: Queue[str] = Queue()
+    changes: Queue[None] = Queue()
     stop = threading.Event()
-    thread = threading.Thread(target=watch, args=([link], lambda: changes.put(other.exists() * "late"), stop))
+    thread = threading.Thread(target=watch, args=([link], lambda: changes.put(None), stop))
     thread.start()
     try:
-        while changes.empty():  # until the watch has begun
+        while changes.empty():  # also until the watch has begun
             file.write_text("1")
             thread.join(0.05)
-        while not changes.empty() or thread.join(0.5):
-            changes.get()
-        other.write_text("2")
-        thread.join(0.5)
-        assert changes.empty()
     finally:
         stop.set()
         thread.join()
+
+
+def test_only_the_files_themselves_are_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    file, link, other = tmp_path / "real" / "a.yaml", tmp_path / "a.yaml", tmp_path / "b.yaml"
+    for path in (file, other):
+        path.write_text("0")
+    link.symlink_to(file)
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("watchfiles.watch", lambda *folders, **options: asked.update(options, folders=folders) or ())
+    watch([link], lambda: None, threading.Event())
+    assert set(asked["folders"]) == {tmp_path, tmp_path / "real"}
+    counts = [path for path in (file, link, other) if asked["watch_filter"](watchfiles.Change.modified, str(path))]
+    assert counts == [file, link]
 
 
 @pytest.mark.parametrize(
