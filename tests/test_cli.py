@@ -232,6 +232,14 @@ def test_a_line_for_each_request(status: int, end: Any, line: str, colours: bool
     assert request_line(exchange, end, 1.5, colours) == line.format(shown)
 
 
+def test_a_line_of_a_refused_request_names_the_model_asked_for() -> None:
+    exchange = make_world().send(body=chat(model="a\nb" * 50, temperature=9))
+    model = ("a?b" * 50)[:80]
+    assert request_line(exchange, "complete", 1.5, False) == (
+        f"default beatra {model} 400 refused invalid_request 1500.0ms\n"
+    )
+
+
 def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
     """A pipe holds 64 kB: were its lines written on the way, the server would stand still before it is full."""
     with serving() as process:
@@ -246,7 +254,7 @@ def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("validation", "line"),
-    [("documented", "- 400 refused invalid_request"), ("off", "a?[31m?b 200 built-in")],
+    [("documented", "a?[31m?b 400 refused invalid_request"), ("off", "a?[31m?b 200 built-in")],
 )
 def test_a_line_shows_no_control_characters_of_a_model(validation: str, line: str) -> None:
     exchange = make_world(validation=validation).send(body=chat(model="a\x1b[31m\nb"))

@@ -58,15 +58,34 @@ def test_a_refused_exchange() -> None:
         "code": "invalid_request", "status": 400, "fact": "be-temperature", "message": None,
         "details": [{"path": "temperature", "message": "must be at most 2, not 3", "fact": "be-temperature"}],
     }  # fmt: skip
-    assert (row["operation"], row["rule"], row["rule_id"], row["call"], row["model"]) == (
-        "chat",
-        "refused",
-        None,
-        None,
-        "",
-    )
+    assert (row["operation"], row["rule"], row["rule_id"], row["call"]) == ("chat", "refused", None, None)
     assert row["sent"] == {"bytes": 0, "frames": 0, "end": "under_way", "at": None, "silent": 0.0}
     assert row["response"]["body"]["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("request_", "model"),
+    [
+        ({"body": chat(temperature=3)}, "auto"),
+        ({"body": chat(), "key": None}, "auto"),
+        ({"body": chat(), "path": "/nowhere"}, "auto"),
+        ({"body": chat(model="no such model")}, "no such model"),
+        ({"body": chat(model=["auto"])}, ""),
+        ({"body": ["auto"]}, ""),
+        ({"raw": b'{"model": "auto"'}, ""),
+        ({"method": "GET", "path": "/nowhere"}, ""),
+    ],
+    ids=["400", "401", "404", "unknown", "no-string", "no-object", "no-json", "no-body"],
+)
+def test_a_refused_exchange_shows_the_model_that_its_body_names(request_: dict[str, Any], model: str) -> None:
+    row = describe(make_world().send(**request_))
+    assert (row["rule"], row["model"]) == ("refused", model)
+
+
+def test_a_limited_exchange_shows_its_model() -> None:
+    world = make_world({"plan": {"requests_per_minute": 1}})
+    rows = [describe(world.send()) for _ in range(2)]
+    assert [(row["response"]["status"], row["model"]) for row in rows] == [(200, "beatra-1"), (429, "auto")]
 
 
 def test_a_replayed_exchange_names_the_first() -> None:

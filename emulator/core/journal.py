@@ -32,7 +32,6 @@ _DATA = b"data: "
 def describe(exchange: Exchange) -> dict[str, Json]:
     """Return an exchange as the control API shows it."""
     claim, grant, request = exchange.claim, exchange.grant, exchange.request
-    call = claim.call
     body, text = read_body(request.body)
     notes = [*exchange.notes, *_duplicate_keys(request.body)]
     return {
@@ -48,7 +47,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "body": body,
         "body_text": text,
         "plan": claim.plan.name,
-        "model": exchange.model or (call.model if call else ""),
+        "model": model_of(exchange),
         "notes": [{"fact": note.fact, "path": note.path, "message": note.message} for note in notes],
         "rule": exchange.rule,
         "rule_id": exchange.rule_id,
@@ -63,6 +62,16 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "replay_of": grant.replay.grant.number if grant.replay else None,
         "crash": exchange.crash,
     }
+
+
+def model_of(exchange: Exchange) -> str:
+    """Return the model that answered, or that was asked for, by a request that was refused too; else nothing."""
+    call = exchange.claim.call
+    if exchange.model or call:
+        return exchange.model or (call.model if call else "")
+    body, _ = read_body(exchange.request.body)
+    model = body.get("model") if isinstance(body, dict) else None
+    return model if isinstance(model, str) else ""
 
 
 def read_body(data: bytes) -> tuple[Json, str | None]:
