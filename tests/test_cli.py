@@ -441,8 +441,18 @@ def test_new_writes_a_file_that_loads(folder: Path, provider: str | None) -> Non
     assert (found.provider, [rule.id for rule in found.rules], found.warnings) == (
         provider or "beatra", ["greeting", "echo"], (),
     )  # fmt: skip
-    schema = (folder / "in" / "a.yaml").read_text().splitlines()[0].partition("$schema=")[2]
-    assert (folder / "in" / schema).resolve() == data_folder("schemas") / "scenario.schema.json"
+    assert "# Serve it:   emulator serve in/a.yaml\n" in (folder / "in" / "a.yaml").read_text()
+
+
+def test_new_writes_no_place_of_this_machine(folder: Path) -> None:
+    assert outcome("new", str(folder / "a.yaml"))[0] == 0
+    text = (folder / "a.yaml").read_text()
+    assert [word for word in (str(folder), str(data_folder("schemas")), "..") if word in text] == []
+
+
+def test_check_writes_the_schema(folder: Path) -> None:
+    schema = (data_folder("schemas") / "scenario.schema.json").read_text(encoding="utf-8")
+    assert outcome("check", "--schema") == (0, schema, "")
 
 
 @pytest.mark.parametrize(
