@@ -75,6 +75,10 @@ def test_what_has_no_pace_and_what_waits_without_end_is_not_late() -> None:
     assert metrics.late == [0] * (len(LATENESS_S) + 1)
 
 
+def test_sessions_that_cannot_be_counted_are_left_out() -> None:
+    assert "emulator_sessions" not in Metrics().text(None)
+
+
 def test_prometheus_reads_it() -> None:
     with Emulator(provider="beatra") as emulator:
         url, given = f"{emulator.url}/v1/chat/completions", {"authorization": f"Bearer {KEY}"}

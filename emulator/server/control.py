@@ -86,8 +86,7 @@ async def _shown(worlds: Worlds, request: Request, world: World, status: int = 2
 
 
 async def health(worlds: Worlds, request: Request) -> Response:
-    count = await worlds.sharing.count() if worlds.sharing else len(worlds.by_id)
-    return json_response({"status": "ok", "sessions": count, "uptime": round(time.time() - _STARTED, 3)})
+    return json_response({"status": "ok", "sessions": await _count(worlds), "uptime": round(time.time() - _STARTED, 3)})
 
 
 async def providers(worlds: Worlds, request: Request) -> Response:
@@ -98,7 +97,16 @@ async def providers(worlds: Worlds, request: Request) -> Response:
 
 
 async def read_metrics(worlds: Worlds, request: Request) -> Response:
-    return Response(worlds.metrics.text(len(worlds.by_id)), media_type=metrics.TEXT)
+    try:
+        sessions: int | None = await _count(worlds)
+    except StoreFailed:  # the other counts are this process's own
+        sessions = None
+    return Response(worlds.metrics.text(sessions), media_type=metrics.TEXT)
+
+
+async def _count(worlds: Worlds) -> int:
+    """Return the number of sessions. Raises: StoreFailed."""
+    return await worlds.sharing.count() if worlds.sharing else len(worlds.by_id)
 
 
 async def read_openapi(worlds: Worlds, request: Request, provider: Provider) -> Response:

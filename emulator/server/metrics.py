@@ -49,9 +49,10 @@ class Metrics:
             self.late[bisect_left(LATENESS_S, late)] += 1
         self.late_s += sum(waits)
 
-    def text(self, sessions: int) -> str:
-        """Return all of it in Prometheus' text format."""
-        return "\n".join([*self._requests(), *self._lateness(), *_gauge(sessions), ""])
+    def text(self, sessions: int | None) -> str:
+        """Return all of it in Prometheus' text format; nothing of the sessions where their number is not known."""
+        gauge = () if sessions is None else _gauge(sessions)
+        return "\n".join([*self._requests(), *self._lateness(), *gauge, ""])
 
     def _requests(self) -> Iterator[str]:
         name = "emulator_requests_total"

@@ -76,6 +76,18 @@ def test_a_session_is_listed_read_and_counted(two: tuple[Member, Member]) -> Non
     assert [control(member.url, "GET", "/health")["sessions"] for member in two] == [2, 2]
 
 
+def metrics_of(member: Member) -> str:
+    with Connection(member.url) as connection:
+        connection.send(request(member.url, None, method="GET", path="/_emulator/metrics"))
+        return connection.answer().body.decode()
+
+
+def test_the_metrics_count_the_sessions_of_all_workers(two: tuple[Member, Member]) -> None:
+    for _ in range(2):
+        make_world(two[0].url, COUNTED)
+    assert [metrics_of(member).splitlines()[-1] for member in two] == ["emulator_sessions 3"] * 2
+
+
 def test_a_deleted_session_is_gone(two: tuple[Member, Member]) -> None:
     a, b = two
     world = make_world(a.url, COUNTED)
@@ -417,6 +429,8 @@ def test_without_the_store_requests_and_control_say_so_and_all_goes_on_when_it_i
                     connection.send(request(member.url, None, method="GET", path="/_emulator/sessions"))
                     answer = connection.answer()
                 assert (answer.status, answer.error_code) == (500, "store_failed")
+                assert "emulator_requests_total" in metrics_of(member)
+                assert "emulator_sessions" not in metrics_of(member)
                 known = set(member.worlds.by_id)
                 with Connection(member.url) as connection:
                     connection.send(request(member.url, {}, path="/_emulator/sessions"))
