@@ -167,7 +167,10 @@ def _go(run: Run) -> bool:
     """Run, with the progress on stderr; tell whether it was interrupted."""
     progress = Progress(sys.stderr)
     try:
-        progress.on_start(len(run.planned), run.requests)
+        fuzzed = any(
+            case.phase == "fuzz" for case in run.planned
+        )  # a failure takes more requests, to find a smaller one
+        progress.on_start(len(run.planned), run.requests, "about" if fuzzed else "at most")
         run.go(progress.on_result)
     except KeyboardInterrupt:
         return True

@@ -61,7 +61,7 @@ def test_our_own_emulator_does_as_documented(name: str, folder: Path) -> None:
 def test_our_own_emulator_with_a_plan_walks_its_limits() -> None:
     arguments = ["--self", "--provider", "braintwin", "--plan", "standard", "--case", "stateful/chat/limits"]
     code, out, said = outcome(*arguments)
-    assert (code, said) == (0, "1 case, about 124 requests\n")
+    assert (code, said) == (0, "1 case, at most 126 requests\n")
     assert out.startswith("stateful  1 passed\nbraintwin: 1 case, 126 requests in ")
 
 
@@ -79,7 +79,7 @@ def test_a_failure_is_told_with_all_that_it_takes_to_repeat_it(broken: BrokenEnd
         "--url", url, "--provider", "beatra", "--case", "be-temperature", "--api-key", "secret-key"
     )
     body = '{"model": "auto", "messages": [{"role": "user", "content": "Say hi in five words."}], "temperature": 2.1}'
-    assert (code, said) == (1, "1 case, about 7 requests\n")
+    assert (code, said) == (1, "1 case, at most 10 requests\n")
     assert out.splitlines()[:-1] == [
         "Failed: 1",
         "",

@@ -138,15 +138,38 @@ def test_a_provider_of_another_folder(tmp_path: Path, emulator_url: str) -> None
         plan("mine", schemas=tmp_path)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_estimate_of_requests_is_near(name: str, emulator_url: str) -> None:
-    run = prepare(
-        name, emulator_url, "", max_examples=10, phases=["probe", "examples", "coverage", "fuzz", "stateful"],
-        target=lambda client: EmulatorTarget(emulator_url, name, 0, client),
-    )  # fmt: skip
+def announced_and_sent(name: str, url: str, **asked: Any) -> tuple[int, int]:
+    run = prepare(name, url, "", target=lambda client: EmulatorTarget(url, name, 0, client), **asked)
+    announced = run.requests
     with closing(run.target):
         run.go()
-    assert 0.8 * run.meter.requests <= run.requests <= 1.25 * run.meter.requests
+    return announced, run.meter.requests
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_more_requests_are_sent_than_announced_and_not_many_fewer(name: str, emulator_url: str) -> None:
+    announced, sent = announced_and_sent(name, emulator_url, max_examples=10)
+    assert sent <= announced <= 1.25 * sent
+
+
+@pytest.mark.parametrize(
+    ("asked", "both"),
+    [
+        ({"cases": ["probe/chat"]}, (3, 3)),
+        ({"cases": ["probe/reachable"]}, (2, 2)),
+        ({"phases": ["probe"]}, (3, 3)),
+        ({"phases": ["examples"], "cases": ["examples/chat/chat-stream"]}, (3, 3)),
+        ({"phases": ["facts"], "cases": ["be-model", "be-error-429"]}, (22, 21)),
+        ({"phases": ["probe", "stateful"]}, (39, 34)),
+        ({"max_requests": 5}, (5, 5)),
+        ({"cases": ["probe/chat"], "max_requests": 5}, (3, 3)),
+    ],
+    ids=str,
+)
+def test_requests_are_announced_with_those_that_see_whether_somebody_answers(
+    emulator_url: str, asked: Any, both: tuple[int, int]
+) -> None:
+    assert announced_and_sent("beatra", emulator_url, **asked) == both
 
 
 # Whole runs

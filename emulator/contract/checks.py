@@ -54,18 +54,21 @@ CHECKS: Mapping[str, Check] = {
     "embeddings": checks_operations.embeddings,
 }
 
-_ALL = ("good", "bad", "missing", "raw", "on", "also", "models", "caps", "spoilt")
-#: What a check sends beside one request for each item of its parameters' lists.
+#: What a check sends for each item of its parameters' lists, and beside these, at most.
+_EACH: Mapping[str, int] = {
+    "good": 1, "bad": 1, "missing": 1, "raw": 1, "on": 1, "also": 1, "models": 1, "caps": 1, "spoilt": 1, "windows": 5,
+}  # fmt: skip
 _BESIDE: Mapping[str, int] = {
-    "default": 2, "reproducible": 2, "stream_default": 3, "output_cap": 2, "context_window": 5, "authentication": 7,
-    "endpoint": 1, "shape": 1, "stream": 1, "model_auto": 3, "pace": 2, "tools": 6, "scripted": 3, "unknown_path": 4,
-    "rate_counts": 2, "idempotency": 7, "idempotency_refusals": 5, "idempotency_under_way": 2, "idempotency_kept": 5,
-    "operation": 1, "scales": 2, "moves": 5, "embeddings": 2, "limit": 10,
+    "requests": 1, "default": 2, "reproducible": 2, "stream_default": 3, "output_cap": 2, "prompt_counts": 2,
+    "authentication": 7, "endpoint": 1, "shape": 1, "stream": 1, "model_auto": 3, "pace": 2, "tools": 6, "scripted": 3,
+    "unknown_path": 4, "rate_counts": 2, "idempotency": 7, "idempotency_refusals": 5, "idempotency_under_way": 2,
+    "idempotency_kept": 5, "operation": 1, "scales": 2, "moves": 5, "embeddings": 2,
 }  # fmt: skip
 
 
 def requests_of(check: str, params: Mapping[str, Json]) -> int:
-    """Return about how many requests a check sends with these parameters."""
-    listed = sum(len(params.get(name, ())) for name in _ALL)
-    limit = params.get("requests", 0) or 0
-    return max(1, listed + _BESIDE.get(check, 0) + limit)
+    """Return how many requests a check sends with these parameters, at most."""
+    if check == "limit":
+        return checks_limits.requests_of(params.get("requests"), params.get("tokens"))
+    listed = sum(len(params.get(name, ())) * count for name, count in _EACH.items())
+    return max(1, listed + _BESIDE.get(check, 0))

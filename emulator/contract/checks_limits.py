@@ -38,6 +38,13 @@ def limit(
             accepted(talk.chat(), f"request {n} under no limit")
 
 
+def requests_of(requests: int | None, tokens: int | None) -> int:
+    """Return how many requests `limit` sends, at most."""
+    if requests is None and tokens is None:
+        return _UNLIMITED_TRIES
+    return (requests + 3 if requests is not None else 0) + (_TOKEN_STEPS + 2 if tokens is not None else 0)
+
+
 def _walk_requests(talk: Talk, requests: int, window_s: float, remaining: str | None) -> None:
     for n in range(1, requests + 1):
         answer = talk.chat()

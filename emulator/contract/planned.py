@@ -15,7 +15,7 @@ from emulator.core.provider import Fact
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One case. `requests` estimates what it sends to the target; `assumed`: all it looks at is."""
+    """One case. `requests` is what it sends to the target, at most; `assumed`: all it looks at is."""
 
     id: str
     phase: Phase

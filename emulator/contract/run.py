@@ -156,8 +156,11 @@ class Run:
 
     @property
     def requests(self) -> int:
-        """About how many requests are planned."""
-        return sum(case.requests for case in self.planned)
+        """How many requests are sent, at most; where a fuzz case fails, finding a smaller one takes more."""
+        listed = {case.id for case in self.planned}
+        cases = (*self.planned, *(gate for gate in gates(self.contract) if gate.id not in listed))
+        planned = sum(case.requests for case in cases)
+        return planned if self.meter.max_requests is None else min(planned, self.meter.max_requests)
 
     def go(self, on_result: OnResult = lambda result, done, total: None) -> None:
         """Run all, in order."""

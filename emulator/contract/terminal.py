@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TextIO
+from typing import Literal, TextIO
 
 import click
 
@@ -44,10 +44,10 @@ class Progress:
         self._drawn = False
         self._next = clock() + (QUICK_S if self._bar else LINE_S)
 
-    def on_start(self, planned: int, requests: int) -> None:
-        """Begin: so many cases are planned, and about so many requests."""
+    def on_start(self, planned: int, requests: int, word: Literal["about", "at most"] = "about") -> None:
+        """Begin: so many cases are planned, and so many requests."""
         if not self._bar and planned:
-            self._write(f"{_many(planned, 'case')}, about {_many(requests, 'request')}\n")
+            self._write(f"{_many(planned, 'case')}, {word} {_many(requests, 'request')}\n")
 
     def on_result(self, result: Result, done: int, total: int) -> None:
         """Count a case that is done."""
