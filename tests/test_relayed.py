@@ -129,9 +129,12 @@ def test_a_whole_answer_to_a_streamed_request_is_noted() -> None:
 
 
 def test_what_the_docs_rule_out_of_a_request_is_noted_with_what_came_of_it() -> None:
-    assert notes(200, body_with(), body=chat(temperature=9, foo=1)) == [
-        ("temperature", "the docs rule this out (must be at most 2, not 9); the answer was 200")
-    ]
+    ruled_out = ("temperature", "the docs rule this out (must be at most 2, not 9); the answer was 200")
+    unknown = ("foo", "is not in the docs; the answer was 200")
+    assert notes(200, body_with(), body=chat(temperature=9)) == [ruled_out]
+    assert notes(200, body_with(), body=chat(temperature=9, foo=1)) == [unknown, ruled_out]
+    assert notes(200, body_with(), body=chat(model=5, foo=1))[0] == unknown
+    assert notes(200, body_with(), body=chat(foo=1), key=None)[0] == unknown
     assert notes(200, body_with(), body=chat(foo=1)) == [("foo", "is not in the docs; the answer was 200")]
     assert notes(200, body_with(), raw=b"{")[0][1].startswith("the docs rule this out (")
 

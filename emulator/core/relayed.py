@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import orjson
@@ -17,6 +18,7 @@ from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.provider import Provider
 from emulator.core.render import render_body, render_id
 from emulator.core.stream import payload
+from emulator.core.understand import decode, undocumented_fields
 from emulator.core.unsaid import unsaid
 from emulator.core.wire import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
 
@@ -76,7 +78,11 @@ def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
         tokens=usage.get("total_tokens", 0) if usage else 0,
         finish_reason=_finish_reason(told),
         model=next((item["model"] for item in told if isinstance(item.get("model"), str)), exchange.model),
-        notes=(*_request_notes(exchange, heard.status), *_broken(heard), *unsaid(provider, exchange.claim, timeline)),
+        notes=(
+            *_request_notes(provider, exchange, heard.status),
+            *_broken(heard),
+            *unsaid(provider, exchange.claim, timeline),
+        ),
     )
 
 
@@ -86,7 +92,7 @@ def failed(provider: Provider, exchange: Exchange, refusal: Refusal, at: float) 
     body = provider.error_body(refusal, render_id(provider, "request", draw, exchange.request.at))
     status = STATUS[refusal.name]
     kept = tuple(item for item in exchange.timeline.headers if item[0] not in ("content-type", "x-should-retry"))
-    notes = (*_request_notes(exchange, status), Note(None, "upstream", refusal.message or refusal.name))
+    notes = (*_request_notes(provider, exchange, status), Note(None, "upstream", refusal.message or refusal.name))
     return replace(
         exchange, timeline=render_body(body, status, kept, at), refusal=(refusal.name, status, refusal), notes=notes
     )
@@ -169,9 +175,9 @@ def _finish_reason(told: Sequence[dict[str, Json]]) -> str | None:
     return None
 
 
-def _request_notes(exchange: Exchange, status: int) -> Iterator[Note]:
+def _request_notes(provider: Provider, exchange: Exchange, status: int) -> Iterator[Note]:
     """Yield what the docs don't say of the request, or rule out, with what the upstream made of it."""
-    for note in exchange.notes:
+    for note in (*exchange.notes, *_undocumented(provider, exchange)):
         if note.message.startswith("is not in the docs"):
             note = replace(note, message=f"is not in the docs; the answer was {status}")
         yield note
@@ -180,6 +186,14 @@ def _request_notes(exchange: Exchange, status: int) -> Iterator[Note]:
         for item in refusal.details or [refusal]:
             path, message = getattr(item, "path", ""), item.message or refusal.name
             yield Note(item.fact, path, f"the docs rule this out ({message}); the answer was {status}")
+
+
+def _undocumented(provider: Provider, exchange: Exchange) -> Iterator[Note]:
+    """Yield the fields that the docs don't name of a request that they rule out; of others they are noted already."""
+    operation = provider.operations.get(exchange.claim.operation or "")
+    if exchange.claim.refusal and operation and operation.method != "GET":
+        with suppress(Refusal):
+            yield from undocumented_fields(operation.checks(frozenset()), decode(exchange.request.body))
 
 
 def _broken(heard: Heard) -> Iterator[Note]:

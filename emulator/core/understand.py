@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -17,7 +17,7 @@ import orjson
 from emulator.core.chat import canonical, compact, conversation, functions
 from emulator.core.embeddings import check_inputs
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
-from emulator.core.provider import Operation, Provider
+from emulator.core.provider import Checks, Operation, Provider
 from emulator.core.schema import undocumented
 from emulator.core.session import DEFAULT, Session, Settings
 from emulator.core.tokens import prompt_tokens
@@ -115,7 +115,7 @@ def understand(
         _check_content_type(provider, settings, request, notes)
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        body = _decode(request.body)
+        body = decode(request.body)
     if operation.answer == "embeddings":
         check_inputs(body)
     if settings.validation != "off":
@@ -147,7 +147,8 @@ def _check_content_type(provider: Provider, settings: Settings, request: Request
         raise Refusal(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
 
 
-def _decode(body: bytes) -> Mapping[str, Json]:
+def decode(body: bytes) -> Mapping[str, Json]:
+    """Read a body. Raises: Refusal invalid_request."""
     if _holds_more(body, MAX_VALUES):
         raise _malformed(f"holds more than {MAX_VALUES} values (a bound of the emulator's, assumed)")
     try:
@@ -184,12 +185,17 @@ def _validate(operation: Operation, settings: Settings, body: Json, notes: list[
     strict = settings.validation == "strict"
     if strict or not checks.documented.verdict(body):
         raise Refusal("invalid_request", details=(checks.strict if strict else checks.documented).violations(body))
+    notes += undocumented_fields(checks, body)
+
+
+def undocumented_fields(checks: Checks, body: Json) -> Iterator[Note]:
+    """Yield a note of each field that the docs don't name, whatever else is wrong with the body."""
     paths = undocumented(checks.strict, body)
     for path in paths[:MOST_NOTED]:
         effect = "has its customary effect" if path in CUSTOMARY else "has no effect"
-        notes.append(Note(None, path, f"is not in the docs; it was accepted and {effect}"))
+        yield Note(None, path, f"is not in the docs; it was accepted and {effect}")
     if len(paths) > MOST_NOTED:
-        notes.append(Note(None, "", f"{len(paths) - MOST_NOTED} more fields are not in the docs"))
+        yield Note(None, "", f"{len(paths) - MOST_NOTED} more fields are not in the docs")
 
 
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
