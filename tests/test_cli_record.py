@@ -125,7 +125,7 @@ URL = "http://127.0.0.1:9/v1"
     ("arguments", "message"),
     [
         (("--provider", "beatr", "--upstream", URL, "--out", "a.yaml"),
-         "--upstream: there is no provider 'beatr'; did you mean 'beatra'?"),
+         "--provider: there is no provider 'beatr'; did you mean 'beatra'?"),
         (("--provider", "beatra", "--upstream", "api.example.com", "--out", "a.yaml"),
          "--upstream: 'api.example.com' is no base URL; write it like https://api.example.com/v1"),
         (("--provider", "beatra", "--upstream", "http://me:secret@127.0.0.1/v1", "--out", "a.yaml"),

@@ -139,7 +139,8 @@ def _upstreams(setup: Setup, providers: Mapping[str, Provider]) -> dict[str, Ups
     for name, url in setup.upstreams.items():
         if name not in providers:
             message = f"there is no provider '{name}'; {nearest(name, providers)}"
-            raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)])
+            where = "--provider" if name == setup.options.provider else "--upstream"
+            raise Conflict([Problem(OPTIONS, 1, 1, where, message)])
         try:
             found[name] = Upstream(url, bounds)
         except ValueError as error:
