@@ -102,6 +102,7 @@ def test_phases_and_cases_are_chosen() -> None:
 
 UNKNOWN = {
     "phase": ({"phases": ["fuzzy"]}, "There is no phase 'fuzzy'; did you mean 'fuzz'?"),
+    "begun case": ({"cases": ["be-temp"]}, "There is no case 'be-temp'; did you mean 'be-temperature'?"),
     "case": ({"cases": ["be-steam"]}, "There is no case 'be-steam'; did you mean 'be-stream'?"),
     "case of another phase": (
         {"cases": ["probe/chat", "be-stream"], "phases": ["probe", "coverage"]},

@@ -339,6 +339,10 @@ def test_path_of(steps: list[str | int], text: str) -> None:
     ("name", "known", "hint"),
     [
         ("modle", ["model", "turn"], "did you mean 'model'?"),
+        ("be-temp", ["be-stream", "be-temperature", "be-temperature-range"], "did you mean 'be-temperature'?"),
+        ("mod", ["mode", "model"], "did you mean 'mode'?"),
+        ("mo", ["moderations", "at"], "known: at, moderations"),
+        ("", ["b", "a"], "known: a, b"),
         ("x", ["b", "a"], "known: a, b"),
         ("x", [], "nothing is allowed here"),
     ],

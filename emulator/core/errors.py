@@ -28,6 +28,8 @@ STATUS: Mapping[str, int] = {
 
 
 OPTIONS = "options"
+#: How many letters of a name say which was meant.
+BEGUN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,12 @@ class Refusal(Exception):
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that a misspelt one was meant to be."""
-    found = difflib.get_close_matches(name[:200], sorted(known), 1, 0.6)
+    """Return the known name that one was meant to be: of those that go on as it does the shortest, or a near one."""
+    names = sorted(known)
+    begun = [item for item in names if name and item.startswith(name)]
+    found = (
+        [min(begun, key=len)] if len(name) >= BEGUN and begun else difflib.get_close_matches(name[:200], names, 1, 0.6)
+    )
     return found[0] if found else None
 
 
