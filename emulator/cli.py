@@ -128,7 +128,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
     return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
 
 
-@main.command()
+@main.command(short_help="Serve the providers, with built-in answers or scenarios.")
 @server_options(port=4010)
 @click.option(
     "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."

@@ -31,7 +31,7 @@ from emulator.core.wire import Exchange, Request
 from emulator.stores.memory import MemoryStore
 
 
-@click.command("check")
+@click.command("check", short_help="Check scenario files; tell which rule answers a request.")
 @scenario_files
 @click.option("--request", "request_file", metavar="FILE.json", type=click.Path(path_type=Path),
               help="A body, or {method, path, headers, body}: say which rule answers it, or why none.")  # fmt: skip

@@ -41,7 +41,10 @@ class _Exec(click.Command):
         return super().parse_args(ctx, args[:own])
 
 
-@click.command("exec", cls=_Exec, options_metavar="[OPTIONS]", epilog="Example: emulator exec retry.yaml -- npm test")
+@click.command(
+    "exec", cls=_Exec, options_metavar="[OPTIONS]", epilog="Example: emulator exec retry.yaml -- npm test",
+    short_help="Run a command against a server of its own; tell findings.",
+)  # fmt: skip
 @server_options(port=0)
 @click.option("--strict", is_flag=True, help="Exit with 1 on findings, even where the command succeeds.")
 @click.pass_context

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from emulator.core.provider import Provider
 
 
-@click.command("providers")
+@click.command("providers", short_help="Tell what is emulated, or every fact about one provider.")
 @click.argument("name", required=False)
 @schemas_option
 def providers_command(name: str | None, schemas: Path | None) -> None:

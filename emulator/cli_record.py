@@ -15,8 +15,9 @@ from emulator.core.wire import Exchange, Sent
 
 
 @click.command(
-    "record", epilog="Example: emulator record --provider NAME --upstream https://api.example.com/v1 --out a.yaml"
-)
+    "record", short_help="Pass requests on to a real API and write a scenario of it.",
+    epilog="Example: emulator record --provider NAME --upstream https://api.example.com/v1 --out a.yaml",
+)  # fmt: skip
 @click.option("--provider", required=True, metavar="NAME", help="Whose API it is.")
 @click.option("--upstream", required=True, metavar="BASE_URL", help="The real base URL, as the docs give it.")
 @click.option("--out", required=True, metavar="FILE", type=click.Path(path_type=Path), help="The scenario; replaced.")

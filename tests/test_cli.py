@@ -480,3 +480,11 @@ def test_help(arguments: list[str]) -> None:
     code, out, said = outcome(*arguments)
     assert (code, said) == (0, "")
     assert out.startswith(("Usage: ", "emulator, version "))
+
+
+def test_each_command_is_told_on_one_whole_line() -> None:
+    lines = outcome("--help")[1].partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "check", "contract", "exec", "new", "providers", "record", "serve",
+    ]  # fmt: skip
+    assert [line for line in lines if line.endswith("...") or not line.endswith(".")] == []
