@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from emulator.loopback import is_loopback
+
 if TYPE_CHECKING:
     import socket
 
@@ -146,6 +148,10 @@ def serve(
     if ready_file and not ready_file.absolute().parent.is_dir():
         fail(f"{ready_file} cannot be written: there is no folder {ready_file.parent}.")
     setup, worlds, sock = prepared(scenarios, schemas, given)
+    if not (setup.admin_token or is_loopback(setup.host)):
+        click.echo(
+            f"Others can reach {setup.host}: the control API answers nobody; --admin-token T opens it.", err=True
+        )
     gc.enable()
     run = serve_with_workers if setup.workers > 1 else serve_alone
     ended = run(setup, worlds, sock, ready_file, quiet)

@@ -211,6 +211,23 @@ def test_usage(arguments: list[str]) -> None:
     assert (code, out, "Usage: main serve" in said or "Usage: emulator serve" in said) == (2, "", True)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "closed"),
+    [([], False), (["--host", "0.0.0.0"], True), (["--host", "0.0.0.0", "--admin-token", "t"], False)],
+    ids=["loopback", "others", "token"],
+)
+def test_a_start_says_that_the_control_api_is_closed(arguments: list[str], closed: bool) -> None:
+    with serving(*arguments) as process:
+        url, _ = ready(process)
+        opened = {"authorization": "Bearer t"} if "t" in arguments else {}
+        answer = httpx2.get(f"{url}/_emulator/health", headers=opened, trust_env=False)
+        process.terminate()
+        said = process.communicate()[1]
+    assert (answer.status_code, "0.0.0.0: the control API answers nobody; --admin-token T opens it.\n" in said) == (
+        403 if closed else 200, closed,
+    )  # fmt: skip
+
+
 def test_a_size_says_how_it_is_written() -> None:
     assert "'20XB' is no size; write bytes, or 500KB, 20MB, 1GB" in outcome("serve", "--max-body", "20XB")[2]
 
