@@ -100,7 +100,7 @@ def test_serve_says_when_it_is_ready_and_ends_with_its_code(folder: Path, number
     assert [answer.status_code for answer in answers] == [200, 401]
     lines = [re.sub(r"\d+\.\dms$", "Nms", line) for line in logged.splitlines()]
     assert (process.returncode, out) == (code, "")
-    assert lines == ["default beatra beatra-1 200 built-in Nms", "default beatra - 401 refused unauthorized Nms"]
+    assert lines == ["default beatra beatra-1 200 built-in Nms", "default beatra auto 401 refused unauthorized Nms"]
     assert list(folder.iterdir()) == []
 
 
