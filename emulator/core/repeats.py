@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from emulator.core.draws import Draw
+from emulator.core.draws import series
 from emulator.core.form import FROM, SHAPES, UNTIL, Form, compile_form
 from emulator.core.memo import Memo
 from emulator.core.render import PLAIN
@@ -51,7 +51,7 @@ class Repeats:
         if form is None:
             self._forms.put(name, "seen")
         elif form == "seen":
-            draws = partial(Draw, session.seed, rule_id)
+            draws = series(session.seed, rule_id)
             answer, again = partial(self._answer, session), partial(self._again, session)
             form = compile_form(answer, request, claim, grant, draws, again) or "unfit"
             self._forms.put(name, form)
