@@ -23,7 +23,7 @@ from emulator.cli import (
     warn,
 )
 from emulator.core.engine import Engine
-from emulator.core.folder import load_providers
+from emulator.core.folder import data_folder, load_providers
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.session import DEFAULT, Options, Session, build_session
@@ -35,12 +35,16 @@ from emulator.stores.memory import MemoryStore
 @scenario_files
 @click.option("--request", "request_file", metavar="FILE.json", type=click.Path(path_type=Path),
               help="A body, or {method, path, headers, body}: say which rule answers it, or why none.")  # fmt: skip
+@click.option("--schema", is_flag=True, help="Write the JSON Schema of scenario files, for editors, and end.")
 @provider_option
 @schemas_option
 def check_command(
-    scenarios: tuple[Path, ...], request_file: Path | None, provider: str | None, schemas: Path | None
+    scenarios: tuple[Path, ...], request_file: Path | None, schema: bool, provider: str | None, schemas: Path | None
 ) -> None:
     """Check scenario files; with a request, tell which rule would answer it."""
+    if schema:
+        click.echo((data_folder("schemas") / "scenario.schema.json").read_bytes(), nl=False)
+        return
     if not scenarios:
         fail("Name at least one scenario file.")
     scenarios = find_scenarios(scenarios)

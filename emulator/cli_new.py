@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -10,9 +9,10 @@ import click
 from emulator.cli import check_provider, fail
 
 _STARTER = """\
-# yaml-language-server: $schema={schema}
 # Serve it:   emulator serve {file}
 # Check it:   emulator check {file}
+# Edit it:    emulator check --schema > scenario.schema.json, and for editors that complete and check, the first line
+#             "# yaml-language-server: $schema=scenario.schema.json"
 emulator: 1                     # version of this format
 provider: {provider}
 description: The first call is rate limited, the retry succeeds; other messages get an echo.
@@ -35,12 +35,12 @@ rules:                          # the first rule that matches answers
 @click.option("--provider", metavar="NAME", help="Whose rules they are. Default: the first provider.")
 def new_command(file: Path, provider: str | None) -> None:
     """Write a commented starter scenario."""
-    from emulator.core.folder import data_folder, load_providers
+    from emulator.core.folder import load_providers
 
     known = load_providers()
     check_provider(provider, known)
-    schema = os.path.relpath(data_folder("schemas") / "scenario.schema.json", file.absolute().parent)
-    text = _STARTER.format(file=file, provider=provider or next(iter(known)), schema=schema)
+    named = file.name if file.is_absolute() else file  # where it lies on this machine is nothing to commit
+    text = _STARTER.format(file=named, provider=provider or next(iter(known)))
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(text)

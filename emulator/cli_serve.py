@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emulator.core.journal import model_of
 from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
 from emulator.server.reloading import Watching, reloading
@@ -176,8 +177,7 @@ def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) ->
     if colours:
         colour = {"2": "32", "4": "33"}.get(status[0], "31")
         status = f"\x1b[{colour}m{status}\x1b[0m"
-    call = exchange.claim.call
-    model = exchange.model or (call.model if call else "") or "-"
+    model = model_of(exchange) or "-"
     told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
     how = "" if end == "complete" else f" {end}"
     where = f"{exchange.request.session} {exchange.claim.provider} {_printable(model)}"

@@ -232,6 +232,14 @@ def test_a_line_for_each_request(status: int, end: Any, line: str, colours: bool
     assert request_line(exchange, end, 1.5, colours) == line.format(shown)
 
 
+def test_a_line_of_a_refused_request_names_the_model_asked_for() -> None:
+    exchange = make_world().send(body=chat(model="a\nb" * 50, temperature=9))
+    model = ("a?b" * 50)[:80]
+    assert request_line(exchange, "complete", 1.5, False) == (
+        f"default beatra {model} 400 refused invalid_request 1500.0ms\n"
+    )
+
+
 def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
     """A pipe holds 64 kB: were its lines written on the way, the server would stand still before it is full."""
     with serving() as process:
@@ -246,7 +254,7 @@ def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("validation", "line"),
-    [("documented", "- 400 refused invalid_request"), ("off", "a?[31m?b 200 built-in")],
+    [("documented", "a?[31m?b 400 refused invalid_request"), ("off", "a?[31m?b 200 built-in")],
 )
 def test_a_line_shows_no_control_characters_of_a_model(validation: str, line: str) -> None:
     exchange = make_world(validation=validation).send(body=chat(model="a\x1b[31m\nb"))
@@ -433,8 +441,18 @@ def test_new_writes_a_file_that_loads(folder: Path, provider: str | None) -> Non
     assert (found.provider, [rule.id for rule in found.rules], found.warnings) == (
         provider or "beatra", ["greeting", "echo"], (),
     )  # fmt: skip
-    schema = (folder / "in" / "a.yaml").read_text().splitlines()[0].partition("$schema=")[2]
-    assert (folder / "in" / schema).resolve() == data_folder("schemas") / "scenario.schema.json"
+    assert "# Serve it:   emulator serve in/a.yaml\n" in (folder / "in" / "a.yaml").read_text()
+
+
+def test_new_writes_no_place_of_this_machine(folder: Path) -> None:
+    assert outcome("new", str(folder / "a.yaml"))[0] == 0
+    text = (folder / "a.yaml").read_text()
+    assert [word for word in (str(folder), str(data_folder("schemas")), "..") if word in text] == []
+
+
+def test_check_writes_the_schema(folder: Path) -> None:
+    schema = (data_folder("schemas") / "scenario.schema.json").read_text(encoding="utf-8")
+    assert outcome("check", "--schema") == (0, schema, "")
 
 
 @pytest.mark.parametrize(

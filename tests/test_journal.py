@@ -37,7 +37,7 @@ def test_an_answered_exchange() -> None:
         "rule": "s1.yaml:rules[0]", "rule_id": "hi", "call": 1, "reply": 0, "seed": 7, "refusal": None, "nearest": [],
         "response": {
             "status": 200, "headers": dict(exchange.timeline.headers), "body": None, "stream": True,
-            "usage": {"prompt_tokens": 8, "completion_tokens": 1, "total_tokens": 9}, "finish_reason": "stop",
+            "usage": None, "finish_reason": None,  # two of its four frames went out
         },
         "timeline": {
             "frames": [
@@ -58,15 +58,34 @@ def test_a_refused_exchange() -> None:
         "code": "invalid_request", "status": 400, "fact": "be-temperature", "message": None,
         "details": [{"path": "temperature", "message": "must be at most 2, not 3", "fact": "be-temperature"}],
     }  # fmt: skip
-    assert (row["operation"], row["rule"], row["rule_id"], row["call"], row["model"]) == (
-        "chat",
-        "refused",
-        None,
-        None,
-        "",
-    )
+    assert (row["operation"], row["rule"], row["rule_id"], row["call"]) == ("chat", "refused", None, None)
     assert row["sent"] == {"bytes": 0, "frames": 0, "end": "under_way", "at": None, "silent": 0.0}
     assert row["response"]["body"]["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("request_", "model"),
+    [
+        ({"body": chat(temperature=3)}, "auto"),
+        ({"body": chat(), "key": None}, "auto"),
+        ({"body": chat(), "path": "/nowhere"}, "auto"),
+        ({"body": chat(model="no such model")}, "no such model"),
+        ({"body": chat(model=["auto"])}, ""),
+        ({"body": ["auto"]}, ""),
+        ({"raw": b'{"model": "auto"'}, ""),
+        ({"method": "GET", "path": "/nowhere"}, ""),
+    ],
+    ids=["400", "401", "404", "unknown", "no-string", "no-object", "no-json", "no-body"],
+)
+def test_a_refused_exchange_shows_the_model_that_its_body_names(request_: dict[str, Any], model: str) -> None:
+    row = describe(make_world().send(**request_))
+    assert (row["rule"], row["model"]) == ("refused", model)
+
+
+def test_a_limited_exchange_shows_its_model() -> None:
+    world = make_world({"plan": {"requests_per_minute": 1}})
+    rows = [describe(world.send()) for _ in range(2)]
+    assert [(row["response"]["status"], row["model"]) for row in rows] == [(200, "beatra-1"), (429, "auto")]
 
 
 def test_a_replayed_exchange_names_the_first() -> None:
@@ -100,6 +119,58 @@ def test_an_unmatched_exchange_has_the_nearest_rules() -> None:
             }
         ],
     )
+
+
+# How an answer ended
+
+USAGE = {"prompt_tokens": 8, "completion_tokens": 3, "total_tokens": 11}
+ENDED, UNENDED, UNCOUNTED = ("stop", USAGE), (None, None), ("stop", None)
+ASKED = {"stream_options": {"include_usage": True}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "faults", "sent", "shown"),
+    [
+        # role, one, two, three, finish, [DONE]; with usage before [DONE] where it is asked for
+        ({}, [], None, ENDED),
+        ({}, [], 6, ENDED),
+        ({}, [], 5, ENDED),
+        ({}, [], 4, UNENDED),
+        ({}, [], 0, UNENDED),
+        (ASKED, [], 7, ENDED),
+        (ASKED, [], 6, ENDED),
+        (ASKED, [], 5, UNCOUNTED),
+        (ASKED, [], 4, UNENDED),
+        ({}, [{"cut": {"after_chunks": 3, "how": "reset"}}], 3, UNENDED),
+        ({}, [{"cut": {"after_chunks": 3}}], None, UNENDED),
+        ({}, [{"cut": {"before": "done"}}], 5, ENDED),
+        ({}, [{"half_event": {"chunk": 5}}], 5, UNENDED),
+        ({}, [{"corrupt": {"chunk": 5}}], 6, UNENDED),
+        ({}, [{"error_event": {"error": "server_error", "after_chunks": 2}}], 3, UNENDED),
+        ({}, [{"drop_done": True}], 5, ENDED),
+        ({}, [{"merge": {"chunks": 2}}], None, ENDED),
+        ({}, [{"slice": {"bytes": 7}}], None, ENDED),
+        ({}, [{"slice": {"bytes": 7}}], 60, UNENDED),
+        ({"stream": False}, [], 1, ENDED),
+        ({"stream": False}, [], 0, UNENDED),
+        ({"stream": False}, [{"cut": {"after_bytes": 90}}], 1, UNENDED),
+        ({"stream": False}, [{"cut": {"after_bytes": 90, "how": "clean"}}], 1, UNENDED),
+        ({"stream": False}, [{"empty": True}], 0, UNENDED),
+        ({"stream": False}, [{"invalid_json": True}], 1, UNENDED),
+        ({"stream": False}, [{"wrong_content_type": True}], 1, ENDED),
+    ],
+)  # fmt: skip
+def test_usage_and_finish_reason_are_shown_where_they_went_out(
+    fields: Any, faults: list[Any], sent: int | None, shown: Any
+) -> None:
+    world = make_world(
+        {"rules": [{"reply": {"text": "one two three", "stream": {"split": "words"}, "faults": faults}}]}
+    )
+    exchange = world.send("brivionix", chat("brivionix", **{"stream": True} | fields))
+    if sent is not None:
+        exchange = replace(exchange, sent=Sent(0, (0.0,) * sent, "complete", 0.0))
+    response = describe(exchange)["response"]
+    assert (response["finish_reason"], response["usage"]) == shown
 
 
 # Bodies

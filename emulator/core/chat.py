@@ -71,6 +71,12 @@ def functions(body: Mapping[str, Json]) -> list[Mapping[str, Json]]:
     return [item for item in found if isinstance(item, Mapping) and isinstance(item.get("name"), str)]
 
 
+def asks_usage(body: Mapping[str, Json]) -> bool:
+    """Tell whether a streamed answer is asked to tell its usage."""
+    options = body.get("stream_options")
+    return isinstance(options, Mapping) and options.get("include_usage") is True
+
+
 def compact(value: Json) -> str:
     """Return compact JSON."""
     return orjson.dumps(value).decode()

@@ -1,5 +1,8 @@
 """The journal as people and tests read it: one exchange as plain data, secrets redacted.
 
+A response's head and body are those of the answer, as its faults left it; `usage` and `finish_reason` are there where
+it got so far.
+
 Bodies over a million bytes are not read as JSON a second time: they are shown as text, cut there, and not searched for
 keys that stand twice.
 """
@@ -7,11 +10,14 @@ keys that stand twice.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import orjson
 
+from emulator.core.chat import asks_usage
 from emulator.core.errors import Json
 from emulator.core.secrets import redact, redact_headers, redact_query, secrets_of, without
 from emulator.core.wire import Exchange, Note, Timeline
@@ -19,12 +25,13 @@ from emulator.core.wire import Exchange, Note, Timeline
 _SHOWN_BYTES = 1_000_000
 #: How many keys that stand twice are named.
 _MOST_NAMED = 100
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
+_DATA = b"data: "
 
 
 def describe(exchange: Exchange) -> dict[str, Json]:
     """Return an exchange as the control API shows it."""
     claim, grant, request = exchange.claim, exchange.grant, exchange.request
-    call = claim.call
     body, text = read_body(request.body)
     notes = [*exchange.notes, *_duplicate_keys(request.body)]
     return {
@@ -40,7 +47,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "body": body,
         "body_text": text,
         "plan": claim.plan.name,
-        "model": exchange.model or (call.model if call else ""),
+        "model": model_of(exchange),
         "notes": [{"fact": note.fact, "path": note.path, "message": note.message} for note in notes],
         "rule": exchange.rule,
         "rule_id": exchange.rule_id,
@@ -55,6 +62,16 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "replay_of": grant.replay.grant.number if grant.replay else None,
         "crash": exchange.crash,
     }
+
+
+def model_of(exchange: Exchange) -> str:
+    """Return the model that answered, or that was asked for, by a request that was refused too; else nothing."""
+    call = exchange.claim.call
+    if exchange.model or call:
+        return exchange.model or (call.model if call else "")
+    body, _ = read_body(exchange.request.body)
+    model = body.get("model") if isinstance(body, dict) else None
+    return model if isinstance(model, str) else ""
 
 
 def read_body(data: bytes) -> tuple[Json, str | None]:
@@ -106,15 +123,46 @@ def _response(exchange: Exchange) -> dict[str, Json]:
     data = b"".join(frame.data for frame in timeline.frames)
     body, text = (None, _as_text(data)) if timeline.stream else read_body(data)
     secrets = secrets_of(exchange.request) if exchange.proxied else ()  # an upstream may repeat them
+    usage, finish_reason = _ending(exchange)
     return {
         "status": timeline.status,
         "headers": without(redact_headers(timeline.headers), secrets),
         "body": without(body, secrets),
         "body_text": without(text, secrets),
         "stream": timeline.stream,
-        "usage": exchange.usage,
-        "finish_reason": exchange.finish_reason,
+        "usage": usage,
+        "finish_reason": finish_reason,
     }
+
+
+def _ending(exchange: Exchange) -> tuple[Mapping[str, int] | None, str | None]:
+    """Return usage and finish reason, each where what carries it went out; of an answer under way, as it will be.
+
+    A stream that was not asked for its usage has it as soon as it has finished. What an upstream sent has been read.
+    """
+    timeline, sent, call = exchange.timeline, exchange.sent, exchange.claim.call
+    frames = timeline.frames if sent is None else timeline.frames[: len(sent.frames)]
+    if exchange.proxied:
+        return exchange.usage, exchange.finish_reason
+    if not timeline.stream:
+        whole = (
+            len(frames) == len(timeline.frames) and timeline.end == "complete" and "invalid_json" not in timeline.faults
+        )
+        return (exchange.usage, exchange.finish_reason) if whole else (None, None)
+    counted = not (call and asks_usage(call.body))
+    for chunk in _chunks_from_the_end(b"".join(frame.data for frame in frames)):
+        counted = counted or bool(chunk.get("usage"))
+        if any(choice.get("finish_reason") for choice in chunk.get("choices", ())):
+            return exchange.usage if counted else None, exchange.finish_reason
+    return None, None
+
+
+def _chunks_from_the_end(data: bytes) -> Iterator[Mapping[str, Json]]:
+    for event in reversed(_EVENT_END.split(data)):
+        with suppress(orjson.JSONDecodeError):
+            chunk = orjson.loads(event.removeprefix(_DATA))
+            if isinstance(chunk, dict):
+                yield chunk
 
 
 def _timeline(exchange: Exchange) -> dict[str, Json]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import orjson
 
+from emulator.core.chat import asks_usage
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.render import PLAIN, Rendered, Turn, prune, render_id, render_json
 from emulator.core.said import Said, say
@@ -96,7 +97,7 @@ def _stream(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Repl
     events = [(begun + ending, "data") for ending in _endings(said, reply.pace, choices_asked(turn.call))]
     if turn.strict:
         events = [(_pruned_chunk(turn, data), kind) for data, kind in events]
-    if usage and not turn.strict and _asks_usage(turn.call.body):
+    if usage and not turn.strict and asks_usage(turn.call.body):
         events.append((event(orjson.dumps({**head, "choices": [], "usage": usage})), "data"))
     events.append((event(turn.provider.done.encode()), "done"))
     return timed(turn, events, reply)
@@ -139,8 +140,3 @@ def _deltas(said: Said, how: Json) -> Iterator[tuple[dict[str, Json], str | None
         for piece in split(arguments, how if isinstance(how, str | int) else "tokens"):
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, None
     yield {}, said.finish_reason
-
-
-def _asks_usage(body: Mapping[str, Json]) -> bool:
-    options = body.get("stream_options")
-    return isinstance(options, Mapping) and options.get("include_usage") is True
