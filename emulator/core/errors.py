@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -92,6 +91,8 @@ class Refusal(Exception):
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that a misspelt one was meant to be."""
+    import difflib  # only for what is wrong
+
     found = difflib.get_close_matches(name[:200], sorted(known), 1, 0.6)
     return found[0] if found else None
 

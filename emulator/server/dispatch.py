@@ -17,7 +17,6 @@ import orjson
 
 from emulator.core.form import FROM, UNTIL
 from emulator.core.memo import Memo
-from emulator.core.relayed import can_be_sent_on, sent_on
 from emulator.core.render import JSON_TYPE, render_body, whole
 from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
@@ -146,8 +145,10 @@ class Dispatch:
         claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
         try:
             claim = engine.claim(session, request)
-            if self._worlds.records and can_be_sent_on(request):
-                claim = sent_on(claim)
+            if self._worlds.records:
+                from emulator.core.relayed import can_be_sent_on, sent_on  # a start does not wait for it
+
+                claim = sent_on(claim) if can_be_sent_on(request) else claim
             grant = grant or store.take(claim)
             form = engine.repeats.form(session, request, claim, grant) if self._is_plain(connection, message) else None
             if form:
