@@ -219,7 +219,7 @@ def test_what_is_over_is_let_go() -> None:
         timers = [held.call_at(held.now() + 1, list) for _ in range(3)]
         held.release()
         await turns()
-        assert not any(waiter.waits for waiter in timers)
+        assert not any(waiter.callback for waiter in timers)
         assert held._queue.next_at() is None
 
     asyncio.run(play())

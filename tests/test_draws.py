@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.draws import Draw
+from emulator.core.draws import Draw, series
 
 DRAWS: dict[str, Callable[[Draw, str], Any]] = {
     "bytes": lambda draw, label: draw.bytes(label, 16),
@@ -34,6 +34,11 @@ def test_a_draw_depends_on_its_parts_and_its_label_alone(draw: Callable[[Draw, s
     assert draw(again, "a") == one
     others = [draw(Draw(1, "rule", 3), "a"), draw(Draw(2, "rule", 2), "a"), draw(Draw(1, "rule", 2), "b")]
     assert [other != one for other in others] == [True, True, True]
+
+
+@pytest.mark.parametrize("number", [0, 1, 12, -3, 10**20])
+def test_a_series_draws_as_its_members_do(number: int) -> None:
+    assert series(7, "rule é")(number).hex("x") == Draw(7, "rule é", number).hex("x")
 
 
 def test_parts_do_not_run_together() -> None:

@@ -17,7 +17,6 @@ from emulator.server.located import Located, Repeated
 from emulator.server.reader import Head
 from emulator.server.worlds import Address
 
-HEAD = "a head"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 REPLIES: dict[str, dict[str, Any]] = {
     "text": {"text": "one two three"},
@@ -41,7 +40,7 @@ def again(world: World, request: Request, times: int) -> list[tuple[Form | None,
         asked = replace(request, at=request.at + number)
         claim = world.engine.claim(world.session, asked)
         grant = world.store.take(claim)
-        form = world.engine.repeats.form(world.session, HEAD, asked, claim, grant)
+        form = world.engine.repeats.form(world.session, asked, claim, grant)
         exchange = world.engine.answer(world.session, asked, claim, grant)
         world.store.record(exchange)
         found.append((form, form.fill(asked.at, grant) if form else None, in_one_piece(exchange.timeline)))
@@ -133,45 +132,6 @@ def test_no_form_is_used_at_a_time_that_has_other_digits() -> None:
     world = make_world()
     again(world, make_request(), 3)
     assert [form for form, _, _ in again(world, make_request(at=UNTIL), 2)] == [None] * 2
-    assert world.engine.repeats.recall(world.session, HEAD, make_request().body, UNTIL) is None
-
-
-# Known requests
-
-
-def test_a_known_request_gets_the_form_of_the_reply_whose_turn_it_is() -> None:
-    world = make_world({"rules": [{"replies": [{"text": "a"}, {"text": "b"}], "after_last": "cycle"}]})
-    request = make_request()
-    again(world, request, 4)
-    known = world.engine.repeats.recall(world.session, HEAD, request.body, request.at)
-    assert known is not None
-    forms = []
-    for number in range(10, 14):
-        claim = known.claim.later(request.at + number)
-        forms.append(known.form(world.store.take(claim)))
-    assert [form and form.example.reply for form in forms] == [0, 1, 0, 1]
-
-
-def test_a_known_request_over_its_limit_gets_no_form() -> None:
-    world = make_world(plan=Plan("p", 3))
-    request = make_request()
-    again(world, replace(request), 3)
-    known = world.engine.repeats.recall(world.session, HEAD, request.body, request.at)
-    assert known is not None
-    assert known.form(world.store.take(known.claim.later(request.at + 5))) is None
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [{"when": {"headers": {"x-a": "1"}}}, {"when": {"elapsed": {"lt": 100}}}, {"count_by": "key"}],
-    ids=["of a header", "of the time", "counted by key"],
-)
-def test_a_request_whose_rules_ask_for_more_than_its_body_is_not_known(rule: dict[str, Any]) -> None:
-    world = make_world({"rules": [{**rule, "reply": {"text": "a"}}, {"reply": {"text": "b"}}]})
-    request = make_request(headers={"x-a": "1"})
-    found = again(world, request, 3)
-    assert found[-1][0] is not None
-    assert world.engine.repeats.recall(world.session, HEAD, request.body, request.at) is None
 
 
 def test_what_is_noted_of_an_answer_weighs_what_its_form_keeps() -> None:
@@ -183,6 +143,6 @@ def test_what_is_noted_of_an_answer_weighs_what_its_form_keeps() -> None:
     head = Head()
     address = Address(cast(Any, None), request.provider, request.path, request.base_url, False)
     located = Located(head, address, request.path, "", 0)
-    repeated = Repeated(form, Grant(1, form.example.grant.standing, "started"), located, "", request.body, 0.0, 0.0)
+    repeated = Repeated(form, Grant(1, form.example.grant.standing, "started"), located, request.body, 0.0, 0.0)
     kept = sum(map(len, form.body)) + sum(len(frame.data) for frame in form.example.timeline.frames)
     assert 40_000 < kept <= repeated.size < 2 * kept

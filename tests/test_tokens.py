@@ -57,6 +57,11 @@ def test_the_count_is_the_number_of_pieces(text: str) -> None:
         assert tokens._count_classes(tokens._latin(text)) == len(pieces(text))
 
 
+@given(text=st.text(st.characters(max_codepoint=127)))
+def test_ascii_has_the_pieces_of_the_pattern_for_every_script(text: str) -> None:
+    assert pieces(text) == tokens._any_piece().findall(text)
+
+
 def test_every_character_counts_as_the_pattern_says() -> None:
     for start in range(0, 0x110000, 89 * 300):
         text = "".join(f"{chr(code)} a{chr(code)} {chr(code)}\n" for code in range(start, start + 89 * 300, 89)
@@ -68,12 +73,12 @@ def test_a_count_makes_no_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     class Pattern:
         subn = staticmethod(re.compile("").subn)
 
-    monkeypatch.setattr(tokens, "_PIECE", Pattern)
+    monkeypatch.setattr(tokens, "_piece", lambda text: Pattern)
     assert (
         count("one two three four"),
         count("a b " * 1000),
         count("é" * 20) > 0,
-        hasattr(tokens._PIECE, "findall"),
+        hasattr(tokens._piece(""), "findall"),
     ) == (
         19,
         2001,

@@ -14,7 +14,7 @@ from emulator.core.wire import Call, Candidate
 class RuleIndex:
     """Rules in order, found by the last user text that they want exactly.
 
-    `steady`: which of them could answer depends on nothing but the body.
+    `steady`: which of them could answer depends on nothing but what is sent.
     """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
@@ -36,9 +36,7 @@ class RuleIndex:
 
 
 def _is_steady(rule: Rule) -> bool:
-    fields = [item.field for item in rule.conditions]
-    of_body = not any(field == "elapsed" or field.startswith("headers.") for field in fields)
-    return of_body and rule.count_by in ("session", "request")
+    return all(condition.field != "elapsed" for condition in rule.conditions)
 
 
 def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:

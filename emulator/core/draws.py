@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from hashlib import blake2b
 from random import Random
 
 _ALNUM = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _CROCKFORD = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _HEX = b"0123456789abcdef"
+_ROOT = 32  # bytes of the digest that all others are made from
 
 
 class Draw:
@@ -18,7 +20,7 @@ class Draw:
     __slots__ = ("_root",)
 
     def __init__(self, *parts: object) -> None:
-        self._root = blake2b("\x1f".join(map(str, parts)).encode(), digest_size=32).digest()
+        self._root = blake2b("\x1f".join(map(str, parts)).encode(), digest_size=_ROOT).digest()
 
     def bytes(self, label: str, size: int) -> bytes:
         """Return at most 64 bytes."""
@@ -59,6 +61,20 @@ class Draw:
         text = f"{self.number(label, 128):032x}"
         variant = "89ab"[int(text[16], 16) & 3]
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+def series(*parts: object) -> Callable[[int], Draw]:
+    """Return what makes the draws of these parts and a number: faster than one by one, where there are many."""
+    begun = blake2b("\x1f".join(map(str, (*parts, ""))).encode(), digest_size=_ROOT)
+
+    def nth(number: int) -> Draw:
+        digest = begun.copy()
+        digest.update(b"%d" % number)
+        draw = Draw.__new__(Draw)
+        draw._root = digest.digest()
+        return draw
+
+    return nth
 
 
 @functools.lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from emulator.core.answers import LOOK_BACK
@@ -26,6 +26,7 @@ from emulator.core.reply import error_data, fill_reply, no_upstream, render_repl
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session, Settings
 from emulator.core.understand import authenticate, idempotency_of, route, understand
+from emulator.core.value import value
 from emulator.core.wire import (
     FOREVER,
     Call,
@@ -40,7 +41,7 @@ from emulator.core.wire import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Outcome:
     """What a claim comes to, before headers; `spent` shows a limit as used up."""
 

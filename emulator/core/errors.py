@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -93,12 +92,14 @@ class Refusal(Exception):
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that one was meant to be: of those that go on as it does the shortest, or a near one."""
+    """Return the known name that one was meant to be: the shortest that goes on as it does, or a near one."""
     names = sorted(known)
-    begun = [item for item in names if name and item.startswith(name)]
-    found = (
-        [min(begun, key=len)] if len(name) >= BEGUN and begun else difflib.get_close_matches(name[:200], names, 1, 0.6)
-    )
+    begun = [item for item in names if item.startswith(name)] if len(name) >= BEGUN else []
+    if begun:
+        return min(begun, key=len)
+    import difflib  # only for what is wrong
+
+    found = difflib.get_close_matches(name[:200], names, 1, 0.6)
     return found[0] if found else None
 
 

@@ -111,17 +111,16 @@ class _Loader:
         return {name: self.operation(name, data) for name, data in self.data["operations"].items()}
 
     def operation(self, name: str, data: Mapping[str, Json]) -> Operation:
-        request = self.document(("operations", name, "request"), data.get("request"))
-        response = self.document(("operations", name, "response"), data.get("response"))
-        chunk = self.document(("operations", name, "chunk"), data.get("chunk"))
+        request, response, chunk = (
+            self.schema(("operations", name, part), data.get(part)) for part in ("request", "response", "chunk")
+        )
         shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
         return Operation(
-            name, data["method"], data["path"], data["answer"], request,
-            None if response is None else Schema(response), None if chunk is None else Schema(chunk),
+            name, data["method"], data["path"], data["answer"], request and request.document, response, chunk,
             data.get("fact"), shown,
         )  # fmt: skip
 
-    def document(self, path: tuple[str | int, ...], name: str | None) -> Json:
+    def schema(self, path: tuple[str | int, ...], name: str | None) -> Schema | None:
         """Read a JSON Schema beside provider.yaml; a problem is put in that file where it can be."""
         if name is None:
             return None
@@ -130,7 +129,7 @@ class _Loader:
             document = json.loads(file.read_bytes())
             if not isinstance(document, Mapping):
                 raise ValueError("must hold an object")
-            Schema(document)
+            return Schema(document)
         except FileNotFoundError:
             self.report(path, f"there is no file {name} in this folder")
         except (OSError, UnicodeDecodeError) as error:
@@ -139,8 +138,6 @@ class _Loader:
             self.problems.append(Problem(str(file), error.lineno, error.colno, "", f"is not JSON: {error.msg}"))
         except ValueError as error:
             self.problems.append(Problem(str(file), 1, 1, "", str(error)))
-        else:
-            return document
         return None
 
     def check_answers(self) -> None:

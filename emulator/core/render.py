@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import orjson
 
@@ -11,12 +11,13 @@ from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.provider import Operation, Provider, fill_text
 from emulator.core.scenario import Reply
+from emulator.core.value import value
 from emulator.core.wire import FOREVER, Call, Frame, Headers, Note, Timeline
 
 JSON_TYPE = ("content-type", "application/json")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Turn:
     """What a reply answers: the call, the model that serves it, the rule's draws, and the cap in tokens."""
 
@@ -32,7 +33,7 @@ class Turn:
     defaults: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rendered:
     """An answer before faults, and what the journal wants to know of it."""
 

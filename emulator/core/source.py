@@ -7,7 +7,7 @@ YAML 1.2 does (`on`, `yes`, `12:30`, `1_000` are strings); equal keys, tags, cyc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ MAX_BYTES = 5_000_000
 _INT = re.compile(r"[-+]?[0-9]{1,20}$|0o[0-7]{1,20}$|0x[0-9a-fA-F]{1,15}$")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?$")
+_NUMERIC = frozenset("+-.0123456789")  # what a number begins with
 _WORDS: Mapping[str, Json] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -129,26 +130,25 @@ class _Builder:
 
     def build(self, text: str) -> Source:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            mark = event.start_mark
-            self.place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            self.event(event)
+            take = _EVENTS.get(type(event))
+            if take:
+                mark = event.start_mark
+                self.place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+                take(self, event)
         if self.problems:
             raise SourceError(self.problems)
         return Source(self.file, self.root, self.places)
 
-    def event(self, event: yaml.Event) -> None:
-        if isinstance(event, yaml.DocumentStartEvent):
-            self.documents += 1
-            if self.documents > 1:
-                self.stop("a second document begins; a file holds one")
-        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            self.open({} if isinstance(event, yaml.MappingStartEvent) else [], event)
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-            self.close()
-        elif isinstance(event, yaml.ScalarEvent):
-            self.scalar(event)
-        elif isinstance(event, yaml.AliasEvent):
-            self.alias(event.anchor or "")
+    def document(self, event: yaml.DocumentStartEvent) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            self.stop("a second document begins; a file holds one")
+
+    def open_mapping(self, event: yaml.MappingStartEvent) -> None:
+        self.open({}, event)
+
+    def open_sequence(self, event: yaml.SequenceStartEvent) -> None:
+        self.open([], event)
 
     def open(self, container: Json, event: yaml.NodeEvent) -> None:
         self.check_tag(event.tag)  # type: ignore[attr-defined]
@@ -159,7 +159,7 @@ class _Builder:
             self.open_anchors.add(event.anchor)
         self.stack.append([container, path, event.anchor, before, None])
 
-    def close(self) -> None:
+    def close(self, event: yaml.Event) -> None:
         container, _, anchor, before, _ = self.stack.pop()
         if anchor:
             self.open_anchors.discard(anchor)
@@ -167,9 +167,9 @@ class _Builder:
 
     def scalar(self, event: yaml.ScalarEvent) -> None:
         self.check_tag(event.tag)
-        plain = event.style is None or event.style == ""
-        is_key = bool(self.stack) and isinstance(self.stack[-1][0], dict) and self.stack[-1][4] is None
-        value = _plain(event.value) if plain and not is_key and event.tag is None else event.value
+        top = self.stack[-1] if self.stack else None
+        is_key = top is not None and top[4] is None and isinstance(top[0], dict)
+        value = event.value if event.style or is_key or event.tag is not None else _plain(event.value)
         if isinstance(value, float) and value in (float("inf"), float("-inf")):
             self.report(f"the number {event.value} is too large")
             value = 0
@@ -177,7 +177,8 @@ class _Builder:
             self.anchors[event.anchor] = (value, 1)
         self.add(value)
 
-    def alias(self, anchor: str) -> None:
+    def alias(self, event: yaml.AliasEvent) -> None:
+        anchor = event.anchor or ""
         if anchor in self.open_anchors:
             self.stop(f"*{anchor} refers to itself")
         if anchor not in self.anchors:
@@ -237,9 +238,22 @@ class _Builder:
 def _plain(text: str) -> Json:
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] not in _NUMERIC:
+        return text
     if _INT.match(text):
         number = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         return number if -(2**63) <= number < 2**64 else float(number)  # JSON is written with 64 bits
     if _FLOAT.match(text):
         return float(text)
     return text
+
+
+_EVENTS: Mapping[type[yaml.Event], Callable[[_Builder, Any], None]] = {
+    yaml.ScalarEvent: _Builder.scalar,
+    yaml.MappingStartEvent: _Builder.open_mapping,
+    yaml.SequenceStartEvent: _Builder.open_sequence,
+    yaml.MappingEndEvent: _Builder.close,
+    yaml.SequenceEndEvent: _Builder.close,
+    yaml.AliasEvent: _Builder.alias,
+    yaml.DocumentStartEvent: _Builder.document,
+}

@@ -39,8 +39,11 @@ Journalled = tuple[Sequence[Exchange], int]
 class Store(Protocol):
     """Each method is one atomic step; what only control asks for may be something to await (see `soon`)."""
 
-    def take(self, claim: Claim) -> Grant:
-        """Give the claim its number, its window's standing, and the first candidate that state and turns allow."""
+    def take(self, claim: Claim, at: float | None = None) -> Grant:
+        """Give the claim its number, its window's standing, and the first candidate that state and turns allow.
+
+        `at`: when, where that is not the claim's own time.
+        """
 
     def record(self, exchange: Exchange) -> None:
         """Journal an exchange, count its tokens, and keep or free its idempotency record."""

@@ -15,7 +15,7 @@ PER_REPLY = 3
 PER_IMAGE = 85
 
 _CJK = "\u2e80-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
-_PIECE = re.compile(rf"[{_CJK}]| ?[^\W{_CJK}]{{1,8}}| ?[^\w\s]|\s{{1,8}}")
+_ASCII_PIECE = re.compile(r" ?\w{1,8}| ?[^\w\s]|\s{1,8}")
 
 
 #: Up to so many characters the pattern is the faster one.
@@ -26,12 +26,7 @@ _WORD = 12
 _BOTH = "\u3000"
 #: In turn, a byte for what Latin-1 lacks: signs, white space, what is a piece by itself, and the rest, of words.
 #: 0x80, a sign in Latin-1, stands for what is a piece by itself.
-_FOREIGN = [
-    (re.compile(r"[^\w\s\x00-\xff]"), "."),
-    (re.compile(r"[^\S\x00-\xff]"), "\t"),
-    (re.compile(rf"[{_CJK}]"), "\x80"),
-    (re.compile(r"[^\x00-\xff]"), "a"),
-]
+_FOREIGN = [(r"[^\w\s\x00-\xff]", "."), (r"[^\S\x00-\xff]", "\t"), (f"[{_CJK}]", "\x80"), (r"[^\x00-\xff]", "a")]
 
 
 def _kind(char: str) -> str:
@@ -44,28 +39,38 @@ def _kind(char: str) -> str:
 _KINDS = "".join(map(_kind, map(chr, range(256)))).encode("latin-1")
 
 
+def _piece(text: str) -> re.Pattern[str]:
+    """Return the pattern of a piece of a text; that for every script takes long to compile."""
+    return _ASCII_PIECE if text.isascii() else _any_piece()
+
+
+@functools.cache
+def _any_piece() -> re.Pattern[str]:
+    return re.compile(rf"[{_CJK}]| ?[^\W{_CJK}]{{1,8}}| ?[^\w\s]|\s{{1,8}}")
+
+
 def pieces(text: str) -> list[str]:
     """Split text deterministically; joined, the pieces are the text again."""
-    return _PIECE.findall(text)
+    return _piece(text).findall(text)
 
 
 def count(text: str) -> int:
     """Return the number of pieces, without making them."""
     if len(text) > _SHORT and _BOTH not in text:
         return _count_classes(_latin(text))
-    return _count_word(text) if len(text) <= _WORD else _PIECE.subn("", text)[1]
+    return _count_word(text) if len(text) <= _WORD else _piece(text).subn("", text)[1]
 
 
 @functools.lru_cache(maxsize=1024)
 def _count_word(text: str) -> int:
-    return _PIECE.subn("", text)[1]
+    return _piece(text).subn("", text)[1]
 
 
 def first(text: str, number: int) -> str:
     """Return as much of a text as its first pieces hold."""
     if number <= 0:
         return ""
-    last = next(islice(_PIECE.finditer(text), number - 1, None), None) if number < len(text) else None
+    last = next(islice(_piece(text).finditer(text), number - 1, None), None) if number < len(text) else None
     return text[: last.end()] if last else text
 
 
@@ -85,7 +90,7 @@ class _Classes(dict[int, str]):
         if code < 256:
             found = "." if char == "\x80" else char
         else:
-            found = next(stands for pattern, stands in _FOREIGN if pattern.match(char))
+            found = next(stands for pattern, stands in _FOREIGN if re.match(pattern, char))
         self[code] = found
         return found
 

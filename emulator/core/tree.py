@@ -34,11 +34,14 @@ def _parts(container: Json) -> Iterable[Json]:
 
 def walk(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
     """Yield every leaf with its path."""
-    if isinstance(value, Mapping | list):
-        for step, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from walk(item, (*path, step))
-    else:
+    if not isinstance(value, dict | list):
         yield path, value
+        return
+    for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, dict | list):
+            yield from walk(item, (*path, step))
+        else:
+            yield (*path, step), item
 
 
 def change_texts(value: Json, change: Callable[[str], Json]) -> Json:

@@ -1,16 +1,18 @@
 """The values a request becomes: Request -> Call -> Claim -> Grant -> Timeline -> Exchange.
 
-All frozen; times are float seconds, `at` Unix seconds of the session's clock, frame times seconds after it.
+All frozen, for mypy (see `value`). Times are float seconds: `at` Unix seconds of the session's clock, those of frames
+seconds after it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, NamedTuple, Protocol
 
 from emulator.core.errors import Json, Refusal
+from emulator.core.value import value
 
 Headers = tuple[tuple[str, str], ...]
 End = Literal["complete", "clean", "fin", "reset", "garbage"]
@@ -24,7 +26,7 @@ FOREVER_LIMIT_S = 30.0
 HARMLESS = frozenset(("stall", "slow_headers", "comment", "slice", "bandwidth", "merge"))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """One HTTP message, routed: `path` is below the provider's base URL, header names are lower case."""
 
@@ -43,7 +45,7 @@ class Request:
     real: float = 0.0  # real seconds, of a steady clock without a date
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Note:
     """Something accepted that the docs don't say, or an effect worth knowing."""
 
@@ -52,7 +54,7 @@ class Note:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """One message of a conversation, whatever shape its content had."""
 
@@ -64,7 +66,7 @@ class Message:
     images: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """A Request that the provider has understood. `body` is as sent; for GET the query parameters."""
 
@@ -87,7 +89,7 @@ class Call:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """What a key may use in a window of a minute; None is without limit."""
 
@@ -96,7 +98,7 @@ class Plan:
     tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """A rule that could answer: what the store needs to know of it to choose it."""
 
@@ -107,7 +109,7 @@ class Candidate:
     then: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """What a request asks of the Store, in one atomic step."""
 
@@ -126,15 +128,8 @@ class Claim:
     operation: str | None = None
     relay: bool = False  # it is sent on to the upstream, whatever the docs say of it
 
-    def later(self, at: float) -> Claim:
-        """Return what the same request asks at another time."""
-        return Claim(
-            self.session, self.provider, self.key, self.plan, at, self.counted, self.candidates, self.fallback,
-            self.idempotency, self.history, self.call, self.refusal, self.operation,
-        )  # fmt: skip
 
-
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """A key's window: requests allowed and left (None: no limit), its end, and whether this request was over."""
 
@@ -145,7 +140,7 @@ class Standing:
     exceeded: Literal["requests", "tokens"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Grant:
     """What a Claim got: the exchange's number, the candidate's index, its n (of the rule) and turn (of the count)."""
 
@@ -173,7 +168,7 @@ class Frame(NamedTuple):
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Timeline:
     """What goes on the wire: the head at `head_at`, frames in order, and how it ends, at `end_at`.
 
@@ -206,7 +201,7 @@ class Timeline:
         return self.head_at == FOREVER or any(frame.kind == "hold" for frame in self.frames)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sent:
     """What really went out: bytes of the body, seconds after `at` of each frame, and how it ended."""
 
@@ -218,7 +213,7 @@ class Sent:
     silent: float = 0.0  # real seconds of silence without end, until release, advance or the limit
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exchange:
     """One request and what it got."""
 

@@ -64,7 +64,7 @@ class AwaitedAnswer:
         located = self._dispatch.locate(self._connection, message, self._path, self._query)
         world = located.address.world
         body, now = b"".join(message.body), world.clock.now()
-        return world, located.request(world.session.id, body, now, time.monotonic(), message.too_large)
+        return world, located.request(body, now, time.monotonic(), message.too_large)
 
     async def _run(self) -> None:
         dispatch, connection, message = self._dispatch, self._connection, self._message

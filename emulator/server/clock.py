@@ -20,26 +20,23 @@ _START = time.time() - time.monotonic()
 
 
 class Waiter:
-    """A callback that waits for its time; cancelled, it is never called."""
+    """A callback that waits for its time; None once it was called or cancelled."""
 
-    __slots__ = ("_callback", "_timer")
+    __slots__ = ("_timer", "callback")
 
     def __init__(self, callback: Callback) -> None:
-        self._callback: Callback | None = callback
+        self.callback: Callback | None = callback
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def waits(self) -> bool:
-        return self._callback is not None
-
     def cancel(self) -> None:
-        self._callback = None
+        self.callback = None
         if self._timer:
             self._timer.cancel()
 
     def wake(self) -> None:
-        callback = self._callback
-        self.cancel()
+        callback, self.callback = self.callback, None
+        if self._timer:
+            self._timer.cancel()
         if callback:
             callback()
 
@@ -59,7 +56,7 @@ class Queue:
         self._order = itertools.count()
 
     def __iter__(self) -> Iterator[tuple[float, Waiter]]:
-        return ((at, waiter) for at, _, waiter in self._heap if waiter.waits)
+        return ((at, waiter) for at, _, waiter in self._heap if waiter.callback)
 
     def add(self, at: float, callback: Callback) -> Waiter:
         waiter = Waiter(callback)
@@ -68,9 +65,10 @@ class Queue:
 
     def next_at(self) -> float | None:
         """Return when the next callback is due; the cancelled ones before it are dropped."""
-        while self._heap and not self._heap[0][2].waits:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        heap = self._heap
+        while heap and heap[0][2].callback is None:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
 
     def pop(self) -> tuple[float, Waiter]:
         at, _, waiter = heapq.heappop(self._heap)
@@ -89,7 +87,7 @@ class Silence:
 
     def add(self, callback: Callback) -> Waiter:
         waiter = Waiter(callback).after(FOREVER_LIMIT_S)
-        self._waiters = [*(item for item in self._waiters if item.waits), waiter]
+        self._waiters = [*(item for item in self._waiters if item.callback), waiter]
         return waiter
 
     def end(self) -> None:

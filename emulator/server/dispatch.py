@@ -3,6 +3,7 @@
 Message -> engine.claim -> store.take -> engine.answer -> Player
                                     \\-> a form of what was answered alike before: bytes, at once
 Message -> the control API | a wait for a shared store | an upstream
+bytes that came before -> store.take -> a form
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from urllib.parse import unquote
 
 import orjson
 
+from emulator.core.form import FROM, UNTIL
 from emulator.core.memo import Memo
-from emulator.core.relayed import can_be_sent_on, sent_on
 from emulator.core.render import JSON_TYPE, render_body, whole
 from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.awaited import AwaitedAnswer
 from emulator.server.clock import Clock
 from emulator.server.crash import NOT_JOURNALLED, crash
-from emulator.server.located import Located, Repeated
+from emulator.server.located import Known, Located, Repeated
 from emulator.server.player import Player
 from emulator.server.reader import Head, Message, Refused
 from emulator.server.worlds import Unaddressed, World, Worlds
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from emulator.server.upstream import Upstream
 
 CONTROL = "/_emulator"
-#: Heads of requests, whose way is known.
+#: Heads of requests, whose way is known; whole requests, whose claim is, and the longest such: bytes.
 MOST_LOCATED = 1024
+MOST_KNOWN = 512
+LONGEST_KNOWN = 16_384
 
 
 class Dispatch:
@@ -56,7 +59,26 @@ class Dispatch:
         self._on_exchange = on_exchange
         self._on_stray = on_stray
         self._located: Memo[Located] = Memo(MOST_LOCATED)
+        self._known: Memo[Known] = Memo(MOST_KNOWN)
         self._fields = _ServerFields()
+
+    def repeat(self, connection: Connection, data: bytes) -> bool:
+        """Answer a request that came before, byte for byte; tell whether these bytes are one."""
+        known = self._known.get(data)
+        if known is None:
+            return False
+        located, world = known.located, known.located.address.world
+        at, real = world.clock.now(), time.monotonic()
+        if known.session is not world.session or located.version != self._worlds.version or not FROM <= at < UNTIL:
+            return False
+        grant = self._worlds.store.take(known.claim, at)
+        form = known.form(grant)
+        if form:
+            self._write(connection, known.claim, Repeated(form, grant, located, known.body, at, real))
+        else:
+            message = Message(located.head, [known.body], data)
+            self._decide(connection, message, located, located.request(known.body, at, real), grant)
+        return True
 
     def answer(self, connection: Connection, message: Message) -> None:
         """Answer a message, at once or with what the connection plays from now on."""
@@ -68,27 +90,8 @@ class Dispatch:
             located = self._locate(connection, message)
             if located is None:
                 return
-        world, head, body = located.address.world, message.head, b"".join(message.body)
-        session, at, real = world.session, world.clock.now(), time.monotonic()
-        store, repeats, grant = self._worlds.store, self._worlds.engine.repeats, None
-        at_once = head.known and head.method != "HEAD" and not (connection.closing or self._worlds.records)
-        known = repeats.recall(session, head, body, at) if at_once else None
-        if known:
-            grant = store.take(known.claim.later(at))
-            form = known.form(grant)
-            if form:
-                self._write(
-                    connection, world, known.claim, Repeated(form, grant, located, session.id, known.body, at, real)
-                )
-                return
-        request = located.request(session.id, body, at, real, message.too_large)
-        exchange = self._decide(connection, world, located, request, grant, at_once)
-        upstream = self._worlds.upstreams.get(request.provider) if exchange and exchange.proxied else None
-        if exchange and upstream:
-            self._relay(connection, message, world, exchange, upstream)
-        elif exchange:
-            store.record(exchange)
-            self.play(connection, message, exchange.timeline, world.clock, exchange)
+        at, real = located.address.world.clock.now(), time.monotonic()
+        self._decide(connection, message, located, located.request(b"".join(message.body), at, real, message.too_large))
 
     def _await_answer(self, connection: Connection, message: Message, sharing: Sharing) -> None:
         path, query = _target(message.head)
@@ -133,43 +136,62 @@ class Dispatch:
         self.play(connection, message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), connection.clock)
 
     def _decide(
-        self,
-        connection: Connection,
-        world: World,
-        located: Located,
-        request: Request,
-        grant: Grant | None,
-        at_once: bool,
-    ) -> Exchange | None:
-        """Return what is to be played; None where it is answered already."""
-        engine, store, session = self._worlds.engine, self._worlds.store, world.session
+        self, connection: Connection, message: Message, located: Located, request: Request, grant: Grant | None = None
+    ) -> None:
+        """Answer a request; what it claims was granted already, or is now."""
+        engine, store, session = self._worlds.engine, self._worlds.store, located.address.world.session
         claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
         try:
             claim = engine.claim(session, request)
-            if self._worlds.records and can_be_sent_on(request):
-                claim = sent_on(claim)
+            if self._worlds.records:
+                from emulator.core.relayed import can_be_sent_on, sent_on  # a start does not wait for it
+
+                claim = sent_on(claim) if can_be_sent_on(request) else claim
             grant = grant or store.take(claim)
-            form = engine.repeats.form(session, located.head, request, claim, grant) if at_once else None
+            form = engine.repeats.form(session, request, claim, grant) if self._is_plain(connection, message) else None
             if form:
-                repeated = Repeated(form, grant, located, session.id, request.body, request.at, request.real)
-                self._write(connection, world, claim, repeated)
-                return None
+                repeated = Repeated(form, grant, located, request.body, request.at, request.real)
+                self._learn(message.raw, claim, repeated)
+                self._write(connection, claim, repeated)
+                return
             exchange = engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
             exchange = crash(claim, grant or store.take(claim), request, error)
-        return exchange
+        upstream = self._worlds.upstreams.get(request.provider) if exchange.proxied else None
+        if upstream:
+            self._relay(connection, message, located.address.world, exchange, upstream)
+        else:
+            store.record(exchange)
+            self.play(connection, message, exchange.timeline, located.address.world.clock, exchange)
 
-    def _write(self, connection: Connection, world: World, claim: Claim, repeated: Repeated) -> None:
+    def _is_plain(self, connection: Connection, message: Message) -> bool:
+        """Tell whether a message is answered with a head and a body, and the connection goes on."""
+        return message.head.known and message.head.method != "HEAD" and not (connection.closing or self._worlds.records)
+
+    def _learn(self, raw: bytes, claim: Claim, repeated: Repeated) -> None:
+        """Know a request when it comes again."""
+        located, session = repeated.located, repeated.located.address.world.session
+        known = self._known.get(raw)
+        if known is None or known.session is not session or known.located is not located:
+            rules = session.rules_for(claim.provider, claim.operation or "")
+            if not rules.steady or not 0 < len(raw) <= LONGEST_KNOWN:
+                return
+            candidates = tuple(rules.by_id[item.rule] for item in claim.candidates)
+            known = Known(located, session, claim, repeated.body, candidates)
+            self._known.put(raw, known)
+        known.learn(repeated.grant, repeated.form)
+
+    def _write(self, connection: Connection, claim: Claim, repeated: Repeated) -> None:
         """Send an answer that waits for nothing, and note it."""
-        form = repeated.form
+        form, worlds, state = repeated.form, self._worlds, connection.server_state
         head, body = form.fill(repeated.at, repeated.grant)
-        connection.transport.write(b"%b%b%b\r\n%b" % (form.line, self._fields.of(connection.server_state), head, body))
-        connection.server_state.total_requests += 1
+        connection.transport.write(b"%b%b%b\r\n%b" % (form.line, self._fields.of(state), head, body))
+        state.total_requests += 1
         repeated.passed = time.monotonic() - repeated.real
-        self._worlds.store.note(claim, repeated)
-        self._worlds.metrics.count(form.example)
-        if world.watchers:
-            self._worlds.tell(repeated.exchange())
+        worlds.store.note(claim, repeated)
+        worlds.metrics.count(form.example)
+        if repeated.located.address.world.watchers:
+            worlds.tell(repeated.exchange())
         self._on_exchange(form.example, "complete", repeated.passed)
 
     def _relay(

@@ -1,16 +1,19 @@
-"""A request that found its provider, and what is kept of one that was answered at once."""
+"""Requests that found their provider: where they go, what is known of one that comes again, and what is kept of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from emulator.core.form import Form
-from emulator.core.wire import Exchange, Grant, Request, Sent
+from emulator.core.scenario import Rule
+from emulator.core.session import Session
+from emulator.core.value import value
+from emulator.core.wire import Claim, Exchange, Grant, Request, Sent
 from emulator.server.reader import Head
 from emulator.server.worlds import Address
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value
 class Located:
     """Where requests with a head go; `path` and `query` as they were sent."""
 
@@ -20,13 +23,37 @@ class Located:
     query: str
     version: int  # of the worlds that it was found in
 
-    def request(self, session: str, body: bytes, at: float, real: float, too_large: bool = False) -> Request:
+    def request(self, body: bytes, at: float, real: float, too_large: bool = False) -> Request:
         """Return the request that a body makes of it; `real` in seconds of a steady clock."""
         head, address = self.head, self.address
         return Request(
-            session, address.provider, head.method, address.path, self.query, head.headers, body, at, self.path,
-            address.base_url, too_large, address.addressed, real,
+            address.world.session.id, address.provider, head.method, address.path, self.query, head.headers, body, at,
+            self.path, address.base_url, too_large, address.addressed, real,
         )  # fmt: skip
+
+
+@value
+class Known:
+    """A request that came before: what it claims, the rules of its candidates, and forms by candidate and reply."""
+
+    located: Located
+    session: Session
+    claim: Claim
+    body: bytes
+    rules: tuple[Rule, ...]
+    forms: dict[tuple[int | None, int], Form] = field(default_factory=dict)
+
+    def form(self, grant: Grant) -> Form | None:
+        """Return the form of what was granted, if it is known."""
+        return None if grant.standing.exceeded else self.forms.get(self._reply(grant))
+
+    def learn(self, grant: Grant, form: Form) -> None:
+        """Know the form of what was granted."""
+        self.forms[self._reply(grant)] = form
+
+    def _reply(self, grant: Grant) -> tuple[int | None, int]:
+        candidate = grant.candidate
+        return candidate, 0 if candidate is None else self.rules[candidate].reply_at(grant.turn)
 
 
 @dataclass(slots=True)
@@ -36,7 +63,6 @@ class Repeated:
     form: Form
     grant: Grant
     located: Located
-    session: str
     body: bytes
     at: float
     real: float
@@ -55,7 +81,7 @@ class Repeated:
         return self.form.example.tokens
 
     def exchange(self) -> Exchange:
-        request = self.located.request(self.session, self.body, self.at, self.real)
+        request = self.located.request(self.body, self.at, self.real)
         made = self.form.again(request, self.grant)
         times = (self.passed,) * len(made.timeline.frames)
         sent = Sent(self.form.size, times, "complete", self.passed, self.real + self.passed)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields
 from emulator.core.reshape import COMMENT
-from emulator.core.wire import FOREVER, Frame, Sent, Timeline
+from emulator.core.wire import FOREVER, Sent, Timeline
 from emulator.server.clock import TICK_S, Clock, Waiter
 
 #: How much is gathered before it is written: bytes.
@@ -178,17 +178,21 @@ class Player:
         frames, size = self._timeline.frames, 0
         passed = self._clock.now() - self._start
         while self._index < len(frames):
-            frame = frames[self._index]
-            if frame.kind == "hold":
+            at, data, kind = frames[self._index]
+            if kind == "hold":
                 if not self._silent:
-                    return self._fall_silent(frame.at)
+                    return self._fall_silent(at)
                 self._silent = False
-            elif frame.at > passed - self._shift and not self._is_due(frame.at):
+            elif at > passed - self._shift and not self._is_due(at):
                 return False
-            size += len(frame.data)
-            self._take(frame, passed)
-            if self._timeline.apart and frame.data:
-                return self._breathe()
+            self._index += 1
+            self._times.append(passed)
+            if data:
+                size += len(data)
+                self._bytes += len(data)
+                self._out.append(chunk(data) if self._chunked else data)
+                if self._timeline.apart:
+                    return self._breathe()
             if size > BUFFER:
                 self._flush()
                 size = 0
@@ -202,13 +206,6 @@ class Player:
         self._waiter = Waiter(self.play).after(0)
         return False
 
-    def _take(self, frame: Frame, passed: float) -> None:
-        self._index += 1
-        self._times.append(passed)
-        if frame.data:
-            self._bytes += len(frame.data)
-            self._out.append(chunk(frame.data) if self._chunked else frame.data)
-
     def _is_due(self, at: float) -> bool:
         """Tell whether a time has come; if not, write what is gathered and wait for it."""
         due = self._start + self._shift + at
@@ -216,7 +213,8 @@ class Player:
             return True
         self._flush()
         self._waiter = self._clock.call_at(due, self.play)
-        self._check_presence()
+        if self._ended:
+            self._check_presence()
         return False
 
     def _fall_silent(self, at: float) -> bool:

@@ -126,7 +126,12 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.closing:
             return
+        rests = self.resting_since is not None and not (self.writing_paused or self.reader.begun)
         self.resting_since = None
+        if rests and self.dispatch.repeat(self, data):
+            if self.current is None:
+                self.resting_since = self.loop.time()
+            return
         self.reader.feed(data)
         self.closing = self.reader.over
         if self.reader.begun and self.slow_timer is None:

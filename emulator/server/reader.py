@@ -85,13 +85,17 @@ class Heads:
 
 
 class Message:
-    """One HTTP request while it is read; `refused` before its body came, `too_large` to keep it."""
+    """One HTTP request while it is read; `refused` before its body came, `too_large` to keep it.
 
-    __slots__ = ("body", "head", "refused", "size", "too_large")
+    `raw` is all of it, where it came in one piece and by itself.
+    """
 
-    def __init__(self, head: Head, body: Sequence[bytes] = ()) -> None:
+    __slots__ = ("body", "head", "raw", "refused", "size", "too_large")
+
+    def __init__(self, head: Head, body: Sequence[bytes] = (), raw: bytes = b"") -> None:
         self.head = head
         self.body = list(body)
+        self.raw = raw
         self.size = 0  # bytes of the body
         self.too_large = False
         self.refused = False
@@ -130,8 +134,9 @@ class Reader:
             head = self._heads.get(self._raw)
             if head is None or len(data) < end + head.length:
                 break
-            self.messages.append(Message(head, [data[end : end + head.length]]))
-            data = data[end + head.length :]
+            size = end + head.length
+            self.messages.append(Message(head, [data[end:size]], data if len(data) == size else b""))
+            data = data[size:]
         if data:
             self._parse(data)
 

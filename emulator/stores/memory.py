@@ -94,13 +94,14 @@ class MemoryStore:
             Kept(self.journal_size, self._journals),
         )
 
-    def take(self, claim: Claim) -> Grant:
+    def take(self, claim: Claim, at: float | None = None) -> Grant:
+        at = claim.at if at is None else at
         session = self._sessions[claim.session]
         session.number += 1
-        window = self._window(session, claim)
+        window = self._window(session, claim, at)
         if not claim.counted:
             return self._fallback(session, claim, window.standing())
-        recalled = self._recalled(session, claim)
+        recalled = self._recalled(session, claim, at)
         if isinstance(recalled, Exchange):
             return Grant(session.number, window.standing(), session.state, replay=recalled)
         if recalled:
@@ -108,7 +109,7 @@ class MemoryStore:
         if over := window.exceeded():
             return Grant(session.number, window.standing(over), session.state)
         window.requests += 1
-        self._begin_record(session, claim)
+        self._begin_record(session, claim, at)
         return self._choose(session, claim, window.standing())
 
     def _choose(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
@@ -126,34 +127,36 @@ class MemoryStore:
         past = tuple(self.journal(claim.session, session.number - MOST_PAST - 1)[0]) if claim.history else ()
         return Grant(session.number, standing, session.state, n=n, exchanges=past)
 
-    def _window(self, session: _Session, claim: Claim) -> Window:
+    def _window(self, session: _Session, claim: Claim, at: float) -> Window:
         """Return the key's window; a request that counts opens one where there is none."""
         name = (claim.provider, claim.key or "")
         window = session.windows.get(name)
         if window:
             window.plan = claim.plan
-        if window is None or claim.at >= window.ends:
-            window = Window(claim.plan, claim.at + WINDOW_S)
+        if window is None or at >= window.ends:
+            window = Window(claim.plan, at + WINDOW_S)
             if claim.counted:
-                session.windows.drop_while(lambda opened: claim.at >= opened.ends)
+                session.windows.drop_while(lambda opened: at >= opened.ends)
                 session.windows.put(name, window, _ENTRY + len(name[1]))
         return window
 
-    def _recalled(self, session: _Session, claim: Claim) -> Exchange | Literal["mismatch", "in_progress"] | None:
+    def _recalled(
+        self, session: _Session, claim: Claim, at: float
+    ) -> Exchange | Literal["mismatch", "in_progress"] | None:
         if claim.idempotency is None:
             return None
         value, fingerprint, _ = claim.idempotency
         record = session.records.get((claim.key or "", value))
-        if record is None or claim.at >= record.until:
+        if record is None or at >= record.until:
             return None
         sent = session.sent.get(record.first.grant.number) if record.first else None
-        return record.recalled(fingerprint, sent, claim.at)
+        return record.recalled(fingerprint, sent, at)
 
-    def _begin_record(self, session: _Session, claim: Claim) -> None:
+    def _begin_record(self, session: _Session, claim: Claim, at: float) -> None:
         if claim.idempotency:
             value, fingerprint, seconds = claim.idempotency
-            session.records.drop_while(lambda record: claim.at >= record.until)
-            record = Record(fingerprint, claim.at + seconds)
+            session.records.drop_while(lambda record: at >= record.until)
+            record = Record(fingerprint, at + seconds)
             session.records.put((claim.key or "", value), record, _ENTRY + len(claim.key or ""))
 
     def record(self, exchange: Exchange) -> None:
