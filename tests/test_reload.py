@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 from typing import IO, Any
@@ -29,8 +31,22 @@ BAD = "emulator: 1\nrules:\n- reply: {txt: a}\n"
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, IO[str]]]:
     """Serve a.yaml; yield the URL and what is told on stderr."""
-    (tmp_path / "a.yaml").write_text(RULES % "begin")
-    command = [sys.executable, "-m", "emulator", "serve", "a.yaml", "--port", "0", "--reload", "--ready-file", "r.json"]
+    with serving("a.yaml", tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def served_from_folder(tmp_path: Path) -> Iterator[tuple[str, IO[str]]]:
+    """Serve in/a.yaml."""
+    (tmp_path / "in").mkdir()
+    with serving("in/a.yaml", tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def serving(name: str, tmp_path: Path) -> Iterator[tuple[str, IO[str]]]:
+    (tmp_path / name).write_text(RULES % "begin")
+    command = [sys.executable, "-m", "emulator", "serve", name, "--port", "0", "--reload", "--ready-file", "r.json"]
     process = subprocess.Popen(
         [*command, "--quiet"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -114,6 +130,25 @@ def test_a_change_is_noticed_by_the_name_of_a_link_and_behind_it(tmp_path: Path)
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_folder_that_was_removed_is_told_and_watched_again_when_it_is_back(
+    served_from_folder: tuple[str, IO[str]], tmp_path: Path
+) -> None:
+    (url, told), file = served_from_folder, tmp_path / "in" / "a.yaml"
+    control = Control(url)
+    served_after(control, file, "one")
+    shutil.rmtree(file.parent)
+    lines = [next(line for line in told if not line.startswith("Reloaded ")), told.readline()]
+    assert lines == [
+        "in/a.yaml:1:1: cannot be read: No such file or directory\n",
+        "This does not load; what was loaded before stays.\n",
+    ]
+    assert said(url) == "first"
+    file.parent.mkdir()
+    served_after(control, file, "two")
+    served_after(control, file, "three")
+    control.close()
 
 
 def test_only_the_files_themselves_are_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
