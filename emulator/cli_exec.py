@@ -18,6 +18,7 @@ import click
 from emulator import teardown
 from emulator.cli import FINDINGS, INTERRUPTED, fail, prepared, server_options
 from emulator.client import Control
+from emulator.core.errors import Json
 from emulator.server.background import running
 from emulator.server.reloading import reloading
 from emulator.server.setup import ignore, make_server, origin
@@ -60,8 +61,11 @@ def exec_command(
         fail("Name the command behind --, as in: emulator exec retry.yaml -- npm test")
     with _served(scenarios, schemas, given) as (control, environment):
         code = _run(command, environment)
-        findings = list(_findings(control, strict))
-        _tell(control, findings)
+        session = control.ask("GET", "/sessions/default")
+        journal = control.ask("GET", "/sessions/default/journal")["exchanges"]
+        verdict = control.ask("GET", "/sessions/default/verdict")["findings"]
+        findings = list(_findings(session, journal, verdict, strict))
+        _tell(session, journal, findings)
     sys.exit(FINDINGS if findings and strict and code == 0 else code)
 
 
@@ -118,16 +122,13 @@ def _waited(process: subprocess.Popen[bytes]) -> int | None:
         return None
 
 
-def _findings(control: Control, strict: bool) -> Iterator[str]:
+def _findings(session: Json, journal: Sequence[Json], verdict: Sequence[Json], strict: bool) -> Iterator[str]:
     """Yield what was wrong: with the scenario, and with the client as the docs see it."""
-    session = control.ask("GET", "/sessions/default")
-    journal = control.ask("GET", "/sessions/default/journal")["exchanges"]
     yield from teardown.crashes(journal)
     yield from (_without_hint(text) for text in teardown.unmatched(journal))
     yield from (_without_hint(text) for text in teardown.unexpected(session["rules"]))
-    verdict = teardown.misbehaviour(control.ask("GET", "/sessions/default/verdict")["findings"], strict, ())
-    if verdict:
-        yield _without_hint(verdict)
+    if judged := teardown.misbehaviour(verdict, strict, ()):
+        yield _without_hint(judged)
 
 
 def _without_hint(text: str) -> str:
@@ -136,9 +137,7 @@ def _without_hint(text: str) -> str:
     return kept.rstrip("; \n") if hint else text
 
 
-def _tell(control: Control, findings: Sequence[str]) -> None:
-    session = control.ask("GET", "/sessions/default")
-    journal = control.ask("GET", "/sessions/default/journal")["exchanges"]
+def _tell(session: Json, journal: Sequence[Json], findings: Sequence[str]) -> None:
     refused = sum(item["rule"] == "refused" for item in journal)
     told = [_counted(session["exchanges"], "request")]
     told += [f"{refused} of them refused"] if refused else []

@@ -20,8 +20,8 @@ from emulator.core.provider import Provider
 from emulator.core.recording import to_yaml, when_of
 from emulator.core.retold import Settings, Untold, allowing, retold
 from emulator.core.secrets import secrets_of, without
-from emulator.core.tellings import MAX_DEPTH
 from emulator.core.tree import deeper
+from emulator.core.unsaid import MAX_DEPTH
 from emulator.core.wire import Exchange, Note, Sent
 
 _PLAIN_NAME = re.compile("[A-Za-z0-9_-]+")

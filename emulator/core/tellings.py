@@ -17,6 +17,7 @@ from emulator.core.recording import content_of, escaped
 from emulator.core.secrets import is_secret
 from emulator.core.stream import payload
 from emulator.core.tree import deeper, walk
+from emulator.core.unsaid import MAX_DEPTH
 from emulator.core.wire import Exchange, Frame, Timeline
 
 #: Headers that say something of the way and the machines on it, not of the answer.
@@ -28,8 +29,6 @@ _OF_THE_WAY = re.compile(
 _PRINTABLE = re.compile("[ -~]*")
 #: What differs at each answer in a documented header, so that the emulator's own is better.
 _LIVE = ("${reset}", "${request_id}")
-#: Levels of JSON that can be written down.
-MAX_DEPTH = 50
 
 
 def forms(provider: Provider, exchange: Exchange) -> Iterator[dict[str, Json]]:

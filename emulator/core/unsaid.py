@@ -15,7 +15,7 @@ from emulator.core.wire import Claim, Note, Timeline
 
 #: Chunks of one stream that are looked at in full: the others break the docs alike.
 MOST_EXPLAINED = 20
-#: Levels of an answer that is compared with the docs.
+#: Levels of JSON that are compared with the docs, and written down.
 MAX_DEPTH = 50
 _SAID = "is not in the docs"
 

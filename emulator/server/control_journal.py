@@ -16,9 +16,9 @@ from emulator.core.verdict import judge
 from emulator.core.verify import verify
 from emulator.core.wire import Exchange
 from emulator.server.bodies import json_list, json_response, read_object, typed
-from emulator.server.worlds import Unaddressed, World, Worlds
+from emulator.server.worlds import MOST_COMPLETED, Unaddressed, World, Worlds
 
-#: Exchanges that wait for a reader of the live journal, and texts kept as completed.
+#: Exchanges that wait for a reader of the live journal.
 WATCHED = 1000
 
 
@@ -88,7 +88,7 @@ async def note_completed(worlds: Worlds, request: Request, world: World) -> Resp
     number, text = typed(data, "exchange", int), typed(data, "text", str)
     if number is None or text is None:
         raise Unaddressed(400, "invalid_request", "The body must be {exchange: N, text: TEXT}.")
-    world.completed = [*world.completed, (number, text)][-WATCHED:]
+    world.completed = [*world.completed, (number, text)][-MOST_COMPLETED:]
     if worlds.sharing:
         await worlds.sharing.complete(world, number, text)
     return Response(status_code=204)

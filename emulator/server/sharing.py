@@ -26,7 +26,7 @@ from emulator.server.clock import Stand, make_clock
 from emulator.server.directory import Directory
 from emulator.server.past import Past
 from emulator.server.recipe import Recipe, digest_of, source_of
-from emulator.server.worlds import Unaddressed, World, Worlds
+from emulator.server.worlds import MOST_COMPLETED, Unaddressed, World, Worlds
 from emulator.stores.claims import key_of
 from emulator.stores.ear import Ear
 from emulator.stores.line import Line
@@ -34,8 +34,6 @@ from emulator.stores.redis import BEAT_S, SCRIPTS, TOLD, RedisStore, living, new
 
 log = logging.getLogger("emulator")
 
-#: Texts that are kept as completed in a session.
-COMPLETED = 1000
 _FACTS = ("version", "life", "recipe", "key", "started", "now", "held", "silences")
 
 
@@ -262,7 +260,7 @@ class Sharing:
         """Keep what the application took as its result."""
         key = key_of(world.session.id, "completed")
         self.line.send("RPUSH", key, orjson.dumps([number, text]))
-        await self.line.send("LTRIM", key, -COMPLETED, -1)
+        await self.line.send("LTRIM", key, -MOST_COMPLETED, -1)
 
     async def completed(self, world: World) -> list[tuple[int, str]]:
         """Return what was kept so."""

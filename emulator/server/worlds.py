@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: The prefix of a generated key where the docs show none.
 KEY_PREFIX = "emu-"
+#: Texts that are kept as completed in a session.
+MOST_COMPLETED = 1000
 
 
 class Unaddressed(Exception):
