@@ -108,7 +108,7 @@ def is_understood(command: str, folder: Path) -> None:
 
 
 def names_extras(command: str, folder: Path) -> None:
-    [found] = re.findall(r"^pip install 'llm-emulator\[([\w,]+)\]'$", command)
+    [found] = re.findall(r"^pip install '\.\[([\w,]+)\]'$", command)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(found.split(",")) <= set(project["optional-dependencies"])
 
@@ -151,9 +151,9 @@ COMMANDS: dict[str, Check] = {
     "emulator serve --workers 4 --store redis://127.0.0.1:6379/0": is_understood,
     "emulator serve retry.yaml --host 0.0.0.0 --admin-token TOKEN --workers 4 --store redis://127.0.0.1:6379/0":
         is_understood,
-    "pip install 'llm-emulator[contract]'": names_extras,
-    "pip install 'llm-emulator[redis]'": names_extras,
-    "pip install 'llm-emulator[reload,tls]'": names_extras,
+    "pip install '.[contract]'": names_extras,
+    "pip install '.[redis]'": names_extras,
+    "pip install '.[reload,tls]'": names_extras,
     "emulator providers example --schemas my-providers": prints("Example: https://api.example.com/v1"),
     "emulator contract --provider example --schemas my-providers --self": prints("probe     3 passed"),
     "emulator serve --schemas my-providers": serves("  example "),
