@@ -46,7 +46,7 @@ class Journal(Sequence[Exchange]):
     def to_scenario(self) -> str:
         """Write these exchanges as a scenario file that answers the same, without its waits."""
         from emulator.core.folder import load_providers
-        from emulator.core.recording import scenario_text
+        from emulator.core.to_scenario import scenario_text
 
         documented = {name: [header.lower() for header, _ in item.headers] for name, item in load_providers().items()}
         return scenario_text(self._exchanges, documented)

@@ -20,7 +20,7 @@ CORE: dict[int, list[str]] = {
     1: ["explain", "oracle", "patterns", "schema", "source", "template", "tokens", "draws", "chat", "timing",
         "secrets", "instance"],
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges",
-        "form", "journal", "recording"],
+        "form", "journal", "to_scenario"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "verdict", "verify", "candidates",
         "chaos", "openapi"],
     4: ["session", "understand", "reply", "repeats", "engine", "load"],

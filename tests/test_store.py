@@ -11,7 +11,7 @@ from build import NOW, make_call, make_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.core.store import Store, World
+from emulator.core.store import Counters, Store
 from emulator.core.wire import Candidate, Claim, Exchange, Frame, Grant, Plan, Request, Sent, Standing, Timeline
 from emulator.stores import memory
 from emulator.stores.memory import MemoryStore, weigh
@@ -380,7 +380,7 @@ def test_the_journal_is_bounded_and_says_how_many_were_dropped(store: Store) -> 
     made = [answered(store, claim(ANY)) for _ in range(13)]
     store.sent(made[0], Sent(2, (0.0,), "complete", 0.0))
     assert store.journal("s", 0) == (made[3:], 3)
-    assert store.world("s", NOW) == World(
+    assert store.world("s", NOW) == Counters(
         "started", {"any": 13}, [("p", "k", "none", Standing(None, None, None, NOW + 60))], 13, 3
     )
 
@@ -490,7 +490,7 @@ def test_what_was_sent_is_dropped_with_its_exchange(store: Store) -> None:
 def test_the_world_leaves_out_windows_that_are_over_and_counts_of_no_rule(store: Store) -> None:
     store.take(claim(ANY, plan=Plan("p", 5, 50)))
     store.take(claim())
-    assert store.world("s", NOW + 60) == World("started", {"any": 1}, [], 2, 0)
+    assert store.world("s", NOW + 60) == Counters("started", {"any": 1}, [], 2, 0)
 
 
 def test_restart_begins_turns_and_state_anew_and_keeps_journal_and_limits(store: Store) -> None:
@@ -506,6 +506,6 @@ def test_restart_begins_turns_and_state_anew_and_keeps_journal_and_limits(store:
 def test_reset_and_delete_forget_everything(store: Store, forget: str) -> None:
     answered(store, keyed())
     getattr(store, forget)("s")
-    assert store.world("s", NOW) == World("started", {}, [], 0, 0)
+    assert store.world("s", NOW) == Counters("started", {}, [], 0, 0)
     assert (store.journal("s", 0), outcome(store.take(keyed()))) == (([], 0), 0)
     store.delete("unknown")

@@ -17,9 +17,9 @@ from emulator.core.engine import Engine
 from emulator.core.errors import Json
 from emulator.core.journal import describe
 from emulator.core.provider import Provider
-from emulator.core.recording import to_yaml, when_of
-from emulator.core.retold import Settings, Untold, allowing, retold
+from emulator.core.retold import Allowed, Untold, allowing, retold
 from emulator.core.secrets import secrets_of, without
+from emulator.core.to_scenario import to_yaml, when_of
 from emulator.core.tree import deeper
 from emulator.core.unsaid import MAX_DEPTH
 from emulator.core.wire import Exchange, Note, Sent
@@ -50,7 +50,7 @@ class Recorder:
         self._engine = engine
         self._provider = provider
         self._base_url = base_url
-        self._settings = Settings()
+        self._settings = Allowed()
         self._asked: dict[tuple[str, bytes], _Asked] = {}
         self._left_out: dict[str, list[int]] = {}  # which exchanges, by why
         self._keys: set[str] = set()  # Idempotency-Keys that have their answer

@@ -30,7 +30,7 @@ _ANYTHING: Mapping[str, Json] = {"json": {}, "off_contract": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Allowed:
     """What a scenario must allow so that a request gets to its rules."""
 
     mute: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class Untold(Exception):
     """An answer that no reply can give; the message says why."""
 
 
-def allowing(engine: Engine, exchange: Exchange, settings: Settings) -> Settings:
+def allowing(engine: Engine, exchange: Exchange, settings: Allowed) -> Allowed:
     """Return the settings under which a request gets to the rules.
 
     Raises: Untold, where there are none, or where the docs' own refusal is what was answered.
@@ -66,7 +66,7 @@ def allowing(engine: Engine, exchange: Exchange, settings: Settings) -> Settings
     raise Untold("no setting lets it through to the rules")
 
 
-def retold(engine: Engine, exchange: Exchange, settings: Settings) -> dict[str, Json]:
+def retold(engine: Engine, exchange: Exchange, settings: Allowed) -> dict[str, Json]:
     """Return the reply that answers a request as its upstream did.
 
     Raises: Untold.
@@ -95,7 +95,7 @@ def retold(engine: Engine, exchange: Exchange, settings: Settings) -> dict[str, 
     return loaded[-1]
 
 
-def _answer(engine: Engine, exchange: Exchange, reply: Mapping[str, Json], settings: Settings) -> Exchange:
+def _answer(engine: Engine, exchange: Exchange, reply: Mapping[str, Json], settings: Allowed) -> Exchange:
     """Ask a scenario of one rule.
 
     Raises: SourceError, where the reply does not load.

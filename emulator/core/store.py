@@ -22,7 +22,7 @@ async def soon(value: T | Awaitable[T]) -> T:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Counters:
     """A session's counters, as they stand: its state, each rule's claims, each key's window."""
 
     state: str
@@ -57,7 +57,7 @@ class Store(Protocol):
     def journal(self, session: str, since: int) -> Journalled | Awaitable[Journalled]:
         """Return the exchanges with a number over `since`, and how many older ones were dropped."""
 
-    def world(self, session: str, at: float) -> World | Awaitable[World]:
+    def world(self, session: str, at: float) -> Counters | Awaitable[Counters]:
         """Return a session's counters."""
 
     def restart(self, session: str) -> None:

@@ -13,9 +13,9 @@ from emulator.core.errors import STATUS, Json
 from emulator.core.journal import describe
 from emulator.core.parse import RESERVED_HEADERS
 from emulator.core.provider import Provider
-from emulator.core.recording import content_of, escaped
 from emulator.core.secrets import is_secret
 from emulator.core.stream import payload
+from emulator.core.to_scenario import content_of, escaped
 from emulator.core.tree import deeper, walk
 from emulator.core.unsaid import MAX_DEPTH
 from emulator.core.wire import Exchange, Frame, Timeline

@@ -198,7 +198,7 @@ class Dispatch:
         self, connection: Connection, message: Message, world: World, exchange: Exchange, upstream: Upstream
     ) -> None:
         """Let the upstream answer; the exchange is recorded when it is known what that was."""
-        from emulator.server.relay import Line, Relay  # needs an extra
+        from emulator.server.relay import ClientSide, Relay  # needs an extra
 
         def done(keep_alive: bool, exchange: Exchange, sent: Sent) -> None:
             try:
@@ -212,7 +212,7 @@ class Dispatch:
             self.play(connection, message, exchange.timeline, world.clock, exchange)
 
         head = message.head
-        line = Line(
+        line = ClientSide(
             connection.transport, head.keep_alive and not (connection.closing and not connection.waiting), head.http_10,
             head.method == "HEAD", self._fields.of(connection.server_state),
         )  # fmt: skip

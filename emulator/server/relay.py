@@ -32,7 +32,7 @@ _ENDS: Mapping[str, Literal["complete", "reset", "client_left"]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ClientSide:
     """The client's side: its transport, and what HTTP it speaks."""
 
     transport: Any
@@ -54,7 +54,7 @@ class Relay:
         upstream: Upstream,
         provider: Provider,
         exchange: Exchange,
-        line: Line,
+        line: ClientSide,
         done: Callable[[bool, Exchange, Sent], None],
         unanswered: Callable[[Exchange], None],
     ) -> None:

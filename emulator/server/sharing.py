@@ -38,7 +38,7 @@ _FACTS = ("version", "life", "recipe", "key", "started", "now", "held", "silence
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Met:
     """What this worker knows of a session: its version, its life (a reset begins another), its recipe's digest."""
 
     version: str
@@ -55,7 +55,7 @@ class Sharing:
         self.past = Past(worlds, self.line, self._meet_once)
         self.store = RedisStore(self.line, worker, journal_size, self.past.remake, self._virtual_now)
         self._ear = Ear(self.line, self._hear, self._look_again)
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, Met] = {}
         self._directory = Directory(self.line)
         self._tasks: list[asyncio.Task[None]] = []
         self._files = Recipe((), worlds.options)
@@ -108,7 +108,7 @@ class Sharing:
                 return world, exchange
             await self.meet(world.session.id)
 
-    def _exchange(self, world: World, request: Request, known: Known) -> Awaitable[Exchange | None]:
+    def _exchange(self, world: World, request: Request, known: Met) -> Awaitable[Exchange | None]:
         return self.past.exchange(self.store, world, request, known.version, known.recipe)
 
     async def _introduce(self, path: str, headers: Mapping[str, str]) -> None:
@@ -141,7 +141,7 @@ class Sharing:
         else:
             await self._follow(id, facts, before)
 
-    async def _follow(self, id: str, facts: Mapping[str, str], before: Known | None) -> None:
+    async def _follow(self, id: str, facts: Mapping[str, str], before: Met | None) -> None:
         """Make a session here what it is elsewhere."""
         recipe = await self.past.recipe(id, facts["recipe"])
         if self._known.get(id) is not before:
@@ -161,7 +161,7 @@ class Sharing:
             world.clock = make_clock(recipe.clock, stand.now)
         self.worlds.adopt(world, session, recipe)
         world.clock.follow(stand)
-        self._known[id] = Known(facts["version"], facts["life"], facts["recipe"])
+        self._known[id] = Met(facts["version"], facts["life"], facts["recipe"])
 
     async def _lose(self, id: str) -> None:
         self._known.pop(id, None)
@@ -205,7 +205,7 @@ class Sharing:
         forget, world.forgets = world.forgets or how, ""
         before = self._known.get(id)
         life = before.life if before and forget != "all" else new_life()
-        known = self._known[id] = Known(secrets.token_hex(8), life, digest_of(dumped))
+        known = self._known[id] = Met(secrets.token_hex(8), life, digest_of(dumped))
         facts = {
             "version": known.version, "recipe": known.recipe, "key": session.api_key, "started": repr(session.started),
             "now": repr(stand.now or 0.0), "held": "1" if stand.held else "", "silences": str(stand.silences),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Literal
 
-from emulator.core.store import World
+from emulator.core.store import Counters
 from emulator.core.take import MOST_PAST, WINDOW_S, Record, Window, fits
 from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Sent, Sketch, Standing
 from emulator.stores.kept import Budget, Kept
@@ -201,7 +201,7 @@ class MemoryStore:
         ]
         return rows, found.dropped
 
-    def world(self, session: str, at: float) -> World:
+    def world(self, session: str, at: float) -> Counters:
         found = self._sessions[session]
         calls = {rule: n for rule, n in found.calls.items() if not rule.startswith("\x1f")}
         limits = [
@@ -209,7 +209,7 @@ class MemoryStore:
             for (provider, key), window in found.windows.items()
             if at < window.ends
         ]
-        return World(found.state, calls, limits, found.number, found.dropped)
+        return Counters(found.state, calls, limits, found.number, found.dropped)
 
     def restart(self, session: str) -> None:
         found = self._sessions[session]

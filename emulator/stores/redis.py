@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from emulator.core.store import World
+from emulator.core.store import Counters
 from emulator.core.take import MOST_PAST
 from emulator.core.wire import STARTED, Claim, Exchange, Grant, Note, Sent
 from emulator.stores.claims import (
@@ -210,7 +210,7 @@ class RedisStore:
             return replace(exchange, sent=Sent(0, (), "cut", 0.0), notes=(*exchange.notes, _ENDED))
         return exchange
 
-    async def world(self, session: str, at: float) -> World:
+    async def world(self, session: str, at: float) -> Counters:
         sent = [
             self.line.send("HMGET", key_of(session, "session"), "state", "number", "oldest"),
             self.line.send("HGETALL", key_of(session, "calls")),
@@ -225,7 +225,7 @@ class RedisStore:
         ]
         counts = {name.decode(): int(count) for name, count in _pairs(calls)}
         of_rules = {name: count for name, count in counts.items() if not name.startswith(SEPARATOR)}
-        return World((state or STARTED.encode()).decode(), of_rules, limits, int(number or 0), int(oldest or 1) - 1)
+        return Counters((state or STARTED.encode()).decode(), of_rules, limits, int(number or 0), int(oldest or 1) - 1)
 
     def change(
         self, session: str, forget: str, life: str, facts: Mapping[str, str], recipe: tuple[str, bytes] = ("", b"")

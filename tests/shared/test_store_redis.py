@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import test_store
 
-from emulator.core.store import Store, World, soon
+from emulator.core.store import Counters, Store, soon
 from emulator.core.wire import Claim, Exchange, Grant, Sent
 from emulator.stores.line import Line
 from emulator.stores.redis import SCRIPTS, Entry, RedisStore
@@ -66,8 +66,8 @@ class Waited:
         found: tuple[Sequence[Exchange], int] = self.wait(lambda: self.store.journal(self.prefix + session, since))
         return found
 
-    def world(self, session: str, at: float) -> World:
-        found: World = self.wait(lambda: self.store.world(self.prefix + session, at))
+    def world(self, session: str, at: float) -> Counters:
+        found: Counters = self.wait(lambda: self.store.world(self.prefix + session, at))
         return found
 
     def restart(self, session: str) -> None:

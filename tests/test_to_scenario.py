@@ -11,7 +11,7 @@ import yaml
 from build import PROVIDERS, World, chat, make_world
 
 from emulator.core.journal import describe
-from emulator.core.recording import scenario_text
+from emulator.core.to_scenario import scenario_text
 from emulator.core.wire import Exchange
 
 DOCUMENTED = {name: [header.lower() for header, _ in item.headers] for name, item in PROVIDERS.items()}
