@@ -104,6 +104,35 @@ def test_serve_says_when_it_is_ready_and_ends_with_its_code(folder: Path, number
     assert list(folder.iterdir()) == []
 
 
+#: What a plain start and a first answer do without; each was loaded once, or would be easily.
+NOT_AT_A_START = {
+    "difflib", "starlette", "jsonschema",
+    "redis", "httpcore2", "hypothesis", "trustme", "emulator.contract", "emulator.client",
+    "emulator.core.openapi", "emulator.core.recorder", "emulator.core.recording", "emulator.core.relayed",
+    "emulator.core.verdict", "emulator.server.control", "emulator.server.relay", "emulator.server.sharing",
+    "emulator.server.upstream", "emulator.stores.redis",
+}  # fmt: skip
+
+
+def test_a_start_loads_only_what_a_first_answer_needs(folder: Path) -> None:
+    (folder / "a.yaml").write_text(RULES)
+    command = [sys.executable, "-X", "importtime", "-m", "emulator", "serve", "a.yaml", "--port", "0", "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            url = process.stdout.readline().split()[-1]
+            headers = {"authorization": "Bearer k"}
+            address = f"{url}/beatra/v1/chat/completions"
+            answer = httpx2.post(address, json=chat(text="hello"), headers=headers, trust_env=False)
+            process.send_signal(signal.SIGTERM)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    loaded = {line.rpartition("|")[2].strip() for line in told.splitlines()}
+    assert (answer.status_code, "emulator.server.dispatch" in loaded) == (200, True)
+    assert NOT_AT_A_START & loaded == set()
+
+
 def test_serve_takes_its_options(folder: Path) -> None:
     (folder / "a.yaml").write_text(RULES + "seed: 1\n")
     own = Path(shutil.copytree(data_folder("schemas") / "beatra", folder / "schemas" / "mine"))

@@ -7,19 +7,19 @@ it failed. Waits are the longer of the session's time and real time, so that a c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import orjson
 
 from emulator.core.chat import canonical
+from emulator.core.frozen import frozen
 from emulator.core.wire import Exchange
 
 #: What a request may differ in and still be another attempt at the same.
 _ASIDE = ("model", "stream", "stream_options")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempts:
     """One call: its attempts in order."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from emulator.core.draws import Draw
 from emulator.core.faults import Fault
+from emulator.core.frozen import frozen
 from emulator.core.scenario import Chaos, Reply
 from emulator.core.wire import Call
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Strikes:
     """What strikes one answer: an error that takes its place, and faults, by what they are drawn by."""
 

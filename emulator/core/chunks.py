@@ -6,11 +6,12 @@ Chunk k is the k-th event that a data line begins, from 1; the role chunk counts
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
+from emulator.core.frozen import frozen
 from emulator.core.timing import Wait
 from emulator.core.wire import Frame, Timeline
 
@@ -19,7 +20,7 @@ Frames = tuple[Frame, ...]
 _EVENTS = ("data", "done")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Given:
     """What a fault works with: its arguments, where it draws from, and the provider's envelope of an error."""
 

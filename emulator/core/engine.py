@@ -19,6 +19,7 @@ from emulator.core.chaos import Strikes, strikes
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.faults import apply
+from emulator.core.frozen import frozen
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
 from emulator.core.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
 from emulator.core.repeats import Repeats
@@ -26,7 +27,6 @@ from emulator.core.reply import error_data, fill_reply, no_upstream, render_repl
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session, Settings
 from emulator.core.understand import authenticate, idempotency_of, route, understand
-from emulator.core.value import value
 from emulator.core.wire import (
     FOREVER,
     Call,
@@ -41,7 +41,7 @@ from emulator.core.wire import (
 )
 
 
-@value
+@frozen
 class _Outcome:
     """What a claim comes to, before headers; `spent` shows a limit as used up."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from emulator.core.frozen import frozen
 
 Json: TypeAlias = Any
 
@@ -31,7 +32,7 @@ OPTIONS = "options"
 BEGUN = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """One thing wrong in a file of the user's: its place (from 1), what it concerns, and what would be right.
 
@@ -59,7 +60,7 @@ class SourceError(ValueError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Violation:
     """One value that breaks a schema: its path (`messages[0].content`), why, the fact it rests on, the path's steps."""
 

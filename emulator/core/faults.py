@@ -6,12 +6,13 @@ Ends and contents are here, times and pieces in reshape.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from emulator.core.chunks import Frames, Given, before, changed, data_of, ended, event_of
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
+from emulator.core.frozen import frozen
 from emulator.core.reshape import bandwidth, comment, merge, slice_, slow_headers, stall
 from emulator.core.timing import parse_wait
 from emulator.core.wire import FOREVER, Frame, Timeline
@@ -20,7 +21,7 @@ from emulator.core.wire import FOREVER, Frame, Timeline
 RESHAPING = frozenset(("slice", "merge", "bandwidth"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """One fault of a reply: its kind in FAULTS, its arguments, and how often it strikes."""
 

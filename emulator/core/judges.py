@@ -8,10 +8,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from emulator.core.attempts import Attempts, answered_text, retry_after, wait_between, was_cut
+from emulator.core.frozen import frozen
 from emulator.core.wire import Exchange
 
 Status = Literal["pass", "fail", "not_seen"]
@@ -28,7 +28,7 @@ SLACK_S = 0.01
 _FINAL = frozenset({400, 401, 404, 422})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """What a judge looks at: a provider's calls, all of its exchanges, and the texts the application took as whole."""
 

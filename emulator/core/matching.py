@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import orjson
 
 from emulator.core.chat import last_text, system_text, tool_results
 from emulator.core.errors import Json
+from emulator.core.frozen import frozen
 from emulator.core.schema import Schema, compile_pattern
 from emulator.core.secrets import is_secret, redact
 from emulator.core.timing import parse_duration
@@ -29,7 +29,7 @@ class _Absent:
 ABSENT = _Absent()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """One line of a `when`: the field, what it was expected to be, how to read it, and the test."""
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from emulator.core import schema as schemas
 from emulator.core.errors import STATUS, Json, Refusal, Violation
+from emulator.core.frozen import frozen
 from emulator.core.schema import Schema
 from emulator.core.tree import change_texts, walk
 from emulator.core.wire import Plan
@@ -31,7 +32,7 @@ def read_plan(name: str, figures: Mapping[str, Json]) -> Plan:
     return Plan(name, figures.get("requests_per_minute"), figures.get("tokens_per_minute"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """One fact of a provider's docs, in our words; `note` says what of it is assumed."""
 
@@ -45,7 +46,7 @@ class Fact:
     judge: str = "not_on_the_wire"  # of a client fact: the function of core.judges that judges it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Model:
     """One model id; `ttft` and `itl` in seconds, prices in the provider's currency for a million tokens."""
 
@@ -60,7 +61,7 @@ class Model:
     assumed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checks:
     """An operation's request schemas at one choice of muted facts."""
 

@@ -9,12 +9,13 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 
 from emulator.core.draws import Draw
 from emulator.core.errors import STATUS, Json, Refusal
+from emulator.core.frozen import frozen
 from emulator.core.provider import Provider
 from emulator.core.render import render_body, render_id
 from emulator.core.stream import payload
@@ -29,7 +30,7 @@ MAX_UNPACKED = 100_000_000
 _EVENT_END, _EVENT_END_SIZE = re.compile(rb"\n\r?\n|\r\r"), 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heard:
     """What an upstream sent: its head, the body in pieces (seconds after the request, bytes), and how it ended."""
 

@@ -9,15 +9,15 @@ import orjson
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
+from emulator.core.frozen import frozen
 from emulator.core.provider import Operation, Provider, fill_text
 from emulator.core.scenario import Reply
-from emulator.core.value import value
 from emulator.core.wire import FOREVER, Call, Frame, Headers, Note, Timeline
 
 JSON_TYPE = ("content-type", "application/json")
 
 
-@value
+@frozen
 class Turn:
     """What a reply answers: the call, the model that serves it, the rule's draws, and the cap in tokens."""
 
@@ -33,7 +33,7 @@ class Turn:
     defaults: Mapping[str, Json] = field(default_factory=dict)
 
 
-@value
+@frozen
 class Rendered:
     """An answer before faults, and what the journal wants to know of it."""
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, SourceError
+from emulator.core.frozen import frozen
 from emulator.core.load import parse_text
 from emulator.core.session import DEFAULT, Options, build_session
 from emulator.core.stream import payload
@@ -29,7 +30,7 @@ _NEW = ("id", "created", "request_id")
 _ANYTHING: Mapping[str, Json] = {"json": {}, "off_contract": True}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Allowed:
     """What a scenario must allow so that a request gets to its rules."""
 

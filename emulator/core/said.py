@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 
 from emulator.core.chat import compact
 from emulator.core.errors import Json
+from emulator.core.frozen import frozen
 from emulator.core.render import Turn, render_id
 from emulator.core.scenario import Reply
 from emulator.core.tokens import count, first
-from emulator.core.value import value
 from emulator.core.wire import Note
 
 #: How many stop sequences have an effect; OpenAI's API takes four.
 MOST_STOPS = 1000
 
 
-@value
+@frozen
 class Said:
     """What the model says in the end; `calls` are id, name, arguments."""
 

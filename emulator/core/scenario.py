@@ -10,6 +10,7 @@ from itertools import accumulate
 
 from emulator.core.errors import Json, Problem
 from emulator.core.faults import Fault
+from emulator.core.frozen import frozen
 from emulator.core.matching import Condition
 from emulator.core.source import Source
 from emulator.core.template import Rendered
@@ -21,7 +22,7 @@ from emulator.core.wire import STARTED, Plan
 MOST_COMPARED = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pace:
     """How a stream is split and timed."""
 
@@ -32,7 +33,7 @@ class Pace:
     waits: tuple[Wait, ...] = ()  # in turn, before `itl` goes on
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """What the author wrote: no ids, no bytes yet. `content` and `headers` may hold templates, filled by `fill`."""
 
@@ -93,7 +94,7 @@ class Rule:
         return list(accumulate(reply.times for reply in self.replies))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chaos:
     """What strikes any answer at random: an error instead of it, or a fault."""
 
@@ -108,7 +109,7 @@ class Chaos:
         return self.provider in (None, provider) and self.operation in ("any", operation)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scenario:
     """A compiled file. Settings that the file leaves out are None."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from emulator.core.candidates import RuleIndex
 from emulator.core.errors import OPTIONS, Json, Problem, SourceError, nearest, shown
+from emulator.core.frozen import frozen
 from emulator.core.provider import UNLIMITED, Provider
 from emulator.core.scenario import Chaos, Rule, Scenario
 from emulator.core.tree import Path
@@ -20,7 +21,7 @@ class Conflict(SourceError):
     """Options or scenarios that cannot hold together: a matter of configuration, not of one file."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """What the command line or a POST decides over any scenario; None leaves it to the scenario."""
 
@@ -33,11 +34,11 @@ class Options:
 
     def over(self, other: Options) -> Options:
         """Return these options, and the other's where these say nothing."""
-        mine = {name: getattr(self, name) for name in self.__slots__}
+        mine = {item.name: getattr(self, item.name) for item in fields(self)}
         return replace(other, **{name: value for name, value in mine.items() if value not in (None, ())})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What holds for one provider in a session."""
 

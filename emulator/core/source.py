@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import orjson
 import yaml
 
 from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.frozen import frozen
 from emulator.core.tree import Path as Path
 from emulator.core.tree import path_of
 
@@ -35,7 +36,7 @@ _WORDS: Mapping[str, Json] = {
 _PLAIN_TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """A loaded file: its data, and the place of every path in it."""
 

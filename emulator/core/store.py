@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Protocol, TypeVar
 
+from emulator.core.frozen import frozen
 from emulator.core.wire import Claim, Exchange, Grant, Sent, Sketch, Standing
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ async def soon(value: T | Awaitable[T]) -> T:
     return await value if isawaitable(value) else value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counters:
     """A session's counters, as they stand: its state, each rule's claims, each key's window."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from emulator.core.value import value
+from emulator.core.frozen import frozen
 from emulator.core.wire import Candidate, Exchange, Plan, Sent, Standing
 
 WINDOW_S = 60.0
@@ -54,7 +54,7 @@ def fits(candidate: Candidate, state: str, turn: int) -> bool:
     return candidate.states is None or (state in candidate.states[0]) is candidate.states[1]
 
 
-@value
+@frozen
 class Record:
     """An idempotency key: the body it was first used with, and the answer once there is one."""
 

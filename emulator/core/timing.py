@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
+from emulator.core.frozen import frozen
 from emulator.core.wire import FOREVER
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
@@ -36,7 +36,7 @@ def parse_duration(value: Json) -> float:
     raise ValueError(f"must be seconds from 0, or a duration such as 200ms, 1.5s, 1m; not {shown(value)}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wait:
     """A duration: fixed, or drawn from a distribution of two parameters, never below 0 nor above `most`."""
 

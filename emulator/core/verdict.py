@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 
 from emulator.core.attempts import group
 from emulator.core.errors import Json
+from emulator.core.frozen import frozen
 from emulator.core.judges import COMMON, JUDGES, Evidence, Judge, Status
 from emulator.core.provider import Provider
 from emulator.core.wire import Exchange
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One judgement: `exchanges` are the numbers it rests on; advice fails only where strictness is asked for."""
 
@@ -25,7 +26,7 @@ class Finding:
     source: str
 
     def body(self) -> dict[str, Json]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def judge(

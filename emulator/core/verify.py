@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from emulator.core.chat import compact
 from emulator.core.errors import Json, Problem, SourceError
 from emulator.core.folder import own_schema
+from emulator.core.frozen import frozen
 from emulator.core.matching import MatchError, compile_when, state_set
 from emulator.core.schema import Schema
 from emulator.core.wire import Call, Exchange
@@ -16,7 +16,7 @@ from emulator.core.wire import Call, Exchange
 NEAREST = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verified:
     """Whether the number was right; `nearest` are the requests that fitted least badly, field by field."""
 

@@ -1,6 +1,6 @@
 """The values a request becomes: Request -> Call -> Claim -> Grant -> Timeline -> Exchange.
 
-All frozen, for mypy (see `value`). Times are float seconds: `at` Unix seconds of the session's clock, those of frames
+All frozen, for mypy (see `frozen`). Times are float seconds: `at` Unix seconds of the session's clock, those of frames
 seconds after it.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import field
 from typing import Literal, NamedTuple, Protocol
 
 from emulator.core.errors import Json, Refusal
-from emulator.core.value import value
+from emulator.core.frozen import frozen
 
 Headers = tuple[tuple[str, str], ...]
 End = Literal["complete", "clean", "fin", "reset", "garbage"]
@@ -26,7 +26,7 @@ FOREVER_LIMIT_S = 30.0
 HARMLESS = frozenset(("stall", "slow_headers", "comment", "slice", "bandwidth", "merge"))
 
 
-@value
+@frozen
 class Request:
     """One HTTP message, routed: `path` is below the provider's base URL, header names are lower case."""
 
@@ -45,7 +45,7 @@ class Request:
     real: float = 0.0  # real seconds, of a steady clock without a date
 
 
-@value
+@frozen
 class Note:
     """Something accepted that the docs don't say, or an effect worth knowing."""
 
@@ -54,7 +54,7 @@ class Note:
     message: str
 
 
-@value
+@frozen
 class Message:
     """One message of a conversation, whatever shape its content had."""
 
@@ -66,7 +66,7 @@ class Message:
     images: int = 0
 
 
-@value
+@frozen
 class Call:
     """A Request that the provider has understood. `body` is as sent; for GET the query parameters."""
 
@@ -89,7 +89,7 @@ class Call:
         )  # fmt: skip
 
 
-@value
+@frozen
 class Plan:
     """What a key may use in a window of a minute; None is without limit."""
 
@@ -98,7 +98,7 @@ class Plan:
     tokens: int | None = None
 
 
-@value
+@frozen
 class Candidate:
     """A rule that could answer: what the store needs to know of it to choose it."""
 
@@ -109,7 +109,7 @@ class Candidate:
     then: str | None
 
 
-@value
+@frozen
 class Claim:
     """What a request asks of the Store, in one atomic step."""
 
@@ -129,7 +129,7 @@ class Claim:
     relay: bool = False  # it is sent on to the upstream, whatever the docs say of it
 
 
-@value
+@frozen
 class Standing:
     """A key's window: requests allowed and left (None: no limit), its end, and whether this request was over."""
 
@@ -140,7 +140,7 @@ class Standing:
     exceeded: Literal["requests", "tokens"] | None = None
 
 
-@value
+@frozen
 class Grant:
     """What a Claim got: the exchange's number, the candidate's index, its n (of the rule) and turn (of the count)."""
 
@@ -168,7 +168,7 @@ class Frame(NamedTuple):
     kind: str
 
 
-@value
+@frozen
 class Timeline:
     """What goes on the wire: the head at `head_at`, frames in order, and how it ends, at `end_at`.
 
@@ -201,7 +201,7 @@ class Timeline:
         return self.head_at == FOREVER or any(frame.kind == "hold" for frame in self.frames)
 
 
-@value
+@frozen
 class Sent:
     """What really went out: bytes of the body, seconds after `at` of each frame, and how it ended."""
 
@@ -213,7 +213,7 @@ class Sent:
     silent: float = 0.0  # real seconds of silence without end, until release, advance or the limit
 
 
-@value
+@frozen
 class Exchange:
     """One request and what it got."""
 

@@ -12,14 +12,15 @@ import ssl
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from emulator.core.frozen import frozen
 
 #: Names by which a server on this machine is reached.
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Certificate:
     """The files of a server's certificate."""
 

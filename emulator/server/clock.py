@@ -8,9 +8,9 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
+from emulator.core.frozen import frozen
 from emulator.core.wire import FOREVER_LIMIT_S
 
 Callback = Callable[[], None]
@@ -103,7 +103,7 @@ class Silence:
             self.ended = ended
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stand:
     """How a session's clock stands, for the workers that share it: `now` of a virtual one, how often silence ended."""
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from emulator.core.form import Form
+from emulator.core.frozen import frozen
 from emulator.core.scenario import Rule
 from emulator.core.session import Session
-from emulator.core.value import value
 from emulator.core.wire import Claim, Exchange, Grant, Request, Sent
 from emulator.server.reader import Head
 from emulator.server.worlds import Address
 
 
-@value
+@frozen
 class Located:
     """Where requests with a head go; `path` and `query` as they were sent."""
 
@@ -32,7 +32,7 @@ class Located:
         )  # fmt: skip
 
 
-@value
+@frozen
 class Known:
     """A request that came before: what it claims, the rules of its candidates, and forms by candidate and reply."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import httptools
 
+from emulator.core.frozen import frozen
 from emulator.core.memo import Memo
 
 #: Bytes of a request that are no body: its head, and beside the body its framing.
@@ -22,7 +22,7 @@ _FRAMING = 8
 _LINE_ENDS = (b"\r", b"\n")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """What came is no request that can be read; the connection ends with this answer."""
 

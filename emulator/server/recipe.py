@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 
 import orjson
 
 from emulator.core.errors import Json
+from emulator.core.frozen import frozen
 from emulator.core.session import Options
 from emulator.core.wire import Plan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Added:
     """A rule added alone: its id, a scenario that holds nothing else, and who made it in a test."""
 
@@ -23,7 +24,7 @@ class Added:
     at: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recipe:
     """Scenarios with the names of their files, the rules added (the newest first), and what decides over them."""
 

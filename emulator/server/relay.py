@@ -9,11 +9,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from emulator.core.errors import Refusal
 from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk
+from emulator.core.frozen import frozen
 from emulator.core.provider import Provider
 from emulator.core.relayed import Heard, failed, relayed
 from emulator.core.wire import End, Exchange, Sent
@@ -31,7 +31,7 @@ _ENDS: Mapping[str, Literal["complete", "reset", "client_left"]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientSide:
     """The client's side: its transport, and what HTTP it speaks."""
 

@@ -9,7 +9,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import uvicorn
 from emulator.core.engine import Engine
 from emulator.core.errors import OPTIONS, Problem, nearest
 from emulator.core.folder import load_providers
+from emulator.core.frozen import frozen
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.session import Conflict, Options
@@ -41,7 +42,7 @@ GRACE_S = 1
 REPORT_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setup:
     """How a server is made; `port` 0 picks a free one, sizes in bytes or entries."""
 

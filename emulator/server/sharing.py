@@ -12,12 +12,13 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import orjson
 
 from emulator.core.errors import SourceError
+from emulator.core.frozen import frozen
 from emulator.core.session import DEFAULT
 from emulator.core.store import Store, StoreFailed
 from emulator.core.understand import bearer
@@ -37,7 +38,7 @@ log = logging.getLogger("emulator")
 _FACTS = ("version", "life", "recipe", "key", "started", "now", "held", "silences")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Met:
     """What this worker knows of a session: its version, its life (a reset begins another), its recipe's digest."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
 import anyio
 import httpcore2
 
+from emulator.core.frozen import frozen
 from emulator.core.wire import End, Headers, Request
 from emulator.loopback import is_loopback
 from emulator.proxies import proxy_for
@@ -26,7 +26,7 @@ _OF_CONNECTION = frozenset(
 _PRINTABLE = "".join(map(chr, range(33, 127)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """How long an upstream may be silent, and take in all (seconds), and how large its answer may be (bytes)."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.frozen import frozen
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session, check_upstreams
@@ -59,7 +60,7 @@ class World:
     forgets: str = ""  # what a change makes a shared store forget: turns, or all
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """Where a request goes: `path` is below the provider's base URL."""
 

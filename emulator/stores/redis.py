@@ -11,11 +11,12 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from emulator.core.frozen import frozen
 from emulator.core.store import Counters
 from emulator.core.take import MOST_PAST
 from emulator.core.wire import STARTED, Claim, Exchange, Grant, Note, Sent
@@ -53,7 +54,7 @@ _FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
 _ENDED = Note(None, "sent", "the worker that took this request ended before it told what was sent")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A row of a journal: what an exchange is made of; `rest` is what cannot be worked out again."""
 

@@ -67,7 +67,9 @@ def running(
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **(more or {})}
+    """Return the variables of a server: Python may keep its bytecode, which an installed package has from pip."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": str(ROOT), **(more or {})}
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

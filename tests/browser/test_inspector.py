@@ -151,7 +151,7 @@ def test_exchanges_are_shown(watched: Watched, world: World) -> None:
     assert cells(page, "session") == [world.id] * 4
     assert cells(page, "provider") == ["beatra"] * 4
     assert cells(page, "operation") == ["chat"] * 4
-    assert cells(page, "model") == ["beatra-1", "beatra-1", "auto", ""]
+    assert cells(page, "model") == ["beatra-1", "beatra-1", "auto", "auto"]
     assert cells(page, "status") == ["429", "200 ⚡reset", "404", "400"]
     assert cells(page, "answer") == [
         "session:6 · limited · rate_limited", "session:7 · weather", "unmatched", "invalid_request · be-temperature",
