@@ -14,8 +14,8 @@ import jsonschema_rs
 from emulator.core.errors import Json, Violation, shown
 from emulator.core.explain import explain, fact_of
 from emulator.core.oracle import oracle
+from emulator.core.tree import parts
 from emulator.core.tree import path_of as path_of
-from emulator.core.tree import walk
 
 #: What is left of a subschema when the fact it rests on is muted: what describes, not what constrains.
 _DESCRIBES = {"$schema", "$id", "$defs", "$comment", "title", "description", "properties", "items", "examples"}
@@ -114,9 +114,11 @@ def _with_default(document: Json) -> Iterator[tuple[str, Mapping[str, Json]]]:
 
 def facts_named(document: Json) -> Iterator[str]:
     """Yield every fact that a `$comment` names."""
-    for path, comment in walk(document):
-        if path[-1:] == ("$comment",) and (fact := fact_of({"$comment": comment})):
-            yield fact
+    if isinstance(document, dict) and (fact := fact_of(document)):
+        yield fact
+    for part in parts(document):
+        if isinstance(part, dict | list):
+            yield from facts_named(part)
 
 
 def undocumented(strict_schema: Schema, value: Json) -> list[str]:

@@ -22,14 +22,15 @@ def deeper(value: Json, levels: int) -> bool:
     """Tell whether JSON has more levels of lists and objects."""
     layer = [value] if value and value.__class__ in _CONTAINERS else []
     for _ in range(levels):
-        layer = [item for container in layer for item in _parts(container) if item and item.__class__ in _CONTAINERS]
+        layer = [item for container in layer for item in parts(container) if item and item.__class__ in _CONTAINERS]
         if not layer:
             return False
     return True
 
 
-def _parts(container: Json) -> Iterable[Json]:
-    return container.values() if isinstance(container, dict) else container
+def parts(value: Json) -> Iterable[Json]:
+    """Return what a list or an object holds; nothing for other values."""
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def walk(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
