@@ -173,6 +173,17 @@ def test_usage_and_finish_reason_are_shown_where_they_went_out(
     assert (response["finish_reason"], response["usage"]) == shown
 
 
+@pytest.mark.parametrize("choices", [None, 5, "x", ["x"], [None], {"a": 1}], ids=repr)
+@pytest.mark.parametrize("how", ["events", "error event"])
+def test_chunks_of_any_form_are_shown(how: str, choices: Any) -> None:
+    odd = {"choices": choices}
+    fault = {"error_event": {"after_chunks": 1, "error": {"status": 500, "body": odd}}}
+    replies: dict[str, Any] = {"events": {"events": [odd, "[DONE]"]}, "error event": {"text": "a", "faults": [fault]}}
+    world = make_world({"rules": [{"reply": {**replies[how], "off_contract": True}}]})
+    response = describe(world.send(body=chat(stream=True)))["response"]
+    assert (response["finish_reason"], response["usage"]) == UNENDED
+
+
 # Bodies
 
 

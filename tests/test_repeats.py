@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from emulator.core.form import UNTIL, Form
 from emulator.core.framing import in_one_piece
+from emulator.core.journal import model_of
 from emulator.core.wire import Grant, Plan, Request
 from emulator.server.located import Located, Repeated
 from emulator.server.reader import Head
@@ -81,6 +82,26 @@ def test_a_form_serves_only_bodies_that_are_answered_alike(data: st.DataObject) 
         request = make_request(provider, chat(provider, **given_fields))
         for _, filled, rendered in again(world, request, data.draw(st.integers(1, 3))):
             assert filled is None or filled == rendered
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+def test_the_example_of_a_form_has_the_model_that_is_asked_for(reply: dict[str, Any]) -> None:
+    """The line on stderr is that of the example."""
+    world = make_world({"rules": [{"reply": reply}]})
+    for model in ("claude-opus-4-6", "claude-sonnet-4-6") * 2:
+        request = make_request("brainstormrouter", chat("brainstormrouter", model=model))
+        for form, _, _ in again(world, request, 2):
+            assert form is None or model_of(form.example) == model
+
+
+def test_events_have_the_pace_of_the_model_that_is_asked_for() -> None:
+    reply = {**REPLIES["events"], "stream": {"pace": "documented"}}
+    world = make_world({"rules": [{"reply": reply}]}, validation="off")
+    unpaced, paced = (
+        make_request("braintwin", chat("braintwin", model=model, stream=True)) for model in ("of no docs", "gpt-4")
+    )
+    assert again(world, unpaced, 3)[-1][0] is not None
+    assert [form for form, _, _ in again(world, paced, 3)] == [None] * 3
 
 
 def test_a_form_serves_only_queries_that_are_answered_alike() -> None:

@@ -157,7 +157,7 @@ def _message(call: Call) -> Json:
 
 
 def _prompt(call: Call) -> Json:
-    return call.prompt_tokens
+    return call.model, call.prompt_tokens
 
 
 def _all_said(call: Call) -> Json:

@@ -152,9 +152,15 @@ def _ending(exchange: Exchange) -> tuple[Mapping[str, int] | None, str | None]:
     counted = not (call and asks_usage(call.body))
     for chunk in _chunks_from_the_end(b"".join(frame.data for frame in frames)):
         counted = counted or bool(chunk.get("usage"))
-        if any(choice.get("finish_reason") for choice in chunk.get("choices", ())):
+        if _finishes(chunk):
             return exchange.usage if counted else None, exchange.finish_reason
     return None, None
+
+
+def _finishes(chunk: Mapping[str, Json]) -> bool:
+    """Tell whether a chunk says how its answer ends; what a scenario wrote can have any form."""
+    choices = chunk.get("choices")
+    return isinstance(choices, list) and any(isinstance(item, dict) and item.get("finish_reason") for item in choices)
 
 
 def _chunks_from_the_end(data: bytes) -> Iterator[Mapping[str, Json]]:
