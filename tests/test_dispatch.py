@@ -72,6 +72,12 @@ class Server:
 
         return counted
 
+    @property
+    def clock(self) -> VirtualClock:
+        clock = self.worlds.by_id["default"].clock
+        assert isinstance(clock, VirtualClock)
+        return clock
+
     def ask(self, *messages: bytes) -> list[bytes]:
         """Send bytes at once, each in a piece of its own; return the bytes of each answer."""
         self.transport.written = b""
@@ -80,7 +86,12 @@ class Server:
         return [b"HTTP/1.1 " + answer for answer in self.transport.written.split(b"HTTP/1.1 ")[1:]]
 
     def said(self, *messages: bytes) -> list[Any]:
-        return [said(answer) for answer in self.ask(*messages)]
+        self.ask(*messages)
+        return self.answers()
+
+    def answers(self) -> list[Any]:
+        """Return what the answers say that were written since the last question."""
+        return [said(b"HTTP/1.1 " + answer) for answer in self.transport.written.split(b"HTTP/1.1 ")[1:]]
 
 
 def said(answer: bytes) -> Any:
@@ -159,9 +170,7 @@ def test_rules_that_ask_for_the_time_are_asked_each_time(tmp_path: Path) -> None
     rules = [{"when": {"elapsed": {"lt": 60}}, "reply": {"text": "early"}}, {"reply": {"text": "late"}}]
     server = Server(tmp_path, {"rules": rules}, plan="unlimited", clock="virtual")
     assert server.said(*[chat()] * 6) == ["early"] * 6
-    clock = server.worlds.by_id["default"].clock
-    assert isinstance(clock, VirtualClock)
-    clock.advance(60)
+    server.clock.advance(60)
     assert server.said(*[chat()] * 6) == ["late"] * 6
     assert len(server.claims) == 12
 
@@ -199,9 +208,7 @@ def test_what_was_known_of_a_session_is_not_once_it_is_gone(tmp_path: Path) -> N
 def test_a_time_with_more_digits_has_room_for_them(tmp_path: Path) -> None:
     server = Server(tmp_path, CYCLE, plan="unlimited", clock="virtual")
     server.ask(*[chat()] * 6)
-    clock = server.worlds.by_id["default"].clock
-    assert isinstance(clock, VirtualClock)
-    clock.advance(1e10)
+    server.clock.advance(1e10)
     [answer] = server.ask(chat())
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"content-length: %d\r\n" % len(body) in head + b"\r\n"
@@ -228,7 +235,15 @@ def test_known_bytes_wait_while_the_client_reads_nothing(tmp_path: Path) -> None
 
 def test_known_bytes_wait_for_the_answer_before_them(tmp_path: Path) -> None:
     slow = {"when": {"last_user": "slowly"}, "reply": {"text": "late", "latency": "1h"}}
-    server = Server(tmp_path, {"rules": [slow, *CYCLE["rules"]]}, plan="unlimited")
+    server = Server(tmp_path, {"rules": [slow, *CYCLE["rules"]]}, plan="unlimited", clock="virtual")
     server.ask(*[chat()] * 6)
     assert server.ask(chat("slowly"), chat()) == []
-    server.connection.connection_lost(None)
+    server.clock.advance(3600)
+    assert server.answers() == ["late", "a"]
+
+
+def test_times_of_what_came_before_are_those_of_its_clock(tmp_path: Path) -> None:
+    server = Server(tmp_path, CYCLE, plan="unlimited", clock="virtual")
+    server.ask(*[chat()] * 9)
+    exchanges, _ = server.worlds.store.journal("default", 0)  # type: ignore[misc]
+    assert [(exchange.sent.at, exchange.sent.frames) for exchange in exchanges if exchange.sent] == [(0.0, (0.0,))] * 9

@@ -163,7 +163,7 @@ def test_what_is_noted_of_an_answer_weighs_what_its_form_keeps() -> None:
     assert form is not None
     head = Head()
     address = Address(cast(Any, None), request.provider, request.path, request.base_url, False)
-    located = Located(head, address, request.path, "", 0)
+    located = Located(head, address, request.path, "")
     repeated = Repeated(form, Grant(1, form.example.grant.standing, "started"), located, request.body, 0.0, 0.0)
     kept = sum(map(len, form.body)) + sum(len(frame.data) for frame in form.example.timeline.frames)
     assert 40_000 < kept <= repeated.size < 2 * kept

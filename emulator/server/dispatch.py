@@ -60,16 +60,17 @@ class Dispatch:
         self._on_stray = on_stray
         self._located: Memo[Located] = Memo(MOST_LOCATED)
         self._known: Memo[Known] = Memo(MOST_KNOWN)
+        self._version = worlds.version  # of the worlds that both were found in
         self._fields = _ServerFields()
 
     def repeat(self, connection: Connection, data: bytes) -> bool:
         """Answer a request that came before, byte for byte; tell whether these bytes are one."""
         known = self._known.get(data)
-        if known is None:
+        if known is None or self._is_changed():
             return False
         located, world = known.located, known.located.address.world
         at, real = world.clock.now(), time.monotonic()
-        if known.session is not world.session or located.version != self._worlds.version or not FROM <= at < UNTIL:
+        if known.session is not world.session or not FROM <= at < UNTIL:
             return False
         grant = self._worlds.store.take(known.claim, at)
         form = known.form(grant)
@@ -85,13 +86,22 @@ class Dispatch:
         if self._worlds.sharing:
             self._await_answer(connection, message, self._worlds.sharing)
             return
-        located = self._located.get(message.head)
-        if located is None or located.version != self._worlds.version:
+        located = None if self._is_changed() else self._located.get(message.head)
+        if located is None:
             located = self._locate(connection, message)
             if located is None:
                 return
         at, real = located.address.world.clock.now(), time.monotonic()
         self._decide(connection, message, located, located.request(b"".join(message.body), at, real, message.too_large))
+
+    def _is_changed(self) -> bool:
+        """Forget what was found if sessions came, went or changed since; tell whether they did."""
+        changed = self._version != self._worlds.version
+        if changed:
+            self._version = self._worlds.version
+            self._located.clear()
+            self._known.clear()
+        return changed
 
     def _await_answer(self, connection: Connection, message: Message, sharing: Sharing) -> None:
         path, query = _target(message.head)
@@ -125,7 +135,7 @@ class Dispatch:
         """
         head = message.head
         address = self._worlds.locate(unquote(path), head.headers, _origin(connection.transport, head))
-        located = Located(head, address, path, query, self._worlds.version)
+        located = Located(head, address, path, query)
         if head.known:
             self._located.put(head, located)
         return located
@@ -149,19 +159,24 @@ class Dispatch:
                 claim = sent_on(claim) if can_be_sent_on(request) else claim
             grant = grant or store.take(claim)
             form = engine.repeats.form(session, request, claim, grant) if self._is_plain(connection, message) else None
-            if form:
-                repeated = Repeated(form, grant, located, request.body, request.at, request.real)
-                self._learn(message.raw, claim, repeated)
-                self._write(connection, claim, repeated)
-                return
-            exchange = engine.answer(session, request, claim, grant)
+            exchange = None if form else engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
-            exchange = crash(claim, grant or store.take(claim), request, error)
+            grant = grant or store.take(claim)
+            form, exchange = None, crash(claim, grant, request, error)
+        if form:
+            repeated = Repeated(form, grant, located, request.body, request.at, request.real)
+            self._learn(message.raw, claim, repeated)
+            self._write(connection, claim, repeated)
+        elif exchange:
+            self._play_exchange(connection, message, located, exchange)
+
+    def _play_exchange(self, connection: Connection, message: Message, located: Located, exchange: Exchange) -> None:
+        request = exchange.request
         upstream = self._worlds.upstreams.get(request.provider) if exchange.proxied else None
         if upstream:
             self._relay(connection, message, located.address.world, exchange, upstream)
         else:
-            store.record(exchange)
+            self._worlds.store.record(exchange)
             self.play(connection, message, exchange.timeline, located.address.world.clock, exchange)
 
     def _is_plain(self, connection: Connection, message: Message) -> bool:
@@ -172,7 +187,7 @@ class Dispatch:
         """Know a request when it comes again."""
         located, session = repeated.located, repeated.located.address.world.session
         known = self._known.get(raw)
-        if known is None or known.session is not session or known.located is not located:
+        if known is None or known.session is not session:  # here also when another of its replies is known
             rules = session.rules_for(claim.provider, claim.operation or "")
             if not rules.steady or not 0 < len(raw) <= LONGEST_KNOWN:
                 return
@@ -187,7 +202,7 @@ class Dispatch:
         head, body = form.fill(repeated.at, repeated.grant)
         connection.transport.write(b"%b%b%b\r\n%b" % (form.line, self._fields.of(state), head, body))
         state.total_requests += 1
-        repeated.passed = time.monotonic() - repeated.real
+        repeated.passed = repeated.located.address.world.clock.now() - repeated.at
         worlds.store.note(claim, repeated)
         worlds.metrics.count(form.example)
         if repeated.located.address.world.watchers:

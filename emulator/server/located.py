@@ -21,7 +21,6 @@ class Located:
     address: Address
     path: str
     query: str
-    version: int  # of the worlds that it was found in
 
     def request(self, body: bytes, at: float, real: float, too_large: bool = False) -> Request:
         """Return the request that a body makes of it; `real` in seconds of a steady clock."""
@@ -58,7 +57,7 @@ class Known:
 
 @dataclass(slots=True)
 class Repeated:
-    """Implements Sketch: a request that was answered from a form, at once, `passed` seconds after it."""
+    """Implements Sketch: a request that was answered from a form, at once, `passed` seconds of its clock after it."""
 
     form: Form
     grant: Grant
