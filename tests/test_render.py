@@ -480,6 +480,13 @@ def test_a_pace_of_an_unknown_model_is_at_once() -> None:
     assert {at for at, _ in times(turn, documented=True)} == {0}
 
 
+@pytest.mark.parametrize("documented", [False, True])
+def test_a_stream_without_events_has_no_times(documented: bool) -> None:
+    reply = replace(PLAIN, pace=Pace(ttft=Wait("fixed", 1.0), documented=documented))
+    timeline = render_events(make_turn("braintwin", STREAMED), [], reply)
+    assert (timeline.frames, timeline.end_at) == ((), 0.0)
+
+
 def test_waits_are_drawn_anew_for_each_event_and_again_the_same() -> None:
     pace = {"itl": Wait("uniform", 0, 1)}
     one, two = (times(make_turn("braintwin", STREAMED), **pace) for _ in range(2))

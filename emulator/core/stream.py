@@ -68,7 +68,8 @@ def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Time
     begun, waits = 0.0 if latency == FOREVER else latency, _waits(turn, events, reply)
     silent = FOREVER in waits
     times = list(accumulate([0.0 if wait == FOREVER else wait for wait in waits] if silent else waits, initial=begun))
-    frames = [Frame._make((at, *event)) for at, event in zip(times[1:], events, strict=True)]
+    data, kinds = zip(*events, strict=True) if events else ((), ())
+    frames = list(map(Frame._make, zip(times[1:], data, kinds, strict=True)))
     if silent:
         pairs = [(Frame(frame.at, b"", "hold"), frame) if wait == FOREVER else (frame,)
                  for wait, frame in zip(waits, frames, strict=True)]  # fmt: skip
@@ -80,12 +81,15 @@ def _waits(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> lis
     """Return the wait before each event; [DONE] comes at once, unless nothing else does."""
     pace, model = reply.pace, turn.provider.models.get(turn.model)
     if pace.documented and model:
-        waits = [model.ttft, *repeat(model.itl, len(events) - 1)]
+        waits = [model.ttft, *repeat(model.itl, len(events) - 1)][: len(events)]
     else:
-        given = [pace.ttft, *pace.waits, *repeat(pace.itl, len(events))][: len(events)]
-        waits = [wait.first if wait.kind == "fixed" else wait.draw(turn.draw, f"wait/{index}")
-                 for index, wait in enumerate(given)]  # fmt: skip
-    return [
-        0.0 if index and kind == "done" else wait
-        for index, (wait, (_, kind)) in enumerate(zip(waits, events, strict=False))
-    ]
+        given = [pace.ttft, *pace.waits][: len(events)]
+        waits = [wait.draw(turn.draw, f"wait/{index}") for index, wait in enumerate(given)]
+        if pace.itl.kind == "fixed":
+            waits += repeat(pace.itl.first, len(events) - len(given))
+        else:
+            waits += [pace.itl.draw(turn.draw, f"wait/{index}") for index in range(len(given), len(events))]
+    for index, (_, kind) in enumerate(events):
+        if kind == "done" and index:
+            waits[index] = 0.0
+    return waits
