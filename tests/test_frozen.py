@@ -13,32 +13,27 @@ import pytest
 from emulator.core.frozen import frozen
 
 
-@frozen
-class Ours:
-    """A value."""
+def made_by(decorate: Callable[[Any], Any], name: str) -> Any:
+    """Return a class of values; `name` is where pickle finds it."""
 
-    name: str
-    sizes: tuple[int, ...] = ()
-    note: str = field(default="", compare=False, repr=False)
-    made: dict[str, int] = field(default_factory=dict, compare=False)
+    class Value:
+        """A value."""
 
-    @property
-    def total(self) -> int:
-        return sum(self.sizes)
+        name: str
+        sizes: tuple[int, ...] = ()
+        note: str = field(default="", compare=False, repr=False)
+        made: dict[str, int] = field(default_factory=dict, compare=False)
+
+        @property
+        def total(self) -> int:
+            return sum(self.sizes)
+
+    Value.__qualname__ = name
+    return decorate(Value)
 
 
-@dataclass(frozen=True, slots=True)
-class Theirs:
-    """The same."""
-
-    name: str
-    sizes: tuple[int, ...] = ()
-    note: str = field(default="", compare=False, repr=False)
-    made: dict[str, int] = field(default_factory=dict, compare=False)
-
-    @property
-    def total(self) -> int:
-        return sum(self.sizes)
+Ours = made_by(frozen, "Ours")
+Theirs = made_by(dataclass(frozen=True, slots=True), "Theirs")
 
 
 @frozen
@@ -49,7 +44,7 @@ class Single:
 
 
 ASKED: dict[str, Callable[[Any], Any]] = {
-    "shown": lambda kind: repr(kind("a", (1,), "n")).removeprefix(kind.__name__),
+    "shown": lambda kind: repr(kind("a", (1,), "n")).removeprefix(kind.__qualname__),
     "equal": lambda kind: kind("a", (1,), "n") == kind("a", (1,), "m"),
     "unequal": lambda kind: kind("a", (1,)) == kind("a", (2,)),
     "of another class": lambda kind: kind("a") == ("a", ()),
@@ -79,4 +74,4 @@ def test_a_value_of_one_field_is_not_that_field() -> None:
 
 def test_what_cannot_be_hashed_makes_a_value_that_cannot() -> None:
     with pytest.raises(TypeError, match="unhashable"):
-        hash(Ours("a", [1]))  # type: ignore[arg-type]
+        hash(Ours("a", [1]))
