@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from emulator.core.errors import closest
 from emulator.core.provider import Provider
+from emulator.server.reader import Head
 
 Providers = Mapping[str, Provider]
 
@@ -56,3 +58,25 @@ def _meant(providers: Providers, prefix: str, steps: Sequence[str], implied: str
         return f" (did you mean {base_url}{below}?)" if below in providers[named].routes else ""
     close = closest(steps[0], providers) if steps else None
     return f" (did you mean '{close}'?)" if close else ""
+
+
+def origin(transport: Any, head: Head) -> str:
+    """Return scheme and host, as this client reaches the server."""
+    scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+    host = head.headers.get("host")
+    if not host:
+        name = transport.get_extra_info("sockname")
+        host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
+    return f"{scheme}://{host}"
+
+
+def target(head: Head) -> tuple[str, str]:
+    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
+    path, _, query = head.url.decode("latin-1").partition("?")
+    if not path.startswith("/"):  # absolute; also `*` and an authority
+        _, absolute, rest = path.partition("://")
+        host, _, path = rest.partition("/") if absolute else ("", "", path)
+        path = f"/{path}"
+        if host:
+            head.headers["host"] = host
+    return path, query

@@ -19,6 +19,7 @@ from emulator.core.form import FROM, UNTIL
 from emulator.core.memo import Memo
 from emulator.core.render import JSON_TYPE, render_body, whole
 from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
+from emulator.server.addresses import origin, target
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.awaited import AwaitedAnswer
 from emulator.server.clock import Clock
@@ -104,14 +105,14 @@ class Dispatch:
         return changed
 
     def _await_answer(self, connection: Connection, message: Message, sharing: Sharing) -> None:
-        path, query = _target(message.head)
+        path, query = target(message.head)
         if not self._controls(connection, message, path, query):
             connection.current = AwaitedAnswer(self, connection, sharing, message, path, query)
             connection.current.begin()
 
     def _locate(self, connection: Connection, message: Message) -> Located | None:
         """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
-        path, query = _target(message.head)
+        path, query = target(message.head)
         if self._controls(connection, message, path, query):
             return None
         try:
@@ -134,7 +135,7 @@ class Dispatch:
         Raises: Unaddressed.
         """
         head = message.head
-        address = self._worlds.locate(unquote(path), head.headers, _origin(connection.transport, head))
+        address = self._worlds.locate(unquote(path), head.headers, origin(connection.transport, head))
         located = Located(head, address, path, query)
         if head.known:
             self._located.put(head, located)
@@ -275,15 +276,6 @@ class Dispatch:
         self.play(connection, message, render_body(body, refused.status, NOT_JOURNALLED), connection.clock)
 
 
-def _origin(transport: Any, head: Head) -> str:
-    scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-    host = head.headers.get("host")
-    if not host:
-        name = transport.get_extra_info("sockname")
-        host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
-    return f"{scheme}://{host}"
-
-
 class _ServerFields:
     """The header lines that the server adds to every answer, such as its date; they change once a second."""
 
@@ -296,15 +288,3 @@ class _ServerFields:
         if items is not self._items:
             self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
         return self._lines
-
-
-def _target(head: Head) -> tuple[str, str]:
-    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
-    path, _, query = head.url.decode("latin-1").partition("?")
-    if not path.startswith("/"):  # absolute; also `*` and an authority
-        _, absolute, rest = path.partition("://")
-        host, _, path = rest.partition("/") if absolute else ("", "", path)
-        path = f"/{path}"
-        if host:
-            head.headers["host"] = host
-    return path, query
