@@ -167,9 +167,7 @@ def _go(run: Run) -> bool:
     """Run, with the progress on stderr; tell whether it was interrupted."""
     progress = Progress(sys.stderr)
     try:
-        fuzzed = any(
-            case.phase == "fuzz" for case in run.planned
-        )  # a failure takes more requests, to find a smaller one
+        fuzzed = any(case.phase == "fuzz" for case in run.planned)  # to find a smaller failure takes more requests
         progress.on_start(len(run.planned), run.requests, "about" if fuzzed else "at most")
         run.go(progress.on_result)
     except KeyboardInterrupt:

@@ -50,7 +50,7 @@ class Recorder:
         self._engine = engine
         self._provider = provider
         self._base_url = base_url
-        self._settings = Allowed()
+        self._allowed = Allowed()
         self._asked: dict[tuple[str, bytes], _Asked] = {}
         self._left_out: dict[str, list[int]] = {}  # which exchanges, by why
         self._keys: set[str] = set()  # Idempotency-Keys that have their answer
@@ -79,8 +79,8 @@ class Recorder:
         body = row["body"]
         if not isinstance(body, dict) or deeper(body, MAX_DEPTH):
             raise Untold("its body is no JSON object that a rule can match")
-        self._settings = allowing(self._engine, exchange, self._settings)
-        reply = retold(self._engine, exchange, self._settings)
+        self._allowed = allowing(self._engine, exchange, self._allowed)
+        reply = retold(self._engine, exchange, self._allowed)
         self._size += len(to_yaml(reply)) + len(exchange.request.body) + _RULE_BYTES
         if self._size > MOST_BYTES:
             raise Untold("the scenario would be too large to be loaded")
@@ -109,7 +109,7 @@ class Recorder:
             "emulator": 1,
             "provider": self._provider.name,
             "description": f"Recorded from {self._base_url}.",
-            **self._settings.data(),
+            **self._allowed.data(),
             "plan": "unlimited",  # the limits that were met are among the replies
         }
         rules = [self._rule(asked, when) for asked, when in _told_apart(list(self._asked.values()))]
@@ -127,9 +127,9 @@ class Recorder:
         yield f"Recorded {_count(self.replies, 'answer')} to {_count(len(self._asked), 'different request')}."
         for reason, numbers in self._left_out.items():
             yield f"Left out {_count(len(numbers), 'exchange')}, first {numbers[0]}: {reason}."
-        if self._settings.mute or self._settings.off:
-            off = ["validation is off"] if self._settings.off else []
-            muted = [f"muted: {', '.join(sorted(self._settings.mute))}"] if self._settings.mute else []
+        if self._allowed.mute or self._allowed.off:
+            off = ["validation is off"] if self._allowed.off else []
+            muted = [f"muted: {', '.join(sorted(self._allowed.mute))}"] if self._allowed.mute else []
             yield f"Requests that the docs rule out are let through: {'; '.join(off + muted)}."
         if not self._said:
             yield f"Nothing differed from the docs of {self._provider.title}."
