@@ -21,11 +21,16 @@ class RuleIndex:
         self.rules = rules
         self.by_id = {rule.id: rule for rule in rules}
         self.steady = all(map(_is_steady, rules))
+        self._same = {rule.id: _candidate(rule, rule.id) for rule in rules if rule.count_by == "session"}
         self._others = [index for index, rule in enumerate(rules) if rule.exact_text is None]
         self._by_text: dict[str, list[int]] = {}
         for index, rule in enumerate(rules):
             if rule.exact_text is not None:
                 self._by_text.setdefault(rule.exact_text, []).append(index)
+
+    def candidate(self, rule: Rule, call: Call, key: str) -> Candidate:
+        """Return a rule as a candidate: made at load where all calls count together."""
+        return self._same.get(rule.id) or _candidate(rule, _count_key(rule, call, key))
 
     def possible(self, text: str | None) -> Iterable[Rule]:
         """Return, in order, the rules that want exactly this text, and those that want none exactly."""
@@ -39,12 +44,16 @@ def _is_steady(rule: Rule) -> bool:
     return all(condition.field != "elapsed" for condition in rule.conditions)
 
 
+def _candidate(rule: Rule, count_key: str) -> Candidate:
+    return Candidate(rule.id, count_key, rule.states, rule.turns, rule.then)
+
+
 def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
     """Return the rules whose conditions hold, up to the first that always answers; state and turns are the store's."""
     found: list[Candidate] = []
     for rule in index.possible(last_text(call.messages, "user")) if index.rules else ():
         if all(condition.holds(call) for condition in rule.conditions):
-            found.append(Candidate(rule.id, _count_key(rule, call, key), rule.states, rule.turns, rule.then))
+            found.append(index.candidate(rule, call, key))
             if rule.states is None and rule.turns is None:
                 break
     return tuple(found)
@@ -52,8 +61,6 @@ def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
 
 def _count_key(rule: Rule, call: Call, key: str) -> str:
     by = rule.count_by
-    if by == "session":
-        return rule.id
     if by == "request":
         return f"{rule.id}\x1f{blake2b(canonical(call.body), digest_size=16).hexdigest()}"
     if by == "key":
