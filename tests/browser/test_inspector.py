@@ -236,7 +236,13 @@ def test_the_table_is_filtered(watched: Watched, world: World, kind: str, found:
 
 @pytest.mark.parametrize(
     ("words", "found"),
-    [("POEM", "2"), ("rate_limited", "1"), ("be-temperature", "3"), ("beatra 400", "3"), ("zebra", "")],
+    [
+        ("POEM", "2"),
+        ("rate_limited", "1"),
+        ("be-temperature", "3"),
+        ("beatra invalid_request", "3"),
+        ("zebra", ""),
+    ],  # no word that a random id can hold
 )
 def test_the_table_is_searched(watched: Watched, world: World, words: str, found: str) -> None:
     world.ask(chat("retry"))
