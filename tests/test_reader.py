@@ -16,7 +16,7 @@ def read(data: bytes, heads: Heads, cut: int | None = None) -> list[object]:
         if part:
             reader.feed(part)
     return [
-        item if isinstance(item, Refused) else (item.head.method, item.head.url, item.head.headers, b"".join(item.body))
+        item if isinstance(item, Refused) else (item.head.method, item.head.url, item.head.headers, item.body)
         for item in reader.messages
     ]
 

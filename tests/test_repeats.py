@@ -165,5 +165,29 @@ def test_what_is_noted_of_an_answer_weighs_what_its_form_keeps() -> None:
     address = Address(cast(Any, None), request.provider, request.path, request.base_url, False)
     located = Located(head, address, request.path, "")
     repeated = Repeated(form, Grant(1, form.example.grant.standing, "started"), located, request.body, 0.0, 0.0)
-    kept = sum(map(len, form.body)) + sum(len(frame.data) for frame in form.example.timeline.frames)
-    assert 40_000 < kept <= repeated.size < 2 * kept
+    kept = sum(map(len, form.body))
+    assert 30_000 < kept <= repeated.size < 2 * kept
+
+
+def test_what_is_remembered_of_answers_holds_nothing_long_that_was_asked() -> None:
+    """Names and examples alone: 256 requests of 20 MB would stay otherwise."""
+    world = make_world({"rules": [{"when": {"operation": "chat"}, "reply": {"text": "a"}}]})
+    bodies = [chat("beatra", text="x " * 5000), chat("beatra", stop=["y" * 10_000])]
+    embeddings = {"model": "auto", "input": "z" * 10_000}
+    requests = [make_request("beatra", body) for body in bodies]
+    requests.append(make_request("brainstormrouter", embeddings, path="/embeddings"))
+    for request in requests:
+        assert again(world, request, 2)[-1][0] is not None
+    for name, form in world.engine.repeats._forms._values.items():
+        assert len(repr(name[1:])) < 1000
+        assert isinstance(form, Form)
+        assert (form.example.request.body, form.example.claim.call, form.example.timeline.frames) == (b"", None, ())
+
+
+def test_nothing_is_remembered_of_a_session_that_is_gone() -> None:
+    world, other = make_world({"rules": [{"reply": {"text": "a"}}]}), make_world({"rules": [{"reply": {"text": "a"}}]})
+    other = replace(other, engine=world.engine)
+    for one in (world, other):
+        assert again(one, make_request("beatra", chat("beatra")), 2)[-1][0] is not None
+    world.engine.repeats.forget(world.session)
+    assert [name[0] for name in world.engine.repeats._forms._values] == [other.session]

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
@@ -23,6 +24,8 @@ Render = Callable[[Request, Claim, Grant, Callable[..., Draw]], Exchange]
 
 #: The longest body that is compiled: bytes.
 LONGEST = 100_000
+#: The longest text by which a form is found; a digest stands for longer ones.
+LONGEST_KEY = 200
 #: Between these times, in Unix seconds, `created` has as many digits as its mark.
 FROM, UNTIL = 1e9, 1e10
 #: No mark is a part of another.
@@ -37,7 +40,7 @@ _NUMBERS: Mapping[bytes, Filler] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Form:
-    """A compiled answer; `example` is one that was rendered, whose status, rule and cost are those of all."""
+    """A compiled answer; `example` is one that was rendered, without what was asked and sent: see `_summary`."""
 
     example: Exchange
     line: bytes  # the status line
@@ -52,8 +55,8 @@ class Form:
 
     @property
     def weight(self) -> int:
-        """Bytes that are kept as long as the form is: the answer that was rendered, and what it became."""
-        return 2 * self.size
+        """Bytes that are kept as long as the form is."""
+        return self.size
 
     def fill(self, at: float, grant: Grant) -> tuple[bytes, bytes]:
         """Return the header lines and the body for one request."""
@@ -112,7 +115,7 @@ def compile_form(
     in_body = [mark for mark in fillers if mark in body]
     unit = _unit(body, in_body)
     form = Form(
-        example,
+        _summary(example),
         STATUS_LINES[example.timeline.status],
         b"".join(b"%b" if part in fillers else part.replace(b"%", b"%%") for part in parts),
         tuple(fillers[part] for part in parts if part in fillers),
@@ -124,6 +127,18 @@ def compile_form(
         again,
     )
     return form if form.fill(request.at, grant) == wanted else None
+
+
+def _summary(exchange: Exchange) -> Exchange:
+    """Leave of an exchange what all that are answered alike share, and a count or a log line tells: no long bytes."""
+    call = exchange.claim.call
+    return replace(
+        exchange,
+        claim=replace(exchange.claim, call=None),
+        request=replace(exchange.request, headers={}, query="", body=b""),
+        timeline=replace(exchange.timeline, frames=()),
+        model=exchange.model or (call.model if call else ""),
+    )
 
 
 def _unit(body: bytes, marks: list[bytes]) -> bytes:
@@ -153,15 +168,23 @@ def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Clai
 def _message(call: Call) -> Json:
     body = call.body
     asked = [body.get(name) for name in ("n", "stop", "max_tokens", "stream_options")]
-    return call.stream, call.model, call.prompt_tokens, repr(asked)
+    return call.stream, _short(call.model), call.prompt_tokens, _short(repr(asked))
 
 
 def _prompt(call: Call) -> Json:
-    return call.model, call.prompt_tokens
+    return _short(call.model), call.prompt_tokens
 
 
 def _all_said(call: Call) -> Json:
-    return call.request.query, call.request.body
+    return _short(call.request.query), _digest(call.request.body)
+
+
+def _short(text: str) -> str | bytes:
+    return text if len(text) <= LONGEST_KEY else _digest(text.encode(errors="surrogatepass"))
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
 
 
 SHAPES: Mapping[str, Callable[[Call], Json]] = {

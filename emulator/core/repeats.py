@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal
 
 from emulator.core.draws import series
+from emulator.core.errors import Json
 from emulator.core.form import FROM, SHAPES, UNTIL, Form, compile_form
 from emulator.core.memo import Memo
 from emulator.core.render import PLAIN
@@ -16,6 +17,8 @@ from emulator.core.wire import Claim, Exchange, Grant, Request
 
 #: How many forms are remembered.
 MOST_FORMS = 256
+#: Session, provider, operation, rule, the number of the reply, and what of the call it depends on.
+_Name = tuple[Session, str, str | None, str, int, Json]
 
 
 class Repeats:
@@ -24,7 +27,7 @@ class Repeats:
     def __init__(self, answer: Callable[..., Exchange], again: Callable[..., Exchange]) -> None:
         self._answer = answer
         self._again = again
-        self._forms: Memo[Form | Literal["seen", "unfit"]] = Memo(MOST_FORMS)
+        self._forms: Memo[_Name, Form | Literal["seen", "unfit"]] = Memo(MOST_FORMS)
 
     def form(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Form | None:
         """Return the answer as a form where one like it was given before."""
@@ -36,6 +39,10 @@ class Repeats:
             return None
         rule = index.by_id[claim.candidates[grant.candidate].rule] if grant.candidate is not None else None
         return self._compiled(session, rule, rule.reply_at(grant.turn) if rule else 0, request, claim, grant)
+
+    def forget(self, session: Session) -> None:
+        """Let go of what was remembered of a session that is gone."""
+        self._forms.drop(lambda name: name[0] is session)
 
     def _compiled(
         self, session: Session, rule: Rule | None, number: int, request: Request, claim: Claim, grant: Grant

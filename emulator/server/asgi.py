@@ -82,7 +82,7 @@ class AsgiAnswer:
     async def _receive(self) -> dict[str, Any]:
         if not self.received:
             self.received = True
-            return {"type": "http.request", "body": b"".join(self.message.body), "more_body": False}
+            return {"type": "http.request", "body": self.message.body, "more_body": False}
         await self.left.wait()
         return {"type": "http.disconnect"}
 

@@ -63,8 +63,8 @@ class AwaitedAnswer:
         message = self._message
         located = self._dispatch.locate(self._connection, message, self._path, self._query)
         world = located.address.world
-        body, now = b"".join(message.body), world.clock.now()
-        return world, located.request(body, now, time.monotonic(), message.too_large)
+        now = world.clock.now()
+        return world, located.request(message.body, now, time.monotonic(), message.too_large)
 
     async def _run(self) -> None:
         dispatch, connection, message = self._dispatch, self._connection, self._message

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
 from emulator.core.errors import Json
 from emulator.core.load import parse_text
-from emulator.core.memo import Memo
 from emulator.core.provider import Provider
 from emulator.core.scenario import Rule, Scenario
 from emulator.core.session import Session, build_session
 from emulator.server.recipe import Added, Recipe
+from emulator.stores.kept import Budget, Kept
 
 #: What stands for the file's name of a scenario that was sent.
 SENT = "session"
-#: Scenarios that were sent and are kept compiled: tests send the same ones over and over.
+#: Scenarios that were sent and are kept compiled, and the bytes of their texts: tests send the same ones over and over.
 KEPT_SCENARIOS = 256
+KEPT_BYTES = 10_000_000
 
 
 class Builder:
@@ -26,7 +28,7 @@ class Builder:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers = providers
-        self._compiled: Memo[Scenario] = Memo(KEPT_SCENARIOS)
+        self._compiled: Kept[Any, Scenario] = Kept(KEPT_SCENARIOS, Budget(KEPT_BYTES))
 
     def build(self, id: str, key: str, recipe: Recipe, started: float) -> Session:
         """Build a session as its recipe says.
@@ -60,5 +62,5 @@ class Builder:
         found = self._compiled.get(name)
         if found is None:
             found = parse_text(scenario, label, self._providers, provider)
-            self._compiled.put(name, found)
+            self._compiled.put(name, found, len(text))
         return found

@@ -15,7 +15,7 @@ class Directory:
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._strangers: Memo[bool] = Memo(MOST_STRANGERS)
+        self._strangers: Memo[str, bool] = Memo(MOST_STRANGERS)
 
     async def find(self, key: str) -> str | None:
         """Return the id of the session that has a key."""

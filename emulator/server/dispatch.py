@@ -59,8 +59,8 @@ class Dispatch:
         self._app = app
         self._on_exchange = on_exchange
         self._on_stray = on_stray
-        self._located: Memo[Located] = Memo(MOST_LOCATED)
-        self._known: Memo[Known] = Memo(MOST_KNOWN)
+        self._located: Memo[Head, Located] = Memo(MOST_LOCATED)
+        self._known: Memo[bytes, Known] = Memo(MOST_KNOWN)
         self._version = worlds.version  # of the worlds that both were found in
         self._fields = _ServerFields()
 
@@ -78,7 +78,7 @@ class Dispatch:
         if form:
             self._write(connection, known.claim, Repeated(form, grant, located, known.body, at, real))
         else:
-            message = Message(located.head, [known.body], data)
+            message = Message(located.head, known.body, data)
             self._decide(connection, message, located, located.request(known.body, at, real), grant)
         return True
 
@@ -93,7 +93,7 @@ class Dispatch:
             if located is None:
                 return
         at, real = located.address.world.clock.now(), time.monotonic()
-        self._decide(connection, message, located, located.request(b"".join(message.body), at, real, message.too_large))
+        self._decide(connection, message, located, located.request(message.body, at, real, message.too_large))
 
     def _is_changed(self) -> bool:
         """Forget what was found if sessions came, went or changed since; tell whether they did."""

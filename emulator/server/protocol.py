@@ -20,7 +20,9 @@ from emulator.server.reader import TOO_SLOW, Heads, Reader, Refused
 if TYPE_CHECKING:
     from emulator.server.relay import Relay
 
-MAX_WAITING = 16  # pipelined messages, before reading stops
+#: Pipelined messages, and the bytes of their bodies, before reading stops.
+MAX_WAITING = 16
+MAX_WAITING_BYTES = 1_000_000
 REQUEST_S = 60.0  # for a whole request to come in
 LINGER_S = 2.0  # for the client to close its side, after we closed ours
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -47,6 +49,7 @@ class Connection(asyncio.Protocol):
         self.idle_timer: asyncio.TimerHandle | None = None  # runs on while requests come, and looks when it ends
         self.lingering = False
         self.slow_timer: asyncio.TimerHandle | None = None
+        self.slow = 0  # the message that the timer is for: its number in the reader
         self.closing = False  # no more messages are taken
         self.ended = False  # the client will send no more
         self.reading_paused = False
@@ -64,7 +67,7 @@ class Connection(asyncio.Protocol):
         self._stop_idle()
         self._stop_slow()
         self.closing = True
-        self.waiting.clear()
+        self.reader.close()
         if self.current:
             self.current.leave()
 
@@ -134,11 +137,16 @@ class Connection(asyncio.Protocol):
             return
         self.reader.feed(data)
         self.closing = self.reader.over
-        if self.reader.begun and self.slow_timer is None:
-            self.slow_timer = self.loop.call_later(REQUEST_S, self._give_up)
-        elif not self.reader.begun:
-            self._stop_slow()
+        self._time_request()
         self._next()
+
+    def _time_request(self) -> None:
+        """Give each request that is begun its time to come in."""
+        begun = self.reader.begun
+        if begun != self.slow:
+            self._stop_slow()
+        if begun and self.slow_timer is None and not self.reading_paused:
+            self.slow, self.slow_timer = begun, self.loop.call_later(REQUEST_S, self._give_up)
 
     def _give_up(self) -> None:
         """Refuse a request whose rest does not come."""
@@ -148,6 +156,7 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def _stop_slow(self) -> None:
+        self.slow = 0
         if self.slow_timer:
             self.slow_timer.cancel()
             self.slow_timer = None
@@ -177,12 +186,15 @@ class Connection(asyncio.Protocol):
             self._rest()
 
     def _control_reading(self) -> None:
-        """Read no more while many messages wait."""
-        if len(self.waiting) >= MAX_WAITING and not (self.reading_paused or self.ended):
+        """Read no more while much waits; a request that is begun has its time anew when its rest is read."""
+        much = len(self.waiting) >= MAX_WAITING or self.reader.waiting_bytes > MAX_WAITING_BYTES
+        if much and not (self.reading_paused or self.ended):
             self.reading_paused = True
+            self._stop_slow()
             self.transport.pause_reading()
-        elif self.reading_paused and len(self.waiting) < MAX_WAITING:
+        elif self.reading_paused and not much:
             self.reading_paused = False
+            self._time_request()
             self.transport.resume_reading()
 
     def _rest(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import httptools
@@ -70,7 +69,7 @@ class Heads:
     """The plain heads that came before, parsed, by their bytes: clients send the same ones over and over."""
 
     def __init__(self) -> None:
-        self._known: Memo[Head] = Memo(MOST_KNOWN)
+        self._known: Memo[bytes, Head] = Memo(MOST_KNOWN)
         self.get = self._known.get
 
     def settle(self, data: bytes, head: Head) -> Head:
@@ -90,19 +89,45 @@ class Message:
     `raw` is all of it, where it came in one piece and by itself.
     """
 
-    __slots__ = ("body", "head", "raw", "refused", "size", "too_large")
+    __slots__ = ("_more", "body", "head", "raw", "refused", "size", "too_large")
 
-    def __init__(self, head: Head, body: Sequence[bytes] = (), raw: bytes = b"") -> None:
+    def __init__(self, head: Head, body: bytes = b"", raw: bytes = b"") -> None:
         self.head = head
-        self.body = list(body)
+        self.body = body
         self.raw = raw
+        self._more: bytearray | None = (
+            None  # a body in several pieces while they come: it takes no more than their bytes
+        )
         self.size = 0  # bytes of the body
         self.too_large = False
         self.refused = False
 
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        if self._more is not None:
+            self._more += piece
+        elif self.body:
+            self._more = bytearray(self.body) + piece
+        else:
+            self.body = piece
+
+    def end(self) -> None:
+        """Take no more: the body is whole, or thrown away."""
+        if self._more is not None:
+            self.body, self._more = bytes(self._more), None
+        if self.too_large:
+            self.body = b""
+
+
+#: Stands where no message is being read, so that a connection that rests keeps nothing of its last one.
+_NOTHING = Message(Head())
+
 
 class Reader:
-    """The requests of one connection; `over`: no more can come, `asks`: a body is kept back until asked for."""
+    """The requests of one connection; `over`: no more can come, `asks`: a body is kept back until asked for.
+
+    `begun` is the number of the message of which a part is here and the rest is not; 0 where there is none.
+    """
 
     def __init__(self, max_body: int, heads: Heads) -> None:
         self.messages: deque[Message | Refused] = deque()  # complete ones
@@ -110,16 +135,21 @@ class Reader:
         self.asks = False
         self._max_body = max_body
         self._heads = heads
-        self._message = Message(Head())
+        self._message = _NOTHING
         self._fed = 0  # bytes since the last message ended
+        self._number = 0  # of the messages that were parsed
         self._begun = False
         self._raw = b""  # the head of the message that is being parsed, where it came in one piece
         self._parser = self._new_parser()
 
     @property
-    def begun(self) -> bool:
-        """Tell whether a part of a message is here, and the rest is not."""
-        return self._begun and not (self.over or self.asks)
+    def begun(self) -> int:
+        return self._number if self._begun and not (self.over or self.asks) else 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the bytes of the bodies that wait to be answered."""
+        return sum(len(item.body) for item in self.messages if isinstance(item, Message))
 
     def _new_parser(self) -> Any:
         parser = httptools.HttpRequestParser(self)
@@ -135,7 +165,7 @@ class Reader:
             if head is None or len(data) < end + head.length:
                 break
             size = end + head.length
-            self.messages.append(Message(head, [data[end:size]], data if len(data) == size else b""))
+            self.messages.append(Message(head, data[end:size], data if len(data) == size else b""))
             data = data[size:]
         if data:
             self._parse(data)
@@ -163,10 +193,17 @@ class Reader:
             self.over = True
             self.messages.append(why)
 
+    def close(self) -> None:
+        """Let go of all that is kept: the parser and its reader know each other, and nobody would count them out."""
+        self.over = True
+        self._parser, self._message, self._raw = None, _NOTHING, b""
+        self.messages.clear()
+
     # Called by the parser
 
     def on_message_begin(self) -> None:
         self._begun = True
+        self._number += 1
         self._message = Message(Head())
 
     def on_url(self, url: bytes) -> None:
@@ -204,9 +241,9 @@ class Reader:
         message.size += len(body)
         if message.size > self._max_body:
             message.too_large = True
-            message.body.clear()
+            message.end()
         if not message.too_large:
-            message.body.append(body)
+            message.add(body)
 
     def on_message_complete(self) -> None:
         self.asks = False
@@ -214,6 +251,8 @@ class Reader:
         message, raw, self._raw = self._message, self._raw, b""
         if message.refused or self._is_read_again():
             return
+        message.end()
+        self._message = _NOTHING
         if message.head.method == "CONNECT":  # what follows is no HTTP
             self._end(message)
         elif not self.over:

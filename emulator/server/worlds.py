@@ -248,6 +248,7 @@ class Worlds:
         for watch in tuple(world.watchers):
             watch(None)
         self.by_id.pop(world.session.id, None)
+        self.engine.repeats.forget(world.session)
         self.version += 1
         self.by_key.pop(world.session.api_key, None)
 

@@ -39,17 +39,26 @@ def weigh(exchange: Exchange) -> int:
 
 
 @dataclass(slots=True)
+class _Row:
+    """An exchange in a journal, and what went out of it once that is known."""
+
+    exchange: Exchange
+    sent: Sent | None = None
+
+    def whole(self) -> Exchange:
+        return replace(self.exchange, sent=self.sent)
+
+
+@dataclass(slots=True)
 class _Session:
     windows: Kept[tuple[str, str], Window]  # by provider and key
     turns_apart: Kept[str, int]  # by count key, where it is not the rule
     records: Kept[tuple[str, str], Record]  # by key and header value
-    exchanges: Kept[int, Exchange | Sketch]
+    exchanges: Kept[int, _Row | Sketch]
     state: str = STARTED
     calls: Counter[str] = field(default_factory=Counter)  # by rule
     turns: Counter[str] = field(default_factory=Counter)  # by rule
-    sent: dict[int, Sent] = field(default_factory=dict)
     number: int = 0
-    dropped: int = 0
 
     def count(self, rule: str) -> int:
         """Count a claim of a rule; return its number, from 1."""
@@ -77,7 +86,7 @@ class _Session:
 class MemoryStore:
     """Implements Store for one process; `journal_size` bounds each session's journal, `journal_bytes` all of them.
 
-    Where all journals pass their bytes, the session that records drops its oldest exchanges; its newest stays.
+    Where all journals pass their bytes, the oldest exchange is dropped, whichever session it belongs to.
     """
 
     def __init__(self, journal_size: int = 10_000, journal_bytes: int = JOURNAL_BYTES) -> None:
@@ -149,8 +158,8 @@ class MemoryStore:
         record = session.records.get((claim.key or "", value))
         if record is None or at >= record.until:
             return None
-        sent = session.sent.get(record.first.grant.number) if record.first else None
-        return record.recalled(fingerprint, sent, at)
+        row = session.exchanges.get(record.first.grant.number) if record.first else None
+        return record.recalled(fingerprint, row.sent if isinstance(row, _Row) else None, at)
 
     def _begin_record(self, session: _Session, claim: Claim, at: float) -> None:
         if claim.idempotency:
@@ -163,7 +172,7 @@ class MemoryStore:
         session = self._sessions[exchange.claim.session]
         claim, grant = exchange.claim, exchange.grant
         weight = weigh(exchange)
-        self._keep(session, grant.number, exchange, weight)
+        session.exchanges.put(grant.number, _Row(exchange), weight)
         if claim.counted and not grant.replay:
             self._count_tokens(session, claim, exchange.tokens)
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
@@ -174,13 +183,8 @@ class MemoryStore:
 
     def note(self, claim: Claim, sketch: Sketch) -> None:
         session = self._sessions[claim.session]
-        self._keep(session, sketch.number, sketch, _SKETCH + sketch.size)
+        session.exchanges.put(sketch.number, sketch, _SKETCH + sketch.size)
         self._count_tokens(session, claim, sketch.tokens)
-
-    def _keep(self, session: _Session, number: int, exchange: Exchange | Sketch, weight: int) -> None:
-        for dropped in session.exchanges.put(number, exchange, weight):
-            session.sent.pop(dropped, None)
-            session.dropped += 1
 
     def _count_tokens(self, session: _Session, claim: Claim, tokens: int) -> None:
         window = session.windows.get((claim.provider, claim.key or "")) if tokens else None
@@ -188,18 +192,19 @@ class MemoryStore:
             window.tokens += tokens
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
-        found, number = self._sessions.get(exchange.claim.session), exchange.grant.number
-        if found and found.exchanges.get(number) is exchange:  # after a reset another one has its number
-            found.sent[number] = sent
+        found = self._sessions.get(exchange.claim.session)
+        row = found.exchanges.get(exchange.grant.number) if found else None
+        if isinstance(row, _Row) and row.exchange is exchange:  # after a reset another one has its number
+            row.sent = sent
 
     def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
         found = self._sessions[session]
         rows = [
-            replace(exchange, sent=found.sent.get(number)) if isinstance(exchange, Exchange) else exchange.exchange()
-            for number, exchange in found.exchanges.items()
+            row.whole() if isinstance(row, _Row) else row.exchange()
+            for number, row in found.exchanges.items()
             if number > since
         ]
-        return rows, found.dropped
+        return rows, found.exchanges.dropped
 
     def world(self, session: str, at: float) -> Counters:
         found = self._sessions[session]
@@ -209,7 +214,7 @@ class MemoryStore:
             for (provider, key), window in found.windows.items()
             if at < window.ends
         ]
-        return Counters(found.state, calls, limits, found.number, found.dropped)
+        return Counters(found.state, calls, limits, found.number, found.exchanges.dropped)
 
     def restart(self, session: str) -> None:
         found = self._sessions[session]
