@@ -309,11 +309,29 @@ def test_a_watcher_that_leaves_is_forgotten(served: Served) -> None:
     assert served.chat(session) == 200
 
 
-def test_a_slow_watcher_misses_some_and_breaks_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.control_journal.WATCHED", 0)
+def test_a_reader_too_slow_is_cut_off_and_breaks_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.server.control_journal.WATCHED_BYTES", 0)
     session = served.session()
     connection, response = watch(served, session)
+    watchers = served.worlds.by_id[session].watchers
+    [watcher] = watchers
+    watcher._waiting = 1  # as if it had not read what came before
     assert served.chat(session) == 200
-    served.ask("DELETE", f"/sessions/{session}")
-    assert response.read() == b""
+    with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
+        response.read()
+    connection.close()
+    for _ in range(2000):  # until the server has seen it
+        if not watchers:
+            break
+        served.ask("GET", "/health")
+    assert not watchers
+
+
+def test_readers_of_live_journals_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.server.control_journal.MOST_WATCHERS", 1)
+    session, other = served.session(), served.session()
+    connection, response = watch(served, session)
+    with pytest.raises(ControlError, match="1 readers follow a journal already; end one first"):
+        served.ask("GET", f"/sessions/{other}/journal/events")
+    response.close()
     connection.close()

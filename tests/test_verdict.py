@@ -9,6 +9,7 @@ import pytest
 from build import NOW, PROVIDERS, World, chat, make_world
 
 from emulator.core.attempts import answered_text, group, retry_after, wait_between
+from emulator.core.judges import mark_of
 from emulator.core.verdict import Finding, judge
 from emulator.core.wire import Exchange, Sent
 
@@ -279,7 +280,7 @@ def cut_tape(*sends: Any, completed: Any = (), second: Any = None) -> Finding:
     made = tape("beatra", CUT, second or {"text": "Half of it, then the rest."})
     for at, fields in enumerate(sends):
         made.send(at, fields=fields)
-    made.completed += completed
+    made.completed += [(number, mark_of(text)) for number, text in completed]
     return made.findings()["be-incomplete-stream"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Literal
 
 from emulator.core.attempts import Attempts, answered_text, retry_after, wait_between, was_cut
@@ -30,7 +31,7 @@ _FINAL = frozenset({400, 401, 404, 422})
 
 @frozen
 class Evidence:
-    """What a judge looks at: a provider's calls, all of its exchanges, and the texts the application took as whole."""
+    """What a judge looks at: a provider's calls, all of its exchanges, and marks of the texts taken as whole answers."""
 
     calls: Sequence[Attempts]
     exchanges: Sequence[Exchange]
@@ -113,6 +114,11 @@ def _switched(evidence: Evidence) -> Judged:
     return "pass", "After each 503 another model, or auto, was asked.", [first for first, _ in seen]
 
 
+def mark_of(text: str) -> str:
+    """Return what tells a text that an application took from others: of long ones nothing more is kept."""
+    return blake2b(text.strip().encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
 def _incomplete(evidence: Evidence) -> Judged:
     """A cut stream is repeated; its partial text must not come back, unless a whole answer said the same."""
     cut = [item for item in evidence.exchanges if was_cut(item)]
@@ -125,7 +131,7 @@ def _incomplete(evidence: Evidence) -> Judged:
         if not text or text in whole:
             continue
         quoting = [item for item in later if _quotes(item, text)]
-        taken = any(said.strip() == text and number >= exchange.grant.number for number, said in evidence.completed)
+        taken = any(mark == mark_of(text) and number >= exchange.grant.number for number, mark in evidence.completed)
         if taken or quoting:
             return "fail", "The text of a cut stream was taken as a whole answer.", [exchange, *quoting]
     repeated = {item.grant.number for call in evidence.calls for item in call.exchanges[:-1]}

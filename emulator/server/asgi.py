@@ -44,6 +44,7 @@ class AsgiAnswer:
             "client": client[:2] if isinstance(client, tuple) else None,
             "server": server[:2] if isinstance(server, tuple) else None,
             "emulator.too_large": message.too_large,
+            "emulator.abort": transport.abort,  # for an answer whose client does not read
         }  # fmt: skip
 
     def begin(self) -> None:

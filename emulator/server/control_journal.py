@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import orjson
 from starlette.requests import Request
@@ -11,15 +11,18 @@ from starlette.responses import Response, StreamingResponse
 
 from emulator.core.errors import SourceError
 from emulator.core.journal import describe
+from emulator.core.judges import mark_of
 from emulator.core.store import soon
 from emulator.core.verdict import judge
 from emulator.core.verify import verify
 from emulator.core.wire import Exchange
 from emulator.server.bodies import json_list, json_response, read_object, typed
 from emulator.server.worlds import MOST_COMPLETED, Unaddressed, World, Worlds
+from emulator.stores.memory import weigh
 
-#: Exchanges that wait for a reader of the live journal.
-WATCHED = 1000
+#: Bytes of exchanges that may wait for a reader of a live journal, and how many such readers there may be.
+WATCHED_BYTES = 20_000_000
+MOST_WATCHERS = 100
 
 
 async def read_journal(worlds: Worlds, request: Request, world: World) -> Response:
@@ -44,13 +47,38 @@ def _number(request: Request, name: str, meant: str) -> int | None:
     return None if given is None else int(given)
 
 
-async def watch_journal(worlds: Worlds, request: Request, world: World) -> Response:
-    """Stream exchanges as they end, until the session is removed; a reader too slow for them misses some."""
-    queue: asyncio.Queue[Exchange | None] = asyncio.Queue(WATCHED + 1)
+class _Watcher:
+    """What waits for one reader of a live journal; one for which too much waits is let go."""
 
-    def watch(exchange: Exchange | None) -> None:
-        if exchange is None or queue.qsize() < WATCHED:
-            queue.put_nowait(exchange)
+    def __init__(self, abort: Callable[[], None]) -> None:
+        self._abort = abort
+        self._queue: asyncio.Queue[tuple[Exchange | None, int]] = asyncio.Queue()
+        self._waiting = 0  # bytes
+
+    def __call__(self, exchange: Exchange | None) -> None:
+        """Take an exchange for the reader, or with None the end."""
+        weight = weigh(exchange) if exchange else 0
+        if self._waiting and self._waiting + weight > WATCHED_BYTES:
+            self._abort()
+            return
+        self._waiting += weight
+        self._queue.put_nowait((exchange, weight))
+
+    async def exchanges(self) -> AsyncIterator[Exchange]:
+        """Yield what was taken, in order; an exchange waits until the one after it is asked for."""
+        while True:
+            exchange, weight = await self._queue.get()
+            if exchange is None:
+                return
+            yield exchange
+            self._waiting -= weight
+
+
+async def watch_journal(worlds: Worlds, request: Request, world: World) -> Response:
+    """Stream exchanges as they end, until the session is removed; a reader too slow for them is cut off."""
+    if sum(len(item.watchers) for item in worlds.by_id.values()) >= MOST_WATCHERS:
+        raise Unaddressed(409, "too_many_readers", f"{MOST_WATCHERS} readers follow a journal already; end one first.")
+    watch = _Watcher(request.scope["emulator.abort"])
 
     async def events() -> AsyncIterator[bytes]:
         world.watchers.add(watch)
@@ -58,7 +86,7 @@ async def watch_journal(worlds: Worlds, request: Request, world: World) -> Respo
             if worlds.sharing:
                 await worlds.sharing.watch(world)
             yield b": watching\n\n"
-            while (exchange := await queue.get()) is not None:
+            async for exchange in watch.exchanges():
                 yield b"event: exchange\ndata: " + orjson.dumps(describe(exchange)) + b"\n\n"
         finally:
             world.watchers.discard(watch)
@@ -88,9 +116,10 @@ async def note_completed(worlds: Worlds, request: Request, world: World) -> Resp
     number, text = typed(data, "exchange", int), typed(data, "text", str)
     if number is None or text is None:
         raise Unaddressed(400, "invalid_request", "The body must be {exchange: N, text: TEXT}.")
-    world.completed = [*world.completed, (number, text)][-MOST_COMPLETED:]
+    mark = mark_of(text)
+    world.completed = [*world.completed, (number, mark)][-MOST_COMPLETED:]
     if worlds.sharing:
-        await worlds.sharing.complete(world, number, text)
+        await worlds.sharing.complete(world, number, mark)
     return Response(status_code=204)
 
 

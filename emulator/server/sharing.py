@@ -257,16 +257,16 @@ class Sharing:
         for id in await self._directory.ids():
             await self._meet_once(id)
 
-    async def complete(self, world: World, number: int, text: str) -> None:
+    async def complete(self, world: World, number: int, mark: str) -> None:
         """Keep what the application took as its result."""
         key = key_of(world.session.id, "completed")
-        self.line.send("RPUSH", key, orjson.dumps([number, text]))
+        self.line.send("RPUSH", key, orjson.dumps([number, mark]))
         await self.line.send("LTRIM", key, -MOST_COMPLETED, -1)
 
     async def completed(self, world: World) -> list[tuple[int, str]]:
         """Return what was kept so."""
         found = await self.line.send("LRANGE", key_of(world.session.id, "completed"), 0, -1)
-        return [(number, text) for number, text in map(orjson.loads, found)]
+        return [(number, mark) for number, mark in map(orjson.loads, found)]
 
     # What other workers tell
 

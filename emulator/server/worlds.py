@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: The prefix of a generated key where the docs show none.
 KEY_PREFIX = "emu-"
-#: Texts that are kept as completed in a session.
+#: Results of the application that a session remembers.
 MOST_COMPLETED = 1000
 
 
@@ -55,7 +55,9 @@ class World:
     session: Session
     clock: Clock
     recipe: Recipe
-    completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, text the application took as its result
+    completed: list[tuple[int, str]] = field(
+        default_factory=list
+    )  # exchange, mark of the text that the application took
     watchers: set[Callable[[Exchange | None], None]] = field(default_factory=set)  # None: the session is gone
     forgets: str = ""  # what a change makes a shared store forget: turns, or all
 
