@@ -31,7 +31,7 @@ _FINAL = frozenset({400, 401, 404, 422})
 
 @frozen
 class Evidence:
-    """What a judge looks at: a provider's calls, all of its exchanges, and marks of the texts taken as whole answers."""
+    """What a judge looks at: a provider's calls, all its exchanges, and marks of the texts taken as whole answers."""
 
     calls: Sequence[Attempts]
     exchanges: Sequence[Exchange]

@@ -55,9 +55,7 @@ class World:
     session: Session
     clock: Clock
     recipe: Recipe
-    completed: list[tuple[int, str]] = field(
-        default_factory=list
-    )  # exchange, mark of the text that the application took
+    completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, mark of the text taken of it
     watchers: set[Callable[[Exchange | None], None]] = field(default_factory=set)  # None: the session is gone
     forgets: str = ""  # what a change makes a shared store forget: turns, or all
 
