@@ -101,6 +101,32 @@ def test_too_many_are_told_with_their_numbers(exchanges: Sequence[Exchange]) -> 
     }
 
 
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        ({"count": 2}, "whether 2 requests fit"),
+        ({"count": 3}, "whether 3 requests fit"),
+        ({"count": 1}, None),
+        ({"at_most": 2}, "whether at most 2 requests fit"),
+        ({"at_most": 1}, None),
+        ({"at_least": 3}, "whether at least 3 requests fit"),
+    ],
+    ids=str,
+)
+def test_what_was_dropped_might_have_fitted(
+    exchanges: Sequence[Exchange], bounds: dict[str, int], told: str | None
+) -> None:
+    """Two of those that are left fit; `verify(count=0)` must not pass for what nobody remembers."""
+    result = verify(exchanges, {"operation": "chat"}, **bounds, dropped=7)
+    assert not result.ok
+    assert ("7 older requests are no longer in the journal" in result.message) is (told is not None)
+    assert (told or "expected") in result.message
+
+
+def test_enough_are_left_to_show_that_so_many_came(exchanges: Sequence[Exchange]) -> None:
+    assert verify(exchanges, {"operation": "chat"}, at_least=2, dropped=7).ok
+
+
 def test_nothing_at_all_came() -> None:
     assert verify([], {}, count=1).message == "expected 1 request that fit anything, got 0 of 0 requests"
 

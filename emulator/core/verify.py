@@ -41,9 +41,11 @@ def verify(
     count: int | None = None,
     at_least: int | None = None,
     at_most: int | None = None,
+    dropped: int = 0,
 ) -> Verified:
     """Count the understood requests that fit a `when`; a `when` without an operation fits any.
 
+    Where requests were `dropped` from the journal, only what is still there in plenty can be shown.
     Raises: SourceError, for a `when` that is none.
     """
     differ = _compile(when)
@@ -51,6 +53,10 @@ def verify(
     found = sum(not differences for _, differences in rows)
     wanted = _wanted(count, at_least, at_most)
     ok = (count is None or found == count) and found >= (at_least or 0) and (at_most is None or found <= at_most)
+    over = any(bound is not None and found > bound for bound in (count, at_most))
+    if dropped and not over and (found < (at_least or 0) or count is not None or at_most is not None):
+        message = f"{dropped} older requests are no longer in the journal, so that it cannot tell whether {wanted} fit"
+        return Verified(False, found, f"{message} {_said(when)}; give it more room (--journal-size, 500 MB for all)")
     if ok:
         return Verified(True, found, f"{found} of {len(rows)} requests fit {_said(when)}.")
     few = found < max(count or 0, at_least or 0)

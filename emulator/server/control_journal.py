@@ -104,9 +104,9 @@ async def verify_journal(worlds: Worlds, request: Request, world: World) -> Resp
     when = data.get("when", {})
     if not isinstance(when, dict):
         raise Unaddressed(400, "invalid_request", "when must be an object, as in a scenario's rule.")
-    exchanges, _ = await soon(worlds.store.journal(world.session.id, 0))
+    exchanges, dropped = await soon(worlds.store.journal(world.session.id, 0))
     try:
-        return json_response(verify(exchanges, when, **bounds).body())
+        return json_response(verify(exchanges, when, **bounds, dropped=dropped).body())
     except SourceError as error:
         raise Unaddressed(422, "invalid_when", str(error), error.problems) from None
 
