@@ -483,6 +483,35 @@ def test_a_request_that_comes_in_time_is_not_given_up_later(
         threading.Event().wait(0.3)
 
 
+def test_each_pipelined_request_has_its_own_time_to_come_in(
+    echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something is begun and not yet whole all the while, but never the same request for long."""
+    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 1.0)
+    data = echo.request()
+    connection.send(data[:40])
+    for _ in range(5):
+        connection.send(data[40:] + data[:40])
+        assert said(connection.answer()) == "You said hi."
+        threading.Event().wait(0.3)
+
+
+def test_a_request_that_the_server_does_not_read_is_not_late(
+    emulator_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 1.0)
+    world = make_world(emulator_url, SLOW, clock="virtual")
+    world.clock(hold=True)
+    data = world.request()
+    with world.connect() as connection:
+        connection.send(world.request(chat("slow", stream=True)) + 16 * data + data[:40])
+        threading.Event().wait(1.5)
+        world.clock(release=True)
+        connection.send(data[40:])
+        assert contents(connection.answer()) == ["one", " two", " three"]
+        assert [said(connection.answer()) for _ in range(17)] == ["You said hi."] * 17
+
+
 def test_what_came_before_bytes_that_are_no_http_is_answered(echo: World, connection: Connection) -> None:
     connection.send(echo.request() + b"\x00\x01\x02" + echo.request())
     assert said(connection.answer()) == "You said hi."
