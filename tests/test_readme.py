@@ -347,8 +347,8 @@ def test_the_small_provider_is_six_files_that_load(tmp_path: Path) -> None:
 
 
 def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
-    from emulator.core import source, template, understand
-    from emulator.server import protocol, reader, setup
+    from emulator.core import form, message, repeats, source, template, understand
+    from emulator.server import builder, control_journal, protocol, reader, setup, worlds
     from emulator.stores import memory
 
     rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", REFERENCE[REFERENCE.index("## Bounds") :], re.M))
@@ -362,5 +362,17 @@ def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
         ],
         f"{template.MAX_OUTPUT:,} characters": rows["what a template writes"],
         f"{memory.JOURNAL_BYTES // 10**6} MB": rows["all journals together, idempotency records as much"],
+        f"{worlds.MOST_SCENARIO_BYTES // 10**6} MB": rows["scenarios and rules sent by the control API"],
+        f"{builder.KEPT_SCENARIOS}, {builder.KEPT_BYTES // 10**6} MB": rows["scenarios that are kept compiled"],
+        f"{repeats.MOST_FORMS}, up to {form.LONGEST:,} bytes": rows["answers that are kept compiled"],
+        f"{message.MOST_PIECES:,} pieces": rows["a streamed answer"],
+        f"{protocol.MAX_WAITING}, or {protocol.MAX_WAITING_BYTES // 10**6} MB": rows[
+            "requests that wait behind another on their connection"
+        ],
+        f"{setup.KEEP_ALIVE_S} s": rows["an idle connection"],
+        f"{control_journal.MOST_WATCHERS}, each up to {control_journal.WATCHED_BYTES // 10**6} MB": rows[
+            "readers of `journal/events`"
+        ],
+        f"{worlds.MOST_COMPLETED:,} of a session": rows["results noted by `completed`"],
     }
     assert [figure for figure, row in told.items() if figure not in str(row)] == []

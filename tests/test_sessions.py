@@ -89,6 +89,28 @@ def test_sessions_are_bounded(serve: Callable[..., Served]) -> None:
     assert served.session()
 
 
+def test_what_sessions_are_sent_is_bounded_together(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.server.worlds.MOST_SCENARIO_BYTES", served.worlds.size + 3_000_000)
+    rule = {"reply": {"text": "x" * 1_400_000}}
+    scenario, before = {"emulator": 1, "rules": [rule]}, served.worlds.size
+    one, two = (served.session(scenario=scenario) for _ in range(2))
+    for method, path, body in (
+        ("POST", "/sessions", {"scenario": scenario}),
+        ("POST", f"/sessions/{one}/rules", {"rule": rule}),
+    ):
+        with pytest.raises(
+            ControlError, match=r"sessions would be over \d+ MB; delete sessions that are over"
+        ) as refused:
+            served.ask(method, path, body)
+        assert refused.value.status == 409
+    served.ask("PUT", f"/sessions/{one}/scenario", {"scenario": scenario})  # it takes the place of the first
+    served.ask("PUT", f"/sessions/{one}/scenario", {"scenario": {"emulator": 1, "rules": []}})
+    served.ask("POST", f"/sessions/{one}/rules", {"rule": rule})
+    for session in (one, two):
+        served.ask("DELETE", f"/sessions/{session}")
+    assert served.worlds.size == before
+
+
 def test_each_journal_is_bounded_and_says_what_it_dropped(serve: Callable[..., Served]) -> None:
     served = serve(journal_size=3)
     one, two = served.session(), served.session()

@@ -122,7 +122,7 @@ async def make_session(worlds: Worlds, request: Request) -> Response:
     scenario = data.get("scenario")
     if scenario is not None and not isinstance(scenario, str | dict):
         raise Unaddressed(400, "invalid_request", "scenario must be YAML text or an object.")
-    world = worlds.open(scenario, options, name_in(data, "file") or SENT)
+    world = worlds.open(scenario, options, name_in(data, "file") or SENT, len(await request.body()))
     if worlds.sharing:
         await worlds.sharing.share(world)
     return await _shown(worlds, request, world, 201)
@@ -158,7 +158,7 @@ async def put_scenario(worlds: Worlds, request: Request, world: World) -> Respon
     else:
         scenario = await request.body()
     async with worlds.changing(world.session.id):
-        world = worlds.put_scenario(world.session.id, scenario, label)
+        world = worlds.put_scenario(world.session.id, scenario, label, len(await request.body()))
     return await _shown(worlds, request, world)
 
 
@@ -175,7 +175,7 @@ async def add_rule(worlds: Worlds, request: Request, world: World) -> Response:
     if not isinstance(rule, dict):
         raise Unaddressed(400, "invalid_request", "The body must be {rule: {...}}.")
     async with worlds.changing(world.session.id):
-        world = worlds.add_rule(world.session.id, rule, at)
+        world = worlds.add_rule(world.session.id, rule, at, len(await request.body()))
     return await _shown(worlds, request, world, 201)
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: The prefix of a generated key where the docs show none.
 KEY_PREFIX = "emu-"
+#: Bytes of the scenarios and rules that all sessions may have been sent together.
+MOST_SCENARIO_BYTES = 200_000_000
 #: Results of the application that a session remembers.
 MOST_COMPLETED = 1000
 
@@ -57,6 +59,7 @@ class World:
     recipe: Recipe
     completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, mark of the text taken of it
     watchers: set[Callable[[Exchange | None], None]] = field(default_factory=set)  # None: the session is gone
+    size: int = 0  # bytes of the scenario and the rules that it was sent
     forgets: str = ""  # what a change makes a shared store forget: turns, or all
 
 
@@ -83,6 +86,7 @@ class Worlds:
     by_key: dict[str, str] = field(default_factory=dict)
     sharing: Sharing | None = None
     version: int = 0  # of what addresses depend on
+    size: int = 0  # of all sessions
     metrics: Metrics = field(default_factory=Metrics)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)  # by provider
     records: bool = False  # every request goes to its upstream
@@ -103,20 +107,32 @@ class Worlds:
         """
         return self._open(DEFAULT, scenarios, Recipe((), self.options))
 
-    def open(self, scenario: Json, options: Options, label: str = SENT) -> World:
+    def open(self, scenario: Json, options: Options, label: str = SENT, size: int = 0) -> World:
         """Make a session of its own, with a generated id and key; `label` stands for the scenario's file.
 
-        Raises: Unaddressed, 409 for too many, 422 for a scenario that does not load.
+        Raises: Unaddressed, 409 for too many, or too many bytes (`size`), 422 for a scenario that does not load.
         """
         if len(self.by_id) > self.max_sessions:
             raise self.too_many()
+        self._check_room(size)
         options = replace(options.over(self.options), api_keys=())
         try:
             scenarios = [] if scenario is None else [self.builder.read(scenario, options.provider, label)]
             recipe = Recipe(() if scenario is None else ((scenario, label),), options)
-            return self._open(secrets.token_hex(6), scenarios, recipe)
+            world = self._open(secrets.token_hex(6), scenarios, recipe)
         except SourceError as error:
             raise _unloadable(error) from None
+        self._resize(world, size)
+        return world
+
+    def _check_room(self, more: int) -> None:
+        if self.size + more > MOST_SCENARIO_BYTES:
+            message = f"the scenarios and rules of all sessions would be over {MOST_SCENARIO_BYTES // 10**6} MB"
+            raise Unaddressed(409, "too_much_kept", f"{message}; delete sessions that are over")
+
+    def _resize(self, world: World, size: int) -> None:
+        self.size += size - world.size
+        world.size = size
 
     def too_many(self) -> Unaddressed:
         message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
@@ -155,17 +171,22 @@ class Worlds:
             raise Unaddressed(404, "emulator_unknown_session", f"There is no session '{id[:100]}'.")
         return world
 
-    def put_scenario(self, id: str, scenario: Json, label: str = SENT) -> World:
+    def put_scenario(self, id: str, scenario: Json, label: str = SENT, size: int = 0) -> World:
         """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
 
         What is under way was decided by the old one and is sent to its end, also what is held or silent.
-        Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id.
+        Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id, or for
+        too many bytes (`size`).
         """
+        world = self.find(id)
+        self._check_room(size - world.size)
         try:
-            loaded = self.builder.read(scenario, self.find(id).session.options.provider, label)
-            return self.give(id, [loaded], [(scenario, label)])
+            loaded = self.builder.read(scenario, world.session.options.provider, label)
+            self.give(id, [loaded], [(scenario, label)])
         except SourceError as error:
             raise _unloadable(error) from None
+        self._resize(world, size)
+        return world
 
     def give(self, id: str, scenarios: Sequence[Scenario], sources: Sequence[tuple[Json, str]]) -> World:
         """Give a session other scenarios, loaded from these sources: turns and state begin anew, the rest stays.
@@ -194,12 +215,13 @@ class Worlds:
         world.completed.clear()
         return world
 
-    def add_rule(self, id: str, rule: Mapping[str, Json], at: str | None) -> World:
+    def add_rule(self, id: str, rule: Mapping[str, Json], at: str | None, size: int = 0) -> World:
         """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
 
-        Raises: Unaddressed, 422, for a rule that does not load.
+        Raises: Unaddressed, 422, for a rule that does not load; 409 for too many bytes (`size`).
         """
         world = self.find(id)
+        self._check_room(size)
         session = world.session
         name = rule.get("id", f"added-{len(session.added) + 1}")
         _check_free(name, session)
@@ -217,6 +239,7 @@ class Worlds:
         others = [made if item.id == name else item for item in session.added]
         world.session = replace(session, added=tuple(others if name in known else [made, *others]))
         world.recipe = world.recipe.with_rule(added)
+        self._resize(world, world.size + size)
         return world
 
     def ended(self, exchange: Exchange, sent: Sent) -> None:
@@ -248,6 +271,7 @@ class Worlds:
         for watch in tuple(world.watchers):
             watch(None)
         self.by_id.pop(world.session.id, None)
+        self._resize(world, 0)
         self.engine.repeats.forget(world.session)
         self.version += 1
         self.by_key.pop(world.session.api_key, None)

@@ -1,5 +1,8 @@
 """A long run of mixed requests: memory must not grow, nothing may be lost, and no answer may be a 5xx of ours.
 
+Every 500th request or so has a body of 4 MB, streamed back in pieces or not, and its connection stays open a while,
+idle; other connections come and go all the time.
+
 Run it by hand: python tests/bench/soak.py [REQUESTS, default 1000000]
 """
 
@@ -13,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,6 +36,8 @@ rules:
       text: one two three four
       stream: {split: words, itl: 1s}
       faults: [{slice: {bytes: 50}}, {drop_done: true}]
+  - when: {last_user: {contains: long}}
+    reply: {text: "${request.last_user}", stream: {split: chars}}
   - when: {last_user: limited}
     reply: {error: rate_limited, retry_after: 1}
   - when: {last_user: {contains: hello}}
@@ -43,12 +49,17 @@ TIMEOUT_S = 30
 #: A batch on one connection: whole, streamed, refused, unmatched, limited; the breaking ones each on their own.
 KEPT = ["hello", "hello there", "limited", "nobody", "hello stream", "hello stream", "bad", "slice stream"]
 BREAKING = ["fin stream", "reset stream"]
+#: A body of 4 MB comes once in so many batches; its connection is closed when so many others came after it.
+LONG = "long " + "x" * 4_000_000
+LONG_EVERY = 25
+IDLE = 3
 MARK = b"x-emulator-exchange: "
 SERVER_ERROR = b"HTTP/1.1 5"
 
 
 def message(host: str, kind: str) -> bytes:
-    body = {"model": "auto", "messages": [{"role": "user", "content": kind.removesuffix(" stream")}]}
+    text = kind.removesuffix(" stream")
+    body: dict[str, object] = {"model": "auto", "messages": [{"role": "user", "content": text}]}
     if kind.endswith(" stream"):
         body["stream"] = True
     if kind == "bad":
@@ -66,7 +77,8 @@ class Client(threading.Thread):
         parts = urlsplit(url)
         self.where = (parts.hostname, parts.port)
         self.requests = requests
-        self.messages = {kind: message(parts.netloc, kind) for kind in (*KEPT, *BREAKING)}
+        self.messages = {kind: message(parts.netloc, kind) for kind in (*KEPT, *BREAKING, LONG, f"{LONG} stream")}
+        self.idle: deque[socket.socket] = deque()
         self.sent = self.errors = 0
 
     def run(self) -> None:
@@ -78,6 +90,18 @@ class Client(threading.Thread):
                 breaking = BREAKING[self.sent // BATCH % 2]
                 with socket.create_connection(self.where, TIMEOUT_S) as alone:
                     self.exchange(alone, self.messages[breaking], 1)
+                if self.sent // BATCH % LONG_EVERY == 0:
+                    self.send_long()
+        while self.idle:
+            self.idle.popleft().close()
+
+    def send_long(self) -> None:
+        """Send a long body on a connection that is then left open, and close the one that was left so before others."""
+        connection = socket.create_connection(self.where, TIMEOUT_S)
+        self.idle.append(connection)
+        self.exchange(connection, self.messages[f"{LONG} stream" if len(self.idle) % 2 else LONG], 1)
+        if len(self.idle) > IDLE:
+            self.idle.popleft().close()
 
     def exchange(self, connection: socket.socket, data: bytes, answers: int) -> None:
         """Send some requests and read as many heads; what is left of the last body is read with the next."""
