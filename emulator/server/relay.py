@@ -18,7 +18,8 @@ from emulator.core.provider import Provider
 from emulator.core.relayed import Heard, failed, relayed
 from emulator.core.wire import End, Exchange, Sent
 from emulator.server.clock import TICK_S
-from emulator.server.player import GARBAGE, reset
+from emulator.server.delivery import reset
+from emulator.server.player import GARBAGE
 from emulator.server.upstream import Answer, Broken, Unanswered, Upstream
 
 log = logging.getLogger("emulator")
