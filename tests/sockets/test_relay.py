@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import orjson
 import pytest
 import relaying
 import trustme
@@ -554,6 +555,63 @@ GOOD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\nSet-Cookie: sid=secret-cookie\r\n"
     b'Set-Cookie: b=2\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-Kept: 1\r\n\r\n{"a": 1}'
 )
+
+
+@pytest.mark.parametrize("extra", [b"", b"x", None], ids=["one answer", "a stray byte", "two answers"])
+def test_each_request_gets_its_own_answer(extra: bytes | None) -> None:
+    """What an upstream sends behind an answer is nobody's: not the next request's, though the connection was kept."""
+    with Counting(extra) as upstream, recording(upstream.url) as found:
+        answers = [ask(found.base_url, text)[1] for text in ("one", "two", "three")]
+        ended = found.exchanges(3)
+    assert answers == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert [orjson.loads(exchange.timeline.frames[0].data) for exchange, _ in ended] == answers
+
+
+class Counting:
+    """An upstream that keeps its connections, numbers the requests, and sends more than it was asked for (None: the
+    answer once more, as of no request)."""
+
+    def __init__(self, extra: bytes | None) -> None:
+        self._extra = extra
+        self._requests = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+
+    def __enter__(self) -> Counting:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
+                self._threads[-1].start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(5)
+        with connection, suppress(OSError):
+            data = b""
+            while True:
+                while not _is_whole(data):
+                    if not (more := connection.recv(65536)):
+                        return
+                    data += more
+                data = b""
+                self._requests += 1
+                own, stray = (_json_answer(b'{"n": %d}' % n) for n in (self._requests, 0))
+                connection.sendall(own + (stray if self._extra is None else self._extra))
+
+
+def _json_answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 def test_headers_pass_through_but_those_of_a_connection() -> None:
