@@ -9,6 +9,7 @@ import errno
 import functools
 import gc
 import importlib.util
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from emulator.cli_streams import let_go_of_stderr, open_missing, problem_of_stdout, say
 from emulator.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ timeout_option = click.option(
 
 
 def fail(message: str, code: int = USAGE) -> NoReturn:
-    click.echo(message, err=True)
+    say(message)
     sys.exit(code)
 
 
@@ -75,6 +77,17 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
 
 class _Commands(click.Group):
     """The commands here, and those of modules that only they need."""
+
+    def main(self, *args: Any, **given: Any) -> Any:
+        open_missing()
+        try:
+            return super().main(*args, **given)
+        except OSError:  # a broken pipe is none: click ends quietly there
+            if problem := problem_of_stdout():
+                fail(f"stdout cannot be written: {problem}.")
+            raise
+        finally:
+            let_go_of_stderr()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_ELSEWHERE])
@@ -145,13 +158,11 @@ def serve(
     gc.disable()  # nothing of a start is garbage; collecting takes a sixth of it
     from emulator.cli_serve import serve_alone, serve_with_workers
 
-    if ready_file and not ready_file.absolute().parent.is_dir():
-        fail(f"{ready_file} cannot be written: there is no folder {ready_file.parent}.")
+    if ready_file:
+        check_writable(ready_file)
     setup, worlds, sock = prepared(scenarios, schemas, given)
     if not (setup.admin_token or is_loopback(setup.host)):
-        click.echo(
-            f"Others can reach {setup.host}: the control API answers nobody; --admin-token T opens it.", err=True
-        )
+        say(f"Others can reach {setup.host}: the control API answers nobody; --admin-token T opens it.")
     gc.enable()
     run = serve_with_workers if setup.workers > 1 else serve_alone
     ended = run(setup, worlds, sock, ready_file, quiet)
@@ -233,6 +244,16 @@ def check_files(files: Iterable[Path]) -> None:
             fail(f"{file} does not exist{_meant(file)}")
 
 
+def check_writable(file: Path) -> None:
+    """Find out before anything begins whether a file can be written."""
+    if file.is_dir():
+        fail(f"{file} is a folder; name a file.")
+    if not file.absolute().parent.is_dir():
+        fail(f"{file} cannot be written: there is no folder {file.parent}.")
+    if not os.access(file.absolute().parent, os.W_OK):
+        fail(f"{file} cannot be written: nothing can be made in {file.absolute().parent}.")
+
+
 def _meant(file: Path) -> str:
     """Name the file whose name is nearest: beside it, or in the library of scenarios."""
     from emulator.core.errors import closest
@@ -269,4 +290,4 @@ def warn(scenarios: Sequence[Scenario]) -> None:
     from emulator.core.scenario import covered_by_others
 
     for warning in (*(item for scenario in scenarios for item in scenario.warnings), *covered_by_others(scenarios)):
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}")

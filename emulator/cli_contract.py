@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from emulator.cli import INTERRUPTED, SEED, USAGE, fail, load_or_fail, schemas_option
+from emulator.cli_streams import say
 from emulator.contract.drift import exit_code
 from emulator.contract.files import Kind, write_reports
 from emulator.contract.report import PHASES, parse_report
@@ -93,13 +94,16 @@ def contract_command(
     with _no_litter(), _prepared(provider, url, api_key or "", wanted) as run:
         interrupted = _go(run)
     if interrupted:
-        click.echo("Interrupted.", err=True)
+        say("Interrupted.")
     report = run.report()
-    write_summary(report, sys.stdout, earlier)
+    problem = ""
     try:
         write_reports(report, reports, earlier)
     except OSError as error:
-        fail(str(error))
+        problem = str(error)
+    write_summary(report, sys.stdout, earlier)  # last: it may have no reader
+    if problem:
+        fail(problem)
     sys.exit(INTERRUPTED if interrupted else exit_code(report, earlier))
 
 

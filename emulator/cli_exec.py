@@ -17,6 +17,7 @@ import click
 
 from emulator import teardown
 from emulator.cli import FINDINGS, INTERRUPTED, fail, prepared, server_options
+from emulator.cli_streams import say
 from emulator.client import Control
 from emulator.core.errors import Json
 from emulator.server.background import running
@@ -88,7 +89,7 @@ def _served(
     certificate = setup.certificate
     control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
     trust = certificate.environment if certificate else {}
-    watched = reloading(setup, worlds, server, watch, lambda text: click.echo(text, err=True))
+    watched = reloading(setup, worlds, server, watch, say)
     with running(server, sock), closing(control), watched:
         yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, **trust}
 
@@ -101,7 +102,7 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
     try:
         process = subprocess.Popen(command, env={**os.environ, **environment})
     except OSError as error:
-        click.echo(f"{command[0]} cannot be run: {error.strerror}.", err=True)
+        say(f"{command[0]} cannot be run: {error.strerror}.")
         return NOT_FOUND
     passed_on = 0
     while (code := _waited(process)) is None:
@@ -143,9 +144,9 @@ def _tell(session: Json, journal: Sequence[Json], findings: Sequence[str]) -> No
     told += [f"{refused} of them refused"] if refused else []
     told += [f"the first {session['dropped']} no longer in the journal"] if session["dropped"] else []
     told.append(_counted(len(findings), "finding") if findings else "nothing to find fault with")
-    click.echo(f"emulator: {', '.join(told)}", err=True)
+    say(f"emulator: {', '.join(told)}")
     for text in findings:
-        click.echo(text, err=True)
+        say(text)
 
 
 def _counted(number: int, word: str) -> str:

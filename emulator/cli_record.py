@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from emulator.cli import fail, max_body_option, prepared, schemas_option, timeout_option
+from emulator.cli import check_writable, max_body_option, prepared, schemas_option, timeout_option
 from emulator.cli_serve import serve_alone
+from emulator.cli_streams import say
 from emulator.core.recorder import Recorder
 from emulator.core.wire import Exchange, Sent
 
@@ -38,7 +39,9 @@ def record_command(
 
     Clients send their own key; neither keys nor cookies are written. At the end it is told what the docs don't say.
     """
-    _check_out(out)
+    check_writable(out)
+    if ready_file:
+        check_writable(ready_file)
     given = {
         "provider": provider, "seed": None, "clock": None, "plan": "unlimited", "validation": None, "api_keys": (),
         "host": host, "port": port, "upstreams": {provider: upstream}, "upstream_timeout": upstream_timeout,
@@ -51,7 +54,7 @@ def record_command(
         try:
             recorder.add(exchange, sent)
         except Exception as error:  # a fault of ours; what comes after is recorded all the same
-            click.echo(f"Exchange {exchange.grant.number} could not be recorded: {error!r}", err=True)
+            say(f"Exchange {exchange.grant.number} could not be recorded: {error!r}")
         _write(out, recorder.text())
 
     worlds.recorder = record
@@ -63,16 +66,6 @@ def record_command(
     sys.exit(0)
 
 
-def _check_out(out: Path) -> None:
-    """Find out before anything is asked whether the file can be written."""
-    if out.is_dir():
-        fail(f"{out} is a folder; name a file.")
-    if not out.absolute().parent.is_dir():
-        fail(f"{out} cannot be written: there is no folder {out.parent}.")
-    if not os.access(out.absolute().parent, os.W_OK):
-        fail(f"{out} cannot be written: nothing can be made in {out.absolute().parent}.")
-
-
 def _write(out: Path, text: str) -> None:
     """Write the file whole: a reader sees the old one or the new one."""
     draft = out.with_name(f".{out.name}.{os.getpid()}")
@@ -80,4 +73,4 @@ def _write(out: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
         draft.replace(out.resolve())
     except OSError as error:
-        click.echo(f"{out} could not be written: {error.strerror}.", err=True)
+        say(f"{out} could not be written: {error.strerror}.")

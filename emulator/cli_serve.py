@@ -11,12 +11,13 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from emulator.cli_streams import give_up, say
 from emulator.core.journal import model_of
 from emulator.core.secrets import redact_query
 from emulator.core.wire import Exchange
@@ -76,7 +77,7 @@ def serve_until_stopped(
     finally:
         log.close()
     if server.cut:
-        click.echo(f"Stopped; {server.cut} answers under way were cut.", err=True)
+        say(f"Stopped; {server.cut} answers under way were cut.")
     return received[0] if received else signal.SIGTERM
 
 
@@ -113,17 +114,25 @@ def _announcing(setup: Setup, worlds: Worlds, url: str, ready_file: Path | None)
     def announce() -> None:
         if ready_file:
             _write(ready_file, url, base_urls, certificate)
-        click.echo(f"Emulator ready at {url}")
-        for name, base_url in base_urls.items():
-            click.echo(f"  {name:<18} {base_url}")
-        if certificate:
-            click.echo(f"  {'CA to trust':<18} {certificate.authority}")
+        lines = [f"Emulator ready at {url}", *(f"  {name:<18} {base_url}" for name, base_url in base_urls.items())]
+        lines += [f"  {'CA to trust':<18} {certificate.authority}"] if certificate else []
+        _print(lines)
 
     try:
         yield announce
     finally:
         if ready_file:
             ready_file.unlink(missing_ok=True)
+
+
+def _print(lines: Sequence[str]) -> None:
+    """Print what tells that requests are accepted; where nobody can read it, they are accepted all the same."""
+    try:
+        for line in lines:
+            click.echo(line)
+    except OSError as error:
+        give_up(sys.stdout)
+        say(f"The ready line could not be written: {error.strerror}. Requests are answered all the same.")
 
 
 def _write(ready_file: Path, url: str, base_urls: Mapping[str, str], certificate: Certificate | None) -> None:

@@ -23,9 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import click
-
 from emulator.cli_store import forget_worker
+from emulator.cli_streams import say
 from emulator.server.setup import Setup, listen_together
 from emulator.server.watching import watch
 
@@ -129,7 +128,7 @@ class Workers:
     def _replace(self) -> None:
         for worker in [item for item in self._living if item.process.poll() is not None]:
             self._bury(worker)
-            click.echo(f"Worker {worker.process.pid} ended ({_told(worker)}); another takes its place.", err=True)
+            say(f"Worker {worker.process.pid} ended ({_told(worker)}); another takes its place.")
             if time.monotonic() - worker.began < YOUNG_S:
                 time.sleep(YOUNG_S)
             self._begin(worker.sock)

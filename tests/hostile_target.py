@@ -156,6 +156,8 @@ NONSENSE: Mapping[str, Callable[[], Iterator[bytes]]] = {
     "closes": raw(b""),
     "a strange status": raw(b"HTTP/1.1 999 What\r\ncontent-length: 0\r\n\r\n"),
     "an interim answer and no more": raw(b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "another protocol": raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nx"),
+    "two answers": raw(whole(GOOD) * 2),
     "a redirect": raw(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n"),
     "broken chunks": raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n"),
     "broken gzip": raw(whole(b"\x1f\x8bnothing", more="content-encoding: gzip\r\n")),

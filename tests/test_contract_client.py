@@ -143,30 +143,47 @@ def test_a_request_is_shown_without_its_key() -> None:
     }
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_is_no_finding() -> None:
-    """The server closes it after the first answer, without saying so: the next request goes out on a new one."""
-    good = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
-    closing_it = threading.Event()
+LENGTH = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\na\r\n\r\nb"
+CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\na\r\n\r\nb\r\n0\r\n\r\n"
+EARLY = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "ended", "why"),
+    [
+        (LENGTH, "complete", ""),
+        (CHUNKS, "complete", ""),
+        (EARLY + LENGTH, "complete", ""),
+        (LENGTH + b"x", "overrun", "behind it came b'x'"),
+        (CHUNKS + b"x", "overrun", "behind it came b'x'"),
+        (EARLY + CHUNKS + LENGTH, "overrun", f"behind it came {LENGTH[:40]!r}"),
+    ],
+    ids=["length", "chunks", "early", "length-and-more", "chunks-and-more", "two-answers"],
+)
+def test_what_comes_behind_an_answer_is_seen(sent: bytes, ended: str, why: str) -> None:
+    answer = send(lambda peer: peer.sendall(sent))
+    assert (answer.status, answer.body, answer.ended, answer.why) == (200, b"a\r\n\r\nb", ended, why)
+
+
+def test_each_request_gets_its_own_answer() -> None:
+    """A connection is used once: the second answer that a target gives to one request is not the next one's."""
 
     def serve() -> None:
-        first, _ = listener.accept()
-        with first:
-            first.recv(65536)
-            first.sendall(good)
-            first.recv(65536)  # the next request is read, and left unanswered
-        closing_it.set()
-        second, _ = listener.accept()
-        with second:
-            second.recv(65536)
-            second.sendall(good)
+        for n in (1, 2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(
+                    b"".join(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n%d" % item for item in (n, 0))
+                )
 
     with socket.create_server(("127.0.0.1", 0)) as listener, closing(Client(proxies=False)) as http:
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        answers = [http.send("POST", url, {}, b"{}") for _ in range(2)]
+        answers = [http.send("GET", url, {}) for _ in range(2)]
         thread.join()
-    assert [answer.status for answer in answers] == [200, 200]
+    assert [answer.body for answer in answers] == [b"1", b"2"]  # whether the other is seen is the network's
     assert http.meter.requests == 2
 
 

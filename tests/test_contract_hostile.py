@@ -58,6 +58,13 @@ def test_nonsense_has_an_outcome_in_every_case(way: str, provider: str) -> None:
     assert KEY not in json.dumps(report_json(report))
 
 
+def test_two_answers_to_one_request_are_a_finding() -> None:
+    with HostileTarget("two answers", after=2) as target:
+        report = contract_run(target, "brainstormrouter", phases=("examples",))
+    failed = [case for case in report.cases if case.outcome == "failed"]
+    assert "200 (overrun: behind it came b'HTTP/1.1 200 OK" in str(failed[0].actual)
+
+
 def test_an_echo_of_the_key_is_not_told() -> None:
     """Neither where the target repeats it nor where a text is cut within it."""
     body = json.dumps({"error": f"Bearer {KEY}", KEY: [KEY], "long": "x" * 3980 + KEY}).encode()

@@ -53,6 +53,7 @@ FREE = [
     "cli_providers",
     "cli_serve",
     "cli_store",
+    "cli_streams",
     "cli_worker",
     "cli_workers",
     "client",

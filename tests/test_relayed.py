@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relaying import answered, heard, sent, through
 
+from emulator.core import relayed
 from emulator.core.errors import Refusal
 from emulator.core.relayed import can_be_sent_on, failed
 from emulator.core.wire import Frame, Note
@@ -41,6 +42,20 @@ def test_the_rest_of_a_broken_event_is_a_part() -> None:
     exchange = answered(broken, body=chat(stream=True))
     assert [(frame.data, frame.kind) for frame in exchange.timeline.frames] == [(whole, "data"), (whole[:9], "part")]
     assert (exchange.timeline.end, exchange.notes) == ("fin", (Note(None, "upstream", "it broke off"),))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000], ids=["bytes", "small pieces", "at once"])
+def test_events_beyond_very_many_are_one_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relayed, "MOST_PIECES", 3)
+    data = event(CHUNK) * 5 + event(b"[DONE]")
+    pieces = [(0.0, data[start : start + size]) for start in range(0, len(data), size)]
+    exchange = answered(heard(body=pieces, kind=STREAM), body=chat(stream=True))
+    one = len(event(CHUNK))
+    assert [(frame.data, frame.kind) for frame in exchange.timeline.frames] == [
+        (event(CHUNK), "data"), (event(CHUNK), "data"), (event(CHUNK), "data"), (data[3 * one :], "part"),
+    ]  # fmt: skip
+    said = "events came; what followed is kept as one piece, and not compared with the docs"
+    assert [note.message.endswith(said) for note in exchange.notes] == [True]
 
 
 @given(st.lists(st.integers(1, 40), max_size=30))

@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 import httpcore2
 
 from emulator.contract.bodies import Event, parse_events, parse_json
-from emulator.contract.connections import Deadline, open_pool
+from emulator.contract.connections import Deadline, Stream, open_pool
 from emulator.contract.meter import Meter
 from emulator.core.errors import Json
 
-End = Literal["complete", "cut", "timeout", "too_large", "unreachable"]
+#: `overrun`: it is whole, and more came behind it.
+End = Literal["complete", "overrun", "cut", "timeout", "too_large", "unreachable"]
 #: How an exchange broke before its head came, and why.
 Broken: TypeAlias = tuple[End, str]
 
@@ -31,8 +32,8 @@ Broken: TypeAlias = tuple[End, str]
 _HEADERS = {"accept": "*/*", "user-agent": "llm-emulator-contract"}
 _ENCODINGS = "gzip, deflate"
 
-#: What httpcore2 tells when it opens a connection.
-_CONNECTING = "connection.connect_tcp.started"
+#: How much is shown of what came behind an answer: bytes.
+_SHOWN = 40
 
 _EMPTY_LINE = re.compile(rb"\n\r?\n|\r\r")
 
@@ -123,19 +124,10 @@ class Client:
                 _close(response)
 
     def _head(self, sent: Sent) -> tuple[httpcore2.Response | None, Broken | None]:
-        """Wait for the head; where a kept connection turns out to be closed, once more on a new one."""
-        opened: list[str] = []
-        response, broken = self._try(sent, opened)
-        return self._try(sent, opened) if broken and broken[0] == "cut" and not opened else (response, broken)
-
-    def _try(self, sent: Sent, opened: list[str]) -> tuple[httpcore2.Response | None, Broken | None]:
-        def trace(event: str, details: Mapping[str, Json]) -> None:
-            if event == _CONNECTING:
-                opened.append(event)
-
+        """Wait for the head."""
         waits = dict.fromkeys(("connect", "read", "write", "pool"), self.bounds.idle_s)
         headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in sent.headers]
-        more = {"timeout": waits, "trace": trace}
+        more = {"timeout": waits}
         try:
             request = httpcore2.Request(sent.method, sent.url, headers=headers, content=sent.body, extensions=more)
             return self._pool(sent.url).handle_request(request), None
@@ -163,7 +155,9 @@ class Pending:
     def finish(self) -> Answer:
         """Read the body, up to the bounds."""
         answer = self._answer()
-        self.meter.end(answer.ended in ("complete", "cut"), total_tokens(answer) if self.meter.max_tokens else 0)
+        self.meter.end(
+            answer.ended in ("complete", "overrun", "cut"), total_tokens(answer) if self.meter.max_tokens else 0
+        )
         return answer
 
     def _answer(self) -> Answer:
@@ -172,8 +166,13 @@ class Pending:
         headers = tuple(
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers
         )
+        stream = self.response.extensions["network_stream"]
+        if isinstance(stream, Stream):
+            stream.declared = _declared(headers)
         body, ended = self._body(self.response)
-        answer = Answer(self.sent, self.response.status, headers, body, ended)
+        more = stream.held if isinstance(stream, Stream) and ended == "complete" else b""
+        broken: Broken = ("overrun", f"behind it came {more[:_SHOWN]!r}") if more else (ended, "")
+        answer = Answer(self.sent, self.response.status, headers, body, *broken)
         encoding = answer.header("content-encoding")
         return _decoded(answer, self.bounds.max_bytes) if encoding in ("gzip", "deflate", "x-gzip") else answer
 
@@ -223,6 +222,13 @@ def _sent_headers(method: str, url: str, more: Mapping[str, str], body: bytes) -
     headers |= {name.lower(): value for name, value in more.items()}
     headers["accept-encoding"] = _ENCODINGS if "accept-encoding" in headers else "identity"
     return tuple(headers.items())
+
+
+def _declared(headers: tuple[tuple[str, str], ...]) -> int | None:
+    """Return how many bytes a head declares."""
+    given = dict(headers)
+    length = given.get("content-length", "")
+    return int(length) if length.isdecimal() and "transfer-encoding" not in given else None
 
 
 def _decoded(answer: Answer, most: int) -> Answer:

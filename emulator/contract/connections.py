@@ -1,4 +1,8 @@
-"""Connections whose every wait ends: after a silence, and, however busy the other side is, at a deadline."""
+"""Connections for one answer each, whose every wait ends: after a silence, and, however busy the other side is, at a
+deadline.
+
+None is used again: what comes behind an answer would be taken for the next one's.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from typing import Any
 import httpcore2
 
 from emulator.proxies import proxy_for
+
+_EMPTY_LINE = b"\r\n\r\n"
 
 
 class Deadline:
@@ -28,15 +34,35 @@ class Deadline:
         return left if timeout is None else min(timeout, left)
 
 
-class _Stream(httpcore2.NetworkStream):
-    """A stream that looks at the deadline before each wait: bytes that trickle in never make a silence."""
+class Stream(httpcore2.NetworkStream):
+    """A stream that looks at the deadline before each wait: bytes that trickle in never make a silence.
+
+    It gives out what it has read up to each empty line, where a head or a chunked body may end, and no more than the
+    bytes of a body that declares them: what is `held` when an answer is whole came behind it.
+    """
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: Deadline) -> None:
+        self.declared: int | None = None  # bytes that are still to come
         self._stream = stream
         self._deadline = deadline
+        self._read = b""
+        self._given = 0  # of what was read
+
+    @property
+    def held(self) -> bytes:
+        return self._read[self._given :]
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.left(timeout))
+        start = self._given
+        if start == len(self._read):
+            self._read, start = self._stream.read(max_bytes, self._deadline.left(timeout)), 0
+        if self.declared is None:
+            end = self._read.find(_EMPTY_LINE, start)
+            self._given = len(self._read) if end < 0 else end + len(_EMPTY_LINE)
+        else:
+            self._given = min(len(self._read), start + self.declared)
+            self.declared -= self._given - start
+        return self._read[start : self._given]
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, self._deadline.left(timeout))
@@ -48,7 +74,7 @@ class _Stream(httpcore2.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         left = self._deadline.left(timeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+        return Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -69,16 +95,16 @@ class _Backend(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         left = self._deadline.left(timeout)
         stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
-        return _Stream(stream, self._deadline)
+        return Stream(stream, self._deadline)
 
 
 def open_pool(url: str, deadline: Deadline, proxies: bool) -> httpcore2.ConnectionPool:
-    """Return a pool of connections to a URL's host, through the environment's proxy where `proxies` and one is set."""
+    """Return what opens connections to a URL's host, through the environment's proxy where `proxies` and one is set."""
     proxy = proxy_for(url) if proxies else None
     backend = _Backend(deadline)
     if proxy is None:
-        return httpcore2.ConnectionPool(ssl_context=_ssl_context(), network_backend=backend)
-    return httpcore2.HTTPProxy(*proxy, ssl_context=_ssl_context(), network_backend=backend)
+        return httpcore2.ConnectionPool(_ssl_context(), max_keepalive_connections=0, network_backend=backend)
+    return httpcore2.HTTPProxy(*proxy, ssl_context=_ssl_context(), max_keepalive_connections=0, network_backend=backend)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, TextIO
 
 import click
@@ -75,8 +76,9 @@ class Progress:
         self._write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
 
     def _write(self, text: str) -> None:
-        self._stream.write(_encodable(text, self._stream))
-        self._stream.flush()
+        with suppress(OSError):  # nobody reads it: the run goes on
+            self._stream.write(_encodable(text, self._stream))
+            self._stream.flush()
 
 
 def write_summary(report: Report, stream: TextIO, baseline: Report | None = None) -> None:

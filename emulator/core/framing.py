@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from emulator.core.wire import Timeline
@@ -24,6 +25,23 @@ def fields(timeline: Timeline, chunked: bool) -> bytes:
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def undelivered(pieces: Iterable[bytes], chunked: bool, lost: int) -> tuple[int, int]:
+    """Return how many pieces did not arrive whole, and how many bytes of them did not.
+
+    `pieces` are what was written of a body, the last first; `lost` bytes of the wire, at its end, did not arrive.
+    """
+    count = size = 0
+    for data in pieces:
+        if lost <= 0:
+            break
+        before, after = (len(b"%x\r\n" % len(data)), 2) if chunked and data else (0, 0)
+        arrived = before + len(data) + after - lost
+        count += 1
+        size += len(data) - min(len(data), max(0, arrived - before))
+        lost = -arrived
+    return count, size
 
 
 def in_one_piece(timeline: Timeline) -> tuple[bytes, bytes] | None:

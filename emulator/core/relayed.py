@@ -27,6 +27,12 @@ from emulator.core.wire import Claim, End, Exchange, Frame, Headers, Note, Reque
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 #: How large an answer may be that was packed: bytes.
 MAX_UNPACKED = 100_000_000
+#: Pieces of an answer, and events of a stream, that are told apart: what comes after them is one.
+MOST_PIECES = 100_000
+_TOO_MANY = Note(
+    None, "upstream",
+    f"over {MOST_PIECES:,} events came; what followed is kept as one piece, and not compared with the docs",
+)  # fmt: skip
 _EVENT_END, _EVENT_END_SIZE = re.compile(rb"\n\r?\n|\r\r"), 3
 
 
@@ -64,6 +70,7 @@ def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
     """Return the exchange with the upstream's answer."""
     pieces = tuple(_unpacked(heard))
     frames = tuple(_events(provider.done, pieces) if heard.stream else (Frame(at, data, "body") for at, data in pieces))
+    joined = heard.stream and len(frames) > MOST_PIECES
     size = sum(len(frame.data) for frame in frames)
     ours = tuple(item for item in exchange.timeline.headers if item[0].startswith("x-emulator-"))
     timeline = Timeline(
@@ -82,7 +89,7 @@ def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
         notes=(
             *_request_notes(provider, exchange, heard.status),
             *_broken(heard),
-            *unsaid(provider, exchange.claim, timeline),
+            *((_TOO_MANY,) if joined else unsaid(provider, exchange.claim, timeline)),
         ),
     )
 
@@ -133,21 +140,22 @@ def _unpacked(heard: Heard) -> Iterator[tuple[float, bytes]]:
 
 
 def _events(done: str, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:
-    """Yield a frame for each event, at the time when it was whole; the rest of a broken one is a part."""
+    """Yield a frame for each event, at the time when it was whole; the rest (broken, or too many) is a part."""
     held: list[bytes] = []  # joined once for each event, however many pieces it came in
-    last, at = b"", 0.0
+    last, at, left = b"", 0.0, MOST_PIECES
     for at, data in pieces:
         seen = last + data  # an end may have begun before
-        if not _EVENT_END.search(seen):
+        if not (left and _EVENT_END.search(seen)):
             held.append(data)
             last = seen[-_EVENT_END_SIZE + 1 :]
             continue
         text = b"".join((*held, data))
         start, searched = 0, len(text) - len(seen)
-        while end := _EVENT_END.search(text, max(start, searched)):
+        while left and (end := _EVENT_END.search(text, max(start, searched))):
             event = text[start : end.end()]
             yield Frame(at, event, _kind(event, done))
             start = end.end()
+            left -= 1
         held, last = [text[start:]], text[start:][-_EVENT_END_SIZE + 1 :]
     if any(held):
         yield Frame(at, b"".join(held), "part")

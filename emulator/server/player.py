@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields
+from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields, undelivered
 from emulator.core.reshape import COMMENT
 from emulator.core.wire import FOREVER, Sent, Timeline
-from emulator.server.clock import TICK_S, Clock, Waiter
+from emulator.server.clock import Clock, Waiter
+from emulator.server.delivery import Delivery, reset
 
 #: How much is gathered before it is written: bytes.
 BUFFER = 65_536
@@ -22,13 +21,6 @@ BUFFER = 65_536
 HEAD_PIECES = 50
 #: What no chunk begins with, and no JSON goes on with.
 GARBAGE = b"\xff\x00not a chunk\r\n"
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """Reset a connection, whose write buffer is empty."""
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 class Player:
@@ -44,6 +36,7 @@ class Player:
         "_chunked",
         "_clock",
         "_comment",
+        "_delivery",
         "_done",
         "_ended",
         "_head",
@@ -99,6 +92,7 @@ class Player:
         self._ended = False
         self._waiter: Waiter | None = None
         self._comment: Waiter | None = None
+        self._delivery: Delivery | None = None
 
     def _make_head(self, extra: bytes, http_10: bool) -> bytes:
         lines = [STATUS_LINES[self._timeline.status], extra, fields(self._timeline, self._chunked)]
@@ -153,7 +147,7 @@ class Player:
             self._check_presence()
 
     def _check_presence(self) -> None:
-        if self._ended and (self._silent or self._clock.held):
+        if self._ended and not self._delivery and (self._silent or self._clock.held):
             self._transport.abort()
             self.leave()
 
@@ -261,7 +255,8 @@ class Player:
         end = self._timeline.end
         if end == "reset" or (end == "fin" and self._transport.get_extra_info("sslcontext")):
             self._flush()
-            self._abort()
+            self._delivery = Delivery(self._transport)
+            self._abort(self._delivery)
             return
         if end in ("fin", "garbage"):
             self._out += [GARBAGE] if end == "garbage" else []
@@ -274,20 +269,29 @@ class Player:
         self._flush()
         self._report(self._keep_alive, "complete" if end == "complete" else "cut")
 
-    def _abort(self) -> None:
-        """Break the connection off, once what was written is with the kernel: the client reads it before the end.
+    def _abort(self, delivery: Delivery) -> None:
+        """Break the connection off, once what was written is with the client: it reads that before the end.
 
         A reset is an abort that does not linger. Without one TLS ends as a socket does, with no word of goodbye.
         """
-        if self._transport.get_write_buffer_size():
-            self._waiter = Waiter(self._abort).after(TICK_S)
+        wait = delivery.wait_s()
+        if wait is not None:
+            self._waiter = Waiter(lambda: self._abort(delivery)).after(wait)
             return
+        self._take_back(delivery.left)
         if self._timeline.end == "reset":
             reset(self._transport)
             self._report(False, "reset")
         else:
             self._transport.abort()
             self._report(False, "cut")
+
+    def _take_back(self, lost: int) -> None:
+        """Count as sent no longer what the client did not take: so many bytes, from the end."""
+        written = self._timeline.frames[: len(self._times)]
+        count, size = undelivered((frame.data for frame in reversed(written)), self._chunked, lost)
+        self._times = self._times[: len(self._times) - count]
+        self._bytes -= size
 
     def _report(self, keep_alive: bool, end: Literal["complete", "cut", "reset", "client_left"]) -> None:
         done, self._done = self._done, None

@@ -6,23 +6,28 @@ client bytes <── Relay <── Upstream         Relay ──> Exchange: what
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from emulator.core.errors import Refusal
-from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk
+from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, undelivered
 from emulator.core.frozen import frozen
 from emulator.core.provider import Provider
-from emulator.core.relayed import Heard, failed, relayed
+from emulator.core.relayed import MOST_PIECES, Heard, failed, relayed
 from emulator.core.wire import End, Exchange, Sent
-from emulator.server.clock import TICK_S
-from emulator.server.player import GARBAGE, reset
+from emulator.server.delivery import Delivery, reset
+from emulator.server.player import GARBAGE
 from emulator.server.upstream import Answer, Broken, Unanswered, Upstream
 
 log = logging.getLogger("emulator")
 
+#: After how many pieces others are answered: an upstream's next bytes may all be here.
+TURN_PIECES = 100
+#: An answer of more bytes is read in a thread: it may hold thousands of events.
+MOST_READ_AT_ONCE = 50_000
 #: How what was sent ended; whatever else a timeline ends with is a cut.
 _ENDS: Mapping[str, Literal["complete", "reset", "client_left"]] = {
     "complete": "complete",
@@ -68,10 +73,15 @@ class Relay:
         self._drained = asyncio.Event()
         self._drained.set()
         self._left = False
+        self._stage: Literal["passing", "ending", "over"] = "passing"
         self._answer: Answer | None = None
         self._chunked = False
         self._head_at = 0.0
+        self._count = 0
+        self._size = 0
         self._pieces: list[tuple[float, bytes]] = []
+        self._rest: list[bytes] = []  # of more pieces than are told apart
+        self._lost = 0
 
     # What a connection asks of what it is playing
 
@@ -94,8 +104,9 @@ class Relay:
 
     def leave(self) -> None:
         """The client is gone; nobody waits for the upstream any more."""
-        self._left = True
-        self._task.cancel()
+        self._left = self._left or self._stage != "over"
+        if self._stage == "passing":
+            self._task.cancel()
 
     def client_finished(self) -> None:
         """The client will send no more; it may still read."""
@@ -111,6 +122,8 @@ class Relay:
                 async for piece in answer.pieces():
                     self._pass_on(piece)
                     await self._drained.wait()
+                    if self._count % TURN_PIECES == 0:
+                        await asyncio.sleep(0)
         except Unanswered as error:
             self._give_up(error)
             return
@@ -149,29 +162,54 @@ class Relay:
 
     def _pass_on(self, piece: bytes) -> None:
         if piece:
-            self._pieces.append((self._passed(), piece))
+            self._count += 1
+            self._size += len(piece)
+            if self._count <= MOST_PIECES:
+                self._pieces.append((self._passed(), piece))
+            else:
+                self._rest.append(piece)
             self._line.transport.write(chunk(piece) if self._chunked else piece)
 
     async def _finish(self, answer: Answer, end: End, why: str) -> None:
         """End the answer as the upstream ended it, and say what it was."""
+        self._stage = "ending"
         transport, ended_at = self._line.transport, self._passed()
         if not self._left and end == "complete":
             transport.write(LAST_CHUNK if self._chunked else b"")
         elif not self._left and end == "reset":
-            while transport.get_write_buffer_size():
-                await asyncio.sleep(TICK_S)
-            reset(transport)
+            await self._reset()
         elif not self._left:
             transport.write(GARBAGE if end == "garbage" else b"")
             transport.close()
-        heard = Heard(answer.status, answer.headers, self._head_at, tuple(self._pieces), end, ended_at, why)
-        exchange = relayed(self._provider, self._exchange, heard)
+        self._stage = "over"
+        rest = [(ended_at, b"".join(self._rest))] if self._rest else []
+        heard = Heard(answer.status, answer.headers, self._head_at, (*self._pieces, *rest), end, ended_at, why)
+        exchange = await self._read(heard)
         self._done(self._keep_alive and end == "complete", exchange, self._sent(exchange))
 
+    async def _reset(self) -> None:
+        """Reset the connection, once what was written is with the client."""
+        delivery = Delivery(self._line.transport)
+        while (wait := delivery.wait_s()) is not None:
+            await asyncio.sleep(wait)
+            if self._left:
+                return
+        self._lost, self._stage = delivery.left, "over"
+        reset(self._line.transport)
+
+    async def _read(self, heard: Heard) -> Exchange:
+        given = self._provider, self._exchange, heard
+        return relayed(*given) if self._size <= MOST_READ_AT_ONCE else await asyncio.to_thread(relayed, *given)
+
     def _sent(self, exchange: Exchange) -> Sent:
-        size = sum(len(piece) for _, piece in self._pieces)
-        times = tuple(frame.at for frame in exchange.timeline.frames)
+        frames = exchange.timeline.frames
+        written = (piece for _, piece in reversed(self._pieces))
+        size = self._size - undelivered(itertools.chain(reversed(self._rest), written), self._chunked, self._lost)[1]
+        if self._lost:
+            ends = itertools.accumulate(len(frame.data) for frame in frames)
+            frames = frames[: sum(end <= size for end in ends)]
         end = "client_left" if self._left else exchange.timeline.end
+        times = tuple(frame.at for frame in frames)
         return Sent(size, times, _ENDS.get(end, "cut"), self._passed(), time.monotonic())
 
     def _give_up(self, error: Unanswered) -> None:

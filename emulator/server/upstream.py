@@ -16,8 +16,6 @@ from emulator.core.wire import End, Headers, Request
 from emulator.loopback import is_loopback
 from emulator.proxies import proxy_for
 
-#: How long an idle connection is kept: shorter than servers keep one, so that none is found closed.
-KEPT_S = 4.0
 #: Headers that concern one connection only, and those that are written anew. `expect` was answered already.
 _OF_CONNECTION = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
@@ -83,8 +81,9 @@ class Upstream:
         if self._pool is None:
             proxy = None if is_loopback(self._parts.hostname or "") else proxy_for(self.base_url)
             self._pool = httpcore2.AsyncConnectionPool(
-                proxy=httpcore2.Proxy(*proxy) if proxy else None, max_connections=None, keepalive_expiry=KEPT_S
-            )
+                proxy=httpcore2.Proxy(*proxy) if proxy else None, max_connections=None,
+                max_keepalive_connections=0,  # what comes behind an answer would be taken for the next one's
+            )  # fmt: skip
         return self._pool
 
     async def open(self) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
+import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from emulator import Emulator
 from emulator.core.faults import FAULTS
+from emulator.server import delivery
 
-from .raw import CHAT, World, make_world
+from .raw import CHAT, Connection, World, make_world
 
 Fault = dict[str, Any]
 STREAM = {**CHAT, "stream": True}
@@ -211,3 +217,78 @@ WHOLE: list[tuple[Fault, bytes, str]] = [
 def test_a_whole_answer(fault: Fault, sent: bytes, end: str, emulator_url: str) -> None:
     made = world(emulator_url, {"json": json.loads(BODY)}, fault)
     assert wire(made, CHAT)[1:] == (sent, end)
+
+
+# A client that reads late
+
+MANY = [f"number {n} of many" for n in range(8000)]
+WINDOW = 4096
+
+
+def resetting(url: str, clock: str = "virtual") -> World:
+    return world(url, {"events": [*MANY, "[DONE]"]}, {"cut": {"after_chunks": len(MANY), "how": "reset"}}, clock=clock)
+
+
+def unread(made: World, monkeypatch: pytest.MonkeyPatch, stuck_s: float = 30.0) -> Connection:
+    """Ask for a stream and read nothing of it, until its end has come or long could have."""
+    monkeypatch.setattr(delivery, "STUCK_S", stuck_s)
+    connection = Connection(made.url, WINDOW)
+    connection.send(made.request(STREAM))
+    made.begun()
+    for _ in range(20):
+        if made.journal()[0]["sent"]["end"] != "under_way":
+            break
+        threading.Event().wait(0.01)
+    return connection
+
+
+def read_to_the_end(connection: Connection) -> tuple[bytes, str]:
+    """Return the body's bytes as they were framed, and how it ended."""
+    end = "closed"
+    try:
+        connection.rest()
+    except ConnectionResetError:
+        end = "reset"
+    return connection.buffer.partition(b"\r\n\r\n")[2], end
+
+
+@pytest.mark.parametrize("clock", ["real", "virtual"])
+def test_what_was_sent_before_a_reset_arrives_however_late_it_is_read(
+    clock: str, emulator_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = resetting(emulator_url, clock)
+    with unread(made, monkeypatch) as connection:
+        found = read_to_the_end(connection)
+    events = [f"data: {text}\n\n".encode() for text in MANY]
+    assert found == (chunks(*events), "reset")
+    sent = made.ended()["sent"]
+    assert (sent["end"], sent["frames"], sent["bytes"]) == ("reset", len(MANY), len(b"".join(events)))
+
+
+def test_what_a_stuck_client_did_not_take_is_not_said_to_be_sent(
+    emulator_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = resetting(emulator_url)
+    with unread(made, monkeypatch, stuck_s=0.05) as connection:
+        sent = made.ended()["sent"]
+        data, end = read_to_the_end(connection)
+    arrived = data.decode().split("\r\n")[1::2]  # the last one may be a part
+    whole = [item for item in arrived if item.endswith("\n\n")]
+    assert (end, sent["end"], 0 < len(whole) < len(MANY)) == ("reset", "reset", True)
+    assert len(whole) - sent["frames"] in (0, 1)
+    assert sent["bytes"] == sum(map(len, arrived))
+
+
+def test_a_client_that_leaves_before_a_reset_is_seen(emulator_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = resetting(emulator_url)
+    with unread(made, monkeypatch) as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert made.ended()["sent"]["end"] == "client_left"
+
+
+def test_a_server_that_ends_waits_for_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator() as emulator:
+        made = resetting(emulator.url)
+        connection = unread(made, monkeypatch)
+    with connection, suppress(ConnectionResetError):
+        assert connection.rest()

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import functools
 import re
 import socket
 import ssl
 import struct
+import termios
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import openai
+import orjson
 import pytest
+import relaying
 import trustme
 import yaml
+from build import PROVIDERS
 from hostile_target import ENDLESS, NONSENSE, HostileTarget
 from openai import AsyncOpenAI, OpenAI
 
 from emulator import Emulator
+from emulator.core.relayed import Heard
+from emulator.core.wire import Exchange, Sent
+from emulator.server import delivery
+from emulator.server import relay as relay_module
 from emulator.server import upstream as upstream_module
 from emulator.server.upstream import Bounds
 from sockets.raw import Connection, chat, control, events, request
@@ -235,6 +244,185 @@ def test_a_stream_is_passed_on_event_by_event(taped: Recording) -> None:
     assert [note.message for note in exchange.notes] == ["the upstream fell silent for 0.5 s; it was cut there"]
 
 
+# A client that reads late, and very many events
+
+MANY = [f"number {n} of many" for n in range(8000)]
+
+
+@contextmanager
+def late(monkeypatch: pytest.MonkeyPatch, stuck_s: float) -> Iterator[tuple[Connection, Recording]]:
+    """Ask for a stream that the upstream resets, and read nothing of it, until its end has come or long could have."""
+    monkeypatch.setattr(delivery, "STUCK_S", stuck_s)
+    with (
+        Stream(b"".join(map(sse, MANY)), ends="reset") as stream,
+        recording(stream.url) as found,
+        Connection(found.base_url, window=4096) as connection,
+    ):
+        connection.send(request(found.base_url, chat(stream=True), key=KEY))
+        with found.changed:
+            found.changed.wait_for(lambda: found.ended, 0.3)
+        yield connection, found
+
+
+class Stream:
+    """An upstream that answers each request on a connection of its own with a stream: `ends` is fin or reset."""
+
+    def __init__(self, body: bytes, ends: str = "fin", kind: str = "text/event-stream") -> None:
+        self._answer = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n\r\n%b" % (kind.encode(), body)
+        self._ends = ends
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+
+    def __enter__(self) -> Stream:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with connection:
+                    connection.settimeout(5)
+                    self._answer_one(connection)
+
+    def _answer_one(self, connection: socket.socket) -> None:
+        data = b""
+        while not _is_whole(data):
+            data += connection.recv(65536)
+        connection.sendall(self._answer)
+        if self._ends == "reset":
+            while fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)) != bytes(4):  # it is on its way
+                threading.Event().wait(0.001)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def sse(text: str) -> bytes:
+    return f"data: {text}\n\n".encode()
+
+
+def test_what_was_sent_before_an_upstreams_reset_arrives_however_late_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with late(monkeypatch, stuck_s=30.0) as (connection, found):
+        body = chunked_to_the_reset(connection)
+        ((exchange, sent),) = found.exchanges()
+    whole = b"".join(map(sse, MANY))
+    assert (body, exchange.timeline.end) == (whole, "reset")
+    assert (sent.end, sent.bytes, len(sent.frames)) == ("reset", len(whole), len(MANY))
+
+
+def test_what_a_stuck_client_did_not_take_of_an_upstreams_answer_is_not_said_to_be_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with late(monkeypatch, stuck_s=0.05) as (connection, found):
+        ((_, sent),) = found.exchanges()
+        body = chunked_to_the_reset(connection)
+    assert 0 < len(body) < len(b"".join(map(sse, MANY)))
+    assert (sent.end, sent.bytes, len(sent.frames)) == ("reset", len(body), body.count(b"\n\n"))
+
+
+def test_a_client_that_leaves_before_an_upstreams_reset_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    with late(monkeypatch, stuck_s=30.0) as (connection, found):
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.socket.close()
+        ((_, sent),) = found.exchanges()
+    assert sent.end == "client_left"
+
+
+def chunked_to_the_reset(connection: Connection) -> bytes:
+    """Read what arrives up to the reset, and take it out of its chunks; the last of them may be a part."""
+    with pytest.raises(ConnectionResetError):
+        connection.rest()
+    data, body = connection.buffer.partition(b"\r\n\r\n")[2], b""
+    while b"\r\n" in data:
+        size, _, data = data.partition(b"\r\n")
+        body, data = body + data[: int(size, 16)], data[int(size, 16) + 2 :]
+    return body
+
+
+def test_others_are_answered_while_a_long_answer_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made of very many events takes its time; a request that comes meanwhile is answered before it ends."""
+    begun, others = threading.Event(), threading.Event()
+
+    def slowly(provider: Any, exchange: Exchange, heard: Heard) -> Exchange:
+        begun.set()
+        assert others.wait(10)
+        return original(provider, exchange, heard)
+
+    original = relay_module.relayed
+    monkeypatch.setattr(relay_module, "relayed", slowly)
+    with (
+        Stream(sse("many") * 20_000) as stream,
+        recording(stream.url) as found,
+        Connection(found.base_url) as connection,
+    ):
+        connection.send(request(found.base_url, chat(stream=True), key=KEY))
+        assert connection.answer().body == sse("many") * 20_000
+        assert begun.wait(10)
+        assert control(found.base_url, "GET", "/health")
+        others.set()
+        ((exchange, _),) = found.exchanges()
+    assert len(exchange.timeline.frames) == 20_000
+
+
+def test_pieces_beyond_very_many_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "MOST_PIECES", 3)
+    body = b"abcdefghij" * 100_000
+    with Stream(body, kind="text/plain") as stream, recording(stream.url) as found:
+        with Connection(found.base_url) as connection:
+            connection.send(request(found.base_url, key=KEY))
+            assert connection.answer().body == body
+        ((exchange, sent),) = found.exchanges()
+    frames = exchange.timeline.frames
+    assert (b"".join(frame.data for frame in frames), len(frames) <= 4, sent.bytes) == (body, True, len(body))
+
+
+class Ready:
+    """An upstream, and its one answer, of which all is there already; and a transport that takes everything."""
+
+    status, headers, length = 200, (("content-type", "text/plain"),), None
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    @asynccontextmanager
+    async def ask(self, _: object) -> AsyncIterator[Ready]:
+        yield self
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        for _ in range(self._count):
+            yield b"x"
+
+    def write(self, _: bytes) -> None:
+        return
+
+
+def test_others_have_their_turn_while_pieces_pass_through() -> None:
+    ready: Any = Ready(1000)
+    ended: list[Sent] = []
+
+    async def scene() -> int:
+        line = relay_module.ClientSide(ready, keep_alive=True, http_10=False, head_only=False, extra_headers=b"")
+        relay = relay_module.Relay(
+            ready, PROVIDERS["beatra"], relaying.sent(), line, lambda _, __, sent: ended.append(sent), ended.append
+        )
+        relay.begin()
+        turns = 0
+        while not ended:
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(scene()) >= 1000 / relay_module.TURN_PIECES
+    assert (ended[0].bytes, ended[0].end) == (1000, "complete")
+
+
 def ask(base_url: str, text: str, **more: Any) -> tuple[int, Any]:
     with Connection(base_url) as connection:
         connection.send(request(base_url, chat(text, **more), key=KEY))
@@ -367,6 +555,63 @@ GOOD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\nSet-Cookie: sid=secret-cookie\r\n"
     b'Set-Cookie: b=2\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-Kept: 1\r\n\r\n{"a": 1}'
 )
+
+
+@pytest.mark.parametrize("extra", [b"", b"x", None], ids=["one answer", "a stray byte", "two answers"])
+def test_each_request_gets_its_own_answer(extra: bytes | None) -> None:
+    """What an upstream sends behind an answer is nobody's: not the next request's, though the connection was kept."""
+    with Counting(extra) as upstream, recording(upstream.url) as found:
+        answers = [ask(found.base_url, text)[1] for text in ("one", "two", "three")]
+        ended = found.exchanges(3)
+    assert answers == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert [orjson.loads(exchange.timeline.frames[0].data) for exchange, _ in ended] == answers
+
+
+class Counting:
+    """An upstream that keeps its connections, numbers the requests, and sends more than it was asked for (None: the
+    answer once more, as of no request)."""
+
+    def __init__(self, extra: bytes | None) -> None:
+        self._extra = extra
+        self._requests = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+
+    def __enter__(self) -> Counting:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
+                self._threads[-1].start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(5)
+        with connection, suppress(OSError):
+            data = b""
+            while True:
+                while not _is_whole(data):
+                    if not (more := connection.recv(65536)):
+                        return
+                    data += more
+                data = b""
+                self._requests += 1
+                own, stray = (_json_answer(b'{"n": %d}' % n) for n in (self._requests, 0))
+                connection.sendall(own + (stray if self._extra is None else self._extra))
+
+
+def _json_answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 def test_headers_pass_through_but_those_of_a_connection() -> None:

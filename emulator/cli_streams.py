@@ -1,0 +1,55 @@
+"""The standard streams of a command: all three are there, and one that cannot be written ends no server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+import click
+
+
+def open_missing() -> None:
+    """Open those that were closed: else a socket gets the number, and what is printed goes to a client."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - they stay open
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def say(text: str) -> None:
+    """Write a line to stderr; where that cannot be written nobody is told, and nothing ends."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def give_up(stream: TextIO) -> None:
+    """Let go of what a stream could not write: it would be tried again at the end, and change the exit code."""
+    with contextlib.suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def let_go_of_stderr() -> None:
+    """Give up what stderr could not take, at the end of a command."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        give_up(sys.stderr)
+
+
+def problem_of_stdout() -> str:
+    """Find out why stdout cannot be written, and give it up; nothing where it can, but for an empty line there."""
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")  # unbuffered, nothing is left to be flushed
+    except OSError as error:
+        give_up(sys.stdout)
+        return error.strerror or str(error)
+    return ""
