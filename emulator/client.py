@@ -6,6 +6,7 @@ most of that time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -15,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 import httptools
 
-#: A kept connection that the server closed meanwhile; on a new one the request is good.
-_GONE = (ConnectionError, EOFError)
+#: What an answer that is no JSON raises; a ValueError may come from a signal's handler.
+_NO_JSON = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 
 
 class ControlError(Exception):
@@ -63,7 +64,7 @@ class Control:
         try:
             text = b"".join(answer.body)
             value = json.loads(text) if text else None
-        except ValueError:
+        except _NO_JSON:
             raise self._stranger(answer.status) from None
         if answer.status >= 400:
             error = value.get("error") if isinstance(value, dict) else None
@@ -78,15 +79,10 @@ class Control:
         if self._process != os.getpid():
             self._socket, self._process = None, os.getpid()  # the other process goes on using it
         if self._socket is not None:
-            try:
+            with contextlib.suppress(ConnectionError):  # the server closed it meanwhile
                 return self._send(self._socket, message)
-            except _GONE:
-                pass
         self._socket = self._connect()
-        try:
-            return self._send(self._socket, message)
-        except EOFError:
-            raise ConnectionResetError(f"{self.url} closed the connection without an answer") from None
+        return self._send(self._socket, message)
 
     def _connect(self) -> socket.socket:
         made = socket.create_connection(self._where, self._timeout_s)
@@ -103,6 +99,8 @@ class Control:
         try:
             connection.sendall(message)
             answer.read(connection)
+            if not answer.status:
+                raise ConnectionResetError(f"{self.url} closed the connection without an answer")
         except httptools.HttpParserError:
             self.close()
             raise self._stranger(answer.status) from None
@@ -132,16 +130,23 @@ class _Answer:
     def read(self, connection: socket.socket) -> None:
         """Read until the message ends; one without a length ends with the connection.
 
-        Raises: EOFError, where nothing came; OSError; httptools.HttpParserError.
+        Raises: OSError; httptools.HttpParserError.
         """
         while not self.complete:
             data = connection.recv(1 << 16)
             if not data:
-                if not self.status:
-                    raise EOFError
                 self.kept = False
                 return
+            if raised := self._feed(data):
+                raise raised
+
+    def _feed(self, data: bytes) -> BaseException | None:
+        """Parse, and return what a callback raised: a signal's handler may run in one, and the parser wraps it."""
+        try:
             self.parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            return error.__context__ or error
+        return None
 
     # What httptools calls
 

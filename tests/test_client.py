@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from emulator.client import Control, ControlError
+from emulator.client import Control, ControlError, _Answer
 from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
 
 Serve = Callable[..., str]
@@ -153,6 +156,44 @@ def test_what_is_no_http_is_no_emulator(serve: tuple[Serve, list[bytes]]) -> Non
     with pytest.raises(ControlError, match="is no emulator"):
         control.ask("GET", "/health")
     assert len(serve[1]) == 1
+
+
+class Interrupted(Exception):
+    """What a signal's handler raises."""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Interrupted, ValueError, SystemExit, EOFError])
+@pytest.mark.parametrize("moment", ["on_headers_complete", "on_body", "on_message_complete", "loads"])
+def test_what_a_signal_handler_raises_passes_untouched(
+    serve: tuple[Serve, list[bytes]], monkeypatch: pytest.MonkeyPatch, moment: str, kind: type[BaseException]
+) -> None:
+    raised = kind("stop")
+
+    def handle(number: int, frame: Any) -> None:
+        raise raised
+
+    def interrupted(*given: Any) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    control = Control(serve[0]([http(b"1")], [http(b"2")]))
+    previous = signal.signal(signal.SIGUSR1, handle)
+    monkeypatch.setattr(json if moment == "loads" else _Answer, moment, interrupted)
+    with pytest.raises(kind) as caught:
+        control.ask("POST", "/a")
+    monkeypatch.undo()
+    signal.signal(signal.SIGUSR1, previous)
+    assert caught.value is raised
+    control.close()
+    assert (len(serve[1]), control.ask("GET", "/b")) == (1, 2)  # nothing was sent twice, and it is good for the next
+    control.close()
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000, b"{"], ids=["no UTF-8", "deep", "broken off"])
+def test_what_is_no_json_is_no_emulator(serve: tuple[Serve, list[bytes]], body: bytes) -> None:
+    control = Control(serve[0]([http(body)]))
+    with pytest.raises(ControlError, match="is no emulator"):
+        control.ask("GET", "/health")
+    control.close()
 
 
 def test_an_error_of_another_form_is_told_by_its_status(serve: tuple[Serve, list[bytes]]) -> None:
