@@ -1,4 +1,4 @@
-"""A client of the control API: one kept connection, for any number of threads.
+"""A client of the control API: one kept connection, for any number of threads; a forked process has one of its own.
 
 A request goes out in one write and httptools reads the answer: a test asks three times or more, and http.client took
 most of that time.
@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import threading
+import weakref
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -49,8 +50,8 @@ class Control:
         self._timeout_s = timeout_s
         self._authority = authority
         self._socket: socket.socket | None = None
-        self._process = os.getpid()
         self._lock = threading.Lock()
+        _living.add(self)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return the answer's JSON, None for an empty one.
@@ -76,8 +77,6 @@ class Control:
 
     def _exchange(self, message: bytes) -> _Answer:
         """Send on the kept connection, and once more on a new one if that turns out to be closed."""
-        if self._process != os.getpid():
-            self._socket, self._process = None, os.getpid()  # the other process goes on using it
         if self._socket is not None:
             with contextlib.suppress(ConnectionError):  # the server closed it meanwhile
                 return self._send(self._socket, message)
@@ -102,19 +101,41 @@ class Control:
             if not answer.status:
                 raise ConnectionResetError(f"{self.url} closed the connection without an answer")
         except httptools.HttpParserError:
-            self.close()
+            self._drop(connection)
             raise self._stranger(answer.status) from None
         except BaseException:
-            self.close()  # half an exchange is left on it
+            self._drop(connection)  # half an exchange is left on it
             raise
         if not answer.kept:
-            self.close()
+            self._drop(connection)
         return answer
+
+    def _drop(self, connection: socket.socket) -> None:
+        connection.close()
+        if self._socket is connection:  # in a fork a greenlet of the parent may still hold another
+            self._socket = None
 
     def close(self) -> None:
         if self._socket:
             self._socket.close()
             self._socket = None
+
+    def begin_anew(self) -> None:
+        """Begin in a forked process: the connection is the parent's, and the lock may be held by a thread of it."""
+        self._lock = threading.Lock()
+        self.close()
+
+
+_living: weakref.WeakSet[Control] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for control in list(_living):
+        control.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class _Answer:

@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import importlib
 import itertools
+import os
 import sys
 import threading
 import time
@@ -110,6 +111,20 @@ class VirtualTime:
         with self._lock:
             del self._due[number]
             self._woken_at = time.monotonic()
+
+    def begin_anew(self) -> None:
+        """Begin in a forked process: the other sleepers, and who may hold the lock, are threads of the parent."""
+        self._lock = threading.Lock()
+        self._due.clear()
+
+
+def _begin_anew() -> None:
+    if _active is not None:
+        _active.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _here(seconds: float) -> VirtualTime | None:

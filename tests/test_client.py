@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -120,6 +121,44 @@ def test_a_new_connection_that_breaks_is_an_error_and_nothing_is_sent_twice(serv
         control.ask("POST", "/sessions")
     control.close()
     assert len(serve[1]) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_while_another_thread_asks(control: Control, emulator_url: str) -> None:
+    session = control.ask("POST", "/sessions")["id"]
+    told: list[str] = []
+
+    def watch() -> None:
+        try:
+            control.ask("GET", f"/sessions/{session}/journal/events")  # lasts as long as the session
+        except ControlError as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    for _ in range(5_000):
+        if control._lock.locked():
+            break
+        threading.Event().wait(0.001)
+    assert in_a_fork(lambda: control.ask("GET", "/health")["status"] == "ok")
+    assert in_a_fork(lambda: in_a_fork(lambda: control.ask("GET", "/health")["status"] == "ok"))
+    other = Control(emulator_url)
+    other.ask("DELETE", f"/sessions/{session}")
+    other.close()
+    thread.join()
+    assert told == [f"what answers at {emulator_url} is no emulator"]  # an SSE stream that came to its end
+
+
+def in_a_fork(ask: Callable[[], bool]) -> bool:
+    """Tell whether it is so in a child, which may take 20 s."""
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        try:
+            os._exit(0 if ask() else 1)
+        finally:
+            os._exit(2)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def test_nobody_there_is_an_os_error() -> None:
