@@ -50,7 +50,8 @@ class Control:
         self._timeout_s = timeout_s
         self._authority = authority
         self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
+        self._new_lock = threading.Lock
+        self._lock = self._new_lock()
         _living.add(self)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -60,6 +61,8 @@ class Control:
         """
         data = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._headers}content-length: {len(data)}\r\n\r\n"
+        if self._new_lock is not threading.Lock:  # gevent took its place, and a greenlet that waits must give way
+            self.begin_anew()
         with self._lock:
             answer = self._exchange(head.encode() + data)
         try:
@@ -121,8 +124,9 @@ class Control:
             self._socket = None
 
     def begin_anew(self) -> None:
-        """Begin in a forked process: the connection is the parent's, and the lock may be held by a thread of it."""
-        self._lock = threading.Lock()
+        """Take a new lock and connection: in a fork they are the parent's, and a thread of it may hold the lock."""
+        self._new_lock = threading.Lock
+        self._lock = self._new_lock()
         self.close()
 
 

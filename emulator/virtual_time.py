@@ -139,11 +139,11 @@ def _here(seconds: float) -> VirtualTime | None:
 # original in all but name.
 
 
-def sleep(seconds: float) -> None:
-    """Stand in for time.sleep."""
+def sleep(seconds: float = 0, *rest: Any, **more: Any) -> None:
+    """Stand in for time.sleep; gevent's, which takes its place, takes more and less."""
     here = _here(seconds)
     if here is None:
-        return _real_sleep(seconds)
+        return _real_sleep(seconds, *rest, **more)
     number = here.begin(seconds)
     try:
         _real_sleep(STEP_S)
@@ -181,7 +181,7 @@ _stand_ins: dict[Any, Callable[..., Any]] = {
     _real_time: now,
     _real_async_sleep: _async_stand_in(_real_async_sleep),
 }
-_KINDS = (type(_real_sleep), type(_real_async_sleep))
+_KINDS = tuple({type(original) for original in _stand_ins})  # gevent's sleep is no builtin
 
 
 def _patch() -> Iterator[tuple[dict[str, Any], str, Any, Any]]:

@@ -161,6 +161,16 @@ def in_a_fork(ask: Callable[[], bool]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
+def test_where_gevent_takes_the_place_of_locks_its_own_is_used(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.ask("GET", "/health")
+    made: list[Any] = []
+    monkeypatch.setattr(threading, "Lock", lambda: made.append(threading.RLock()) or made[-1])
+    assert [control.ask("GET", "/health")["status"] for _ in range(2)] == ["ok"] * 2
+    assert control._lock in made
+
+
 def test_nobody_there_is_an_os_error() -> None:
     with pytest.raises(ConnectionRefusedError):
         Control("http://127.0.0.1:1").ask("GET", "/health")
