@@ -1,4 +1,4 @@
-"""A client of the control API: one kept connection, for any number of threads.
+"""A client of the control API: one kept connection, for any number of threads; a forked process has one of its own.
 
 A request goes out in one write and httptools reads the answer: a test asks three times or more, and http.client took
 most of that time.
@@ -6,17 +6,19 @@ most of that time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import threading
+import weakref
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import httptools
 
-#: A kept connection that the server closed meanwhile; on a new one the request is good.
-_GONE = (ConnectionError, EOFError)
+#: What an answer that is no JSON raises; a ValueError may come from a signal's handler.
+_NO_JSON = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 
 
 class ControlError(Exception):
@@ -48,8 +50,9 @@ class Control:
         self._timeout_s = timeout_s
         self._authority = authority
         self._socket: socket.socket | None = None
-        self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._new_lock = threading.Lock
+        self._lock = self._new_lock()
+        _living.add(self)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return the answer's JSON, None for an empty one.
@@ -58,12 +61,14 @@ class Control:
         """
         data = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._headers}content-length: {len(data)}\r\n\r\n"
+        if self._new_lock is not threading.Lock:  # gevent took its place, and a greenlet that waits must give way
+            self.begin_anew()
         with self._lock:
             answer = self._exchange(head.encode() + data)
         try:
             text = b"".join(answer.body)
             value = json.loads(text) if text else None
-        except ValueError:
+        except _NO_JSON:
             raise self._stranger(answer.status) from None
         if answer.status >= 400:
             error = value.get("error") if isinstance(value, dict) else None
@@ -75,18 +80,11 @@ class Control:
 
     def _exchange(self, message: bytes) -> _Answer:
         """Send on the kept connection, and once more on a new one if that turns out to be closed."""
-        if self._process != os.getpid():
-            self._socket, self._process = None, os.getpid()  # the other process goes on using it
         if self._socket is not None:
-            try:
+            with contextlib.suppress(ConnectionError):  # the server closed it meanwhile
                 return self._send(self._socket, message)
-            except _GONE:
-                pass
         self._socket = self._connect()
-        try:
-            return self._send(self._socket, message)
-        except EOFError:
-            raise ConnectionResetError(f"{self.url} closed the connection without an answer") from None
+        return self._send(self._socket, message)
 
     def _connect(self) -> socket.socket:
         made = socket.create_connection(self._where, self._timeout_s)
@@ -103,20 +101,45 @@ class Control:
         try:
             connection.sendall(message)
             answer.read(connection)
+            if not answer.status:
+                raise ConnectionResetError(f"{self.url} closed the connection without an answer")
         except httptools.HttpParserError:
-            self.close()
+            self._drop(connection)
             raise self._stranger(answer.status) from None
         except BaseException:
-            self.close()  # half an exchange is left on it
+            self._drop(connection)  # half an exchange is left on it
             raise
         if not answer.kept:
-            self.close()
+            self._drop(connection)
         return answer
+
+    def _drop(self, connection: socket.socket) -> None:
+        connection.close()
+        if self._socket is connection:  # in a fork a greenlet of the parent may still hold another
+            self._socket = None
 
     def close(self) -> None:
         if self._socket:
             self._socket.close()
             self._socket = None
+
+    def begin_anew(self) -> None:
+        """Take a new lock and connection: in a fork they are the parent's, and a thread of it may hold the lock."""
+        self._new_lock = threading.Lock
+        self._lock = self._new_lock()
+        self.close()
+
+
+_living: weakref.WeakSet[Control] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for control in list(_living):
+        control.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class _Answer:
@@ -132,16 +155,23 @@ class _Answer:
     def read(self, connection: socket.socket) -> None:
         """Read until the message ends; one without a length ends with the connection.
 
-        Raises: EOFError, where nothing came; OSError; httptools.HttpParserError.
+        Raises: OSError; httptools.HttpParserError.
         """
         while not self.complete:
             data = connection.recv(1 << 16)
             if not data:
-                if not self.status:
-                    raise EOFError
                 self.kept = False
                 return
+            if raised := self._feed(data):
+                raise raised
+
+    def _feed(self, data: bytes) -> BaseException | None:
+        """Parse, and return what a callback raised: a signal's handler may run in one, and the parser wraps it."""
+        try:
             self.parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            return error.__context__ or error
+        return None
 
     # What httptools calls
 

@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import importlib
 import itertools
+import os
 import sys
 import threading
 import time
@@ -111,6 +112,20 @@ class VirtualTime:
             del self._due[number]
             self._woken_at = time.monotonic()
 
+    def begin_anew(self) -> None:
+        """Begin in a forked process: the other sleepers, and who may hold the lock, are threads of the parent."""
+        self._lock = threading.Lock()
+        self._due.clear()
+
+
+def _begin_anew() -> None:
+    if _active is not None:
+        _active.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)
+
 
 def _here(seconds: float) -> VirtualTime | None:
     """Return the virtual time in which a sleep happens: none in the emulator's own thread, or for who polls."""
@@ -124,11 +139,11 @@ def _here(seconds: float) -> VirtualTime | None:
 # original in all but name.
 
 
-def sleep(seconds: float) -> None:
-    """Stand in for time.sleep."""
+def sleep(seconds: float = 0, *rest: Any, **more: Any) -> None:
+    """Stand in for time.sleep; gevent's, which takes its place, takes more and less."""
     here = _here(seconds)
     if here is None:
-        return _real_sleep(seconds)
+        return _real_sleep(seconds, *rest, **more)
     number = here.begin(seconds)
     try:
         _real_sleep(STEP_S)
@@ -166,7 +181,7 @@ _stand_ins: dict[Any, Callable[..., Any]] = {
     _real_time: now,
     _real_async_sleep: _async_stand_in(_real_async_sleep),
 }
-_KINDS = (type(_real_sleep), type(_real_async_sleep))
+_KINDS = tuple({type(original) for original in _stand_ins})  # gevent's sleep is no builtin
 
 
 def _patch() -> Iterator[tuple[dict[str, Any], str, Any, Any]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from emulator.client import Control, ControlError
+from emulator.client import Control, ControlError, _Answer
 from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
 
 Serve = Callable[..., str]
@@ -119,6 +123,54 @@ def test_a_new_connection_that_breaks_is_an_error_and_nothing_is_sent_twice(serv
     assert len(serve[1]) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_while_another_thread_asks(control: Control, emulator_url: str) -> None:
+    session = control.ask("POST", "/sessions")["id"]
+    told: list[str] = []
+
+    def watch() -> None:
+        try:
+            control.ask("GET", f"/sessions/{session}/journal/events")  # lasts as long as the session
+        except ControlError as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    for _ in range(5_000):
+        if control._lock.locked():
+            break
+        threading.Event().wait(0.001)
+    assert in_a_fork(lambda: control.ask("GET", "/health")["status"] == "ok")
+    assert in_a_fork(lambda: in_a_fork(lambda: control.ask("GET", "/health")["status"] == "ok"))
+    other = Control(emulator_url)
+    other.ask("DELETE", f"/sessions/{session}")
+    other.close()
+    thread.join()
+    assert told == [f"what answers at {emulator_url} is no emulator"]  # an SSE stream that came to its end
+
+
+def in_a_fork(ask: Callable[[], bool]) -> bool:
+    """Tell whether it is so in a child, which may take 20 s."""
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        try:
+            os._exit(0 if ask() else 1)
+        finally:
+            os._exit(2)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_where_gevent_takes_the_place_of_locks_its_own_is_used(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.ask("GET", "/health")
+    made: list[Any] = []
+    monkeypatch.setattr(threading, "Lock", lambda: made.append(threading.RLock()) or made[-1])
+    assert [control.ask("GET", "/health")["status"] for _ in range(2)] == ["ok"] * 2
+    assert control._lock in made
+
+
 def test_nobody_there_is_an_os_error() -> None:
     with pytest.raises(ConnectionRefusedError):
         Control("http://127.0.0.1:1").ask("GET", "/health")
@@ -153,6 +205,44 @@ def test_what_is_no_http_is_no_emulator(serve: tuple[Serve, list[bytes]]) -> Non
     with pytest.raises(ControlError, match="is no emulator"):
         control.ask("GET", "/health")
     assert len(serve[1]) == 1
+
+
+class Interrupted(Exception):
+    """What a signal's handler raises."""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Interrupted, ValueError, SystemExit, EOFError])
+@pytest.mark.parametrize("moment", ["on_headers_complete", "on_body", "on_message_complete", "loads"])
+def test_what_a_signal_handler_raises_passes_untouched(
+    serve: tuple[Serve, list[bytes]], monkeypatch: pytest.MonkeyPatch, moment: str, kind: type[BaseException]
+) -> None:
+    raised = kind("stop")
+
+    def handle(number: int, frame: Any) -> None:
+        raise raised
+
+    def interrupted(*given: Any) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    control = Control(serve[0]([http(b"1")], [http(b"2")]))
+    previous = signal.signal(signal.SIGUSR1, handle)
+    monkeypatch.setattr(json if moment == "loads" else _Answer, moment, interrupted)
+    with pytest.raises(kind) as caught:
+        control.ask("POST", "/a")
+    monkeypatch.undo()
+    signal.signal(signal.SIGUSR1, previous)
+    assert caught.value is raised
+    control.close()
+    assert (len(serve[1]), control.ask("GET", "/b")) == (1, 2)  # nothing was sent twice, and it is good for the next
+    control.close()
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000, b"{"], ids=["no UTF-8", "deep", "broken off"])
+def test_what_is_no_json_is_no_emulator(serve: tuple[Serve, list[bytes]], body: bytes) -> None:
+    control = Control(serve[0]([http(body)]))
+    with pytest.raises(ControlError, match="is no emulator"):
+        control.ask("GET", "/health")
+    control.close()
 
 
 def test_an_error_of_another_form_is_told_by_its_status(serve: tuple[Serve, list[bytes]]) -> None:

@@ -278,7 +278,8 @@ def test_errors(
     code: str,
     message: str,
 ) -> None:
-    sent = {"content": body} if isinstance(body, bytes) else {} if body is None else {"json": body}
+    typed = {"content-type": "application/json"}
+    sent = {"content": body, "headers": typed} if isinstance(body, bytes) else {} if body is None else {"json": body}
     found = error_of(control.request(method, path.replace("ID", session["id"]), **sent))
     assert found == (status, code, message or found[2])
     assert found[2]
@@ -288,6 +289,21 @@ def test_an_unknown_path_names_those_that_are_good(control: httpx2.Client) -> No
     status, code, message = error_of(control.get("nowhere"))
     start = "There is nothing at /_emulator/nowhere. Below /_emulator there are: /health, /providers, /sessions, "
     assert (status, code, message[: len(start)]) == (404, "not_found", start)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("health/", "health"), ("sessions/default/reset//", "sessions/default/reset"),
+     ("sessions/", "sessions"), ("openapi/beatra.json/", "openapi/beatra.json")],
+)  # fmt: skip
+def test_a_slash_at_the_end_is_no_redirect_and_the_right_path_is_named(
+    control: httpx2.Client, path: str, meant: str
+) -> None:
+    for method in ("GET", "POST"):
+        status, code, message = error_of(control.request(method, path))
+        right = f"/_emulator/{meant}".rstrip("/")
+        assert (status, code) == (404, "not_found")
+        assert message.startswith(f"There is nothing at /_emulator/{path} (did you mean {right}?). Below ")
 
 
 UNKNOWN = [
@@ -349,8 +365,23 @@ def asked(setup: Setup, loopback: bool, token: str | None, path: str = "health",
 
 
 GOOD = (200, "")
-HOST = "The control API does not answer to the host '{}'."
 NEEDS = (403, "The control API of a server that others can reach needs --admin-token, sent as a Bearer token.")
+NONE = (403, "The control API needs a Host header that names this machine, such as 127.0.0.1:4010.")
+T = {"authorization": "Bearer t"}
+
+
+def no_host(name: str) -> tuple[int, str]:
+    return 403, (
+        f"The control API does not answer to the host '{name}'; ask it at 127.0.0.1, [::1] or localhost, or start "
+        "the server with --admin-token and send that as a Bearer token."
+    )
+
+
+def no_page(said: str, own: str = "http://localhost") -> tuple[int, str]:
+    return 403, (
+        f"The control API does not answer to web pages of other origins ({said}); ask it from a page of {own}, or from "
+        "a program that is no browser."
+    )
 
 
 @pytest.mark.parametrize(
@@ -361,22 +392,106 @@ NEEDS = (403, "The control API of a server that others can reach needs --admin-t
         (True, None, {"host": "127.8.8.8"}, GOOD),
         (True, None, {"host": "LOCALHOST:1"}, GOOD),
         (True, None, {"host": "[::1]:4010"}, GOOD),
-        (True, None, {"host": "evil.example.com"}, (403, HOST.format("evil.example.com"))),
-        (True, None, {"host": "127.evil.com"}, (403, HOST.format("127.evil.com"))),
-        (True, None, {"host": "localhost.evil.com"}, (403, HOST.format("localhost.evil.com"))),
-        (True, None, {"host": "[::2]"}, (403, HOST.format("[::2]"))),
-        (True, "t", {"host": "evil.example.com", "authorization": "Bearer t"}, GOOD),
+        (True, None, {"host": "[0:0:0:0:0:0:0:1]"}, GOOD),
+        *((True, None, {"host": host}, no_host(host)) for host in (
+            "evil.example.com", "127.evil.com", "127.0.0.1.evil.test", "localhost.evil.com", "evil.localhost",
+            "localhost.", "127.0.0.1.", "[::2]", "[localhost]", "[::1]evil.test", "[::1", "::1", "0.0.0.0:4010",
+            "127.1", "0x7f.0.0.1", "2130706433", "user@127.0.0.1", "127.0.0.1@evil.test", "127.0.0.1:80:80",
+            "127.0.0.1:x", "127.0.0.1 evil.test", "127.0.0.1/", "127.0.0.1, evil.test", "127.0.0.1, 127.0.0.1",
+            "a:b@localhost", ":80",
+        )),
+        (True, None, {"host": ""}, NONE),
+        (True, "t", {"host": "evil.example.com", **T}, GOOD),
+        (True, "t", {"host": "", **T}, GOOD),
         (True, "t", {}, GOOD),
         (False, None, {}, NEEDS),
         (False, None, {"authorization": "Bearer "}, NEEDS),
+        (False, "", {"authorization": "Bearer "}, NEEDS),
         (False, "t", {}, NEEDS),
         (False, "t", {"authorization": "Bearer x"}, NEEDS),
         (False, "t", {"authorization": "Basic t"}, NEEDS),
         (False, "t", {"authorization": "bearer t", "host": "emulator.internal"}, GOOD),
+        (True, None, {"origin": "http://localhost"}, GOOD),
+        (True, None, {"origin": "http://127.0.0.1:4010", "host": "127.0.0.1:4010"}, GOOD),
+        *((True, None, {"origin": origin}, no_page(f"Origin: {origin}")) for origin in (
+            "null", "", "https://localhost", "http://localhost:80", "http://127.0.0.1", "http://evil.test",
+            "http://localhost.evil.test", "http://localhost, http://localhost", "file://",
+        )),
+        (True, None, {"origin": "http://localhost:3000", "host": "localhost:4010"},
+            no_page("Origin: http://localhost:3000", "http://localhost:4010")),
+        (True, None, {"sec-fetch-site": "same-origin"}, GOOD),
+        (True, None, {"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}, GOOD),
+        *((True, None, {"sec-fetch-site": site, "sec-fetch-mode": "navigate"}, no_page(f"Sec-Fetch-Site: {site}"))
+            for site in ("cross-site", "same-site", "", "none, none")),
+        (True, "t", {"origin": "http://evil.test", "sec-fetch-site": "cross-site"}, no_page("Origin: http://evil.test")),
+        (True, "t", {"origin": "http://evil.test", "sec-fetch-site": "cross-site", **T}, GOOD),
+        (False, "t", {"origin": "http://evil.test", "sec-fetch-site": "cross-site", **T}, GOOD),
     ],
 )  # fmt: skip
 def test_who_may_ask(loopback: bool, token: str | None, headers: dict[str, str], found: tuple[int, str]) -> None:
     assert asked(Setup(), loopback, token, **headers) == found
+
+
+@pytest.mark.parametrize("path", ["health/", "nowhere", "sessions/default/reset", "", "openapi/x.json/"])
+@pytest.mark.parametrize("headers", [{"host": "evil.test"}, {"origin": "http://evil.test"}], ids=["host", "origin"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "TRACE"])
+def test_who_may_not_ask_is_told_nothing_else(
+    control: httpx2.Client, path: str, headers: dict[str, str], method: str
+) -> None:
+    answer = control.request(method, path, headers=headers)
+    if (path, method) == ("", "GET") and "host" in headers:  # the inspector's page is for all; it holds no data
+        assert answer.status_code == 200
+    else:
+        assert error_of(answer)[:2] == (403, "forbidden")
+
+
+# What a body says it is
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/problem+json", "application/json ;x"]
+)
+def test_json_is_taken_by_its_type(control: httpx2.Client, session: dict[str, Any], kind: str) -> None:
+    answer = control.post(f"sessions/{session['id']}/verify", content=b'{"count": 0}', headers={"content-type": kind})
+    assert answer.json()["ok"] is True
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [None, "", "text/plain", "text/plain;charset=UTF-8", "text/plain; x=application/json", "multipart/form-data",
+     "application/x-www-form-urlencoded", "text/plain, application/json", "application/json, text/plain", "text/json",
+     "text/plain, a/b+json", "application/jsonx", "application/yaml"],
+)  # fmt: skip
+@pytest.mark.parametrize(("method", "path"), [("POST", "rules"), ("POST", "reset"), ("PATCH", "clock"), ("DELETE", "")])
+def test_a_body_of_another_type_is_refused(
+    control: httpx2.Client, session: dict[str, Any], method: str, path: str, kind: str | None
+) -> None:
+    rule = b'{"rule": {"reply": {"text": "x"}}}'
+    headers = {} if kind is None else {"content-type": kind}
+    answer = control.request(method, f"sessions/{session['id']}/{path}".rstrip("/"), content=rule, headers=headers)
+    assert error_of(answer) == (
+        415, "unsupported_media_type",
+        f"The body must be sent as JSON, not as {kind or 'no content type'}; with curl: "
+        "-H 'Content-Type: application/json'.",
+    )  # fmt: skip
+    assert [rule["id"] for rule in control.get(f"sessions/{session['id']}").json()["rules"]] == ["hi"]
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/yaml", "application/x-www-form-urlencoded"])
+def test_a_scenario_as_yaml_is_put_whatever_its_type(
+    control: httpx2.Client, session: dict[str, Any], kind: str | None
+) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    answer = control.put(f"sessions/{session['id']}/scenario", content="emulator: 1\nrules: []", headers=headers)
+    assert (answer.status_code, answer.json()["rules"]) == (200, [])
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain"])
+def test_without_a_body_its_type_does_not_matter(
+    control: httpx2.Client, session: dict[str, Any], kind: str | None
+) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    assert control.post(f"sessions/{session['id']}/reset", headers=headers).status_code == 200
 
 
 def test_sessions_are_bounded() -> None:

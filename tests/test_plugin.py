@@ -445,6 +445,41 @@ def test_one(emulator):
 """).assert_outcomes(passed=1)  # fmt: skip
 
 
+GREENLETS = """
+import gevent
+
+@pytest.mark.emulator(provider="beatra")
+def test_greenlets(emulator):
+    emulator.on(last_user="hi").reply("Hello.", latency="10ms")
+    jobs = [gevent.spawn(ask, emulator.base_url, emulator.api_key) for _ in range(5)]
+    jobs += [gevent.spawn(emulator.verify, at_least=0) for _ in range(5)]
+    thread = threading.Thread(target=ask, args=(emulator.base_url, emulator.api_key))
+    thread.start()
+    emulator.wait_for(6)
+    assert [job.get() for job in jobs] == [(200, "Hello.")] * 5 + [None] * 5
+    thread.join()
+
+@pytest.mark.emulator(provider="beatra")
+def test_virtual_time(emulator, emulator_time):
+    emulator.on().reply("Late.", latency="1h")
+    began = time.time()
+    assert ask(emulator.base_url, emulator.api_key) == (200, "Late.")
+    gevent.sleep(3600)
+    assert 7200 <= time.time() - began < 7260
+"""
+PATCH = "from gevent import monkey; monkey.patch_all()\n"
+
+
+@pytest.mark.parametrize("before", ["pytest", "the test's module"])
+def test_it_works_beside_greenlets(pytester: pytest.Pytester, before: str) -> None:
+    pytester.makeini(INI)
+    pytester.makepyfile(test_it=(PATCH if before != "pytest" else "") + HEAD + GREENLETS)
+    start = (PATCH if before == "pytest" else "") + "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    found = pytester.run(sys.executable, "-c", start, "-p", "no:schemathesis", timeout=60).parseoutcomes()
+    found.pop("warnings", None)  # of gevent, where it is late
+    assert found == {"passed": 2}
+
+
 def test_virtual_time_must_be_named_where_the_session_is_made(run: Run) -> None:
     result = run("def test_one(emulator, request):\n    request.getfixturevalue('emulator_time')")
     result.assert_outcomes(failed=1)

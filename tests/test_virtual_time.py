@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -324,6 +326,22 @@ def test_pytest_and_asyncio_go_on_with_what_they_bound(virtual: VirtualTime) -> 
     assert _pytest.timing.sleep is virtual_time._real_sleep
     assert asyncio.tasks.sleep is virtual_time._real_async_sleep
     assert (time.sleep is virtual_time._real_sleep, asyncio.sleep is virtual_time._real_async_sleep) == (False, False)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_waits_for_no_thread_of_its_parent(virtual: VirtualTime, clock: FakeClock) -> None:
+    virtual.begin(1.0)  # of a thread that looks just now whether it is due
+    with virtual._lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            try:
+                time.sleep(60)
+                os._exit(0 if clock.moves == [60] else 1)
+            finally:
+                os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert virtual.sleepers == 1
 
 
 def test_everything_is_put_back(clock: FakeClock) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import orjson
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -23,6 +25,7 @@ LONGEST_NAME = 500
 #: A piece of a long list ends after so many rows, or bytes: what is written of it in one go.
 PIECE_ROWS = 100
 PIECE_BYTES = 200_000
+_JSON = re.compile(r"application/([^\s,/]+\+)?json", re.IGNORECASE)
 
 
 async def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = False) -> Json:
@@ -108,6 +111,11 @@ async def list_pieces(name: str, rows: Iterable[Json], rest: Mapping[str, Json])
     yield b"".join([*piece, opened, b"]", b"," if rest else b"", orjson.dumps(rest)[1:]])
 
 
+def is_json(headers: Headers) -> bool:
+    """Tell whether a body says that it is JSON."""
+    return _JSON.fullmatch(headers.get("content-type", "").partition(";")[0].strip()) is not None
+
+
 async def read_object(request: Request, known: set[str]) -> dict[str, Json]:
     """Return the body as a JSON object with known keys; an empty body is an empty object."""
     data = await request.body()
@@ -164,4 +172,4 @@ def seconds_of(value: Json) -> float:
 
 
 def origin_of(request: Request) -> str:
-    return f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
+    return f"{request.scope['scheme']}://{request.headers.get('host', 'localhost')}"

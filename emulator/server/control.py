@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator.core.errors import nearest
 from emulator.core.openapi import openapi
@@ -20,6 +21,7 @@ from emulator.core.store import StoreFailed
 from emulator.server import inspector, metrics
 from emulator.server.access import check_access
 from emulator.server.bodies import (
+    is_json,
     json_list,
     json_response,
     name_in,
@@ -41,13 +43,25 @@ Endpoint = Callable[..., Awaitable[Response]]
 _STARTED = time.time()
 
 
-def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Starlette:
-    """Return the Starlette app; `loopback` tells whether the server is bound to this machine only."""
+def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> ASGIApp:
+    """Return the routes behind their guard; `loopback` tells whether the server is bound to this machine only."""
+    app = _routed(worlds)
 
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            check_access(scope, loopback, admin_token)
+        except Unaddressed as error:
+            await json_response(error.body(), error.status)(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return guarded
+
+
+def _routed(worlds: Worlds) -> Starlette:
     def route(path: str, methods: Mapping[str, Endpoint]) -> Route:
         async def answer(request: Request) -> Response:
             try:
-                check_access(request, loopback, admin_token)
                 if request.scope.get("emulator.too_large"):
                     raise Unaddressed(413, "too_large", "The body is larger than --max-body.")
                 endpoint = methods["GET" if request.method == "HEAD" else request.method]
@@ -62,20 +76,25 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> Star
         return Route(f"/_emulator{path}", answer, methods=list(methods))
 
     async def not_found(request: Request, error: Exception) -> Response:
-        return json_response(Unaddressed(404, "not_found", _no_such(request)).body(), 404)
+        return json_response(Unaddressed(404, "not_found", _no_such(request, routes)).body(), 404)
 
     async def wrong_method(request: Request, error: Any) -> Response:
         allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
-        message = f"{request.url.path} takes {allowed}, not {request.method}."
+        message = f"{request.scope['path']} takes {allowed}, not {request.method}."
         return json_response(Unaddressed(405, "method_not_allowed", message).body(), 405, {"allow": allowed})
 
-    routes = [route(path, methods) for path, methods in _ROUTES.items()]
-    return Starlette(routes=[*inspector.ROUTES, *routes], exception_handlers={404: not_found, 405: wrong_method})
+    routes = [*inspector.ROUTES, *(route(path, methods) for path, methods in _ROUTES.items())]
+    app = Starlette(routes=routes, exception_handlers={404: not_found, 405: wrong_method})
+    app.router.redirect_slashes = False
+    return app
 
 
-def _no_such(request: Request) -> str:
-    known = [path.replace("{id}", "ID").replace("{provider}", "PROVIDER") for path in _ROUTES]
-    return f"There is nothing at {request.url.path[:200]}. Below /_emulator there are: {', '.join(known)}."
+def _no_such(request: Request, routes: Sequence[Route]) -> str:
+    path: str = request.scope["path"]
+    meant = path.rstrip("/")
+    hint = f" (did you mean {meant[:200]}?)" if any(item.path_regex.match(meant) for item in routes) else ""
+    known = [item.replace("{id}", "ID").replace("{provider}", "PROVIDER") for item in _ROUTES]
+    return f"There is nothing at {path[:200]}{hint}. Below /_emulator there are: {', '.join(known)}."
 
 
 # Endpoints
@@ -148,9 +167,9 @@ async def delete_session(worlds: Worlds, request: Request, world: World) -> Resp
 
 
 async def put_scenario(worlds: Worlds, request: Request, world: World) -> Response:
-    """Take YAML text as the body, or JSON {scenario: TEXT or object} and, for where its rules stand, {file: NAME}."""
+    """Take JSON {scenario: TEXT or object} and, for where its rules stand, {file: NAME}; else the body is YAML text."""
     label = SENT
-    if "json" in request.headers.get("content-type", ""):
+    if is_json(request.headers):
         data = await read_object(request, {"scenario", "file"})
         scenario, label = data.get("scenario"), name_in(data, "file") or SENT
         if not isinstance(scenario, str | dict):

@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from emulator.server.access import PAGE
+
 
 @functools.cache
 def load_page() -> tuple[bytes, dict[str, str]]:
@@ -41,4 +43,4 @@ async def show(request: Request) -> Response:
     return Response(page, headers=headers)
 
 
-ROUTES = [Route(path, show) for path in ("/_emulator", "/_emulator/")]
+ROUTES = [Route(path, show) for path in PAGE]

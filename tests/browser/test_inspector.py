@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 from sockets.raw import Connection, World, chat, control, make_world, request
 
 from emulator import Emulator
 
-SWITCHES = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 #: Found in what the browser says of a 403, which the token's test provokes.
 REFUSED = "status of 403"
 SCENARIO = """
@@ -35,25 +29,6 @@ rules:
 - {id: poem, when: {last_user: {contains: poem}, model: {not: auto}}, reply: {text: Roses.}}
 - {id: story, when: {last_user: {contains: story}}, then: {state: told}, reply: {text: Once upon a time.}}
 """
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with Emulator(plan="unlimited") as emulator:
-        yield emulator.url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium; a loop of its own runs while it does, hence not for longer than this module."""
-    program = shutil.which("chromium")
-    if program is None and "CI" not in os.environ:
-        pytest.skip("chromium is not installed; on Debian: apt-get install chromium")
-    assert program, "chromium is not installed; on Debian: apt-get install chromium"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=SWITCHES)
-        yield started
-        started.close()
 
 
 class Watched:

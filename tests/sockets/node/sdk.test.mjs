@@ -21,7 +21,8 @@ const WEATHER = {
 };
 
 async function control(method, path, body) {
-  const response = await fetch(`${ROOT}/_emulator${path}`, { method, body: body && JSON.stringify(body) });
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(`${ROOT}/_emulator${path}`, { method, headers, body: body && JSON.stringify(body) });
   assert.ok(response.ok, `${response.status} for ${path}`);
   return response.json();
 }
