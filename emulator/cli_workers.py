@@ -138,7 +138,9 @@ class Workers:
         for stream in (worker.process.stdin, worker.process.stdout):
             with contextlib.suppress(BrokenPipeError):
                 _stream(stream).close()
-        forget_worker(self._setup.store, worker.name)
+        if worker.process.returncode:  # others have said goodbye; the store may not answer now
+            given = (self._setup.store, worker.name)
+            threading.Thread(target=forget_worker, args=given, daemon=True).start()
 
     def _end(self) -> None:
         """End all workers, with as many signals as came; those that do not end in time are killed."""

@@ -509,3 +509,32 @@ def test_reset_and_delete_forget_everything(store: Store, forget: str) -> None:
     assert store.world("s", NOW) == Counters("started", {}, [], 0, 0)
     assert (store.journal("s", 0), outcome(store.take(keyed()))) == (([], 0), 0)
     store.delete("unknown")
+
+
+def test_what_ends_after_its_session_was_deleted_does_not_make_it_again(store: Store) -> None:
+    first = keyed(plan=Plan("tokens", tokens=100))
+    begun = exchange(first, store.take(first), tokens=5)
+    store.delete("s")
+    store.record(begun)
+    store.sent(begun, Sent(2, (0.0,), "complete", 0.5))
+    store.restart("s")
+    assert (store.world("s", NOW), store.journal("s", 0)) == (Counters("started", {}, [], 0, 0), ([], 0))
+
+
+def test_what_ends_after_a_reset_is_not_journalled(store: Store) -> None:
+    late = claim(ANY, at=NOW + 1)
+    begun = exchange(late, store.take(late))
+    store.reset("s")
+    fresh = answered(store, claim(ANY))
+    store.record(begun)
+    assert store.journal("s", 0) == ([fresh], 0)
+
+
+def test_a_session_that_was_asked_about_and_deleted_is_not_kept() -> None:
+    store = MemoryStore()
+    begun = answered(store, claim(ANY))
+    store.delete("s")
+    store.record(begun)
+    store.reset("s")
+    store.world("s", NOW), store.journal("s", 0)
+    assert dict(store._sessions) == {}

@@ -55,9 +55,9 @@ class Past:
         except StoreFailed:
             raise
         except Exception as error:
-            grant = grant or await store.take(_unknown(request), kept)
+            grant = grant or await store.take(_unknown(request), kept, version)
             if grant is None:
-                raise TypeError("a claim of any version was found stale") from error
+                return None
             exchange = crash(claim, grant, request, error)
         noted = store.record(exchange, _rest(exchange))
         if noted:

@@ -30,7 +30,7 @@ from emulator.server.recipe import Recipe, digest_of, source_of
 from emulator.server.worlds import MOST_COMPLETED, Unaddressed, World, Worlds
 from emulator.stores.claims import key_of
 from emulator.stores.ear import Ear
-from emulator.stores.line import Line
+from emulator.stores.line import PATIENCE_S, Line
 from emulator.stores.redis import BEAT_S, SCRIPTS, TOLD, RedisStore, living, new_life
 
 log = logging.getLogger("emulator")
@@ -78,10 +78,12 @@ class Sharing:
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._ear.listen())]
 
     async def stop(self) -> None:
-        """Finish what is to be written, then leave."""
+        """Finish what is to be written, then leave; not where the store does not answer."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.gather(*self._tasks, return_exceptions=True)
         self.line.send("DEL", living(self.store.worker))
         await self.line.close()
 
@@ -165,7 +167,8 @@ class Sharing:
         self._known[id] = Met(facts["version"], facts["life"], facts["recipe"])
 
     async def _lose(self, id: str) -> None:
-        self._known.pop(id, None)
+        if self._known.pop(id, None):
+            self.store.lose(id)
         self.past.forget(id)
         if id == DEFAULT:
             await self._lay_again()
@@ -176,9 +179,7 @@ class Sharing:
         """Make the default session anew of the scenarios served, unless another worker has just done it."""
         world = self.worlds.by_id[DEFAULT]
         self._build_default(world)
-        if not await self._push(world, {"files": digest_of(self._files.dump())}, "new"):
-            self._known.pop(DEFAULT, None)
-            await self.meet(DEFAULT)
+        await self._push(world, {"files": digest_of(self._files.dump())})
 
     def _build_default(self, world: World) -> None:
         session = world.session
@@ -200,10 +201,13 @@ class Sharing:
                 self._build_default(world)
                 await self._push(world, {"files": files})
 
-    async def _push(self, world: World, more: Mapping[str, str] | None = None, how: str = "") -> bool:
-        """Make a session elsewhere what it is here; tell whether it is so: not where a `new` one is there already."""
+    async def _push(self, world: World, more: Mapping[str, str] | None = None) -> bool:
+        """Make a session elsewhere what it is here, and tell whether it is so.
+
+        Where it is no longer as it was known here, it is made here what it is elsewhere.
+        """
         id, session, stand, dumped = world.session.id, world.session, world.clock.stand(), world.recipe.dump()
-        forget, world.forgets = world.forgets or how, ""
+        forget, world.forgets = world.forgets, ""
         before = self._known.get(id)
         life = before.life if before and forget != "all" else new_life()
         known = self._known[id] = Met(secrets.token_hex(8), life, digest_of(dumped))
@@ -211,22 +215,36 @@ class Sharing:
             "version": known.version, "recipe": known.recipe, "key": session.api_key, "started": repr(session.started),
             "now": repr(stand.now or 0.0), "held": "1" if stand.held else "", "silences": str(stand.silences),
         }  # fmt: skip
-        return bool(await self.store.change(id, forget, life, facts | dict(more or {}), (known.recipe, dumped)))
+        version = before.version if before else ""
+        facts |= more or {}
+        done = bool(await self.store.change(id, forget, version, life, facts, (known.recipe, dumped)))
+        if not done:
+            self._known.pop(id, None)
+            await self.meet(id)
+        return done
 
     # Control
 
     @asynccontextmanager
     async def changing(self, id: str) -> AsyncIterator[None]:
-        """Have a session to oneself while it is changed or deleted, then let all workers know."""
+        """Have a session to oneself while it is changed or deleted, then let all workers know.
+
+        Raises: StoreFailed, also where another worker has changed it meanwhile; Unaddressed, 404, where it is gone.
+        """
         async with self.store.locked(id):
             await self.meet(id)
             before = self.worlds.by_id.get(id)
             yield
             after = self.worlds.by_id.get(id)
             if after:
-                await self._push(after)
+                await self._push_changed(after)
             elif before:
                 await self._delete(before)
+
+    async def _push_changed(self, world: World) -> None:
+        if not await self._push(world):
+            self.worlds.find(world.session.id)
+            raise StoreFailed(f"Another worker changed '{world.session.id}' meanwhile; nothing was done.")
 
     async def _delete(self, world: World) -> None:
         id = world.session.id
@@ -259,9 +277,7 @@ class Sharing:
 
     async def complete(self, world: World, number: int, mark: str) -> None:
         """Keep what the application took as its result."""
-        key = key_of(world.session.id, "completed")
-        self.line.send("RPUSH", key, orjson.dumps([number, mark]))
-        await self.line.send("LTRIM", key, -MOST_COMPLETED, -1)
+        await self.store.complete(world.session.id, orjson.dumps([number, mark]), MOST_COMPLETED)
 
     async def completed(self, world: World) -> list[tuple[int, str]]:
         """Return what was kept so."""

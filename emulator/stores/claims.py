@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import accumulate, pairwise
 from typing import Any
 
 import orjson
 
 from emulator.core.take import WINDOW_S, Window
-from emulator.core.wire import Candidate, Claim, Grant, Plan
-from emulator.stores.memory import JOURNAL_BYTES, MOST_TURNS, MOST_WINDOWS
+from emulator.core.wire import Candidate, Claim, Grant, Plan, Sent
+from emulator.stores.memory import MOST_TURNS, MOST_WINDOWS
 
 #: Parts of a session, in the order in which the scripts take their keys; the last ones only where a claim needs them.
 TAKEN = ("session", "calls", "turns", "windows", "windows-order", "journal", "apart", "apart-order", "records",
@@ -74,7 +75,6 @@ def asked_of(claim: Claim) -> dict[str, Any]:
         "fallback": f"{SEPARATOR}{claim.fallback}",
         "most_windows": MOST_WINDOWS,
         "most_turns": MOST_TURNS,
-        "journal_bytes": JOURNAL_BYTES,
     }
     if plan.requests is not None:
         asked["plan_requests"] = plan.requests
@@ -109,6 +109,19 @@ def grant_of(row: Sequence[Any], plan: Plan) -> Grant:
     number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, _, life, _ = row
     standing = Window(plan, float(ends), requests, tokens).standing(over or None)
     return Grant(number, standing, state, None if candidate < 0 else candidate, n, turn, idempotency or None, life=life)
+
+
+def sent_row(sent: Sent) -> bytes:
+    """Return what was sent as it is kept; times of frames as steps of microseconds, for a stream has many of them."""
+    times = [0, *(round(at * 1e6) for at in sent.frames)]
+    steps = [later - at for at, later in pairwise(times)]
+    return orjson.dumps([sent.bytes, steps, sent.end, sent.at, sent.real, sent.silent])
+
+
+def sent_in(row: bytes) -> Sent:
+    """Return what was sent from what is kept."""
+    size, steps, *others = orjson.loads(row)
+    return Sent(size, tuple(at / 1e6 for at in accumulate(steps)), *others)
 
 
 def window_in(value: bytes) -> Window:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from redis import exceptions
 from redis.asyncio.client import PubSub
 
-from emulator.stores.line import Line
+from emulator.stores.line import ANSWER_S, Line
 
 log = logging.getLogger("emulator")
 
@@ -36,13 +36,15 @@ class Ear:
         self._channels.add(channel)
         if self._pubsub:
             with contextlib.suppress(*_FAILURES):
-                await self._pubsub.subscribe(channel)
+                async with asyncio.timeout(ANSWER_S):
+                    await self._pubsub.subscribe(channel)
 
     async def remove(self, channel: str) -> None:
         self._channels.discard(channel)
         if self._pubsub:
             with contextlib.suppress(*_FAILURES):
-                await self._pubsub.unsubscribe(channel)
+                async with asyncio.timeout(ANSWER_S):
+                    await self._pubsub.unsubscribe(channel)
 
     async def listen(self) -> None:
         """Listen until cancelled."""
@@ -50,7 +52,8 @@ class Ear:
             client = self._line.listener()
             try:
                 async with client, client.pubsub() as pubsub:
-                    await pubsub.subscribe(*self._channels)
+                    async with asyncio.timeout(ANSWER_S):
+                        await pubsub.subscribe(*self._channels)
                     self._pubsub = pubsub
                     await self._begun()
                     async for message in pubsub.listen():

@@ -5,6 +5,7 @@ Whatever grows with the requests is bounded: by number in each session, and by b
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,7 @@ class _Session:
     turns_apart: Kept[str, int]  # by count key, where it is not the rule
     records: Kept[tuple[str, str], Record]  # by key and header value
     exchanges: Kept[int, _Row | Sketch]
+    life: str  # a session that is reset or made again has another
     state: str = STARTED
     calls: Counter[str] = field(default_factory=Counter)  # by rule
     turns: Counter[str] = field(default_factory=Counter)  # by rule
@@ -87,12 +89,14 @@ class MemoryStore:
     """Implements Store for one process; `journal_size` bounds each session's journal, `journal_bytes` all of them.
 
     Where all journals pass their bytes, the oldest exchange is dropped, whichever session it belongs to.
+    A session begins with its first claim, and with nothing else: what ends after it was deleted is forgotten.
     """
 
     def __init__(self, journal_size: int = 10_000, journal_bytes: int = JOURNAL_BYTES) -> None:
         self.journal_size = journal_size
         self._journals, self._records = Budget(journal_bytes), Budget(journal_bytes)
         self._windows, self._turns = Budget(_KEY_BYTES), Budget(_KEY_BYTES)
+        self._lives = itertools.count(1)
         self._sessions: defaultdict[str, _Session] = defaultdict(self._begin)
 
     def _begin(self) -> _Session:
@@ -101,6 +105,7 @@ class MemoryStore:
             Kept(MOST_TURNS, self._turns),
             Kept(self.journal_size, self._records),
             Kept(self.journal_size, self._journals),
+            str(next(self._lives)),
         )
 
     def take(self, claim: Claim, at: float | None = None) -> Grant:
@@ -112,11 +117,11 @@ class MemoryStore:
             return self._fallback(session, claim, window.standing())
         recalled = self._recalled(session, claim, at)
         if isinstance(recalled, Exchange):
-            return Grant(session.number, window.standing(), session.state, replay=recalled)
+            return Grant(session.number, window.standing(), session.state, replay=recalled, life=session.life)
         if recalled:
-            return Grant(session.number, window.standing(), session.state, idempotency=recalled)
+            return Grant(session.number, window.standing(), session.state, idempotency=recalled, life=session.life)
         if over := window.exceeded():
-            return Grant(session.number, window.standing(over), session.state)
+            return Grant(session.number, window.standing(over), session.state, life=session.life)
         window.requests += 1
         self._begin_record(session, claim, at)
         return self._choose(session, claim, window.standing())
@@ -128,13 +133,14 @@ class MemoryStore:
             if fits(candidate, state, turn):
                 session.take_turn(candidate, turn)
                 session.state = state if candidate.then is None else candidate.then
-                return Grant(session.number, standing, state, index, session.count(candidate.rule), turn)
+                n = session.count(candidate.rule)
+                return Grant(session.number, standing, state, index, n, turn, life=session.life)
         return self._fallback(session, claim, standing)
 
     def _fallback(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
         n = session.count(f"\x1f{claim.fallback}")  # no rule's id
         past = tuple(self.journal(claim.session, session.number - MOST_PAST - 1)[0]) if claim.history else ()
-        return Grant(session.number, standing, session.state, n=n, exchanges=past)
+        return Grant(session.number, standing, session.state, n=n, exchanges=past, life=session.life)
 
     def _window(self, session: _Session, claim: Claim, at: float) -> Window:
         """Return the key's window; a request that counts opens one where there is none."""
@@ -169,8 +175,10 @@ class MemoryStore:
             session.records.put((claim.key or "", value), record, _ENTRY + len(claim.key or ""))
 
     def record(self, exchange: Exchange) -> None:
-        session = self._sessions[exchange.claim.session]
         claim, grant = exchange.claim, exchange.grant
+        session = self._sessions.get(claim.session)
+        if session is None or session.life != grant.life:
+            return
         weight = weigh(exchange)
         session.exchanges.put(grant.number, _Row(exchange), weight)
         if claim.counted and not grant.replay:
@@ -198,7 +206,9 @@ class MemoryStore:
             row.sent = sent
 
     def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
-        found = self._sessions[session]
+        found = self._sessions.get(session)
+        if found is None:
+            return [], 0
         rows = [
             row.whole() if isinstance(row, _Row) else row.exchange()
             for number, row in found.exchanges.items()
@@ -207,7 +217,9 @@ class MemoryStore:
         return rows, found.exchanges.dropped
 
     def world(self, session: str, at: float) -> Counters:
-        found = self._sessions[session]
+        found = self._sessions.get(session)
+        if found is None:
+            return Counters(STARTED, {}, [], 0, 0)
         calls = {rule: n for rule, n in found.calls.items() if not rule.startswith("\x1f")}
         limits = [
             (provider, key, window.plan.name, window.standing())
@@ -217,15 +229,15 @@ class MemoryStore:
         return Counters(found.state, calls, limits, found.number, found.exchanges.dropped)
 
     def restart(self, session: str) -> None:
-        found = self._sessions[session]
-        found.state = STARTED
-        found.calls.clear()
-        found.turns.clear()
-        found.turns_apart.clear()
+        found = self._sessions.get(session)
+        if found:
+            found.state = STARTED
+            found.calls.clear()
+            found.turns.clear()
+            found.turns_apart.clear()
 
     def reset(self, session: str) -> None:
         self.delete(session)
-        self._sessions[session] = self._begin()
 
     def delete(self, session: str) -> None:
         found = self._sessions.pop(session, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,9 +18,10 @@ from typing import Any
 import orjson
 
 from emulator.core.frozen import frozen
-from emulator.core.store import Counters
+from emulator.core.store import Counters, StoreFailed
 from emulator.core.take import MOST_PAST
 from emulator.core.wire import STARTED, Claim, Exchange, Grant, Note, Sent
+from emulator.stores.budget import KEPT, SharedBudget
 from emulator.stores.claims import (
     CHANGED,
     ENDED,
@@ -32,26 +34,36 @@ from emulator.stores.claims import (
     keys_of,
     needed,
     record_of,
+    sent_in,
+    sent_row,
     window_in,
     window_of,
 )
 from emulator.stores.line import Line, Script
+from emulator.stores.memory import JOURNAL_BYTES
 
 #: Rows of a journal that are read at once; other connections have their turn between them.
 ROWS = 50
 #: How long a worker is taken for alive after it last said so, and how often it says so: seconds.
 ALIVE_S, BEAT_S = 5.0, 1.0
-TAKE, NOTE, CHANGE, UNLOCK = map(Script, ("take", "note", "change", "unlock"))
-SCRIPTS = (TAKE, NOTE, CHANGE, UNLOCK)
+TAKE, NOTE = Script("take", "late", "rows"), Script("note", "late", "rows")
+CHANGE, COMPLETE, BEAT, UNLOCK = Script("change", "late"), Script("complete", "late"), Script("beat"), Script("unlock")
+SCRIPTS = (TAKE, NOTE, CHANGE, COMPLETE, BEAT, UNLOCK, KEPT)
 #: The channel on which it is told that a session has changed, and how many recipes are kept of one.
 TOLD = "emulator:told"
 MOST_RECIPES = 1000
-#: Seconds after which a lock is taken from a worker that does not give it back, and between two tries to get it.
-LOCK_S, TRY_S = 10.0, 0.005
+#: Seconds after which a lock is taken from a worker that does not give it back, between two tries, and for all tries.
+LOCK_S, TRY_S, TRIES_S = 10.0, 0.005, 15.0
+#: Notes that wait for a store that is away.
+MOST_UNTOLD = 10_000
 _NEVER = "1e999"
 #: Fields of a journal's row: request, grant, rest, sent, and the same of the first answer where it is a replay.
 _FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
+_NOTHING = Sent(0, (), "cut", 0.0)
 _ENDED = Note(None, "sent", "the worker that took this request ended before it told what was sent")
+#: What is kept as sent where the store was away before the answer could go out, and what is said of it.
+_FAILED = b"failed"
+_FAILURE = Note(None, "sent", "the store failed before this could be answered: the client got a 500, store_failed")
 
 
 @frozen
@@ -75,26 +87,33 @@ class RedisStore:
     """
 
     def __init__(
-        self, line: Line, worker: str, journal_size: int, remake: Remake, now: Callable[[str], float | None]
+        self,
+        line: Line,
+        worker: str,
+        journal_size: int,
+        remake: Remake,
+        now: Callable[[str], float | None],
+        journal_bytes: int = JOURNAL_BYTES,
     ) -> None:
         self.line = line
         self.worker = worker
         self.journal_size = journal_size
         self._remake = remake
         self._now = now
+        self._budget = SharedBudget(line, journal_bytes)
+        self._untold: deque[tuple[Any, ...]] = deque(maxlen=MOST_UNTOLD)
 
     # A request
 
-    async def take(self, claim: Claim, request: bytes, version: str | None = None) -> Grant | None:
+    async def take(self, claim: Claim, request: bytes, version: str) -> Grant | None:
         """Give the claim what Store.take gives; None where the session has changed since that version, or its clock.
 
         Raises: StoreFailed.
         """
-        asked = asked_of(claim) | {"worker": self.worker, "journal_size": self.journal_size}
+        asked = asked_of(claim) | {"worker": self.worker, "journal_size": self.journal_size, "version": version}
         if self._now(claim.session) is not None:
             asked["virtual"] = True
-        if version is not None:
-            asked["version"] = version
+        await self._budget.know(claim.session)
         said, *given = await self._take(claim, asked, request)
         while said == b"whose":  # somebody's answer to the same idempotency key is still to come, if that worker lives
             worker = given[0].decode()
@@ -102,13 +121,19 @@ class RedisStore:
             said, *given = await self._take(claim, asked, request)
         if said == b"stale":
             return None
-        return await self._granted(claim, given)
+        row = orjson.loads(given[0])
+        try:
+            return await self._granted(claim, row, given)
+        except StoreFailed:
+            self._fail(claim, row[0], row[11])
+            raise
 
     def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> Awaitable[list[bytes]]:
+        self._budget.touch(claim.session)
+        asked["room"] = self._budget.room(claim.session)
         return self.line.send(*TAKE.call(keys_of(claim.session, needed(claim)), orjson.dumps(asked), request))
 
-    async def _granted(self, claim: Claim, given: Sequence[bytes | None]) -> Grant:
-        row = orjson.loads(given[0] or b"")
+    async def _granted(self, claim: Claim, row: Sequence[Any], given: Sequence[bytes | None]) -> Grant:
         grant = grant_of(row, claim.plan)
         if row[10]:
             first = Entry(given[1] or b"", orjson.loads(given[2] or b""), given[3] or b"")
@@ -126,39 +151,61 @@ class RedisStore:
             return None
         timeline = exchange.timeline
         good = "1" if timeline.status < 400 and not timeline.broken else "0"
-        return self._note(
-            exchange,
-            tokens=exchange.tokens if counts_at_once(claim) else 0,
+        command = self._note(
+            claim, grant.number, grant.life,
+            tokens=_cost(exchange) if counts_at_once(claim) else 0,
             record=record_of(claim) if begun else "",
             done_at=_NEVER if timeline.endless else repr(exchange.request.at + timeline.end_at),
             good=good,
             rest=rest,
-        )
+        )  # fmt: skip
+        return self._recorded(exchange, self.line.send(*command))
+
+    async def _recorded(self, exchange: Exchange, noted: Awaitable[Any]) -> None:
+        try:
+            await noted
+        except StoreFailed:
+            self._fail(exchange.claim, exchange.grant.number, exchange.grant.life)
+            raise
 
     def sent(self, exchange: Exchange, sent: Sent) -> Awaitable[Any]:
         """Add what really went out to an exchange, if it is still in the journal."""
-        now = self._now(exchange.claim.session)
-        endless = exchange.claim.idempotency and exchange.timeline.endless
-        return self._note(
-            exchange,
-            tokens=0 if counts_at_once(exchange.claim) else exchange.tokens,
-            record=record_of(exchange.claim) if endless else "",
+        claim, grant, now = exchange.claim, exchange.grant, self._now(exchange.claim.session)
+        endless = claim.idempotency and exchange.timeline.endless
+        return self._tell(self._note(
+            claim, grant.number, grant.life,
+            tokens=0 if counts_at_once(claim) else _cost(exchange),
+            record=record_of(claim) if endless else "",
             done_at="0",
-            sent=orjson.dumps([sent.bytes, sent.frames, sent.end, sent.at, sent.real, sent.silent]),
+            sent=sent_row(sent),
             now="" if now is None else repr(now),
-        )
+        ))  # fmt: skip
+
+    def _fail(self, claim: Claim, number: int, life: str) -> None:
+        """Let it be known of a claim that was taken that its client was told of a failure; its key is free again."""
+        record = record_of(claim) if claim.idempotency else ""
+        self._tell(self._note(claim, number, life, record=record, done_at="0", good="0", sent=_FAILED))
 
     def _note(
-        self, exchange: Exchange, *, tokens: int, record: str, done_at: str,
+        self, claim: Claim, number: int, life: str, *, tokens: int = 0, record: str, done_at: str,
         good: str = "", rest: bytes = b"", sent: bytes = b"", now: str = "",
-    ) -> Awaitable[Any]:  # fmt: skip
-        claim, grant = exchange.claim, exchange.grant
-        counted = tokens if claim.counted and not grant.replay else 0
-        keys = keys_of(claim.session, NOTED if record else ENDED)
-        return self.line.send(*NOTE.call(
-            keys, grant.number, grant.life, counted or "", window_of(claim), record, done_at, good, rest, sent, now,
-            key_of(claim.session, "ended"),
-        ))  # fmt: skip
+    ) -> tuple[Any, ...]:  # fmt: skip
+        self._budget.touch(claim.session)
+        return NOTE.call(
+            keys_of(claim.session, NOTED if record else ENDED), number, life, tokens or "", window_of(claim), record,
+            done_at, good, rest, sent, now, key_of(claim.session, "ended"), self._budget.room(claim.session),
+        )  # fmt: skip
+
+    def _tell(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Send a note that nobody waits for; where the store is away, again with each beat."""
+
+        def done(told: asyncio.Future[Any]) -> None:
+            if not told.cancelled() and told.exception():
+                self._untold.append(command)
+
+        future = self.line.send(*command)
+        future.add_done_callback(done)
+        return future
 
     # Control
 
@@ -201,14 +248,15 @@ class RedisStore:
         exchange = await self._remake(session, entry, replayed)
         if exchange is None:
             return None
+        if sent == _FAILED:
+            return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _FAILURE))
         if sent:
-            size, frames, *others = orjson.loads(sent)
-            return replace(exchange, sent=Sent(size, tuple(frames), *others))
+            return replace(exchange, sent=sent_in(sent))
         worker = entry.grant[12]
         if worker not in alive:
             alive[worker] = await self.is_alive(worker)
         if not alive[worker]:
-            return replace(exchange, sent=Sent(0, (), "cut", 0.0), notes=(*exchange.notes, _ENDED))
+            return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _ENDED))
         return exchange
 
     async def world(self, session: str, at: float) -> Counters:
@@ -229,47 +277,83 @@ class RedisStore:
         return Counters((state or STARTED.encode()).decode(), of_rules, limits, int(number or 0), int(oldest or 1) - 1)
 
     def change(
-        self, session: str, forget: str, life: str, facts: Mapping[str, str], recipe: tuple[str, bytes] = ("", b"")
-    ) -> Awaitable[Any]:
-        """Forget turns, or all, and set facts of a session, in one step; other workers are told."""
+        self, session: str, forget: str, version: str, life: str, facts: Mapping[str, str],
+        recipe: tuple[str, bytes] = ("", b""),
+    ) -> Awaitable[Any]:  # fmt: skip
+        """Forget turns, or all, and set facts of a session, in one step; other workers are told.
+
+        Returns whether it was done: not where the session has another version; '' where it must not be there.
+        """
         pairs: list[str] = [part for fact in facts.items() for part in fact]
+        self._budget.touch(session)
         keys = keys_of(session, CHANGED)
-        return self.line.send(*CHANGE.call(keys, forget, life, TOLD, session, *recipe, MOST_RECIPES, *pairs))
+        return self.line.send(*CHANGE.call(keys, forget, version, life, TOLD, session, *recipe, MOST_RECIPES, *pairs))
 
     def restart(self, session: str) -> None:
-        self.change(session, "turns", "", {})
+        self.change(session, "turns", "", "", {})
 
     def reset(self, session: str) -> None:
-        self.change(session, "all", new_life(), {})
+        self.change(session, "all", "", new_life(), {})
 
     def delete(self, session: str) -> None:
         self.line.send("DEL", *keys_of(session, CHANGED))
         self.line.send("PUBLISH", TOLD, session)
+        self.lose(session)
+
+    def lose(self, session: str) -> None:
+        """Count a session that is gone no longer."""
+        self._budget.touch(session)
+
+    def complete(self, session: str, completed: bytes, most: int) -> Awaitable[Any]:
+        """Keep what the application took as its result, if the session is there; the newest of them."""
+        return self.line.send(*COMPLETE.call(keys_of(session, ("session", "completed")), completed, most))
 
     @asynccontextmanager
     async def locked(self, session: str) -> AsyncIterator[None]:
-        """Keep other workers, and other requests to this one, from changing a session."""
+        """Keep other workers, and other requests to this one, from changing a session.
+
+        Raises: StoreFailed, also where others keep it for too long.
+        """
         lock, token = key_of(session, "lock"), secrets.token_hex(8)
-        while not await self.line.send("SET", lock, token, "NX", "PX", int(LOCK_S * 1000)):
-            await asyncio.sleep(TRY_S)
         try:
+            await self._lock(lock, token)
             yield
-        finally:
-            await self.line.send(*UNLOCK.call([lock], token))
+        finally:  # also where nobody knows whether it was got
+            self.line.send(*UNLOCK.call([lock], token))
+
+    async def _lock(self, lock: str, token: str) -> None:
+        try:
+            async with asyncio.timeout(TRIES_S):
+                while not await self.line.send("SET", lock, token, "NX", "PX", int(LOCK_S * 1000)):
+                    await asyncio.sleep(TRY_S)
+        except TimeoutError:
+            raise StoreFailed(f"Others have kept {lock} for {TRIES_S:g} s.") from None
 
     # Workers
 
     async def is_alive(self, worker: str) -> bool:
         return worker == self.worker or bool(await self.line.send("EXISTS", living(worker)))
 
-    def beat(self) -> Awaitable[Any]:
-        """Say that this worker is alive."""
-        return self.line.send("SET", living(self.worker), "1", "PX", int(ALIVE_S * 1000))
+    async def beat(self) -> None:
+        """Say that this worker is alive, and what it could not say before; look at the clock and at all that is kept.
+
+        Raises: StoreFailed.
+        """
+        self.line.set_clock(await self.line.send(*BEAT.call([living(self.worker)], int(ALIVE_S * 1000))))
+        untold, self._untold = self._untold, deque(maxlen=MOST_UNTOLD)
+        for command in untold:
+            self._tell(command)
+        await self._budget.beat()
 
 
 def living(worker: str) -> str:
     """Return the key that is there as long as a worker lives."""
     return f"emulator:worker:{worker}"
+
+
+def _cost(exchange: Exchange) -> int:
+    """Return the tokens that an exchange costs."""
+    return exchange.tokens if exchange.claim.counted and not exchange.grant.replay else 0
 
 
 def new_life() -> str:

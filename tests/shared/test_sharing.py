@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from sockets.raw import CHAT, Answer, Connection, World, chat, contents, control, make_world, request
 
 from emulator.core.engine import Engine
-from emulator.stores.redis import RedisStore
+from emulator.server.worlds import Worlds
+from emulator.stores.line import Line
+from emulator.stores.redis import NOTE
 from shared.fleet import Member, serving
 from shared.redis_server import RedisServer
 
@@ -100,6 +103,108 @@ def test_a_deleted_session_is_gone(two: tuple[Member, Member]) -> None:
     assert [len(control(member.url, "GET", "/sessions")["sessions"]) for member in two] == [1, 1]
 
 
+def kept_of(server: RedisServer, id: str) -> list[str]:
+    """Return the keys and fields of a store that name a session."""
+    with redis.Redis(port=server.port, decode_responses=True) as client:
+        found = [str(key) for key in client.keys(f"*{id}*")]
+        hashes = [str(key) for key in client.keys("emulator:*") if client.type(key) == "hash"]
+        return sorted([*found, *(key for key in hashes if client.hexists(key, id))])
+
+
+PACED = "rules: [{reply: {text: one two, stream: {split: words, itl: 0.2}}}]"
+
+
+@pytest.mark.parametrize("clock", ["real", "virtual"])
+def test_nothing_of_a_session_is_left_that_was_deleted_while_it_answered(
+    two: tuple[Member, Member], redis_server: RedisServer, clock: str
+) -> None:
+    a, b = two
+    world = make_world(a.url, PACED, clock=clock, plan={"tokens_per_minute": 10_000})
+    with Connection(b.url) as streaming, Connection(b.url) as watching:
+        watching.send(request(b.url, None, method="GET", path=f"/_emulator/sessions/{world.id}/journal/events"))
+        watching.until(b": watching\n\n")
+        world.clock(hold=True) if clock == "virtual" else None
+        streaming.send(at(world, b).request(chat(stream=True), headers=KEYED))
+        streaming.head()
+        control(a.url, "DELETE", f"/sessions/{world.id}")
+        assert b"[DONE]" in streaming.until(b"[DONE]")
+        watching.until(b"0\r\n\r\n")
+    for member in two:
+        told = asyncio.run_coroutine_threadsafe(settled(member), member.server.loop)
+        told.result(LONG_S)
+    assert kept_of(redis_server, world.id) == []
+
+
+async def settled(member: Member) -> None:
+    """Wait until a server has told the store all that it has to, also of how much is kept."""
+    for _ in range(3):
+        await member.sharing.store.beat()
+    await member.sharing.line.settle()
+
+
+def test_a_session_that_is_gone_is_not_made_again_by_who_still_knows_it(
+    two: tuple[Member, Member], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = two
+    world = make_world(a.url, COUNTED)
+    at(world, b).ask()
+    session = b.worlds.by_id[world.id]
+    control(a.url, "DELETE", f"/sessions/{world.id}")
+
+    async def late() -> None:
+        await b.sharing.complete(session, 1, "text")
+        b.sharing.store.restart(world.id)
+        b.sharing.store.reset(world.id)
+        await b.sharing.line.settle()
+
+    asyncio.run_coroutine_threadsafe(late(), b.server.loop).result(LONG_S)
+    assert kept_of(redis_server, world.id) == []
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["sound", "crash"])
+def test_a_request_is_not_taken_in_a_session_that_was_deleted_meanwhile(
+    two: tuple[Member, Member], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, failing: bool
+) -> None:
+    a, b = two
+    world = make_world(a.url, COUNTED)
+    claim = Engine.claim
+
+    def slow(*given: Any) -> Any:
+        if world.id in b.worlds.by_id:
+            control(a.url, "DELETE", f"/sessions/{world.id}")
+        if failing:
+            raise ZeroDivisionError("of ours")
+        return claim(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "claim", slow)
+        answer = at(world, b).ask(path=f"/s/{world.id}/beatra/v1/chat/completions")
+    assert (answer.status, answer.error_code) == (404, "emulator_unknown_session")
+    assert kept_of(redis_server, world.id) == []
+
+
+def test_a_change_of_a_session_that_was_deleted_meanwhile_is_none(
+    two: tuple[Member, Member], redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = two
+    world = make_world(a.url, COUNTED)
+    give = Worlds.put_scenario
+
+    def slow(worlds: Worlds, id: str, *given: Any) -> Any:
+        redis_server.ask("DEL", f"emulator:{{{id}}}:session", f"emulator:{{{id}}}:recipes",
+                         f"emulator:{{{id}}}:recipes-order")  # fmt: skip
+        return give(worlds, id, *given)
+
+    monkeypatch.setattr(Worlds, "put_scenario", slow)
+    with Connection(a.url) as connection:
+        path = f"/_emulator/sessions/{world.id}/scenario"
+        scenario = {"scenario": {"emulator": 1, "rules": [{"reply": {"text": "x"}}]}}
+        connection.send(request(a.url, scenario, method="PUT", path=path))
+        answer = connection.answer()
+    assert (answer.status, answer.error_code) == (404, "emulator_unknown_session")
+    assert f"emulator:{{{world.id}}}:session" not in kept_of(redis_server, world.id)
+
+
 def test_sessions_are_bounded_together(redis_server: RedisServer) -> None:
     redis_server.forget()
     with serving(redis_server.url, max_sessions=1) as a, serving(redis_server.url, max_sessions=1) as b:
@@ -179,13 +284,16 @@ def test_limits_count_together(two: tuple[Member, Member]) -> None:
 @pytest.fixture
 def slow_notes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is noted of an answer come late, so that an answer that does not wait for it is too early."""
-    note = RedisStore._note
+    send = Line.send
 
-    async def noted(*arguments: Any, **named: Any) -> None:
+    async def late(line: Line, *command: Any) -> None:
         await asyncio.sleep(0.1)
-        await note(*arguments, **named)
+        await send(line, *command)
 
-    monkeypatch.setattr(RedisStore, "_note", lambda *given, **named: asyncio.ensure_future(noted(*given, **named)))
+    def sent(line: Line, *command: Any) -> asyncio.Future[Any]:
+        return asyncio.ensure_future(late(line, *command)) if NOTE.digest in command[:2] else send(line, *command)
+
+    monkeypatch.setattr(Line, "send", sent)
 
 
 @pytest.mark.usefixtures("slow_notes")

@@ -26,6 +26,7 @@ import yaml
 from build import PROVIDERS
 from hostile_target import ENDLESS, NONSENSE, HostileTarget
 from openai import AsyncOpenAI, OpenAI
+from shared import fleet
 
 from emulator import Emulator
 from emulator.core.relayed import Heard
@@ -34,7 +35,7 @@ from emulator.server import delivery
 from emulator.server import relay as relay_module
 from emulator.server import upstream as upstream_module
 from emulator.server.upstream import Bounds
-from sockets.raw import Connection, chat, control, events, request
+from sockets.raw import Connection, chat, control, events, make_world, request
 from sockets.recording import Recording, recording
 
 KEY = "sk-the-clients-own-key"
@@ -488,6 +489,37 @@ def test_a_client_that_leaves_frees_the_upstream(taped: Recording) -> None:
     ended = taped.exchanges(2)
     assert {sent.end for _, sent in ended} == {"client_left"}
     assert yaml.safe_load(taped.recorder.text())["rules"] == []
+
+
+def test_a_session_that_is_deleted_while_the_upstream_answers_is_not_made_again(upstream: Emulator) -> None:
+    with (
+        fleet.serving("memory://", upstreams={"beatra": upstream.base_urls["beatra"]}, upstream_timeout=0.5) as member,
+        upstream_asked(upstream) as asked,
+    ):
+        world = make_world(member.url, "provider: beatra\nrules: [{reply: {proxy: true}}]")
+        with world.connect() as connection:
+            connection.send(world.request(chat("hang")))
+            asked()
+            control(member.url, "DELETE", f"/sessions/{world.id}")
+            status = connection.answer().status
+        found = vars(member.worlds.store)["_sessions"]
+    assert (status, dict(found)) == (504, {})
+
+
+@contextmanager
+def upstream_asked(upstream: Emulator) -> Iterator[Callable[[], None]]:
+    """Yield what waits until the upstream has got one more request."""
+    path = "/sessions/default/journal"
+    since = control(upstream.url, "GET", path)["next"]
+
+    def wait() -> None:
+        for _ in range(1000):
+            if control(upstream.url, "GET", f"{path}?since={since}")["exchanges"]:
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError("the upstream was not asked")
+
+    yield wait
 
 
 def test_connections_are_kept_and_requests_pipelined(taped: Recording) -> None:

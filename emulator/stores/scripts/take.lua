@@ -1,8 +1,8 @@
 -- Take a claim in one step: number, window, idempotency record, the first rule that state and turns allow.
 -- Times come as text and are kept as text: only Python writes floats, so that none loses a digit.
 -- ARGV: the claim (JSON), the request as it is journalled.
--- Returns {'stale'}; {'whose', worker} where somebody must first be found alive or dead; or {'taken', grant}, and for a
--- replay also the first answer's request, grant and rest.
+-- Returns {'stale'} where the session has another version, or is gone; {'whose', worker} where somebody must first be
+-- found alive or dead; or {'taken', grant}, and for a replay also the first answer's request, grant and rest.
 -- KEYS: those from `apart` on only where a candidate counts by them, those from `records` on only for a keyed claim.
 local session, calls, turns, windows, windows_order, journal = unpack(KEYS, 1, 6)
 local apart, apart_order, records, records_order, firsts = unpack(KEYS, 7, 11)
@@ -11,7 +11,7 @@ local at = tonumber(claim.at)
 local kept = redis.call('HMGET', session, 'version', 'now', 'state', 'number', 'oldest', 'bytes', 'life',
   'first-bytes')
 
-if claim.version and claim.version ~= kept[1] then return {'stale'} end
+if claim.version ~= kept[1] then return {'stale'} end
 if claim.virtual then
   local now = tonumber(kept[2] or '-1e999')
   if at < now then return {'stale'} end
@@ -59,15 +59,18 @@ local function recalled()
   if at < tonumber(done_at) then
     idempotency = same and 'in_progress' or 'mismatch'
   elseif good == '1' then
-    if same then replay = tonumber(first) else idempotency = 'mismatch' end
+    if not same then
+      idempotency = 'mismatch'
+    elseif redis.call('HEXISTS', firsts, 'g' .. claim.record) == 1 then -- else there was no room for it
+      replay = tonumber(first)
+    end
   end
 end
 
 local first_bytes = tonumber(kept[8]) or 0
 local function forget_record(name)
-  first_bytes = first_bytes - redis.call('HSTRLEN', firsts, 'r' .. name)
+  first_bytes = forget_first(firsts, name, first_bytes)
   redis.call('HDEL', records, name)
-  redis.call('HDEL', firsts, 'r' .. name, 'g' .. name, 'x' .. name)
   redis.call('ZREM', records_order, name)
 end
 
@@ -80,14 +83,19 @@ local function begin_record()
   forget_record(claim.record)
   redis.call('HSET', records, claim.record, string.format('%s %s %d 1e999 0 %s', claim.fingerprint, claim.till, number,
     claim.worker))
-  redis.call('HSET', firsts, 'r' .. claim.record, request)
   redis.call('ZADD', records_order, number, claim.record)
-  first_bytes = first_bytes + #request
+end
+
+-- Where there is no room even for the newest, it is known to be in use, but is not given again.
+local function keep_first(grant)
+  redis.call('HSET', firsts, 'r' .. claim.record, request, 'g' .. claim.record, grant)
+  first_bytes = first_bytes + #request + #grant
   local count = redis.call('ZCARD', records_order)
-  while count > 1 and (count > claim.journal_size or first_bytes > claim.journal_bytes) do
+  while count > 1 and (count > claim.journal_size or first_bytes > claim.room) do
     forget_record(redis.call('ZRANGE', records_order, 0, 0)[1])
     count = count - 1
   end
+  if first_bytes > claim.room then first_bytes = forget_first(firsts, claim.record, first_bytes) end
   redis.call('HSET', session, 'first-bytes', first_bytes)
 end
 
@@ -163,20 +171,16 @@ end
 
 local grant = cjson.encode({number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, replay,
   kept[7] or '', claim.worker})
-local first = {}
+local first, bytes = {}, ROW + #request + #grant
 redis.call('HSET', journal, 'r' .. number, request, 'g' .. number, grant)
 if replay > 0 then
   first = redis.call('HMGET', firsts, 'r' .. claim.record, 'g' .. claim.record, 'x' .. claim.record)
   redis.call('HSET', journal, 'fr' .. number, first[1], 'fg' .. number, first[2], 'fx' .. number, first[3] or '')
+  bytes = bytes + #first[1] + #first[2] + #(first[3] or '')
 elseif begun then
-  redis.call('HSET', firsts, 'g' .. claim.record, grant)
+  keep_first(grant)
 end
-local oldest, bytes = tonumber(kept[5]) or 1, (tonumber(kept[6]) or 0) + #request
-while oldest < number and (number - oldest >= claim.journal_size or bytes > claim.journal_bytes) do
-  bytes = bytes - redis.call('HSTRLEN', journal, 'r' .. oldest)
-  redis.call('HDEL', journal, 'r' .. oldest, 'g' .. oldest, 's' .. oldest, 'x' .. oldest, 'fr' .. oldest,
-    'fg' .. oldest, 'fx' .. oldest)
-  oldest = oldest + 1
-end
-redis.call('HSET', session, 'number', number, 'state', next_state, 'oldest', oldest, 'bytes', bytes)
+redis.call('HSET', session, 'number', number, 'state', next_state)
+bytes = bytes + (tonumber(kept[6]) or 0)
+drop_rows(session, journal, tonumber(kept[5]) or 1, number, bytes, claim.journal_size, claim.room - first_bytes)
 return {'taken', grant, first[1], first[2], first[3]}
