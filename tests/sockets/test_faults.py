@@ -138,7 +138,7 @@ def test_slow_headers_trickle(emulator_url: str) -> None:
         assert b"HTTP/1.1 200 OK".startswith(begun)
         assert b"\r\n\r\n" not in connection.buffer
         made.clock(release=True)
-        assert connection.head()[0] == 200
+        assert connection.answer().status == 200  # to its end: a client that leaves before does not get all frames
     assert made.ended()["timeline"]["frames"][0]["sent_at"] == 60
 
 
