@@ -106,9 +106,14 @@ def _short(key: str) -> str:
 
 def grant_of(row: Sequence[Any], plan: Plan) -> Grant:
     """Return a grant from what the script says of it; what it replays and looks back on is not in there."""
-    number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, _, life, _ = row
+    number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, _, life, *_ = row
     standing = Window(plan, float(ends), requests, tokens).standing(over or None)
     return Grant(number, standing, state, None if candidate < 0 else candidate, n, turn, idempotency or None, life=life)
+
+
+def grant_end(worker: str, ask: int) -> str:
+    """Return how a grant ends that the script gives: whose claim it was, and the how manieth of that worker."""
+    return f'"{worker}",{ask}]'
 
 
 def sent_row(sent: Sent) -> bytes:

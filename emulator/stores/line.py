@@ -79,10 +79,14 @@ class Line:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         future.add_done_callback(_take_notice)
-        self._waiting.append(_Waiting(command, future, loop.time() + ANSWER_S))
+        self._waiting.append(_Waiting(command, future, self.until()))
         if self._sending is None:
             self._sending = loop.create_task(self._run())
         return future
+
+    def until(self) -> float:
+        """Return until when what is sent now is waited for, on the loop's clock."""
+        return asyncio.get_running_loop().time() + ANSWER_S
 
     def set_clock(self, now: int) -> None:
         """Know what time it is at Redis: microseconds."""

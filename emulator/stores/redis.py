@@ -8,11 +8,12 @@ so that a cluster keeps them on one node.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -29,6 +30,7 @@ from emulator.stores.claims import (
     SEPARATOR,
     asked_of,
     counts_at_once,
+    grant_end,
     grant_of,
     key_of,
     keys_of,
@@ -41,6 +43,7 @@ from emulator.stores.claims import (
 )
 from emulator.stores.line import Line, Script
 from emulator.stores.memory import JOURNAL_BYTES
+from emulator.stores.untold import FIND, Untold
 
 #: Rows of a journal that are read at once; other connections have their turn between them.
 ROWS = 50
@@ -48,14 +51,12 @@ ROWS = 50
 ALIVE_S, BEAT_S = 5.0, 1.0
 TAKE, NOTE = Script("take", "late", "rows"), Script("note", "late", "rows")
 CHANGE, COMPLETE, BEAT, UNLOCK = Script("change", "late"), Script("complete", "late"), Script("beat"), Script("unlock")
-SCRIPTS = (TAKE, NOTE, CHANGE, COMPLETE, BEAT, UNLOCK, KEPT)
+SCRIPTS = (TAKE, NOTE, CHANGE, COMPLETE, BEAT, UNLOCK, KEPT, FIND)
 #: The channel on which it is told that a session has changed, and how many recipes are kept of one.
 TOLD = "emulator:told"
 MOST_RECIPES = 1000
 #: Seconds after which a lock is taken from a worker that does not give it back, between two tries, and for all tries.
 LOCK_S, TRY_S, TRIES_S = 10.0, 0.005, 15.0
-#: Notes that wait for a store that is away.
-MOST_UNTOLD = 10_000
 _NEVER = "1e999"
 #: Fields of a journal's row: request, grant, rest, sent, and the same of the first answer where it is a replay.
 _FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
@@ -101,7 +102,8 @@ class RedisStore:
         self._remake = remake
         self._now = now
         self._budget = SharedBudget(line, journal_bytes)
-        self._untold: deque[tuple[Any, ...]] = deque(maxlen=MOST_UNTOLD)
+        self._untold = Untold(line)
+        self._asks = itertools.count(1)
 
     # A request
 
@@ -125,13 +127,21 @@ class RedisStore:
         try:
             return await self._granted(claim, row, given)
         except StoreFailed:
-            self._fail(claim, row[0], row[11])
+            self._fail(claim.session, _record(claim), row[0], row[11])
             raise
 
-    def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> Awaitable[list[bytes]]:
+    async def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> list[Any]:
         self._budget.touch(claim.session)
-        asked["room"] = self._budget.room(claim.session)
-        return self.line.send(*TAKE.call(keys_of(claim.session, needed(claim)), orjson.dumps(asked), request))
+        ask, until = next(self._asks), self.line.until()
+        asked |= {"room": self._budget.room(claim.session), "ask": ask}
+        command = TAKE.call(keys_of(claim.session, needed(claim)), orjson.dumps(asked), request)
+        try:
+            taken: list[Any] = await self.line.send(*command)
+        except StoreFailed:
+            fail = partial(self._fail, claim.session, _record(claim))
+            self._untold.give_up(until, claim.session, grant_end(self.worker, ask), fail)
+            raise
+        return taken
 
     async def _granted(self, claim: Claim, row: Sequence[Any], given: Sequence[bytes | None]) -> Grant:
         grant = grant_of(row, claim.plan)
@@ -152,8 +162,9 @@ class RedisStore:
         timeline = exchange.timeline
         good = "1" if timeline.status < 400 and not timeline.broken else "0"
         command = self._note(
-            claim, grant.number, grant.life,
+            claim.session, grant.number, grant.life,
             tokens=_cost(exchange) if counts_at_once(claim) else 0,
+            window=window_of(claim),
             record=record_of(claim) if begun else "",
             done_at=_NEVER if timeline.endless else repr(exchange.request.at + timeline.end_at),
             good=good,
@@ -165,47 +176,37 @@ class RedisStore:
         try:
             await noted
         except StoreFailed:
-            self._fail(exchange.claim, exchange.grant.number, exchange.grant.life)
+            claim, grant = exchange.claim, exchange.grant
+            self._fail(claim.session, _record(claim), grant.number, grant.life)
             raise
 
     def sent(self, exchange: Exchange, sent: Sent) -> Awaitable[Any]:
         """Add what really went out to an exchange, if it is still in the journal."""
         claim, grant, now = exchange.claim, exchange.grant, self._now(exchange.claim.session)
         endless = claim.idempotency and exchange.timeline.endless
-        return self._tell(self._note(
-            claim, grant.number, grant.life,
+        return self._untold.tell(self._note(
+            claim.session, grant.number, grant.life,
             tokens=0 if counts_at_once(claim) else _cost(exchange),
+            window=window_of(claim),
             record=record_of(claim) if endless else "",
             done_at="0",
             sent=sent_row(sent),
             now="" if now is None else repr(now),
         ))  # fmt: skip
 
-    def _fail(self, claim: Claim, number: int, life: str) -> None:
+    def _fail(self, session: str, record: str, number: int, life: str) -> None:
         """Let it be known of a claim that was taken that its client was told of a failure; its key is free again."""
-        record = record_of(claim) if claim.idempotency else ""
-        self._tell(self._note(claim, number, life, record=record, done_at="0", good="0", sent=_FAILED))
+        self._untold.tell(self._note(session, number, life, record=record, done_at="0", good="0", sent=_FAILED))
 
     def _note(
-        self, claim: Claim, number: int, life: str, *, tokens: int = 0, record: str, done_at: str,
+        self, session: str, number: int, life: str, *, tokens: int = 0, window: str = "", record: str, done_at: str,
         good: str = "", rest: bytes = b"", sent: bytes = b"", now: str = "",
     ) -> tuple[Any, ...]:  # fmt: skip
-        self._budget.touch(claim.session)
+        self._budget.touch(session)
         return NOTE.call(
-            keys_of(claim.session, NOTED if record else ENDED), number, life, tokens or "", window_of(claim), record,
-            done_at, good, rest, sent, now, key_of(claim.session, "ended"), self._budget.room(claim.session),
+            keys_of(session, NOTED if record else ENDED), number, life, tokens or "", window, record, done_at, good,
+            rest, sent, now, key_of(session, "ended"), self._budget.room(session),
         )  # fmt: skip
-
-    def _tell(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """Send a note that nobody waits for; where the store is away, again with each beat."""
-
-        def done(told: asyncio.Future[Any]) -> None:
-            if not told.cancelled() and told.exception():
-                self._untold.append(command)
-
-        future = self.line.send(*command)
-        future.add_done_callback(done)
-        return future
 
     # Control
 
@@ -335,20 +336,23 @@ class RedisStore:
         return worker == self.worker or bool(await self.line.send("EXISTS", living(worker)))
 
     async def beat(self) -> None:
-        """Say that this worker is alive, and what it could not say before; look at the clock and at all that is kept.
+        """Say that this worker is alive, make good what failed, and look at the clock and at all that is kept.
 
         Raises: StoreFailed.
         """
         self.line.set_clock(await self.line.send(*BEAT.call([living(self.worker)], int(ALIVE_S * 1000))))
-        untold, self._untold = self._untold, deque(maxlen=MOST_UNTOLD)
-        for command in untold:
-            self._tell(command)
+        await self._untold.beat()
         await self._budget.beat()
 
 
 def living(worker: str) -> str:
     """Return the key that is there as long as a worker lives."""
     return f"emulator:worker:{worker}"
+
+
+def _record(claim: Claim) -> str:
+    """Return the name of a claim's idempotency record, '' where it has none."""
+    return record_of(claim) if claim.idempotency else ""
 
 
 def _cost(exchange: Exchange) -> int:

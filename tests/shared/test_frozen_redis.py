@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from emulator.core.store import StoreFailed
 from emulator.stores import line as line_module
 from emulator.stores import redis as redis_module
 from emulator.stores.line import Line
-from emulator.stores.redis import NOTE, SCRIPTS, RedisStore
+from emulator.stores.redis import NOTE, SCRIPTS, TAKE, RedisStore
 from shared.fleet import Member, serving
 from shared.redis_server import RedisServer
 from shared.workers import Serving
@@ -44,6 +45,16 @@ def member(server: RedisServer, patience: None) -> Iterator[Member]:
 
 def text_of(answer: Any) -> Any:
     return answer.json["choices"][0]["message"]["content"]
+
+
+def end_of(world: World, n: int) -> str:
+    """Return how an exchange ended, once it is told: what failed is told with a beat."""
+    for _ in range(1000):
+        found = next(str(item["sent"]["end"]) for item in world.journal() if item["n"] == n)
+        if found != "under_way":
+            return found
+        threading.Event().wait(0.01)
+    raise AssertionError("it stays under way")
 
 
 @pytest.mark.parametrize("headers", [{}, KEYED], ids=["plain", "keyed"])
@@ -77,7 +88,7 @@ def test_what_was_sent_meanwhile_is_told_when_redis_goes_on(server: RedisServer,
         with server.paused():
             connection.until(b"[DONE]")
             assert world.ask().error_code == "store_failed"
-    assert world.ended()["sent"]["end"] == "complete"
+    assert end_of(world, 1) == "complete"
 
 
 def test_a_claim_whose_answer_could_not_be_noted_is_journalled_as_failed_and_its_key_is_free(
@@ -98,11 +109,35 @@ def test_a_claim_whose_answer_could_not_be_noted_is_journalled_as_failed_and_its
         patch.setattr(Line, "send", fails_once)
         assert world.ask(headers=KEYED).error_code == "store_failed"
     assert text_of(world.ask(headers=KEYED)) == "number 2"
-    found = world.ended()
-    assert (found["sent"]["end"], found["sent"]["bytes"]) == ("cut", 0)
+    assert end_of(world, 1) == "cut"
+    found = world.journal()[0]
+    assert found["sent"]["bytes"] == 0
     assert [note["message"] for note in found["notes"]] == [
         "the store failed before this could be answered: the client got a 500, store_failed"
     ]
+
+
+@pytest.mark.parametrize("headers", [{}, KEYED], ids=["plain", "keyed"])
+def test_a_claim_that_was_taken_but_not_heard_of_is_found_journalled_as_failed_and_its_key_is_free(
+    member: Member, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    world = make_world(member.url, COUNTED)
+    assert text_of(world.ask()) == "number 1"
+    send = Line.send
+
+    async def lost(line: Line, *command: Any) -> None:
+        await send(line, *command)
+        raise StoreFailed("the connection broke")
+
+    def loses(line: Line, *command: Any) -> Any:
+        return asyncio.ensure_future(lost(line, *command)) if TAKE.digest in command[:2] else send(line, *command)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "send", loses)
+        assert world.ask(headers=headers).error_code == "store_failed"
+    assert end_of(world, 2) == "cut"
+    assert text_of(world.ask(headers=headers)) == "number 3"
+    assert [(item["n"], item["sent"]["bytes"] > 0) for item in world.journal()] == [(1, True), (2, False), (3, True)]
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ end
 -- The journal: the request and what it was granted stand in it from now on, whatever becomes of the worker.
 
 local grant = cjson.encode({number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, replay,
-  kept[7] or '', claim.worker})
+  kept[7] or '', claim.worker, claim.ask})
 local first, bytes = {}, ROW + #request + #grant
 redis.call('HSET', journal, 'r' .. number, request, 'g' .. number, grant)
 if replay > 0 then
