@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from emulator.core.printable import printable_lines
 from emulator.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -53,8 +54,13 @@ timeout_option = click.option(
 )  # fmt: skip
 
 
+def say(text: object, err: bool = False) -> None:
+    """Write lines for a terminal, on which nothing that they quote acts."""
+    click.echo(printable_lines(str(text)), err=err)
+
+
 def fail(message: str, code: int = USAGE) -> NoReturn:
-    click.echo(message, err=True)
+    say(message, err=True)
     sys.exit(code)
 
 
@@ -269,4 +275,4 @@ def warn(scenarios: Sequence[Scenario]) -> None:
     from emulator.core.scenario import covered_by_others
 
     for warning in (*(item for scenario in scenarios for item in scenario.warnings), *covered_by_others(scenarios)):
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import click
 
 from emulator import teardown
-from emulator.cli import FINDINGS, INTERRUPTED, fail, prepared, server_options
+from emulator.cli import FINDINGS, INTERRUPTED, fail, prepared, say, server_options
 from emulator.client import Control
 from emulator.core.errors import Json
 from emulator.server.background import running
@@ -88,7 +88,7 @@ def _served(
     certificate = setup.certificate
     control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
     trust = certificate.environment if certificate else {}
-    watched = reloading(setup, worlds, server, watch, lambda text: click.echo(text, err=True))
+    watched = reloading(setup, worlds, server, watch, lambda text: say(text, err=True))
     with running(server, sock), closing(control), watched:
         yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, **trust}
 
@@ -101,7 +101,7 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
     try:
         process = subprocess.Popen(command, env={**os.environ, **environment})
     except OSError as error:
-        click.echo(f"{command[0]} cannot be run: {error.strerror}.", err=True)
+        say(f"{command[0]} cannot be run: {error.strerror}.", err=True)
         return NOT_FOUND
     passed_on = 0
     while (code := _waited(process)) is None:
@@ -145,7 +145,7 @@ def _tell(session: Json, journal: Sequence[Json], findings: Sequence[str]) -> No
     told.append(_counted(len(findings), "finding") if findings else "nothing to find fault with")
     click.echo(f"emulator: {', '.join(told)}", err=True)
     for text in findings:
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
 def _counted(number: int, word: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from emulator.cli import fail, max_body_option, prepared, schemas_option, timeout_option
+from emulator.cli import fail, max_body_option, prepared, say, schemas_option, timeout_option
 from emulator.cli_serve import serve_alone
 from emulator.core.recorder import Recorder
 from emulator.core.wire import Exchange, Sent
@@ -51,15 +51,15 @@ def record_command(
         try:
             recorder.add(exchange, sent)
         except Exception as error:  # a fault of ours; what comes after is recorded all the same
-            click.echo(f"Exchange {exchange.grant.number} could not be recorded: {error!r}", err=True)
+            say(f"Exchange {exchange.grant.number} could not be recorded: {error!r}", err=True)
         _write(out, recorder.text())
 
     worlds.recorder = record
     serve_alone(setup, worlds, sock, ready_file, quiet)
     _write(out, recorder.text())
-    click.echo(f"Wrote {out}.")
+    say(f"Wrote {out}.")
     for line in recorder.report():
-        click.echo(line)
+        say(line)
     sys.exit(0)
 
 
@@ -80,4 +80,4 @@ def _write(out: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
         draft.replace(out.resolve())
     except OSError as error:
-        click.echo(f"{out} could not be written: {error.strerror}.", err=True)
+        say(f"{out} could not be written: {error.strerror}.", err=True)
