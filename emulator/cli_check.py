@@ -22,9 +22,12 @@ from emulator.cli import (
     schemas_option,
     warn,
 )
+from emulator.cli_streams import show
 from emulator.core.engine import Engine
 from emulator.core.folder import data_folder, load_providers
+from emulator.core.journal import describe
 from emulator.core.load import load_all
+from emulator.core.printable import printable
 from emulator.core.provider import Provider
 from emulator.core.session import DEFAULT, Options, Session, build_session
 from emulator.core.wire import Exchange, Request
@@ -57,14 +60,14 @@ def check_command(
     session = load_or_fail(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
     if request_file is None:
         for scenario in loaded:
-            click.echo(f"{scenario.file}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
+            show(f"{printable(scenario.file)}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
         return
     name = session.provider or (next(iter(providers)) if len(providers) == 1 else None)
     if name is None:
         fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")
     exchange = dry_run(providers, session, name, _read_request(request_file))
     for line in verdict(exchange):
-        click.echo(line)
+        show(line)
     sys.exit(FINDINGS if exchange.rule in ("refused", "unmatched") and exchange.timeline.status >= 400 else 0)
 
 
@@ -94,23 +97,24 @@ def dry_run(providers: Mapping[str, Provider], session: Session, name: str, data
 
 def verdict(exchange: Exchange) -> Iterator[str]:
     """Yield the lines that say which rule answers, or why none does."""
-    if exchange.rule == "refused" and exchange.refusal:
-        name, status, refusal = exchange.refusal
-        yield f"refused: {name} ({status}){f', {refusal.fact}' if refusal.fact else ''}"
-        if refusal.message:
-            yield f"  {refusal.message}"
-        yield from (f"  {item.path or 'the body'}: {item.message}" for item in refusal.details)
-    elif exchange.rule == "unmatched":
+    row = describe(exchange)
+    rule = printable(f"{row['rule']} ({row['rule_id']})" if row["rule_id"] else row["rule"])
+    if row["rule"] == "refused" and (refusal := row["refusal"]):
+        fact = f", {refusal['fact']}" if refusal["fact"] else ""
+        yield f"refused: {refusal['code']} ({refusal['status']}){fact}"
+        if refusal["message"]:
+            yield f"  {refusal['message']}"
+        yield from (f"  {item['path'] or 'the body'}: {item['message']}" for item in refusal["details"])
+    elif row["rule"] == "unmatched":
         yield "no rule answers this request; the nearest:"
-        for item in exchange.nearest:
-            yield f"  {item['rule']} ({item['id']})"
-            for row in item["differences"]:
-                expected, actual = json.dumps(row["expected"]), json.dumps(row["actual"])
-                yield f"    {row['field']}: expected {expected}, got {actual}"
+        for item in row["nearest"]:
+            yield f"  {item['rule']} ({printable(item['id'])})"
+            for differing in item["differences"]:
+                expected, actual = json.dumps(differing["expected"]), json.dumps(differing["actual"])
+                yield f"    {differing['field']}: expected {expected}, got {actual}"
     elif exchange.proxied:
-        yield f"sent on to the upstream by {exchange.rule}{f' ({exchange.rule_id})' if exchange.rule_id else ''}"
+        yield f"sent on to the upstream by {rule}"
     else:
-        rule = f"{exchange.rule} ({exchange.rule_id})" if exchange.rule_id else exchange.rule
-        yield f"answered by {rule}, status {exchange.timeline.status}"
-    for note in exchange.notes:
-        yield f"  note: {note.path}: {note.message}"
+        yield f"answered by {rule}, status {row['response']['status']}"
+    for note in row["notes"]:
+        yield f"  note: {note['path']}: {note['message']}"

@@ -10,7 +10,7 @@ import click
 
 from emulator.cli import check_writable, max_body_option, prepared, schemas_option, timeout_option
 from emulator.cli_serve import serve_alone
-from emulator.cli_streams import say
+from emulator.cli_streams import say, show
 from emulator.core.recorder import Recorder
 from emulator.core.wire import Exchange, Sent
 
@@ -60,9 +60,9 @@ def record_command(
     worlds.recorder = record
     serve_alone(setup, worlds, sock, ready_file, quiet)
     _write(out, recorder.text())
-    click.echo(f"Wrote {out}.")
+    show(f"Wrote {out}.")
     for line in recorder.report():
-        click.echo(line)
+        show(line)
     sys.exit(0)
 
 

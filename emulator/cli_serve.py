@@ -19,7 +19,8 @@ import click
 
 from emulator.cli_streams import give_up, say
 from emulator.core.journal import model_of
-from emulator.core.secrets import redact_query
+from emulator.core.printable import printable, printable_lines
+from emulator.core.secrets import redact_query, redact_text
 from emulator.core.wire import Exchange
 from emulator.server.reloading import Watching, reloading
 from emulator.server.setup import Server, Setup, ignore, make_server, origin, run
@@ -72,7 +73,7 @@ def serve_until_stopped(
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        with reloading(setup, worlds, server, watching, lambda text: log.write(f"{text}\n")):
+        with reloading(setup, worlds, server, watching, lambda text: log.write(f"{printable_lines(text)}\n")):
             run(server, sock)
     finally:
         log.close()
@@ -165,7 +166,7 @@ class _Log:
 
     def stray(self, method: str, target: str, status: int) -> None:
         """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
-        self.write(f"- - - {status} {_printable(method)} {_printable(redact_query(target))} reached no provider\n")
+        self.write(f"- - - {status} {_short(method)} {_short(redact_query(target))} reached no provider\n")
 
     def close(self) -> None:
         """Write what waits, unless nobody reads it."""
@@ -189,9 +190,9 @@ def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) ->
     model = model_of(exchange) or "-"
     told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
     how = "" if end == "complete" else f" {end}"
-    where = f"{exchange.request.session} {exchange.claim.provider} {_printable(model)}"
+    where = f"{exchange.request.session} {exchange.claim.provider} {_short(redact_text(model))}"
     return f"{where} {status} {told}{how} {seconds * 1000:.1f}ms\n"
 
 
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text[:80])
+def _short(text: str) -> str:
+    return printable(text[:80])

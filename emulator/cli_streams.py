@@ -9,6 +9,8 @@ from typing import TextIO
 
 import click
 
+from emulator.core.printable import printable_lines
+
 
 def open_missing() -> None:
     """Open those that were closed: else a socket gets the number, and what is printed goes to a client."""
@@ -23,9 +25,14 @@ def open_missing() -> None:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr; where that cannot be written nobody is told, and nothing ends."""
+    """Write lines to stderr, on which nothing that they quote acts; where that cannot be written nobody is told, and nothing ends."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(printable_lines(text), err=True)
+
+
+def show(text: object) -> None:
+    """Write lines to stdout, on which nothing that they quote acts."""
+    click.echo(printable_lines(str(text)))
 
 
 def give_up(stream: TextIO) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, overload
 
+from emulator.core.printable import printable
+
 
 class Exchange(dict[str, Any]):
     """One exchange of the journal; its fields are attributes too: `exchange.response["status"]`."""
@@ -40,7 +42,7 @@ class Journal(Sequence[Exchange]):
         return len(self._exchanges)
 
     def __repr__(self) -> str:
-        lines = [f"{item.n}: {item.method} {item.path} -> {item.status} ({item.rule})" for item in self]
+        lines = [f"{item.n}: {item.method} {printable(item.path)} -> {item.status} ({item.rule})" for item in self]
         return "\n".join(lines) or "no exchanges"
 
     def to_scenario(self) -> str:

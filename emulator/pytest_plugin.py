@@ -100,7 +100,9 @@ def _unknown(name: str) -> BaseException:
 
 def _failure(message: str) -> BaseException:
     """Return what fails a test with a message and no traceback of ours."""
-    return pytest.fail.Exception(message, pytrace=False)
+    from emulator.core.printable import printable_lines
+
+    return pytest.fail.Exception(printable_lines(message), pytrace=False)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from emulator.core.printable import printable
+
 Row = Mapping[str, Any]
 
 
@@ -13,7 +15,8 @@ def crashes(journal: Sequence[Row]) -> Iterator[str]:
     for item in journal:
         if item["crash"]:
             yield (
-                f"the emulator failed on exchange {item['n']} ({item['method']} {item['path']}):\n{item['crash']}"
+                f"the emulator failed on exchange {item['n']} ({item['method']} {printable(item['path'])}):\n"
+                f"{item['crash']}"
                 "this is a fault of its own and cannot be allowed; please report it"
             )
 
@@ -23,9 +26,9 @@ def unmatched(journal: Sequence[Row]) -> Iterator[str]:
     for item in journal:
         if item["rule"] != "unmatched":
             continue
-        lines = [f"no rule answered exchange {item['n']} ({item['method']} {item['path']}); the nearest:"]
+        lines = [f"no rule answered exchange {item['n']} ({item['method']} {printable(item['path'])}); the nearest:"]
         for near in item["nearest"]:
-            lines.append(f"  {near['rule']} ({near['id']})")
+            lines.append(f"  {near['rule']} ({printable(near['id'])})")
             lines += [
                 f"    {row['field']}: expected {_json(row['expected'])}, got {_json(row['actual'])}"
                 for row in near["differences"]
@@ -42,7 +45,7 @@ def unexpected(rules: Sequence[Row]) -> Iterator[str]:
         ):
             said = " and ".join(f"{word}: {number}" for word, number in expect.items())
             yield (
-                f"the rule {rule['id']} at {rule['at']} expects {said}, and answered {calls} times; "
+                f"the rule {printable(rule['id'])} at {rule['at']} expects {said}, and answered {calls} times; "
                 "allow it by changing its `expect`, or leaving it out"
             )
 

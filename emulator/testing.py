@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator import teardown
 from emulator.client import Control
+from emulator.core.printable import printable, printable_lines
 from emulator.exchanges import Exchange as Exchange
 from emulator.exchanges import Journal
 
@@ -208,7 +209,7 @@ class EmulatedSession:
         body = {"when": when, **{name: value for name, value in bounds.items() if value is not None}}
         answer = self.ask("POST", "/verify", body)
         if not answer["ok"]:
-            raise AssertionError(answer["message"])
+            raise AssertionError(printable_lines(answer["message"]))
 
     def wait_for(self, calls: int, timeout: float = 5.0) -> Journal:
         """Wait until so many calls were answered and their answers sent, for at most `timeout` real seconds.
@@ -245,7 +246,7 @@ class EmulatedSession:
         if unknown := [name for name in ignore if name not in names]:
             raise ValueError(f"there is no finding {', '.join(unknown)}; known: {', '.join(sorted(names))}")
         if message := teardown.misbehaviour(findings, strict, ignore):
-            raise AssertionError(message)
+            raise AssertionError(printable_lines(message))
 
     # The session itself
 
@@ -292,7 +293,7 @@ def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]
         raise LookupError(
             f"there is no scenario {scenario} in {where}; set `emulator_scenarios` to the folder that has it"
         )
-    return {"scenario": found.read_text(encoding="utf-8"), "file": os.path.relpath(found)}
+    return {"scenario": found.read_text(encoding="utf-8"), "file": printable(os.path.relpath(found))}
 
 
 def _of_library(name: str | Path) -> Path | None:
@@ -307,4 +308,4 @@ def _place(frame: Any) -> str:
     """Return FILE:LINE of a frame, relative to the working directory where it is below it."""
     file = Path(frame.f_code.co_filename)
     shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.name
-    return f"{shown}:{frame.f_lineno}"
+    return f"{printable(str(shown))}:{frame.f_lineno}"

@@ -280,7 +280,7 @@ def test_a_line_for_each_request(status: int, end: Any, line: str, colours: bool
 
 def test_a_line_of_a_refused_request_names_the_model_asked_for() -> None:
     exchange = make_world().send(body=chat(model="a\nb" * 50, temperature=9))
-    model = ("a?b" * 50)[:80]
+    model = (r"a\nb" * 27)[:-1]  # of 80 characters
     assert request_line(exchange, "complete", 1.5, False) == (
         f"default beatra {model} 400 refused invalid_request 1500.0ms\n"
     )
@@ -300,10 +300,13 @@ def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("validation", "line"),
-    [("documented", "a?[31m?b 400 refused invalid_request"), ("off", "a?[31m?b 200 built-in")],
+    [
+        ("documented", r"a\u001b[31m\nb\u202ec 400 refused invalid_request"),
+        ("off", r"a\u001b[31m\nb\u202ec 200 built-in"),
+    ],
 )
 def test_a_line_shows_no_control_characters_of_a_model(validation: str, line: str) -> None:
-    exchange = make_world(validation=validation).send(body=chat(model="a\x1b[31m\nb"))
+    exchange = make_world(validation=validation).send(body=chat(model="a\x1b[31m\nb\u202ec"))
     assert request_line(exchange, "complete", 0.0, False) == f"default beatra {line} 0.0ms\n"
 
 

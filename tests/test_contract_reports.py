@@ -298,7 +298,7 @@ def test_an_answer_does_not_act_on_the_terminal() -> None:
     fields = dict.fromkeys(("id", "fact", "source", "message", "expected", "actual", "curl"), acts)
     text = summary(report(result(**fields, request={"method": acts, "url": acts, "body": acts})))
     assert not set("\x1b\x07\r\x9b\u202e\ud800") & set(text)
-    assert "\\u001b]0;x\\u0007\\u000d\\u009b31m\\u202e\\ud800" in text
+    assert "\\u001b]0;x\\u0007\\r\\u009b31m\\u202e\\ud800" in text
 
 
 def test_a_stream_that_knows_few_characters_gets_escapes() -> None:

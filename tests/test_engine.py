@@ -213,7 +213,7 @@ rules:
         ({"state": {"one_of": ["b", "a"]}}, 'state: expected {"one_of":["a","b"]}, got "started"'),
         ({"state": {"not": "started"}}, 'state: expected {"not":["started"]}, got "started"'),
         ({"model": "x" * 200}, f'model: expected "{"x" * 118}…, got "auto"'),
-        ({"headers": {"authorization": "Bearer x"}}, 'headers.authorization: expected "…'),
+        ({"headers": {"authorization": "Bearer x"}}, 'headers.authorization: expected "Bearer …'),
         ({"tool_result": {"name": "f"}}, 'tool_result: expected {"name":"f"}, got null'),
     ],
     ids=["one-of", "not", "long", "secret", "tool-result"],

@@ -16,9 +16,9 @@ PACKAGE = ROOT / "emulator"
 
 #: The layers of emulator/core, lowest first. In each the order counts: a module may import those before it.
 CORE: dict[int, list[str]] = {
-    0: ["frozen", "errors", "tree", "wire", "store", "take", "framing", "memo"],
-    1: ["explain", "oracle", "patterns", "schema", "source", "template", "tokens", "draws", "chat", "timing",
-        "secrets", "instance"],
+    0: ["frozen", "printable", "errors", "tree", "wire", "store", "take", "framing", "memo"],
+    1: ["secrets", "echoes", "explain", "oracle", "patterns", "schema", "source", "template", "tokens", "draws", "chat",
+        "timing", "instance"],
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges",
         "form", "journal", "to_scenario"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "verdict", "verify", "candidates",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer, Sent
+from emulator.core.echoes import codings, finder, holds
 from emulator.core.errors import Json
+from emulator.core.secrets import redact, redact_header, redact_json
 
 SHOWN_CHARACTERS = 4_000
 CURL_CHARACTERS = 20_000
@@ -17,20 +18,23 @@ _KEY = "$API_KEY"
 _TELLING = 6
 #: A shorter key may be a part of other words, and is only found where it stands alone.
 _LONG_KEY = 12
+#: How many characters may stand for one, as `&#x006b;` does.
+_LONGEST_ESCAPE = 8
 #: Not sent by whoever repeats a request: curl makes them itself.
 _OF_HTTP = {"host", "content-length", "accept", "accept-encoding", "user-agent", "connection"}
 
 
 def scrub(text: str, key: str) -> str:
-    """Return a text in which the key is `$API_KEY`, also where the text ends within it."""
+    """Return a text in which the key is `$API_KEY`, in whatever encoding, also where the text ends within it."""
     if not key:
         return text
-    text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(key)}(?![A-Za-z0-9])" if len(key) < _LONG_KEY else re.escape(key),
-                  lambda found: _KEY, text)  # fmt: skip
+    if holds(text, key):
+        text = finder(key, "[A-Za-z0-9]" if len(key) < _LONG_KEY else "").sub(lambda found: _KEY, text)
     end = text.rstrip("…")
-    for size in range(len(key) - 1, _TELLING - 1, -1):
-        if end.endswith(key[:size]):
-            return f"{end[:-size]}{_KEY}"
+    for told in (key, *codings(key)):
+        for size in range(len(told) - 1, _TELLING - 1, -1):
+            if end.endswith(told[:size]):
+                return f"{end[:-size]}{_KEY}"
     return text
 
 
@@ -50,17 +54,29 @@ def request_json(sent: Sent, key: str) -> dict[str, Json]:
 
 
 def answer_json(answer: Answer, key: str) -> dict[str, Json]:
-    """Return an answer as a report shows it."""
-    headers = {scrub(name, key): scrub(value, key) for name, value in answer.headers}
-    return {"status": answer.status, "headers": headers, "body": _shown(answer.body, key), "ended": answer.ended}
+    """Return an answer as a report shows it: without any secrets, the target's own too."""
+    headers = {scrub(name, key): _header(name, scrub(value, key)) for name, value in answer.headers}
+    body = hidden_json(_shown(answer.body, key))
+    return {"status": answer.status, "headers": headers, "body": body, "ended": answer.ended}
+
+
+def hidden_json(value: Json) -> Json:
+    """Return what a target said without its secrets."""
+    return redact_json(value, lambda secret: secret if _KEY in secret else redact(secret))
+
+
+def _header(name: str, value: str) -> str:
+    return value if value.rpartition(" ")[2] == _KEY else redact_header(name, value)
 
 
 def _shown(body: bytes, key: str) -> Json:
     value = parse_json(body) if len(body) <= SHOWN_CHARACTERS else None
     if value is not None:
         return scrub_json(value, key)
-    text = body[: SHOWN_CHARACTERS + len(key.encode())].decode("utf-8", "replace")
-    return scrub(text, key)[:SHOWN_CHARACTERS]
+    room = SHOWN_CHARACTERS + _LONGEST_ESCAPE * len(key.encode())
+    text = scrub(body[:room].decode("utf-8", "replace"), key)
+    end = SHOWN_CHARACTERS if len(body) <= room else min(SHOWN_CHARACTERS, len(text) - _LONGEST_ESCAPE * len(key))
+    return text[:end]
 
 
 def curl_line(sent: Sent, key: str) -> str:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from emulator.contract.drift import NO_BASELINE, Became, Since
 from emulator.contract.report import OUTCOMES, Report, Result
-from emulator.contract.shown import by_phase, json_text, request_text, response_text, visible
+from emulator.contract.shown import by_phase, json_text, request_text, response_text
+from emulator.core.printable import printable_lines
 
 _GRAVEST_FIRST = ("failed", "inconclusive", "observed", "not_seen", "passed")
 
@@ -124,4 +125,4 @@ def _word(outcome: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    return escape(printable_lines(text))

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emulator.contract.client import Answer
-from emulator.contract.exchange import answer_json, curl_line, request_json, scrub, scrub_json
+from emulator.contract.exchange import answer_json, curl_line, hidden_json, request_json, scrub, scrub_json
 from emulator.contract.meter import Spent
 from emulator.contract.report import OutcomeWord
 from emulator.contract.talk import Differs
 from emulator.contract.target import NotArranged, Target, Unreachable, World
 from emulator.core.errors import Json
+from emulator.core.secrets import redact_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def _word(found: Differs, target: Target, assumed: bool) -> OutcomeWord:
 
 
 def _scrubbed(found: Differs, word: OutcomeWord, key: str) -> Outcome:
-    told = (word, scrub(found.message, key), scrub_json(found.expected, key), scrub_json(found.actual, key))
+    message = redact_text(scrub(found.message, key))
+    told = (word, message, scrub_json(found.expected, key), hidden_json(scrub_json(found.actual, key)))
     return Outcome(*told, *_exchange(found.answer, key), fact=found.fact)
 
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 
 from emulator.contract.report import PHASES, Report, Result, bounded
 from emulator.core.errors import Json
-
-#: What moves a cursor, turns text around, or cannot be encoded; all but tab and line feed.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+from emulator.core.printable import printable_lines
 
 
 def json_text(value: Json, *, indent: int | None = None) -> str:
     """Return a value as JSON, its characters unescaped where they can be seen."""
-    return visible(json.dumps(bounded(value), ensure_ascii=False, indent=indent))
-
-
-def visible(text: str) -> str:
-    """Return text with what cannot be seen as escapes: an answer must not act on who reads it."""
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return printable_lines(json.dumps(bounded(value), ensure_ascii=False, indent=indent))
 
 
 def request_text(request: Mapping[str, Json]) -> str:
@@ -39,8 +31,8 @@ def _message(first: str, message: Mapping[str, Json]) -> str:
     headers = message.get("headers")
     lines = [f"{name}: {value}" for name, value in headers.items()] if isinstance(headers, Mapping) else []
     body = message.get("body")
-    text = visible(body) if isinstance(body, str) else json_text(body, indent=2)
-    return "\n".join([*map(visible, [first, *lines]), *(["", text] if body not in (None, "") else [])])
+    text = printable_lines(body) if isinstance(body, str) else json_text(body, indent=2)
+    return "\n".join([*map(printable_lines, [first, *lines]), *(["", text] if body not in (None, "") else [])])
 
 
 def alike(results: Iterable[Result]) -> list[list[Result]]:

@@ -16,7 +16,8 @@ import click
 
 from emulator.contract.drift import compare
 from emulator.contract.report import OUTCOMES, Report, Result
-from emulator.contract.shown import alike, by_phase, json_text, visible
+from emulator.contract.shown import alike, by_phase, json_text
+from emulator.core.printable import printable, printable_lines
 
 #: Seconds: a run shorter than the first shows no bar; then how often a bar is drawn, and a line written to a file.
 QUICK_S, BAR_S, LINE_S = 1.0, 0.1, 10.0
@@ -71,7 +72,7 @@ class Progress:
             self._write(told + "\n")
             return
         filled = "#" * (BAR_WIDTH * done // total)
-        line = f"[{filled:-<{BAR_WIDTH}}] {told}  {visible(result.id)}"
+        line = f"[{filled:-<{BAR_WIDTH}}] {told}  {printable_lines(result.id)}"
         self._drawn = True
         self._write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
 
@@ -136,14 +137,16 @@ def _whole(title: str, results: Iterable[Result], before: Mapping[str, Result]) 
 def _failure(group: Sequence[Result], before: Result | None) -> Iterator[str]:
     item = group[0]
     about = ", ".join(word for word in (item.fact if item.fact != item.id else "", item.source) if word)
-    yield "  " + click.style(visible(item.id), fg=_COLOURS[item.outcome], bold=True) + f"  {visible(about)}".rstrip()
+    yield (
+        "  " + click.style(printable(item.id), fg=_COLOURS[item.outcome], bold=True) + f"  {printable(about)}".rstrip()
+    )
     if item.message:
-        yield "    " + _cut(visible(item.message)).replace("\n", "\n    ")
+        yield "    " + _cut(printable_lines(item.message)).replace("\n", "\n    ")
     for name, text in _told(item, before):
         yield f"    {name:<9} {text}"
     if len(group) > 1:
         yield f"    {len(group)} cases  {_ids(group)}"
-    yield f"    run it alone: --case {visible(item.id)}"
+    yield f"    run it alone: --case {printable(item.id)}"
 
 
 def _told(item: Result, before: Result | None) -> Iterator[tuple[str, str]]:
@@ -157,10 +160,10 @@ def _told(item: Result, before: Result | None) -> Iterator[tuple[str, str]]:
         shown = "" if body in (None, "") else json_text(body)
         yield (
             "request",
-            _cut(visible(f"{item.request.get('method', '')} {item.request.get('url', '')} {shown}".strip())),
+            _cut(printable_lines(f"{item.request.get('method', '')} {item.request.get('url', '')} {shown}".strip())),
         )
     if item.curl:
-        yield "curl", visible(item.curl).replace("\n", "\n" + " " * 14)
+        yield "curl", printable_lines(item.curl).replace("\n", "\n" + " " * 14)
 
 
 def _short(title: str, results: Iterable[Result], colour: str) -> Iterator[str]:
@@ -169,7 +172,7 @@ def _short(title: str, results: Iterable[Result], colour: str) -> Iterator[str]:
         return
     yield click.style(f"{title}: {sum(map(len, groups))}", bold=True)
     for group in groups[:MOST_SHORT]:
-        name = click.style(visible(group[0].id), fg=colour) + (f" and {len(group) - 1} more" if group[1:] else "")
+        name = click.style(printable(group[0].id), fg=colour) + (f" and {len(group) - 1} more" if group[1:] else "")
         yield f"  {name}  {_said(group[0])}".rstrip()
     if len(groups) > MOST_SHORT:
         yield f"  and {len(groups) - MOST_SHORT} more"
@@ -178,8 +181,10 @@ def _short(title: str, results: Iterable[Result], colour: str) -> Iterator[str]:
 
 def _said(item: Result) -> str:
     if item.expected is None and item.actual is None:
-        return _cut(visible(item.message))
-    told = f"{visible(item.message)}: expected {_cut(json_text(item.expected), 60)}, got {json_text(item.actual)}"
+        return _cut(printable_lines(item.message))
+    told = (
+        f"{printable_lines(item.message)}: expected {_cut(json_text(item.expected), 60)}, got {json_text(item.actual)}"
+    )
     return _cut(told, 200)
 
 
@@ -198,11 +203,13 @@ def _totals(report: Report) -> Iterator[str]:
             click.style(f"{counted[word]} {_word(word)}", fg=_COLOURS[word]) for word in OUTCOMES if counted[word]
         )
     sent = f"{_many(report.requests, 'request')} in {report.seconds:.1f} s"
-    yield visible(f"{report.provider}: {_many(len(report.cases), 'case')}, {sent}, seed {report.seed}, {report.url}")
+    yield printable_lines(
+        f"{report.provider}: {_many(len(report.cases), 'case')}, {sent}, seed {report.seed}, {report.url}"
+    )
 
 
 def _ids(results: Sequence[Result]) -> str:
-    names = ", ".join(visible(item.id) for item in results[:MOST_IDS])
+    names = ", ".join(printable(item.id) for item in results[:MOST_IDS])
     return names + (f" and {len(results) - MOST_IDS} more" if len(results) > MOST_IDS else "")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from emulator.core.frozen import frozen
+from emulator.core.printable import printable
 
 Json: TypeAlias = Any
 
@@ -45,18 +46,23 @@ class Problem:
     where: str
     message: str
 
+    def shown(self) -> Problem:
+        """Return it with a file's name that can be shown: a name can be any bytes."""
+        file = printable(self.file)
+        return self if file == self.file else Problem(file, self.line, self.column, self.where, self.message)
+
     def __str__(self) -> str:
-        where = f"{self.where}: " if self.where else ""
+        where = f"{printable(self.where)}: " if self.where else ""
         if self.file == OPTIONS:
             return f"{where}{self.message}"
-        return f"{self.file}:{self.line}:{self.column}: {where}{self.message}"
+        return f"{printable(self.file)}:{self.line}:{self.column}: {where}{self.message}"
 
 
 class SourceError(ValueError):
     """A file of the user's does not load; `problems` holds all that is wrong with it."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(item.shown() for item in problems)
         super().__init__("\n".join(map(str, self.problems)))
 
 

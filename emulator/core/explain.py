@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation, closest, nearest, shown
+from emulator.core.secrets import is_secret, redact, redact_text
 from emulator.core.tree import path_of
 
 #: An error of jsonschema: its keyword, value, schema and place; its own types say less.
@@ -61,6 +62,10 @@ def _explain(error: ValidationError) -> Iterator[Violation]:
 
 def _violation(error: ValidationError, message: str, *below: str, fact: str | None = None) -> Violation:
     steps = (*error.absolute_path, *below)
+    name = next((step for step in reversed(error.absolute_path) if isinstance(step, str)), "")
+    if is_secret(name, "field") and isinstance(error.instance, str | int | float):
+        message = message.replace(shown(error.instance), redact(str(error.instance)))
+    message = redact_text(message)
     own = fact_of(error.schema) if isinstance(error.schema, Mapping) else None
     return Violation(path_of(steps), message, fact or own, steps)
 

@@ -12,15 +12,26 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import orjson
 
 from emulator.core.chat import asks_usage
+from emulator.core.echoes import across_events, changed, held, noting, telling, without
 from emulator.core.errors import Json
-from emulator.core.secrets import redact, redact_headers, redact_query, secrets_of, without
-from emulator.core.wire import Exchange, Note, Timeline
+from emulator.core.secrets import (
+    Show,
+    is_suspect,
+    plain_values,
+    redact,
+    redact_form,
+    redact_headers,
+    redact_json,
+    redact_query,
+    redact_text,
+)
+from emulator.core.wire import Exchange, Note, Request, Timeline
 
 _SHOWN_BYTES = 1_000_000
 #: How many keys that stand twice are named.
@@ -31,9 +42,19 @@ _DATA = b"data: "
 
 def describe(exchange: Exchange) -> dict[str, Json]:
     """Return an exchange as the control API shows it."""
-    claim, grant, request = exchange.claim, exchange.grant, exchange.request
-    body, text = read_body(request.body)
-    notes = [*exchange.notes, *_duplicate_keys(request.body)]
+    claim, grant, request, timeline = exchange.claim, exchange.grant, exchange.request, exchange.timeline
+    data = b"".join([frame.data for frame in timeline.frames])
+    headers = *plain_values(request.headers.items()), *plain_values(timeline.headers)
+    texts = "\n".join((request.address, request.query, _as_text(request.body), _as_text(data)))
+    by_value = is_suspect(texts, headers)
+    found: set[str] = set()
+    asked, twice = _request(request, noting(found), by_value)
+    answered = _response(exchange, data, by_value)
+    if secrets := telling(found):
+        here = held("\n".join((texts, *headers)), secrets)
+        asked, answered = changed(asked, here), changed(answered, here)
+    if timeline.stream:
+        answered["body_text"] = across_events(answered["body_text"], secrets)
     return {
         "n": grant.number,
         "session": claim.session,
@@ -41,27 +62,47 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "operation": claim.operation,
         "at": request.at,
         "method": request.method,
-        "path": request.address + (f"?{redact_query(request.query)}" if request.query else ""),
-        "headers": redact_headers(request.headers.items()),
+        **asked,
         "key": redact(claim.key),
-        "body": body,
-        "body_text": text,
         "plan": claim.plan.name,
-        "model": model_of(exchange),
-        "notes": [{"fact": note.fact, "path": note.path, "message": note.message} for note in notes],
+        "model": without(model_of(exchange), secrets),
+        **_told(exchange, twice, secrets),
         "rule": exchange.rule,
         "rule_id": exchange.rule_id,
         "call": grant.n if exchange.rule_id and not grant.replay else None,
         "reply": exchange.reply,
         "seed": exchange.seed,
-        "refusal": _refusal(exchange),
-        "nearest": list(exchange.nearest),
-        "response": _response(exchange),
+        "response": answered,
         "timeline": _timeline(exchange),
         "sent": _sent(exchange),
         "replay_of": grant.replay.grant.number if grant.replay else None,
+    }
+
+
+def _request(request: Request, show: Show, by_value: bool) -> tuple[dict[str, Json], list[Note]]:
+    """Return what is shown of a request, and notes on keys that stand twice in it."""
+    body, text = read_body(request.body)
+    path = redact_text(request.address, show) if by_value else request.address
+    shown = {
+        "path": path + (f"?{redact_query(request.query, show)}" if request.query else ""),
+        "headers": redact_headers(request.headers.items(), show, by_value),
+        "body": redact_json(body, show, by_value),
+        "body_text": None if text is None else redact_form(text, show),
+    }
+    return shown, _duplicate_keys(request.body, body)
+
+
+def _told(exchange: Exchange, twice: Sequence[Note], secrets: Collection[str]) -> dict[str, Json]:
+    """Return what we say of an exchange, in words that may quote it."""
+    told = {
+        "notes": [
+            {"fact": note.fact, "path": note.path, "message": note.message} for note in (*exchange.notes, *twice)
+        ],
+        "refusal": _refusal(exchange),
+        "nearest": list(exchange.nearest),
         "crash": exchange.crash,
     }
+    return without(told, secrets) if any(told.values()) else told
 
 
 def model_of(exchange: Exchange) -> str:
@@ -92,8 +133,8 @@ def _as_text(data: bytes) -> str:
     return data[:_SHOWN_BYTES].decode(errors="replace")
 
 
-def _duplicate_keys(data: bytes) -> list[Note]:
-    """Note keys that stand twice in one object, of a body that is shown as JSON; the last one counted."""
+def _duplicate_keys(data: bytes, value: Json) -> list[Note]:
+    """Note keys that stand twice in one object, of a body that is shown as JSON, `value`; the last one counted."""
     found: list[str] = []
 
     def pairs(items: list[tuple[str, Json]]) -> Mapping[str, Json]:
@@ -102,7 +143,6 @@ def _duplicate_keys(data: bytes) -> list[Note]:
             found.extend(name for name, times in Counter(name for name, _ in items).items() if times > 1)
         return result
 
-    value, _ = read_body(data)
     if value is not None and len(orjson.dumps(value)) != len(data):
         json.loads(data, object_pairs_hook=pairs)
     notes = [Note(None, name, "stands twice in one object; the last one counts") for name in found[:_MOST_NAMED]]
@@ -118,17 +158,15 @@ def _refusal(exchange: Exchange) -> Json:
     return {"code": name, "status": status, "message": refusal.message, "fact": refusal.fact, "details": details}
 
 
-def _response(exchange: Exchange) -> dict[str, Json]:
+def _response(exchange: Exchange, data: bytes, by_value: bool) -> dict[str, Json]:
     timeline = exchange.timeline
-    data = b"".join(frame.data for frame in timeline.frames)
     body, text = (None, _as_text(data)) if timeline.stream else read_body(data)
-    secrets = secrets_of(exchange.request) if exchange.proxied else ()  # an upstream may repeat them
     usage, finish_reason = _ending(exchange)
     return {
         "status": timeline.status,
-        "headers": without(redact_headers(timeline.headers), secrets),
-        "body": without(body, secrets),
-        "body_text": without(text, secrets),
+        "headers": redact_headers(timeline.headers, by_value=by_value),
+        "body": redact_json(body, by_value=by_value),
+        "body_text": None if text is None else redact_text(text, by_value=by_value),
         "stream": timeline.stream,
         "usage": usage,
         "finish_reason": finish_reason,

@@ -12,9 +12,9 @@ from emulator.core.chat import last_text, system_text, tool_results
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.schema import Schema, compile_pattern
-from emulator.core.secrets import is_secret, redact
+from emulator.core.secrets import redact_field
 from emulator.core.timing import parse_duration
-from emulator.core.tree import Path, change_texts
+from emulator.core.tree import Path
 from emulator.core.wire import Call
 
 Test: TypeAlias = Callable[[Json], bool]
@@ -42,11 +42,12 @@ class Condition:
         return self.test(self.read(call))
 
     def difference(self, call: Call) -> dict[str, Json]:
-        actual, expected = self.read(call), self.expected
-        if self.field.startswith("headers.") and is_secret(self.field.removeprefix("headers.")):
-            actual = redact(actual) if isinstance(actual, str) else actual
-            expected = change_texts(expected, redact)
-        return {"field": self.field, "expected": expected, "actual": None if actual is ABSENT else actual}
+        actual = self.read(call)
+        return {
+            "field": self.field,
+            "expected": redact_field(self.field, self.expected),
+            "actual": None if actual is ABSENT else redact_field(self.field, actual),
+        }
 
 
 class MatchError(ValueError):

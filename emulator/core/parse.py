@@ -15,6 +15,7 @@ from emulator.core.errors import Json, Problem, SourceError, nearest, shown
 from emulator.core.faults import Fault, parse_fault
 from emulator.core.folder import own_schema, schema_problems
 from emulator.core.matching import Condition, MatchError, compile_when, state_set
+from emulator.core.printable import printable
 from emulator.core.provider import Provider, read_plan
 from emulator.core.scenario import Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.source import Source
@@ -54,7 +55,7 @@ class _Parser:
         self.source = source
         self.data = _whole_numbers(source.data)
         self.providers = providers
-        self.label = label
+        self.label = printable(label)
         self.problems: list[Problem] = []
         self.template = functools.partial(compile_template, check=reply_path_check(self.data.get("vars") or {}))
         self.named = self.data.get("provider")

@@ -13,13 +13,13 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.chat import canonical
+from emulator.core.echoes import across_events, secrets_of, without
 from emulator.core.engine import Engine
 from emulator.core.errors import Json
 from emulator.core.journal import describe
 from emulator.core.provider import Provider
 from emulator.core.retold import Allowed, Untold, allowing, retold
-from emulator.core.secrets import secrets_of, without
-from emulator.core.to_scenario import to_yaml, when_of
+from emulator.core.to_scenario import masked, to_yaml, wanted, when_of
 from emulator.core.tree import deeper
 from emulator.core.unsaid import MAX_DEPTH
 from emulator.core.wire import Exchange, Note, Sent
@@ -58,15 +58,17 @@ class Recorder:
 
     def add(self, exchange: Exchange, sent: Sent) -> None:
         """Take an exchange that has ended."""
+        secrets = secrets_of(exchange.request)
         for note in exchange.notes:
-            general = Note(note.fact, _INDEX.sub("[]", note.path), _INDEX.sub("[]", note.message))
+            path, message = (_INDEX.sub("[]", without(text, secrets)) for text in (note.path, note.message))
+            general = Note(note.fact, path, message)
             self._said.setdefault(general, []).append(exchange.grant.number)
         try:
-            self._take(exchange, sent)
+            self._take(exchange, sent, secrets)
         except Untold as reason:
             self._left_out.setdefault(str(reason), []).append(exchange.grant.number)
 
-    def _take(self, exchange: Exchange, sent: Sent) -> None:
+    def _take(self, exchange: Exchange, sent: Sent, secrets: Collection[str]) -> None:
         if sent.end == "client_left" or not exchange.proxied:
             raise Untold("the client left before its end" if exchange.proxied else "the upstream was not asked")
         if exchange.claim.operation is None:
@@ -75,7 +77,7 @@ class Recorder:
             raise Untold("its Idempotency-Key has an answer, which is given again")
         row = describe(exchange)
         if exchange.request.method == "GET":
-            row["body"] = dict(parse_qsl(exchange.request.query, keep_blank_values=True))
+            row["body"] = dict(parse_qsl(row["path"].partition("?")[2], keep_blank_values=True))
         body = row["body"]
         if not isinstance(body, dict) or deeper(body, MAX_DEPTH):
             raise Untold("its body is no JSON object that a rule can match")
@@ -84,12 +86,9 @@ class Recorder:
         self._size += len(to_yaml(reply)) + len(exchange.request.body) + _RULE_BYTES
         if self._size > MOST_BYTES:
             raise Untold("the scenario would be too large to be loaded")
-        secrets = secrets_of(exchange.request)
-        asked = self._asked.setdefault(
-            (exchange.claim.operation, canonical(body)),
-            _Asked(without(when_of(row), secrets), without(body, secrets)),
-        )
-        asked.replies.append(without(_without_headers(reply, secrets), secrets))
+        name = exchange.claim.operation, canonical(masked(body))
+        asked = self._asked.setdefault(name, _Asked(when_of(row), body))
+        asked.replies.append(_without_secrets(reply, secrets))
         self.replies += 1
 
     def _answers_itself(self, exchange: Exchange) -> bool:
@@ -151,15 +150,16 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}"
 
 
-def _without_headers(reply: Mapping[str, Json], secrets: Collection[str]) -> Json:
-    """Return a reply without the headers that repeat a secret: what is written in its place is no header's value."""
-    kept = {
-        name: value
-        for name, value in reply.get("headers", {}).items()
-        if not any(secret in value for secret in secrets)
-    }
-    rest = {name: value for name, value in reply.items() if name != "headers"}
-    return {**rest, "headers": kept} if kept else rest
+def _without_secrets(reply: Mapping[str, Json], secrets: Collection[str]) -> Json:
+    """Return a reply without secrets: what stands in the place of one is no header's value, and no piece of a text."""
+    clean = without(reply, secrets)
+    if "events" in reply:
+        clean["events"] = orjson.loads(across_events(orjson.dumps(clean["events"]).decode(), secrets))
+    if "headers" in reply:
+        clean["headers"] = {name: text for name, text in clean["headers"].items() if text == reply["headers"].get(name)}
+    if isinstance(clean.get("stream"), Mapping) and clean.get("text") != reply.get("text"):
+        clean["stream"] = {name: item for name, item in clean["stream"].items() if name != "split"}
+    return {name: item for name, item in clean.items() if item != {} or reply[name] == {}}
 
 
 def _told_apart(asked: Sequence[_Asked]) -> Iterator[tuple[_Asked, dict[str, Json]]]:
@@ -174,6 +174,7 @@ def _told_apart(asked: Sequence[_Asked]) -> Iterator[tuple[_Asked, dict[str, Jso
 
 
 def _differing(bodies: Sequence[Mapping[str, Json]]) -> list[str]:
+    bodies = [masked(body) for body in bodies]
     names = dict.fromkeys(name for body in bodies for name in body)
     return [name for name in names if len({canonical([body[name]] if name in body else []) for body in bodies}) > 1]
 
@@ -182,6 +183,6 @@ def _with_fields(asked: _Asked, names: Sequence[str]) -> dict[str, Json]:
     if not names:
         return asked.when
     if not all(_PLAIN_NAME.fullmatch(name) for name in names):
-        return {**asked.when, "body": {"$": {"equals": asked.body}}}
-    fields = {f"$.{name}": {"equals": asked.body[name]} if name in asked.body else {"absent": True} for name in names}
+        return {**asked.when, "body": {"$": wanted(asked.body)}}
+    fields = {f"$.{name}": wanted(asked.body[name]) if name in asked.body else {"absent": True} for name in names}
     return {**asked.when, "body": {**asked.when.get("body", {}), **fields}}

@@ -14,7 +14,7 @@ import yaml
 
 from emulator.core.chat import conversation, last_text
 from emulator.core.errors import STATUS, Json
-from emulator.core.secrets import SECRET_HEADERS
+from emulator.core.secrets import is_redacted, is_secret, literals
 from emulator.core.tree import change_texts
 
 DONE = "[DONE]"
@@ -71,17 +71,39 @@ def when_of(item: Mapping[str, Json]) -> dict[str, Json]:
     """Tell a request from the others by what a reader would: operation, model, the last user message, the step."""
     when: dict[str, Json] = {"operation": item["operation"]}
     body = item["body"] if isinstance(item["body"], Mapping) else {}
-    if isinstance(body.get("model"), str):
+    if isinstance(body.get("model"), str) and not is_redacted(body["model"]):
         when["model"] = body["model"]
     if item["operation"] == "chat" and isinstance(body.get("messages"), list):
         messages = conversation(body)
         text = last_text(messages, "user")
-        when["last_user"] = {"absent": True} if text is None else {"equals": text}
+        when["last_user"] = {"absent": True} if text is None else wanted(text)
         when["turn"] = sum(message.role == "user" for message in messages)
         when["step"] = sum(message.role == "assistant" for message in messages)
     elif "input" in body:
-        when["body"] = {"$.input": {"equals": body["input"]}}
+        when["body"] = {"$.input": wanted(body["input"])}
     return when
+
+
+def wanted(value: Json) -> dict[str, Json]:
+    """Return a matcher of a value: what was redacted in it may be anything."""
+    if masked(value) == value:
+        return {"equals": value}
+    if isinstance(value, str) and (parts := literals(value)):
+        return {"all": [{"contains": part} for part in parts]}
+    surely = _sure(value) if isinstance(value, Mapping) else {}
+    return {"like": surely} if surely else {"present": True}
+
+
+def masked(value: Json) -> Json:
+    """Return a value in which all that was redacted is alike."""
+    return change_texts(value, lambda text: "…".join(["", *literals(text)]) if is_redacted(text) else text)
+
+
+def _sure(value: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the fields of an object in which nothing was redacted."""
+    same = {name: item for name, item in value.items() if masked(item) == item}
+    parts = {name: _sure(item) for name, item in value.items() if name not in same and isinstance(item, Mapping)}
+    return same | {name: item for name, item in parts.items() if item}
 
 
 def _reply(item: Mapping[str, Json], documented: Collection[str] | None) -> dict[str, Json]:
@@ -113,11 +135,13 @@ def _own_headers(headers: Mapping[str, str], documented: Collection[str] | None)
     """Return what a scenario asked for: neither ours, nor HTTP's, nor the provider's, nor a secret."""
     if documented is None:
         documented = [name for name in headers if name != "retry-after"]
-    left_out = {"content-type", *documented, *SECRET_HEADERS}
+    left_out = {"content-type", *documented}
     return {
         name: escaped(value)
         for name, value in headers.items()
-        if name not in left_out and not name.startswith(("x-emulator-", "x-should-retry"))
+        if name not in left_out
+        and not name.startswith(("x-emulator-", "x-should-retry"))
+        and not (is_secret(name) or is_redacted(value))
     }
 
 

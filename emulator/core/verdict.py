@@ -10,6 +10,7 @@ from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.judges import COMMON, JUDGES, Evidence, Judge, Status
 from emulator.core.provider import Provider
+from emulator.core.secrets import redact_text
 from emulator.core.wire import Exchange
 
 
@@ -44,4 +45,4 @@ def judge(
 def _finding(provider: str, fact: str, ask: Judge, advice: bool, source: str, evidence: Evidence) -> Finding:
     status, message, seen = ask(evidence)
     numbers = tuple(dict.fromkeys(item.grant.number for item in seen))
-    return Finding(fact, provider, status, advice, message, numbers, source)
+    return Finding(fact, provider, status, advice, redact_text(message), numbers, source)

@@ -6,11 +6,13 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from emulator.core.chat import compact
+from emulator.core.echoes import secrets_of, without
 from emulator.core.errors import Json, Problem, SourceError
 from emulator.core.folder import own_schema
 from emulator.core.frozen import frozen
 from emulator.core.matching import MatchError, compile_when, state_set
 from emulator.core.schema import Schema
+from emulator.core.secrets import redact_when
 from emulator.core.wire import Call, Exchange
 
 NEAREST = 3
@@ -62,7 +64,8 @@ def verify(
     few = found < max(count or 0, at_least or 0)
     misses = sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))[:NEAREST] if few else []
     nearest: tuple[Mapping[str, Json], ...] = tuple(
-        {"exchange": item.grant.number, "differences": differences} for item, differences in misses
+        {"exchange": item.grant.number, "differences": without(differences, secrets_of(item.request))}
+        for item, differences in misses
     )
     fitting = [str(item.grant.number) for item, differences in rows if not differences]
     told = f": exchanges {', '.join(fitting)}" if fitting else ""
@@ -86,7 +89,7 @@ def _wanted(count: int | None, at_least: int | None, at_most: int | None) -> str
 
 
 def _said(when: Mapping[str, Json]) -> str:
-    return compact(when) if when else "anything"
+    return compact(redact_when(when)) if when else "anything"
 
 
 def _compile(when: Mapping[str, Json]) -> Callable[[Exchange, Call], list[dict[str, Json]]]:

@@ -76,7 +76,7 @@ def target(head: Head) -> tuple[str, str]:
     if not path.startswith("/"):  # absolute; also `*` and an authority
         _, absolute, rest = path.partition("://")
         host, _, path = rest.partition("/") if absolute else ("", "", path)
-        path = f"/{path}"
+        path, host = f"/{path}", host.rpartition("@")[2]  # who asks is told in a header, if at all
         if host:
             head.headers["host"] = host
     return path, query

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import traceback
 
+from emulator.core.echoes import secrets_of, without
 from emulator.core.errors import Json
+from emulator.core.printable import printable, printable_lines
 from emulator.core.render import render_body
 from emulator.core.wire import Claim, Exchange, Grant, Request, Timeline
 
@@ -18,9 +20,12 @@ NOT_JOURNALLED = (("x-should-retry", "false"), ("x-emulator-exchange", "0"), ("x
 
 def crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exchange:
     """Answer for a fault of ours."""
-    text = "".join(traceback.format_exception(error))
-    log.error("the emulator failed on %s %s:\n%s", request.method, request.address, text)
-    message = f"The emulator failed; this is a fault of its own, not of the request: {type(error).__name__}: {error}"
+    secrets = secrets_of(request)
+    text = printable_lines(without("".join(traceback.format_exception(error)), secrets))
+    address = printable(without(request.address, secrets))
+    log.error("the emulator failed on %s %s:\n%s", request.method, address, text)
+    said = without(f"{type(error).__name__}: {error}", secrets)
+    message = f"The emulator failed; this is a fault of its own, not of the request: {printable_lines(said)}"
     made = own_error("emulator_crash", message, error, grant.number)
     return Exchange(claim, grant, request, made, "refused", crash=text)
 

@@ -11,6 +11,7 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+from emulator.core.printable import printable
 from emulator.core.session import Options
 from emulator.core.wire import Plan
 
@@ -72,4 +73,4 @@ def _text(scenario: Json) -> Json:
 
 def source_of(file: str) -> tuple[str, str]:
     """Return the text of a scenario file, and the file, as a recipe has them."""
-    return Path(file).read_text(encoding="utf-8-sig"), file
+    return Path(file).read_text(encoding="utf-8-sig"), printable(file)

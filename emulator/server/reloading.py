@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from emulator.core.errors import SourceError
 from emulator.core.load import load_all
+from emulator.core.printable import printable
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT
 from emulator.core.store import StoreFailed
@@ -47,7 +48,7 @@ def reloading(
         except (SourceError, Unaddressed, StoreFailed) as error:
             tell(f"{error}\nThis cannot be served; what was loaded before stays.")
         else:
-            tell(f"Reloaded {', '.join(scenario.file for scenario in scenarios)}.")
+            tell(f"Reloaded {', '.join(printable(scenario.file) for scenario in scenarios)}.")
 
     thread = threading.Thread(target=watching, args=(setup.scenarios, reload, stop), daemon=True)
     thread.start()
