@@ -25,7 +25,7 @@ def open_missing() -> None:
 
 
 def say(text: str) -> None:
-    """Write lines to stderr, on which nothing that they quote acts; where that cannot be written nobody is told, and nothing ends."""
+    """Write lines to stderr, on which nothing that they quote acts; where that cannot be written, nothing ends."""
     with contextlib.suppress(OSError):
         click.echo(printable_lines(text), err=True)
 
