@@ -18,7 +18,7 @@ PACKAGE = ROOT / "emulator"
 CORE: dict[int, list[str]] = {
     0: ["frozen", "errors", "tree", "wire", "store", "take", "framing", "memo"],
     1: ["explain", "oracle", "patterns", "schema", "source", "template", "tokens", "draws", "chat", "timing",
-        "secrets", "instance"],
+        "secrets", "instance", "routes", "keys"],
     2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges",
         "form", "journal", "to_scenario"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "verdict", "verify", "candidates",

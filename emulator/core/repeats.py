@@ -46,7 +46,8 @@ class Repeats:
         if claim.call is None or shape is None or reply.fill or reply.faults:
             return None
         rule_id = rule.id if rule else "built-in"
-        name = (session, claim.provider, claim.operation, rule_id, number, shape(claim.call))
+        params = tuple(claim.call.params.values()) if claim.call.params else ()
+        name = (session, claim.provider, claim.operation, rule_id, number, params, shape(claim.call))
         form = self._forms.get(name)
         if form is None:
             self._forms.put(name, "seen")
