@@ -24,7 +24,7 @@ from emulator.cli import (
 )
 from emulator.core.engine import Engine
 from emulator.core.folder import data_folder, load_providers
-from emulator.core.keys import keys_sent
+from emulator.core.keys import key_sent
 from emulator.core.load import load_all
 from emulator.core.provider import Provider
 from emulator.core.session import DEFAULT, Options, Session, build_session
@@ -84,7 +84,7 @@ def dry_run(providers: Mapping[str, Provider], session: Session, name: str, data
     headers = {str(key).lower(): str(value) for key, value in (data.get("headers") or {}).items()}
     body = json.dumps(data["body"]).encode() if "body" in data else b""
     path, _, query = str(data.get("path", "/chat/completions")).partition("?")
-    if not any(keys_sent(providers[name].accepts, headers, query)):
+    if not key_sent(providers[name].accepts, headers, query):
         more, asked = providers[name].accepts[0].write(min(session.settings[name].keys or ["check"]))
         headers, query = headers | more, f"{query}&{asked}" if query and asked else query or asked
     path = path.removeprefix(providers[name].base_path)

@@ -489,6 +489,7 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
                            "operations.chat.chunk: is for what can be streamed, which is kind: chat, not embeddings"),
     "no-body": ("kind: body\n    method", "kind: models\n    method", "model:\n",
                 "operations.model: lacks 'request', a schema"),
+    "no-fact": ("    fact: sa-chat\n", "", "chat:\n", "operations.chat: lacks 'fact', what it rests on"),
     "unknown-hole-of-a-body": ("${path.id}", "${path.di}", "body: {id: \"${path.di",
                                "operations.file.body: nothing fills ${path.di}; did you mean 'path.id'?"),
     "body-breaks-its-schema": ("object: model, owned_by", "object: modl, owned_by", "body: {id: \"${path.model",

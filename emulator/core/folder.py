@@ -215,6 +215,8 @@ class _Loader:
         for key in ("request", "response"):
             if key not in data and not (kind == "body" and (key == "response" or data["method"] == "GET")):
                 self.report(path, f"lacks '{key}', a schema")
+        if kind != "body" and "fact" not in data:
+            self.report(path, "lacks 'fact', what it rests on")
         if (kind == "body") != ("body" in data):
             hint = "lacks 'body', what it answers" if kind == "body" else f"'body' is for kind: body, not {kind}"
             self.report(path, hint)

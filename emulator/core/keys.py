@@ -49,6 +49,15 @@ def read_way(given: Json) -> Way:
     return Way(cast(Literal["header", "query"], kind), name.lower() if kind == "header" else name)
 
 
+def key_sent(ways: Iterable[Way], headers: Mapping[str, str], query: str) -> str:
+    """Return the key of a request that is sent in the first of the ways, or an empty string."""
+    for way in ways:
+        key = way.read(headers, query)
+        if key:
+            return key
+    return ""
+
+
 def keys_sent(ways: Iterable[Way], headers: Mapping[str, str], query: str) -> Iterator[str]:
     """Yield the keys of a request, in the order of the ways."""
     for way in ways:

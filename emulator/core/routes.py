@@ -39,7 +39,7 @@ class Route(Generic[T]):
 
 
 class Routes(Generic[T]):
-    """All paths of a provider; `by_path` has them as they are written, each with its methods."""
+    """All paths of a provider: `by_path` as they are written, `whole` those without parameters, each with its methods."""
 
     def __init__(self, operations: Iterable[T]) -> None:
         self.by_path: dict[str, dict[str, Route[T]]] = {}
@@ -50,14 +50,14 @@ class Routes(Generic[T]):
                     route = Route(operation, dict.fromkeys(parameters(path), ""), streams)
                     self.by_path.setdefault(path, {})[operation.method] = route
                     by_shape.setdefault(shape(path), {})[operation.method] = route
-        self._whole = {path: methods for path, methods in by_shape.items() if "{}" not in path}
+        self.whole = {path: methods for path, methods in by_shape.items() if "{}" not in path}
         patterns = [(path, methods) for path, methods in by_shape.items() if "{}" in path]
         patterns.sort(key=lambda item: -len(item[0]))  # the one that says most goes first
         self._patterns = [(_pattern(path), methods) for path, methods in patterns]
 
     def find(self, path: str) -> Mapping[str, Route[T]] | None:
         """Return what a path is for, by method, the parameters filled in; None for one that is unknown."""
-        methods = self._whole.get(path)
+        methods = self.whole.get(path)
         if methods is not None:
             return methods
         for pattern, found in self._patterns:
@@ -65,7 +65,7 @@ class Routes(Generic[T]):
             if match:
                 values = [unquote(value) for value in match.groups()]
                 return {method: _filled(route, values) for method, route in found.items()}
-        return self._whole.get(unquote(path)) if "%" in path else None
+        return self.whole.get(unquote(path)) if "%" in path else None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.by_path)

@@ -17,7 +17,7 @@ import orjson
 from emulator.core.chat import canonical, compact, conversation, functions
 from emulator.core.embeddings import check_inputs
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
-from emulator.core.keys import keys_sent
+from emulator.core.keys import key_sent
 from emulator.core.provider import Checks, Operation, Provider
 from emulator.core.routes import Route
 from emulator.core.schema import undocumented
@@ -38,7 +38,7 @@ _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 def route(provider: Provider, request: Request) -> Route[Operation]:
-    methods = provider.routes.find(request.path)
+    methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
     if methods is None:
         raise Refusal("not_found", _wrong_address(provider, request))
     found = methods.get("GET" if request.method == "HEAD" else request.method)
@@ -68,7 +68,7 @@ def authenticate(
     session: Session, provider: Provider, settings: Settings, request: Request, prefixes: Mapping[str, str]
 ) -> str:
     """Return the key; `prefixes` are what the keys of each provider begin with, by its title, for who mixes them up."""
-    key = next(keys_sent(provider.accepts, request.headers, request.query), "")
+    key = key_sent(provider.accepts, request.headers, request.query)
     if provider.auth_fact in settings.muted:
         return key
     if not key:
@@ -106,7 +106,8 @@ def understand(
 ) -> Call:
     operation, params = route.operation, route.params
     notes: list[Note] = []
-    _check_headers(provider, settings, request)
+    if provider.request_headers is not None and settings.validation != "off":
+        _check_headers(provider, settings, request)
     if operation.method == "GET":
         asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
         body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
@@ -119,7 +120,7 @@ def understand(
         check_inputs(body)
     if settings.validation != "off":
         _validate(operation, settings, body, notes)
-    model = params.get("model", body.get("model"))
+    model = params["model"] if "model" in params else body.get("model")
     messages = conversation(body)
     tools = functions(body) if operation.takes("tools") else []
     stream = route.streams if operation.streams_at else body.get("stream") is True
@@ -135,8 +136,6 @@ def understand(
 
 
 def _check_headers(provider: Provider, settings: Settings, request: Request) -> None:
-    if provider.request_headers is None or settings.validation == "off":
-        return
     checks = provider.header_checks(settings.muted)
     if checks and not checks.verdict(request.headers):
         raise Refusal("invalid_request", details=checks.violations(request.headers))
