@@ -31,6 +31,8 @@ from emulator.server.worlds import Worlds
 from emulator.stores.memory import MemoryStore
 from emulator.testing import EmulatedSession
 
+pytest_plugins = ["pytester"]
+
 FOLDER = Path(__file__).parent / "data" / "providers"
 PROVIDERS = load_providers(FOLDER)
 SAMPLE = PROVIDERS["sample"]
@@ -350,6 +352,26 @@ def test_exec_sets_the_providers_variables(monkeypatch: pytest.MonkeyPatch, capf
     assert key == "emulator-key"
 
 
+def test_the_fixture_sets_and_clears_them(
+    server: Emulator, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere")
+    pytester.makepyfile(
+        """
+        import os, pytest
+
+        @pytest.mark.emulator(provider="sample")
+        def test_it(emulator, emulator_env):
+            assert os.environ["SAMPLE_BASE_URL"] == emulator.base_url
+            assert os.environ["SAMPLE_KEY"] == emulator.api_key
+            assert "OPENAI_BASE_URL" not in os.environ
+        """
+    )
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    result = pytester.runpytest_inprocess("-p", "no:schemathesis", f"--emulator-url={server.url}")
+    assert result.ret == 0, result.stdout.str()
+
+
 def test_a_session_tells_its_variables(server: Emulator, control: Control) -> None:
     session = EmulatedSession(control, provider="sample")
     assert session.env == {
@@ -492,6 +514,10 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
     "no-fact": ("    fact: sa-chat\n", "", "chat:\n", "operations.chat: lacks 'fact', what it rests on"),
     "unknown-hole-of-a-body": ("${path.id}", "${path.di}", "body: {id: \"${path.di",
                                "operations.file.body: nothing fills ${path.di}; did you mean 'path.id'?"),
+    "model-of-no-path": ("${path.id}", "${model.id}", "body: {id: \"${model.id",
+                         "operations.file.body: nothing fills ${model.id}; known: path.id, path.part"),
+    "body-of-a-chat": ("    ids: {response: \"gen_${alnum}\"}\n", "    body: {}\n", "body: {}",
+                       "operations.generate.body: is for kind: body, not chat"),
     "body-breaks-its-schema": ("object: model, owned_by", "object: modl, owned_by", "body: {id: \"${path.model",
                                "operations.model.body: breaks its response schema: object must be 'model', not 'modl'"),
     "shown-key": ("{header: x-sample-key}", "{header: x-sample}", "header: x-sample}",

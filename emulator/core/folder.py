@@ -11,16 +11,15 @@ from urllib.parse import urlsplit
 from emulator.core import schema as schemas
 from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, shown
 from emulator.core.keys import read_way
-from emulator.core.provider import MODEL_HOLES, UNLIMITED, Fact, Model, Operation, Provider, fill, holes, read_plan
-from emulator.core.routes import Routes, parameters, shape
+from emulator.core.operations import operation_problems
+from emulator.core.provider import UNLIMITED, Fact, Model, Operation, Provider, holes, read_plan
+from emulator.core.routes import Routes
 from emulator.core.schema import Schema
 from emulator.core.secrets import is_secret, secrets_in_query
 from emulator.core.source import Source, parse_source
 from emulator.core.timing import parse_duration
 from emulator.core.tree import walk
 
-#: Answers that are computed from the table of tasks.
-_NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 #: The request of an operation whose request is not described.
 _ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
@@ -98,7 +97,8 @@ class _Loader:
             self.headers = self.schema(("request_headers",), self.data.get("request_headers"))
             self.check_headers()
             operations = self.operations()
-            self.check_operations(operations)
+            for path, message in operation_problems(self.data, operations):
+                self.report(path, message)
             self.check_tasks()
             self.check_errors()
             self.check_models_and_plans()
@@ -176,67 +176,6 @@ class _Loader:
         except ValueError as error:
             self.problems.append(Problem(str(file), 1, 1, "", str(error)))
         return None
-
-    def check_operations(self, operations: Mapping[str, Operation]) -> None:
-        """What an operation's kind needs is there, and no two operations share a method and path."""
-        taken: dict[tuple[str, str], str] = {}
-        for operation in operations.values():
-            if operation.name == "any":
-                self.report(("operations", "any"), "'any' means all operations; choose another name")
-            self.check_paths(operation, taken)
-            self.check_kind(operation)
-
-    def check_paths(self, operation: Operation, taken: dict[tuple[str, str], str]) -> None:
-        names = parameters(operation.path)
-        for key, path in (("path", operation.path), ("streams_at", operation.streams_at)):
-            if path is None:
-                continue
-            place = ("operations", operation.name, key)
-            other = taken.setdefault((operation.method, shape(path)), f"{operation.name}.{key}")
-            if other != f"{operation.name}.{key}":
-                self.report(place, f"{operation.method} {path} is the operation '{other.split('.')[0]}' already")
-            found = parameters(path)
-            for name in sorted({name for name in found if found.count(name) > 1}):
-                self.report(place, f"has {{{name}}} twice; give each parameter a name of its own")
-            if sorted(found) != sorted(names):
-                self.report(place, f"must have the parameters of path: {_listed(names)}, not {_listed(found)}")
-
-    def check_kind(self, operation: Operation) -> None:
-        path, kind, data = ("operations", operation.name), operation.kind, self.data["operations"][operation.name]
-        if kind in _NEED_TASKS and not self.data.get("tasks"):
-            self.report((*path, "kind"), f"'{kind}' is computed from `tasks`, and there are none")
-        if kind == "chat" and "chunk" not in data:
-            self.report(path, "lacks 'chunk', the schema of what is streamed")
-        for key in ("chunk", "streams_at"):
-            if key in data and kind != "chat":
-                self.report((*path, key), f"is for what can be streamed, which is kind: chat, not {kind}")
-        if kind == "chat" and data["method"] != "POST":
-            self.report((*path, "method"), f"must be POST where kind is chat, not {data['method']}")
-        for key in ("request", "response"):
-            if key not in data and not (kind == "body" and (key == "response" or data["method"] == "GET")):
-                self.report(path, f"lacks '{key}', a schema")
-        if kind != "body" and "fact" not in data:
-            self.report(path, "lacks 'fact', what it rests on")
-        if (kind == "body") != ("body" in data):
-            hint = "lacks 'body', what it answers" if kind == "body" else f"'body' is for kind: body, not {kind}"
-            self.report(path, hint)
-        elif kind == "body":
-            self.check_body(operation)
-
-    def check_body(self, operation: Operation) -> None:
-        """The holes of a body can be filled, and filled it is as the response schema has it."""
-        path = ("operations", operation.name, "body")
-        known = {*(f"path.{name}" for name in parameters(operation.path)), *MODEL_HOLES}
-        unknown = [name for name in holes(operation.body) if name not in known]
-        for name in unknown:
-            self.report(path, f"nothing fills ${{{name}}}; {nearest(name, known)}")
-        if operation.response and not unknown:
-            first = _model(self.data["models"]["list"][0])
-            sample = {hole: getattr(first, name) for hole, name in MODEL_HOLES.items()}
-            values = {name: first.id if name == "path.model" else sample.get(name, "sample") for name in known}
-            for violation in operation.response.violations(fill(operation.body, values)):
-                where = f"{violation.path} " if violation.path else ""
-                self.report(path, f"breaks its response schema: {where}{violation.message}")
 
     def check_tasks(self) -> None:
         known = {name for item in self.data["models"]["list"] for name in item.get("capabilities", {})}
@@ -364,10 +303,6 @@ def _named(document: Json) -> set[str]:
         return set()
     own = {*document.get("properties", ()), *document.get("required", ())}
     return own.union(*map(_named, document.values()))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _steps(url: str) -> list[str] | None:

@@ -39,7 +39,7 @@ class Route(Generic[T]):
 
 
 class Routes(Generic[T]):
-    """All paths of a provider: `by_path` as they are written, `whole` those without parameters, each with its methods."""
+    """All paths of a provider with their methods: `by_path` as they are written, `whole` those without parameters."""
 
     def __init__(self, operations: Iterable[T]) -> None:
         self.by_path: dict[str, dict[str, Route[T]]] = {}
