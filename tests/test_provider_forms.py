@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from emulator.client import Control
 from emulator.contract.client import Client
 from emulator.contract.run import run_contract
 from emulator.contract.target import EmulatorTarget
+from emulator.core.attempts import group
 from emulator.core.engine import Engine
 from emulator.core.folder import load_providers
 from emulator.core.load import parse_text
 from emulator.core.openapi import openapi
 from emulator.core.session import DEFAULT, Options, build_session
 from emulator.core.timing import duration_text, time_text
-from emulator.core.wire import Exchange, Request
+from emulator.core.wire import Exchange, Request, Sent
 from emulator.server.worlds import Worlds
 from emulator.stores.memory import MemoryStore
 from emulator.testing import EmulatedSession
@@ -67,6 +69,10 @@ class World:
         exchange = self.engine.answer(self.session, request, claim, grant)
         self.store.record(exchange)
         return exchange
+
+
+def scenario_of(text: str) -> Any:
+    return parse_text(text, "s.yaml", PROVIDERS)
 
 
 def scenario(text: str) -> Any:
@@ -268,6 +274,15 @@ def test_answers_with_parameters_are_compiled_each_by_itself() -> None:
     assert b'"b"' in world.form.unit + b"".join(world.form.body)
 
 
+def test_requests_with_other_parameters_are_other_requests() -> None:
+    world = World("rules: [{replies: [{text: A}, {text: B}], count_by: request}]")
+    paths = ["/models/small:generate", "/models/a%2Flarge:generate", "/models/small:generate"]
+    assert [world.send(path, GENERATE).reply for path in paths] == [0, 0, 1]
+    failed = World("rules: [{when: {operation: any}, reply: {error: server_error}}]")
+    sent = [replace(failed.send(path), sent=Sent(0, (), "complete", 0.0)) for path in ("/files/a/1", "/files/b/1")]
+    assert [len(call.exchanges) for call in group(sent)] == [1, 1]
+
+
 # Kinds, rules, ids
 
 
@@ -284,6 +299,17 @@ def test_an_operation_has_ids_of_its_own() -> None:
     world = World(RULES)
     sent = [world.send("/chat/completions", CHAT % b"small"), world.send("/models/small:generate", GENERATE)]
     assert [data(item)["id"][:4] for item in sent] == ["smp-", "gen_"]
+
+
+def test_a_scenario_made_of_a_journal_tells_models_of_paths_apart(server: Emulator, control: Control) -> None:
+    session = EmulatedSession(control, provider="sample")
+    keyed = {**HEADERS, "x-sample-key": session.api_key}
+    for model in ("small", "a%2Flarge"):
+        httpx2.post(f"{session.base_url}/models/{model}:generate", json={"messages": HELLO}, headers=keyed)
+    assert [row["params"] for row in session.journal] == [{"model": "small"}, {"model": "a/large"}]
+    made = scenario_of(session.journal.to_scenario())
+    assert [rule.conditions[0].expected for rule in made.rules] == ["small", "a/large"]
+    session.delete()
 
 
 # Keys and headers of requests

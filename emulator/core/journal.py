@@ -42,6 +42,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "at": request.at,
         "method": request.method,
         "path": request.address + (f"?{redact_query(request.query)}" if request.query else ""),
+        **({"params": dict(claim.call.params)} if claim.call and claim.call.params else {}),
         "headers": redact_headers(request.headers.items()),
         "key": redact(claim.key),
         "body": body,

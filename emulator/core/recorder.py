@@ -79,6 +79,9 @@ class Recorder:
         body = row["body"]
         if not isinstance(body, dict) or deeper(body, MAX_DEPTH):
             raise Untold("its body is no JSON object that a rule can match")
+        params = row.get("params", {})
+        if set(params) - {"model"}:
+            raise Untold("its path has parameters that no rule can match")
         self._allowed = allowing(self._engine, exchange, self._allowed)
         reply = retold(self._engine, exchange, self._allowed)
         self._size += len(to_yaml(reply)) + len(exchange.request.body) + _RULE_BYTES
@@ -86,7 +89,7 @@ class Recorder:
             raise Untold("the scenario would be too large to be loaded")
         secrets = secrets_of(exchange.request)
         asked = self._asked.setdefault(
-            (exchange.claim.operation, canonical(body)),
+            (exchange.claim.operation, canonical([body, params])),
             _Asked(without(when_of(row), secrets), without(body, secrets)),
         )
         asked.replies.append(without(_without_headers(reply, secrets), secrets))

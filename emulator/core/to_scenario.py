@@ -71,8 +71,9 @@ def when_of(item: Mapping[str, Json]) -> dict[str, Json]:
     """Tell a request from the others by what a reader would: operation, model, the last user message, the step."""
     when: dict[str, Json] = {"operation": item["operation"]}
     body = item["body"] if isinstance(item["body"], Mapping) else {}
-    if isinstance(body.get("model"), str):
-        when["model"] = body["model"]
+    model = item.get("params", {}).get("model", body.get("model"))
+    if isinstance(model, str):
+        when["model"] = model
     if isinstance(body.get("messages"), list):
         messages = conversation(body)
         text = last_text(messages, "user")
