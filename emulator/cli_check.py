@@ -26,6 +26,7 @@ from emulator.cli_streams import show
 from emulator.core.engine import Engine
 from emulator.core.folder import data_folder, load_providers
 from emulator.core.journal import describe
+from emulator.core.keys import key_sent
 from emulator.core.load import load_all
 from emulator.core.printable import printable
 from emulator.core.provider import Provider
@@ -84,10 +85,12 @@ def _read_request(file: Path) -> Mapping[str, Any]:
 def dry_run(providers: Mapping[str, Provider], session: Session, name: str, data: Mapping[str, Any]) -> Exchange:
     """Ask the engine what it would answer first of all."""
     headers = {str(key).lower(): str(value) for key, value in (data.get("headers") or {}).items()}
-    headers.setdefault("authorization", f"Bearer {min(session.settings[name].keys or ['check'])}")
     body = json.dumps(data["body"]).encode() if "body" in data else b""
     path, _, query = str(data.get("path", "/chat/completions")).partition("?")
-    path = path.removeprefix("/v1")
+    if not key_sent(providers[name].accepts, headers, query):
+        more, asked = providers[name].accepts[0].write(min(session.settings[name].keys or ["check"]))
+        headers, query = headers | more, f"{query}&{asked}" if query and asked else query or asked
+    path = path.removeprefix(providers[name].base_path)
     method = str(data.get("method", "POST")).upper()
     request = Request(session.id, name, method, path, query, headers, body, 0.0, path, providers[name].base_url)
     engine = Engine(providers)

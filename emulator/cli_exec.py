@@ -7,7 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class _Exec(click.Command):
 def exec_command(
     context: click.Context, /, scenarios: tuple[Path, ...], schemas: Path | None, strict: bool, **given: Any
 ) -> None:
-    """Run a command with OPENAI_BASE_URL and OPENAI_API_KEY set, and exit with its code.
+    """Run a command with the provider's variables set, as OPENAI_BASE_URL and OPENAI_API_KEY, and exit with its code.
 
     The command stands behind `--`. When it ends, unmatched requests, expectations not met and the verdict are told.
     """
@@ -73,7 +73,7 @@ def exec_command(
 @contextmanager
 def _served(
     scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any]
-) -> Iterator[tuple[Control, dict[str, str]]]:
+) -> Iterator[tuple[Control, dict[str, str | None]]]:
     """Serve in a thread; yield its control API and the environment that points at it."""
     given["admin_token"] = given["admin_token"] or secrets.token_urlsafe()  # where others can reach it, it is needed
     setup, worlds, sock = prepared(scenarios, schemas, given)
@@ -89,18 +89,20 @@ def _served(
     certificate = setup.certificate
     control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
     trust = certificate.environment if certificate else {}
+    variables = worlds.providers[name].environment(base_url, key)
     watched = reloading(setup, worlds, server, watch, say)
     with running(server, sock), closing(control), watched:
-        yield control, {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key, **trust}
+        yield control, {**variables, **trust}
 
 
-def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+def _run(command: Sequence[str], environment: Mapping[str, str | None]) -> int:
     """Run a command to its end and return its code; a SIGTERM or SIGHUP that comes meanwhile goes on to it."""
+    variables = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
     received: list[int] = []
     for number in _SIGNALS:
         signal.signal(number, lambda number, frame: received.append(number))
     try:
-        process = subprocess.Popen(command, env={**os.environ, **environment})
+        process = subprocess.Popen(command, env=variables)
     except OSError as error:
         say(f"{command[0]} cannot be run: {error.strerror}.")
         return NOT_FOUND

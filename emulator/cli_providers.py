@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import click
 from emulator.cli import check_provider, load_or_fail, schemas_option
 
 if TYPE_CHECKING:
-    from emulator.core.provider import Provider
+    from emulator.core.errors import Json
+    from emulator.core.provider import Fact, Provider
 
 
 @click.command("providers", short_help="Tell what is emulated, or every fact about one provider.")
@@ -42,19 +43,41 @@ def _tell(item: Provider) -> None:
             click.echo(f"  {line}" if lines else line)
 
     click.echo(f"{item.title}: {item.base_url}")
-    section("Endpoints", [f"{op.method:<5} {op.path}" for op in item.operations.values()])
+    section("Endpoints", [
+        f"{route.operation.method:<5} {path}{f' (streams of {route.operation.name})' if route.streams else ''}"
+        for path, methods in item.routes.by_path.items() for route in methods.values()
+    ])  # fmt: skip
     section("Models", [f"{model.id}{' (assumed)' if model.assumed else ''}" for model in item.models.values()])
     section("Plans", [
         f"{plan.name}{' (default)' if plan.name == item.default_plan else ''}: "
         f"{plan.requests or 'any number of'} requests, {plan.tokens or 'any number of'} tokens a minute"
         for plan in item.plans.values()
     ])  # fmt: skip
-    section("Documented errors", [name for name, given in item.errors.items() if given.get("documented")])
+    section(
+        "Documented errors", [_error(name, given) for name, given in item.errors.items() if given.get("documented")]
+    )
+    further = [(name, given) for name, given in item.errors.items() if "like" in given and not given["documented"]]
+    if further:
+        section("Further errors", [_error(name, given) for name, given in further])
     section("Documented headers", [name for name, _ in item.headers])
     library = sorted(data_folder("scenarios").glob(f"{item.name}/*.yaml"))
     section("Scenarios in the library, for serve and check", [f"{item.name}/{file.name}" for file in library])
     for assumed, title in ((False, "Documented facts"), (True, "Assumed, where the docs are silent")):
         rows = [fact for fact in item.facts.values() if fact.assumed is assumed]
         section(title, [
-            f"{fact.id} [{fact.source}] {fact.text}{f' (assumed: {fact.note})' if fact.note else ''}" for fact in rows
+            f"{fact.id} [{_known_from(fact)}] {fact.text}{f' (assumed: {fact.note})' if fact.note else ''}"
+            for fact in rows
         ])  # fmt: skip
+
+
+def _error(name: str, given: Mapping[str, Json]) -> str:
+    """Name an error, with its status where that is not the usual one, and what it is like."""
+    from emulator.core.errors import STATUS
+
+    told = [str(given["status"])] if given["status"] != STATUS.get(name) else []
+    told += [f"like {given['like']}"] if "like" in given else []
+    return f"{name} ({', '.join(told)})" if told else name
+
+
+def _known_from(fact: Fact) -> str:
+    return fact.source if fact.evidence == "docs" else f"{fact.source}; {fact.evidence}"

@@ -107,12 +107,16 @@ def _failure(message: str) -> BaseException:
 
 @pytest.fixture
 def emulator_env(emulator: EmulatedSession, monkeypatch: pytest.MonkeyPatch) -> EmulatedSession:
-    """Point OPENAI_BASE_URL and OPENAI_API_KEY at the session, for this process and those it starts."""
+    """Point the provider's variables (OPENAI_BASE_URL, OPENAI_API_KEY) at the session, here and in what is started."""
     try:
-        monkeypatch.setenv("OPENAI_BASE_URL", emulator.base_url)
+        variables = emulator.env
     except LookupError as error:
         raise _failure(str(error)) from None
-    monkeypatch.setenv("OPENAI_API_KEY", emulator.api_key)
+    for name, value in variables.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
     return emulator
 
 

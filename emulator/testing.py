@@ -135,6 +135,15 @@ class EmulatedSession:
             )
         return next(iter(self.base_urls.values()))
 
+    @property
+    def env(self) -> Mapping[str, str | None]:
+        """The variables that lead a client of its provider to the session; None for those that must not be set.
+
+        Raises: LookupError, where the session is for several.
+        """
+        self.base_url  # noqa: B018 - raises
+        return self._session["env"]  # type: ignore[no-any-return]
+
     # What it answers
 
     def use(self, scenario: str | Path | Mapping[str, Any]) -> EmulatedSession:

@@ -55,7 +55,7 @@ OPERATIONS = {
 }
 #: How many of them are chats where a provider takes other bodies as well.
 CHATS = 0.6
-OTHERS = Counter(provider.name for provider, operation in OPERATIONS.values() if operation.answer != "chat")
+OTHERS = Counter(provider.name for provider, operation in OPERATIONS.values() if operation.kind != "chat")
 each_operation = pytest.mark.parametrize(("provider", "operation"), OPERATIONS.values(), ids=OPERATIONS)
 
 
@@ -119,7 +119,7 @@ def share(provider: Provider, operation: Operation, bodies: int) -> int:
     others = OTHERS[provider.name]
     if not others:
         return bodies
-    return int(bodies * CHATS) if operation.answer == "chat" else int(bodies * (1 - CHATS) / others)
+    return int(bodies * CHATS) if operation.kind == "chat" else int(bodies * (1 - CHATS) / others)
 
 
 def run(provider: Provider, operation: Operation, ask: Ask, bodies: int) -> Counter[str]:

@@ -18,9 +18,9 @@ PACKAGE = ROOT / "emulator"
 CORE: dict[int, list[str]] = {
     0: ["frozen", "printable", "errors", "tree", "wire", "store", "take", "framing", "memo"],
     1: ["secrets", "echoes", "explain", "oracle", "patterns", "schema", "source", "template", "tokens", "draws", "chat",
-        "timing", "instance"],
-    2: ["provider", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts", "judges",
-        "form", "journal", "to_scenario"],
+        "timing", "instance", "routes", "keys"],
+    2: ["provider", "operations", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts",
+        "judges", "form", "journal", "to_scenario"],
     3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "verdict", "verify", "candidates",
         "chaos", "openapi"],
     4: ["session", "understand", "reply", "repeats", "engine", "load"],

@@ -27,7 +27,7 @@ def test_a_built_in_provider_is_whole(name: str) -> None:
     assert (provider.name, set(provider.errors), provider.plans["unlimited"]) == (name, set(STATUS), UNLIMITED)
     assert provider.default_plan in provider.plans
     assert provider.host == provider.base_url.split("/")[2]
-    assert provider.routes["/chat/completions"]["POST"] is provider.operations["chat"]
+    assert provider.operation_at("POST", "/chat/completions") is provider.operations["chat"]
 
 
 def test_the_four_are_there() -> None:
@@ -108,9 +108,9 @@ def write(file: str, data: bytes) -> Break:
     return lambda folder: (folder / file).write_bytes(data) and None
 
 
-def add_operation(method: str, path: str, answer: str) -> Break:
+def add_operation(method: str, path: str, kind: str) -> Break:
     files = "request: chat.request.schema.json, response: chat.response.schema.json, fact: be-endpoint"
-    return edit("\nfacts:\n", f"  models: {{method: {method}, path: {path}, answer: {answer}, {files}}}\n\nfacts:\n")
+    return edit("\nfacts:\n", f"  models: {{method: {method}, path: {path}, kind: {kind}, {files}}}\n\nfacts:\n")
 
 
 CHAT = "chat.request.schema.json"
@@ -152,10 +152,10 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
     "no-chunk": (edit("    chunk: chat.chunk.schema.json\n", ""), HERE, "chat:\n",
                  "operations.chat: lacks 'chunk', the schema of what is streamed"),
     "no-tasks": (add_operation("GET", "/models", "recommendations"), HERE,
-                 "answer: recommendations",
-                 "operations.models.answer: 'recommendations' is computed from `tasks`, and there are none"),
+                 "kind: recommendations",
+                 "operations.models.kind: 'recommendations' is computed from `tasks`, and there are none"),
     "same-address": (add_operation("POST", "/chat/completions", "models"), HERE,
-                     "path: /chat/completions, answer: models",
+                     "path: /chat/completions, kind: models",
                      "operations.models.path: POST /chat/completions is the operation 'chat' already"),
     "unknown-capability": (edit("facts:\n", "tasks: {x: {capability: coding, words: [x], output_share: 1}}\nfacts:\n"),
                            HERE, "capability: coding",
@@ -165,7 +165,9 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
     "unknown-hole-of-a-header": (edit('"${request_id}", fact: be-request-id', '"${req}", fact: be-request-id'), HERE,
                                  'value: "${req}"',
                                  "headers[0].value: is not right: '${req}'. Holes: ${limit}, ${remaining} (requests of "
-                                 "the window), ${reset} (its end in Unix seconds), ${request_id}."),
+                                 "the window), ${limit_tokens}, ${remaining_tokens}, ${reset} (its end in Unix "
+                                 "seconds), ${reset_in} (as 6m0s), ${reset_at} (RFC 3339), the same of "
+                                 "${reset_tokens}, and ${request_id}."),
     "unknown-hole-of-an-id": (edit("chatcmpl_${ulid}", "chatcmpl_${uild}"), HERE, "response: ",
                               "ids.response: is not right: 'chatcmpl_${uild}'. Holes: ${ulid} (26 characters), "
                               "${alnum} (24 letters and digits), ${hex} (24 hexadecimal digits)."),

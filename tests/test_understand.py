@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.errors import Refusal, Violation
-from emulator.core.understand import _JSON_STRING, MAX_DEPTH, bearer
+from emulator.core.keys import BEARER
+from emulator.core.understand import _JSON_STRING, MAX_DEPTH
 from emulator.core.wire import Exchange
 
 
@@ -85,7 +86,7 @@ def test_head_is_answered_as_get() -> None:
     ],
 )
 def test_bearer(header: str, key: str) -> None:
-    assert (bearer({"authorization": header}), bearer({})) == (key, "")
+    assert (BEARER.read({"authorization": header}, ""), BEARER.read({}, "")) == (key, "")
 
 
 BAD = "The API key is not good here. Good are those that --api-key or the scenario's keys list."

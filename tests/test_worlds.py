@@ -57,6 +57,10 @@ def test_where_there_is_one_provider_it_is_meant() -> None:
     assert located(worlds, "/v1/models")[1] == "beatra"
 
 
+def test_where_one_provider_has_a_path_it_is_meant() -> None:
+    assert located(make(), "/v1/models", host="elsewhere") == ("default", "brainstormrouter", "/models", "http://h/v1")
+
+
 BASES = "The base URLs are: " + ", ".join(f"http://h/{name}/v1" for name in NAMES) + "."
 
 ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
@@ -68,8 +72,8 @@ ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
         ("/", f"There is nothing at /. {BASES}"),
         ("", f"There is nothing at . {BASES}"),
         (
-            "/v1/models",
-            f"There is nothing at /v1/models. {BASES} {ALONE}",
+            "/v1/chat/completions",
+            f"There is nothing at /v1/chat/completions. {BASES} {ALONE}",
         ),
         ("/betra/v1/models", f"There is nothing at /betra/v1/models (did you mean 'beatra'?). {BASES}"),
         ("/s", f"There is nothing at /s. {BASES}"),

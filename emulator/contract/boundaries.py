@@ -145,7 +145,7 @@ class _Finder:
 
     def array(self, flat: Flat, depth: int) -> Iterator[Boundary]:
         least, most = flat.get("minItems", 0), flat.get("maxItems")
-        items = self.find(flat.get("items", True), depth)
+        items = self.find(flat.get("items", {"type": "string"}), depth)  # of what may be anything, texts are enough
         if not items:
             return
         size = max(least, 1)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from emulator.contract.checks import CHECKS, Check
 from emulator.contract.outcome import Outcome, judge
@@ -23,6 +24,7 @@ from emulator.contract.target import Target
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.folder import load_provider, own_schema, schema_problems
 from emulator.core.provider import Fact, Provider
+from emulator.core.routes import fill_path
 from emulator.core.schema import Schema
 from emulator.core.source import Path as Place
 from emulator.core.source import Source, parse_source
@@ -126,7 +128,7 @@ class _Loader:
                 self.report(("cases",), f"lacks a case for '{name}'")
 
     def case(self, fact: Fact, steps: tuple[Step, ...]) -> Case:
-        return Case(fact.id, self.provider.name, fact.text, fact.source, fact.assumed, fact.note, steps)
+        return Case(fact.id, self.provider.name, fact.text, fact.source, not fact.binding, fact.note, steps)
 
     def steps(self, name: str, items: Sequence[Mapping[str, Json]]) -> Iterator[Step]:
         for index, item in enumerate(items):
@@ -137,12 +139,28 @@ class _Loader:
                 continue
             params = {key: value for key, value in item.items() if key not in _STEP_KEYS}
             self.check_parameters(place, check, params)
+            self.check_error(place, params)
             yield Step(item["check"], check, params, self.ask(item.get("ask", {})), item.get("assumed", False))
 
     def ask(self, changes: Mapping[str, Json]) -> Ask:
         given = {**self.source.data["ask"], **changes}
-        documented = frozenset(name for name, item in self.provider.errors.items() if item.get("documented"))
-        return Ask(given["path"], given["body"], given["spoilt"], given.get("headers", {}), documented)
+        errors = self.provider.errors
+        documented = frozenset(name for name, item in errors.items() if item.get("documented"))
+        status = {name: item["status"] for name, item in errors.items()}
+        return Ask(
+            given["path"], given["body"], given["spoilt"], given.get("headers", {}), documented, status,
+            self.provider.accepts[0], self.streams_at(given["path"]),
+        )  # fmt: skip
+
+    def streams_at(self, path: str) -> str | None:
+        """Return where the good request is made for a stream, if that is another path."""
+        route = (self.provider.routes.find(path) or {}).get("POST")
+        at = route.operation.streams_at if route else None
+        return (
+            fill_path(at, {name: quote(value, safe="") for name, value in route.params.items()})
+            if route and at
+            else None
+        )
 
     def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
         taken = list(inspect.signature(check).parameters.values())[1:]
@@ -155,6 +173,11 @@ class _Loader:
         for item in taken:
             if item.default is inspect.Parameter.empty and item.name not in params:
                 self.report(place, f"lacks '{item.name}'")
+
+    def check_error(self, place: Place, params: Mapping[str, Json]) -> None:
+        name = params.get("error")
+        if name is not None and name not in self.provider.errors:
+            self.report((*place, "error"), f"there is no error '{name}'; {nearest(name, self.provider.errors)}")
 
     def check_schema(self, place: Place, value: Json) -> None:
         try:

@@ -117,17 +117,13 @@ def _raw(talk: Talk, body: bytes, method: str = "POST") -> Answer:
     return talk.send(method, talk.ask.path, body)
 
 
-def _key(talk: Talk, value: str | None) -> Answer:
-    return talk.chat(headers={"authorization": value})
-
-
 SITUATIONS: Mapping[str, Situation] = {
     "whole": Situation("a good request", "", lambda talk: talk.chat()),
     "stream": Situation("a request for a stream", "", lambda talk: talk.chat({"stream": True})),
     "spoilt": Situation("an invalid request", "invalid_request", lambda talk: talk.chat(talk.ask.spoilt)),
     "malformed": Situation("a body that is no JSON", "invalid_request", lambda talk: _raw(talk, b'{"a": ')),
-    "no_key": Situation("a request without a key", "unauthorized", lambda talk: _key(talk, None)),
-    "wrong_key": Situation("a wrong key", "unauthorized", lambda talk: _key(talk, "Bearer invalid-key-0000")),
+    "no_key": Situation("a request without a key", "unauthorized", lambda talk: talk.keyed(None).chat()),
+    "wrong_key": Situation("a wrong key", "unauthorized", lambda talk: talk.keyed("invalid-key-0000").chat()),
     "unknown_path": Situation("an unknown path", "not_found", lambda talk: talk.post(UNKNOWN_PATH, {})),
     "wrong_method": Situation("a wrong method", "method_not_allowed", lambda talk: talk.send("GET", talk.ask.path)),
 }

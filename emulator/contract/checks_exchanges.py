@@ -38,7 +38,7 @@ def resting_on(fact: Fact | None, assumed: bool = False) -> Iterator[None]:
     except Differs as found:
         if found.fact is None and fact is not None:
             found.fact = fact.id
-            found.assumed = found.assumed or assumed or fact.assumed
+            found.assumed = found.assumed or assumed or not fact.binding
         raise
 
 

@@ -46,7 +46,7 @@ def idempotency_under_way(talk: Talk, *, header: str) -> None:
     """While the first answer is under way its key gets 409."""
     talk.world.answer({"text": SHORT_TEXT, "stream": {"ttft": "forever"}})
     key, body = str(uuid.uuid4()), json.dumps(talk.body({"stream": True})).encode()
-    asked = ("POST", talk.world.base_url + talk.ask.path, talk.headers({header: key}), body)
+    asked = ("POST", talk.url(talk.ask.streams_at or talk.ask.path), talk.headers({header: key}), body)
     client = talk.world.client
     with client.begin(*asked) as first, client.begin(*asked) as second:
         talk.world.advance(1)  # what is silent for ever ends where the clock is moved

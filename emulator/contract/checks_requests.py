@@ -20,7 +20,8 @@ from emulator.contract.talk import (
     whole,
 )
 from emulator.contract.target import NotArranged
-from emulator.core.errors import STATUS, Json
+from emulator.core.errors import Json
+from emulator.core.keys import BEARER
 
 _COMPLETION = "usage.completion_tokens"
 _REASON = "choices.0.finish_reason"
@@ -154,7 +155,7 @@ def _long(model: str, words: int) -> Changes:
 
 
 def authentication(talk: Talk, *, prefix: str = "", also: Sequence[Mapping[str, str]] = ()) -> None:
-    """Every operation wants the key as a Bearer token: none, another scheme and a wrong key are refused."""
+    """Every operation wants the key in the documented way: none, another scheme and a wrong key are refused."""
     key = talk.world.key
     hold(
         talk.chat(),
@@ -164,17 +165,15 @@ def authentication(talk: Talk, *, prefix: str = "", also: Sequence[Mapping[str, 
         key[: len(prefix)],
         assumed=True,
     )
-    wrong: Mapping[str, str | None] = {
-        "no Authorization": None,
-        "a wrong key": f"Bearer {prefix}invalid-key-0000",
-        "an empty key": "Bearer",
-        "a key without its scheme": key,
-        "another scheme": f"Basic {key}",
-    }
+    bearer = talk.ask.way == BEARER
+    wrong = {"no Authorization" if bearer else "no key": None, "a wrong key": f"{prefix}invalid-key-0000"}
     for what, value in wrong.items():
-        talk.refused(talk.chat(headers={"authorization": value}), "unauthorized", f"a request with {what}")
+        talk.refused(talk.keyed(value).chat(), "unauthorized", f"a request with {what}")
+    schemes = {"an empty key": "Bearer", "a key without its scheme": key, "another scheme": f"Basic {key}"}
+    for what, header in schemes.items() if bearer else ():
+        talk.refused(talk.chat(headers={"authorization": header}), "unauthorized", f"a request with {what}")
     for operation in also:
-        answer = talk.send(operation["method"], operation["path"], b"{}", {"authorization": None})
+        answer = talk.keyed(None).send(operation["method"], operation["path"], b"{}")
         talk.refused(answer, "unauthorized", f"{operation['method']} {operation['path']} without a key")
     accepted(talk.chat(), "a request with the key")
 
@@ -185,5 +184,5 @@ def media_types(talk: Talk, *, good: Sequence[str], bad: Sequence[str], error: s
         accepted(talk.chat(headers={"content-type": name}), f"a request of type {name}")
     for name in bad:
         answer = talk.chat(headers={"content-type": name})
-        what = f"a request of type {name} gets {STATUS[error]} ({error})"
-        equal(answer, what, STATUS[error], answer.status, assumed=True)
+        status = talk.ask.status[error]
+        equal(answer, f"a request of type {name} gets {status} ({error})", status, answer.status, assumed=True)

@@ -14,6 +14,7 @@ from emulator.contract.talk import Ask
 from emulator.core.errors import Json, SourceError, nearest
 from emulator.core.folder import data_folder, own_schema, schema_problems
 from emulator.core.provider import Fact, Operation, Provider
+from emulator.core.routes import fill_path, parameters
 from emulator.core.schema import Schema
 from emulator.core.source import parse_source
 
@@ -69,11 +70,23 @@ class Contract:
 
     def printed(self, operation: Operation) -> Iterator[Example]:
         """Yield the examples that ask for an operation."""
-        yield from (item for item in self.examples if (item.method, item.path) == (operation.method, operation.path))
+        yield from (item for item in self.examples if self.provider.operation_at(item.method, item.path) is operation)
+
+    def path(self, operation: Operation) -> str:
+        """Return the path of an operation's good request: where it has parameters, one that is known, or of a model."""
+        known = [self.ask.path] if self.is_asked(operation) else []
+        known += [item.path for item in self.printed(operation)]
+        model = next(iter(self.provider.models))
+        known.append(fill_path(operation.path, dict.fromkeys(parameters(operation.path), model)))
+        return known[0]
+
+    def is_asked(self, operation: Operation) -> bool:
+        """Tell whether the provider's good request is for an operation."""
+        return self.provider.operation_at("POST", self.ask.path) is operation
 
     def bodies(self, operation: Operation) -> list[dict[str, Json]]:
         """Return good bodies of an operation, the smallest first."""
-        found = [dict(self.ask.body)] if operation.path == self.ask.path else []
+        found = [dict(self.ask.body)] if self.is_asked(operation) else []
         found += [item.body for item in self.printed(operation) if isinstance(item.body, dict)]
         return [body for index, body in enumerate(found) if body not in found[:index]]
 
@@ -85,7 +98,7 @@ class Contract:
         """Return the fact that a constraint's `$comment` names, else its operation's, and whether it is assumed."""
         match = _FACT.match(comment)
         fact = self.fact(match[0]) if match else None
-        assumed = "assumed" in comment or bool(fact and fact.assumed)
+        assumed = "assumed" in comment or bool(fact and not fact.binding)
         return (fact.id if fact else operation.fact), assumed
 
 

@@ -81,7 +81,7 @@ def _shown(body: bytes, key: str) -> Json:
 
 def curl_line(sent: Sent, key: str) -> str:
     """Return a shell command that sends a request again; `$API_KEY` is expanded by the shell."""
-    parts = ["curl", "-i", "-X", sent.method, shlex.quote(scrub(sent.url, key))]
+    parts = ["curl", "-i", "-X", sent.method, _quoted(scrub(sent.url, key))]
     for name, value in sent.headers:
         if name not in _OF_HTTP:
             parts += ["-H", _quoted(scrub(f"{name.title()}: {value}", key))]
@@ -91,7 +91,7 @@ def curl_line(sent: Sent, key: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote a header for a shell; one with the key in double quotes, within which the shell fills it in."""
+    """Quote a URL or a header for a shell; one with the key in double quotes, within which the shell fills it in."""
     if _KEY not in text:
         return shlex.quote(text)
     kept = "".join(f"\\{char}" if char in '"\\`$' else char for char in text.replace(_KEY, "\0"))

@@ -57,7 +57,7 @@ def _boundaries(contract: Contract, operation: Operation, good: Mapping[str, Jso
     for item in boundaries(operation.request, good):
         if item.steps != (_MODEL,):
             yield _in_conversation(item, good)
-    if operation.answer == "chat" and _MODEL in good:
+    if operation.kind == "chat" and _MODEL in good:
         for model in provider.models.values():
             if not model.embedding:
                 comment = f"{provider.models_fact or ''}{': assumed' if model.assumed else ''}"
@@ -82,7 +82,7 @@ def _good(contract: Contract, operation: Operation, item: Boundary, known: set[s
     what = f"a request with {where} at a boundary ({item.keyword} {item.label})"
 
     def check(world: World) -> None:
-        answer = talk_of(contract, world).post(operation.path, item.value)
+        answer = talk_of(contract, world).post(contract.path(operation), item.value)
         taken(contract, operation, answer, what, streamed=item.value.get("stream") is True)
 
     name = f"{operation.name}/{where}/{item.keyword}/{item.label}"
@@ -96,7 +96,7 @@ def _bad(contract: Contract, operation: Operation, body: Json, mutation: Mutatio
     what = f"a request whose {mutation.path or 'body'} breaks {mutation.keyword} ({told(mutation)})"
 
     def check(world: World) -> None:
-        answer = talk_of(contract, world).post(operation.path, broken)
+        answer = talk_of(contract, world).post(contract.path(operation), broken)
         refused(contract, world, answer, "invalid_request", what)
 
     name = f"{operation.name}/{where}/{mutation.keyword}/{_label(mutation)}"
@@ -129,7 +129,7 @@ def _queries(contract: Contract, operation: Operation) -> Iterator[Planned]:
     good = contract.query(operation)
 
     def asked(query: Mapping[str, str]) -> str:
-        return target(operation.path, query)
+        return target(contract.path(operation), query)
 
     def check(world: World) -> None:
         answer = talk_of(contract, world).send("GET", asked(good))
@@ -144,7 +144,7 @@ def _queries(contract: Contract, operation: Operation) -> Iterator[Planned]:
 
 def _without(contract: Contract, operation: Operation, good: Mapping[str, str], mutation: Mutation) -> Planned:
     name = str(mutation.steps[0])
-    path = target(operation.path, {key: value for key, value in good.items() if key != name})
+    path = target(contract.path(operation), {key: value for key, value in good.items() if key != name})
     fact, assumed = contract.basis(mutation.comment, operation)
 
     def check(world: World) -> None:

@@ -16,24 +16,24 @@ from emulator.contract.planned import Planned, planned
 from emulator.contract.talk import Differs, Talk, equal, hold
 from emulator.contract.target import World
 from emulator.core.draws import Draw
-from emulator.core.errors import STATUS, Json
+from emulator.core.errors import Json
 from emulator.core.provider import Operation
 
 
 def examples(contract: Contract, seed: int = 0) -> Iterator[Planned]:
     """Yield a case for each example whose operation the provider has."""
     for example in contract.examples:
-        operation = contract.provider.routes.get(example.path, {}).get(example.method)
+        operation = contract.provider.operation_at(example.method, example.path)
         if operation is not None:
             yield _example(contract, operation, example, seed)
 
 
 def _example(contract: Contract, operation: Operation, example: Example, seed: int) -> Planned:
-    error = _error(example.status)
+    error = _error(contract, example.status)
     given = contract.provider.errors.get(error or "", {}).get("fact")
 
     def check(world: World) -> None:
-        talk = talk_of(contract, world, _headers(example, seed))
+        talk = talk_of(contract, world, _headers(contract, example, seed))
         if error:
             talk.world.answer({"error": error})
         answer = _sent(talk, example)
@@ -50,15 +50,15 @@ def _example(contract: Contract, operation: Operation, example: Example, seed: i
     return planned(contract, "examples", name, check, fact=given or operation.fact, source=example.source)
 
 
-def _error(status: int | None) -> str | None:
-    """Return the error that the docs print, by its status: one without a name of its own cannot be told apart."""
-    names = [name for name, value in STATUS.items() if value == status]
-    return names[0] if names else None
+def _error(contract: Contract, status: int | None) -> str | None:
+    """Return the error that the docs print, by its status: of several the first, and none for another status."""
+    return next((name for name, given in contract.provider.errors.items() if given["status"] == status), None)
 
 
-def _headers(example: Example, seed: int) -> dict[str, str]:
+def _headers(contract: Contract, example: Example, seed: int) -> dict[str, str]:
     """Return the printed headers, placeholders filled in; the key is the run's."""
-    headers = {name.lower(): value for name, value in example.headers.items() if name.lower() != "authorization"}
+    of_keys = {"authorization", *(way.name for way in contract.provider.accepts if way.kind == "header")}
+    headers = {name.lower(): value for name, value in example.headers.items() if name.lower() not in of_keys}
     return {name: value.replace("<uuid>", Draw(seed, example.id).uuid(name)) for name, value in headers.items()}
 
 

@@ -62,7 +62,7 @@ def _case(contract: Contract, operation: Operation, polarity: str, number: int, 
         return _Hunt(contract, operation, target).run(drawn)
 
     name, source = f"fuzz/{operation.name}/{polarity}", fact.source if fact else ""
-    assumed = bool(fact and fact.assumed)
+    assumed = bool(fact and not fact.binding)
     facts = contract.provider.facts
     return Planned(name, "fuzz", operation.fact, source, assumed, max_examples, judged, facts)
 
@@ -141,7 +141,7 @@ class _Hunt:
 
     def _taken(self, body: Json) -> Callable[[World], None]:
         def check(world: World) -> None:
-            answer = talk_of(self.contract, world).post(self.operation.path, body)
+            answer = talk_of(self.contract, world).post(self.contract.path(self.operation), body)
             streamed = body.get("stream") is True
             taken(self.contract, self.operation, answer, "a generated request", streamed, promised=False)
 
@@ -149,7 +149,7 @@ class _Hunt:
 
     def _refused(self, item: Drawn) -> Callable[[World], None]:
         def check(world: World) -> None:
-            answer = talk_of(self.contract, world).post(self.operation.path, item.sent)
+            answer = talk_of(self.contract, world).post(self.contract.path(self.operation), item.sent)
             what = f"a generated request ({told(item.fault)})" if item.fault else "a generated request"
             refused(self.contract, world, answer, "invalid_request", what)
 

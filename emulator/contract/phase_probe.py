@@ -43,7 +43,7 @@ def _strict(case: Planned) -> Planned:
 
 def _reachable(contract: Contract, world: World) -> None:
     operation = next(iter(contract.provider.operations.values()))
-    answer = talk_of(contract, world).send("GET", operation.path)
+    answer = talk_of(contract, world).send("GET", contract.path(operation))
     hold(answer, f"{world.base_url} answers", answer.status > 0, "an HTTP answer", outcome(answer))
 
 
@@ -52,14 +52,14 @@ def _key(contract: Contract, world: World) -> None:
     operations = contract.provider.operations.values()
     cheapest = next((item for item in operations if item.method == "GET"), next(iter(operations)))
     answer = _ask(contract, world, cheapest)
-    what = f"the key is good for {cheapest.method} {cheapest.path}"
+    what = f"the key is good for {cheapest.method} {contract.path(cheapest)}"
     hold(answer, what, answer.status not in (401, 403), "any status but 401 and 403", answer.status)
     hold(answer, f"{what}: it is answered", answer.status > 0, "an HTTP answer", outcome(answer))
     hold(answer, f"{what}: it is not held up", answer.status != 429, "no rate limit", answer.status)
 
 
 def _exists(contract: Contract, operation: Operation) -> Planned:
-    what = f"{operation.method} {operation.path}"
+    what = f"{operation.method} {contract.path(operation)}"
 
     def check(world: World) -> None:
         answer = _ask(contract, world, operation)
@@ -74,8 +74,8 @@ def _exists(contract: Contract, operation: Operation) -> Planned:
 def _ask(contract: Contract, world: World, operation: Operation) -> Answer:
     talk = talk_of(contract, world)
     if operation.method == "GET":
-        return talk.send("GET", target(operation.path, contract.query(operation)))
+        return talk.send("GET", target(contract.path(operation), contract.query(operation)))
     bodies = contract.bodies(operation)
     if not bodies:
-        raise NotArranged(f"no good request of {operation.method} {operation.path} is known")
-    return talk.post(operation.path, bodies[0])
+        raise NotArranged(f"no good request of {operation.method} {contract.path(operation)} is known")
+    return talk.post(contract.path(operation), bodies[0])

@@ -71,7 +71,7 @@ def stateful(contract: Contract, seed: int = 0, plan: str | None = None) -> Iter
 def _chat(contract: Contract) -> Operation | None:
     """Return the operation that the provider's good request is for."""
     operations = contract.provider.operations.values()
-    return next((item for item in operations if item.path == contract.ask.path and item.method == "POST"), None)
+    return next((item for item in operations if contract.is_asked(item)), None)
 
 
 def _planned(contract: Contract, operation: Operation, name: str, check: str, requests: int) -> Planned:

@@ -35,7 +35,7 @@ class Planned:
     def result(self, outcome: Outcome, seconds: float = 0.0) -> Result:
         """Return the case with what it came to; a check that rests on a fact of its own is told by that one."""
         own = self.facts.get(outcome.fact) if outcome.fact else None
-        fact, source, assumed = (own.id, own.source, own.assumed) if own else (self.fact, self.source, self.assumed)
+        fact, source, assumed = (own.id, own.source, not own.binding) if own else (self.fact, self.source, self.assumed)
         return Result(
             self.id, self.phase, fact, source, assumed, outcome.outcome, outcome.message, outcome.expected,
             outcome.actual, outcome.request, outcome.response, outcome.curl, round(seconds, 6),
@@ -56,7 +56,7 @@ def planned(
     """Plan a check of a phase; its id begins with the phase, its source is the fact's unless given."""
     known = contract.fact(fact)
     where = source if source is not None else known.source if known else ""
-    assumed = assumed or bool(known and known.assumed)
+    assumed = assumed or bool(known and not known.binding)
     facts = contract.provider.facts
     return Planned(
         f"{phase}/{name}", phase, fact, where, assumed, requests,

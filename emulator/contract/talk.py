@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emulator.contract.client import Answer
 from emulator.contract.target import NotArranged, World
 from emulator.core.errors import STATUS, Json
+from emulator.core.keys import BEARER, Way
 from emulator.core.schema import Schema
 
 Changes = Mapping[str, Json]
@@ -19,6 +20,9 @@ Changes = Mapping[str, Json]
 TEXT = "Here are the first words of a reply that is long enough to be cut: " + " ".join(
     f"number {n}," for n in range(1, 31)
 )
+
+#: Of a conversation: the key of its world.
+OWN = "\0own"
 
 _LONG = 300
 _KINDS: Mapping[type, str] = {
@@ -46,13 +50,16 @@ class Differs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A provider's good chat request, a change that spoils it, and the errors that its docs list."""
+    """A provider's good chat request, a change that spoils it, its errors' status, and which of them its docs list."""
 
     path: str
     body: Changes
     spoilt: Changes
     headers: Mapping[str, str]
     documented: frozenset[str]
+    status: Mapping[str, int] = field(default_factory=lambda: STATUS)
+    way: Way = BEARER  # in which the key is sent
+    streams_at: str | None = None  # the path of a stream, where its body does not ask for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +69,30 @@ class Talk:
     world: World
     ask: Ask
     assumed: bool | Literal["status"] = False
+    key: str | None = OWN  # what is sent as the key: the world's own one, another one, or none
+
+    def keyed(self, key: str | None) -> Talk:
+        """Return this conversation with another key, or without one."""
+        return replace(self, key=key)
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path, with the key where it stands there."""
+        query = self._credentials()[1]
+        return self.world.base_url + path + (f"{'&' if '?' in path else '?'}{query}" if query else "")
+
+    def _credentials(self) -> tuple[Mapping[str, str], str]:
+        key = self.world.key if self.key == OWN else self.key
+        return self.ask.way.write(key) if key is not None else ({}, "")
 
     def send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str | None] | None = None
     ) -> Answer:
         """Send anything; a header that is None is left out."""
-        return self.world.client.send(method, self.world.base_url + path, self.headers(headers), body)
+        return self.world.client.send(method, self.url(path), self.headers(headers), body)
 
     def headers(self, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
         """Return the headers of a good request, and more."""
-        usual = {"authorization": f"Bearer {self.world.key}", "content-type": "application/json"}
+        usual = {**self._credentials()[0], "content-type": "application/json"}
         merged: dict[str, str | None] = {**usual, **self.ask.headers, **(more or {})}
         return {name: value for name, value in merged.items() if value is not None}
 
@@ -86,7 +107,10 @@ class Talk:
         headers: Mapping[str, str | None] | None = None,
     ) -> Answer:
         """Send the good chat request, with changes and without some fields."""
-        return self.post(self.ask.path, self.body(changes, missing), headers)
+        body = self.body(changes, missing)
+        if self.ask.streams_at and body.get("stream") is True:
+            return self.post(self.ask.streams_at, self.body(changes, {*missing, "stream"}), headers)
+        return self.post(self.ask.path, body, headers)
 
     def body(self, changes: Changes | None = None, missing: Iterable[str] = ()) -> dict[str, Json]:
         """Return the good chat body, with changes and without some fields."""
@@ -106,7 +130,7 @@ class Talk:
 
     def refused(self, answer: Answer, error: str, what: str) -> None:
         """Demand that a request was refused with an error's status. Raises: Differs."""
-        status = STATUS[error]
+        status = self.ask.status[error]
         if answer.status != status:
             refusal = 400 <= answer.status < 500 and answer.status != 429
             settled = error in self.ask.documented and not self.assumed

@@ -1,6 +1,6 @@
 """Answers that are computed, of what a router knows of its models and of the session's past.
 
-Each function takes a Turn and the session's exchanges, and returns a whole body; `answer:` in provider.yaml names it.
+Each function takes a Turn and the session's exchanges, and returns a whole body; `kind:` in provider.yaml names it.
 """
 
 from __future__ import annotations

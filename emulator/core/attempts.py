@@ -51,7 +51,7 @@ def _identity(exchange: Exchange) -> bytes:
     call = exchange.claim.call
     if call is None:
         return exchange.request.path.encode() + b"\x1f" + exchange.request.body
-    body = {name: value for name, value in call.body.items() if name not in _ASIDE}
+    body = {name: value for name, value in {**call.params, **call.body}.items() if name not in _ASIDE}
     return call.operation.encode() + b"\x1f" + canonical(body)
 
 

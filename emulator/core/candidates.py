@@ -62,7 +62,8 @@ def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
 def _count_key(rule: Rule, call: Call, key: str) -> str:
     by = rule.count_by
     if by == "request":
-        return f"{rule.id}\x1f{blake2b(canonical(call.body), digest_size=16).hexdigest()}"
+        asked = canonical([call.body, call.params] if call.params else call.body)
+        return f"{rule.id}\x1f{blake2b(asked, digest_size=16).hexdigest()}"
     if by == "key":
         return f"{rule.id}\x1f{key}"
     return f"{rule.id}\x1f{call.request.headers.get(by.removeprefix('header:').lower(), '')}"

@@ -17,7 +17,7 @@ from emulator.core.answers import LOOK_BACK
 from emulator.core.candidates import candidates, difference_text, nearest_rules
 from emulator.core.chaos import Strikes, strikes
 from emulator.core.draws import Draw
-from emulator.core.errors import STATUS, Json, Refusal
+from emulator.core.errors import Json, Refusal
 from emulator.core.faults import apply
 from emulator.core.frozen import frozen
 from emulator.core.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
@@ -26,6 +26,7 @@ from emulator.core.repeats import Repeats
 from emulator.core.reply import error_data, fill_reply, no_upstream, render_reply, scope_of, scripted_error, turn_for
 from emulator.core.scenario import Reply, Rule
 from emulator.core.session import Session, Settings
+from emulator.core.timing import duration_text, time_text
 from emulator.core.understand import authenticate, idempotency_of, route, understand
 from emulator.core.wire import (
     FOREVER,
@@ -73,9 +74,10 @@ class Engine:
         operation: Operation | None = None
         key: str | None = None
         try:
-            operation = route(provider, request)
+            found = route(provider, request)
+            operation = found.operation
             key = authenticate(session, provider, settings, request, self.prefixes)
-            call = understand(session, provider, settings, operation, request)
+            call = understand(session, provider, settings, found, request)
             idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as error:
             error.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
@@ -84,10 +86,10 @@ class Engine:
                 session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
                 refusal=error, operation=name,
             )  # fmt: skip
-        found = candidates(session.rules_for(provider.name, operation.name), call, key)
+        rules = candidates(session.rules_for(provider.name, operation.name), call, key)
         return Claim(
-            session.id, provider.name, key, settings.plan, request.at, True, found, "built-in", idempotency,
-            operation.answer in LOOK_BACK, call, None, operation.name,
+            session.id, provider.name, key, settings.plan, request.at, True, rules, "built-in", idempotency,
+            operation.kind in LOOK_BACK, call, None, operation.name,
         )  # fmt: skip
 
     def again(self, session: Session, request: Request, grant: Grant) -> Exchange:
@@ -143,7 +145,7 @@ def _scripted(
     chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
     reply = chaos.error or (rule.replies[index] if rule and index is not None else _OTHERWISE[otherwise])
     content, headers, missing = _filled(turn, settings, grant, reply)
-    refusal = scripted_error(reply, content)
+    refusal = scripted_error(provider, reply, content)
     if refusal:
         rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
     else:
@@ -230,7 +232,7 @@ def _exchange(
 ) -> Exchange:
     """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice."""
     rendered, refusal = outcome.rendered, outcome.refusal
-    documented = _documented(provider, grant.standing, outcome.draw, request.at, outcome.spent)
+    documented = _documented(provider, claim, grant.standing, outcome.draw, outcome.spent)
     if outcome.headers:
         asked = {name for name, _ in outcome.headers}
         documented = tuple(item for item in documented if item[0] not in asked)
@@ -271,7 +273,7 @@ def _check_grant(claim: Claim, grant: Grant) -> None:
 
 def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN) -> Timeline:
     body = provider.error_body(refusal, render_id(provider, "request", draw, at))
-    status = reply.status or STATUS[refusal.name]
+    status = reply.status or provider.errors[refusal.name]["status"]
     return render_body(body, status, (), reply.latency.draw(draw, "latency"))
 
 
@@ -282,18 +284,29 @@ def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int,
     return refusal.name, status, refusal
 
 
-def _documented(provider: Provider, standing: Standing, draw: Draw, at: float, spent: bool) -> Headers:
+def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw, spent: bool) -> Headers:
     if not provider.headers:
         return ()
-    limit = UNLIMITED_SHOWN if standing.limit is None else standing.limit
-    remaining = UNLIMITED_SHOWN if standing.remaining is None else standing.remaining
+    remaining = 0 if spent or standing.exceeded else _counted(standing.remaining)
     values = {
-        "limit": limit,
-        "remaining": 0 if spent or standing.exceeded else remaining,
+        "limit": _counted(standing.limit),
+        "remaining": remaining,
         "reset": math.ceil(standing.reset),
-        "request_id": render_id(provider, "request", draw, at),
+        "request_id": render_id(provider, "request", draw, claim.at),
     }
+    if provider.tells_more:
+        values |= {
+            "limit_tokens": _counted(claim.plan.tokens),
+            "remaining_tokens": 0 if standing.exceeded == "tokens" else _counted(standing.tokens_left),
+            "reset_tokens": values["reset"],  # one window counts both
+            **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
+            **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
+        }
     return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
+
+
+def _counted(number: int | None) -> int:
+    return UNLIMITED_SHOWN if number is None else number
 
 
 def _one_line(value: str) -> str:

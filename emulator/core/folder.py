@@ -9,16 +9,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from emulator.core import schema as schemas
-from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, shown
+from emulator.core.keys import read_way
+from emulator.core.operations import operation_problems
 from emulator.core.provider import UNLIMITED, Fact, Model, Operation, Provider, holes, read_plan
+from emulator.core.routes import Routes
 from emulator.core.schema import Schema
+from emulator.core.secrets import is_secret
 from emulator.core.source import Source, parse_source
 from emulator.core.timing import parse_duration
 from emulator.core.tree import walk
 
-#: Answers that are computed from the table of tasks.
-_NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
+#: The request of an operation whose request is not described.
+_ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
+#: What leads a client to an API that is like OpenAI's.
+_ENV = {"OPENAI_BASE_URL": "${base_url}", "OPENAI_API_KEY": "${key}"}
 _DETAIL_HOLES = {"field", "message"}
 
 
@@ -81,13 +87,19 @@ class _Loader:
         self.source = source
         self.data = source.data
         self.problems: list[Problem] = []
+        self.headers: Schema | None = None
 
     def load(self) -> Provider:
         self.problems += schema_problems(own_schema("provider"), self.source)
         if not self.problems:
             self.check_name()
+            self.check_keys()
+            self.headers = self.schema(("request_headers",), self.data.get("request_headers"))
+            self.check_headers()
             operations = self.operations()
-            self.check_answers()
+            for path, message in operation_problems(self.data, operations):
+                self.report(path, message)
+            self.check_tasks()
             self.check_errors()
             self.check_models_and_plans()
             self.check_facts(operations)
@@ -102,10 +114,34 @@ class _Loader:
         name = self.data["name"]
         if name != self.folder.resolve().name:
             self.report(("name",), f"must be the folder's name, '{self.folder.resolve().name}', not '{name}'")
-        if name in ("v1", "s"):
-            self.report(("name",), f"'{name}' is a part of the addresses; choose another name")
-        if not _host(self.data["base_url"]):
+        steps = _steps(self.data["base_url"])
+        if steps is None:
             self.report(("base_url",), "must be a URL such as https://api.example.com/v1")
+            return
+        if name in ("v1", "s", *steps[:1]):
+            self.report(("name",), f"'{name}' is a part of the addresses; choose another name")
+        versions = self.data.get("versions")
+        if versions and steps[-1:] != versions[:1]:
+            message = f"must begin with the last part of base_url, {shown(steps[-1]) if steps else 'which has none'}"
+            self.report(("versions",), f"{message}, not {shown(versions[0])}")
+
+    def check_keys(self) -> None:
+        """What holds a key is known by its name as a secret, so that it is shown nowhere."""
+        for index, given in enumerate(self.data["auth"].get("accepts", ())):
+            way = read_way(given)
+            shows = {"bearer": False, "header": not is_secret(way.name), "query": not is_secret(way.name, "query")}
+            if shows[way.kind]:
+                message = (
+                    f"'{way.name}' is not known as a secret, and would be shown; names with api-key, key, token are"
+                )
+                self.report(("auth", "accepts", index, way.kind), message)
+
+    def check_headers(self) -> None:
+        """The headers that a schema speaks of are in lower case, as they come."""
+        for name in _named(self.headers.document) if self.headers else ():
+            if name != name.lower():
+                hint = f"{self.data['request_headers']} names the header {name}; write it in lower case, {name.lower()}"
+                self.report(("request_headers",), hint)
 
     def operations(self) -> dict[str, Operation]:
         return {name: self.operation(name, data) for name, data in self.data["operations"].items()}
@@ -116,8 +152,9 @@ class _Loader:
         )
         shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
         return Operation(
-            name, data["method"], data["path"], data["answer"], request and request.document, response, chunk,
-            data.get("fact"), shown,
+            name, data["method"], data["path"], data["kind"], request.document if request else _ANYTHING, response,
+            chunk, data.get("fact"), shown, {**self.data["ids"], **data.get("ids", {})}, data.get("streams_at"),
+            data.get("body"),
         )  # fmt: skip
 
     def schema(self, path: tuple[str | int, ...], name: str | None) -> Schema | None:
@@ -140,18 +177,7 @@ class _Loader:
             self.problems.append(Problem(str(file), 1, 1, "", str(error)))
         return None
 
-    def check_answers(self) -> None:
-        """What an operation's answer needs is there, and no two operations share a method and path."""
-        taken: dict[tuple[str, str], str] = {}
-        for name, data in self.data["operations"].items():
-            path = ("operations", name)
-            other = taken.setdefault((data["method"], data["path"]), name)
-            if other != name:
-                self.report((*path, "path"), f"{data['method']} {data['path']} is the operation '{other}' already")
-            if data["answer"] in _NEED_TASKS and not self.data.get("tasks"):
-                self.report((*path, "answer"), f"'{data['answer']}' is computed from `tasks`, and there are none")
-            if data["answer"] == "chat" and "chunk" not in data:
-                self.report(path, "lacks 'chunk', the schema of what is streamed")
+    def check_tasks(self) -> None:
         known = {name for item in self.data["models"]["list"] for name in item.get("capabilities", {})}
         for name, task in self.data.get("tasks", {}).items():
             if task["capability"] not in known:
@@ -162,9 +188,18 @@ class _Loader:
         names = self.data["errors"]["names"]
         wanted = set(holes(self.data["errors"]["envelope"]))
         for name, given in names.items():
-            for key in wanted - _ENVELOPE_HOLES - set(given):
+            own = name in STATUS
+            if not own and "like" not in given:
+                hint = f"lacks 'like', one of the names that all providers have; {nearest(name, STATUS)}"
+                self.report(("errors", "names", name), hint)
+            elif own and "like" in given:
+                hint = f"is for further names; '{name}' is one that all providers have"
+                self.report(("errors", "names", name, "like"), hint)
+            elif own and "message" not in given:
+                self.report(("errors", "names", name), "lacks 'message'")
+            for key in sorted(wanted - _ENVELOPE_HOLES - set(given)) if own else ():
                 self.report(("errors", "names", name), f"lacks '{key}', which the envelope has a hole for")
-            for key in set(given) - wanted - {"message", "fact", "documented"}:
+            for key in set(given) - wanted - {"message", "fact", "documented", "status", "like"}:
                 self.report(("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}")
         if "details" in wanted and "detail" not in self.data["errors"]:
             self.report(("errors",), "lacks 'detail', the shape of one of ${details}")
@@ -175,6 +210,10 @@ class _Loader:
 
     def check_models_and_plans(self) -> None:
         models = self.data["models"]
+        names = self.data["errors"]["names"]
+        unknown = models.get("unknown", "invalid_request")
+        if unknown not in names:
+            self.report(("models", "unknown"), f"there is no error '{unknown}'; {nearest(unknown, names)}")
         ids = {item["id"] for item in models["list"]}
         for key in ("auto", "embedding"):
             if key in models and models[key] not in ids:
@@ -199,6 +238,9 @@ class _Loader:
             named = path[-1:] in (("fact",), ("context_fact",)) and path[0] != "facts"
             if named and value not in ids:
                 self.report(path, f"there is no fact '{value}'; {nearest(value, ids)}")
+        for fact_id in sorted(set(schemas.facts_named(self.headers.document)) - ids if self.headers else ()):
+            message = f"{self.data['request_headers']} rests on '{fact_id}', which is no fact"
+            self.report(("request_headers",), message)
         for name, operation in operations.items():
             for part in ("request", "response", "chunk"):
                 document = getattr(operation, part)
@@ -209,26 +251,28 @@ class _Loader:
 
     def build(self, operations: Mapping[str, Operation]) -> Provider:
         data = self.data
-        routes: dict[str, dict[str, Operation]] = {}
-        for operation in operations.values():
-            routes.setdefault(operation.path, {})[operation.method] = operation
         content_type = data.get("content_type", {"other": "note"})
         kept = data.get("idempotency")
         plans = {name: read_plan(name, item) for name, item in data["plans"]["list"].items()}
         return Provider(
             name=data["name"], title=data["title"], base_url=data["base_url"].rstrip("/"),
+            versions=data.get("versions", ()),
             key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
+            accepts=tuple(map(read_way, data["auth"].get("accepts", ["bearer"]))),
+            request_headers=self.headers.document if self.headers else None, env=data.get("env", _ENV),
             content_type=(content_type["other"], content_type.get("fact")),
             idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
             models={item["id"]: _model(item) for item in data["models"]["list"]},
             models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
+            models_unknown=data["models"].get("unknown", "invalid_request"),
             auto=data["models"].get("auto"), auto_embedding=data["models"].get("embedding"),
             context_fact=data["models"].get("context_fact"),
             plans={"unlimited": UNLIMITED, **plans},
             default_plan=data["plans"]["default"],
             headers=tuple((item["name"], item["value"]) for item in data["headers"]), ids=data["ids"],
-            envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"), errors=data["errors"]["names"],
-            done=data["stream"]["done"], operations=operations, routes=routes, tasks=data.get("tasks", {}),
+            envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"),
+            errors=_errors(data["errors"]["names"]), done=data["stream"]["done"], operations=operations,
+            routes=Routes(operations.values()), tasks=data.get("tasks", {}),
             facts={item["id"]: Fact(**item) for item in data["facts"]},
         )  # fmt: skip
 
@@ -242,11 +286,32 @@ def schema_problems(schema: Schema, source: Source) -> list[Problem]:
     return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
-def _host(url: str) -> str:
+def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:
+    """Return all errors, each with its status; a further name has what it leaves out of the one that it is like."""
+    found = {name: {"status": status, **names[name]} for name, status in STATUS.items()}
+    for name, given in names.items():
+        if name not in STATUS:
+            found[name] = {**found[given["like"]], "documented": False, **given}
+    return found
+
+
+def _named(document: Json) -> set[str]:
+    """Return the fields that a schema names, wherever it does."""
+    if isinstance(document, list):
+        return set().union(*map(_named, document))
+    if not isinstance(document, Mapping):
+        return set()
+    own = {*document.get("properties", ()), *document.get("required", ())}
+    return own.union(*map(_named, document.values()))
+
+
+def _steps(url: str) -> list[str] | None:
+    """Return the parts of a URL's path; None for what is no URL."""
     try:
-        return urlsplit(url).netloc
+        parts = urlsplit(url)
     except ValueError:  # half an IPv6 address
-        return ""
+        return None
+    return [step for step in parts.path.split("/") if step] if parts.netloc else None
 
 
 def _tree(paths: Sequence[str]) -> dict[str, Json]:

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.framing import STATUS_LINES, in_one_piece
+from emulator.core.timing import duration_text, time_text
 from emulator.core.wire import Call, Claim, Exchange, Grant, Request
 
 #: Gives what fills a hole: from the draws of the rule, the time of the request, and the grant.
@@ -29,12 +30,16 @@ LONGEST_KEY = 200
 #: Between these times, in Unix seconds, `created` has as many digits as its mark.
 FROM, UNTIL = 1e9, 1e10
 #: No mark is a part of another.
-_AT, _NUMBER, _REMAINING, _RESET = 9_444_444_444, 8_111_111_111_111_111, 7_222_222_222_222_222, 6_333_333_333_333_333
+_AT, _NUMBER, _REMAINING, _TOKENS = 9_444_444_444, 8_111_111_111_111_111, 7_222_222_222_222_222, 5_555_555_555_555_555
+_RESET = 243_333_333_333  # in the year 9680: later ones have no date
 _NUMBERS: Mapping[bytes, Filler] = {
     b"%d" % _AT: lambda draw, at, grant: b"%d" % at,
     b"%d" % _NUMBER: lambda draw, at, grant: b"%d" % grant.number,
     b"%d" % _REMAINING: lambda draw, at, grant: b"%d" % (grant.standing.remaining or 0),
+    b"%d" % _TOKENS: lambda draw, at, grant: b"%d" % (grant.standing.tokens_left or 0),
     b"%d" % _RESET: lambda draw, at, grant: b"%d" % math.ceil(grant.standing.reset),
+    duration_text(_RESET - _AT).encode(): lambda draw, at, grant: duration_text(grant.standing.reset - at).encode(),
+    time_text(_RESET).encode(): lambda draw, at, grant: time_text(grant.standing.reset).encode(),
 }
 
 
@@ -157,6 +162,8 @@ def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Clai
     standing = replace(grant.standing, reset=float(_RESET))
     if standing.remaining is not None:
         standing = replace(standing, remaining=_REMAINING)
+    if standing.tokens_left is not None:
+        standing = replace(standing, tokens_left=_TOKENS)
     request = replace(request, at=float(_AT))
     call = claim.call and claim.call.of(request, claim.call.elapsed)
     return request, replace(claim, at=request.at, call=call), replace(grant, number=_NUMBER, standing=standing)

@@ -63,6 +63,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "at": request.at,
         "method": request.method,
         **asked,
+        **({"params": without(dict(claim.call.params), secrets)} if claim.call and claim.call.params else {}),
         "key": redact(claim.key),
         "plan": claim.plan.name,
         "model": without(model_of(exchange), secrets),

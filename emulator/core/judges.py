@@ -13,7 +13,8 @@ from typing import Literal
 
 from emulator.core.attempts import Attempts, answered_text, retry_after, wait_between, was_cut
 from emulator.core.frozen import frozen
-from emulator.core.wire import Exchange
+from emulator.core.secrets import is_secret
+from emulator.core.wire import Exchange, Request
 
 Status = Literal["pass", "fail", "not_seen"]
 
@@ -165,8 +166,13 @@ def _no_vain_retry(evidence: Evidence) -> Judged:
 
 def _is_same(first: Exchange, later: Exchange) -> bool:
     """Tell whether a retry changed nothing that a refusal could rest on: model and key are in its body and headers."""
-    keys = {item.request.headers.get("authorization") for item in (first, later)}
-    return first.request.body == later.request.body and len(keys) == 1
+    one, other = (_asked(item.request) for item in (first, later))
+    return one == other
+
+
+def _asked(request: Request) -> tuple[bytes, str, list[str]]:
+    """Return what a refusal can rest on: the body, the query, and the headers that hold keys."""
+    return request.body, request.query, [value for name, value in sorted(request.headers.items()) if is_secret(name)]
 
 
 def _bounded_attempts(evidence: Evidence) -> Judged:

@@ -11,7 +11,7 @@ import orjson
 
 from emulator.core.chat import conversation
 from emulator.core.draws import Draw
-from emulator.core.errors import STATUS, Json, Problem, SourceError, Violation
+from emulator.core.errors import Json, Problem, SourceError, Violation, nearest
 from emulator.core.parse import parse_scenario
 from emulator.core.provider import Operation, Provider
 from emulator.core.render import Turn
@@ -89,7 +89,7 @@ def _checked(
         f"{provider.name} {operation.name}": list(_breaks(scenario, provider, operation, reply))
         for provider in scope
         for operation in provider.operations.values()
-        if rule.operation in ("any", operation.name)
+        if rule.covers(provider.name, operation.name)
     }
     if found and all(found.values()):
         return next(iter(found.values())), []
@@ -99,9 +99,14 @@ def _checked(
 
 def _breaks(scenario: Scenario, provider: Provider, operation: Operation, reply: Reply) -> Iterator[Problem]:
     """Find where a reply breaks the response schema of an operation that it answers."""
+    name = reply.content.get("name") if reply.kind == "error" else None
+    if name and name not in provider.errors:
+        message = f"{provider.title} has no error '{name}'; {nearest(name, provider.errors)}"
+        yield scenario.problem((*reply.path, "error"), message)
+        return
     if reply.off_contract or reply.kind in ("builtin", "proxy"):
         return
-    if (reply.kind == "embedding") != (operation.answer == "embeddings") and reply.kind in ("embedding", "message"):
+    if (reply.kind == "embedding") != (operation.kind == "embeddings") and reply.kind in ("embedding", "message"):
         yield scenario.problem(reply.path, f"answers another operation than {operation.name}; set when.operation")
         return
     for violation in dict.fromkeys(_violations(provider, operation, reply)):  # chunks break it alike
@@ -176,9 +181,10 @@ def _event_violations(chunk: Schema, provider: Provider, item: Json) -> Iterator
 def _envelope_violations(provider: Provider, reply: Reply) -> Iterator[Violation]:
     """An error with a body of its own must have the provider's envelope; one by name always has."""
     if "body" not in reply.content:
-        status = STATUS[reply.content["name"]]
+        name = reply.content["name"]
+        status = provider.errors[name]["status"]
         if reply.status not in (None, status):
-            yield Violation("status", f"must be {status} for {reply.content['name']}, not {reply.status}")
+            yield Violation("status", f"must be {status} for {name}, not {reply.status}")
         return
     path = provider.envelope_difference(reply.content["body"])
     if path is not None:
@@ -186,8 +192,8 @@ def _envelope_violations(provider: Provider, reply: Reply) -> Iterator[Violation
 
 
 def _undocumented_error(scenario: Scenario, provider: Provider, reply: Reply) -> Iterator[Problem]:
-    refusal = scripted_error(reply, reply.content)
-    known = [name for name in STATUS if provider.errors[name].get("documented")]
+    refusal = scripted_error(provider, reply, reply.content)
+    known = [name for name, given in provider.errors.items() if given.get("documented")]
     if refusal and known and refusal.name not in known:
         listed = ", ".join(known)
         yield scenario.problem(

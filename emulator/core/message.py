@@ -79,7 +79,7 @@ def _whole(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Reply
             for ident, name, arguments in said.calls
         ]
     body = {
-        "id": render_id(turn.provider, "response", turn.draw, turn.at),
+        "id": render_id(turn.operation, "response", turn.draw, turn.at),
         "object": "chat.completion",
         "created": int(turn.at),
         "model": turn.model,
@@ -95,7 +95,7 @@ def _whole(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Reply
 
 def _stream(turn: Turn, said: Said, usage: Mapping[str, int] | None, reply: Reply) -> _Written:
     head = {
-        "id": render_id(turn.provider, "response", turn.draw, turn.at),
+        "id": render_id(turn.operation, "response", turn.draw, turn.at),
         "object": "chat.completion.chunk",
         "created": int(turn.at),
         "model": turn.model,

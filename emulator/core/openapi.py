@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from emulator.core.errors import STATUS, Json
+from emulator.core.errors import Json
+from emulator.core.keys import BEARER
 from emulator.core.provider import Operation, Provider, holes
+from emulator.core.routes import parameters
 
 _OF_KEYS = ("idempotency_in_progress", "idempotency_mismatch")
 _UUID = {"type": "string", "format": "uuid"}
@@ -22,7 +24,7 @@ _FILLED: Mapping[str, Json] = {
     "field": {"type": "string"},
 }
 #: Headers that are a number and nothing else.
-_COUNTS = ("${limit}", "${remaining}", "${reset}")
+_COUNTS = ("${limit}", "${remaining}", "${reset}", "${limit_tokens}", "${remaining_tokens}", "${reset_tokens}")
 _COUNT: Json = {"type": "string", "pattern": "^[0-9]+$"}
 
 
@@ -32,7 +34,11 @@ def openapi(provider: Provider, version: str, base_url: str) -> Json:
     paths: dict[str, dict[str, Json]] = {}
     for operation in provider.operations.values():
         schemas |= _schemas(provider, operation)
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(provider, operation)
+        shown = _operation(provider, operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = shown
+        if operation.streams_at:
+            streamed = {**shown, "operationId": f"{operation.name}_streamed"}
+            paths.setdefault(operation.streams_at, {})[operation.method.lower()] = streamed
     return {
         "openapi": "3.1.0",
         "info": {
@@ -44,13 +50,13 @@ def openapi(provider: Provider, version: str, base_url: str) -> Json:
             {"url": base_url, "description": "this emulator"},
             {"url": provider.base_url, "description": "as the docs have it"},
         ],
-        "security": [{"bearer": []}],
+        "security": [{name: []} for name in _ways(provider)],
         "paths": paths,
         "components": {
             "schemas": schemas,
             "responses": {name: _error(provider, name) for name in _errors(provider, bodies=True)},
             "headers": {name: _header(form) for name, form in provider.headers},
-            "securitySchemes": {"bearer": _bearer(provider)},
+            "securitySchemes": _ways(provider),
         },
     }
 
@@ -62,9 +68,6 @@ def _operation(provider: Provider, operation: Operation) -> Json:
     if operation.chunk:
         answered["text/event-stream"] = {"schema": _event(provider, operation)}
     bodies = operation.method != "GET"
-    errors = {
-        str(STATUS[name]): {"$ref": f"#/components/responses/{name}"} for name in _errors(provider, bodies=bodies)
-    }
     shown: dict[str, Json] = {"operationId": operation.name, "parameters": _parameters(provider, operation)}
     if operation.fact:
         shown |= {"summary": provider.facts[operation.fact].text, "x-fact": operation.fact}
@@ -73,7 +76,7 @@ def _operation(provider: Provider, operation: Operation) -> Json:
             "required": True, "content": {"application/json": {"schema": _named(operation, "request")}},
         }  # fmt: skip
     success = {"description": "The answer", "headers": _headers(provider), "content": answered}
-    return shown | {"responses": {"200": success, **errors}}
+    return shown | {"responses": {"200": success, **_refusals(provider, bodies)}}
 
 
 def _event(provider: Provider, operation: Operation) -> Json:
@@ -85,16 +88,26 @@ def _event(provider: Provider, operation: Operation) -> Json:
 
 def _parameters(provider: Provider, operation: Operation) -> list[Json]:
     """Return the query of a GET, and the header of a provider that takes idempotency keys."""
+    wanted, described = _required(provider.request_headers), (provider.request_headers or {}).get("properties", {})
+    in_path: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in parameters(operation.path)
+    ]
+    in_path += [
+        {"name": name, "in": "header", "required": name in wanted, "schema": described.get(name, {"type": "string"})}
+        for name in dict.fromkeys([*described, *sorted(wanted)])
+    ]
     if operation.method == "GET":
         wanted = _required(operation.request)
-        return [
+        return in_path + [
             {"name": name, "in": "query", "required": name in wanted, "schema": schema}
             for name, schema in (operation.request or {}).get("properties", {}).items()
         ]
     if provider.idempotency is None:
-        return []
+        return in_path
     name, _, fact = provider.idempotency
-    return [{"name": name, "in": "header", "required": False, "schema": _UUID, **({"x-fact": fact} if fact else {})}]
+    key = {"name": name, "in": "header", "required": False, "schema": _UUID, **({"x-fact": fact} if fact else {})}
+    return [*in_path, key]
 
 
 def _required(document: Json) -> set[str]:
@@ -160,21 +173,48 @@ def _errors(provider: Provider, *, bodies: bool) -> list[str]:
         "too_large": bodies,
         **dict.fromkeys(_OF_KEYS, bodies and provider.idempotency is not None),
     }
-    return [name for name in STATUS if answered.get(name, True)]
+    return [name for name, given in provider.errors.items() if answered.get(given.get("like", name), True)]
+
+
+def _refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
+    """Return the errors by status; those that share one stand together."""
+    by_status: dict[str, list[str]] = {}
+    for name in _errors(provider, bodies=bodies):
+        by_status.setdefault(str(provider.errors[name]["status"]), []).append(name)
+    refs = {status: [f"#/components/responses/{name}" for name in names] for status, names in by_status.items()}
+    return {
+        status: {"$ref": found[0]} if len(found) == 1 else {
+            "description": " Or: ".join(_error(provider, name)["description"] for name in by_status[status]),
+            "headers": _headers(provider),
+            "content": {
+                "application/json": {"schema": {"anyOf": [
+                    {"$ref": f"{ref}/content/application~1json/schema"} for ref in found
+                ]}}
+            },
+        }
+        for status, found in refs.items()
+    }  # fmt: skip
 
 
 def _error(provider: Provider, name: str) -> Json:
     given = provider.errors[name]
     fixed = {key: {"const": given[key]} for key in set(holes(provider.envelope)) & set(given) - {"message"}}
     details = {"type": "array", "items": _form(provider.detail, _FILLED)}
-    forms = {**fixed, **_FILLED, "details": details, "status": {"const": STATUS[name]}}
+    forms = {**fixed, **_FILLED, "details": details, "status": {"const": given["status"]}}
     shown = {
-        "description": f"{HTTPStatus(STATUS[name]).phrase}: {given['message']}",
+        "description": f"{_phrase(given['status'])}: {given['message']}",
         "headers": _headers(provider),
         "content": {"application/json": {"schema": _form(provider.envelope, forms)}},
         "x-documented": bool(given.get("documented")),
     }
     return shown | ({"x-fact": given["fact"]} if given.get("fact") else {})
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # one that HTTP does not list, such as 529
+        return f"Status {status}"
 
 
 def _form(shape: Json, forms: Mapping[str, Json]) -> Json:
@@ -198,6 +238,16 @@ def _headers(provider: Provider) -> Json:
 
 def _header(form: str) -> Json:
     return {"required": True, "schema": _COUNT if form in _COUNTS else {"type": "string"}}
+
+
+def _ways(provider: Provider) -> dict[str, Json]:
+    """Return the ways to send a key, by a name for each."""
+    return {
+        way.name or way.kind: _bearer(provider)
+        if way == BEARER
+        else {"type": "apiKey", "in": way.kind, "name": way.name}
+        for way in provider.accepts
+    }
 
 
 def _bearer(provider: Provider) -> Json:

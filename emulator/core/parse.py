@@ -9,9 +9,10 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from emulator.core.errors import Json, Problem, SourceError, nearest, shown
+from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, shown
 from emulator.core.faults import Fault, parse_fault
 from emulator.core.folder import own_schema, schema_problems
 from emulator.core.matching import Condition, MatchError, compile_when, state_set
@@ -137,11 +138,13 @@ class _Parser:
         default = "unmatched" if "times" in given[-1] else "repeat"
         after_last = data.get("after_last", default)
         expected = data.get("expect")
+        kind = "embeddings" if replies[0].kind == "embedding" else "chat"
+        operation, concerns = self.operation((*path, "when"), when, kind)
         return Rule(
             id=data.get("id", f"rule-{index + 1}"),
             at=self.at(path),
             provider=self.named,
-            operation=self.operation((*path, "when"), when, "embeddings" if replies[0].kind == "embedding" else "chat"),
+            operation=operation,
             conditions=self.conditions((*path, "when"), when),
             states=state_set(when["state"]) if "state" in when else None,
             replies=tuple(replies),
@@ -151,6 +154,7 @@ class _Parser:
             then=str(data["then"]["state"]) if "then" in data else None,
             expect=self.expect((*path, "expect"), expected) if expected else None,
             expected=expected,
+            concerns=concerns,
         )
 
     def chaos(self, index: int, data: Mapping[str, Any]) -> Chaos:
@@ -162,7 +166,7 @@ class _Parser:
             at=self.at(path),
             chance=data["chance"],
             provider=self.named,
-            operation=self.operation((*path, "when"), when, "any"),
+            operation=self.operation((*path, "when"), when, "any")[0],
             conditions=self.conditions((*path, "when"), when),
             strike=self.strike(path, data),
         )
@@ -170,10 +174,29 @@ class _Parser:
     def strike(self, path: Path, data: Mapping[str, Any]) -> Reply | Fault:
         if "error" in data:
             return self.reply(path, {name: data[name] for name in ("error", "retry_after") if name in data})
-        fault: Fault = self.tried((*path, "fault"), parse_fault, data["fault"])
+        fault = self.fault((*path, "fault"), data["fault"])
         if "chance" in data["fault"]:
             self.report((*path, "fault", "chance"), "stands here a second time; the one of the chaos is enough")
         return fault
+
+    def fault(self, path: Path, data: Mapping[str, Any]) -> Fault:
+        fault: Fault = self.tried(path, parse_fault, data)
+        if fault and "error" in fault.arguments:
+            error = self.error((*path, fault.kind, "error"), fault.arguments["error"])
+            return replace(fault, arguments={**fault.arguments, "error": error})
+        return fault
+
+    def error(self, path: Path, data: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return an error; a further name of some provider comes with the one that it is like at the others."""
+        name = data.get("name")
+        if name is None or name in STATUS:
+            return data
+        likes = [item.errors[name]["like"] for item in self.scope() if name in item.errors]
+        if not likes:
+            known = {name for provider in self.scope() for name in provider.errors}
+            place = (*path, "name") if (*path, "name") in self.source.places else path
+            self.report(place, f"there is no error '{name}'; {nearest(name, known)}")
+        return {**data, "like": (likes or ["server_error"])[0]}
 
     def expect(self, path: Path, spec: Mapping[str, int]) -> tuple[int, float]:
         """Return the fewest and the most claims that are right."""
@@ -182,12 +205,16 @@ class _Parser:
             self.report(path, f"min is {least} and max is {most}: nothing is between them")
         return least, most
 
-    def operation(self, path: Path, when: Mapping[str, Any], left_out: str) -> str:
-        name = when.get("operation", left_out)
-        known = {"any", *(name for provider in self.scope() for name in provider.operations)}
-        if name not in known:
-            self.report((*path, "operation"), f"there is no operation '{name}'; {nearest(name, known)}")
-        return str(name)
+    def operation(self, path: Path, when: Mapping[str, Any], left_out: str) -> tuple[str, frozenset[tuple[str, str]]]:
+        """Return what a `when` calls the operation, and all that it concerns; left out, those of a kind."""
+        name = str(when.get("operation", left_out))
+        known = [(provider.name, item) for provider in self.scope() for item in provider.operations.values()]
+        of_kind = [pair for pair in known if "operation" not in when and pair[1].kind == left_out]
+        named = of_kind or [pair for pair in known if name in ("any", pair[1].name)]
+        if not named:
+            names = {"any", *(item.name for _, item in known)}
+            self.report((*path, "operation"), f"there is no operation '{name}'; {nearest(name, names)}")
+        return name, frozenset((provider, item.name) for provider, item in named)
 
     def conditions(self, path: Path, when: Mapping[str, Any]) -> tuple[Condition, ...]:
         found: list[Condition] = []
@@ -202,6 +229,8 @@ class _Parser:
 
     def reply(self, path: Path, data: Mapping[str, Any]) -> Reply:
         kind, content = _content(data)
+        if kind == "error":
+            content = self.error((*path, "error"), content)
         for name in data if kind == "proxy" else ():
             if name not in ("proxy", "times"):
                 self.report((*path, name), "cannot stand beside proxy: the upstream's answer is passed on as it comes")
@@ -215,8 +244,7 @@ class _Parser:
             latency=self.tried((*path, "latency"), parse_wait, data.get("latency", 0)),
             pace=self.pace((*path, "stream"), data),
             faults=tuple(
-                self.tried((*path, "faults", index), parse_fault, item)
-                for index, item in enumerate(data.get("faults", ()))
+                self.fault((*path, "faults", index), item) for index, item in enumerate(data.get("faults", ()))
             ),
             retry_after=self.tried((*path, "retry_after"), parse_duration, data.get("retry_after")),
             **{name: data[name] for name in _AS_GIVEN if name in data},

@@ -14,8 +14,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from emulator.core import schema as schemas
-from emulator.core.errors import STATUS, Json, Refusal, Violation
+from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
+from emulator.core.keys import Way
+from emulator.core.routes import Routes
 from emulator.core.schema import Schema
 from emulator.core.tree import change_texts, walk
 from emulator.core.wire import Plan
@@ -24,12 +26,25 @@ UNLIMITED = Plan("unlimited")
 #: What the headers of a limit show where a plan has none.
 UNLIMITED_SHOWN = 1_000_000
 
-_HOLE = re.compile(r"\$\{([a-z_]+)\}")
+#: What headers can show of a limit beside its requests and its end in Unix seconds.
+RATE_HOLES = frozenset(
+    ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at")
+)
+#: What an operation's body can say of the model that its path names: holes, and the fields of Model.
+MODEL_HOLES: Mapping[str, str] = {
+    "model.id": "id", "model.owner": "owner", "model.context_window": "context_window",
+}  # fmt: skip
+
+_HOLE = re.compile(r"\$\{([a-z0-9_.]+)\}")
 
 
 def read_plan(name: str, figures: Mapping[str, Json]) -> Plan:
     """Return a plan of `requests_per_minute` and `tokens_per_minute`; what is left out is without limit."""
     return Plan(name, figures.get("requests_per_minute"), figures.get("tokens_per_minute"))
+
+
+#: How a fact is known.
+Evidence = Literal["spec", "docs", "recorded", "measured", "reported"]
 
 
 @frozen
@@ -44,6 +59,12 @@ class Fact:
     advice: bool = False
     note: str = ""
     judge: str = "not_on_the_wire"  # of a client fact: the function of core.judges that judges it
+    evidence: Evidence = "docs"
+
+    @property
+    def binding(self) -> bool:
+        """Tell whether the docs, or a specification, promise it: anything else is only observed."""
+        return not self.assumed and self.evidence in ("spec", "docs")
 
 
 @frozen
@@ -73,17 +94,23 @@ class Checks:
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """One method and path below the base URL, and the function of core.answers that answers it."""
+    """One method and path below the base URL; its kind says what answers it.
+
+    A chat is asked for as a stream at `streams_at`, or by its body; `body` is the template that a kind `body` answers.
+    """
 
     name: str
     method: str
     path: str
-    answer: str
+    kind: str
     request: Json
     response: Schema | None
     chunk: Schema | None
     fact: str | None
     shown: Mapping[str, Json]  # response and chunk, as nested mappings of the fields that the docs show
+    ids: Mapping[str, str]
+    streams_at: str | None = None
+    body: Json = None
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def checks(self, muted: frozenset[str]) -> Checks:
@@ -99,18 +126,26 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class Provider:
-    """A whole API as data. `operations` is keyed by name, `routes` by path and then method."""
+    """A whole API as data. `operations` is keyed by name, `routes` finds them by path.
+
+    `errors` has the thirteen that all providers have, and further names that are `like` one of them.
+    """
 
     name: str
     title: str
     base_url: str
+    versions: Sequence[str]  # what may stand for the last part of the base URL; the first is the one that does
     key_prefix: str
     auth_fact: str | None
+    accepts: Sequence[Way]  # ways to send a key, in the order in which they are looked at
+    request_headers: Json  # the schema of a request's headers, by lower-case name; None: anything goes
+    env: Mapping[str, str | None]
     content_type: tuple[str, str | None]
     idempotency: tuple[str, float, str | None] | None
     models: Mapping[str, Model]
     models_open: bool
     models_fact: str | None
+    models_unknown: str  # the error for a model that there is not
     auto: str | None
     auto_embedding: str | None
     context_fact: str | None
@@ -123,18 +158,68 @@ class Provider:
     errors: Mapping[str, Mapping[str, Json]]
     done: str
     operations: Mapping[str, Operation]
-    routes: Mapping[str, Mapping[str, Operation]]
+    routes: Routes[Operation]
     tasks: Mapping[str, Mapping[str, Json]]
     facts: Mapping[str, Fact]
+
+    @functools.cached_property
+    def tells_more(self) -> bool:
+        """Tell whether headers show more of a limit than requests and a number of seconds."""
+        return any(hole in RATE_HOLES for _, form in self.headers for hole in holes(form))
 
     @property
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
 
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - providers live as long as the process
+    def header_checks(self, muted: frozenset[str]) -> Schema | None:
+        """Return the schema of a request's headers without the muted facts, if there is one."""
+        return Schema(schemas.mute(self.request_headers, muted)) if self.request_headers else None
+
+    @functools.cached_property
+    def key_parameters(self) -> frozenset[str]:
+        """The query parameters that hold keys, which are no part of what is asked."""
+        return frozenset(way.name for way in self.accepts if way.kind == "query")
+
+    def environment(self, base_url: str, key: str) -> dict[str, str | None]:
+        """Return the variables that lead a client to a base URL; None for those that must not be set."""
+        root = base_url.removesuffix(f"/{self.versions[0]}") if self.versions else base_url
+        values = {"base_url": base_url, "root_url": root, "key": key}
+        return {name: form if form is None else fill_text(form, values) for name, form in self.env.items()}
+
+    @functools.cached_property
+    def base_path(self) -> str:
+        """The path of the documented base URL, which begins each path at the emulator too; it may be empty."""
+        return urlsplit(self.base_url).path.rstrip("/")
+
+    @functools.cached_property
+    def _bases(self) -> Sequence[tuple[str, ...]]:
+        """The steps of the base path, with each of its versions."""
+        steps = tuple(self.base_path.split("/")[1:])
+        return [(*steps[:-1], version) for version in self.versions] or [steps]
+
+    @functools.cached_property
+    def first_steps(self) -> frozenset[str]:
+        """What a path that begins with a base path, and with no provider's name, begins with."""
+        below = {path.split("/")[1] for path in self.routes}
+        return frozenset(base[0] for base in self._bases if base) | (below if () in self._bases else frozenset())
+
+    def below(self, steps: Sequence[str]) -> str | None:
+        """Return the path below the base URL that the steps of a path lead to; None where they begin otherwise."""
+        for base in self._bases:
+            if tuple(steps[: len(base)]) == base:
+                return "/" + "/".join(steps[len(base) :])
+        return None
+
     @functools.cached_property
     def model_ids(self) -> frozenset[str]:
         """What `model` can be by the docs: `auto` too, where the provider routes."""
         return frozenset([*self.models, *(["auto"] if self.auto else [])])
+
+    def operation_at(self, method: str, path: str) -> Operation | None:
+        """Return the operation that a path below the base URL is for."""
+        route = (self.routes.find(path) or {}).get(method)
+        return route.operation if route else None
 
     def error_body(self, refusal: Refusal, request_id: str) -> Json:
         """Fill this provider's envelope."""
@@ -145,7 +230,7 @@ class Provider:
             "param": (refusal.details[0].path or None) if refusal.details else None,
             "details": details,
             "request_id": request_id,
-            "status": STATUS[refusal.name],
+            "status": given["status"],
         }
         return fill(self.envelope, {**given, **values})
 

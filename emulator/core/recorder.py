@@ -81,12 +81,15 @@ class Recorder:
         body = row["body"]
         if not isinstance(body, dict) or deeper(body, MAX_DEPTH):
             raise Untold("its body is no JSON object that a rule can match")
+        params = row.get("params", {})
+        if set(params) - {"model"}:
+            raise Untold("its path has parameters that no rule can match")
         self._allowed = allowing(self._engine, exchange, self._allowed)
         reply = retold(self._engine, exchange, self._allowed)
         self._size += len(to_yaml(reply)) + len(exchange.request.body) + _RULE_BYTES
         if self._size > MOST_BYTES:
             raise Untold("the scenario would be too large to be loaded")
-        name = exchange.claim.operation, canonical(masked(body))
+        name = exchange.claim.operation, canonical([masked(body), params])
         asked = self._asked.setdefault(name, _Asked(when_of(row), body))
         asked.replies.append(_without_secrets(reply, secrets))
         self.replies += 1

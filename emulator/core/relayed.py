@@ -14,7 +14,7 @@ from dataclasses import replace
 import orjson
 
 from emulator.core.draws import Draw
-from emulator.core.errors import STATUS, Json, Refusal
+from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
 from emulator.core.provider import Provider
 from emulator.core.render import render_body, render_id
@@ -98,7 +98,7 @@ def failed(provider: Provider, exchange: Exchange, refusal: Refusal, at: float) 
     """Return the exchange as answered in the upstream's place, `at` seconds after the request: it gave no answer."""
     draw = Draw(exchange.seed, "upstream", exchange.grant.number)
     body = provider.error_body(refusal, render_id(provider, "request", draw, exchange.request.at))
-    status = STATUS[refusal.name]
+    status = provider.errors[refusal.name]["status"]
     kept = tuple(item for item in exchange.timeline.headers if item[0] not in ("content-type", "x-should-retry"))
     notes = (*_request_notes(provider, exchange, status), Note(None, "upstream", refusal.message or refusal.name))
     return replace(

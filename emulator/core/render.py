@@ -67,9 +67,9 @@ def render_json(turn: Turn, body: Json, reply: Reply) -> Timeline:
     return render_body(prune(body, turn, "response"), reply.status or 200, (), reply.latency.draw(turn.draw, "latency"))
 
 
-def render_id(provider: Provider, kind: str, draw: Draw, at: float, label: str = "") -> str:
-    """Draw an id of one of the provider's forms: response, request or tool_call."""
-    form = provider.ids.get(kind, "call_${alnum}")
+def render_id(of: Provider | Operation, kind: str, draw: Draw, at: float, label: str = "") -> str:
+    """Draw an id of one of the forms that the provider, or an operation of its, has: response, request or tool_call."""
+    form = of.ids.get(kind, "call_${alnum}")
     return fill_text(form, _Drawn(draw, f"{kind}{label}", at))
 
 

@@ -17,8 +17,8 @@ from emulator.core.wire import Claim, Exchange, Grant, Request
 
 #: How many forms are remembered.
 MOST_FORMS = 256
-#: Session, provider, operation, rule, the number of the reply, and what of the call it depends on.
-_Name = tuple[Session, str, str | None, str, int, Json]
+#: Session, provider, operation, rule, number of the reply, path parameters, and what else of the call it depends on.
+_Name = tuple[Session, str, str | None, str, int, tuple[str, ...], Json]
 
 
 class Repeats:
@@ -53,7 +53,8 @@ class Repeats:
         if claim.call is None or shape is None or reply.fill or reply.faults:
             return None
         rule_id = rule.id if rule else "built-in"
-        name = (session, claim.provider, claim.operation, rule_id, number, shape(claim.call))
+        params = tuple(claim.call.params.values()) if claim.call.params else ()
+        name = (session, claim.provider, claim.operation, rule_id, number, params, shape(claim.call))
         form = self._forms.get(name)
         if form is None:
             self._forms.put(name, "seen")

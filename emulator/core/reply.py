@@ -14,7 +14,7 @@ from emulator.core.draws import Draw
 from emulator.core.embeddings import render_embedding
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.message import render_message
-from emulator.core.provider import Operation, Provider
+from emulator.core.provider import MODEL_HOLES, Model, Operation, Provider, fill
 from emulator.core.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
 from emulator.core.scenario import Reply
 from emulator.core.secrets import is_secret
@@ -45,7 +45,7 @@ def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> 
 
 def served_model(provider: Provider, operation: Operation, call: Call) -> str:
     """Return the model that serves a call: `auto` becomes the one that the provider routes to."""
-    auto = provider.auto_embedding if operation.answer == "embeddings" else provider.auto
+    auto = provider.auto_embedding if operation.kind == "embeddings" else provider.auto
     return auto if call.model == "auto" and auto else call.model
 
 
@@ -89,24 +89,28 @@ def scope_of(turn: Turn, settings: Settings, grant: Grant) -> dict[str, Json]:
     }
 
 
-def scripted_error(reply: Reply, content: Json) -> Refusal | None:
+def scripted_error(provider: Provider, reply: Reply, content: Json) -> Refusal | None:
     """Return the refusal that an error reply names; None for other replies and for errors with a body of their own."""
-    return named_error(content) if reply.kind == "error" else None
+    return named_error(provider, content) if reply.kind == "error" else None
 
 
-def named_error(content: Mapping[str, Json]) -> Refusal | None:
-    """Return the refusal that an error names; None for one with a body of its own."""
+def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | None:
+    """Return the refusal that an error names, at a provider without that name what it is like elsewhere.
+
+    None for one with a body of its own.
+    """
     if "name" not in content:
         return None
+    name = content["name"] if content["name"] in provider.errors else content["like"]
     details = [
         Violation(item.get("path") or item.get("field") or "", item["message"]) for item in content.get("details", ())
     ]
-    return Refusal(content["name"], content.get("message"), details)
+    return Refusal(name, content.get("message"), details)
 
 
 def error_data(turn: Turn, content: Mapping[str, Json]) -> bytes:
     """Return an error's body, in the provider's envelope where the error is named."""
-    refusal = named_error(content)
+    refusal = named_error(turn.provider, content)
     request_id = render_id(turn.provider, "request", turn.draw, turn.at)
     return orjson.dumps(turn.provider.error_body(refusal, request_id) if refusal else content["body"])
 
@@ -149,11 +153,19 @@ def _scripted_body(body: Json, status: int, latency: float) -> Timeline:
 
 def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:
     """Answer deterministically from the request itself."""
-    answer = turn.operation.answer
-    if answer == "chat":
+    kind = turn.operation.kind
+    if kind == "chat":
         content, notes = builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
         rendered = render_message(turn, content, reply)
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
-    if answer == "embeddings":
+    if kind == "embeddings":
         return render_embedding(turn, "auto", reply)
-    return Rendered(render_json(turn, ANSWERS[answer](turn, past), reply))
+    body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
+    return Rendered(render_json(turn, body, reply))
+
+
+def _body(turn: Turn) -> Json:
+    """Fill the template of an operation's body: from its path, and from the model that the path names."""
+    model = turn.provider.models.get(turn.model, Model(turn.model))
+    values = {f"path.{name}": value for name, value in turn.call.params.items()}
+    return fill(turn.operation.body, values | {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()})

@@ -48,7 +48,7 @@ def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Said, tu
 def _tool_call(turn: Turn, index: int, item: Mapping[str, Json]) -> tuple[str, str, str]:
     arguments = item.get("arguments", {})
     arguments = arguments if isinstance(arguments, str) else compact(arguments)
-    ident = item.get("id") or render_id(turn.provider, "tool_call", turn.draw, turn.at, str(index))
+    ident = item.get("id") or render_id(turn.operation, "tool_call", turn.draw, turn.at, str(index))
     return ident, item["name"], arguments
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from emulator.core.errors import Json, Problem
@@ -61,7 +61,7 @@ class Rule:
     id: str
     at: str
     provider: str | None
-    operation: str
+    operation: str  # a name, `any`, or a kind where none was named
     conditions: tuple[Condition, ...]
     states: tuple[frozenset[str], bool] | None
     replies: tuple[Reply, ...]
@@ -71,9 +71,10 @@ class Rule:
     then: str | None
     expect: tuple[int, float] | None
     expected: Json = None
+    concerns: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)  # provider, operation
 
     def covers(self, provider: str, operation: str) -> bool:
-        return self.provider in (None, provider) and self.operation in ("any", operation)
+        return (provider, operation) in self.concerns
 
     def reply_at(self, turn: int) -> int:
         """Return the index of the reply for the turn-th claim, from 1."""
@@ -177,8 +178,7 @@ def _takes_all(earlier: Rule, rule: Rule) -> bool:
     """Tell whether an earlier rule matches whatever a rule matches: its conditions are among the rule's."""
     wanted = [(item.field, item.expected) for item in rule.conditions]
     return (
-        earlier.provider in (None, rule.provider)
-        and earlier.operation in ("any", rule.operation)
+        earlier.concerns >= rule.concerns
         and earlier.states in (None, rule.states)
         and all((item.field, item.expected) in wanted for item in earlier.conditions)
     )

@@ -9,7 +9,7 @@ from itertools import pairwise
 import orjson
 
 from emulator.core.chat import compact
-from emulator.core.errors import STATUS, Json
+from emulator.core.errors import Json
 from emulator.core.journal import describe
 from emulator.core.parse import RESERVED_HEADERS
 from emulator.core.provider import Provider
@@ -28,19 +28,19 @@ _OF_THE_WAY = re.compile(
 )
 _PRINTABLE = re.compile("[ -~]*")
 #: What differs at each answer in a documented header, so that the emulator's own is better.
-_LIVE = ("${reset}", "${request_id}")
+_LIVE = ("${reset", "${request_id}")
 
 
 def forms(provider: Provider, exchange: Exchange) -> Iterator[dict[str, Json]]:
     """Yield what could say an answer, the most readable first."""
-    timeline = exchange.timeline
+    timeline, operation = exchange.timeline, provider.operations.get(exchange.claim.operation or "")
     data = b"".join(frame.data for frame in timeline.frames)
     if exchange.refusal:  # it was answered in the upstream's place
         name, _, refusal = exchange.refusal
         yield {"error": {"name": name, "message": escaped(refusal.message or name)}}
     if timeline.status >= 400:
         yield from _named(provider, timeline.status, data)
-    elif exchange.claim.operation == "chat":
+    elif operation and operation.kind == "chat":
         row = describe(exchange)
         readable = content_of(row, row["response"])
         if "builtin" not in readable:
@@ -69,7 +69,7 @@ def _named(provider: Provider, status: int, data: bytes) -> Iterator[dict[str, J
     if isinstance(listed, list):
         details = [{"field": item.get("field"), "message": item.get("message")} for item in listed
                    if isinstance(item, Mapping)]  # fmt: skip
-    for name in (name for name, usual in STATUS.items() if usual == status):
+    for name in (name for name, given in provider.errors.items() if given["status"] == status):
         yield {"error": name}
         yield {"error": escaped({"name": name, "message": message})}
         if details and all(isinstance(text, str) for item in details for text in item.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Literal
 
 from emulator.core.draws import Draw
@@ -15,6 +16,8 @@ from emulator.core.wire import FOREVER
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|)$")
 
+#: The last second that has a date.
+_LAST = 253_402_300_799
 #: Longer waits are a slip, not a test: seconds.
 LONGEST_S = 10 * 365 * 86400.0
 
@@ -58,6 +61,22 @@ class Wait:
 
 
 NO_WAIT = Wait("fixed", 0.0)
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as Go does, rounded up to milliseconds: 6m0s, 1.5s, 20ms."""
+    total = max(0, math.ceil(round(seconds * 1000, 3)))
+    if total < 1000:
+        return f"{total}ms" if total else "0s"
+    minutes, rest = divmod(total, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    before = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{before}{rest / 1000:g}s"
+
+
+def time_text(at: float) -> str:
+    """Write a time, rounded up to seconds, as RFC 3339 has it."""
+    return datetime.fromtimestamp(min(math.ceil(at), _LAST), UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_wait(value: Json) -> Wait:

@@ -71,9 +71,10 @@ def when_of(item: Mapping[str, Json]) -> dict[str, Json]:
     """Tell a request from the others by what a reader would: operation, model, the last user message, the step."""
     when: dict[str, Json] = {"operation": item["operation"]}
     body = item["body"] if isinstance(item["body"], Mapping) else {}
-    if isinstance(body.get("model"), str) and not is_redacted(body["model"]):
-        when["model"] = body["model"]
-    if item["operation"] == "chat" and isinstance(body.get("messages"), list):
+    model = item.get("params", {}).get("model", body.get("model"))
+    if isinstance(model, str) and not is_redacted(model):
+        when["model"] = model
+    if isinstance(body.get("messages"), list):
         messages = conversation(body)
         text = last_text(messages, "user")
         when["last_user"] = {"absent": True} if text is None else wanted(text)
@@ -155,7 +156,7 @@ def _cut_place(response: Mapping[str, Json], timeline: Mapping[str, Json]) -> di
 
 def content_of(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str, Json]:
     refusal, status, body = item["refusal"], response["status"], response["body"]
-    if refusal and refusal["code"] in STATUS:
+    if refusal:
         return _error(refusal, status)
     if response["stream"]:
         return _streamed(response["body_text"] or "", item["timeline"]["end"] == "complete") | _status(status, 200)
@@ -163,7 +164,7 @@ def content_of(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[s
         return {"builtin": True}  # cut inside its body, or too long to be shown whole: it cannot be written down
     if status >= 400:
         return {"error": {"status": status, "body": escaped(body)}, "off_contract": True}
-    if item["operation"] != "chat" or not _is_message(body):
+    if not _is_message(body):
         return {"json": escaped(body), "off_contract": True} | _status(status, 200)
     choice = body["choices"][0]
     usage = body.get("usage") or "none"
@@ -175,7 +176,8 @@ def _error(refusal: Mapping[str, Json], status: int) -> dict[str, Json]:
     error = {"name": refusal["code"], "message": refusal.get("message"), "details": details}
     given = {name: escaped(value) for name, value in error.items() if value}
     reply = {"error": given if len(given) > 1 else refusal["code"]}
-    return reply if status == STATUS[refusal["code"]] else reply | {"status": status, "off_contract": True}
+    usual = STATUS.get(refusal["code"], status)  # a further name has the status that it was sent with
+    return reply if status == usual else reply | {"status": status, "off_contract": True}
 
 
 def _status(status: int, usual: int) -> dict[str, Json]:

@@ -17,7 +17,9 @@ import orjson
 from emulator.core.chat import canonical, compact, conversation, functions
 from emulator.core.embeddings import check_inputs
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
+from emulator.core.keys import key_sent
 from emulator.core.provider import Checks, Operation, Provider
+from emulator.core.routes import Route
 from emulator.core.schema import undocumented
 from emulator.core.session import DEFAULT, Session, Settings
 from emulator.core.tokens import prompt_tokens
@@ -35,48 +37,42 @@ _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
-def route(provider: Provider, request: Request) -> Operation:
-    methods = provider.routes.get(request.path)
+def route(provider: Provider, request: Request) -> Route[Operation]:
+    methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
     if methods is None:
         raise Refusal("not_found", _wrong_address(provider, request))
-    operation = methods.get("GET" if request.method == "HEAD" else request.method)
-    if operation is None:
+    found = methods.get("GET" if request.method == "HEAD" else request.method)
+    if found is None:
         allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
         message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
         raise Refusal("method_not_allowed", message, headers={"allow": ", ".join(allowed)})
-    return operation
+    return found
 
 
 def _wrong_address(provider: Provider, request: Request) -> str:
-    """Name the right URL for a wrong one: doubled /v1, a trailing slash, a misspelt path."""
-    path = request.path
-    while path.startswith("/v1/"):
-        path = path[3:]
+    """Name the right URL for a wrong one: its own path doubled, a trailing slash, a misspelt path."""
+    path, base = request.path, provider.base_path
+    while base and path.startswith(f"{base}/"):
+        path = path[len(base) :]
     path = path.rstrip("/")
-    if path not in provider.routes:
+    if provider.routes.find(path) is None:
         path = closest(path, provider.routes) or ""
     said = f"There is nothing at {shown(request.address)[1:-1]}."
     if path:
         return f"{said} Did you mean {request.base_url}{path}? The base URL is {request.base_url}."
-    known = ", ".join(f"{method} {path}" for path, methods in provider.routes.items() for method in methods)
+    known = ", ".join(f"{method} {path}" for path, methods in provider.routes.by_path.items() for method in methods)
     return f"{said} Below the base URL {request.base_url} there are: {known}."
-
-
-def bearer(headers: Mapping[str, str]) -> str:
-    """Return the key of an Authorization header, or an empty string."""
-    scheme, _, key = headers.get("authorization", "").strip().partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def authenticate(
     session: Session, provider: Provider, settings: Settings, request: Request, prefixes: Mapping[str, str]
 ) -> str:
     """Return the key; `prefixes` are what the keys of each provider begin with, by its title, for who mixes them up."""
-    key = bearer(request.headers)
+    key = key_sent(provider.accepts, request.headers, request.query)
     if provider.auth_fact in settings.muted:
         return key
     if not key:
-        message = "No API key: send it as 'Authorization: Bearer KEY'."
+        message = f"No API key: send it as {provider.accepts[0]}."
         raise Refusal("unauthorized", message, fact=provider.auth_fact)
     listed = settings.keys is not None and key in settings.keys
     anyone = settings.keys is None and session.id == DEFAULT and not request.addressed
@@ -106,32 +102,43 @@ def _mixed_up(session: Session, provider: Provider, request: Request, key: str, 
 
 
 def understand(
-    session: Session, provider: Provider, settings: Settings, operation: Operation, request: Request
+    session: Session, provider: Provider, settings: Settings, route: Route[Operation], request: Request
 ) -> Call:
+    operation, params = route.operation, route.params
     notes: list[Note] = []
+    if provider.request_headers is not None and settings.validation != "off":
+        _check_headers(provider, settings, request)
     if operation.method == "GET":
-        body: Json = dict(islice(parse_qsl(request.query, keep_blank_values=True), 1000))
+        asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
+        body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
     else:
         _check_content_type(provider, settings, request, notes)
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
         body = decode(request.body)
-    if operation.answer == "embeddings":
+    if operation.kind == "embeddings":
         check_inputs(body)
     if settings.validation != "off":
         _validate(operation, settings, body, notes)
-    model = body.get("model")
+    model = params["model"] if "model" in params else body.get("model")
     messages = conversation(body)
     tools = functions(body) if operation.takes("tools") else []
+    stream = route.streams if operation.streams_at else body.get("stream") is True
     call = Call(
-        request, operation.name, body, model if isinstance(model, str) else "", body.get("stream") is True, messages,
+        request, operation.name, body, model if isinstance(model, str) else "", stream, messages,
         tuple(item["name"] for item in tools),
         prompt_tokens(messages, compact(body["tools"]) if tools else None), tuple(notes),
-        request.at - session.started,
+        request.at - session.started, params,
     )  # fmt: skip
-    if settings.validation != "off" and operation.takes("model"):
+    if settings.validation != "off" and (operation.takes("model") or "model" in params):
         call = _check_model(provider, settings, operation, call)
     return call
+
+
+def _check_headers(provider: Provider, settings: Settings, request: Request) -> None:
+    checks = provider.header_checks(settings.muted)
+    if checks and not checks.verdict(request.headers):
+        raise Refusal("invalid_request", details=checks.violations(request.headers))
 
 
 def _check_content_type(provider: Provider, settings: Settings, request: Request, notes: list[Note]) -> None:
@@ -206,7 +213,7 @@ def _check_model(provider: Provider, settings: Settings, operation: Operation, c
         hint = nearest(call.model, provider.model_ids | settings.models)
         message = f"there is no model {shown(call.model)}; {hint}"
         if not provider.models_open:
-            raise Refusal("invalid_request", details=[Violation("model", message, fact)])
+            raise Refusal(provider.models_unknown, details=[Violation("model", message, fact)])
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
     model = provider.models.get(call.model)

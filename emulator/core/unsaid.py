@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from emulator.core.errors import STATUS, Json
+from emulator.core.errors import Json
 from emulator.core.provider import Operation, Provider
 from emulator.core.schema import Schema, undocumented
 from emulator.core.stream import payload
@@ -35,7 +35,7 @@ def unsaid(provider: Provider, claim: Claim, timeline: Timeline) -> Iterator[Not
 
 
 def _of_error(provider: Provider, status: int, data: bytes) -> Iterator[Note]:
-    documented = {STATUS[name] for name, given in provider.errors.items() if given.get("documented")}
+    documented = {given["status"] for given in provider.errors.values() if given.get("documented")}
     if documented and status not in documented:
         yield Note(None, "response", f"an error with the status {status} {_SAID}")
     try:

@@ -68,7 +68,10 @@ class Message:
 
 @frozen
 class Call:
-    """A Request that the provider has understood. `body` is as sent; for GET the query parameters."""
+    """A Request that the provider has understood, with the `params` of its path.
+
+    `body` is as sent; for GET the query parameters.
+    """
 
     request: Request
     operation: str
@@ -80,12 +83,13 @@ class Call:
     prompt_tokens: int
     notes: tuple[Note, ...]
     elapsed: float
+    params: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, request: Request, elapsed: float) -> Call:
         """Return what the same body is in another request."""
         return Call(
             request, self.operation, self.body, self.model, self.stream, self.messages, self.tools,
-            self.prompt_tokens, self.notes, elapsed,
+            self.prompt_tokens, self.notes, elapsed, self.params,
         )  # fmt: skip
 
 

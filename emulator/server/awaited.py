@@ -69,7 +69,7 @@ class AwaitedAnswer:
     async def _run(self) -> None:
         dispatch, connection, message = self._dispatch, self._connection, self._message
         try:
-            world, exchange = await self._sharing.decide(self._path, message.head.headers, self._locate)
+            world, exchange = await self._sharing.decide(self._path, self._query, message.head.headers, self._locate)
             dispatch.play(connection, message, exchange.timeline, world.clock, exchange)
         except Unaddressed as error:
             dispatch.play_unaddressed(connection, message, error)

@@ -35,11 +35,15 @@ async def session_body(worlds: Worlds, world: World, origin: str, with_key: bool
     settings = session.settings[session.provider] if session.provider else next(iter(session.settings.values()))
     plans = {name: item.plan.name for name, item in session.settings.items()}
     body: dict[str, Json] = {"id": session.id}
+    base_urls = worlds.base_urls(session, origin)
     if with_key:
         body["api_key"] = session.api_key
+        if len(base_urls) == 1:
+            ((name, base_url),) = base_urls.items()
+            body["env"] = worlds.providers[name].environment(base_url, session.api_key)
     return body | {
         "provider": session.provider,
-        "base_urls": worlds.base_urls(session, origin),
+        "base_urls": base_urls,
         "clock": {"kind": world.clock.kind, "now": world.clock.now()},
         "seed": session.seed,
         "plan": settings.plan.name if session.provider else plans,
@@ -75,10 +79,11 @@ def provider_body(provider: Provider, base_url: str) -> Json:
             for plan in provider.plans.values()
         },
         "default_plan": provider.default_plan,
+        "error_names": {name: item["status"] for name, item in provider.errors.items()},
         "errors": [name for name, item in provider.errors.items() if item.get("documented")],
         "facts": [
             {"id": fact.id, "who": fact.who, "source": fact.source, "text": fact.text, "assumed": fact.assumed,
-             "advice": fact.advice, "note": fact.note}
+             "evidence": fact.evidence, "advice": fact.advice, "note": fact.note}
             for fact in provider.facts.values()
         ],
     }  # fmt: skip

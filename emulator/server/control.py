@@ -111,7 +111,11 @@ async def health(worlds: Worlds, request: Request) -> Response:
 async def providers(worlds: Worlds, request: Request) -> Response:
     origin = origin_of(request)
     return json_response(
-        {"providers": [provider_body(item, f"{origin}/{name}/v1") for name, item in worlds.providers.items()]}
+        {
+            "providers": [
+                provider_body(item, f"{origin}/{name}{item.base_path}") for name, item in worlds.providers.items()
+            ]
+        }
     )
 
 
@@ -129,7 +133,9 @@ async def _count(worlds: Worlds) -> int:
 
 
 async def read_openapi(worlds: Worlds, request: Request, provider: Provider) -> Response:
-    return json_response(openapi(provider, version("llm-emulator"), f"{origin_of(request)}/{provider.name}/v1"))
+    return json_response(
+        openapi(provider, version("llm-emulator"), f"{origin_of(request)}/{provider.name}{provider.base_path}")
+    )
 
 
 async def make_session(worlds: Worlds, request: Request) -> Response:

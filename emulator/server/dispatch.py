@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import orjson
 
@@ -19,7 +18,7 @@ from emulator.core.form import FROM, UNTIL
 from emulator.core.memo import Memo
 from emulator.core.render import JSON_TYPE, render_body, whole
 from emulator.core.wire import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
-from emulator.server.addresses import origin, target
+from emulator.server.addresses import decoded, origin, target
 from emulator.server.asgi import AsgiAnswer
 from emulator.server.awaited import AwaitedAnswer
 from emulator.server.clock import Clock
@@ -135,7 +134,7 @@ class Dispatch:
         Raises: Unaddressed.
         """
         head = message.head
-        address = self._worlds.locate(unquote(path), head.headers, origin(connection.transport, head))
+        address = self._worlds.locate(decoded(path), head.headers, origin(connection.transport, head), query)
         located = Located(head, address, path, query)
         if head.known:
             self._located.put(head, located)

@@ -19,9 +19,9 @@ import orjson
 
 from emulator.core.errors import SourceError
 from emulator.core.frozen import frozen
+from emulator.core.keys import keys_sent
 from emulator.core.session import DEFAULT
 from emulator.core.store import Store, StoreFailed
-from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Request
 from emulator.server.clock import Stand, make_clock
 from emulator.server.directory import Directory
@@ -96,13 +96,13 @@ class Sharing:
     # Requests
 
     async def decide(
-        self, path: str, headers: Mapping[str, str], locate: Callable[[], tuple[World, Request]]
+        self, path: str, query: str, headers: Mapping[str, str], locate: Callable[[], tuple[World, Request]]
     ) -> tuple[World, Exchange]:
         """Answer a request, looking again as often as its session has changed meanwhile.
 
         Raises: Unaddressed, StoreFailed.
         """
-        await self._introduce(path, headers)
+        await self._introduce(path, headers, query)
         while True:
             world, request = locate()
             known = self._known.get(world.session.id)
@@ -114,15 +114,15 @@ class Sharing:
     def _exchange(self, world: World, request: Request, known: Met) -> Awaitable[Exchange | None]:
         return self.past.exchange(self.store, world, request, known.version, known.recipe)
 
-    async def _introduce(self, path: str, headers: Mapping[str, str]) -> None:
+    async def _introduce(self, path: str, headers: Mapping[str, str], query: str) -> None:
         """Meet the session that a path or a key names."""
         steps = path.split("/", 3)
         if steps[1:2] == ["s"] and len(steps) > 2:
             await self._meet_once(steps[2])
             return
-        key = bearer(headers)
-        if key and key not in self.worlds.by_key and (id := await self._directory.find(key)):
-            await self._meet_once(id)
+        for key in keys_sent(self.worlds.ways, headers, query):
+            if key not in self.worlds.by_key and (id := await self._directory.find(key)):
+                await self._meet_once(id)
 
     async def _meet_once(self, id: str) -> None:
         if id not in self.worlds.by_id:

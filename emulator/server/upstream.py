@@ -134,7 +134,7 @@ class Upstream:
 
     def _url(self, request: Request) -> httpcore2.URL:
         parts = self._parts
-        path = quote(request.path, safe=_PRINTABLE.replace("?", "").replace("#", "").replace("%", ""))
+        path = quote(request.path, safe=_PRINTABLE.replace("?", "").replace("#", ""))  # its % are escapes already
         query = f"?{quote(request.query, safe=_PRINTABLE, encoding='latin-1')}" if request.query else ""
         target = f"{parts.path}{path}{query}".encode()
         return httpcore2.URL(

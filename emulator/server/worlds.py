@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from emulator.core.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError
 from emulator.core.frozen import frozen
+from emulator.core.keys import Way, keys_sent
 from emulator.core.provider import Provider
 from emulator.core.scenario import Scenario
 from emulator.core.session import DEFAULT, Options, Session, build_session, check_upstreams
 from emulator.core.store import Store
-from emulator.core.understand import bearer
 from emulator.core.wire import Exchange, Sent
 from emulator.server.addresses import find_place, implied_provider, nowhere
 from emulator.server.builder import SENT, Builder
@@ -92,9 +92,11 @@ class Worlds:
     records: bool = False  # every request goes to its upstream
     recorder: Callable[[Exchange, Sent], None] | None = None  # is told of each exchange that has ended
     builder: Builder = field(init=False)
+    ways: Sequence[Way] = field(init=False)  # in which any provider takes keys
 
     def __post_init__(self) -> None:
         self.builder = Builder(self.providers)
+        self.ways = list(dict.fromkeys(way for provider in self.providers.values() for way in provider.accepts))
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -307,8 +309,10 @@ class Worlds:
 
     # Addresses
 
-    def locate(self, path: str, headers: Mapping[str, str], origin: str) -> Address:
+    def locate(self, path: str, headers: Mapping[str, str], origin: str, query: str = "") -> Address:
         """Find session and provider of a path: /s/ID/PROVIDER/v1/…, /s/ID/v1/…, /PROVIDER/v1/…, /v1/….
+
+        A provider's base URL may have another path than /v1, or none.
 
         Raises: Unaddressed, 404, with the base URLs that are good.
         """
@@ -317,7 +321,8 @@ class Worlds:
         if addressed:
             world, steps, prefix = self.find(steps[1]), steps[2:], f"{origin}/s/{steps[1]}"
         else:
-            chosen = self.by_key.get(bearer(headers), DEFAULT)
+            keys = keys_sent(self.ways, headers, query)
+            chosen = next((self.by_key[key] for key in keys if key in self.by_key), DEFAULT)
             world, prefix = self.by_id[chosen], origin
         implied = world.session.provider or implied_provider(self.providers, headers)
         place = find_place(self.providers, prefix, steps, implied)
@@ -329,7 +334,7 @@ class Worlds:
         """Return the base URL of each provider that a session is for."""
         prefix = origin if session.id == DEFAULT else f"{origin}/s/{session.id}"
         names = [session.provider] if session.provider else list(self.providers)
-        return {name: f"{prefix}/{name}/v1" for name in names}
+        return {name: f"{prefix}/{name}{self.providers[name].base_path}" for name in names}
 
 
 def advance(world: World, seconds: float) -> None:

@@ -168,7 +168,7 @@ SERVED = [
             "tasks": [],
         },
     )
-    if operation.answer == "chat" or not stream
+    if operation.kind == "chat" or not stream
 ]
 
 

@@ -1,0 +1,66 @@
+"""Keys: the ways in which a request can carry one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, cast
+from urllib.parse import parse_qsl, quote
+
+from emulator.core.errors import Json
+from emulator.core.frozen import frozen
+
+
+@frozen
+class Way:
+    """One way to send a key: as a Bearer token, or in a header or a query parameter of that name."""
+
+    kind: Literal["bearer", "header", "query"]
+    name: str = ""
+
+    def read(self, headers: Mapping[str, str], query: str) -> str:
+        """Return the key that was sent so, or an empty string."""
+        if self.kind == "bearer":
+            scheme, _, key = headers.get("authorization", "").strip().partition(" ")
+            return key.strip() if scheme.lower() == "bearer" else ""
+        if self.kind == "header":
+            return headers.get(self.name, "").strip()
+        return dict(parse_qsl(query)).get(self.name, "") if query else ""
+
+    def write(self, key: str) -> tuple[dict[str, str], str]:
+        """Return the headers and the query with which a key is sent so."""
+        if self.kind == "query":
+            return {}, f"{self.name}={quote(key, safe='')}"
+        return {"authorization": f"Bearer {key}"} if self.kind == "bearer" else {self.name: key}, ""
+
+    def __str__(self) -> str:
+        return {"bearer": "'Authorization: Bearer KEY'", "header": f"'{self.name}: KEY'"}.get(
+            self.kind, f"'?{self.name}=KEY'"
+        )
+
+
+BEARER = Way("bearer")
+
+
+def read_way(given: Json) -> Way:
+    """Return a way as provider.yaml has it: `bearer`, {header: NAME} or {query: NAME}."""
+    if given == "bearer":
+        return BEARER
+    [(kind, name)] = given.items()
+    return Way(cast(Literal["header", "query"], kind), name.lower() if kind == "header" else name)
+
+
+def key_sent(ways: Iterable[Way], headers: Mapping[str, str], query: str) -> str:
+    """Return the key of a request that is sent in the first of the ways, or an empty string."""
+    for way in ways:
+        key = way.read(headers, query)
+        if key:
+            return key
+    return ""
+
+
+def keys_sent(ways: Iterable[Way], headers: Mapping[str, str], query: str) -> Iterator[str]:
+    """Yield the keys of a request, in the order of the ways."""
+    for way in ways:
+        key = way.read(headers, query)
+        if key:
+            yield key
