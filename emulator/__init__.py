@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emulator.core.errors import SourceError as SourceError
-    from emulator.core.folder import load_provider as load_provider
-    from emulator.core.provider import Provider
-    from emulator.core.scenario import Scenario
+    from emulator.core.provider.folder import load_provider as load_provider
+    from emulator.core.provider.provider import Provider
+    from emulator.core.scenario.scenario import Scenario
     from emulator.server.background import Emulator as Emulator
 
 __all__ = ["Emulator", "SourceError", "load_provider", "load_scenario"]
@@ -16,7 +16,7 @@ __all__ = ["Emulator", "SourceError", "load_provider", "load_scenario"]
 _HOMES = {
     "Emulator": "emulator.server.background",
     "SourceError": "emulator.core.errors",
-    "load_provider": "emulator.core.folder",
+    "load_provider": "emulator.core.provider.folder",
 }
 
 
@@ -33,7 +33,7 @@ def load_scenario(path: str, providers: dict[str, Provider] | None = None) -> Sc
 
     Raises: SourceError, with every problem of the file.
     """
-    from emulator.core.folder import load_providers
-    from emulator.core.load import load_scenario as load
+    from emulator.core.engine.load import load_scenario as load
+    from emulator.core.provider.folder import load_providers
 
     return load(path, load_providers() if providers is None else providers)

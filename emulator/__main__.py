@@ -1,6 +1,6 @@
 """`python -m emulator`."""
 
-from emulator.cli import main
+from emulator.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -8,17 +8,17 @@ from typing import Any
 
 import orjson
 
-from emulator.core.chat import compact, conversation, functions
+from emulator.core.answer.render import Turn
 from emulator.core.draws import Draw
-from emulator.core.engine import Engine
-from emulator.core.folder import load_providers
-from emulator.core.load import parse_text
-from emulator.core.provider import Provider
-from emulator.core.render import Turn
-from emulator.core.scenario import Scenario
-from emulator.core.session import DEFAULT, Options, Session, build_session
+from emulator.core.engine.engine import Engine
+from emulator.core.engine.load import parse_text
+from emulator.core.provider.folder import load_providers
+from emulator.core.provider.provider import Provider
+from emulator.core.scenario.scenario import Scenario
+from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
 from emulator.core.tokens import prompt_tokens
-from emulator.core.wire import Call, Exchange, Request
+from emulator.core.values import Call, Exchange, Request
+from emulator.core.wires.chat import compact, conversation, functions
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS: Mapping[str, Provider] = load_providers()

@@ -7,8 +7,8 @@ from typing import Any
 
 from build import NOW, PROVIDERS, World, chat, make_request, make_world
 
-from emulator.core.relayed import Heard, relayed, sent_on
-from emulator.core.wire import End, Exchange, Sent
+from emulator.core.recording.upstream_exchange import Heard, relayed, sent_on
+from emulator.core.values import End, Exchange, Sent
 
 COMPLETE = Sent(0, (), "complete", 0.0)
 

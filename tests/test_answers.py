@@ -11,11 +11,11 @@ from build import NOW, PROVIDERS, World, body_of, chat, make_turn, make_world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.answers import ANSWERS, rankings, recommendations, task_of
-from emulator.core.builtin import _excerpt, builtin_message
-from emulator.core.chat import words_of
-from emulator.core.embeddings import embedding_inputs, input_tokens, vectors
-from emulator.core.wire import Exchange, Sent
+from emulator.core.answer.builtin import _excerpt, builtin_message
+from emulator.core.answer.computed import ANSWERS, rankings, recommendations, task_of
+from emulator.core.answer.embeddings import embedding_inputs, input_tokens, vectors
+from emulator.core.values import Exchange, Sent
+from emulator.core.wires.chat import words_of
 
 ROUTER = PROVIDERS["brainstormrouter"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from build import NOW, PROVIDERS, chat, make_world
 
+from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
-from emulator.core.load import parse_text
-from emulator.core.wire import Exchange
+from emulator.core.values import Exchange
 
 HEAD = "emulator: 1\nprovider: beatra\nseed: 4\n"
 RULES = "rules:\n  - {id: one, reply: {text: a b c d, stream: {split: words}}}\n"

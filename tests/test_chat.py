@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.chat import (
+from emulator.core.values import Message
+from emulator.core.wires.chat import (
     canonical,
     compact,
     conversation,
@@ -18,7 +19,6 @@ from emulator.core.chat import (
     text_of,
     tool_results,
 )  # fmt: skip
-from emulator.core.wire import Message
 
 
 @pytest.mark.parametrize(

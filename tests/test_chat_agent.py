@@ -12,7 +12,7 @@ import pytest
 from chat_agent import Agent, BrokenStreamError, Manners
 from openai import AsyncOpenAI, OpenAI
 
-from emulator.testing import EmulatedSession
+from emulator.testing.session import EmulatedSession
 
 MODELS = {"beatra": "beatra-1", "braintwin": "gpt-4", "brainstormrouter": "auto", "brivionix": "gpt-5.4-mini"}
 GOOD = Manners()
@@ -224,7 +224,7 @@ def test_silence_is_given_up(
     emulator: EmulatedSession, agent: Make, monkeypatch: pytest.MonkeyPatch, timeout: float, expected: str
 ) -> None:
     """On a real clock, which alone can fail it; what is too long a silence is made short for the test."""
-    monkeypatch.setattr("emulator.core.judges.LONGEST_SILENCE_S", 0.3)
+    monkeypatch.setattr("emulator.core.journal.client_rules.LONGEST_SILENCE_S", 0.3)
     silence = "forever" if expected == "pass" else "400ms"
     emulator.on().reply("One two", faults=[{"stall": {"after_chunks": 1, "for": silence}}]).reply("Three")
     assert agent(replace(GOOD, timeout=timeout)).stream("hi") == ("Three" if expected == "pass" else "One two")

@@ -23,10 +23,10 @@ from build import NAMES, PROVIDERS, chat, make_world
 from click.testing import CliRunner, Result
 
 from emulator import load_scenario
-from emulator.cli import main
-from emulator.cli_serve import request_line
-from emulator.core.folder import data_folder
-from emulator.ports import holder
+from emulator.cli.main import main
+from emulator.cli.serve import request_line
+from emulator.core.provider.folder import data_folder
+from emulator.network.ports import holder
 
 RULES = """emulator: 1
 provider: beatra
@@ -107,10 +107,10 @@ def test_serve_says_when_it_is_ready_and_ends_with_its_code(folder: Path, number
 #: What a plain start and a first answer do without; each was loaded once, or would be easily.
 NOT_AT_A_START = {
     "difflib", "starlette", "jsonschema",
-    "redis", "httpcore2", "hypothesis", "trustme", "emulator.contract", "emulator.client",
-    "emulator.core.openapi", "emulator.core.recorder", "emulator.core.recording", "emulator.core.relayed",
-    "emulator.core.verdict", "emulator.server.control", "emulator.server.relay", "emulator.server.sharing",
-    "emulator.server.upstream", "emulator.stores.redis",
+    "redis", "httpcore2", "hypothesis", "trustme", "emulator.contract", "emulator.testing.client",
+    "emulator.core.provider.openapi", "emulator.core.recording.recorder", "emulator.core.recording", "emulator.core.recording.upstream_exchange",
+    "emulator.core.journal.verdict", "emulator.server.control.app", "emulator.server.http.relay", "emulator.server.sessions.sharing",
+    "emulator.server.upstream.client", "emulator.stores.redis.store",
 }  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def test_a_start_loads_only_what_a_first_answer_needs(folder: Path) -> None:
         finally:
             process.kill()
     loaded = {line.rpartition("|")[2].strip() for line in told.splitlines()}
-    assert (answer.status_code, "emulator.server.dispatch" in loaded) == (200, True)
+    assert (answer.status_code, "emulator.server.http.dispatch" in loaded) == (200, True)
     assert NOT_AT_A_START & loaded == set()
 
 

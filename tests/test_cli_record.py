@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from openai import OpenAI
 
 from emulator import Emulator
-from emulator.cli import main
+from emulator.cli.main import main
 
 KEY = "sk-the-clients-own-key"
 RULES = """\
@@ -175,7 +175,7 @@ def test_serve_refuses_an_upstream_that_is_none(upstream: str, message: str) -> 
 
 def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpcore2", None)
-    monkeypatch.delitem(sys.modules, "emulator.server.upstream", raising=False)
+    monkeypatch.delitem(sys.modules, "emulator.server.upstream.client", raising=False)
     assert said("serve", "--port", "0", "--upstream", f"beatra={URL}") == (
         2, "--upstream: needs the package httpcore2; install it with: pip install 'llm-emulator[contract]'",
     )  # fmt: skip

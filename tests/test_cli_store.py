@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from emulator.cli import main
+from emulator.cli.main import main
 
 
 def serve(*options: str) -> tuple[int, str]:
@@ -64,7 +64,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_workers_are_for_linux(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.cli_store.sys.platform", "darwin")
+    monkeypatch.setattr("emulator.cli.store.sys.platform", "darwin")
     code, said = serve("--workers", "2", "--store", "redis://127.0.0.1:6379/0")
     assert (code, said.split(",")[0]) == (2, "--workers above 1 needs Linux")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from emulator.client import Control, ControlError, _Answer
 from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
+from emulator.testing.client import Control, ControlError, _Answer
 
 Serve = Callable[..., str]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from emulator.server import clock as clocks
-from emulator.server.clock import RealClock, VirtualClock, make_clock
+from emulator.server.sessions import clock as clocks
+from emulator.server.sessions.clock import RealClock, VirtualClock, make_clock
 
 
 class Log(list[tuple[str, float]]):

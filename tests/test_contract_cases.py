@@ -14,9 +14,9 @@ import yaml
 from broken_endpoint import BrokenEndpoint
 
 from emulator import SourceError
+from emulator.contract.case_client import Ask, Differs, Talk
 from emulator.contract.cases import Case, Step, load_cases, run_case
-from emulator.contract.checks import CHECKS, Check
-from emulator.contract.talk import Ask, Differs, Talk
+from emulator.contract.checks.table import CHECKS, Check
 from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, Target, Unreachable
 
 ROOT = Path(__file__).parent.parent

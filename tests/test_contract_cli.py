@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from hostile_target import HostileTarget
 
 from emulator import Emulator
-from emulator.cli import main
+from emulator.cli.main import main
 from emulator.contract.run import plan
-from emulator.core.folder import data_folder
+from emulator.core.provider.folder import data_folder
 
 NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 

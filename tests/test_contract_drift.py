@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.drift import Drift, compare, exit_code, findings, referenced
-from emulator.contract.report import OutcomeWord, Report, Result
+from emulator.contract.reports.drift import Drift, compare, exit_code, findings, referenced
+from emulator.contract.reports.report import OutcomeWord, Report, Result
 
 
 def result(outcome: OutcomeWord, **given: Any) -> Result:

@@ -7,10 +7,10 @@ import json
 import pytest
 from hostile_target import ENDLESS, NONSENSE, HostileTarget, raw, whole
 
+from emulator.contract.budget import MOST_SILENT
 from emulator.contract.client import Bounds
-from emulator.contract.drift import exit_code
-from emulator.contract.meter import MOST_SILENT
-from emulator.contract.report import Report, report_json
+from emulator.contract.reports.drift import exit_code
+from emulator.contract.reports.report import Report, report_json
 from emulator.contract.run import run_contract
 
 #: Small enough for a test, large enough for the good answers of the hostile target.

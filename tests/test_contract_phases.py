@@ -12,14 +12,14 @@ from broken_endpoint import BrokenEndpoint
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from emulator.contract.boundaries import boundaries, place, slug, tags
 from emulator.contract.contract import load_contract
-from emulator.contract.phase_fuzz import draw_all
-from emulator.contract.planned import Planned
-from emulator.contract.report import Result
+from emulator.contract.generation.boundaries import boundaries, place, slug, tags
+from emulator.contract.generation.shrink import smallest
+from emulator.contract.generation.strategies import ANY_JSON
+from emulator.contract.phases.case import Planned
+from emulator.contract.phases.fuzz import draw_all
+from emulator.contract.reports.report import Result
 from emulator.contract.run import plan
-from emulator.contract.shrink import smallest
-from emulator.contract.strategies import ANY_JSON
 from emulator.contract.target import EmulatorTarget, ForeignTarget
 
 NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")

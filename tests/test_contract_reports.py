@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator import SourceError
-from emulator.contract.files import Kind, write_reports
-from emulator.contract.html import html_page
-from emulator.contract.junit import junit_xml
-from emulator.contract.report import MAX_LEVELS, OUTCOMES, PHASES, Report, Result, parse_report, report_json
-from emulator.contract.shown import json_text, response_text
-from emulator.contract.terminal import MOST_SHORT, MOST_WHOLE, Progress, write_summary
-from emulator.core.folder import own_schema
+from emulator.contract.reports.display import json_text, response_text
+from emulator.contract.reports.files import Kind, write_reports
+from emulator.contract.reports.html import html_page
+from emulator.contract.reports.junit import junit_xml
+from emulator.contract.reports.report import MAX_LEVELS, OUTCOMES, PHASES, Report, Result, parse_report, report_json
+from emulator.contract.reports.terminal import MOST_SHORT, MOST_WHOLE, Progress, write_summary
+from emulator.core.provider.folder import own_schema
 
 ROOT = Path(__file__).parent.parent
 URL = "http://127.0.0.1:4010/beatra/v1"

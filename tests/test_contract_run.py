@@ -19,15 +19,15 @@ from hostile_target import HostileTarget
 
 from emulator import Emulator, SourceError
 from emulator.contract import run as run_module
+from emulator.contract.budget import Meter, Spent
 from emulator.contract.client import Answer, Client, Sent
 from emulator.contract.contract import load_contract
-from emulator.contract.drift import exit_code
 from emulator.contract.exchange import curl_line, scrub, scrub_json
-from emulator.contract.meter import Meter, Spent
-from emulator.contract.report import PHASES, Report, Result, report_json
+from emulator.contract.reports.drift import exit_code
+from emulator.contract.reports.report import PHASES, Report, Result, report_json
 from emulator.contract.run import NotRunnable, plan, prepare, run_contract
 from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, is_away
-from emulator.core.folder import data_folder
+from emulator.core.provider.folder import data_folder
 
 NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 QUICK = ("probe", "examples")

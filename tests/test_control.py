@@ -13,9 +13,9 @@ import pytest
 from build import KEY, NAMES, chat
 from starlette.requests import Request
 
-from emulator.core.session import Options
-from emulator.server.bodies import list_pieces
-from emulator.server.control import control_app, list_sessions
+from emulator.core.scenario.session import Options
+from emulator.server.control.app import control_app, list_sessions
+from emulator.server.control.bodies import list_pieces
 from emulator.server.setup import Setup, make_worlds
 
 RULE = "emulator: 1\nrules:\n- {id: hi, reply: {text: hello}, expect: {calls: 1}}\n"

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from emulator.core.session import Options
-from emulator.core.wire import Claim, Plan, Request
-from emulator.server.clock import VirtualClock
-from emulator.server.dispatch import Dispatch
-from emulator.server.protocol import Connection, bind
+from emulator.core.scenario.session import Options
+from emulator.core.values import Claim, Plan, Request
+from emulator.server.http.dispatch import Dispatch
+from emulator.server.http.protocol import Connection, bind
+from emulator.server.sessions.clock import VirtualClock
 from emulator.server.setup import Setup, make_worlds
 
 COUNTED = {"rules": [{"reply": {"text": "${n}"}}]}

@@ -13,10 +13,10 @@ import pytest
 from build import NAMES, chat
 
 from emulator import Emulator, SourceError
-from emulator.core.folder import data_folder
-from emulator.core.session import Conflict
-from emulator.core.wire import Plan
-from emulator.loopback import is_loopback
+from emulator.core.provider.folder import data_folder
+from emulator.core.scenario.session import Conflict
+from emulator.core.values import Plan
+from emulator.network.loopback import is_loopback
 from emulator.server.setup import Setup, origin
 
 

@@ -11,7 +11,7 @@ import pytest
 from build import KEY, NAMES, NOW, PROVIDERS, World, body_of, chat, chunks_of, headers_of, make_request, make_world
 
 from emulator.core.errors import STATUS
-from emulator.core.wire import Exchange, Grant, Standing
+from emulator.core.values import Exchange, Grant, Standing
 
 UUID = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 

@@ -22,15 +22,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from emulator.contract.mutations import Mutation, Mutator
-from emulator.contract.strategies import ANY_JSON, TEXTS, requests
-from emulator.core.engine import Engine
-from emulator.core.folder import load_providers
-from emulator.core.provider import Operation, Provider, fill
-from emulator.core.schema import Schema
-from emulator.core.session import Options, build_session
-from emulator.core.understand import CUSTOMARY
-from emulator.core.wire import Request
+from emulator.contract.generation.mutations import Mutation, Mutator
+from emulator.contract.generation.strategies import ANY_JSON, TEXTS, requests
+from emulator.core.engine.engine import Engine
+from emulator.core.engine.understand import CUSTOMARY
+from emulator.core.provider.folder import load_providers
+from emulator.core.provider.provider import Operation, Provider, fill
+from emulator.core.scenario.session import Options, build_session
+from emulator.core.schema.schema import Schema
+from emulator.core.values import Request
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS = load_providers()

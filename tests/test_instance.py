@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from emulator.core.draws import Draw
-from emulator.core.instance import CannotConform, _Weigher, instance
-from emulator.core.schema import Schema
+from emulator.core.schema.instance import CannotConform, _Weigher, instance
+from emulator.core.schema.schema import Schema
 
 PERSON = {
     "type": "object",

@@ -11,9 +11,9 @@ from build import KEY, NOW, chat, make_world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.journal import describe, read_body
-from emulator.core.secrets import redact, redact_header, redact_headers
-from emulator.core.wire import Exchange, Sent
+from emulator.core.journal.describe import describe, read_body
+from emulator.core.redaction import redact, redact_header, redact_headers
+from emulator.core.values import Exchange, Sent
 
 UUID = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 

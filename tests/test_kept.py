@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.stores.kept import Budget, Kept
+from emulator.stores.bounded import Budget, Kept
 
 
 def test_the_oldest_are_forgotten_over_the_number_and_what_is_put_again_is_the_newest() -> None:

@@ -31,14 +31,20 @@ LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
 #: What else each part of the package may import from it.
 PARTS = {
     "stores": ["emulator.stores", *("emulator.core." + module for module in CORE[0])],
-    "contract": ["emulator.core", "emulator.contract", "emulator.client", "emulator.loopback", "emulator.proxies"],
+    "contract": [
+        "emulator.core",
+        "emulator.contract",
+        "emulator.testing.client",
+        "emulator.network.loopback",
+        "emulator.network.proxies",
+    ],
     "server": [
         "emulator.core",
         "emulator.stores",
         "emulator.server",
-        "emulator.server_thread",
-        "emulator.loopback",
-        "emulator.proxies",
+        "emulator.server.thread",
+        "emulator.network.loopback",
+        "emulator.network.proxies",
     ],
 }
 FREE = [
@@ -171,7 +177,7 @@ def _words(file: Path) -> list[str]:
     return [word for word in [*words, *names] if word not in docstrings]
 
 
-@pytest.mark.parametrize("statement", ["import emulator", "import emulator.cli"])
+@pytest.mark.parametrize("statement", ["import emulator", "import emulator.cli.main"])
 def test_importing_costs_nothing(statement: str) -> None:
     heavy = [
         "uvicorn",
@@ -194,7 +200,7 @@ def test_importing_costs_nothing(statement: str) -> None:
 def test_the_names_of_the_package_load_when_they_are_used() -> None:
     import emulator
     from emulator.core.errors import SourceError
-    from emulator.core.folder import load_provider
+    from emulator.core.provider.folder import load_provider
     from emulator.server.background import Emulator
 
     assert (emulator.Emulator, emulator.SourceError, emulator.load_provider) == (Emulator, SourceError, load_provider)

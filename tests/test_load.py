@@ -8,8 +8,8 @@ import pytest
 from build import PROVIDERS, scenario
 
 import emulator
+from emulator.core.engine.load import load_scenario, parse_text
 from emulator.core.errors import SourceError
-from emulator.core.load import load_scenario, parse_text
 
 HOW = " (say off_contract: true if it is meant to break the documented form)"
 

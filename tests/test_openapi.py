@@ -12,7 +12,7 @@ from build import NAMES, PROVIDERS, body_of, chat, chunks_of, headers_of, make_w
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from emulator.core.errors import STATUS
-from emulator.core.openapi import openapi
+from emulator.core.provider.openapi import openapi
 from emulator.core.tree import walk
 
 URL = "http://127.0.0.1:4010/x/v1"

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from emulator.core.wire import FOREVER, Frame, Sent, Timeline
-from emulator.server import clock as clocks
-from emulator.server.clock import RealClock, VirtualClock
-from emulator.server.player import BUFFER, Player
+from emulator.core.values import FOREVER, Frame, Sent, Timeline
+from emulator.server.http.player import BUFFER, Player
+from emulator.server.sessions import clock as clocks
+from emulator.server.sessions.clock import RealClock, VirtualClock
 
 HEAD = b"HTTP/1.1 200 OK\r\nx-a: b\r\n"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"

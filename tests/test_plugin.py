@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
-from emulator.client import Control
+from emulator.testing.client import Control
 
 pytest_plugins = ["pytester"]
 
@@ -318,7 +318,7 @@ def test_a_crash_of_the_emulator_fails_it(run: Run) -> None:
 def test_one(emulator, monkeypatch):
     def broken(*given):
         raise ZeroDivisionError("of all things")
-    monkeypatch.setattr("emulator.core.engine.render_reply", broken)
+    monkeypatch.setattr("emulator.core.engine.engine.render_reply", broken)
     assert ask(emulator.base_url, emulator.api_key) == (500, "emulator_crash")
 """
     message = ends(run, text)
@@ -505,7 +505,7 @@ def test_a_run_that_does_not_use_it_imports_nothing_heavy() -> None:
 import sys
 import pytest
 before = set(sys.modules)
-import emulator.pytest_plugin
+import emulator.testing.plugin
 print(sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
     output = subprocess.check_output([sys.executable, "-c", code], text=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.ports import holder
+from emulator.network.ports import holder
 
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:0FAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1 0 100 0 0 10 0

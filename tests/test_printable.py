@@ -14,16 +14,17 @@ from build import PROVIDERS, chat, headers_of, make_world
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator import Emulator, teardown
-from emulator.client import Control
-from emulator.contract.html import html_page
-from emulator.contract.junit import junit_xml
-from emulator.contract.report import Report, Result
+from emulator import Emulator
+from emulator.contract.reports.html import html_page
+from emulator.contract.reports.junit import junit_xml
+from emulator.contract.reports.report import Report, Result
+from emulator.core.engine.load import load_scenario
 from emulator.core.errors import Problem, SourceError
-from emulator.core.journal import describe
-from emulator.core.load import load_scenario
+from emulator.core.journal.describe import describe
 from emulator.core.printable import printable, printable_lines
-from emulator.testing import EmulatedSession, read_scenario
+from emulator.testing import findings as teardown
+from emulator.testing.client import Control
+from emulator.testing.session import EmulatedSession, read_scenario
 
 OVERRIDE = "\u202egnp.exe\u2066x\u2069\x1b[2Jy\u200bz"
 SCENARIO = "emulator: 1\nprovider: beatra\nrules:\n  - {when: {last_user: hello}, reply: {text: Hi!}}\n"

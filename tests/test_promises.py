@@ -16,11 +16,11 @@ import pytest
 from build import PROVIDERS, chat, make_world
 
 from emulator import Emulator
-from emulator.client import Control
+from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
-from emulator.core.load import parse_text
-from emulator.server.control import control_app
-from emulator.testing import EmulatedSession
+from emulator.server.control.app import control_app
+from emulator.testing.client import Control
+from emulator.testing.session import EmulatedSession
 
 SECRET = "sk-very-secret-0123456789"
 

@@ -14,9 +14,9 @@ from build import NAMES, PROVIDERS
 import emulator
 from emulator import Emulator
 from emulator.core.errors import STATUS, Refusal, SourceError, Violation
-from emulator.core.folder import data_folder, load_provider, load_providers, own_schema
-from emulator.core.provider import UNLIMITED, Fact, Model, fill, holes
-from emulator.core.wire import Plan
+from emulator.core.provider.folder import data_folder, load_provider, load_providers, own_schema
+from emulator.core.provider.provider import UNLIMITED, Fact, Model, fill, holes
+from emulator.core.values import Plan
 
 SCHEMAS = data_folder("schemas")
 
@@ -252,7 +252,7 @@ def test_a_provider_of_ones_own_is_served(folder: Path) -> None:
 
 
 def test_our_own_schemas_are_found_packed_or_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from emulator.core import folder as module
+    from emulator.core.provider import folder as module
 
     assert own_schema("scenario") is own_schema("scenario")
     package = tmp_path / "emulator"

@@ -16,22 +16,22 @@ from build import NOW
 from click.testing import CliRunner
 
 from emulator import Emulator, SourceError, load_provider
-from emulator.cli import main
-from emulator.client import Control
+from emulator.cli.main import main
 from emulator.contract.client import Client
 from emulator.contract.run import run_contract
 from emulator.contract.target import EmulatorTarget
-from emulator.core.attempts import group
-from emulator.core.engine import Engine
-from emulator.core.folder import load_providers
-from emulator.core.load import parse_text
-from emulator.core.openapi import openapi
-from emulator.core.session import DEFAULT, Options, build_session
-from emulator.core.timing import duration_text, time_text
-from emulator.core.wire import Exchange, Request, Sent
-from emulator.server.worlds import Worlds
+from emulator.core.durations import duration_text, time_text
+from emulator.core.engine.engine import Engine
+from emulator.core.engine.load import parse_text
+from emulator.core.journal.attempts import group
+from emulator.core.provider.folder import load_providers
+from emulator.core.provider.openapi import openapi
+from emulator.core.scenario.session import DEFAULT, Options, build_session
+from emulator.core.values import Exchange, Request, Sent
+from emulator.server.sessions.live import Worlds
 from emulator.stores.memory import MemoryStore
-from emulator.testing import EmulatedSession
+from emulator.testing.client import Control
+from emulator.testing.session import EmulatedSession
 
 pytest_plugins = ["pytester"]
 
@@ -190,7 +190,7 @@ def test_the_path_of_a_base_url_is_its_prefix(path: str, found: tuple[str, str])
 
 
 def test_what_was_meant_is_said_with_the_base_url() -> None:
-    from emulator.server.worlds import Unaddressed
+    from emulator.server.sessions.live import Unaddressed
 
     with pytest.raises(Unaddressed) as caught:
         worlds().locate("/v1beta/sample/models", {}, "http://h")

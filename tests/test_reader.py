@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.server.reader import Heads, Message, Reader, Refused
+from emulator.server.http.reader import Heads, Message, Reader, Refused
 
 GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length:%b\r\n\r\nhello"

@@ -21,10 +21,10 @@ import pytest
 from shown import BLOCKS, FILES, PROVIDER, ROOT, Block, text_of, write_provider
 
 from emulator import Emulator, load_scenario
-from emulator.cli import main
-from emulator.core.folder import load_providers
-from emulator.core.judges import COMMON
-from emulator.server.control import _ROUTES
+from emulator.cli.main import main
+from emulator.core.journal.client_rules import COMMON
+from emulator.core.provider.folder import load_providers
+from emulator.server.control.app import _ROUTES
 
 README = text_of("README.md")
 REFERENCE = text_of("emulator/README.md")
@@ -347,8 +347,17 @@ def test_the_small_provider_is_six_files_that_load(tmp_path: Path) -> None:
 
 
 def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
-    from emulator.core import form, message, repeats, source, template, understand
-    from emulator.server import builder, control_journal, protocol, reader, setup, worlds
+    from emulator.core import source
+    from emulator.core.answer import answer_cache as repeats
+    from emulator.core.answer import compiled as form
+    from emulator.core.answer import message
+    from emulator.core.engine import understand
+    from emulator.core.scenario import template
+    from emulator.server import setup
+    from emulator.server.control import journal as control_journal
+    from emulator.server.http import protocol, reader
+    from emulator.server.sessions import builder
+    from emulator.server.sessions import live as worlds
     from emulator.stores import memory
 
     rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", REFERENCE[REFERENCE.index("## Bounds") :], re.M))

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relaying import COMPLETE, answered, heard, sent, through
 
-from emulator.core.engine import Engine
+from emulator.core.engine.engine import Engine
+from emulator.core.engine.load import parse_text
 from emulator.core.errors import STATUS, Refusal
-from emulator.core.load import parse_text
-from emulator.core.recorder import Recorder
-from emulator.core.relayed import failed
-from emulator.core.wire import Exchange
+from emulator.core.recording.recorder import Recorder
+from emulator.core.recording.upstream_exchange import failed
+from emulator.core.values import Exchange
 
 ENGINE = Engine(PROVIDERS)
 URL = "https://api.example.com/v1"

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relaying import answered, heard, sent, through
 
-from emulator.core import relayed
 from emulator.core.errors import Refusal
-from emulator.core.relayed import can_be_sent_on, failed
-from emulator.core.wire import Frame, Note
+from emulator.core.recording import upstream_exchange as relayed
+from emulator.core.recording.upstream_exchange import can_be_sent_on, failed
+from emulator.core.values import Frame, Note
 
 STREAM = "text/event-stream"
 CHUNK = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]}

@@ -20,9 +20,9 @@ import watchfiles
 from build import KEY, chat
 from click.testing import CliRunner
 
-from emulator.cli import main
-from emulator.client import Control
+from emulator.cli.main import main
 from emulator.server.watching import watch
+from emulator.testing.client import Control
 
 RULES = "emulator: 1\nprovider: beatra\nrules:\n- id: %s\n  replies: [{text: first}, {text: second}]\n"
 BAD = "emulator: 1\nrules:\n- reply: {txt: a}\n"

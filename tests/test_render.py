@@ -16,15 +16,15 @@ from build import NAMES, NOW, PROVIDERS, body_of, chat, chunks_of, make_turn, ma
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.core.answer.embeddings import render_embeddings
+from emulator.core.answer.message import render_message
+from emulator.core.answer.render import PLAIN, Rendered, prune, render_body, render_id, whole
+from emulator.core.answer.stream import render_events, split
 from emulator.core.draws import Draw
-from emulator.core.embeddings import render_embeddings
-from emulator.core.message import render_message
-from emulator.core.render import PLAIN, Rendered, prune, render_body, render_id, whole
-from emulator.core.scenario import Pace
-from emulator.core.stream import render_events, split
-from emulator.core.timing import Wait
+from emulator.core.durations import Wait
+from emulator.core.scenario.scenario import Pace
 from emulator.core.tokens import count
-from emulator.core.wire import FOREVER, Frame, Timeline
+from emulator.core.values import FOREVER, Frame, Timeline
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=40)
 

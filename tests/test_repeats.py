@@ -10,13 +10,13 @@ from build import MODELS, NAMES, World, chat, make_request, make_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.core.form import UNTIL, Form
+from emulator.core.answer.compiled import UNTIL, Form
 from emulator.core.framing import in_one_piece
-from emulator.core.journal import model_of
-from emulator.core.wire import Grant, Plan, Request
-from emulator.server.located import Located, Repeated
-from emulator.server.reader import Head
-from emulator.server.worlds import Address
+from emulator.core.journal.describe import model_of
+from emulator.core.values import Grant, Plan, Request
+from emulator.server.http.reader import Head
+from emulator.server.http.routed import Located, Repeated
+from emulator.server.sessions.live import Address
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 REPLIES: dict[str, dict[str, Any]] = {

@@ -9,11 +9,11 @@ from build import PROVIDERS, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.core.durations import Wait
+from emulator.core.engine.load import parse_text
 from emulator.core.errors import STATUS, SourceError
-from emulator.core.load import parse_text
-from emulator.core.scenario import Pace, Reply, Rule, Scenario
-from emulator.core.timing import Wait
-from emulator.core.wire import Plan
+from emulator.core.scenario.scenario import Pace, Reply, Rule, Scenario
+from emulator.core.values import Plan
 
 
 def problems(text: Any, provider: str | None = None) -> list[str]:

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from emulator.core import schema
 from emulator.core.errors import Violation, nearest, shown
-from emulator.core.explain import explain
-from emulator.core.schema import Schema, compile_pattern, path_of
+from emulator.core.schema import schema
+from emulator.core.schema.explain import explain
+from emulator.core.schema.schema import Schema, compile_pattern, path_of
 
 
 def said(document: Any, value: Any) -> list[tuple[str, str]]:
@@ -213,7 +213,7 @@ def test_a_long_list_of_nothing_or_anything(items: bool) -> None:
 
 
 ORDER = """
-from emulator.core.schema import Schema
+from emulator.core.schema.schema import Schema
 document = {"properties": {"a": {}}, "patternProperties": {"^x-": {}}, "additionalProperties": {"type": "string"}}
 value = {"delta": 1, "x-b": 2, "alpha": 3, "a": 4, "charlie": 5, "bravo": "good", "echo": 6}
 print(*[item.path for item in Schema(document).violations(value)])

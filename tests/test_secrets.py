@@ -19,23 +19,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relaying import COMPLETE, answered, heard
 
-from emulator import teardown
-from emulator.cli_check import verdict
-from emulator.cli_serve import request_line
+from emulator.cli.check import verdict
+from emulator.cli.serve import request_line
+from emulator.contract.case_client import Differs
 from emulator.contract.client import Answer, Sent
-from emulator.contract.html import html_page
-from emulator.contract.junit import junit_xml
 from emulator.contract.outcome import judge
-from emulator.contract.report import Report, Result, report_json
-from emulator.contract.talk import Differs
+from emulator.contract.reports.html import html_page
+from emulator.contract.reports.junit import junit_xml
+from emulator.contract.reports.report import Report, Result, report_json
+from emulator.contract.reports.terminal import summary
 from emulator.contract.target import ForeignTarget
-from emulator.contract.terminal import summary
 from emulator.core.echoes import across_events, secrets_of, without
-from emulator.core.engine import Engine
-from emulator.core.journal import describe
-from emulator.core.load import parse_text
-from emulator.core.recorder import Recorder
-from emulator.core.secrets import (
+from emulator.core.engine.engine import Engine
+from emulator.core.engine.load import parse_text
+from emulator.core.journal.describe import describe
+from emulator.core.journal.verify import verify
+from emulator.core.recording.recorder import Recorder
+from emulator.core.recording.to_scenario import scenario_text
+from emulator.core.redaction import (
     is_secret,
     redact,
     redact_field,
@@ -45,12 +46,11 @@ from emulator.core.secrets import (
     redact_text,
     redact_when,
 )
-from emulator.core.to_scenario import scenario_text
-from emulator.core.verify import verify
-from emulator.core.wire import Exchange, Frame, Timeline
-from emulator.server.addresses import target
+from emulator.core.values import Exchange, Frame, Timeline
 from emulator.server.crash import crash
-from emulator.server.reader import Head
+from emulator.server.http.reader import Head
+from emulator.server.sessions.addresses import target
+from emulator.testing import findings as teardown
 
 KEY = "sk-very-secret-0123456789"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"

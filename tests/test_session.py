@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from build import NOW, PROVIDERS, make_world, scenario
 
-from emulator.core.scenario import Scenario
-from emulator.core.session import Conflict, Options, Session, Settings, build_session
-from emulator.core.wire import Plan
+from emulator.core.scenario.scenario import Scenario
+from emulator.core.scenario.session import Conflict, Options, Session, Settings, build_session
+from emulator.core.values import Plan
 
 OWN = Plan("own", 5, None)
 

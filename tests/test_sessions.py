@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 import pytest
 
-from emulator.client import Control, ControlError
-from emulator.server.builder import KEPT_SCENARIOS, Builder
+from emulator.server.sessions.builder import KEPT_SCENARIOS, Builder
+from emulator.server.sessions.live import Worlds
 from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
-from emulator.server.worlds import Worlds
+from emulator.testing.client import Control, ControlError
 
 
 class Served:
@@ -90,7 +90,7 @@ def test_sessions_are_bounded(serve: Callable[..., Served]) -> None:
 
 
 def test_what_sessions_are_sent_is_bounded_together(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.worlds.MOST_SCENARIO_BYTES", served.worlds.size + 3_000_000)
+    monkeypatch.setattr("emulator.server.sessions.live.MOST_SCENARIO_BYTES", served.worlds.size + 3_000_000)
     rule = {"reply": {"text": "x" * 1_400_000}}
     scenario, before = {"emulator": 1, "rules": [rule]}, served.worlds.size
     one, two = (served.session(scenario=scenario) for _ in range(2))
@@ -332,7 +332,7 @@ def test_a_watcher_that_leaves_is_forgotten(served: Served) -> None:
 
 
 def test_a_reader_too_slow_is_cut_off_and_breaks_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.control_journal.WATCHED_BYTES", 0)
+    monkeypatch.setattr("emulator.server.control.journal.WATCHED_BYTES", 0)
     session = served.session()
     connection, response = watch(served, session)
     watchers = served.worlds.by_id[session].watchers
@@ -350,7 +350,7 @@ def test_a_reader_too_slow_is_cut_off_and_breaks_nothing(served: Served, monkeyp
 
 
 def test_readers_of_live_journals_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.control_journal.MOST_WATCHERS", 1)
+    monkeypatch.setattr("emulator.server.control.journal.MOST_WATCHERS", 1)
     session, other = served.session(), served.session()
     connection, response = watch(served, session)
     with pytest.raises(ControlError, match="1 readers follow a journal already; end one first"):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.core.store import Counters, Store
-from emulator.core.wire import Candidate, Claim, Exchange, Frame, Grant, Plan, Request, Sent, Standing, Timeline
+from emulator.core.values import Candidate, Claim, Exchange, Frame, Grant, Plan, Request, Sent, Standing, Timeline
 from emulator.stores import memory
 from emulator.stores.memory import MemoryStore, weigh
 

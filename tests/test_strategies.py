@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from emulator.contract.mutations import Mutation, Mutator, mutations
-from emulator.contract.strategies import Endless, answered, requests, values
-from emulator.contract.subschemas import UnsupportedKeyword
-from emulator.core.folder import load_providers
-from emulator.core.schema import Schema
+from emulator.contract.generation.mutations import Mutation, Mutator, mutations
+from emulator.contract.generation.strategies import Endless, answered, requests, values
+from emulator.contract.generation.subschemas import UnsupportedKeyword
+from emulator.core.provider.folder import load_providers
+from emulator.core.schema.schema import Schema
 
 PROVIDERS = load_providers()
 QUICK = settings(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.template import MAX_OUTPUT, TemplateError, compile_template, lookup, reply_path_check
+from emulator.core.scenario.template import MAX_OUTPUT, TemplateError, compile_template, lookup, reply_path_check
 
 SCOPE = {"a": "x", "n": 3, "f": 1.5, "t": True, "u": False, "z": None, "m": {"k-1": ["p", {"q": "r"}]}, "l": [1, [2]]}
 

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from emulator import teardown
-from emulator.client import ControlError
-from emulator.exchanges import Exchange, Journal
-from emulator.testing import EmulatedSession, read_scenario
+from emulator.testing import findings as teardown
+from emulator.testing.client import ControlError
+from emulator.testing.journal import Exchange, Journal
+from emulator.testing.session import EmulatedSession, read_scenario
 
 pytestmark = pytest.mark.emulator(provider="beatra")
 

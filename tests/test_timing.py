@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.draws import Draw
+from emulator.core.durations import LONGEST_S, NO_WAIT, Wait, parse_duration, parse_wait
 from emulator.core.errors import shown
-from emulator.core.timing import LONGEST_S, NO_WAIT, Wait, parse_duration, parse_wait
-from emulator.core.wire import FOREVER
+from emulator.core.values import FOREVER
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from build import PROVIDERS, World, chat, make_world
 
-from emulator.core.journal import describe
-from emulator.core.to_scenario import scenario_text
-from emulator.core.wire import Exchange
+from emulator.core.journal.describe import describe
+from emulator.core.recording.to_scenario import scenario_text
+from emulator.core.values import Exchange
 
 DOCUMENTED = {name: [header.lower() for header, _ in item.headers] for name, item in PROVIDERS.items()}
 WEATHER = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emulator.core import tokens
 from emulator.core.tokens import PER_IMAGE, count, first, pieces, prompt_tokens
-from emulator.core.wire import Message
+from emulator.core.values import Message
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from build import KEY, NAMES, NOW, PROVIDERS, body_of, chat, headers_of, make_re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.core.engine.understand import _JSON_STRING, MAX_DEPTH
 from emulator.core.errors import Refusal, Violation
-from emulator.core.keys import BEARER
-from emulator.core.understand import _JSON_STRING, MAX_DEPTH
-from emulator.core.wire import Exchange
+from emulator.core.provider.keys import BEARER
+from emulator.core.values import Exchange
 
 
 def refused(exchange: Exchange) -> tuple[str, str | None, list[tuple[str, str]]]:

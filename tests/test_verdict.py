@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from build import NOW, PROVIDERS, World, chat, make_world
 
-from emulator.core.attempts import answered_text, group, retry_after, wait_between
-from emulator.core.judges import mark_of
-from emulator.core.verdict import Finding, judge
-from emulator.core.wire import Exchange, Sent
+from emulator.core.journal.attempts import answered_text, group, retry_after, wait_between
+from emulator.core.journal.client_rules import mark_of
+from emulator.core.journal.verdict import Finding, judge
+from emulator.core.values import Exchange, Sent
 
 TOO_MANY = {"error": "rate_limited"}
 CUT = {"text": "Half of it, then the rest.", "stream": {"split": 11}, "faults": [{"cut": {"after_chunks": 2}}]}

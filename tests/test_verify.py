@@ -9,8 +9,8 @@ import pytest
 from build import chat, make_world
 
 from emulator.core.errors import SourceError
-from emulator.core.verify import Verified, verify
-from emulator.core.wire import Exchange
+from emulator.core.journal.verify import Verified, verify
+from emulator.core.values import Exchange
 
 RULES = {"rules": [{"reply": {"text": "Hello."}, "then": {"state": "greeted"}}]}
 

@@ -19,9 +19,9 @@ import anyio
 import pytest
 import trio
 
-from emulator import virtual_time  # its names by attribute: what this module binds by name is patched
-from emulator.server_thread import SERVER_THREAD
-from emulator.virtual_time import STEP_S, VirtualTime
+from emulator.server.thread import SERVER_THREAD
+from emulator.testing import virtual_time
+from emulator.testing.virtual_time import STEP_S, VirtualTime
 
 START = 1_800_000_000.0
 PAUSE = threading.Event()
@@ -95,7 +95,7 @@ def test_asyncio_sleep_returns_its_result(virtual: VirtualTime) -> None:
 
 def test_each_sleep_takes_a_step_of_real_time(virtual: VirtualTime, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[float] = []
-    monkeypatch.setattr("emulator.virtual_time._real_sleep", lambda seconds: steps.append(seconds))
+    monkeypatch.setattr("emulator.testing.virtual_time._real_sleep", lambda seconds: steps.append(seconds))
     time.sleep(0.000001)
     assert steps[:1] == [STEP_S] == [0.001]
 
@@ -206,7 +206,7 @@ def test_nobody_moves_the_clock_right_after_another_woke(
     virtual: VirtualTime, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = 100.0
-    monkeypatch.setattr("emulator.virtual_time.time.monotonic", lambda: real)
+    monkeypatch.setattr("emulator.testing.virtual_time.time.monotonic", lambda: real)
     long, short = virtual.begin(25), virtual.begin(10)
     assert (virtual.is_over(long), virtual.is_over(short)) == (False, True)
     virtual.end(short)
@@ -365,7 +365,7 @@ def test_it_is_active_once(virtual: VirtualTime, clock: FakeClock) -> None:
 def slept_for_real(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return a list of what is really slept from now on, where nothing sleeps for real."""
     seconds: list[float] = []
-    monkeypatch.setattr("emulator.virtual_time._real_sleep", seconds.append)
+    monkeypatch.setattr("emulator.testing.virtual_time._real_sleep", seconds.append)
     return seconds
 
 
@@ -432,7 +432,7 @@ def test_the_session_clock_moves(emulator: Any, emulator_time: VirtualTime) -> N
 def test_trio_is_patched_even_where_it_is_imported_later() -> None:
     code = """
 import sys
-from emulator.virtual_time import VirtualTime
+from emulator.testing.virtual_time import VirtualTime
 class Clock:
     now = seen = 0.0
     def advance(self, seconds): self.now = self.seen = self.now + seconds

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from build import NAMES
 
-from emulator.core.session import Options
+from emulator.core.scenario.session import Options
+from emulator.server.sessions.live import Unaddressed, Worlds
 from emulator.server.setup import Setup, make_worlds
-from emulator.server.worlds import Unaddressed, Worlds
 
 ORIGIN = "http://h"
 

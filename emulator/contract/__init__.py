@@ -1,1 +1,1 @@
-"""Checks of the documented behaviour, run against any base URL."""
+"""The contract test runner: the documented behaviour as cases, run against any base URL."""

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from emulator.contract.checks import CHECKS, Check
+from emulator.contract.case_client import Ask, Talk
+from emulator.contract.checks.table import CHECKS, Check
 from emulator.contract.outcome import Outcome, judge
-from emulator.contract.report import OutcomeWord
-from emulator.contract.talk import Ask, Talk
+from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import Target
 from emulator.core.errors import Json, Problem, SourceError, nearest
-from emulator.core.folder import load_provider, own_schema, schema_problems
-from emulator.core.provider import Fact, Provider
-from emulator.core.routes import fill_path
-from emulator.core.schema import Schema
+from emulator.core.provider.folder import load_provider, own_schema, schema_problems
+from emulator.core.provider.provider import Fact, Provider
+from emulator.core.provider.routes import fill_path
+from emulator.core.schema.schema import Schema
 from emulator.core.source import Path as Place
 from emulator.core.source import Source, parse_source
 

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import httpcore2
 
 from emulator.contract.bodies import Event, parse_events, parse_json
+from emulator.contract.budget import Meter
 from emulator.contract.connections import Deadline, Stream, open_pool
-from emulator.contract.meter import Meter
 from emulator.core.errors import Json
 
 #: `overrun`: it is whole, and more came behind it.

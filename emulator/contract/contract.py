@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from emulator.contract.case_client import Ask
 from emulator.contract.cases import Case, Step, load_ask
-from emulator.contract.talk import Ask
 from emulator.core.errors import Json, SourceError, nearest
-from emulator.core.folder import data_folder, own_schema, schema_problems
-from emulator.core.provider import Fact, Operation, Provider
-from emulator.core.routes import fill_path, parameters
-from emulator.core.schema import Schema
+from emulator.core.provider.folder import data_folder, own_schema, schema_problems
+from emulator.core.provider.provider import Fact, Operation, Provider
+from emulator.core.provider.routes import fill_path, parameters
+from emulator.core.schema.schema import Schema
 from emulator.core.source import parse_source
 
 _FACT = re.compile(r"[a-z0-9-]+")

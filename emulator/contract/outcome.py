@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from emulator.contract.budget import Spent
+from emulator.contract.case_client import Differs
 from emulator.contract.client import Answer
 from emulator.contract.exchange import answer_json, curl_line, hidden_json, request_json, scrub, scrub_json
-from emulator.contract.meter import Spent
-from emulator.contract.report import OutcomeWord
-from emulator.contract.talk import Differs
+from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import NotArranged, Target, Unreachable, World
 from emulator.core.errors import Json
-from emulator.core.secrets import redact_text
+from emulator.core.redaction import redact_text
 
 
 @dataclass(frozen=True, slots=True)

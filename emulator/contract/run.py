@@ -37,18 +37,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from emulator.contract.budget import Meter
 from emulator.contract.client import Bounds, Client
 from emulator.contract.contract import Contract, load_contract
-from emulator.contract.meter import Meter
 from emulator.contract.outcome import Outcome
-from emulator.contract.phase_coverage import coverage
-from emulator.contract.phase_examples import examples
-from emulator.contract.phase_facts import facts
-from emulator.contract.phase_fuzz import MAX_EXAMPLES, fuzz
-from emulator.contract.phase_probe import gates, probe
-from emulator.contract.phase_stateful import stateful
-from emulator.contract.planned import Planned
-from emulator.contract.report import PHASES, Phase, Report, Result
+from emulator.contract.phases.case import Planned
+from emulator.contract.phases.coverage import coverage
+from emulator.contract.phases.examples import examples
+from emulator.contract.phases.facts import facts
+from emulator.contract.phases.fuzz import MAX_EXAMPLES, fuzz
+from emulator.contract.phases.probe import gates, probe
+from emulator.contract.phases.stateful import stateful
+from emulator.contract.reports.report import PHASES, Phase, Report, Result
 from emulator.contract.target import ForeignTarget, Target, check_url, is_away
 from emulator.core.errors import nearest
 

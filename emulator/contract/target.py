@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from emulator.client import Control, ControlError
 from emulator.contract.client import Client
 from emulator.core.errors import Json, shown
-from emulator.loopback import is_loopback
+from emulator.network.loopback import is_loopback
+from emulator.testing.client import Control, ControlError
 
 Plan = str | Mapping[str, int]
 

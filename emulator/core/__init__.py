@@ -1,1 +1,1 @@
-"""What decides: pure functions over frozen values. No sockets, threads, wall clock, environment or global random."""
+"""Decides what a request is answered: pure and synchronous, with no sockets, threads, clock or environment."""

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.secrets import (
+from emulator.core.redaction import (
     Show,
     is_suspect,
     redact,
@@ -22,7 +22,7 @@ from emulator.core.secrets import (
     redact_query,
     redact_text,
 )
-from emulator.core.wire import Request
+from emulator.core.values import Request
 
 #: A shorter secret may be a word, or a part of one; a longer one, and more than so many, nobody looks for.
 SHORTEST, LONGEST, MOST = 8, 5_000, 100

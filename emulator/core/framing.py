@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from emulator.core.wire import Timeline
+from emulator.core.values import Timeline
 
 #: What ends a chunked body.
 LAST_CHUNK = b"0\r\n\r\n"

@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import Protocol, TypeVar
 
 from emulator.core.frozen import frozen
-from emulator.core.wire import Claim, Exchange, Grant, Sent, Sketch, Standing
+from emulator.core.values import Claim, Exchange, Grant, Sent, Sketch, Standing
 
 T = TypeVar("T")
 

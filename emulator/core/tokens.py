@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from emulator.core.errors import Json
-from emulator.core.wire import Message
+from emulator.core.values import Message
 
 PER_MESSAGE = 3
 PER_REPLY = 3

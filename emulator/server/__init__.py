@@ -1,1 +1,1 @@
-"""What talks: sockets, clocks, the control API. The only layer with asyncio in it."""
+"""The only asyncio: a server, its sessions, its control API, and the way to an upstream."""

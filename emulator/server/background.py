@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from emulator.core.session import Options
-from emulator.core.wire import Plan
+from emulator.core.scenario.session import Options
+from emulator.core.values import Plan
 from emulator.server.setup import Server, Setup, ignore, listen, make_server, make_worlds, origin, run
-from emulator.server_thread import SERVER_THREAD
+from emulator.server.thread import SERVER_THREAD
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from emulator.core.wire import Exchange, Sent
+from emulator.core.values import Exchange, Sent
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 #: Upper bounds of the buckets of lateness: seconds.

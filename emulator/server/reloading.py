@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from emulator.core.engine.load import load_all
 from emulator.core.errors import SourceError
-from emulator.core.load import load_all
 from emulator.core.printable import printable
-from emulator.core.scenario import Scenario
-from emulator.core.session import DEFAULT
+from emulator.core.scenario.scenario import Scenario
+from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import StoreFailed
-from emulator.server.recipe import source_of
+from emulator.server.sessions.live import Unaddressed, Worlds
+from emulator.server.sessions.source import source_of
 from emulator.server.setup import Server, Setup
-from emulator.server.worlds import Unaddressed, Worlds
 
 #: Calls its second argument whenever one of the files of its first may have changed, until its third is set.
 Watching: TypeAlias = Callable[[Sequence[Path], Callable[[], None], threading.Event], None]

@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from emulator.core.engine import Engine
+from emulator.core.engine.engine import Engine
+from emulator.core.engine.load import load_all
 from emulator.core.errors import OPTIONS, Problem, nearest
-from emulator.core.folder import load_providers
 from emulator.core.frozen import frozen
-from emulator.core.load import load_all
-from emulator.core.provider import Provider
-from emulator.core.session import Conflict, Options
-from emulator.core.wire import Exchange
-from emulator.loopback import is_loopback
-from emulator.server.dispatch import Dispatch
-from emulator.server.protocol import bind
-from emulator.server.worlds import Worlds
+from emulator.core.provider.folder import load_providers
+from emulator.core.provider.provider import Provider
+from emulator.core.scenario.session import Conflict, Options
+from emulator.core.values import Exchange
+from emulator.network.loopback import is_loopback
+from emulator.server.http.dispatch import Dispatch
+from emulator.server.http.protocol import bind
+from emulator.server.sessions.live import Worlds
 from emulator.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from emulator.server.certificate import Certificate
-    from emulator.server.sharing import Sharing
-    from emulator.server.upstream import Upstream
+    from emulator.server.sessions.sharing import Sharing
+    from emulator.server.upstream.client import Upstream
 
 MEMORY = "memory://"
 MAX_BODY = 20_000_000
@@ -117,7 +117,7 @@ def make_worlds(setup: Setup) -> Worlds:
     scenarios = load_all(setup.scenarios, providers, setup.options.provider)
     worlds.open_default(scenarios)
     if setup.store != MEMORY:
-        from emulator.server.sharing import Sharing  # only then Redis is needed
+        from emulator.server.sessions.sharing import Sharing  # only then Redis is needed
 
         Sharing(worlds, setup.store, setup.worker or secrets.token_hex(4), setup.journal_size)
     return worlds
@@ -131,7 +131,7 @@ def _upstreams(setup: Setup, providers: Mapping[str, Provider]) -> dict[str, Ups
     if not setup.upstreams:
         return {}
     try:
-        from emulator.server.upstream import Bounds, Upstream
+        from emulator.server.upstream.client import Bounds, Upstream
     except ImportError:
         message = "needs the package httpcore2; install it with: pip install 'llm-emulator[contract]'"
         raise Conflict([Problem(OPTIONS, 1, 1, "--upstream", message)]) from None
@@ -204,7 +204,7 @@ def _control(worlds: Worlds, loopback: bool, admin_token: str | None) -> Callabl
 
     @functools.cache
     def made() -> Callable[..., Awaitable[None]]:
-        from emulator.server.control import control_app
+        from emulator.server.control.app import control_app
 
         return control_app(worlds, loopback, admin_token)
 

@@ -1,1 +1,1 @@
-"""Stores: what remembers."""
+"""The only things that remember: memory, and Redis for many workers."""

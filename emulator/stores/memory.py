@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Literal
 
+from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits
 from emulator.core.store import Counters
-from emulator.core.take import MOST_PAST, WINDOW_S, Record, Window, fits
-from emulator.core.wire import STARTED, Candidate, Claim, Exchange, Grant, Sent, Sketch, Standing
-from emulator.stores.kept import Budget, Kept
+from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Sent, Sketch, Standing
+from emulator.stores.bounded import Budget, Kept
 
 #: Bytes that the journals of all sessions may keep together, and again as many the idempotency records.
 JOURNAL_BYTES = 500_000_000

@@ -27,7 +27,7 @@ MOST_STREAMS = 16_000
 IMPORT = """\
 import pytest, sys, time
 known, start = len(sys.modules), time.perf_counter()
-import emulator.pytest_plugin
+import emulator.testing.plugin
 print(1000 * (time.perf_counter() - start), len(sys.modules) - known)
 """
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from emulator.client import Control
-from emulator.core.session import Options
+from emulator.core.scenario.session import Options
 from emulator.server.background import Emulator
 from emulator.server.setup import Setup, make_worlds
+from emulator.testing.client import Control
 
 SCENARIO = """\
 emulator: 1

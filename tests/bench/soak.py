@@ -20,7 +20,7 @@ from collections import deque
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from emulator.client import Control
+from emulator.testing.client import Control
 
 SCENARIO = """\
 emulator: 1

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from sockets.raw import World, chat, control, make_world
 
-import emulator.server.control
+import emulator.server.control.app
 from emulator import Emulator
 
 RULE = '{"rule": {"reply": {"text": "planted"}}}'
@@ -131,7 +131,7 @@ def test_a_page_of_another_origin_changes_nothing(
 def test_without_the_check_it_could(
     open_page: Callable[[str], Page], elsewhere: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulator.server.control, "check_access", lambda *asked: None)
+    monkeypatch.setattr(emulator.server.control.app, "check_access", lambda *asked: None)
     page = open_page(f"http://127.0.0.1:{elsewhere}/")
     with Emulator() as unguarded:
         for name, attempt in UNASKED.items():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.strategies import TEXTS
+from emulator.contract.generation.strategies import TEXTS
 
 from .cases import TIMEOUT_S, case, fuzz, kept
 from .conftest import Server

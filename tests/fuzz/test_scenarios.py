@@ -12,16 +12,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from emulator.contract.strategies import ANY_JSON, TEXTS
-from emulator.core.engine import Engine
+from emulator.contract.generation.strategies import ANY_JSON, TEXTS
+from emulator.core.engine.engine import Engine
+from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
-from emulator.core.folder import data_folder
-from emulator.core.journal import describe
-from emulator.core.load import parse_text
-from emulator.core.scenario import Scenario
-from emulator.core.session import Options, build_session
+from emulator.core.journal.describe import describe
+from emulator.core.provider.folder import data_folder
+from emulator.core.scenario.scenario import Scenario
+from emulator.core.scenario.session import Options, build_session
 from emulator.core.source import parse_source
-from emulator.core.wire import Request
+from emulator.core.values import Request
 from emulator.stores.memory import MemoryStore
 
 from .cases import EDITS, case, edited, fuzz, kept

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.contract.strategies import ANY_JSON
+from emulator.contract.generation.strategies import ANY_JSON
 
 from .cases import case, fuzz, kept
 from .conftest import Server

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.core.session import Options
+from emulator.core.scenario.session import Options
+from emulator.server.sessions.live import Worlds
+from emulator.server.sessions.sharing import Sharing
 from emulator.server.setup import (
     Server,
     Setup,
@@ -21,8 +23,6 @@ from emulator.server.setup import (
     origin,
     run,
 )
-from emulator.server.sharing import Sharing
-from emulator.server.worlds import Worlds
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import pytest
 from sockets.raw import Connection, World, chat, control, make_world, request
 
 from emulator.core.store import StoreFailed
-from emulator.stores import line as line_module
-from emulator.stores import redis as redis_module
-from emulator.stores.line import Line
-from emulator.stores.redis import NOTE, SCRIPTS, TAKE, RedisStore
+from emulator.stores.redis import pipeline as line_module
+from emulator.stores.redis import store as redis_module
+from emulator.stores.redis.pipeline import Line
+from emulator.stores.redis.store import NOTE, SCRIPTS, TAKE, RedisStore
 from shared.fleet import Member, serving
 from shared.redis_server import RedisServer
 from shared.workers import Serving

@@ -15,10 +15,10 @@ import pytest
 import redis
 from sockets.raw import CHAT, Answer, Connection, World, chat, contents, control, make_world, request
 
-from emulator.core.engine import Engine
-from emulator.server.worlds import Worlds
-from emulator.stores.line import Line
-from emulator.stores.redis import NOTE
+from emulator.core.engine.engine import Engine
+from emulator.server.sessions.live import Worlds
+from emulator.stores.redis.pipeline import Line
+from emulator.stores.redis.store import NOTE
 from shared.fleet import Member, serving
 from shared.redis_server import RedisServer
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.core.store import Counters, Store, soon
-from emulator.core.wire import Claim, Exchange, Grant, Sent, Standing
-from emulator.stores.claims import sent_in, sent_row
-from emulator.stores.line import Line
-from emulator.stores.redis import SCRIPTS, Entry, RedisStore
-from emulator.stores.redis import living as living_key
+from emulator.core.values import Claim, Exchange, Grant, Sent, Standing
+from emulator.stores.redis.claims import sent_in, sent_row
+from emulator.stores.redis.pipeline import Line
+from emulator.stores.redis.store import SCRIPTS, Entry, RedisStore
+from emulator.stores.redis.store import living as living_key
 from shared.redis_server import RedisServer
 
 _NAMES = itertools.count()

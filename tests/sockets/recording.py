@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from emulator.core.recorder import Recorder
-from emulator.core.session import Options
-from emulator.core.wire import Exchange, Sent
+from emulator.core.recording.recorder import Recorder
+from emulator.core.scenario.session import Options
+from emulator.core.values import Exchange, Sent
 from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
 
 

@@ -13,7 +13,7 @@ import openai
 import pytest
 import yaml
 
-from emulator.core.faults import FAULTS
+from emulator.core.faults.faults import FAULTS
 
 from .raw import control
 from .test_sdk_node import FOLDER, missing

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
-from emulator.core.faults import FAULTS
-from emulator.server import delivery
+from emulator.core.faults.faults import FAULTS
+from emulator.server.http import delivery
 
 from .raw import CHAT, Connection, World, make_world
 

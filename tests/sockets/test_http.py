@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.core.engine import Engine
+from emulator.core.engine.engine import Engine
 from sockets.raw import Answer, Connection, World, chat, contents, control, events, make_world, request
 
 ECHO = """
@@ -456,7 +456,7 @@ def test_small_chunks_are_no_large_head(echo: World, connection: Connection) -> 
 def test_a_request_that_comes_too_slowly_is_refused(
     echo: World, connection: Connection, sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 0.2)
+    monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     connection.send(echo.request()[:sent])
     answer = connection.answer()
     assert (answer.status, answer.error_code, answer.headers["connection"]) == (408, "emulator_too_slow", "close")
@@ -466,7 +466,7 @@ def test_a_request_that_comes_too_slowly_is_refused(
 def test_a_request_that_begins_behind_another_is_given_up_too(
     echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 0.2)
+    monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     connection.send(echo.request() + echo.request()[:40])
     assert said(connection.answer()) == "You said hi."
     assert connection.answer().error_code == "emulator_too_slow"
@@ -475,7 +475,7 @@ def test_a_request_that_begins_behind_another_is_given_up_too(
 def test_a_request_that_comes_in_time_is_not_given_up_later(
     echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 0.2)
+    monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     for _ in range(2):
         connection.send(echo.request()[:40])
         connection.send(echo.request()[40:])
@@ -487,7 +487,7 @@ def test_each_pipelined_request_has_its_own_time_to_come_in(
     echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Something is begun and not yet whole all the while, but never the same request for long."""
-    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 1.0)
+    monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 1.0)
     data = echo.request()
     connection.send(data[:40])
     for _ in range(5):
@@ -499,7 +499,7 @@ def test_each_pipelined_request_has_its_own_time_to_come_in(
 def test_a_request_that_the_server_does_not_read_is_not_late(
     emulator_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emulator.server.protocol.REQUEST_S", 1.0)
+    monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 1.0)
     world = make_world(emulator_url, SLOW, clock="virtual")
     world.clock(hold=True)
     data = world.request()

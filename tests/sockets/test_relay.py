@@ -29,12 +29,12 @@ from openai import AsyncOpenAI, OpenAI
 from shared import fleet
 
 from emulator import Emulator
-from emulator.core.relayed import Heard
-from emulator.core.wire import Exchange, Sent
-from emulator.server import delivery
-from emulator.server import relay as relay_module
-from emulator.server import upstream as upstream_module
-from emulator.server.upstream import Bounds
+from emulator.core.recording.upstream_exchange import Heard
+from emulator.core.values import Exchange, Sent
+from emulator.server.http import delivery
+from emulator.server.http import relay as relay_module
+from emulator.server.upstream import client as upstream_module
+from emulator.server.upstream.client import Bounds
 from sockets.raw import Connection, chat, control, events, make_world, request
 from sockets.recording import Recording, recording
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
-from emulator.core.folder import load_providers
+from emulator.core.provider.folder import load_providers
 
 KEY = "key-of-the-tests"
 #: A repeated idempotency key is refused whatever the schema says.

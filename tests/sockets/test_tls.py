@@ -20,9 +20,9 @@ import pytest
 from click.testing import CliRunner
 
 from emulator import Emulator
-from emulator.cli import main
-from emulator.client import Control
+from emulator.cli.main import main
 from emulator.server.certificate import Certificate, made_certificate
+from emulator.testing.client import Control
 
 RULES: list[dict[str, Any]] = [
     {"when": {"last_user": how}, "reply": {"events": ["one", "two", "three"], "off_contract": True,

@@ -1,0 +1,293 @@
+"""The command line: `serve`, and what the other commands share with it; they have modules of their own.
+
+Exit codes: 0 ok; 1 findings; 2 usage or configuration; 3 unreachable; 4 inconclusive; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import gc
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
+
+import click
+
+from emulator.cli.streams import let_go_of_stderr, open_missing, problem_of_stdout, say
+from emulator.network.loopback import is_loopback
+
+if TYPE_CHECKING:
+    import socket
+
+    from emulator.core.provider.provider import Provider
+    from emulator.core.scenario.scenario import Scenario
+    from emulator.server.certificate import Certificate
+    from emulator.server.sessions.live import Worlds
+    from emulator.server.setup import Setup
+
+FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+SEED = click.IntRange(-(2**63), 2**63 - 1)
+#: Commands with a module of their own, which is loaded when they are named.
+_ELSEWHERE = {
+    "check": "emulator.cli.check", "contract": "emulator.cli.contract", "exec": "emulator.cli.exec",
+    "new": "emulator.cli.new", "providers": "emulator.cli.providers", "record": "emulator.cli.record",
+}  # fmt: skip
+_SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
+
+scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
+provider_option = click.option(
+    "--provider", metavar="NAME", help="The provider of /v1 and of scenarios that name none."
+)
+schemas_option = click.option("--schemas", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
+                              help="A folder of provider folders, beside the built-in ones.")  # fmt: skip
+
+timeout_option = click.option(
+    "--upstream-timeout", default=60.0, show_default=True, metavar="SECONDS",
+    type=click.FloatRange(0, 86_400, min_open=True), help="How long an upstream may be silent.",
+)  # fmt: skip
+
+
+def fail(message: str, code: int = USAGE) -> NoReturn:
+    say(message)
+    sys.exit(code)
+
+
+def _by_provider(context: click.Context, parameter: click.Parameter, items: Sequence[str]) -> dict[str, str]:
+    pairs = [item.partition("=") for item in items]
+    for name, equals, url in pairs:
+        if not (name and equals and url):
+            raise click.BadParameter(f"'{name}{equals}{url}' must be PROVIDER=URL")
+    return {name: url for name, _, url in pairs}
+
+
+def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
+    number, unit = text.rstrip("KMGBkmgb"), text[len(text.rstrip("KMGBkmgb")) :].upper()
+    if not number.isdecimal() or unit not in _SIZES:
+        raise click.BadParameter(f"'{text}' is no size; write bytes, or 500KB, 20MB, 1GB")
+    return int(number) * _SIZES[unit]
+
+
+class _Commands(click.Group):
+    """The commands here, and those of modules that only they need."""
+
+    def main(self, *args: Any, **given: Any) -> Any:
+        open_missing()
+        try:
+            return super().main(*args, **given)
+        except OSError:  # a broken pipe is none: click ends quietly there
+            if problem := problem_of_stdout():
+                fail(f"stdout cannot be written: {problem}.")
+            raise
+        finally:
+            let_go_of_stderr()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(_ELSEWHERE[cmd_name])
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="llm-emulator", prog_name="emulator")
+def main() -> None:
+    """A local emulator of OpenAI-compatible chat APIs, for tests."""
+
+
+# serve
+
+max_body_option = click.option(
+    "--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."
+)
+
+
+def server_options(port: int) -> Callable[[Any], Any]:
+    """Return a decorator that adds what a server can be told."""
+    options = [
+        scenario_files,
+        provider_option,
+        schemas_option,
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind."),
+        click.option("--port", default=port, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."),
+        click.option("--api-key", "api_keys", multiple=True, metavar="KEY",
+                     help="A good key; without any, every key is good."),
+        click.option("--plan", metavar="NAME", help="The plan whose limits count."),
+        click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
+        click.option("--seed", type=SEED, metavar="N", help="Of all random draws. Default: 0."),
+        click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
+        click.option("--reload", is_flag=True, help="Load the scenario files anew whenever one changes."),
+        click.option("--tls", is_flag=True, help="Serve https, with a certificate made on the spot."),
+        click.option("--upstream", "upstreams", multiple=True, metavar="PROVIDER=URL", callback=_by_provider,
+                     help="A provider's real base URL, for `proxy: true` and `unmatched: proxy`."),
+        timeout_option,
+        click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
+        max_body_option,
+        click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
+        click.option("--journal-size", default=10_000, show_default=True, type=click.IntRange(1),
+                     help="Exchanges kept a session (and 500 MB in all)."),
+        click.option("--store", default="memory://", show_default=True, metavar="URL",
+                     help="What remembers: memory://, or redis://HOST:PORT/DB for several workers or machines."),
+    ]  # fmt: skip
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+@main.command(short_help="Serve the providers, with built-in answers or scenarios.")
+@server_options(port=4010)
+@click.option(
+    "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."
+)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), metavar="N",
+              help="Processes that serve; above 1 they need --store redis://...")  # fmt: skip
+@click.option("--quiet", is_flag=True, help="No line for each request.")
+def serve(
+    scenarios: tuple[Path, ...], schemas: Path | None, ready_file: Path | None, quiet: bool, **given: Any
+) -> None:
+    """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
+    gc.disable()  # nothing of a start is garbage; collecting takes a sixth of it
+    from emulator.cli.serve import serve_alone, serve_with_workers
+
+    if ready_file:
+        check_writable(ready_file)
+    setup, worlds, sock = prepared(scenarios, schemas, given)
+    if not (setup.admin_token or is_loopback(setup.host)):
+        say(f"Others can reach {setup.host}: the control API answers nobody; --admin-token T opens it.")
+    gc.enable()
+    run = serve_with_workers if setup.workers > 1 else serve_alone
+    ended = run(setup, worlds, sock, ready_file, quiet)
+    sys.exit(FINDINGS if ended is None else INTERRUPTED if ended == signal.SIGINT else 0)
+
+
+def prepared(
+    scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any]
+) -> tuple[Setup, Worlds, socket.socket]:
+    """Load what a server is told to serve and listen, or say what is wrong."""
+    from emulator.cli.store import problem_of, unreachable
+    from emulator.core.scenario.session import Options
+    from emulator.server.setup import Setup, listen, make_worlds
+
+    store, workers = given.get("store", "memory://"), given.get("workers", 1)
+    if problem := problem_of(store, workers, alone=["upstream"] if given["upstreams"] else []):
+        fail(problem)
+    names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
+    options = Options(**{name: given.pop(name) for name in names})
+    tls = given.pop("tls")
+    _check_reload(given["reload"], scenarios)
+    setup = Setup(find_scenarios(scenarios), options, schemas, **given)
+    worlds = load_or_fail(lambda: make_worlds(setup))
+    warn(worlds.by_id["default"].session.scenarios)
+    if problem := unreachable(store):
+        fail(problem, UNREACHABLE)
+    if tls:
+        setup = replace(setup, certificate=_certificate(setup.host, worlds.providers.values()))
+    try:
+        return setup, worlds, listen(setup)
+    except OSError as error:
+        hint = f" {_held(setup.port)}" if error.errno == errno.EADDRINUSE else ""
+        fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")
+
+
+def _held(port: int) -> str:
+    from emulator.network.ports import holder
+
+    who = holder(port) or "another program"
+    return f"It is held by {who}: choose another with --port, or let --port 0 find a free one."
+
+
+def _check_reload(reload: bool, scenarios: Sequence[Path]) -> None:
+    if reload and not scenarios:
+        fail("--reload watches scenario files: name at least one.")
+    if reload and importlib.util.find_spec("watchfiles") is None:
+        fail("--reload needs the package watchfiles; install it with: pip install 'llm-emulator[reload]'")
+
+
+def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
+    """Make a certificate for where we listen and for the providers' hosts; its files go when the command ends."""
+    from emulator.server.certificate import made_certificate
+
+    names = [host, *(urlsplit(item.base_url).hostname or item.host for item in providers)]
+    try:
+        return click.get_current_context().with_resource(made_certificate(names))
+    except ImportError:
+        fail("--tls needs the package trustme; install it with: pip install 'llm-emulator[tls]'")
+
+
+def find_scenarios(names: Sequence[Path]) -> tuple[Path, ...]:
+    """Find scenario files: here, or by a name such as PROVIDER/chat.yaml in the library that comes with the package."""
+    from emulator.core.provider.folder import data_folder
+
+    library = data_folder("scenarios")
+    found = []
+    for name in names:
+        inside = library / Path(*[step for step in name.parts if step != "scenarios"])
+        found.append(inside if not name.exists() and not name.is_absolute() and inside.is_file() else name)
+    check_files(found)
+    return tuple(found)
+
+
+def check_files(files: Iterable[Path]) -> None:
+    for file in files:
+        if file.is_dir():
+            fail(f"{file} is a folder; name its files.")
+        if not file.is_file():
+            fail(f"{file} does not exist{_meant(file)}")
+
+
+def check_writable(file: Path) -> None:
+    """Find out before anything begins whether a file can be written."""
+    if file.is_dir():
+        fail(f"{file} is a folder; name a file.")
+    if not file.absolute().parent.is_dir():
+        fail(f"{file} cannot be written: there is no folder {file.parent}.")
+    if not os.access(file.absolute().parent, os.W_OK):
+        fail(f"{file} cannot be written: nothing can be made in {file.absolute().parent}.")
+
+
+def _meant(file: Path) -> str:
+    """Name the file whose name is nearest: beside it, or in the library of scenarios."""
+    from emulator.core.errors import closest
+    from emulator.core.provider.folder import data_folder
+
+    for folder in (file.parent, data_folder("scenarios") / file.parent):
+        with suppress(OSError):
+            names = {item.stem: item.name for item in folder.iterdir() if item.is_file() and item.suffix == file.suffix}
+            close = closest(file.stem, names)
+            if close:
+                return f"; did you mean {file.with_name(names[close])}?"
+    return "."
+
+
+def check_provider(name: str | None, known: Iterable[str]) -> None:
+    from emulator.core.errors import nearest
+
+    if name is not None and name not in known:
+        fail(f"There is no provider '{name}'; {nearest(name, known)}")
+
+
+def load_or_fail(load: Callable[[], Any]) -> Any:
+    """Load, or say all that is wrong: 2 for what does not go together, 1 for a bad file."""
+    from emulator.core.errors import SourceError
+    from emulator.core.scenario.session import Conflict
+
+    try:
+        return load()
+    except SourceError as error:
+        fail(str(error), USAGE if isinstance(error, Conflict) else FINDINGS)
+
+
+def warn(scenarios: Sequence[Scenario]) -> None:
+    from emulator.core.scenario.scenario import covered_by_others
+
+    for warning in (*(item for scenario in scenarios for item in scenario.warnings), *covered_by_others(scenarios)):
+        say(f"warning: {warning}")

@@ -1,0 +1,198 @@
+"""Serving from the command line: signals, the ready line and file, and a line for each request."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emulator.cli.streams import give_up, say
+from emulator.core.journal.describe import model_of
+from emulator.core.printable import printable, printable_lines
+from emulator.core.redaction import redact_query, redact_text
+from emulator.core.values import Exchange
+from emulator.server.reloading import Watching, reloading
+from emulator.server.sessions.live import Worlds
+from emulator.server.setup import Server, Setup, ignore, make_server, origin, run
+from emulator.server.watching import watch
+
+if TYPE_CHECKING:
+    from emulator.server.certificate import Certificate
+
+#: Lines of the log that may wait to be written, and seconds for the last of them.
+WAITING_LINES = 10_000
+LOG_GRACE_S = 1.0
+#: Objects before a collection of each age. A journal's exchanges live long and hold no cycles: to walk all of them time
+#: and again would make streams late by tens of milliseconds, and to walk a million new ones at once by a second.
+COLLECT_AFTER = (10_000, 10, 1_000)
+
+
+def serve_alone(setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool) -> int:
+    """Serve in this process until SIGINT or SIGTERM, and return its number."""
+    with _announcing(setup, worlds, origin(setup, sock), ready_file) as announce:
+        return serve_until_stopped(setup, worlds, sock, announce, quiet)
+
+
+def serve_with_workers(
+    setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool
+) -> int | None:
+    """Serve with worker processes until SIGINT or SIGTERM, and return its number; None where one could not begin."""
+    from emulator.cli.workers import Workers
+
+    url, port = origin(setup, sock), sock.getsockname()[1]
+    sock.close()  # it showed that the port was free; those of the workers share theirs, which this one would not
+    with _announcing(setup, worlds, url, ready_file) as announce:
+        return Workers(setup, port, quiet).serve(announce)
+
+
+def serve_until_stopped(
+    setup: Setup,
+    worlds: Worlds,
+    sock: socket.socket,
+    announce: Callable[[], None],
+    quiet: bool,
+    watching: Watching = watch,
+) -> int:
+    """Serve until SIGINT or SIGTERM and return its number; announce when requests are accepted."""
+    log = _Log()
+    server = make_server(setup, worlds, *(ignore, ignore) if quiet else (log.request, log.stray))
+    received = _on_signals(server)
+    server.config.callback_notify = _once_ready(server, announce)
+    server.config.timeout_notify = 0
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+    try:
+        with reloading(setup, worlds, server, watching, lambda text: log.write(f"{printable_lines(text)}\n")):
+            run(server, sock)
+    finally:
+        log.close()
+    if server.cut:
+        say(f"Stopped; {server.cut} answers under way were cut.")
+    return received[0] if received else signal.SIGTERM
+
+
+def _on_signals(server: Server) -> list[int]:
+    """Stop on SIGINT and SIGTERM; the result holds those that came."""
+    received: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        if received:
+            server.force_exit = True
+        received.append(number)
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return received
+
+
+def _once_ready(server: Server, announce: Callable[[], None]) -> Callable[[], Any]:
+    """Return what uvicorn calls on its first tick, when it accepts requests."""
+
+    async def tell() -> None:
+        server.config.callback_notify = None
+        announce()
+
+    return tell
+
+
+@contextlib.contextmanager
+def _announcing(setup: Setup, worlds: Worlds, url: str, ready_file: Path | None) -> Iterator[Callable[[], None]]:
+    """Yield what tells that requests are accepted: lines on stdout, and the ready file, which goes at the end."""
+    base_urls, certificate = worlds.base_urls(worlds.by_id["default"].session, url), setup.certificate
+
+    def announce() -> None:
+        if ready_file:
+            _write(ready_file, url, base_urls, certificate)
+        lines = [f"Emulator ready at {url}", *(f"  {name:<18} {base_url}" for name, base_url in base_urls.items())]
+        lines += [f"  {'CA to trust':<18} {certificate.authority}"] if certificate else []
+        _print(lines)
+
+    try:
+        yield announce
+    finally:
+        if ready_file:
+            ready_file.unlink(missing_ok=True)
+
+
+def _print(lines: Sequence[str]) -> None:
+    """Print what tells that requests are accepted; where nobody can read it, they are accepted all the same."""
+    try:
+        for line in lines:
+            click.echo(line)
+    except OSError as error:
+        give_up(sys.stdout)
+        say(f"The ready line could not be written: {error.strerror}. Requests are answered all the same.")
+
+
+def _write(ready_file: Path, url: str, base_urls: Mapping[str, str], certificate: Certificate | None) -> None:
+    body = {"url": url, "port": int(url.rpartition(":")[2]), "pid": os.getpid(), "base_urls": base_urls}
+    if certificate:
+        body["ca_file"] = str(certificate.authority)
+    draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+    draft.write_text(json.dumps(body))
+    draft.replace(ready_file.resolve())
+
+
+class _Log:
+    """Writes lines to stderr from a thread of its own: where nobody reads them, they are dropped and nobody waits."""
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[str | None] = queue.Queue(WAITING_LINES)
+        self._dropped = 0
+        self._colours = sys.stderr.isatty()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._dropped += 1
+
+    def request(self, exchange: Exchange, end: str, seconds: float) -> None:
+        self.write(request_line(exchange, end, seconds, self._colours))
+
+    def stray(self, method: str, target: str, status: int) -> None:
+        """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
+        self.write(f"- - - {status} {_short(method)} {_short(redact_query(target))} reached no provider\n")
+
+    def close(self) -> None:
+        """Write what waits, unless nobody reads it."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put(None, timeout=LOG_GRACE_S)
+            self._thread.join(LOG_GRACE_S)
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            dropped, self._dropped = self._dropped, 0
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(f"({dropped} lines were left out)\n{line}" if dropped else line)
+
+
+def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) -> str:
+    """Return the line of a request: session, provider, model, status, rule or refusal, milliseconds."""
+    status = str(exchange.timeline.status)
+    if colours:
+        colour = {"2": "32", "4": "33"}.get(status[0], "31")
+        status = f"\x1b[{colour}m{status}\x1b[0m"
+    model = model_of(exchange) or "-"
+    told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
+    how = "" if end == "complete" else f" {end}"
+    where = f"{exchange.request.session} {exchange.claim.provider} {_short(redact_text(model))}"
+    return f"{where} {status} {told}{how} {seconds * 1000:.1f}ms\n"
+
+
+def _short(text: str) -> str:
+    return printable(text[:80])

@@ -1,0 +1,1 @@
+"""What is asked of an answer, by what the fact is about."""

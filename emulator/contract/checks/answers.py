@@ -1,0 +1,180 @@
+"""Checks of good answers: their shape, whole and streamed, tool calls, and which model gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+from urllib.parse import urlsplit
+
+from emulator.contract.case_client import (
+    TEXT,
+    Changes,
+    Talk,
+    accepted,
+    conform,
+    content,
+    demand,
+    equal,
+    hold,
+    pick,
+    whole,
+)
+from emulator.contract.client import Answer
+from emulator.core.errors import Json
+
+#: Long enough to come in several chunks, short enough for any default that cuts.
+SHORT_TEXT = "One, two, three, four, five."
+
+#: Fewer deltas may each begin with the one before by chance.
+_GROWING = 4
+_REPEATS = 2
+_LONGER = 100
+
+_COUNTS = ("prompt", "completion", "total")
+
+
+def endpoint(talk: Talk, *, version: str) -> None:
+    """Chat completions are at the base URL, which ends in `version`, and the path of the good request."""
+    answer = talk.chat()
+    path = urlsplit(talk.world.base_url).path
+    equal(answer, f"the base URL ends in {version}", version, path[-len(version) :], assumed=True)
+    content(answer, f"POST {version}{talk.ask.path}")
+
+
+def shape(talk: Talk, *, schema: Json) -> None:
+    """A whole answer has this shape; its usage adds up, and its text is what the model said."""
+    told = talk.arrange({"text": SHORT_TEXT})
+    answer = talk.chat()
+    value = whole(answer)
+    conform(answer, value, schema, "the answer's")
+    if pick(value, "usage.total_tokens"):
+        prompt, completion, total = (demand(answer, value, f"usage.{name}_tokens", int) for name in _COUNTS)
+        equal(answer, "usage.total_tokens is the sum of the others", prompt + completion, total)
+    if told:
+        equal(answer, "the content is what the model said", SHORT_TEXT, content(answer))
+
+
+def prompt_counts(talk: Talk) -> None:
+    """A longer prompt has more prompt tokens."""
+    short, long = talk.chat(), talk.chat({"messages": [{"role": "user", "content": "Hello! " * _LONGER}]})
+    few, many = (demand(answer, whole(answer), "usage.prompt_tokens", int) for answer in (short, long))
+    hold(long, "usage.prompt_tokens grows with the prompt", many > few, f"> {few}", many)
+
+
+def stream(
+    talk: Talk,
+    *,
+    chunk: Json = True,
+    done: Literal["documented", "assumed", "no"] = "documented",
+    ordered: bool = False,
+) -> None:
+    """A stream's events are data lines with chunks of this shape, whose text is what the model said."""
+    told = talk.arrange({"text": SHORT_TEXT})
+    answer = talk.chat({"stream": True})
+    chunks = read_stream(answer, done)
+    for item in chunks:
+        conform(answer, item, chunk, "a chunk's")
+    texts = _texts(chunks)
+    hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
+    said = "".join(texts)
+    wanted = SHORT_TEXT if told else said or "some text"
+    equal(answer, "the deltas together are what the model said", wanted, said)
+    hold(answer, "the content comes in parts", len(texts) > 1 or len(said) < 20, "several deltas", len(texts))
+    growing = len(texts) >= _GROWING and all(map(_grows, texts, texts[1:]))
+    hold(answer, "a delta holds only what is new", not growing, "the text that follows", texts[:_GROWING])
+    if ordered:
+        _order(answer, chunks)
+    if not told:
+        _same_as_whole(talk, answer, said)
+
+
+def _texts(chunks: Sequence[Json]) -> list[Json]:
+    return [text for text in pick(chunks, "*.choices.*.delta.content") if text]
+
+
+def _grows(text: str, later: str) -> bool:
+    return len(later) > len(text) and later.startswith(text)
+
+
+def _same_as_whole(talk: Talk, answer: Answer, said: str) -> None:
+    """Demand the text that a whole answer has; judged only where both repeat, which no doc promises."""
+    told = _whole_text(talk)
+    if told == said or not isinstance(told, str):
+        return
+    for _ in range(_REPEATS):
+        streamed = _texts(read_stream(talk.chat({"stream": True}), "no"))
+        if _whole_text(talk) != told or "".join(map(str, streamed)) != said:
+            return
+    equal(answer, "the same is streamed as whole", told, said, assumed=True)
+
+
+def _whole_text(talk: Talk) -> Json:
+    return next(iter(pick(talk.chat().json, "choices.0.message.content")), None)
+
+
+def read_stream(answer: Answer, done: Literal["documented", "assumed", "no"] = "assumed") -> list[Json]:
+    """Demand a stream of JSON objects in data lines, ended by [DONE] once; return them. Raises: Differs."""
+    accepted(answer, "a request for a stream")
+    equal(answer, "a stream has its content type", "text/event-stream", answer.media_type)
+    events = answer.events or ()
+    for event in events:
+        told = event.data is not None and event.whole
+        hold(answer, "each event has a data line and ends in an empty line", told, "data: …", event.data)
+    data = [event.data for event in events]
+    if done != "no":
+        ends = [index for index, item in enumerate(data) if item == "[DONE]"]
+        equal(answer, "[DONE] comes last and once", [len(data) - 1], ends, assumed=done == "assumed")
+    chunks = [event.json for event in events if event.data != "[DONE]"]
+    hold(answer, "a stream has chunks", bool(chunks), "at least one", 0)
+    for item in chunks:
+        hold(answer, "each chunk is a JSON object", isinstance(item, dict), "object", item)
+    return chunks
+
+
+def _order(answer: Answer, chunks: Sequence[Json]) -> None:
+    """Demand: the role, then content, then an empty delta with the reason it ended."""
+    kinds = [_kind(item) for item in chunks]
+    wanted = ["role", *["content"] * (len(kinds) - 2), "finish_reason"]
+    equal(answer, "the chunks come in order: role, content, finish_reason", wanted, kinds)
+
+
+def _kind(chunk: Json) -> str:
+    choice = next(iter(pick(chunk, "choices.0")), None)
+    if not isinstance(choice, Mapping) or not isinstance(choice.get("delta"), Mapping):
+        return "no delta"
+    delta, reason = choice["delta"], choice.get("finish_reason")
+    parts = [name for name in ("role", "content") if delta.get(name)] + ["finish_reason"] * bool(reason)
+    return " and ".join(parts) or "empty"
+
+
+def model_auto(talk: Talk, *, ask: str = "auto", listed_at: str | None = None) -> None:
+    """A request for `ask` names the model chosen; that one can be asked for by name, and is listed."""
+    answer = talk.chat({"model": ask})
+    chosen = demand(answer, whole(answer), "model", str)
+    hold(answer, f"the answer to {ask} names the model chosen", chosen not in ("", ask), "a model's id", chosen)
+    named = talk.chat({"model": chosen})
+    equal(named, f"{chosen}, once chosen, answers by its name", chosen, whole(named).get("model"))
+    if listed_at:
+        listing = talk.send("GET", listed_at)
+        ids = pick(whole(listing, f"GET {listed_at}"), "data.*.id")
+        hold(listing, f"{listed_at} lists the model chosen", chosen in ids, chosen, ids)
+
+
+def models_named(talk: Talk, *, models: Sequence[str]) -> None:
+    """Each model answers by its name, and the answer names it."""
+    for model in models:
+        answer = talk.chat({"model": model})
+        equal(answer, f"{model} answers by its name", model, whole(answer, model).get("model"))
+
+
+def pace(talk: Talk, *, faster: str, slower: str, reply: Changes) -> None:
+    """A stream of `reply`, paced as documented, takes the faster model less time than the slower one."""
+    talk.world.answer({"text": TEXT, **reply})
+    took = {}
+    for model in (faster, slower):
+        start = talk.world.now()
+        answer = talk.chat({"model": model, "stream": True})
+        accepted(answer, f"a paced stream of {model}")
+        took[model] = talk.world.now() - start
+    hold(answer, f"{faster} is faster than {slower}", took[faster] < took[slower], "less time", took)
+    hold(answer, f"{faster} takes time too", took[faster] > 0, "more than 0 s", took)

@@ -1,0 +1,127 @@
+"""Checks of rate limits and of the headers that tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from emulator.contract.case_client import Differs, Talk, accepted, demand, equal, hold, whole
+from emulator.contract.checks.errors import situation
+from emulator.contract.client import Answer
+from emulator.contract.target import NotArranged, Plan
+
+_UNLIMITED_TRIES = 30
+_TOKEN_STEPS = 4
+_CLOCK_SLACK_S = 5.0
+_FAR_S = 400 * 24 * 3600.0
+
+
+def limit(
+    talk: Talk,
+    *,
+    plan: Plan,
+    requests: int | None = None,
+    tokens: int | None = None,
+    window_s: float = 60.0,
+    remaining: str | None = None,
+) -> None:
+    """A plan lets so many requests, and tokens, through in a window; the next is refused until it ends."""
+    talk.world.plan(plan)
+    talk.world.advance(0)  # where the window cannot be left again, using it up would spoil the other cases
+    if requests is not None:
+        _walk_requests(talk, requests, window_s, remaining)
+    if tokens is not None:
+        talk.world.plan(plan)
+        _walk_tokens(talk, tokens, window_s)
+    if requests is None and tokens is None:
+        for n in range(1, _UNLIMITED_TRIES + 1):
+            accepted(talk.chat(), f"request {n} under no limit")
+
+
+def requests_of(requests: int | None, tokens: int | None) -> int:
+    """Return how many requests `limit` sends, at most."""
+    if requests is None and tokens is None:
+        return _UNLIMITED_TRIES
+    return (requests + 3 if requests is not None else 0) + (_TOKEN_STEPS + 2 if tokens is not None else 0)
+
+
+def _walk_requests(talk: Talk, requests: int, window_s: float, remaining: str | None) -> None:
+    for n in range(1, requests + 1):
+        answer = talk.chat()
+        accepted(answer, f"request {n} of {requests} in a window")
+        _left(answer, remaining, requests - n)
+    over = talk.chat()
+    talk.refused(over, "rate_limited", f"request {requests + 1} of {requests} in a window")
+    _left(over, remaining, 0)
+    talk.world.advance(window_s - 1)
+    talk.refused(talk.chat(), "rate_limited", "a request before the window's end")
+    talk.world.advance(1.001)
+    answer = talk.chat()
+    accepted(answer, "a request in the next window")
+    _left(answer, remaining, requests - 1)
+
+
+def _left(answer: Answer, remaining: str | None, left: int) -> None:
+    if remaining:
+        equal(answer, f"{remaining} counts requests left", str(left), answer.header(remaining))
+
+
+def _walk_tokens(talk: Talk, tokens: int, window_s: float) -> None:
+    used, long = 0, [{"role": "user", "content": "a " * (tokens // _TOKEN_STEPS)}]
+    for _ in range(_TOKEN_STEPS):
+        if used >= tokens:
+            break
+        answer = talk.chat({"messages": long})
+        value = whole(answer, f"a request with {used} of {tokens} tokens used")
+        used += demand(answer, value, "usage.prompt_tokens", int)
+        used += demand(answer, value, "usage.completion_tokens", int)
+    talk.refused(talk.chat(), "rate_limited", f"a request with {used} of {tokens} tokens used")
+    talk.world.advance(window_s + 0.001)
+    accepted(talk.chat(), "a request in the next window")
+
+
+def rate_headers(
+    talk: Talk, *, names: Sequence[str], on: Sequence[str], also: Sequence[Mapping[str, str]] = ()
+) -> None:
+    """Answers in every situation, and of other operations, carry these headers, each a whole number."""
+    met = [(situation(name).meet(talk), situation(name).what) for name in on]
+    met += [(talk.send(item["method"], item["path"]), f"{item['method']} {item['path']}") for item in also]
+    for answer, what in met:
+        for header in names:
+            _number(answer, header, what)
+
+
+def _number(answer: Answer, header: str, what: str = "a good request") -> int:
+    value = answer.header(header)
+    if value is None or not value.isascii() or not value.isdigit() or len(value) > 15:
+        raise Differs(f"{header} is on the answer to {what}, a whole number", "a whole number", value, answer)
+    return int(value)
+
+
+def rate_counts(
+    talk: Talk,
+    *,
+    plan: Plan,
+    remaining: str,
+    reset: str,
+    limit: str | None = None,
+    absent: Sequence[str] = (),
+    window_s: float = _FAR_S,
+) -> None:
+    """Remaining counts down below the limit, and Reset is a Unix time no further away than a window."""
+    with suppress(NotArranged):  # where the plan cannot be chosen, the one there is will do
+        talk.world.plan(plan)
+    first, second = talk.chat(), talk.chat()
+    end, left = _number(second, reset), _number(second, remaining)
+    new_window = end != _number(first, reset)
+    counted = new_window or left < _number(first, remaining)
+    hold(second, f"{remaining} counts down", counted, f"< {first.header(remaining)}", left)
+    now = talk.world.now()
+    soon = now - _CLOCK_SLACK_S <= end <= now + window_s + _CLOCK_SLACK_S
+    hold(second, f"{reset} is the Unix time when the window ends", soon, f"{now:.0f} or later", end)
+    if limit:
+        allowed = _number(second, limit)
+        equal(second, f"{limit} stays as it is", _number(first, limit), allowed)
+        hold(second, f"{limit} is what a window allows", left < allowed, f"> {left}", allowed)
+    for header in absent:
+        equal(second, f"{header} is not documented", None, second.header(header))

@@ -1,0 +1,118 @@
+"""Checks of operations beside chat: listings, embeddings, and figures computed from what was asked before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from emulator.contract.case_client import Changes, Talk, conform, demand, equal, hold, pick, whole
+from emulator.contract.client import Answer
+from emulator.core.errors import Json
+
+_MANY = 1e100
+
+
+def operation(
+    talk: Talk,
+    *,
+    method: str,
+    path: str,
+    schema: Json,
+    body: Json = None,
+    sums: Mapping[str, str] | None = None,
+    ascending: Sequence[Sequence[str]] = (),
+    best_first: str | None = None,
+) -> None:
+    """An operation answers in this shape; `sums` are sums of others, numbers ascend, lists go by score."""
+    answer = _ask(talk, method, path, body)
+    value = whole(answer, f"{method} {path}")
+    conform(answer, value, schema, f"{method} {path}:")
+    for total, parts in (sums or {}).items():
+        expected = sum(_numbers(value, parts))
+        actual = demand(answer, value, total, (int, float))
+        hold(answer, f"{total} is the sum of {parts}", _near(expected, actual), expected, actual)
+    for paths in ascending:
+        for row in zip(*(_numbers(value, path) for path in paths), strict=False):
+            hold(answer, " <= ".join(paths), list(row) == sorted(row), sorted(row), list(row))
+    for items in pick(value, best_first) if best_first else ():
+        scores = _numbers(items, "*.score")
+        equal(answer, f"{best_first} has the best first", sorted(scores, reverse=True), scores)
+
+
+def _ask(talk: Talk, method: str, path: str, body: Json = None) -> Answer:
+    return talk.send(method, path) if body is None else talk.post(path, body)
+
+
+def _numbers(value: Json, path: str) -> list[float]:
+    return [item for item in pick(value, path) if isinstance(item, int | float) and abs(item) < _MANY]
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-6 * max(1.0, abs(one), abs(other))
+
+
+def scales(talk: Talk, *, path: str, body: Json, double: Json, at: str) -> None:
+    """What is asked for twice over costs more, and no more than about twice as much."""
+    once, twice = (talk.post(path, item) for item in (body, double))
+    first = demand(once, whole(once), at, (int, float))
+    second = demand(twice, whole(twice), at, (int, float))
+    hold(twice, f"{at} grows with what is asked", first < second <= 2.01 * first, f"up to {2 * first}", second)
+
+
+def moves(
+    talk: Talk,
+    *,
+    path: str,
+    each: str,
+    where: Changes,
+    number: str,
+    changes: Changes,
+    error: str | None = None,
+    times: int = 3,
+) -> None:
+    """A number of the items `where` holds for grows with chat requests, or with those that meet an error."""
+    start, _ = _figure(talk, path, each, where, number)
+    if error:
+        talk.world.answer({"error": error})
+    for _ in range(times):
+        talk.chat(changes)
+    end, after = _figure(talk, path, each, where, number)
+    hold(after, f"{each}.{number} follows what is asked", end > start, f"> {start}", end)
+
+
+def _figure(talk: Talk, path: str, each: str, where: Changes, number: str) -> tuple[float, Answer]:
+    answer = talk.send("GET", path)
+    items = [item for item in pick(whole(answer, f"GET {path}"), each) if isinstance(item, Mapping)]
+    chosen = [item for item in items if all(item.get(name) == value for name, value in where.items())]
+    return sum(_numbers(chosen, f"*.{number}")), answer
+
+
+def embeddings(talk: Talk, *, path: str, model: str, schema: Json, texts: Sequence[str]) -> None:
+    """One vector for a string, one for each of a list, by index; the same text gets the same vector."""
+    answer = talk.post(path, {"model": model, "input": texts[0]})
+    conform(answer, whole(answer, f"POST {path}"), schema, "the answer's")
+    chosen = demand(answer, answer.json, "model", str)
+    hold(answer, f"the answer to {model} names the model chosen", chosen != model, "a model's id", chosen)
+    single = _vectors(answer, 1)[0]
+    many = talk.post(path, {"model": model, "input": list(texts)})
+    conform(many, whole(many, f"POST {path}"), schema, "the answer's")
+    vectors = _vectors(many, len(texts))
+    equal(many, "the items are in order", list(range(len(texts))), pick(many.json, "data.*.index"))
+    hold(many, "the same text has the same vector", _alike(single, vectors[0]), "the same", "another")
+    hold(many, "another text has another vector", not _alike(single, vectors[1]), "another", "the same")
+
+
+def _vectors(answer: Answer, count: int) -> list[list[float]]:
+    items: list[Json] = pick(answer.json, "data.*")
+    equal(answer, "each input has a vector", count, len(items))
+    vectors = [_numbers(item, "embedding.*") for item in items]
+    lengths = {len(vector) for vector in vectors}
+    one_length = len(lengths) == 1 and 0 not in lengths
+    hold(answer, "all vectors are of one length", one_length, "one length", sorted(lengths))
+    return vectors
+
+
+def _alike(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Tell whether two vectors point the same way; a model may round differently from call to call."""
+    size = sum(a * a for a in one) * sum(b * b for b in other)
+    product = sum(a * b for a, b in zip(one, other, strict=False))
+    return len(one) == len(other) and size > 0 and product / size**0.5 > 0.999

@@ -1,0 +1,188 @@
+"""Checks of what a request may say: what is taken, what is refused, and what a left-out field means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from emulator.contract.case_client import (
+    TEXT,
+    Changes,
+    Differs,
+    Talk,
+    accepted,
+    content,
+    demand,
+    equal,
+    hold,
+    pick,
+    shown_changes,
+    whole,
+)
+from emulator.contract.client import Answer
+from emulator.contract.target import NotArranged
+from emulator.core.errors import Json
+from emulator.core.provider.keys import BEARER
+
+_COMPLETION = "usage.completion_tokens"
+_REASON = "choices.0.finish_reason"
+#: What no token of the usual vocabularies exceeds.
+_LONGEST_TOKEN = 128
+_MORE = 8
+
+
+def requests(
+    talk: Talk,
+    *,
+    good: Sequence[Changes] = (),
+    bad: Sequence[Changes] = (),
+    missing: Sequence[str] = (),
+    raw: Sequence[str] = (),
+    error: str = "invalid_request",
+) -> None:
+    """Each of `good` is taken; each of `bad`, each lack of a `missing` field and each `raw` body refused."""
+    for changes in good or ({},):
+        accepted(talk.chat(changes), shown_changes(changes))
+    for changes in bad:
+        talk.refused(talk.chat(changes), error, shown_changes(changes))
+    for name in missing:
+        talk.refused(talk.chat(missing=[name]), error, shown_changes({}, [name]))
+    for text in raw:
+        answer = talk.send("POST", talk.ask.path, text.encode())
+        talk.refused(answer, error, f"the body {text!r}")
+
+
+def default(talk: Talk, *, field: str, value: Json, beside: Changes | None = None) -> None:
+    """A request without `field` is answered as one with `value`; judged only where answers repeat."""
+    beside = beside or {}
+    left_out, sent = _pair(talk, field, value, beside)
+    if left_out == sent:
+        return
+    again, answer = _pair(talk, field, value, beside), talk.chat(beside, [field])
+    if again != (left_out, sent):
+        raise NotArranged("the same request gets another answer each time")
+    raise Differs(f"{field} left out answers as {field} {value} does", sent, left_out, answer)
+
+
+def _pair(talk: Talk, field: str, value: Json, beside: Changes) -> tuple[Json, Json]:
+    return picture(talk.chat(beside, [field])), picture(talk.chat({**beside, field: value}))
+
+
+def picture(answer: Answer) -> Json:
+    """Return what two answers to one request share: all but ids and times."""
+    value = whole(answer)
+    messages = [item for item in pick(value, "choices.*.message") if isinstance(item, Mapping)]
+    texts = [{name: item for name, item in message.items() if name != "tool_calls"} for message in messages]
+    reasons = pick(value, "choices.*.finish_reason")
+    calls = pick(value, "choices.*.message.tool_calls.*.function")
+    return {"messages": texts, "calls": calls, "finish_reasons": reasons, "usage": value.get("usage")}
+
+
+def reproducible(talk: Talk, *, beside: Changes, ids_differ: bool = True) -> None:
+    """The same request gets the same choices again, under an id of its own."""
+    first, second = talk.chat(beside), talk.chat(beside)
+    equal(second, f"{shown_changes(beside)} gets the same choices again", picture(first), picture(second))
+    if ids_differ:
+        ids = pick(first.json, "id") + pick(second.json, "id")
+        hold(second, "each answer has an id of its own", len(ids) == 2 and ids[0] != ids[1], "two ids", ids)
+
+
+def stream_default(talk: Talk, *, field: str = "stream") -> None:
+    """A request that does not ask for a stream gets none."""
+    content(talk.chat(missing=[field]), f"a request without {field}")
+    content(talk.chat({field: False}), f"a request with {field} false")
+    answer = talk.chat({field: True})
+    equal(answer, f"a request with {field} true gets a stream", "text/event-stream", answer.media_type)
+
+
+def output_cap(talk: Talk, *, field: str, default: int | None, caps: Sequence[int]) -> None:
+    """A reply is cut at the cap that is sent, and at the default, or not at all, where none is."""
+    arranged = talk.arrange({"text": TEXT})
+    for cap in caps:
+        _cut(talk.chat({field: cap}), cap, arranged, f"a reply under {field} {cap}")
+    answer = talk.chat(missing=[field])
+    if default is not None:
+        _cut(answer, default, arranged, f"a reply to a request without {field}")
+        more = talk.chat({field: default + _MORE})
+        used = demand(more, more.json, _COMPLETION, int)
+        ended = not arranged and pick(more.json, _REASON) != ["length"]
+        hold(more, f"the cut at {default} is a default", used > default or ended, f"> {default}", used)
+    elif arranged:
+        equal(answer, f"a reply without {field} is whole", TEXT, content(answer))
+        equal(answer, "a whole reply ends by itself", ["stop"], pick(answer.json, _REASON))
+    elif pick(answer.json, _REASON) == ["length"]:
+        _no_default(talk, answer, field)
+
+
+def _no_default(talk: Talk, answer: Answer, field: str) -> None:
+    """Demand that what cut a reply to a request without `field` is not a default: asking for more gets no more."""
+    used = demand(answer, answer.json, _COMPLETION, int)
+    more = talk.chat({field: used + _MORE})
+    longer = max((count for count in pick(more.json, _COMPLETION) if isinstance(count, int)), default=0)
+    hold(answer, f"no default cuts a reply without {field}", longer <= used, f"{longer} tokens", used, assumed=True)
+
+
+def _cut(answer: Answer, cap: int, arranged: bool, what: str) -> None:
+    text, used = content(answer, what), demand(answer, answer.json, _COMPLETION, int)
+    reason = next(iter(pick(answer.json, _REASON)), None)
+    if not arranged and used < cap and reason == "stop":
+        raise NotArranged("its reply is too short to be cut")
+    equal(answer, f"{what} has {cap} tokens", cap, used)
+    fits = len(text) <= cap * _LONGEST_TOKEN
+    hold(answer, f"{what} has no more text than {cap} tokens", fits, f"<= {cap * _LONGEST_TOKEN}", len(text))
+    if arranged:
+        equal(answer, f"{what} is a beginning of what was arranged", TEXT[: len(text)], text)
+        hold(answer, f"{what} is cut short", text != TEXT, "a part of the text", "all of it")
+    equal(answer, f"{what} says that it was cut", "length", reason, assumed=True)
+
+
+def context_window(talk: Talk, *, field: str, windows: Mapping[str, int]) -> None:
+    """For each model, the prompt and `field` together fill its window exactly, and not one token more."""
+    for model, window in windows.items():
+        answer = talk.chat({"model": model, field: 1})
+        prompt = demand(answer, whole(answer), "usage.prompt_tokens", int)
+        talk.arrange({"text": "Yes."})
+        room = window - prompt
+        accepted(talk.chat({"model": model, field: room}), f"{model} with {prompt} + {room} tokens")
+        over = talk.chat({"model": model, field: room + 1})
+        talk.refused(over, "invalid_request", f"{model} with {prompt} + {room + 1} tokens")
+        accepted(talk.chat(_long(model, window // 4)), f"{model} with a prompt of {window // 4} words")
+        over = talk.chat(_long(model, window))
+        talk.refused(over, "invalid_request", f"{model} with a prompt of {window} words")
+
+
+def _long(model: str, words: int) -> Changes:
+    return {"model": model, "messages": [{"role": "user", "content": "a " * words}]}
+
+
+def authentication(talk: Talk, *, prefix: str = "", also: Sequence[Mapping[str, str]] = ()) -> None:
+    """Every operation wants the key in the documented way: none, another scheme and a wrong key are refused."""
+    key = talk.world.key
+    hold(
+        talk.chat(),
+        f"keys begin with {prefix}",
+        key.startswith(prefix),
+        prefix,
+        key[: len(prefix)],
+        assumed=True,
+    )
+    bearer = talk.ask.way == BEARER
+    wrong = {"no Authorization" if bearer else "no key": None, "a wrong key": f"{prefix}invalid-key-0000"}
+    for what, value in wrong.items():
+        talk.refused(talk.keyed(value).chat(), "unauthorized", f"a request with {what}")
+    schemes = {"an empty key": "Bearer", "a key without its scheme": key, "another scheme": f"Basic {key}"}
+    for what, header in schemes.items() if bearer else ():
+        talk.refused(talk.chat(headers={"authorization": header}), "unauthorized", f"a request with {what}")
+    for operation in also:
+        answer = talk.keyed(None).send(operation["method"], operation["path"], b"{}")
+        talk.refused(answer, "unauthorized", f"{operation['method']} {operation['path']} without a key")
+    accepted(talk.chat(), "a request with the key")
+
+
+def media_types(talk: Talk, *, good: Sequence[str], bad: Sequence[str], error: str) -> None:
+    """A body of these content types is taken or refused; that another than JSON is refused is assumed."""
+    for name in good:
+        accepted(talk.chat(headers={"content-type": name}), f"a request of type {name}")
+    for name in bad:
+        answer = talk.chat(headers={"content-type": name})
+        status = talk.ask.status[error]
+        equal(answer, f"a request of type {name} gets {status} ({error})", status, answer.status, assumed=True)

@@ -1,0 +1,1 @@
+"""Requests made from a schema: at its boundaries, broken on purpose, and at random."""

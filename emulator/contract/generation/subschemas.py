@@ -1,0 +1,113 @@
+"""A JSON Schema document taken apart: which keywords it uses, where its references lead, what one part says of a value.
+
+A keyword that generation does not know is an error here, before anything is generated: what is skipped in silence would
+be a rule that nobody tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from emulator.core.errors import Json
+from emulator.core.schema.schema import Schema
+
+_DESCRIBES = {"$comment", "$defs", "$id", "$schema", "default", "description", "examples", "title"}
+_HOLDS_ONE = {"additionalProperties", "else", "if", "items", "not", "then"}
+_HOLDS_LIST = {"allOf", "anyOf", "oneOf"}
+_HOLDS_NAMED = {"$defs", "properties"}
+_CONSTRAINS = {
+    "$ref", "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maximum", "minItems",
+    "minLength", "minimum", "pattern", "required", "type",
+}  # fmt: skip
+KEYWORDS = _DESCRIBES | _HOLDS_ONE | _HOLDS_LIST | _HOLDS_NAMED | _CONSTRAINS
+
+_ROOT = "urn:llm-emulator:root"
+
+
+class UnsupportedKeyword(ValueError):
+    """A schema uses what generation does not know; `pointer` is the keyword's place in the document."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(f"{pointer}: {message}")
+        self.pointer = pointer
+
+
+class Document:
+    """A whole schema whose parts can be asked alone: `#/…` in a part still means the whole."""
+
+    def __init__(self, schema: Json) -> None:
+        """Raises: UnsupportedKeyword; ValueError, if the schema is none."""
+        for pointer, message in _unsupported(schema, schema, ""):
+            raise UnsupportedKeyword(pointer, message)
+        self.schema = schema
+        self._verdicts: dict[int, tuple[Json, Callable[[Json], bool]]] = {}
+        self._whole = {**schema, "$id": _ROOT} if isinstance(schema, Mapping) else schema
+
+    def follow(self, reference: str) -> Json:
+        """Return the part that a `$ref` names."""
+        return _follow(self.schema, reference)
+
+    def verdict(self, part: Json) -> Callable[[Json], bool]:
+        """Return the test of a part, compiled once."""
+        kept = self._verdicts.get(id(part))
+        if kept is None:
+            alone = {"$defs": {"root": self._whole}, "allOf": [_absolute(part)]}
+            kept = self._verdicts[id(part)] = (part, Schema(alone).verdict)  # the part is held, so its id stays its own
+        return kept[1]
+
+
+def escape(step: str | int) -> str:
+    """Return a step as a JSON pointer writes it."""
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+def pointer_of(steps: Sequence[str | int]) -> str:
+    """Return the JSON pointer of a path; empty for the whole."""
+    return "".join(f"/{escape(step)}" for step in steps)
+
+
+def _follow(schema: Json, reference: str) -> Json:
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        schema = schema[int(name)] if isinstance(schema, list) else schema[name]
+    return schema
+
+
+def _absolute(part: Json) -> Json:
+    """Point a part's references at the document that it is put beside."""
+    if isinstance(part, list):
+        return [_absolute(item) for item in part]
+    if not isinstance(part, Mapping):
+        return part
+    return {
+        key: _ROOT + item if key == "$ref" and isinstance(item, str) else _absolute(item)
+        for key, item in part.items()
+        if key not in ("$id", "$schema")
+    }
+
+
+def _unsupported(schema: Json, root: Json, pointer: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(schema, Mapping):
+        return
+    for keyword, value in schema.items():
+        place = f"{pointer}/{escape(keyword)}"
+        if keyword not in KEYWORDS:
+            yield place, f"the keyword '{keyword}' is not supported; known: {', '.join(sorted(KEYWORDS))}"
+        elif keyword == "$ref" and not _leads_somewhere(root, value):
+            yield place, f"'{value}' leads nowhere; a reference must be a '#/…' that exists"
+        elif keyword in _HOLDS_ONE:
+            yield from _unsupported(value, root, place)
+        elif keyword in _HOLDS_LIST:
+            for index, item in enumerate(value):
+                yield from _unsupported(item, root, f"{place}/{index}")
+        elif keyword in _HOLDS_NAMED:
+            for name, item in value.items():
+                yield from _unsupported(item, root, f"{place}/{escape(name)}")
+
+
+def _leads_somewhere(root: Json, reference: Json) -> bool:
+    try:
+        _follow(root, reference)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return False
+    return bool(reference == "#" or reference.startswith("#/"))

@@ -1,0 +1,1 @@
+"""The phases of a run: which cases there are, and how each is asked."""

@@ -1,0 +1,156 @@
+"""The phase `coverage`: every boundary and every single fault of each operation's request, without chance.
+
+good bodies ──boundaries──> valid ones, each taken       ids: coverage/OPERATION/PLACE/KEYWORD/WHAT
+     └──────mutations─────> broken ones, each refused
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from emulator.contract.contract import Contract, target
+from emulator.contract.generation.boundaries import Boundary, boundaries, place, slug, tags
+from emulator.contract.generation.mutations import Mutation, Mutator
+from emulator.contract.generation.strategies import answered
+from emulator.contract.phases.case import Planned, planned
+from emulator.contract.phases.exchanges import refused, taken, talk_of
+from emulator.contract.target import World
+from emulator.core.errors import Json
+from emulator.core.provider.provider import Operation
+
+_MODEL = "model"
+_CALL = {"type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+
+
+def coverage(contract: Contract) -> Iterator[Planned]:
+    """Yield the cases of each operation, those that are taken first."""
+    for operation in contract.provider.operations.values():
+        found: dict[str, Planned] = {}
+        for case in _cases(contract, operation):
+            found.setdefault(case.id, case)
+        yield from found.values()
+
+
+def _cases(contract: Contract, operation: Operation) -> Iterator[Planned]:
+    if operation.method == "GET":
+        yield from _queries(contract, operation)
+        return
+    bodies = contract.bodies(operation)
+    if not bodies:
+        return  # nobody knows a good request of it: the docs print none, and the contract gives none
+    known = tags(operation.request)
+    found = list(_boundaries(contract, operation, bodies[0]))
+    for item in found:
+        yield _good(contract, operation, item, known)
+    mutator = Mutator(operation.request)
+    for body in (*bodies, *(item.value for item in found)):
+        for mutation in mutator.candidates(body):
+            if mutator.breaks(body, mutation):
+                yield _bad(contract, operation, body, mutation, known)
+
+
+def _boundaries(contract: Contract, operation: Operation, good: Mapping[str, Json]) -> Iterator[Boundary]:
+    """Yield the boundaries of a good body; which models there are the schema cannot say, the provider can."""
+    provider = contract.provider
+    for item in boundaries(operation.request, good):
+        if item.steps != (_MODEL,):
+            yield _in_conversation(item, good)
+    if operation.kind == "chat" and _MODEL in good:
+        for model in provider.models.values():
+            if not model.embedding:
+                comment = f"{provider.models_fact or ''}{': assumed' if model.assumed else ''}"
+                yield Boundary((_MODEL,), "listed", slug(model.id), comment, True, {**good, _MODEL: model.id})
+
+
+def _in_conversation(item: Boundary, good: Mapping[str, Json]) -> Boundary:
+    """Put before a tool's message, alone at its boundary, the call that it answers: what no schema can say."""
+    body = item.value
+    if answered(body) == body:
+        return item
+    asked = body["messages"][0]
+    calling = {"role": "assistant", "content": None, "tool_calls": [{"id": asked["tool_call_id"], **_CALL}]}
+    before = [*good["messages"], calling]
+    steps = ("messages", len(before), *item.steps[2:])
+    return replace(item, steps=steps, value={**body, "messages": [*before, *body["messages"]]})
+
+
+def _good(contract: Contract, operation: Operation, item: Boundary, known: set[str]) -> Planned:
+    where = place(item.steps, item.value, known)
+    fact, assumed = contract.basis(item.comment, operation)
+    what = f"a request with {where} at a boundary ({item.keyword} {item.label})"
+
+    def check(world: World) -> None:
+        answer = talk_of(contract, world).post(contract.path(operation), item.value)
+        taken(contract, operation, answer, what, streamed=item.value.get("stream") is True)
+
+    name = f"{operation.name}/{where}/{item.keyword}/{item.label}"
+    return planned(contract, "coverage", name, check, fact=fact, assumed=assumed or not item.stated)
+
+
+def _bad(contract: Contract, operation: Operation, body: Json, mutation: Mutation, known: set[str]) -> Planned:
+    where = place(mutation.steps, body, known)
+    fact, assumed = contract.basis(mutation.comment, operation)
+    broken = mutation.apply(body)
+    what = f"a request whose {mutation.path or 'body'} breaks {mutation.keyword} ({told(mutation)})"
+
+    def check(world: World) -> None:
+        answer = talk_of(contract, world).post(contract.path(operation), broken)
+        refused(contract, world, answer, "invalid_request", what)
+
+    name = f"{operation.name}/{where}/{mutation.keyword}/{_label(mutation)}"
+    return planned(contract, "coverage", name, check, fact=fact, assumed=assumed)
+
+
+def told(mutation: Mutation) -> str:
+    """Return a fault in words: its pointer, operator, and the value before and after."""
+    before, after = (json.dumps(item, ensure_ascii=False)[:60] for item in (mutation.before, mutation.after))
+    return f"{mutation.operator} at '{mutation.pointer}': {before} -> {after}"
+
+
+def _label(mutation: Mutation) -> str:
+    if mutation.operator in ("remove", "extend"):
+        return mutation.operator
+    if mutation.operator == "retype":
+        return f"retype-{_TYPES[type(mutation.after)]}"
+    if mutation.operator == "combine":
+        return f"combine-{'+'.join(sorted(set(mutation.after) - set(mutation.before)))}"
+    return f"{mutation.operator}-{slug(mutation.after)}"
+
+
+_TYPES: Mapping[type, str] = {
+    type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object",
+}  # fmt: skip
+
+
+def _queries(contract: Contract, operation: Operation) -> Iterator[Planned]:
+    """Yield a request with its query, and one without each parameter that is required."""
+    good = contract.query(operation)
+
+    def asked(query: Mapping[str, str]) -> str:
+        return target(contract.path(operation), query)
+
+    def check(world: World) -> None:
+        answer = talk_of(contract, world).send("GET", asked(good))
+        taken(contract, operation, answer, f"GET {asked(good)}")
+
+    yield planned(contract, "coverage", f"{operation.name}/query/good", check, fact=operation.fact)
+    mutator = Mutator(operation.request)
+    for mutation in mutator.candidates(dict(good)):
+        if mutation.operator == "remove" and mutator.breaks(dict(good), mutation):
+            yield _without(contract, operation, good, mutation)
+
+
+def _without(contract: Contract, operation: Operation, good: Mapping[str, str], mutation: Mutation) -> Planned:
+    name = str(mutation.steps[0])
+    path = target(contract.path(operation), {key: value for key, value in good.items() if key != name})
+    fact, assumed = contract.basis(mutation.comment, operation)
+
+    def check(world: World) -> None:
+        answer = talk_of(contract, world).send("GET", path)
+        refused(contract, world, answer, "invalid_request", f"GET {path}, which lacks {name},")
+
+    return planned(
+        contract, "coverage", f"{operation.name}/query.{name}/required/remove", check, fact=fact, assumed=assumed
+    )

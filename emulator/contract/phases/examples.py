@@ -1,0 +1,111 @@
+"""The phase `examples`: the requests that the docs print, answered as the docs print it.
+
+What is compared is the form: the fields that are printed are there, of their types. Placeholders (`<uuid>`) are
+filled in, the printed key is replaced by the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from emulator.contract.case_client import Differs, Talk, equal, hold
+from emulator.contract.checks.answers import read_stream
+from emulator.contract.client import Answer
+from emulator.contract.contract import Contract, Example
+from emulator.contract.phases.case import Planned, planned
+from emulator.contract.phases.exchanges import refused, resting_on, taken, talk_of
+from emulator.contract.target import World
+from emulator.core.draws import Draw
+from emulator.core.errors import Json
+from emulator.core.provider.provider import Operation
+
+
+def examples(contract: Contract, seed: int = 0) -> Iterator[Planned]:
+    """Yield a case for each example whose operation the provider has."""
+    for example in contract.examples:
+        operation = contract.provider.operation_at(example.method, example.path)
+        if operation is not None:
+            yield _example(contract, operation, example, seed)
+
+
+def _example(contract: Contract, operation: Operation, example: Example, seed: int) -> Planned:
+    error = _error(contract, example.status)
+    given = contract.provider.errors.get(error or "", {}).get("fact")
+
+    def check(world: World) -> None:
+        talk = talk_of(contract, world, _headers(contract, example, seed))
+        if error:
+            talk.world.answer({"error": error})
+        answer = _sent(talk, example)
+        what = f"the request of the docs ({example.source})"
+        if error:
+            refused(contract, world, answer, error, what)
+        else:
+            streamed = isinstance(example.body, Mapping) and example.body.get("stream") is True
+            taken(contract, operation, answer, what, streamed)
+        with resting_on(contract.fact(given or operation.fact)):
+            _as_printed(example, answer)
+
+    name = f"{operation.name}/{example.id}"
+    return planned(contract, "examples", name, check, fact=given or operation.fact, source=example.source)
+
+
+def _error(contract: Contract, status: int | None) -> str | None:
+    """Return the error that the docs print, by its status: of several the first, and none for another status."""
+    return next((name for name, given in contract.provider.errors.items() if given["status"] == status), None)
+
+
+def _headers(contract: Contract, example: Example, seed: int) -> dict[str, str]:
+    """Return the printed headers, placeholders filled in; the key is the run's."""
+    of_keys = {"authorization", *(way.name for way in contract.provider.accepts if way.kind == "header")}
+    headers = {name.lower(): value for name, value in example.headers.items() if name.lower() not in of_keys}
+    return {name: value.replace("<uuid>", Draw(seed, example.id).uuid(name)) for name, value in headers.items()}
+
+
+def _sent(talk: Talk, example: Example) -> Answer:
+    if example.body is None:
+        return talk.send(example.method, example.target)
+    return talk.post(example.target, example.body)
+
+
+def _as_printed(example: Example, answer: Answer) -> None:
+    if example.answer is not None:
+        _like(answer, example.answer, answer.json, "the answer")
+    if example.events:
+        chunks = read_stream(answer)
+        for event in example.events:
+            if isinstance(event, Mapping):
+                _some_like(answer, event, chunks)
+
+
+def _some_like(answer: Answer, printed: Json, chunks: list[Json]) -> None:
+    """Demand that some chunk has the form of one that is printed. Raises: Differs, for the one that came nearest."""
+    for chunk in chunks:
+        try:
+            return _like(answer, printed, chunk, "a chunk")
+        except Differs:
+            continue
+    raise Differs("some chunk has the form of each that the docs print", printed, chunks, answer)
+
+
+def _like(answer: Answer, printed: Json, actual: Json, where: str) -> None:
+    """Demand that all that is printed is there, each value of its type."""
+    equal(answer, f"{where} is of the type that the docs print", _kind(printed), _kind(actual))
+    if isinstance(printed, Mapping):
+        for name, item in printed.items():
+            hold(answer, f"{where} has {name}, which the docs print", name in actual, item, sorted(actual))
+            _like(answer, item, actual[name], f"{where}.{name}")
+    if isinstance(printed, list) and printed:
+        hold(answer, f"{where} has items, as the docs print it", bool(actual), printed, actual)
+        _like(answer, printed[0], actual[0], f"{where}.0")
+
+
+def _kind(value: Json) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "boolean", False: "boolean", None: "null"}[value]
+    return next(name for kind, name in _KINDS.items() if isinstance(value, kind))
+
+
+_KINDS: Mapping[type | tuple[type, ...], str] = {
+    str: "string", (int, float): "number", list: "array", Mapping: "object",
+}  # fmt: skip

@@ -1,0 +1,200 @@
+"""What holds of every exchange, whatever was asked: each demand names the fact that it rests on.
+
+good request ──taken──> 200, shaped as the schema says; usage adds up; a stream framed, ordered, ended once
+bad request ──refused──> the status and the envelope of the error
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Literal
+
+from emulator.contract.case_client import Differs, Talk, accepted, conform, demand, equal, hold, outcome, pick, whole
+from emulator.contract.checks.answers import read_stream
+from emulator.contract.checks.errors import situation
+from emulator.contract.client import Answer
+from emulator.contract.contract import Contract
+from emulator.contract.target import World
+from emulator.core.errors import Json
+from emulator.core.provider.provider import Fact, Operation
+from emulator.core.schema.schema import Schema
+
+Streamed = Literal["documented", "assumed", "no"]
+
+
+def talk_of(contract: Contract, world: World, headers: Mapping[str, str] | None = None) -> Talk:
+    """Return a conversation that begins from the provider's good request."""
+    return Talk(world, replace(contract.ask, headers={**contract.ask.headers, **(headers or {})}))
+
+
+@contextmanager
+def resting_on(fact: Fact | None, assumed: bool = False) -> Iterator[None]:
+    """Let what differs within rest on a fact, unless it names another."""
+    try:
+        yield
+    except Differs as found:
+        if found.fact is None and fact is not None:
+            found.fact = fact.id
+            found.assumed = found.assumed or assumed or not fact.binding
+        raise
+
+
+def answers(answer: Answer, what: str) -> None:
+    """Demand an answer, and not a crash. Raises: Differs."""
+    hold(answer, f"{what} is answered within bounds", answer.status > 0, "an answer", outcome(answer))
+    hold(answer, f"{what} meets no error of the server", answer.status < 500, "a status below 500", answer.status)
+
+
+def taken(
+    contract: Contract,
+    operation: Operation,
+    answer: Answer,
+    what: str,
+    streamed: bool = False,
+    promised: bool = True,
+) -> None:
+    """Demand a good answer to a good request; `promised`: that it is good follows from the docs. Raises: Differs."""
+    answers(answer, what)
+    accepted(answer, what, promised)
+    _rate_headers(contract, answer, what)
+    if streamed and operation.chunk is not None:
+        good_stream(contract, operation, answer)
+    else:
+        good_whole(contract, operation, answer, what)
+
+
+def refused(contract: Contract, world: World, answer: Answer, error: str, what: str) -> None:
+    """Demand that a request is refused with an error's status and the provider's envelope. Raises: Differs."""
+    answers(answer, what)
+    talk_of(contract, world).refused(answer, error, what)
+    for fact, assumed, shape in _envelopes(contract, error):
+        with resting_on(fact, assumed):
+            equal(answer, f"the error of {what} is JSON", "application/json", answer.media_type, assumed=True)
+            conform(answer, answer.json, shape, f"the error of {what}:")
+
+
+def _envelopes(contract: Contract, error: str) -> Iterator[tuple[Fact | None, bool, Json]]:
+    """Yield the shapes that an error's body has: all that the facts say of a situation in which it is met."""
+    for case, step in contract.steps("errors"):
+        for name in step.params["on"]:
+            if situation(name).error == error:
+                shapes = (step.params.get("schema", True), step.params.get("per", {}).get(name, True))
+                yield from ((contract.fact(case.id), step.assumed is True, shape) for shape in shapes)
+
+
+def _rate_headers(contract: Contract, answer: Answer, what: str) -> None:
+    with resting_on(contract.shown_by("rate_headers")):
+        for name in contract.params("rate_headers").get("names", ()):
+            value = answer.header(name) or ""
+            told = value.isascii() and value.isdigit()
+            hold(answer, f"{name} is on the answer to {what}, a whole number", told, "a whole number", value)
+
+
+def good_whole(
+    contract: Contract, operation: Operation, answer: Answer, what: str = "a good request"
+) -> dict[str, Json]:
+    """Demand a whole answer of the operation's shape, and return it. Raises: Differs."""
+    value = whole(answer, what)
+    _conform(contract, operation, answer, value, operation.response, f"the answer to {what}:")
+    _adds_up(contract, answer, value)
+    return value
+
+
+def good_stream(contract: Contract, operation: Operation, answer: Answer) -> dict[str, Json]:
+    """Demand a stream of the operation's chunks, in order, and return the message that they make. Raises: Differs."""
+    with resting_on(contract.shown_by("stream")):
+        done: Streamed = contract.params("stream").get("done", "documented")
+        chunks = read_stream(answer, "assumed" if done == "no" else done)
+    for chunk in chunks:
+        _conform(contract, operation, answer, chunk, operation.chunk, "a chunk:")
+        _adds_up(contract, answer, chunk)
+    fact, documented = _order_of(contract)
+    with resting_on(fact):
+        for index in sorted({item for item in pick(chunks, "*.choices.*.index") if isinstance(item, int)} or {0}):
+            _ordered(answer, _of_choice(chunks, index), not documented)
+    return joined(answer, _of_choice(chunks, 0))
+
+
+def _order_of(contract: Contract) -> tuple[Fact | None, bool]:
+    """Return the fact that tells the order of a stream's chunks, and whether the docs do."""
+    for case, step in contract.steps("stream"):
+        if step.params.get("ordered"):
+            return contract.fact(case.id), not (case.assumed or step.assumed)
+    return contract.shown_by("stream"), False
+
+
+def _of_choice(chunks: Sequence[Json], index: int) -> list[Mapping[str, Json]]:
+    choices = [item for item in pick(chunks, "*.choices.*") if isinstance(item, Mapping)]
+    return [item for item in choices if item.get("index", 0) == index]
+
+
+def _ordered(answer: Answer, choices: Sequence[Mapping[str, Json]], assumed: bool) -> None:
+    roles = [at for at, item in enumerate(choices) if pick(item, "delta.role") not in ([], [None])]
+    equal(answer, "the role comes first, and once", [0], roles, assumed=assumed)
+    ends = [at for at, item in enumerate(choices) if item.get("finish_reason") is not None]
+    equal(answer, "finish_reason comes last, and once", [len(choices) - 1], ends, assumed=assumed)
+
+
+def joined(answer: Answer, choices: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """Return what a choice's deltas make together: content, tool calls and finish_reason. Raises: Differs."""
+    texts = [text for text in pick(list(choices), "*.delta.content") if text is not None]
+    hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
+    reason = next((item["finish_reason"] for item in choices if item.get("finish_reason") is not None), None)
+    return {"content": "".join(texts), "tool_calls": _calls(answer, choices), "finish_reason": reason}
+
+
+def _calls(answer: Answer, choices: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
+    calls: dict[int, dict[str, Json]] = {}
+    for part in pick(list(choices), "*.delta.tool_calls.*"):
+        index = demand(answer, part, "index", int)
+        call = calls.setdefault(index, {"id": None, "name": None, "arguments": ""})
+        call["id"] = call["id"] or next(iter(pick(part, "id")), None)
+        call["name"] = call["name"] or next(iter(pick(part, "function.name")), None)
+        call["arguments"] += "".join(text for text in pick(part, "function.arguments") if isinstance(text, str))
+    return [calls[index] for index in sorted(calls)]
+
+
+def arguments_are_json(answer: Answer, calls: Sequence[Mapping[str, Json]]) -> None:
+    """Demand that each call's arguments are a JSON object. Raises: Differs."""
+    for call in calls:
+        value = None
+        with suppress(ValueError, TypeError, RecursionError):
+            value = json.loads(call["arguments"])
+        hold(answer, "a call's arguments are a JSON object", isinstance(value, dict), "object", call["arguments"])
+
+
+def _adds_up(contract: Contract, answer: Answer, value: Json) -> None:
+    parts = [pick(value, f"usage.{name}_tokens") for name in ("prompt", "completion", "total")]
+    numbers = [item[0] for item in parts if item and isinstance(item[0], int)]
+    if len(numbers) == len(parts):
+        with resting_on(contract.shown_by("shape")):
+            equal(answer, "usage.total_tokens is the sum of the others", numbers[0] + numbers[1], numbers[2])
+
+
+def _conform(
+    contract: Contract, operation: Operation, answer: Answer, value: Json, schema: Schema | None, what: str
+) -> None:
+    """Demand a shape; what breaks it rests on the fact that the schema names there, or is assumed."""
+    if schema is None or schema.verdict(value):
+        return
+    violation = schema.violations(value)[0]
+    fact = contract.fact(violation.fact)
+    documented = fact is not None and bool(operation.shown)  # where the docs show no answer, its whole form is ours
+    with resting_on(fact or contract.fact(operation.fact), assumed=not documented):
+        actual = _at(value, violation.steps)
+        raise Differs(f"{what} {violation.path} {violation.message}", violation.message, actual, answer)
+
+
+def _at(value: Json, steps: Sequence[str | int]) -> Json:
+    """Return what is at a path; None where there is nothing."""
+    for step in steps:
+        if isinstance(value, Mapping):
+            value = value.get(str(step))
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            return None
+    return value

@@ -1,0 +1,175 @@
+"""The phase `fuzz`: bodies drawn by Hypothesis, valid ones taken and broken ones refused.
+
+    seed ──draw──> a list of bodies ──one by one──> the first that fails ──smallest──> the request that shows it
+
+All bodies of a case are drawn before the first is sent: the same seed gives the same bodies, whatever the target does.
+Hypothesis also tries constants that it finds in the project that it runs in, so another project gets other bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from emulator.contract.contract import Contract
+from emulator.contract.generation.mutations import Mutation, Mutator
+from emulator.contract.generation.shrink import smallest
+from emulator.contract.generation.strategies import Values, answered, requests
+from emulator.contract.outcome import Outcome, judge
+from emulator.contract.phases.case import Planned
+from emulator.contract.phases.coverage import told
+from emulator.contract.phases.exchanges import refused, taken, talk_of
+from emulator.contract.target import Target, World
+from emulator.core.errors import Json
+from emulator.core.provider.provider import Operation
+
+MAX_EXAMPLES = 100
+#: How many requests finding a smaller one may cost.
+SHRINKING = 40
+#: How many broken bodies are made from each valid one: drawing a body costs more than breaking it.
+FAULTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A body, and the fault that it was broken by, if any."""
+
+    body: Json
+    fault: Mutation | None = None
+
+    @property
+    def sent(self) -> Json:
+        """What goes to the target."""
+        return self.fault.apply(self.body) if self.fault else self.body
+
+
+def fuzz(contract: Contract, number: int = 0, max_examples: int = MAX_EXAMPLES) -> Iterator[Planned]:
+    """Yield two cases for each operation that takes a body: valid bodies, and broken ones."""
+    for operation in contract.provider.operations.values():
+        if operation.method != "GET":
+            for polarity in ("valid", "invalid"):
+                yield _case(contract, operation, polarity, number, max_examples)
+
+
+def _case(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> Planned:
+    fact = contract.fact(operation.fact)
+
+    def judged(target: Target) -> Outcome:
+        drawn = draw_all(contract, operation, polarity, number, max_examples)
+        return _Hunt(contract, operation, target).run(drawn)
+
+    name, source = f"fuzz/{operation.name}/{polarity}", fact.source if fact else ""
+    assumed = bool(fact and not fact.binding)
+    facts = contract.provider.facts
+    return Planned(name, "fuzz", operation.fact, source, assumed, max_examples, judged, facts)
+
+
+def draw_all(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> list[Drawn]:
+    """Draw the bodies of a case."""
+    valid = requests(operation.request, [name for name, model in contract.provider.models.items()])
+    if polarity == "valid":
+        return [Drawn(body) for body in draw(valid, number, max_examples)]
+    mutator = Mutator(operation.request)
+    broken = valid.flatmap(lambda body: st.tuples(st.just(body), *[mutator.some(body)] * FAULTS))
+    drawn = draw(broken, number, -(-max_examples // FAULTS))
+    return [Drawn(body, fault) for body, *faults in drawn for _, fault in faults][:max_examples]
+
+
+def draw(strategy: Values, number: int, max_examples: int) -> list[Json]:
+    """Return the examples that a seed gives."""
+    found: list[Json] = []
+
+    @seed(number)
+    @settings(
+        max_examples=max_examples, database=None, deadline=None, derandomize=False, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(strategy)
+    def collect(value: Json) -> None:
+        found.append(value)
+
+    collect()
+    return found[:max_examples]
+
+
+class _Hunt:
+    """Sends bodies until one fails, and then smaller ones that fail alike."""
+
+    def __init__(self, contract: Contract, operation: Operation, target: Target) -> None:
+        self.contract = contract
+        self.operation = operation
+        self.target = target
+        self.mutator = Mutator(operation.request)
+
+    def run(self, drawn: Sequence[Drawn]) -> Outcome:
+        """Return the gravest outcome: a failure ends the hunt, what was only observed does not."""
+        observed: Outcome | None = None
+        for item in drawn:
+            outcome = self.judged(item)
+            if outcome.outcome == "failed":
+                return self.shrunk(item, outcome)
+            if outcome.outcome in ("inconclusive", "not_seen"):
+                return observed or outcome
+            observed = observed or (outcome if outcome.outcome == "observed" else None)
+        return observed or Outcome("passed")
+
+    def judged(self, item: Drawn) -> Outcome:
+        if item.fault is None:
+            return judge(self._taken(item.body), self.target)
+        fact, assumed = self.contract.basis(item.fault.comment, self.operation)
+        outcome = judge(self._refused(item), self.target, assumed)
+        return outcome if outcome.fact else replace(outcome, fact=fact)
+
+    def shrunk(self, item: Drawn, outcome: Outcome) -> Outcome:
+        """Return the failure of the smallest body found that fails with the same status."""
+        best = outcome
+
+        def keeps(body: Json) -> bool:
+            nonlocal best
+            if not (self.mutator.valid(body) and _served(body, item.body) and _fits(self.mutator, body, item.fault)):
+                return False
+            found = self.judged(replace(item, body=body))
+            alike = found.outcome == "failed" and _status(found) == _status(outcome)
+            best = found if alike else best
+            return alike
+
+        smallest(item.body, keeps, SHRINKING)
+        return best
+
+    def _taken(self, body: Json) -> Callable[[World], None]:
+        def check(world: World) -> None:
+            answer = talk_of(self.contract, world).post(self.contract.path(self.operation), body)
+            streamed = body.get("stream") is True
+            taken(self.contract, self.operation, answer, "a generated request", streamed, promised=False)
+
+        return check
+
+    def _refused(self, item: Drawn) -> Callable[[World], None]:
+        def check(world: World) -> None:
+            answer = talk_of(self.contract, world).post(self.contract.path(self.operation), item.sent)
+            what = f"a generated request ({told(item.fault)})" if item.fault else "a generated request"
+            refused(self.contract, world, answer, "invalid_request", what)
+
+        return check
+
+
+def _status(outcome: Outcome) -> Json:
+    return outcome.response["status"] if outcome.response else None
+
+
+def _served(body: Json, drawn: Json) -> bool:
+    """Tell whether a smaller body is as good as the one that was drawn in what no schema says."""
+    return bool(body.get("model") == drawn.get("model") and answered(body) == body)
+
+
+def _fits(mutator: Mutator, body: Json, fault: Mutation | None) -> bool:
+    """Tell whether a fault can still be made in a smaller body, and is the one that breaks it."""
+    if fault is None:
+        return True
+    try:
+        return not mutator.valid(fault.apply(body))
+    except (AttributeError, IndexError, KeyError, TypeError):  # its place is gone
+        return False

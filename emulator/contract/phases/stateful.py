@@ -1,0 +1,277 @@
+"""The phase `stateful`: conversations of several requests, each a walk whose way is fixed.
+
+- `tools`: a call, its result, the next call, the answer, whole and streamed
+- `streamed`: the whole answer and the streamed one are the same message
+- `limits`: to the edge of a window, over it, and back, twice
+- `replay`: an Idempotency-Key among other requests gets its own answer again
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from emulator.contract.case_client import Talk, accepted, demand, equal, hold, pick
+from emulator.contract.client import Answer
+from emulator.contract.contract import Contract
+from emulator.contract.phases.case import Planned, planned
+from emulator.contract.phases.exchanges import (
+    arguments_are_json,
+    good_stream,
+    good_whole,
+    joined,
+    refused,
+    resting_on,
+    talk_of,
+)
+from emulator.contract.target import NotArranged, World
+from emulator.core.draws import Draw
+from emulator.core.errors import Json
+from emulator.core.provider.provider import Operation
+
+#: Said by the model, one after the other: plain, long, of many alphabets, of what JSON and SSE must escape, nothing.
+TEXTS = (
+    "Hello! How can I help?",
+    " ".join(f"Sentence {n} of a longer reply." for n in range(1, 25)),
+    "Grüße, 日本語, שלום, 👩\u200d👧 e\u0301",
+    'A "quoted" \\ line\nbreak, a\ttab\r\n\ndata: [DONE]\n\n</script>',
+    " ",
+)
+ROUNDS = 3
+_WALK = 4
+WINDOW_S = 60.0
+_NAME = "get_weather"
+_TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": _NAME,
+            "description": "The weather in a city.",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+]
+_CHOICE = {"type": "function", "function": {"name": _NAME}}
+_CITIES = ("Zürich", "Köln", 'New "York"')
+
+
+def stateful(contract: Contract, seed: int = 0, plan: str | None = None) -> Iterator[Planned]:
+    """Yield the walks that a provider's contract gives reason for; `plan` is the only one whose limits are walked."""
+    operation = _chat(contract)
+    if operation is None:
+        return
+    if operation.takes("tools") and contract.shown_by("tools"):
+        yield _planned(contract, operation, "tools", "tools", 2 * (ROUNDS + 1))
+    yield _planned(contract, operation, "streamed", "stream", 3 * len(TEXTS))
+    yield _limits(contract, operation, plan)
+    if contract.provider.idempotency:
+        yield _replay(contract, operation, seed)
+
+
+def _chat(contract: Contract) -> Operation | None:
+    """Return the operation that the provider's good request is for."""
+    operations = contract.provider.operations.values()
+    return next((item for item in operations if contract.is_asked(item)), None)
+
+
+def _planned(contract: Contract, operation: Operation, name: str, check: str, requests: int) -> Planned:
+    shown = contract.shown_by(check)
+    walk = {"tools": walk_tools, "streamed": walk_streamed}[name]
+
+    def run(world: World) -> None:
+        walk(contract, operation, world)
+
+    return planned(
+        contract,
+        "stateful",
+        f"{operation.name}/{name}",
+        run,
+        fact=shown.id if shown else operation.fact,
+        requests=requests,
+    )
+
+
+# Tools
+
+
+def walk_tools(contract: Contract, operation: Operation, world: World) -> None:
+    """Call a tool, hand back its result, and so on, until an answer in words; first whole, then streamed."""
+    talk = talk_of(contract, world)
+    for streamed in (False, True):
+        told = _arranged_calls(talk)
+        messages: list[Json] = [{"role": "user", "content": "What is the weather?"}]
+        for round_ in range(ROUNDS if told else 1):  # whoever is not told what to say may have nothing more to ask
+            changes = {"messages": messages, "tools": _TOOLS, "tool_choice": _CHOICE, **_asked(streamed)}
+            answer = talk.chat(changes)
+            message = _message(contract, operation, answer, streamed)
+            calls = _calls(answer, message, _CITIES[round_] if told else None)
+            messages = [*messages, _calling(calls), *(_result(call) for call in calls)]
+        answer = talk.chat({"messages": messages, "tools": _TOOLS, **_asked(streamed)})
+        last = _message(contract, operation, answer, streamed)
+        said = last["content"] or last["tool_calls"]
+        hold(answer, "the results of the calls are answered", bool(said), "words, or another call", last)
+        if told:
+            equal(answer, "the results of the calls are answered with what the model said", TEXTS[0], last["content"])
+
+
+def _arranged_calls(talk: Talk) -> bool:
+    calls = [{"tool_calls": [{"name": _NAME, "arguments": {"city": city}}]} for city in _CITIES[:ROUNDS]]
+    return talk.arrange(*calls, {"text": TEXTS[0]})
+
+
+def _asked(streamed: bool) -> dict[str, Json]:
+    return {"stream": True} if streamed else {}
+
+
+def _calls(answer: Answer, message: Mapping[str, Json], city: str | None) -> list[dict[str, Json]]:
+    calls: list[dict[str, Json]] = message["tool_calls"]
+    equal(answer, "the tool that was chosen is called", [_NAME], [call["name"] for call in calls])
+    hold(answer, "a call has an id", all(isinstance(call["id"], str) for call in calls), "a string", calls)
+    arguments_are_json(answer, calls)
+    if city:
+        equal(answer, "the arguments are what the model gave", {"city": city}, json.loads(calls[0]["arguments"]))
+    return calls
+
+
+def _calling(calls: list[dict[str, Json]]) -> dict[str, Json]:
+    made = [
+        {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
+        for call in calls
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": made}
+
+
+def _result(call: Mapping[str, Json]) -> dict[str, Json]:
+    return {"role": "tool", "tool_call_id": call["id"], "content": json.dumps({"temp_c": 21})}
+
+
+def _message(contract: Contract, operation: Operation, answer: Answer, streamed: bool) -> dict[str, Json]:
+    """Return an answer's content, calls and finish_reason in one form, whole or streamed. Raises: Differs."""
+    if streamed:
+        accepted(answer, "a request for a stream")
+        return good_stream(contract, operation, answer)
+    value = good_whole(contract, operation, answer)
+    message = demand(answer, value, "choices.0.message", dict)
+    calls = [item for item in pick(message, "tool_calls.*") if isinstance(item, Mapping)]
+    delta = {**message, "tool_calls": [{**call, "index": index} for index, call in enumerate(calls)]}
+    reason = next(iter(pick(value, "choices.0.finish_reason")), None)
+    return joined(answer, [{"delta": delta, "finish_reason": reason}])
+
+
+# Whole and streamed
+
+
+def walk_streamed(contract: Contract, operation: Operation, world: World) -> None:
+    """Ask for each text whole and streamed: the deltas together are the whole message.
+
+    Raises: Differs; NotArranged, where the target says something else each time.
+    """
+    talk = talk_of(contract, world)
+    for text in TEXTS:
+        told = talk.arrange({"text": text})
+        answers = [talk.chat(), talk.chat({"stream": True})]
+        one, streamed = (
+            _message(contract, operation, item, flag) for item, flag in zip(answers, (False, True), strict=True)
+        )
+        if one != streamed and not told and _message(contract, operation, talk.chat(), False) != one:
+            raise NotArranged("the same request gets another answer each time; each of its streams was well framed")
+        equal(answers[1], "the deltas together are the whole answer's message", one, streamed)
+        if not told:
+            return
+
+
+# Limits
+
+
+def _limits(contract: Contract, operation: Operation, chosen: str | None) -> Planned:
+    """Plan the walk of a window: of the chosen plan, else of one so small that walking it costs little."""
+    plan = contract.provider.plans.get(chosen or "")
+    size = plan.requests if plan and plan.requests else _WALK
+    fact = contract.shown_by("rate_counts") or contract.shown_by("limit")
+
+    def run(world: World) -> None:
+        walk_limit(contract, world, plan.name if plan and plan.requests else {"requests_per_minute": size}, size)
+
+    return planned(
+        contract, "stateful", f"{operation.name}/limits", run,
+        fact=fact.id if fact else operation.fact, requests=2 * (size + 2),
+    )  # fmt: skip
+
+
+def walk_limit(contract: Contract, world: World, plan: str | Mapping[str, int], size: int) -> None:
+    """Use a window up, go over its edge, wait for its end, and do so once more.
+
+    Raises: Differs; NotArranged, where no plan, or no clock, can be set.
+    """
+    world.plan(plan)
+    world.advance(0)  # where the window cannot be left again, using it up would spoil what comes after
+    talk = talk_of(contract, world)
+    for _ in range(2):
+        end = _to_the_edge(contract, talk, size)
+        over = talk.chat()
+        refused(contract, world, over, "rate_limited", f"request {size + 1} of {size} in a window")
+        _header_is(contract, over, "remaining", 0)
+        left = end - world.now() if end is not None else WINDOW_S
+        world.advance(max(0.0, left - 1))  # headers tell whole seconds
+        refused(contract, world, talk.chat(), "rate_limited", "a request before the window's end")
+        world.advance(1.001)
+
+
+def _to_the_edge(contract: Contract, talk: Talk, size: int) -> float | None:
+    """Make the requests of a window; return when it ends, if the headers tell. Raises: Differs."""
+    end: float | None = None
+    for n in range(1, size + 1):
+        answer = talk.chat()
+        accepted(answer, f"request {n} of {size} in a window")
+        _header_is(contract, answer, "remaining", size - n)
+        told = _header(contract, answer, "reset")
+        with resting_on(contract.shown_by("rate_counts")):
+            hold(answer, "the window's end stays where it is", end in (None, told), end, told)
+        end = told
+    return end
+
+
+def _header(contract: Contract, answer: Answer, what: str) -> float | None:
+    name = contract.params("rate_counts").get(what)
+    value = answer.header(name) if name else None
+    return float(value) if value and value.isascii() and value.isdigit() and len(value) < 15 else None
+
+
+def _header_is(contract: Contract, answer: Answer, what: str, value: int) -> None:
+    name = contract.params("rate_counts").get(what)
+    if name:
+        with resting_on(contract.shown_by("rate_counts")):
+            equal(answer, f"{name} counts what is left", str(value), answer.header(name))
+
+
+# Replay
+
+
+def _replay(contract: Contract, operation: Operation, seed: int) -> Planned:
+    header, _, fact = contract.provider.idempotency or ("", 0.0, None)
+
+    def run(world: World) -> None:
+        walk_replay(contract, world, header, Draw(seed, "replay"))
+
+    return planned(contract, "stateful", f"{operation.name}/replay", run, fact=fact, requests=9)
+
+
+def walk_replay(contract: Contract, world: World, header: str, draw: Draw) -> None:
+    """Ask under two keys, whole and streamed, with other requests between: each key gets its own answer again."""
+    talk = talk_of(contract, world)
+    asked = [(draw.uuid("whole"), _asked(False)), (draw.uuid("streamed"), _asked(True))]
+    first = {key: talk.chat(changes, headers={header: key}) for key, changes in asked}
+    for key, answer in first.items():
+        accepted(answer, f"a request with {header} {key}")
+    for _ in range(2):
+        talk.chat()
+        for key, changes in reversed(asked):
+            again = talk.chat(changes, headers={header: key})
+            equal(again, f"{header} {key} gets its answer again", _said(first[key]), _said(again))
+    other = talk.chat(headers={header: draw.uuid("other")})
+    own = _said(other) not in [_said(answer) for answer in first.values()]
+    hold(other, f"another {header} gets an answer of its own", own, "another id", _said(other))
+
+
+def _said(answer: Answer) -> dict[str, Json]:
+    return {"status": answer.status, "body": answer.body.decode("utf-8", "replace")}

@@ -1,0 +1,128 @@
+"""A report as one HTML page that needs nothing else: no assets, no scripts; the filter is CSS.
+
+Everything from a report is escaped; the page's policy forbids scripts, forms and loading as well.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from string import Template
+from urllib.parse import urlsplit
+
+from emulator.contract.reports.display import by_phase, json_text, request_text, response_text
+from emulator.contract.reports.drift import NO_BASELINE, Became, Since
+from emulator.contract.reports.report import OUTCOMES, Report, Result
+from emulator.core.printable import printable_lines
+
+_GRAVEST_FIRST = ("failed", "inconclusive", "observed", "not_seen", "passed")
+
+
+def html_page(report: Report, became: Became = NO_BASELINE) -> bytes:
+    """Return a report as a page in UTF-8; `became` tells of cases what they are beside a baseline."""
+    template = Template(Path(__file__).with_name("report.html").read_text("utf-8"))
+    page = template.substitute(
+        title=f"Contract of {_text(report.provider)}",
+        facts=_facts(report, became),
+        outcomes="".join(f'<th scope="col" class="{word}">{_word(word)}</th>' for word in OUTCOMES),
+        totals="\n".join(_totals(report)),
+        filters="\n".join(_filter(word, number) for word, number in report.totals.items() if number),
+        phases="\n".join(_phase(phase, items, became) for phase, items in by_phase(report).items())
+        or "<p>No cases.</p>",
+    )
+    return page.encode()
+
+
+def _facts(report: Report, became: Became) -> str:
+    began = datetime.fromtimestamp(report.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    told = [f"requests: {report.requests}", f"{report.seconds:.1f} s", f"seed {report.seed}"]
+    told += [f"{number} {word} since the baseline" for word, number in Counter(became.values()).items()]
+    return "".join(f"<span>{item}</span>" for item in [_link(report.url), *map(_text, [began, *told])])
+
+
+def _link(url: str) -> str:
+    """Return a link to a URL of the web, and any other as text."""
+    text = _text(url)
+    return f'<a href="{text}" rel="noreferrer">{text}</a>' if _is_web(url) else text
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and url == url.strip()
+
+
+def _totals(report: Report) -> Iterator[str]:
+    phases = by_phase(report)
+    for name, items in [*phases.items(), *([("all", report.cases)] if len(phases) > 1 else [])]:
+        counted = Counter(item.outcome for item in items)
+        numbers = "".join(_number(counted[word]) for word in OUTCOMES)
+        yield f'<tr><th scope="row">{name}</th>{numbers}<td>{len(items)}</td></tr>'
+
+
+def _number(count: int) -> str:
+    return f"<td>{count}</td>" if count else '<td class="none">0</td>'
+
+
+def _filter(word: str, number: int) -> str:
+    name = f"show-{word}"
+    return f'<label for="{name}"><input type="checkbox" id="{name}" checked> {_word(word)} ({number})</label>'
+
+
+def _phase(phase: str, items: Sequence[Result], became: Became) -> str:
+    ordered = sorted(items, key=lambda item: _GRAVEST_FIRST.index(item.outcome))
+    cases = "\n".join(_case(item, became.get(item.id)) for item in ordered)
+    return f"<section>\n<h2>{phase}</h2>\n<div>\n{cases}\n</div>\n</section>"
+
+
+def _case(item: Result, became: Since | None) -> str:
+    said = _text(item.message) or f'<span class="faint">{_text(item.source)}</span>'
+    word = f"{became} {_word(item.outcome)}" if became else _word(item.outcome)
+    row = f'<span class="word">{word}</span><span class="id">{_text(item.id)}</span>'
+    row += f'<span class="said">{said}</span>'
+    inside = "" if item.outcome == "passed" and not item.request else _inside(item)
+    if not inside:
+        return f'<div class="case {item.outcome}"><div class="row">{row}</div></div>'
+    return (
+        f'<details class="case {item.outcome}"><summary class="row">{row}</summary>'
+        f'<div class="inside">{inside}</div></details>'
+    )
+
+
+def _inside(item: Result) -> str:
+    about = [f"Fact: {item.fact}" if item.fact else "", f"Docs: {item.source}" if item.source else ""]
+    about += ["assumed, where the docs are silent" if item.assumed else "", f"{item.seconds:.2f} s"]
+    line = f'<p class="facts">{"".join(f"<span>{_text(text)}</span>" for text in about if text)}</p>'
+    values = exchange = ""
+    if item.expected is not None or item.actual is not None:
+        values = _pair(
+            ("Expected", json_text(item.expected, indent=2)),
+            ("Actual", json_text(item.actual, indent=2)),
+        )
+    if item.request or item.response:
+        exchange = _pair(
+            ("Request", request_text(item.request) if item.request else ""),
+            ("Response", response_text(item.response) if item.response else ""),
+        )
+    return line + values + exchange + _block("curl", item.curl or "") + _block("Run it alone", f"--case {item.id}")
+
+
+def _pair(*blocks: tuple[str, str]) -> str:
+    return f'<div class="two">{"".join(f"<div>{_block(*block)}</div>" for block in blocks if block[1])}</div>'
+
+
+def _block(title: str, text: str) -> str:
+    return f'<h3>{title}</h3><pre tabindex="0">{_text(text)}</pre>' if text else ""
+
+
+def _word(outcome: str) -> str:
+    return outcome.replace("_", " ")
+
+
+def _text(text: str) -> str:
+    return escape(printable_lines(text))

@@ -1,0 +1,66 @@
+"""What was answered before and can be answered alike: forms of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from emulator.core.answer.compiled import FROM, SHAPES, UNTIL, Form, compile_form
+from emulator.core.answer.render import PLAIN
+from emulator.core.cache import Memo
+from emulator.core.draws import series
+from emulator.core.errors import Json
+from emulator.core.scenario.scenario import Rule
+from emulator.core.scenario.session import Session
+from emulator.core.values import Claim, Exchange, Grant, Request
+
+#: How many forms are remembered.
+MOST_FORMS = 256
+#: Session, provider, operation, rule, number of the reply, path parameters, and what else of the call it depends on.
+_Name = tuple[Session, str, str | None, str, int, tuple[str, ...], Json]
+
+
+class Repeats:
+    """Remembers forms by what they depend on."""
+
+    def __init__(self, answer: Callable[..., Exchange], again: Callable[..., Exchange]) -> None:
+        self._answer = answer
+        self._again = again
+        self._forms: Memo[_Name, Form | Literal["seen", "unfit"]] = Memo(MOST_FORMS)
+
+    def form(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Form | None:
+        """Return the answer as a form where one like it was given before."""
+        call, unusual = claim.call, claim.idempotency or claim.history or session.chaos or grant.standing.exceeded
+        if call is None or unusual or not FROM <= request.at < UNTIL:
+            return None
+        index = session.rules_for(claim.provider, call.operation)
+        if grant.candidate is None and index.rules:
+            return None
+        rule = index.by_id[claim.candidates[grant.candidate].rule] if grant.candidate is not None else None
+        return self._compiled(session, rule, rule.reply_at(grant.turn) if rule else 0, request, claim, grant)
+
+    def forget(self, session: Session) -> None:
+        """Let go of what was remembered of a session that is gone."""
+        self._forms.drop(lambda name: name[0] is session)
+
+    def _compiled(
+        self, session: Session, rule: Rule | None, number: int, request: Request, claim: Claim, grant: Grant
+    ) -> Form | None:
+        """Return a form that is there, or compile one when an answer like it is given for the second time."""
+        reply = rule.replies[number] if rule else PLAIN
+        shape = SHAPES.get(reply.kind)
+        if claim.call is None or shape is None or reply.fill or reply.faults:
+            return None
+        rule_id = rule.id if rule else "built-in"
+        params = tuple(claim.call.params.values()) if claim.call.params else ()
+        name = (session, claim.provider, claim.operation, rule_id, number, params, shape(claim.call))
+        form = self._forms.get(name)
+        if form is None:
+            self._forms.put(name, "seen")
+        elif form == "seen":
+            draws = series(session.seed, rule_id)
+            answer, again = partial(self._answer, session), partial(self._again, session)
+            form = compile_form(answer, request, claim, grant, draws, again) or "unfit"
+            self._forms.put(name, form)
+        return form if isinstance(form, Form) else None

@@ -1,0 +1,99 @@
+"""The built-in answer to a chat: a fitting tool call, conforming JSON, or text; the same request, the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+from emulator.core.answer.render import Turn
+from emulator.core.draws import Draw
+from emulator.core.errors import Json, shown
+from emulator.core.schema.instance import CannotConform, instance
+from emulator.core.values import Call, Note
+from emulator.core.wires.chat import MOST_READ, canonical, compact, functions, last_text, tool_results, words_of
+
+_OPENINGS = (
+    "This is a built-in answer", "The emulator answers in the model's place", "No scenario was given for this request",
+    "Here is a deterministic reply",
+)  # fmt: skip
+_CLOSINGS = (
+    "The same request always gets the same answer, and another one gets another.",
+    "Write a scenario to decide what is said here, how fast, and what goes wrong.",
+    "Its words depend on nothing but the request and the seed, so tests can rely on them.",
+    "Every parameter was checked against the documentation before this was said.",
+)
+
+#: Bodies over so many bytes are digested before anything is drawn from them.
+_LONG = 100_000
+
+
+def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[dict[str, Json], list[Note]]:
+    """Answer with a fitting tool call, conforming JSON, or text. `body` has the documented defaults filled in."""
+    said = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
+    draw = Draw(seed, turn.operation.name, _digest(canonical(said)))
+    notes: list[Note] = []
+    tool = _fitting_tool(turn, notes, draw) if turn.call.tools else None
+    if tool:
+        return {"tool_calls": [tool]}, notes
+    asked = _schema_asked(body.get("response_format"))
+    if asked is not None:
+        try:
+            return {"text": compact(instance(asked, draw))}, notes
+        except CannotConform as error:
+            notes.append(Note(None, "response_format", str(error)))
+            return {"text": "{}"}, notes
+    return {"text": _text(turn.call, draw)}, notes
+
+
+def _digest(data: bytes) -> bytes:
+    """Return what a draw depends on in place of many bytes, which it would copy several times."""
+    return data if len(data) <= _LONG else blake2b(data).digest()
+
+
+def _text(call: Call, draw: Draw) -> str:
+    opening = _OPENINGS[draw.below("opening", len(_OPENINGS))]
+    closing = _CLOSINGS[draw.below("closing", len(_CLOSINGS))]
+    results = tool_results(call.messages)
+    about = f"“{_excerpt(last_text(call.messages, 'user') or '')}”"
+    if results:
+        about = f"{about}, with the result {_excerpt(results[-1]['content'])}"
+    return f"{opening} ({draw.hex('mark', 6)}) to {about}. {closing}"
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text[:MOST_READ].split())
+    return line if len(line) <= 80 else line[:79] + "…"
+
+
+def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] | None:
+    """Choose the offered tool that the choice names, or whose words fit the last user message best."""
+    choice = turn.call.body.get("tool_choice", "auto")
+    if choice == "none" or tool_results(turn.call.messages):
+        return None
+    offered = functions(turn.call.body)
+    if isinstance(choice, Mapping):
+        wanted = choice.get("function", {})
+        name = wanted.get("name") if isinstance(wanted, Mapping) else None
+        chosen = [item for item in offered if item["name"] == name]
+        if not chosen:
+            notes.append(Note(None, "tool_choice", f"{shown(name)} is not among the tools offered; another is called"))
+        offered = chosen or offered
+    words = set(words_of(last_text(turn.call.messages, "user") or ""))
+    best = max(offered, key=lambda item: len(words & set(words_of(f"{item['name']} {item.get('description')}"))))
+    try:
+        arguments = instance(best.get("parameters") or {"type": "object"}, draw)
+    except CannotConform as error:
+        notes.append(Note(None, f"tools.{best['name']}", str(error)))
+        arguments = {}
+    return {"name": best["name"], "arguments": arguments}
+
+
+def _schema_asked(asked: Json) -> Json:
+    if not isinstance(asked, Mapping):
+        return None
+    if asked.get("type") == "json_object":
+        return {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
+    wrapped = asked.get("json_schema")
+    if asked.get("type") == "json_schema" and isinstance(wrapped, Mapping):
+        return wrapped.get("schema", {"type": "object"})
+    return None

@@ -1,0 +1,204 @@
+"""Forms: answers that wait for nothing, compiled to bytes with holes for what differs from one time to the next.
+
+A form is rendered as any answer is, but with marks for the time, the numbers and the draws: where they are found are
+its holes. It is kept only where, filled, it gives to the byte what was rendered for the request at hand.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from emulator.core.draws import Draw
+from emulator.core.durations import duration_text, time_text
+from emulator.core.errors import Json
+from emulator.core.framing import STATUS_LINES, in_one_piece
+from emulator.core.values import Call, Claim, Exchange, Grant, Request
+
+#: Gives what fills a hole: from the draws of the rule, the time of the request, and the grant.
+Filler = Callable[[Draw, float, Grant], bytes]
+#: Renders an answer, from draws that are made by the last argument.
+Render = Callable[[Request, Claim, Grant, Callable[..., Draw]], Exchange]
+
+#: The longest body that is compiled: bytes.
+LONGEST = 100_000
+#: The longest text by which a form is found; a digest stands for longer ones.
+LONGEST_KEY = 200
+#: Between these times, in Unix seconds, `created` has as many digits as its mark.
+FROM, UNTIL = 1e9, 1e10
+#: No mark is a part of another.
+_AT, _NUMBER, _REMAINING, _TOKENS = 9_444_444_444, 8_111_111_111_111_111, 7_222_222_222_222_222, 5_555_555_555_555_555
+_RESET = 243_333_333_333  # in the year 9680: later ones have no date
+_NUMBERS: Mapping[bytes, Filler] = {
+    b"%d" % _AT: lambda draw, at, grant: b"%d" % at,
+    b"%d" % _NUMBER: lambda draw, at, grant: b"%d" % grant.number,
+    b"%d" % _REMAINING: lambda draw, at, grant: b"%d" % (grant.standing.remaining or 0),
+    b"%d" % _TOKENS: lambda draw, at, grant: b"%d" % (grant.standing.tokens_left or 0),
+    b"%d" % _RESET: lambda draw, at, grant: b"%d" % math.ceil(grant.standing.reset),
+    duration_text(_RESET - _AT).encode(): lambda draw, at, grant: duration_text(grant.standing.reset - at).encode(),
+    time_text(_RESET).encode(): lambda draw, at, grant: time_text(grant.standing.reset).encode(),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """A compiled answer; `example` is one that was rendered, without what was asked and sent: see `_summary`."""
+
+    example: Exchange
+    line: bytes  # the status line
+    head: bytes  # the other header lines, %b for each hole
+    in_head: tuple[Filler, ...]
+    body: tuple[bytes, ...]  # framed; `unit` stands between its parts
+    unit: bytes  # with marks that are as long as what takes their place
+    in_unit: tuple[tuple[bytes, Filler], ...]
+    size: int  # bytes of the body without its framing
+    draws: Callable[[int], Draw]  # of the n-th claim
+    again: Callable[[Request, Grant], Exchange]
+
+    @property
+    def weight(self) -> int:
+        """Bytes that are kept as long as the form is."""
+        return self.size
+
+    def fill(self, at: float, grant: Grant) -> tuple[bytes, bytes]:
+        """Return the header lines and the body for one request."""
+        draw, unit = self.draws(grant.n), self.unit
+        for mark, fill in self.in_unit:
+            unit = unit.replace(mark, fill(draw, at, grant))
+        return self.head % tuple([fill(draw, at, grant) for fill in self.in_head]), unit.join(self.body)
+
+
+class _Marks(Draw):
+    """Draws that remember what was drawn by a label; `steady` where nothing else was drawn."""
+
+    __slots__ = ("fillers", "steady")
+
+    def __init__(self) -> None:
+        super().__init__("marks")
+        self.fillers: dict[bytes, Filler] = {}
+        self.steady = True
+
+    def number(self, label: str, bits: int = 64) -> int:
+        self.steady = False
+        return super().number(label, bits)
+
+    def alnum(self, label: str, length: int = 24) -> str:
+        return self._mark(super().alnum(label, length), lambda draw, at, grant: draw.alnum(label, length).encode())
+
+    def hex(self, label: str, length: int = 24) -> str:
+        return self._mark(super().hex(label, length), lambda draw, at, grant: draw.hex(label, length).encode())
+
+    def ulid(self, label: str, at: float) -> str:
+        return self._mark(super().ulid(label, at), lambda draw, at, grant: draw.ulid(label, at).encode())
+
+    def _mark(self, text: str, filler: Filler) -> str:
+        self.fillers[text.encode()] = filler
+        return text
+
+
+def compile_form(
+    render: Render,
+    request: Request,
+    claim: Claim,
+    grant: Grant,
+    draws: Callable[[int], Draw],
+    again: Callable[[Request, Grant], Exchange],
+) -> Form | None:
+    """Compile what a request is answered; None where it waits, is long, or draws more than ids."""
+    example = render(request, claim, grant, Draw)
+    wanted = in_one_piece(example.timeline)
+    marks = _Marks()
+    pieces = in_one_piece(render(*_marked(request, claim, grant), lambda *parts: marks).timeline)
+    if wanted is None or pieces is None or len(wanted[1]) > LONGEST or not marks.steady:
+        return None
+    head, body = pieces
+    fillers = {**_NUMBERS, **marks.fillers}
+    parts = re.split(b"(%b)" % b"|".join(map(re.escape, fillers)), head)
+    in_body = [mark for mark in fillers if mark in body]
+    unit = _unit(body, in_body)
+    form = Form(
+        _summary(example),
+        STATUS_LINES[example.timeline.status],
+        b"".join(b"%b" if part in fillers else part.replace(b"%", b"%%") for part in parts),
+        tuple(fillers[part] for part in parts if part in fillers),
+        tuple(body.split(unit)) if in_body else (body,),
+        unit,
+        tuple((mark, fillers[mark]) for mark in in_body),
+        sum(len(frame.data) for frame in example.timeline.frames),
+        draws,
+        again,
+    )
+    return form if form.fill(request.at, grant) == wanted else None
+
+
+def _summary(exchange: Exchange) -> Exchange:
+    """Leave of an exchange what all that are answered alike share, and a count or a log line tells: no long bytes."""
+    call = exchange.claim.call
+    return replace(
+        exchange,
+        claim=replace(exchange.claim, call=None),
+        request=replace(exchange.request, headers={}, query="", body=b""),
+        timeline=replace(exchange.timeline, frames=()),
+        model=exchange.model or (call.model if call else ""),
+    )
+
+
+def _unit(body: bytes, marks: list[bytes]) -> bytes:
+    """Return the bytes between which a body is always the same: what begins each chunk of a stream, or all of it."""
+    if not marks:
+        return b""
+    begins = min(map(body.index, marks))
+    ends = max(body.index(mark) + len(mark) for mark in marks)
+    unit = body[begins:ends]
+    alike = all(body.count(mark) == body.count(unit) * unit.count(mark) for mark in marks)
+    return unit if alike else body
+
+
+def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Claim, Grant]:
+    """Put marks in the place of the time and the numbers."""
+    standing = replace(grant.standing, reset=float(_RESET))
+    if standing.remaining is not None:
+        standing = replace(standing, remaining=_REMAINING)
+    if standing.tokens_left is not None:
+        standing = replace(standing, tokens_left=_TOKENS)
+    request = replace(request, at=float(_AT))
+    call = claim.call and claim.call.of(request, claim.call.elapsed)
+    return request, replace(claim, at=request.at, call=call), replace(grant, number=_NUMBER, standing=standing)
+
+
+# What the answers to one rule depend on, by the kind of its reply
+
+
+def _message(call: Call) -> Json:
+    body = call.body
+    asked = [body.get(name) for name in ("n", "stop", "max_tokens", "stream_options")]
+    return call.stream, _short(call.model), call.prompt_tokens, _short(repr(asked))
+
+
+def _prompt(call: Call) -> Json:
+    return _short(call.model), call.prompt_tokens
+
+
+def _all_said(call: Call) -> Json:
+    return _short(call.request.query), _digest(call.request.body)
+
+
+def _short(text: str) -> str | bytes:
+    return text if len(text) <= LONGEST_KEY else _digest(text.encode(errors="surrogatepass"))
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
+
+
+SHAPES: Mapping[str, Callable[[Call], Json]] = {
+    "message": _message,
+    "json": _prompt,
+    "events": _prompt,
+    "error": _prompt,
+    "embedding": _all_said,
+    "builtin": _all_said,
+}

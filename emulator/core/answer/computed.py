@@ -1,0 +1,196 @@
+"""Answers that are computed, of what a router knows of its models and of the session's past.
+
+Each function takes a Turn and the session's exchanges, and returns a whole body; `kind:` in provider.yaml names it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from emulator.core.answer.render import Turn
+from emulator.core.errors import Json
+from emulator.core.provider.provider import Model, Provider
+from emulator.core.values import Exchange
+from emulator.core.wires.chat import last_text, words_of
+
+
+def models(turn: Turn, past: Sequence[Exchange]) -> Json:
+    """List the models with owner, window, pricing and capability scores."""
+    return {"object": "list", "data": [_listed(turn, model) for model in turn.provider.models.values()]}
+
+
+def _listed(turn: Turn, model: Model) -> dict[str, Json]:
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": 1_767_225_600,
+        "owned_by": model.owner,
+        "provider": model.owner,
+        "context_window": model.context_window,
+        "pricing": model.pricing,
+        "capabilities": model.capabilities,
+    }
+
+
+def recommendations(turn: Turn, past: Sequence[Exchange]) -> Json:
+    """Rank the models by the capability that the task's words ask for."""
+    task = str(turn.call.body.get("task", ""))
+    kind = task_of(turn.provider, task)
+    capability = turn.provider.tasks[kind]["capability"]
+    scored = [(model.capabilities.get(capability, 0.0), model.id) for model in _talkers(turn.provider)]
+    best = sorted(scored, key=lambda item: (-item[0], item[1]))
+    return {
+        "task": task,
+        "recommendations": [
+            {"model": name, "score": score, "reason": f"{capability} is rated {score} ({kind})"} for score, name in best
+        ],
+    }
+
+
+def rankings(turn: Turn, past: Sequence[Exchange]) -> Json:
+    """Draw each model's chance of success at each task from Beta(1 + good, 1 + bad): Thompson sampling."""
+    seen = Counter(_outcomes(turn.provider, past))
+    return {"rankings": {task: _ranking(turn, task, seen) for task in turn.provider.tasks}}
+
+
+def _ranking(turn: Turn, task: str, seen: Counter[tuple[str, str, bool]]) -> list[dict[str, Json]]:
+    rows = []
+    for model in _talkers(turn.provider):
+        good, bad = seen[task, model.id, True], seen[task, model.id, False]
+        score = turn.draw.random(f"{task}/{model.id}").betavariate(1 + good, 1 + bad)
+        rows.append({"model": model.id, "score": round(score, 4), "samples": good + bad})
+    return sorted(rows, key=lambda row: -row["score"])
+
+
+def cost_forecast(turn: Turn, past: Sequence[Exchange]) -> Json:
+    """Price each task at the model that its capability per price favours; in US dollars."""
+    asked = turn.call.body.get("tasks")
+    asked = asked if isinstance(asked, list) else []
+    tasks = [_forecast(turn.provider, item) for item in asked if isinstance(item, Mapping)]
+    return {
+        "strategy": turn.call.body.get("strategy", "combined"),
+        "currency": "USD",
+        "total_cost": round(sum(task["cost"] for task in tasks), 6),
+        "tasks": tasks,
+    }
+
+
+def _forecast(provider: Provider, item: Mapping[str, Json]) -> dict[str, Json]:
+    kind, tokens = str(item.get("type", "")), item.get("estimated_tokens", 0)
+    tokens = tokens if isinstance(tokens, int | float) else 0
+    entry = provider.tasks[kind if kind in provider.tasks else task_of(provider, kind)]
+    share = entry["output_share"]
+    cost_of = {model.id: _price(model, share) for model in _talkers(provider)}
+    best = max(
+        _talkers(provider),
+        key=lambda model: (model.capabilities.get(entry["capability"], 0.0) / (1 + cost_of[model.id]), model.id),
+    )
+    return {
+        "type": kind, "estimated_tokens": tokens, "model": best.id, "cost": round(tokens * cost_of[best.id] / 1e6, 6),
+    }  # fmt: skip
+
+
+def _price(model: Model, share: float) -> float:
+    """Return the price of a million tokens of which `share` are output."""
+    given = model.pricing
+    return given.get("input_per_million", 0.0) * (1 - share) + given.get("output_per_million", 0.0) * share
+
+
+def health(turn: Turn, past: Sequence[Exchange]) -> Json:
+    """Report each owner's latency in milliseconds, error rate and breaker, counted from the session."""
+    seen: dict[str, list[tuple[bool, float]]] = {model.owner: [] for model in _talkers(turn.provider)}
+    for exchange in _chats(turn.provider, past):
+        model = turn.provider.models.get(exchange.model)
+        if model and model.owner in seen:
+            seen[model.owner].append((exchange.timeline.status < 500, _duration(exchange)))
+    return {"providers": [_health(owner, results) for owner, results in sorted(seen.items())]}
+
+
+def _health(owner: str, results: Sequence[tuple[bool, float]]) -> dict[str, Json]:
+    times = sorted(seconds * 1000 for _, seconds in results)
+    failures = sum(not good for good, _ in results)
+    return {
+        "provider": owner,
+        "latency_ms": {name: _percentile(times, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))},
+        "error_rate": round(failures / len(results), 4) if results else 0.0,
+        "circuit_breaker": _breaker([good for good, _ in results]),
+    }
+
+
+def _breaker(results: Sequence[bool]) -> str:
+    """Open after five failures in a row; half open when the last of at least one open spell succeeded once."""
+    streak, opened = 0, False
+    state = "closed"
+    for good in results:
+        streak = 0 if good else streak + 1
+        if streak >= 5:
+            state, opened = "open", True
+        elif good:
+            state = "half_open" if opened else "closed"
+            opened = False
+    return state
+
+
+def _percentile(times: Sequence[float], share: float) -> float:
+    return round(times[max(0, math.ceil(share * len(times)) - 1)], 3) if times else 0.0
+
+
+def patterns(turn: Turn, past: Sequence[Exchange]) -> Json:
+    """Tell which models are used for which tasks: their share, and whether it grows."""
+    used: dict[str, list[str]] = {}
+    for task, model, _ in _outcomes(turn.provider, past):
+        used.setdefault(task, []).append(model)
+    return {"patterns": [row for task in sorted(used) for row in _patterns(task, used[task])]}
+
+
+def _patterns(task: str, names: Sequence[str]) -> Iterator[dict[str, Json]]:
+    recent = names[len(names) // 2 :]
+    whole, late = Counter(names), Counter(recent)
+    for name in sorted(whole):
+        share, lately = whole[name] / len(names), late[name] / len(recent)
+        trend = "rising" if lately > share else "falling" if lately < share else "steady"
+        yield {"task": task, "model": name, "share": round(share, 4), "trend": trend}
+
+
+def task_of(provider: Provider, text: str) -> str:
+    """Return the task type whose words occur most often in a text; the first one where none does."""
+    words = Counter(words_of(text))
+    return max(provider.tasks, key=lambda name: sum(words[word] for word in provider.tasks[name]["words"]))
+
+
+def _talkers(provider: Provider) -> list[Model]:
+    return [model for model in provider.models.values() if not model.embedding]
+
+
+def _chats(provider: Provider, past: Iterable[Exchange]) -> Iterator[Exchange]:
+    """Yield the exchanges in which a model of the provider was reached: answered, or failed on its side."""
+    for exchange in past:
+        if exchange.claim.call and exchange.claim.provider == provider.name and exchange.claim.call.messages:
+            status = exchange.timeline.status
+            if status < 300 or status >= 500:
+                yield exchange
+
+
+def _outcomes(provider: Provider, past: Iterable[Exchange]) -> Iterator[tuple[str, str, bool]]:
+    for exchange in _chats(provider, past):
+        call = exchange.claim.call
+        text = last_text(call.messages, "user") if call else None
+        yield task_of(provider, text or ""), exchange.model, exchange.timeline.status < 300
+
+
+def _duration(exchange: Exchange) -> float:
+    return exchange.sent.at if exchange.sent else exchange.timeline.end_at
+
+
+#: Those that look at the past.
+LOOK_BACK = frozenset(("rankings", "health", "patterns"))
+ANSWERS: Mapping[str, Callable[[Turn, Sequence[Exchange]], Json]] = {
+    "models": models,
+    "recommendations": recommendations,
+    "rankings": rankings,
+    "cost_forecast": cost_forecast,
+    "health": health,
+    "patterns": patterns,
+}

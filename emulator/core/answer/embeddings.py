@@ -1,0 +1,131 @@
+"""Embeddings: a vector for each input, given or computed from its text."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import shake_256
+from itertools import chain
+
+from emulator.core.answer.render import PLAIN, Rendered, Turn, render_json
+from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.scenario.scenario import Reply
+from emulator.core.tokens import count
+from emulator.core.values import Note
+from emulator.core.wires.chat import compact
+
+DIMENSIONS = 1536
+MAX_DIMENSIONS = 8192
+#: What one request may embed, as OpenAI's API has it, and how many numbers an answer may hold: no doc says either.
+MAX_INPUTS = 2048
+MAX_NUMBERS = MAX_INPUTS * DIMENSIONS
+
+
+def check_inputs(body: Mapping[str, Json]) -> None:
+    """Refuse more inputs than one request may have, whatever they are.
+
+    Raises: Refusal invalid_request.
+    """
+    given = body.get("input")
+    if isinstance(given, list) and len(given) > MAX_INPUTS and not all(isinstance(item, int) for item in given):
+        _refuse(f"must have at most {MAX_INPUTS} items, not {len(given)} (a bound of the emulator's, assumed)")
+
+
+def _refuse(message: str) -> None:
+    raise Refusal("invalid_request", details=[Violation("input", message)])
+
+
+def render_embedding(turn: Turn, content: Json, reply: Reply) -> Rendered:
+    """Render an `embedding` reply: a vector, a list of them, or `auto`; what was too few is noted.
+
+    Raises: Refusal invalid_request, where the vectors hold too many numbers.
+    """
+    inputs = embedding_inputs(turn.call.body)
+    _check_numbers(len(inputs), _longest(turn.call.body, content))
+    if content == "auto":
+        found = vectors(inputs, turn.call.body, turn.model)
+    elif isinstance(content[0], list):
+        found = [content[min(index, len(content) - 1)] for index in range(len(inputs))]
+    else:
+        found = [content] * len(inputs)
+    rendered = render_embeddings(turn, found, input_tokens(inputs), reply)
+    if content == "auto" or not isinstance(content[0], list) or len(content) == len(inputs):
+        return rendered
+    message = f"the reply has {len(content)} vectors for {len(inputs)} inputs; the last one is used for the rest"
+    return replace(rendered, notes=(Note(None, "reply", message),))
+
+
+def embedding_inputs(body: Mapping[str, Json]) -> list[str]:
+    """Return each input as text; token numbers are written out."""
+    given = body.get("input", "")
+    if isinstance(given, list) and given and not all(isinstance(item, int) for item in given):
+        return [item if isinstance(item, str) else compact(item) for item in given]
+    return [given if isinstance(given, str) else compact(given)]
+
+
+def _longest(body: Mapping[str, Json], content: Json) -> int:
+    """Return how many numbers the longest vector of a reply holds."""
+    if content == "auto":
+        return dimensions(body)
+    return max(map(len, content)) if isinstance(content[0], list) else len(content)
+
+
+def _check_numbers(inputs: int, size: int) -> None:
+    if inputs > 1 and inputs * size > MAX_NUMBERS:
+        few = max(1, MAX_NUMBERS // size)
+        _refuse(
+            f"must have at most {few} items for vectors of {size} numbers, not {inputs}: an answer holds "
+            f"{MAX_NUMBERS} numbers (a bound of the emulator's, assumed)"
+        )
+
+
+def dimensions(body: Mapping[str, Json]) -> int:
+    """Return how many numbers a vector has: those asked for, where that makes sense."""
+    asked = body.get("dimensions")
+    return asked if isinstance(asked, int) and 0 < asked <= MAX_DIMENSIONS else DIMENSIONS
+
+
+def vectors(inputs: Iterable[str], body: Mapping[str, Json], model: str) -> list[list[float]]:
+    """Return a unit vector for each text: the same text and model, the same vector."""
+    size = dimensions(body)
+    return [_vector(f"{model}\x1f{text}", size) for text in inputs]
+
+
+def _vector(text: str, size: int) -> list[float]:
+    """Draw each two numbers as a point of a circle: the length of the whole is then 1 without being computed."""
+    *digest, last = shake_256(text.encode()).digest(size // 2 + 1)
+    numbers = list(chain.from_iterable(map(_circle(size).__getitem__, digest)))
+    if size % 2:
+        numbers.append(round(math.copysign(size**-0.5, last - 127.5), 8))
+    return numbers
+
+
+@functools.lru_cache(maxsize=16)
+def _circle(size: int) -> list[tuple[float, float]]:
+    """Return the points that a byte can draw for vectors of a size, to eight places as models give them."""
+    radius, turn = math.sqrt(2 / size), math.tau / 256
+    return [(round(radius * math.cos(turn * byte), 8), round(radius * math.sin(turn * byte), 8)) for byte in range(256)]
+
+
+def input_tokens(inputs: Iterable[str]) -> int:
+    """Estimate the tokens of what is embedded."""
+    return sum(count(text) for text in inputs)
+
+
+def render_embeddings(turn: Turn, vectors: Sequence[Sequence[float]], tokens: int, reply: Reply = PLAIN) -> Rendered:
+    """Render one vector for each input, as floats or in base64 as the call asked."""
+    encode = _base64 if turn.call.body.get("encoding_format") == "base64" else list
+    data = [
+        {"object": "embedding", "index": index, "embedding": encode(vector)} for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    body = {"object": "list", "data": data, "model": turn.model, "usage": usage}
+    return Rendered(render_json(turn, body, reply), usage, tokens)
+
+
+def _base64(vector: Sequence[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

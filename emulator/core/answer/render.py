@@ -1,0 +1,102 @@
+"""Rendering: what a reply is rendered for, and how a whole body, an id and a documented form are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+
+import orjson
+
+from emulator.core.draws import Draw
+from emulator.core.errors import Json
+from emulator.core.frozen import frozen
+from emulator.core.provider.provider import Operation, Provider, fill_text
+from emulator.core.scenario.scenario import Reply
+from emulator.core.values import FOREVER, Call, Frame, Headers, Note, Timeline
+
+JSON_TYPE = ("content-type", "application/json")
+
+
+@frozen
+class Turn:
+    """What a reply answers: the call, the model that serves it, the rule's draws, and the cap in tokens."""
+
+    provider: Provider
+    operation: Operation
+    call: Call
+    model: str
+    draw: Draw
+    at: float
+    strict: bool = False
+    cap: int | None = None
+    cap_fact: str | None = None
+    defaults: Mapping[str, Json] = field(default_factory=dict)
+
+
+@frozen
+class Rendered:
+    """An answer before faults, and what the journal wants to know of it."""
+
+    timeline: Timeline
+    usage: Mapping[str, int] | None = None
+    tokens: int = 0
+    finish_reason: str | None = None
+    notes: tuple[Note, ...] = ()
+
+
+#: How a reply that a scenario did not write is sent.
+PLAIN = Reply("builtin", True, {}, None, ())
+#: How a request is answered that is sent on to the upstream.
+PROXY = Reply("proxy", True, {}, None, ())
+
+
+def render_body(body: Json, status: int = 200, headers: Headers = (), latency: float = 0.0) -> Timeline:
+    """Render a whole JSON body."""
+    data = bytes(memoryview(orjson.dumps(body)))  # a copy: what orjson returns keeps the room that it was written in
+    return whole(data, status, (JSON_TYPE, *headers), latency)
+
+
+def whole(data: bytes, status: int, headers: Headers, latency: float = 0.0) -> Timeline:
+    """Return a whole answer; a latency of FOREVER is a silence before the head."""
+    due = 0.0 if latency == FOREVER else latency
+    return Timeline(status, headers, (Frame(due, data, "body"),), False, latency, "complete", due, len(data))
+
+
+def render_json(turn: Turn, body: Json, reply: Reply) -> Timeline:
+    """Render a body that has the documented form; a reply's status and latency are its own."""
+    return render_body(prune(body, turn, "response"), reply.status or 200, (), reply.latency.draw(turn.draw, "latency"))
+
+
+def render_id(of: Provider | Operation, kind: str, draw: Draw, at: float, label: str = "") -> str:
+    """Draw an id of one of the forms that the provider, or an operation of its, has: response, request or tool_call."""
+    form = of.ids.get(kind, "call_${alnum}")
+    return fill_text(form, _Drawn(draw, f"{kind}{label}", at))
+
+
+class _Drawn(dict[str, str]):
+    """The values of an id's holes, drawn when a form has the hole."""
+
+    def __init__(self, draw: Draw, label: str, at: float) -> None:
+        self.draw, self.label, self.at = draw, label, at
+
+    def __missing__(self, hole: str) -> str:
+        if hole == "ulid":
+            return self.draw.ulid(self.label, self.at)
+        return self.draw.alnum(self.label) if hole == "alnum" else self.draw.hex(self.label)
+
+
+def prune(body: Json, turn: Turn, part: str) -> Json:
+    """In strict, leave only the fields that the docs' samples show."""
+    shown = turn.operation.shown.get(part)
+    return _pruned(body, shown) if turn.strict and shown else body
+
+
+def _pruned(value: Json, shown: Mapping[str, Json]) -> Json:
+    if not shown:
+        return value
+    if isinstance(value, list):
+        return [_pruned(item, shown) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    kept = {key: _pruned(item, shown[key]) for key, item in value.items() if key in shown}
+    return {key: item for key, item in kept.items() if key != "finish_reason" or item is not None}

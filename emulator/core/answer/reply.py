@@ -1,0 +1,171 @@
+"""From a reply to what is rendered: its templates filled, for the call and the model that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import orjson
+
+from emulator.core.answer.builtin import builtin_message
+from emulator.core.answer.computed import ANSWERS
+from emulator.core.answer.embeddings import render_embedding
+from emulator.core.answer.message import render_message
+from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
+from emulator.core.answer.stream import render_events
+from emulator.core.draws import Draw
+from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.provider.provider import MODEL_HOLES, Model, Operation, Provider, fill
+from emulator.core.redaction import is_secret
+from emulator.core.scenario.scenario import Reply
+from emulator.core.scenario.session import Settings
+from emulator.core.values import Call, Exchange, Grant, Timeline
+from emulator.core.wires.chat import last_text, system_text
+
+
+def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
+    """Return what a reply to this call is rendered for; max_tokens is the one sent or the documented default."""
+    operation = provider.operations[call.operation]
+    checks = operation.checks(settings.muted)
+    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens"))
+    capped = isinstance(cap, int | float) and not isinstance(cap, bool) and operation.takes("max_tokens")
+    return Turn(
+        provider,
+        operation,
+        call,
+        served_model(provider, operation, call),
+        draw,
+        call.request.at,
+        settings.validation == "strict",
+        max(0, int(cap)) if capped else None,
+        checks.default_facts.get("max_tokens") if "max_tokens" not in call.body else None,
+        checks.defaults,
+    )
+
+
+def served_model(provider: Provider, operation: Operation, call: Call) -> str:
+    """Return the model that serves a call: `auto` becomes the one that the provider routes to."""
+    auto = provider.auto_embedding if operation.kind == "embeddings" else provider.auto
+    return auto if call.model == "auto" and auto else call.model
+
+
+def fill_reply(
+    reply: Reply, scope: Callable[[], Mapping[str, Json]], told: list[str]
+) -> tuple[Json, Mapping[str, str]]:
+    """Return a reply's content and headers with templates filled; what was missing is told."""
+    if reply.fill is None:
+        return reply.content, reply.headers
+    filled = reply.fill(scope(), told.append)
+    return filled["content"], filled["headers"]
+
+
+def scope_of(turn: Turn, settings: Settings, grant: Grant) -> dict[str, Json]:
+    """Return what a reply's templates can name; headers that hold secrets are left out."""
+    call = turn.call
+    sent = call.request
+    request = {
+        "last_user": last_text(call.messages, "user"),
+        "system": system_text(call.messages),
+        "model": call.model,
+        "operation": call.operation,
+        "provider": turn.provider.name,
+        "session": sent.session,
+        "method": sent.method,
+        "path": sent.path,
+        "stream": call.stream,
+        "turn": sum(message.role == "user" for message in call.messages),
+        "step": sum(message.role == "assistant" for message in call.messages),
+        "headers": {name: value for name, value in sent.headers.items() if not is_secret(name)},
+        "body": call.body,
+        "tools": list(call.tools),
+    }
+    return {
+        "request": request,
+        "vars": settings.vars,
+        "state": grant.state,
+        "n": grant.n,
+        "now": int(turn.at),
+        "uuid": turn.draw.uuid("uuid"),
+    }
+
+
+def scripted_error(provider: Provider, reply: Reply, content: Json) -> Refusal | None:
+    """Return the refusal that an error reply names; None for other replies and for errors with a body of their own."""
+    return named_error(provider, content) if reply.kind == "error" else None
+
+
+def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | None:
+    """Return the refusal that an error names, at a provider without that name what it is like elsewhere.
+
+    None for one with a body of its own.
+    """
+    if "name" not in content:
+        return None
+    name = content["name"] if content["name"] in provider.errors else content["like"]
+    details = [
+        Violation(item.get("path") or item.get("field") or "", item["message"]) for item in content.get("details", ())
+    ]
+    return Refusal(name, content.get("message"), details)
+
+
+def error_data(turn: Turn, content: Mapping[str, Json]) -> bytes:
+    """Return an error's body, in the provider's envelope where the error is named."""
+    refusal = named_error(turn.provider, content)
+    request_id = render_id(turn.provider, "request", turn.draw, turn.at)
+    return orjson.dumps(turn.provider.error_body(refusal, request_id) if refusal else content["body"])
+
+
+def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
+    """Render any reply but an error by name; `past` is the session's exchanges, where an answer looks back."""
+    if reply.kind == "message":
+        return render_message(turn, content, reply)
+    if reply.kind == "builtin":
+        return render_builtin(seed, turn, past, reply)
+    if reply.kind == "proxy":
+        return Rendered(no_upstream(turn.provider.name))
+    if reply.kind == "events":
+        return Rendered(render_events(turn, content, reply), tokens=turn.call.prompt_tokens)
+    if reply.kind == "embedding":
+        return render_embedding(turn, content, reply)
+    latency = reply.latency.draw(turn.draw, "latency")
+    if reply.kind == "error":
+        return Rendered(_scripted_body(content["body"], reply.status or content["status"], latency))
+    usage = content.get("usage") if isinstance(content, Mapping) else None
+    told = usage.get("total_tokens") if isinstance(usage, Mapping) else None
+    tokens = told if isinstance(told, int) else turn.call.prompt_tokens
+    return Rendered(render_body(content, reply.status or 200, (), latency), tokens=tokens)
+
+
+def no_upstream(provider: str) -> Timeline:
+    """Say in words of our own that there is nowhere to send a request on to: 404, not to be retried."""
+    message = f"This request goes to an upstream, and there is none; start with --upstream {provider}=BASE_URL."
+    body = {"error": {"code": "emulator_no_upstream", "message": message}}
+    return render_body(body, 404, (("x-should-retry", "false"),))
+
+
+def _scripted_body(body: Json, status: int, latency: float) -> Timeline:
+    """Render an error's own body: JSON, or a text as it is, such as the page of a proxy."""
+    if not isinstance(body, str):
+        return render_body(body, status, (), latency)
+    kind = "text/html" if body.lstrip().startswith("<") else "text/plain"
+    return whole(body.encode(errors="replace"), status, (("content-type", f"{kind}; charset=utf-8"),), latency)
+
+
+def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:
+    """Answer deterministically from the request itself."""
+    kind = turn.operation.kind
+    if kind == "chat":
+        content, notes = builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
+        rendered = render_message(turn, content, reply)
+        return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
+    if kind == "embeddings":
+        return render_embedding(turn, "auto", reply)
+    body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
+    return Rendered(render_json(turn, body, reply))
+
+
+def _body(turn: Turn) -> Json:
+    """Fill the template of an operation's body: from its path, and from the model that the path names."""
+    model = turn.provider.models.get(turn.model, Model(turn.model))
+    values = {f"path.{name}": value for name, value in turn.call.params.items()}
+    return fill(turn.operation.body, values | {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()})

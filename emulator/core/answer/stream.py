@@ -1,0 +1,95 @@
+"""Event streams: texts in pieces, events as bytes, and the time of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, repeat
+
+from emulator.core.answer.render import Turn
+from emulator.core.errors import Json
+from emulator.core.scenario.scenario import Reply
+from emulator.core.tokens import pieces
+from emulator.core.values import FOREVER, Frame, Timeline
+from emulator.core.wires.chat import compact
+
+SSE_TYPE = ("content-type", "text/event-stream")
+
+
+def render_events(turn: Turn, items: Sequence[Json], reply: Reply) -> Timeline:
+    """Render raw data items as an event stream."""
+    texts = [item if isinstance(item, str) else compact(item) for item in items]
+    events = [
+        (event(text.encode(errors="replace")), "done" if text == turn.provider.done else "data") for text in texts
+    ]
+    return timed(turn, events, reply)
+
+
+def split(text: str, how: Json) -> list[str]:
+    """Split a text into the pieces of a stream; joined, they are the text again.
+
+    `how`: tokens, words, chars, a number of characters, or a list of pieces whose lengths are taken.
+    """
+    if isinstance(how, list):
+        return _cut_alike(text, how)
+    if how == "tokens":
+        return pieces(text)
+    if how == "words":
+        words = text.split(" ")
+        return [word if not index else " " + word for index, word in enumerate(words) if word or index]
+    size = 1 if how == "chars" else how
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _cut_alike(text: str, parts: Iterable[str]) -> list[str]:
+    """Cut a text where the pieces end; what is longer than all of them is the last piece."""
+    kept, start = [], 0
+    for part in parts:
+        kept.append(text[start : start + len(part)])
+        start += len(part)
+    return [piece for piece in (*kept, text[start:]) if piece]
+
+
+def event(data: bytes) -> bytes:
+    """Write one event; a line break inside the data begins another data line."""
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(data.splitlines())
+    return b"data: " + data + b"\n\n"
+
+
+def payload(event: bytes) -> bytes:
+    """Return the data of an event: its data lines, joined."""
+    lines = (line.removeprefix(b"data:") for line in event.splitlines() if line.startswith(b"data:"))
+    return b"\n".join(line.removeprefix(b" ") for line in lines)
+
+
+def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Timeline:
+    """Give each event its time: latency, then ttft, then itl between the following; the last one at once."""
+    latency = reply.latency.draw(turn.draw, "latency")
+    begun, waits = 0.0 if latency == FOREVER else latency, _waits(turn, events, reply)
+    silent = FOREVER in waits
+    times = list(accumulate([0.0 if wait == FOREVER else wait for wait in waits] if silent else waits, initial=begun))
+    data, kinds = zip(*events, strict=True) if events else ((), ())
+    frames = list(map(Frame._make, zip(times[1:], data, kinds, strict=True)))
+    if silent:
+        pairs = [(Frame(frame.at, b"", "hold"), frame) if wait == FOREVER else (frame,)
+                 for wait, frame in zip(waits, frames, strict=True)]  # fmt: skip
+        frames = [frame for pair in pairs for frame in pair]
+    return Timeline(reply.status or 200, (SSE_TYPE,), tuple(frames), True, latency, "complete", times[-1])
+
+
+def _waits(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> list[float]:
+    """Return the wait before each event; [DONE] comes at once, unless nothing else does."""
+    pace, model = reply.pace, turn.provider.models.get(turn.model)
+    if pace.documented and model:
+        waits = [model.ttft, *repeat(model.itl, len(events) - 1)][: len(events)]
+    else:
+        given = [pace.ttft, *pace.waits][: len(events)]
+        waits = [wait.draw(turn.draw, f"wait/{index}") for index, wait in enumerate(given)]
+        if pace.itl.kind == "fixed":
+            waits += repeat(pace.itl.first, len(events) - len(given))
+        else:
+            waits += [pace.itl.draw(turn.draw, f"wait/{index}") for index in range(len(given), len(events))]
+    for index, (_, kind) in enumerate(events):
+        if kind == "done" and index:
+            waits[index] = 0.0
+    return waits

@@ -1,0 +1,1 @@
+"""Understands a request, claims, and answers; loads a scenario whole, each reply rendered once."""

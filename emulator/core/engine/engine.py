@@ -1,0 +1,321 @@
+"""The engine: what a request asks of the store, and what it is answered. Only `answer` answers a Refusal.
+
+claim(request) -> Claim     route, authenticate, decode, validate, find the rules that could answer
+answer(claim, grant) -> Exchange     reply, render, faults, headers
+
+Both are pure; `repeats` remembers only what would be found again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from emulator.core.answer.answer_cache import Repeats
+from emulator.core.answer.computed import LOOK_BACK
+from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
+from emulator.core.answer.reply import (
+    error_data,
+    fill_reply,
+    no_upstream,
+    render_reply,
+    scope_of,
+    scripted_error,
+    turn_for,
+)
+from emulator.core.draws import Draw
+from emulator.core.durations import duration_text, time_text
+from emulator.core.engine.understand import authenticate, idempotency_of, route, understand
+from emulator.core.errors import Json, Refusal
+from emulator.core.faults.faults import apply
+from emulator.core.frozen import frozen
+from emulator.core.provider.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
+from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules
+from emulator.core.scenario.chaos import Strikes, strikes
+from emulator.core.scenario.scenario import Reply, Rule
+from emulator.core.scenario.session import Session, Settings
+from emulator.core.values import (
+    FOREVER,
+    Call,
+    Claim,
+    Exchange,
+    Grant,
+    Headers,
+    Note,
+    Request,
+    Standing,
+    Timeline,
+)
+
+
+@frozen
+class _Outcome:
+    """What a claim comes to, before headers; `spent` shows a limit as used up."""
+
+    rule: str
+    draw: Draw
+    rendered: Rendered
+    model: str = ""
+    rule_id: str | None = None
+    reply: int | None = None
+    refusal: Refusal | None = None
+    nearest: Sequence[Mapping[str, Json]] = ()
+    headers: Headers = ()
+    spent: bool = False
+    proxied: bool = False
+
+
+class Engine:
+    """Decides for all providers; holds nothing that changes what it decides."""
+
+    def __init__(self, providers: Mapping[str, Provider]) -> None:
+        self.providers = providers
+        self.prefixes = {item.title: item.key_prefix for item in providers.values()}
+        self.repeats = Repeats(self.answer, self.again)
+
+    def claim(self, session: Session, request: Request) -> Claim:
+        """Understand a request as far as the provider would; a refusal is kept for the answer."""
+        provider = self.providers[request.provider]
+        settings = session.settings[provider.name]
+        operation: Operation | None = None
+        key: str | None = None
+        try:
+            found = route(provider, request)
+            operation = found.operation
+            key = authenticate(session, provider, settings, request, self.prefixes)
+            call = understand(session, provider, settings, found, request)
+            idempotency = idempotency_of(provider, settings, request, call)
+        except Refusal as error:
+            error.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
+            name = operation.name if operation else None
+            return Claim(
+                session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
+                refusal=error, operation=name,
+            )  # fmt: skip
+        rules = candidates(session.rules_for(provider.name, operation.name), call, key)
+        return Claim(
+            session.id, provider.name, key, settings.plan, request.at, True, rules, "built-in", idempotency,
+            operation.kind in LOOK_BACK, call, None, operation.name,
+        )  # fmt: skip
+
+    def again(self, session: Session, request: Request, grant: Grant) -> Exchange:
+        """Answer as it was answered from a form."""
+        return self.answer(session, request, self.claim(session, request), grant)
+
+    def answer(
+        self, session: Session, request: Request, claim: Claim, grant: Grant, draws: Callable[..., Draw] = Draw
+    ) -> Exchange:
+        """Answer a claim with what it was granted; the provider's refusals are rendered here and nowhere else."""
+        provider = self.providers[claim.provider]
+        if claim.relay:
+            return _exchange(session, provider, request, claim, grant, _relayed(session, claim, grant))
+        try:
+            if claim.refusal:
+                raise claim.refusal
+            _check_grant(claim, grant)
+            outcome = _replay(session, provider, grant) or self._reply(session, claim, grant, draws)
+        except Refusal as refusal:
+            outcome = _refused(session, provider, claim, grant, refusal)
+        return _exchange(session, provider, request, claim, grant, outcome)
+
+    def _reply(self, session: Session, claim: Claim, grant: Grant, draws: Callable[..., Draw]) -> _Outcome:
+        """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
+        call = claim.call
+        if call is None:
+            raise TypeError("a claim without a call was granted a reply")
+        provider, settings = self.providers[claim.provider], session.settings[claim.provider]
+        index = session.rules_for(claim.provider, call.operation)
+        if grant.candidate is not None:
+            rule = index.by_id[claim.candidates[grant.candidate].rule]
+            return _scripted(session, provider, call, grant, rule, draws)
+        if index.rules and settings.unmatched == "refuse":
+            return _unmatched(session, call, claim, grant, index.rules)
+        otherwise = "proxy" if index.rules and settings.unmatched == "proxy" else "built-in"
+        return _scripted(session, provider, call, grant, None, draws, otherwise)
+
+
+def _scripted(
+    session: Session,
+    provider: Provider,
+    call: Call,
+    grant: Grant,
+    rule: Rule | None,
+    draws: Callable[..., Draw],
+    otherwise: str = "built-in",
+) -> _Outcome:
+    """Answer with the reply of a rule, or without one with the built-in or the upstream's, unless chaos strikes."""
+    settings = session.settings[provider.name]
+    index = rule.reply_at(grant.turn) if rule else None
+    at, name = (rule.at, rule.id) if rule else (otherwise, otherwise)
+    turn = turn_for(provider, settings, call, draws(session.seed, name, grant.n))
+    chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
+    reply = chaos.error or (rule.replies[index] if rule and index is not None else _OTHERWISE[otherwise])
+    content, headers, missing = _filled(turn, settings, grant, reply)
+    refusal = scripted_error(provider, reply, content)
+    if refusal:
+        rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
+    else:
+        rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
+    proxied = reply.kind == "proxy"
+    if (missing or reply.faults or chaos.any) and not proxied:  # no fault can strike what is passed on
+        rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
+    spent = refusal is not None and refusal.name == "rate_limited"
+    rule_id = rule.id if rule else None
+    return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent, proxied)
+
+
+#: What answers where no rule does.
+_OTHERWISE = {"built-in": PLAIN, "proxy": PROXY}
+
+
+def _relayed(session: Session, claim: Claim, grant: Grant) -> _Outcome:
+    """Leave the answer to the upstream."""
+    model = claim.call.model if claim.call else ""
+    rendered = Rendered(no_upstream(claim.provider))
+    return _Outcome("proxy", Draw(session.seed, "proxy", grant.number), rendered, model, proxied=True)
+
+
+def _filled(turn: Turn, settings: Settings, grant: Grant, reply: Reply) -> tuple[Json, Headers, list[str]]:
+    """Return a reply's content and headers, its templates filled, and what was missing for them."""
+    missing: list[str] = []
+    content, headers = fill_reply(reply, lambda: scope_of(turn, settings, grant), missing)
+    asked = [(name.lower(), _one_line(value)) for name, value in headers.items()]
+    if reply.retry_after is not None and "retry-after" not in dict(asked):
+        asked.append(("retry-after", str(math.ceil(reply.retry_after))))
+    return content, tuple(asked), missing
+
+
+def _struck(
+    turn: Turn, reply: Reply, rendered: Rendered, chaos: Strikes, missing: Sequence[str], drawn_by: str
+) -> Rendered:
+    """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
+    own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
+    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_data, turn))
+    notes = [Note(None, "reply", text) for text in missing]
+    for label in idle:
+        if label in own:
+            notes.append(Note(None, "faults", f"the fault {own[label].kind} had nothing to act on here"))
+    notes += [Note(None, "chaos", text) for text in chaos.told(idle, drawn_by)]
+    return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))
+
+
+def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
+    """Refuse what no rule answers, in words of our own: 404, not to be retried, with the nearest rules."""
+    found = nearest_rules(rules, call, grant.state, {item.rule for item in claim.candidates})
+    lines = [f"{item['rule']} ({item['id']}): {difference_text(item['differences'])}" for item in found]
+    message = "No rule of the scenario answers this request. Nearest: " + "; ".join(lines)
+    body = {"error": {"code": "emulator_unmatched", "message": message, "nearest": found}}
+    rendered = Rendered(render_body(body, 404, (("x-should-retry", "false"),)))
+    return _Outcome("unmatched", Draw(session.seed, "unmatched", grant.number), rendered, nearest=found)
+
+
+def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | None:
+    """Answer with the frames of the first answer to this idempotency key, and fresh headers."""
+    first = grant.replay
+    if first is None:
+        return None
+    fresh = {name.lower() for name, _ in provider.headers}
+    kept = tuple(
+        item for item in first.timeline.headers if item[0] not in fresh and not item[0].startswith("x-emulator-")
+    )
+    frames = tuple(frame for frame in first.timeline.frames if frame.kind != "hold")  # a silence without end is over
+    head_at = 0.0 if first.timeline.head_at == FOREVER else first.timeline.head_at
+    timeline = replace(first.timeline, headers=kept, frames=frames, head_at=head_at)
+    rendered = Rendered(timeline, first.usage, 0, first.finish_reason, first.notes)
+    draw = Draw(session.seed, "replay", grant.number)
+    headers = (("x-emulator-replayed", "true"),)
+    return _Outcome(first.rule, draw, rendered, first.model, first.rule_id, first.reply, headers=headers)
+
+
+def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, refusal: Refusal) -> _Outcome:
+    draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
+    rendered = Rendered(_error(provider, refusal, draw, claim.at))
+    return _Outcome("refused", draw, rendered, refusal=refusal, headers=tuple(refusal.headers.items()))
+
+
+def _exchange(
+    session: Session, provider: Provider, request: Request, claim: Claim, grant: Grant, outcome: _Outcome
+) -> Exchange:
+    """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice."""
+    rendered, refusal = outcome.rendered, outcome.refusal
+    documented = _documented(provider, claim, grant.standing, outcome.draw, outcome.spent)
+    if outcome.headers:
+        asked = {name for name, _ in outcome.headers}
+        documented = tuple(item for item in documented if item[0] not in asked)
+    ours = (("x-emulator-exchange", str(grant.number)), ("x-emulator-rule", outcome.rule))
+    headers = (*rendered.timeline.headers, *documented, *outcome.headers, *ours)
+    return Exchange(
+        claim,
+        replace(grant, exchanges=()) if grant.exchanges else grant,
+        request,
+        replace(rendered.timeline, headers=headers),
+        outcome.rule,
+        outcome.rule_id,
+        outcome.reply,
+        session.seed,
+        (*(claim.call.notes if claim.call and not grant.replay else ()), *rendered.notes),
+        _named(provider, refusal, rendered.timeline.status) if refusal else None,
+        tuple(outcome.nearest),
+        rendered.usage,
+        rendered.tokens,
+        rendered.finish_reason,
+        outcome.model,
+        proxied=outcome.proxied,
+    )
+
+
+# Refusals and headers
+
+
+def _check_grant(claim: Claim, grant: Grant) -> None:
+    if grant.idempotency:
+        raise Refusal(f"idempotency_{grant.idempotency}")
+    if grant.standing.exceeded:
+        plan, standing = claim.plan, grant.standing
+        figure = plan.requests if standing.exceeded == "requests" else plan.tokens
+        message = f"Rate limit exceeded: {figure} {standing.exceeded} a minute on the plan {plan.name}."
+        raise Refusal("rate_limited", message)
+
+
+def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN) -> Timeline:
+    body = provider.error_body(refusal, render_id(provider, "request", draw, at))
+    status = reply.status or provider.errors[refusal.name]["status"]
+    return render_body(body, status, (), reply.latency.draw(draw, "latency"))
+
+
+def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:
+    refusal.__traceback__ = None
+    if refusal.fact is None:
+        refusal.fact = provider.errors[refusal.name].get("fact")
+    return refusal.name, status, refusal
+
+
+def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw, spent: bool) -> Headers:
+    if not provider.headers:
+        return ()
+    remaining = 0 if spent or standing.exceeded else _counted(standing.remaining)
+    values = {
+        "limit": _counted(standing.limit),
+        "remaining": remaining,
+        "reset": math.ceil(standing.reset),
+        "request_id": render_id(provider, "request", draw, claim.at),
+    }
+    if provider.tells_more:
+        values |= {
+            "limit_tokens": _counted(claim.plan.tokens),
+            "remaining_tokens": 0 if standing.exceeded == "tokens" else _counted(standing.tokens_left),
+            "reset_tokens": values["reset"],  # one window counts both
+            **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
+            **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
+        }
+    return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
+
+
+def _counted(number: int | None) -> int:
+    return UNLIMITED_SHOWN if number is None else number
+
+
+def _one_line(value: str) -> str:
+    return "".join(char if 32 <= ord(char) < 127 else "?" for char in value)

@@ -1,0 +1,201 @@
+"""Loading a scenario whole: its form, its rules, and each reply rendered once against the response schema."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import orjson
+
+from emulator.core.answer.render import Turn
+from emulator.core.answer.reply import fill_reply, render_reply, scripted_error
+from emulator.core.draws import Draw
+from emulator.core.errors import Json, Problem, SourceError, Violation, nearest
+from emulator.core.provider.provider import Operation, Provider
+from emulator.core.scenario.parse import parse_scenario
+from emulator.core.scenario.scenario import Reply, Rule, Scenario, with_warnings
+from emulator.core.schema.schema import Schema
+from emulator.core.source import Source, parse_source
+from emulator.core.values import Call, Request
+from emulator.core.wires.chat import conversation
+
+
+def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:
+    """Load a scenario file; `provider` is whom it is checked for where the file names none.
+
+    Raises: SourceError, with every problem of the file.
+    """
+    path = Path(file)
+    label = os.path.relpath(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise SourceError([Problem(str(file), 1, 1, "", "is no regular file")])
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
+    return _load(parse_source(data, label), label, providers, provider)
+
+
+def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider: str | None) -> list[Scenario]:
+    """Load scenario files; the problems of all of them are raised together.
+
+    Raises: SourceError.
+    """
+    problems: list[Problem] = []
+    scenarios = []
+    for file in files:
+        try:
+            scenarios.append(load_scenario(file, providers, provider))
+        except SourceError as error:
+            problems += error.problems
+    if problems:
+        raise SourceError(problems)
+    return scenarios
+
+
+def parse_text(text: Json, label: str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:
+    """Load a scenario from YAML text or from data; `label` stands for the file's name."""
+    return _load(parse_source(text, label), label, providers, provider)
+
+
+def _load(source: Source, label: str, providers: Mapping[str, Provider], provider: str | None) -> Scenario:
+    scenario = parse_scenario(source, providers, label)
+    named = scenario.provider or provider
+    scope = [providers[named]] if named and named in providers else list(providers.values())
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for rule in scenario.rules:
+        for reply in rule.replies:
+            broken, doubtful = _checked(scenario, scope, rule, reply)
+            problems += broken
+            warnings += doubtful
+            if len(scope) == 1:
+                warnings += _undocumented_error(scenario, scope[0], reply)
+    for chaos in scenario.chaos:
+        if isinstance(chaos.strike, Reply) and len(scope) == 1:
+            warnings += _undocumented_error(scenario, scope[0], chaos.strike)
+    if problems:
+        raise SourceError(problems)
+    return with_warnings(scenario, warnings)
+
+
+def _checked(
+    scenario: Scenario, scope: Sequence[Provider], rule: Rule, reply: Reply
+) -> tuple[list[Problem], list[Problem]]:
+    """Check a reply for each operation that it can answer: broken at all of them is a problem, at some a warning."""
+    found = {
+        f"{provider.name} {operation.name}": list(_breaks(scenario, provider, operation, reply))
+        for provider in scope
+        for operation in provider.operations.values()
+        if rule.covers(provider.name, operation.name)
+    }
+    if found and all(found.values()):
+        return next(iter(found.values())), []
+    where = [name for name, problems in found.items() if problems]
+    return [], [scenario.problem(reply.path, f"breaks the documented form of: {', '.join(where)}")] if where else []
+
+
+def _breaks(scenario: Scenario, provider: Provider, operation: Operation, reply: Reply) -> Iterator[Problem]:
+    """Find where a reply breaks the response schema of an operation that it answers."""
+    name = reply.content.get("name") if reply.kind == "error" else None
+    if name and name not in provider.errors:
+        message = f"{provider.title} has no error '{name}'; {nearest(name, provider.errors)}"
+        yield scenario.problem((*reply.path, "error"), message)
+        return
+    if reply.off_contract or reply.kind in ("builtin", "proxy"):
+        return
+    if (reply.kind == "embedding") != (operation.kind == "embeddings") and reply.kind in ("embedding", "message"):
+        yield scenario.problem(reply.path, f"answers another operation than {operation.name}; set when.operation")
+        return
+    for violation in dict.fromkeys(_violations(provider, operation, reply)):  # chunks break it alike
+        where = f"the reply's {violation.path}" if violation.path else "the reply"
+        message = f"{where} {violation.message} (say off_contract: true if it is meant to break the documented form)"
+        yield scenario.problem(reply.path, message)
+
+
+def _violations(provider: Provider, operation: Operation, reply: Reply) -> Iterator[Violation]:
+    if reply.kind == "error":
+        yield from _envelope_violations(provider, reply)
+        return
+    if reply.kind == "events":
+        if operation.chunk:
+            for item in reply.content:
+                yield from _event_violations(operation.chunk, provider, item)
+        return
+    yield from _of_any_text(provider, operation) if _is_text(reply) else _of_samples(provider, operation, reply)
+
+
+def _is_text(reply: Reply) -> bool:
+    """Tell whether a reply is a text and leaves its form to the provider."""
+    given = (reply.status, reply.usage, reply.finish_reason)
+    text = reply.content.get("text") if reply.kind == "message" and len(reply.content) == 1 else None
+    return isinstance(text, str) and text != "" and given == (None, None, None)
+
+
+@functools.lru_cache(maxsize=256)
+def _of_any_text(provider: Provider, operation: Operation) -> tuple[Violation, ...]:
+    """Check one text for all: rendering each of them would be most of what loading a scenario costs."""
+    return tuple(_of_samples(provider, operation, Reply("message", {"text": "Hello!"}, {}, None, ())))
+
+
+def _of_samples(provider: Provider, operation: Operation, reply: Reply) -> Iterator[Violation]:
+    for schema, stream in ((operation.response, False), (operation.chunk, True)):
+        if schema and (reply.kind == "message" or not stream):
+            for body in _sample(provider, operation, reply, stream):
+                if not schema.verdict(body):
+                    yield from schema.violations(body)
+
+
+def _sample(provider: Provider, operation: Operation, reply: Reply, stream: bool) -> Iterator[Json]:
+    """Render a reply for a request that says hello, and yield its body or its chunks."""
+    model = next(iter(provider.models), "")
+    body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream}
+    request = Request("", provider.name, operation.method, operation.path, "", {}, b"", 0.0, "", "")
+    call = Call(request, operation.name, body, model, stream, conversation(body), (), 0, (), 0.0)
+    turn = Turn(provider, operation, call, model, Draw("sample"), 0.0)
+    scope = {"request": {}, "vars": {}, "state": "", "n": 1, "now": 0, "uuid": ""}
+    content, _ = fill_reply(reply, lambda: scope, [])
+    timeline = render_reply(0, turn, reply, content, ()).timeline
+    for frame in timeline.frames:
+        if frame.kind == "body":
+            yield orjson.loads(frame.data)
+        elif frame.kind == "data":
+            yield orjson.loads(frame.data.removeprefix(b"data: "))
+
+
+def _event_violations(chunk: Schema, provider: Provider, item: Json) -> Iterator[Violation]:
+    if isinstance(item, str):
+        if item == provider.done or "${" in item:
+            return
+        try:
+            item = orjson.loads(item)
+        except orjson.JSONDecodeError:
+            yield Violation("", f"has an event that is no JSON: {item[:60]!r}")
+            return
+    if not chunk.verdict(item):
+        yield from chunk.violations(item)
+
+
+def _envelope_violations(provider: Provider, reply: Reply) -> Iterator[Violation]:
+    """An error with a body of its own must have the provider's envelope; one by name always has."""
+    if "body" not in reply.content:
+        name = reply.content["name"]
+        status = provider.errors[name]["status"]
+        if reply.status not in (None, status):
+            yield Violation("status", f"must be {status} for {name}, not {reply.status}")
+        return
+    path = provider.envelope_difference(reply.content["body"])
+    if path is not None:
+        yield Violation(path, "is not as in the provider's error envelope")
+
+
+def _undocumented_error(scenario: Scenario, provider: Provider, reply: Reply) -> Iterator[Problem]:
+    refusal = scripted_error(provider, reply, reply.content)
+    known = [name for name, given in provider.errors.items() if given.get("documented")]
+    if refusal and known and refusal.name not in known:
+        listed = ", ".join(known)
+        yield scenario.problem(
+            reply.path, f"the docs of {provider.title} don't list the error {refusal.name}, only {listed}"
+        )

@@ -1,0 +1,252 @@
+"""Understanding a request as its provider would: route, authenticate, decode, validate, and know the model.
+
+Each step raises the Refusal that the provider would answer with, in the order in which a provider refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from itertools import islice
+from urllib.parse import parse_qsl
+
+import orjson
+
+from emulator.core.answer.embeddings import check_inputs
+from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
+from emulator.core.provider.keys import key_sent
+from emulator.core.provider.provider import Checks, Operation, Provider
+from emulator.core.provider.routes import Route
+from emulator.core.scenario.session import DEFAULT, Session, Settings
+from emulator.core.schema.schema import undocumented
+from emulator.core.tokens import prompt_tokens
+from emulator.core.tree import deeper
+from emulator.core.values import Call, Note, Request
+from emulator.core.wires.chat import canonical, compact, conversation, functions
+
+MAX_DEPTH = 200
+#: How many values a body may hold, and how many undocumented fields are named in notes.
+MAX_VALUES = 500_000
+MOST_NOTED = 100
+#: Fields that no doc lists but SDKs commonly send; they have their effect, and are noted.
+CUSTOMARY = frozenset({"stream_options", "n", "stop", "encoding_format", "response_format", "dimensions"})
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: A string of JSON, to its end even where none is written, so that malformed text takes no longer.
+_JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+
+
+def route(provider: Provider, request: Request) -> Route[Operation]:
+    methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
+    if methods is None:
+        raise Refusal("not_found", _wrong_address(provider, request))
+    found = methods.get("GET" if request.method == "HEAD" else request.method)
+    if found is None:
+        allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
+        message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
+        raise Refusal("method_not_allowed", message, headers={"allow": ", ".join(allowed)})
+    return found
+
+
+def _wrong_address(provider: Provider, request: Request) -> str:
+    """Name the right URL for a wrong one: its own path doubled, a trailing slash, a misspelt path."""
+    path, base = request.path, provider.base_path
+    while base and path.startswith(f"{base}/"):
+        path = path[len(base) :]
+    path = path.rstrip("/")
+    if provider.routes.find(path) is None:
+        path = closest(path, provider.routes) or ""
+    said = f"There is nothing at {shown(request.address)[1:-1]}."
+    if path:
+        return f"{said} Did you mean {request.base_url}{path}? The base URL is {request.base_url}."
+    known = ", ".join(f"{method} {path}" for path, methods in provider.routes.by_path.items() for method in methods)
+    return f"{said} Below the base URL {request.base_url} there are: {known}."
+
+
+def authenticate(
+    session: Session, provider: Provider, settings: Settings, request: Request, prefixes: Mapping[str, str]
+) -> str:
+    """Return the key; `prefixes` are what the keys of each provider begin with, by its title, for who mixes them up."""
+    key = key_sent(provider.accepts, request.headers, request.query)
+    if provider.auth_fact in settings.muted:
+        return key
+    if not key:
+        message = f"No API key: send it as {provider.accepts[0]}."
+        raise Refusal("unauthorized", message, fact=provider.auth_fact)
+    listed = settings.keys is not None and key in settings.keys
+    anyone = settings.keys is None and session.id == DEFAULT and not request.addressed
+    own = key == session.api_key and session.provider in (None, provider.name)
+    good = listed or anyone or own
+    if not good or "invalid" in key:
+        message = f"The API key is not good here.{_mixed_up(session, provider, request, key, prefixes)}"
+        raise Refusal("unauthorized", message, fact=provider.auth_fact)
+    return key
+
+
+def _mixed_up(session: Session, provider: Provider, request: Request, key: str, prefixes: Mapping[str, str]) -> str:
+    """Say why a key is not good, where it shows: it is another provider's, or not the session's."""
+    if "invalid" in key:
+        return " Keys that contain 'invalid' are refused everywhere."
+    if key == session.api_key:
+        return f" It is that of a session for {session.provider}."
+    owner = next((title for title, prefix in prefixes.items() if prefix and key.startswith(prefix)), provider.title)
+    if owner != provider.title:
+        own = f", and those of {provider.title} begin with {provider.key_prefix}" if provider.key_prefix else ""
+        return f" It begins as keys of {owner} do, with {prefixes[owner]}{own}."
+    if provider.key_prefix and not key.startswith(provider.key_prefix):
+        return f" Keys of {provider.title} begin with {provider.key_prefix}."
+    if request.addressed or session.id != DEFAULT:
+        return f" In the session {session.id} its own api_key is good, and the keys of its scenario."
+    return " Good are those that --api-key or the scenario's keys list."
+
+
+def understand(
+    session: Session, provider: Provider, settings: Settings, route: Route[Operation], request: Request
+) -> Call:
+    operation, params = route.operation, route.params
+    notes: list[Note] = []
+    if provider.request_headers is not None and settings.validation != "off":
+        _check_headers(provider, settings, request)
+    if operation.method == "GET":
+        asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
+        body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
+    else:
+        _check_content_type(provider, settings, request, notes)
+        if request.too_large:
+            raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
+        body = decode(request.body)
+    if operation.kind == "embeddings":
+        check_inputs(body)
+    if settings.validation != "off":
+        _validate(operation, settings, body, notes)
+    model = params["model"] if "model" in params else body.get("model")
+    messages = conversation(body)
+    tools = functions(body) if operation.takes("tools") else []
+    stream = route.streams if operation.streams_at else body.get("stream") is True
+    call = Call(
+        request, operation.name, body, model if isinstance(model, str) else "", stream, messages,
+        tuple(item["name"] for item in tools),
+        prompt_tokens(messages, compact(body["tools"]) if tools else None), tuple(notes),
+        request.at - session.started, params,
+    )  # fmt: skip
+    if settings.validation != "off" and (operation.takes("model") or "model" in params):
+        call = _check_model(provider, settings, operation, call)
+    return call
+
+
+def _check_headers(provider: Provider, settings: Settings, request: Request) -> None:
+    checks = provider.header_checks(settings.muted)
+    if checks and not checks.verdict(request.headers):
+        raise Refusal("invalid_request", details=checks.violations(request.headers))
+
+
+def _check_content_type(provider: Provider, settings: Settings, request: Request, notes: list[Note]) -> None:
+    given = request.headers.get("content-type")
+    kind = (given or "").partition(";")[0].strip().lower()
+    if given is None or kind == "application/json" or kind.endswith("+json"):
+        return
+    name, fact = provider.content_type
+    message = f"Content-Type must be application/json, not {shown(given)}"
+    if name == "note" or fact in settings.muted or settings.validation == "off":
+        notes.append(Note(fact, "headers.content-type", message))
+    else:
+        raise Refusal(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
+
+
+def decode(body: bytes) -> Mapping[str, Json]:
+    """Read a body. Raises: Refusal invalid_request."""
+    if _holds_more(body, MAX_VALUES):
+        raise _malformed(f"holds more than {MAX_VALUES} values (a bound of the emulator's, assumed)")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        reason = "it is empty" if not body.strip() else str(error)
+        raise Refusal("invalid_request", f"The body is not valid JSON: {reason}.", [Violation("", reason)]) from None
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and deeper(value, MAX_DEPTH):
+        raise _malformed(f"is nested deeper than {MAX_DEPTH} levels")
+    if not isinstance(value, dict):
+        raise _malformed(f"must be a JSON object, not {shown(value)}")
+    return value
+
+
+def _malformed(reason: str) -> Refusal:
+    return Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
+
+
+def _holds_more(body: bytes, most: int) -> bool:
+    """Tell whether JSON holds more values than `most`, from its bytes: each but the first follows one of `,[{`."""
+    if _signs(body) <= most:
+        return False
+    return _signs(_JSON_STRING.sub(b"", body)) > most
+
+
+def _signs(body: bytes) -> int:
+    return sum(map(body.count, (b",", b"[", b"{")))
+
+
+def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
+    checks = operation.checks(settings.muted)
+    if checks.strict.verdict(body):
+        return
+    strict = settings.validation == "strict"
+    if strict or not checks.documented.verdict(body):
+        raise Refusal("invalid_request", details=(checks.strict if strict else checks.documented).violations(body))
+    notes += undocumented_fields(checks, body)
+
+
+def undocumented_fields(checks: Checks, body: Json) -> Iterator[Note]:
+    """Yield a note of each field that the docs don't name, whatever else is wrong with the body."""
+    paths = undocumented(checks.strict, body)
+    for path in paths[:MOST_NOTED]:
+        effect = "has its customary effect" if path in CUSTOMARY else "has no effect"
+        yield Note(None, path, f"is not in the docs; it was accepted and {effect}")
+    if len(paths) > MOST_NOTED:
+        yield Note(None, "", f"{len(paths) - MOST_NOTED} more fields are not in the docs")
+
+
+def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
+    """Refuse or note a model that the docs don't have, and a conversation over the model's window."""
+    fact = provider.models_fact
+    known = call.model in provider.model_ids or call.model in settings.models
+    if not known and fact not in settings.muted:
+        hint = nearest(call.model, provider.model_ids | settings.models)
+        message = f"there is no model {shown(call.model)}; {hint}"
+        if not provider.models_open:
+            raise Refusal(provider.models_unknown, details=[Violation("model", message, fact)])
+        note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
+        call = replace(call, notes=(*call.notes, note))
+    model = provider.models.get(call.model)
+    window = model.context_window if model and provider.context_fact not in (None, *settings.muted) else None
+    if window is not None:
+        _check_window(provider, settings, operation, call, window)
+    return call
+
+
+def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, window: int) -> None:
+    checks = operation.checks(settings.muted)
+    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens", 0))
+    cap = max(0, cap) if isinstance(cap, int | float) else 0
+    if call.prompt_tokens + cap > window:
+        message = (
+            f"the messages have about {call.prompt_tokens} tokens and max_tokens asks for {int(cap)} more: over the "
+            f"context window of {window} tokens of {call.model}"
+        )
+        raise Refusal("invalid_request", details=[Violation("messages", message, provider.context_fact)])
+
+
+def idempotency_of(
+    provider: Provider, settings: Settings, request: Request, call: Call
+) -> tuple[str, str, float] | None:
+    if provider.idempotency is None:
+        return None
+    name, seconds, fact = provider.idempotency
+    given = request.headers.get(name)
+    if given is None or fact in settings.muted:
+        return None
+    value = given[1:-1] if len(given) > 1 and given[0] == given[-1] == '"' else given
+    if not _UUID.fullmatch(value):
+        message = f"must be a UUID, not {shown(given)}"
+        raise Refusal("invalid_request", details=[Violation(name, message, fact)])
+    fingerprint = request.path.encode() + canonical(call.body)
+    return value.lower(), blake2b(fingerprint, digest_size=16).hexdigest(), seconds

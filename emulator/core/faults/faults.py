@@ -1,0 +1,190 @@
+"""Faults: what happens to a reply on the wire. Each is a function Timeline -> Timeline (None: no hold).
+
+Ends and contents are here, times and pieces in reshape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from emulator.core.draws import Draw
+from emulator.core.durations import parse_wait
+from emulator.core.errors import Json
+from emulator.core.faults.chunks import Frames, Given, before, changed, data_of, ended, event_of
+from emulator.core.faults.reshape import bandwidth, comment, merge, slice_, slow_headers, stall
+from emulator.core.frozen import frozen
+from emulator.core.values import FOREVER, Frame, Timeline
+
+#: What divides all that is sent anew: it comes last, or the others would not find the events that they are about.
+RESHAPING = frozenset(("slice", "merge", "bandwidth"))
+
+
+@frozen
+class Fault:
+    """One fault of a reply: its kind in FAULTS, its arguments, and how often it strikes."""
+
+    kind: str
+    arguments: Mapping[str, Any]
+    chance: float = 1.0
+
+
+def parse_fault(item: Mapping[str, Json]) -> Fault:
+    """Read `{KIND: {...}, chance: 0.1}`.
+
+    Raises: ValueError, for a duration that is none, or one without end where it needs one.
+    """
+    kind = next(key for key in item if key != "chance")
+    arguments = dict(item[kind]) if isinstance(item[kind], Mapping) else {}
+    for name in {"for", "every"} & set(arguments):
+        arguments[name] = parse_wait(arguments[name])
+        if arguments[name].first == FOREVER and kind != "stall":
+            raise ValueError(f"{kind} needs a duration that ends")
+    if isinstance(arguments.get("error"), str):
+        arguments["error"] = {"name": arguments["error"]}
+    return Fault(kind, arguments, item.get("chance", 1.0))
+
+
+def apply(
+    timeline: Timeline, faults: Mapping[str, Fault], draw: Draw, envelope: Callable[[Json], bytes]
+) -> tuple[Timeline, list[str]]:
+    """Apply faults, by what they are drawn by, in order, RESHAPING ones after all others; return which had no hold."""
+    idle: list[str] = []
+    for label, fault in sorted(faults.items(), key=lambda item: item[1].kind in RESHAPING):
+        if fault.chance < 1 and draw.uniform(label) >= fault.chance:
+            continue
+        changed = FAULTS[fault.kind](timeline, Given(fault.arguments, draw, label, envelope))
+        if changed is None:
+            idle.append(label)
+        else:
+            timeline = replace(changed, faults=(*timeline.faults, fault.kind))
+    return timeline, idle
+
+
+# Ends
+
+
+def _cut(timeline: Timeline, given: Given) -> Timeline | None:
+    """End early: after k chunks, after a number of body bytes, or before [DONE]."""
+    arguments, frames = given.arguments, timeline.frames
+    kept: Frames | None
+    if "after_bytes" in arguments:
+        kept = _first_bytes(frames, arguments["after_bytes"])
+    elif "after_chunks" in arguments:
+        kept = before(timeline, arguments["after_chunks"])
+    else:
+        kept = tuple(frame for frame in frames if frame.kind != "done")
+    if kept is None or kept == frames or ("before" in arguments and not timeline.stream):
+        return None
+    return ended(timeline, kept, arguments.get("how", "fin"))
+
+
+def _first_bytes(frames: Frames, count: int) -> Frames | None:
+    kept: list[Frame] = []
+    for frame in frames:
+        if len(frame.data) > count:
+            return (*kept, frame._replace(data=frame.data[:count])) if count else tuple(kept)
+        kept.append(frame)
+        count -= len(frame.data)
+    return None
+
+
+def _drop_done(timeline: Timeline, given: Given) -> Timeline | None:
+    """End well, but without [DONE]."""
+    kept = tuple(frame for frame in timeline.frames if frame.kind != "done")
+    return None if kept == timeline.frames else ended(timeline, kept)
+
+
+def _half_event(timeline: Timeline, given: Given) -> Timeline | None:
+    """Break chunk k off in its middle, and end there, well-formed as HTTP."""
+    place = event_of(timeline, given.arguments["chunk"])
+    if place is None:
+        return None
+    begun = timeline.frames[: place[0]]
+    half = len(data_of(timeline.frames[slice(*place)])) // 2
+    return ended(timeline, _first_bytes(timeline.frames[: place[1]], len(data_of(begun)) + half) or begun)
+
+
+def _error_event(timeline: Timeline, given: Given) -> Timeline | None:
+    """Send an error in the provider's envelope as an event after k chunks, and end there."""
+    kept = before(timeline, given.arguments["after_chunks"])
+    if kept is None:
+        return None
+    at = timeline.frames[len(kept)].at
+    return ended(timeline, (*kept, Frame(at, b"data: %b\n\n" % given.envelope(given.arguments["error"]), "data")))
+
+
+def _empty(timeline: Timeline, given: Given) -> Timeline | None:
+    """Send no body at all."""
+    return ended(timeline, ()) if data_of(timeline.frames) else None
+
+
+# Contents
+
+
+def _corrupt(timeline: Timeline, given: Given) -> Timeline | None:
+    """Put a byte that is neither UTF-8 nor JSON in the middle of chunk k."""
+
+    def change(frames: Frames) -> Frames:
+        data = data_of(frames)
+        middle = len(data) // 2
+        return (frames[-1]._replace(data=data[:middle] + b"\xff" + data[middle + 1 :]),)
+
+    return changed(timeline, given.arguments["chunk"], change)
+
+
+def _duplicate(timeline: Timeline, given: Given) -> Timeline | None:
+    """Send chunk k twice."""
+    return changed(timeline, given.arguments["chunk"], lambda frames: frames * 2)
+
+
+def _reorder(timeline: Timeline, given: Given) -> Timeline | None:
+    """Let two chunks change places; their times stay."""
+    first, second = sorted(given.arguments["chunks"])
+    mine, other = event_of(timeline, first), event_of(timeline, second)
+    if mine is None or other is None or mine == other:
+        return None
+    frames = timeline.frames
+    earlier, later = frames[slice(*mine)], frames[slice(*other)]
+    moved = [
+        Frame(earlier[-1].at, data_of(later), later[-1].kind),
+        Frame(later[-1].at, data_of(earlier), earlier[-1].kind),
+    ]
+    between = frames[mine[1] : other[0]]
+    return replace(timeline, frames=(*frames[: mine[0]], moved[0], *between, moved[1], *frames[other[1] :]))
+
+
+def _wrong_content_type(timeline: Timeline, given: Given) -> Timeline | None:
+    """Call the body a web page."""
+    kept = tuple(item for item in timeline.headers if item[0].lower() != "content-type")
+    return replace(timeline, headers=(("content-type", "text/html; charset=utf-8"), *kept))
+
+
+def _invalid_json(timeline: Timeline, given: Given) -> Timeline | None:
+    """Take the last byte of a whole answer's JSON away."""
+    data = data_of(timeline.frames)
+    if timeline.stream or not data:
+        return None
+    body = timeline.frames[-1]._replace(data=data[:-1])
+    return replace(timeline, frames=(body,), length=timeline.length and len(body.data))
+
+
+FAULTS: Mapping[str, Callable[[Timeline, Given], Timeline | None]] = {
+    "cut": _cut,
+    "drop_done": _drop_done,
+    "half_event": _half_event,
+    "error_event": _error_event,
+    "empty": _empty,
+    "corrupt": _corrupt,
+    "duplicate": _duplicate,
+    "reorder": _reorder,
+    "wrong_content_type": _wrong_content_type,
+    "invalid_json": _invalid_json,
+    "stall": stall,
+    "slow_headers": slow_headers,
+    "comment": comment,
+    "slice": slice_,
+    "bandwidth": bandwidth,
+    "merge": merge,
+}

@@ -1,0 +1,1 @@
+"""Exchanges as plain data, their verification, and the verdict on the client."""

@@ -1,0 +1,100 @@
+"""What a client did, as a journal shows it: attempts gathered into calls, and the waits between them.
+
+A call is the run of attempts with one operation and one body (model and stream aside), each begun after the one before
+it failed. Waits are the longer of the session's time and real time, so that a client that really sleeps is seen too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from email.utils import parsedate_to_datetime
+
+import orjson
+
+from emulator.core.frozen import frozen
+from emulator.core.values import Exchange
+from emulator.core.wires.chat import canonical
+
+#: What a request may differ in and still be another attempt at the same.
+_ASIDE = ("model", "stream", "stream_options")
+
+
+@frozen
+class Attempts:
+    """One call: its attempts in order."""
+
+    exchanges: tuple[Exchange, ...]
+
+    def retries(self, status: int | None = None) -> Iterator[tuple[Exchange, Exchange]]:
+        """Yield each attempt that was followed by another, with that one; with a status, only those that got it."""
+        for first, later in zip(self.exchanges, self.exchanges[1:], strict=False):
+            if status in (None, first.timeline.status):
+                yield first, later
+
+
+def group(exchanges: Sequence[Exchange]) -> list[Attempts]:
+    """Gather attempts into calls."""
+    runs: list[list[Exchange]] = []
+    latest: dict[bytes, list[Exchange]] = {}
+    for exchange in exchanges:
+        name = _identity(exchange)
+        run = latest.get(name)
+        if run is not None and failed(run[-1]) and exchange.request.at >= _ended(run[-1]):
+            run.append(exchange)
+        else:
+            latest[name] = run = [exchange]
+            runs.append(run)
+    return [Attempts(tuple(run)) for run in runs]
+
+
+def _identity(exchange: Exchange) -> bytes:
+    call = exchange.claim.call
+    if call is None:
+        return exchange.request.path.encode() + b"\x1f" + exchange.request.body
+    body = {name: value for name, value in {**call.params, **call.body}.items() if name not in _ASIDE}
+    return call.operation.encode() + b"\x1f" + canonical(body)
+
+
+def failed(exchange: Exchange) -> bool:
+    """Tell whether an attempt is over and failed: an error, a broken stream, or a client that gave up."""
+    if exchange.sent is None:
+        return False
+    return exchange.timeline.status >= 400 or exchange.timeline.broken or exchange.sent.end != "complete"
+
+
+def _ended(exchange: Exchange) -> float:
+    return exchange.request.at + (exchange.sent.at if exchange.sent else 0.0)
+
+
+def wait_between(first: Exchange, later: Exchange) -> float:
+    """Return seconds between the end of an attempt and the next: the session's, or real ones where these are more."""
+    session = later.request.at - _ended(first)
+    real = later.request.real - (first.sent.real if first.sent else first.request.real)
+    return max(session, real)
+
+
+def retry_after(exchange: Exchange) -> float | None:
+    """Return the Retry-After that was sent, in seconds after the answer; a date counts from the session's time."""
+    given = dict(exchange.timeline.headers).get("retry-after", "")
+    if given.replace(".", "", 1).isdecimal():
+        return float(given)
+    try:
+        return max(0.0, parsedate_to_datetime(given).timestamp() - _ended(exchange))
+    except ValueError:
+        return None
+
+
+def was_cut(exchange: Exchange) -> bool:
+    return exchange.timeline.stream and exchange.timeline.broken
+
+
+def answered_text(exchange: Exchange) -> str:
+    """Return the text of an answer: a whole one's message, or what a stream's deltas add up to, as far as it went."""
+    text, data = "", b"".join(frame.data for frame in exchange.timeline.frames if frame.kind != "comment")
+    for event in data.split(b"\n\n") if exchange.timeline.stream else [data]:
+        try:
+            choice = orjson.loads(event.removeprefix(b"data: "))["choices"][0]
+            text += (choice.get("delta") or choice["message"]).get("content") or ""
+        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+            continue
+    return text

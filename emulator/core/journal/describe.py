@@ -1,0 +1,232 @@
+"""The journal as people and tests read it: one exchange as plain data, secrets redacted.
+
+A response's head and body are those of the answer, as its faults left it; `usage` and `finish_reason` are there where
+it got so far.
+
+Bodies over a million bytes are not read as JSON a second time: they are shown as text, cut there, and not searched for
+keys that stand twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+import orjson
+
+from emulator.core.echoes import across_events, changed, held, noting, telling, without
+from emulator.core.errors import Json
+from emulator.core.redaction import (
+    Show,
+    is_suspect,
+    plain_values,
+    redact,
+    redact_form,
+    redact_headers,
+    redact_json,
+    redact_query,
+    redact_text,
+)
+from emulator.core.values import Exchange, Note, Request, Timeline
+from emulator.core.wires.chat import asks_usage
+
+_SHOWN_BYTES = 1_000_000
+#: How many keys that stand twice are named.
+_MOST_NAMED = 100
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
+_DATA = b"data: "
+
+
+def describe(exchange: Exchange) -> dict[str, Json]:
+    """Return an exchange as the control API shows it."""
+    claim, grant, request, timeline = exchange.claim, exchange.grant, exchange.request, exchange.timeline
+    data = b"".join([frame.data for frame in timeline.frames])
+    headers = *plain_values(request.headers.items()), *plain_values(timeline.headers)
+    texts = "\n".join((request.address, request.query, _as_text(request.body), _as_text(data)))
+    by_value = is_suspect(texts, headers)
+    found: set[str] = set()
+    asked, twice = _request(request, noting(found), by_value)
+    answered = _response(exchange, data, by_value)
+    if secrets := telling(found):
+        here = held("\n".join((texts, *headers)), secrets)
+        asked, answered = changed(asked, here), changed(answered, here)
+    if timeline.stream:
+        answered["body_text"] = across_events(answered["body_text"], secrets)
+    return {
+        "n": grant.number,
+        "session": claim.session,
+        "provider": claim.provider,
+        "operation": claim.operation,
+        "at": request.at,
+        "method": request.method,
+        **asked,
+        **({"params": without(dict(claim.call.params), secrets)} if claim.call and claim.call.params else {}),
+        "key": redact(claim.key),
+        "plan": claim.plan.name,
+        "model": without(model_of(exchange), secrets),
+        **_told(exchange, twice, secrets),
+        "rule": exchange.rule,
+        "rule_id": exchange.rule_id,
+        "call": grant.n if exchange.rule_id and not grant.replay else None,
+        "reply": exchange.reply,
+        "seed": exchange.seed,
+        "response": answered,
+        "timeline": _timeline(exchange),
+        "sent": _sent(exchange),
+        "replay_of": grant.replay.grant.number if grant.replay else None,
+    }
+
+
+def _request(request: Request, show: Show, by_value: bool) -> tuple[dict[str, Json], list[Note]]:
+    """Return what is shown of a request, and notes on keys that stand twice in it."""
+    body, text = read_body(request.body)
+    path = redact_text(request.address, show) if by_value else request.address
+    shown = {
+        "path": path + (f"?{redact_query(request.query, show)}" if request.query else ""),
+        "headers": redact_headers(request.headers.items(), show, by_value),
+        "body": redact_json(body, show, by_value),
+        "body_text": None if text is None else redact_form(text, show),
+    }
+    return shown, _duplicate_keys(request.body, body)
+
+
+def _told(exchange: Exchange, twice: Sequence[Note], secrets: Collection[str]) -> dict[str, Json]:
+    """Return what we say of an exchange, in words that may quote it."""
+    told = {
+        "notes": [
+            {"fact": note.fact, "path": note.path, "message": note.message} for note in (*exchange.notes, *twice)
+        ],
+        "refusal": _refusal(exchange),
+        "nearest": list(exchange.nearest),
+        "crash": exchange.crash,
+    }
+    return without(told, secrets) if any(told.values()) else told
+
+
+def model_of(exchange: Exchange) -> str:
+    """Return the model that answered, or that was asked for, by a request that was refused too; else nothing."""
+    call = exchange.claim.call
+    if exchange.model or call:
+        return exchange.model or (call.model if call else "")
+    body, _ = read_body(exchange.request.body)
+    model = body.get("model") if isinstance(body, dict) else None
+    return model if isinstance(model, str) else ""
+
+
+def read_body(data: bytes) -> tuple[Json, str | None]:
+    """Return a body as JSON; one that is none, or has over a million bytes, as text (cut there)."""
+    if not data:
+        return None, None
+    if len(data) > _SHOWN_BYTES:
+        return None, _as_text(data)
+    try:
+        value = orjson.loads(data)
+        orjson.dumps([[[[value]]]])  # deeper than what can be written again, inside a journal, is shown as text
+    except (orjson.JSONDecodeError, TypeError):
+        return None, _as_text(data)
+    return value, None
+
+
+def _as_text(data: bytes) -> str:
+    return data[:_SHOWN_BYTES].decode(errors="replace")
+
+
+def _duplicate_keys(data: bytes, value: Json) -> list[Note]:
+    """Note keys that stand twice in one object, of a body that is shown as JSON, `value`; the last one counted."""
+    found: list[str] = []
+
+    def pairs(items: list[tuple[str, Json]]) -> Mapping[str, Json]:
+        result = dict(items)
+        if len(result) < len(items):
+            found.extend(name for name, times in Counter(name for name, _ in items).items() if times > 1)
+        return result
+
+    if value is not None and len(orjson.dumps(value)) != len(data):
+        json.loads(data, object_pairs_hook=pairs)
+    notes = [Note(None, name, "stands twice in one object; the last one counts") for name in found[:_MOST_NAMED]]
+    more = len(found) - _MOST_NAMED
+    return [*notes, Note(None, "", f"{more} more keys stand twice in one object")] if more > 0 else notes
+
+
+def _refusal(exchange: Exchange) -> Json:
+    if exchange.refusal is None:
+        return None
+    name, status, refusal = exchange.refusal
+    details = [{"path": item.path, "message": item.message, "fact": item.fact} for item in refusal.details]
+    return {"code": name, "status": status, "message": refusal.message, "fact": refusal.fact, "details": details}
+
+
+def _response(exchange: Exchange, data: bytes, by_value: bool) -> dict[str, Json]:
+    timeline = exchange.timeline
+    body, text = (None, _as_text(data)) if timeline.stream else read_body(data)
+    usage, finish_reason = _ending(exchange)
+    return {
+        "status": timeline.status,
+        "headers": redact_headers(timeline.headers, by_value=by_value),
+        "body": redact_json(body, by_value=by_value),
+        "body_text": None if text is None else redact_text(text, by_value=by_value),
+        "stream": timeline.stream,
+        "usage": usage,
+        "finish_reason": finish_reason,
+    }
+
+
+def _ending(exchange: Exchange) -> tuple[Mapping[str, int] | None, str | None]:
+    """Return usage and finish reason, each where what carries it went out; of an answer under way, as it will be.
+
+    A stream that was not asked for its usage has it as soon as it has finished. What an upstream sent has been read.
+    """
+    timeline, sent, call = exchange.timeline, exchange.sent, exchange.claim.call
+    frames = timeline.frames if sent is None else timeline.frames[: len(sent.frames)]
+    if exchange.proxied:
+        return exchange.usage, exchange.finish_reason
+    if not timeline.stream:
+        whole = (
+            len(frames) == len(timeline.frames) and timeline.end == "complete" and "invalid_json" not in timeline.faults
+        )
+        return (exchange.usage, exchange.finish_reason) if whole else (None, None)
+    counted = not (call and asks_usage(call.body))
+    for chunk in _chunks_from_the_end(b"".join(frame.data for frame in frames)):
+        counted = counted or bool(chunk.get("usage"))
+        if _finishes(chunk):
+            return exchange.usage if counted else None, exchange.finish_reason
+    return None, None
+
+
+def _finishes(chunk: Mapping[str, Json]) -> bool:
+    """Tell whether a chunk says how its answer ends; what a scenario wrote can have any form."""
+    choices = chunk.get("choices")
+    return isinstance(choices, list) and any(isinstance(item, dict) and item.get("finish_reason") for item in choices)
+
+
+def _chunks_from_the_end(data: bytes) -> Iterator[Mapping[str, Json]]:
+    for event in reversed(_EVENT_END.split(data)):
+        with suppress(orjson.JSONDecodeError):
+            chunk = orjson.loads(event.removeprefix(_DATA))
+            if isinstance(chunk, dict):
+                yield chunk
+
+
+def _timeline(exchange: Exchange) -> dict[str, Json]:
+    timeline: Timeline = exchange.timeline
+    times = exchange.sent.frames if exchange.sent else ()
+    frames = [
+        {
+            "at": frame.at,
+            "size": len(frame.data),
+            "kind": frame.kind,
+            "sent_at": times[index] if index < len(times) else None,
+        }
+        for index, frame in enumerate(timeline.frames)
+    ]
+    return {"frames": frames, "end": timeline.end, "faults": list(timeline.faults)}
+
+
+def _sent(exchange: Exchange) -> dict[str, Json]:
+    sent = exchange.sent
+    if sent is None:
+        return {"bytes": 0, "frames": 0, "end": "under_way", "at": None, "silent": 0.0}
+    return {"bytes": sent.bytes, "frames": len(sent.frames), "end": sent.end, "at": sent.at, "silent": sent.silent}

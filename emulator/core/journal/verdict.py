@@ -1,0 +1,48 @@
+"""The verdict on the client: what the docs, and good manners, ask of a caller, judged from a session's journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from emulator.core.errors import Json
+from emulator.core.frozen import frozen
+from emulator.core.journal.attempts import group
+from emulator.core.journal.client_rules import COMMON, JUDGES, Evidence, Judge, Status
+from emulator.core.provider.provider import Provider
+from emulator.core.redaction import redact_text
+from emulator.core.values import Exchange
+
+
+@frozen
+class Finding:
+    """One judgement: `exchanges` are the numbers it rests on; advice fails only where strictness is asked for."""
+
+    fact: str
+    provider: str
+    status: Status
+    advice: bool
+    message: str
+    exchanges: tuple[int, ...]
+    source: str
+
+    def body(self) -> dict[str, Json]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def judge(
+    provider: Provider, exchanges: Sequence[Exchange], completed: Sequence[tuple[int, str]] = ()
+) -> list[Finding]:
+    """Judge what a client did at one provider: its client facts, then what holds everywhere."""
+    mine = [item for item in exchanges if item.claim.provider == provider.name]
+    evidence = Evidence(group(mine), mine, completed)
+    asked = [(fact.id, JUDGES[fact.judge], fact.advice, fact.source)
+             for fact in provider.facts.values() if fact.who == "client"]  # fmt: skip
+    asked += [(name, ask, False, source) for name, (ask, source) in COMMON.items()]
+    return [_finding(provider.name, *item, evidence) for item in asked]
+
+
+def _finding(provider: str, fact: str, ask: Judge, advice: bool, source: str, evidence: Evidence) -> Finding:
+    status, message, seen = ask(evidence)
+    numbers = tuple(dict.fromkeys(item.grant.number for item in seen))
+    return Finding(fact, provider, status, advice, redact_text(message), numbers, source)

@@ -1,0 +1,114 @@
+"""Verification: how many requests of a journal fit a `when`, and which came nearest where the number is wrong."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+from emulator.core.echoes import secrets_of, without
+from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.frozen import frozen
+from emulator.core.provider.folder import own_schema
+from emulator.core.redaction import redact_when
+from emulator.core.scenario.matchers import MatchError, compile_when, state_set
+from emulator.core.schema.schema import Schema
+from emulator.core.values import Call, Exchange
+from emulator.core.wires.chat import compact
+
+NEAREST = 3
+
+
+@frozen
+class Verified:
+    """Whether the number was right; `nearest` are the requests that fitted least badly, field by field."""
+
+    ok: bool
+    count: int
+    message: str
+    nearest: tuple[Mapping[str, Json], ...] = ()
+
+    def body(self) -> dict[str, Json]:
+        return {"ok": self.ok, "count": self.count, "message": self.message, "nearest": list(self.nearest)}
+
+
+@functools.cache
+def _when_schema() -> Schema:
+    whole = own_schema("scenario").document
+    return Schema({"$ref": "#/$defs/when", "$defs": whole["$defs"]})
+
+
+def verify(
+    exchanges: Sequence[Exchange],
+    when: Mapping[str, Json],
+    count: int | None = None,
+    at_least: int | None = None,
+    at_most: int | None = None,
+    dropped: int = 0,
+) -> Verified:
+    """Count the understood requests that fit a `when`; a `when` without an operation fits any.
+
+    Where requests were `dropped` from the journal, only what is still there in plenty can be shown.
+    Raises: SourceError, for a `when` that is none.
+    """
+    differ = _compile(when)
+    rows = [(item, differ(item, item.claim.call)) for item in exchanges if item.claim.call]
+    found = sum(not differences for _, differences in rows)
+    wanted = _wanted(count, at_least, at_most)
+    ok = (count is None or found == count) and found >= (at_least or 0) and (at_most is None or found <= at_most)
+    over = any(bound is not None and found > bound for bound in (count, at_most))
+    if dropped and not over and (found < (at_least or 0) or count is not None or at_most is not None):
+        message = f"{dropped} older requests are no longer in the journal, so that it cannot tell whether {wanted} fit"
+        return Verified(False, found, f"{message} {_said(when)}; give it more room (--journal-size, 500 MB for all)")
+    if ok:
+        return Verified(True, found, f"{found} of {len(rows)} requests fit {_said(when)}.")
+    few = found < max(count or 0, at_least or 0)
+    misses = sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))[:NEAREST] if few else []
+    nearest: tuple[Mapping[str, Json], ...] = tuple(
+        {"exchange": item.grant.number, "differences": without(differences, secrets_of(item.request))}
+        for item, differences in misses
+    )
+    fitting = [str(item.grant.number) for item, differences in rows if not differences]
+    told = f": exchanges {', '.join(fitting)}" if fitting else ""
+    lines = [f"expected {wanted} that fit {_said(when)}, got {found} of {len(rows)} requests{told}"]
+    for row in nearest:
+        lines.append(f"  exchange {row['exchange']}:")
+        lines += [
+            f"    {item['field']}: expected {compact(item['expected'])}, got {compact(item['actual'])}"
+            for item in row["differences"]
+        ]
+    return Verified(False, found, "\n".join(lines), nearest)
+
+
+def _wanted(count: int | None, at_least: int | None, at_most: int | None) -> str:
+    parts = [
+        f"{word}{number} request{'s' * (number != 1)}"
+        for word, number in (("", count), ("at least ", at_least), ("at most ", at_most))
+        if number is not None
+    ]
+    return " and ".join(parts)
+
+
+def _said(when: Mapping[str, Json]) -> str:
+    return compact(redact_when(when)) if when else "anything"
+
+
+def _compile(when: Mapping[str, Json]) -> Callable[[Exchange, Call], list[dict[str, Json]]]:
+    problems = _when_schema().violations(when) if not _when_schema().verdict(when) else ()
+    if problems:
+        raise SourceError([Problem("when", 1, 1, item.path, item.message) for item in problems])
+    try:
+        conditions = compile_when(when)
+    except MatchError as error:
+        raise SourceError([Problem("when", 1, 1, ".".join(map(str, error.path)), str(error))]) from None
+    operation = when.get("operation", "any")
+    states = state_set(when["state"]) if "state" in when else None
+
+    def differences(exchange: Exchange, call: Call) -> list[dict[str, Json]]:
+        found = [item.difference(call) for item in conditions if not item.holds(call)]
+        if operation not in ("any", call.operation):
+            found.append({"field": "operation", "expected": operation, "actual": call.operation})
+        if states and (exchange.grant.state in states[0]) is not states[1]:
+            found.append({"field": "state", "expected": when["state"], "actual": exchange.grant.state})
+        return found
+
+    return differences

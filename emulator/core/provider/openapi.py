@@ -1,0 +1,257 @@
+"""A provider as an OpenAPI 3.1 document, made from the data that the emulator itself goes by.
+
+What OpenAPI has no words for stands in extensions: `x-fact` is the fact that an operation, a header or an error rests
+on, `x-documented` tells whether the docs list an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from emulator.core.errors import Json
+from emulator.core.provider.keys import BEARER
+from emulator.core.provider.provider import Operation, Provider, holes
+from emulator.core.provider.routes import parameters
+
+_OF_KEYS = ("idempotency_in_progress", "idempotency_mismatch")
+_UUID = {"type": "string", "format": "uuid"}
+#: What fills the holes of an envelope; other holes are filled from the error's own entry.
+_FILLED: Mapping[str, Json] = {
+    "message": {"type": "string"},
+    "param": {"type": ["string", "null"]},
+    "request_id": {"type": "string"},
+    "field": {"type": "string"},
+}
+#: Headers that are a number and nothing else.
+_COUNTS = ("${limit}", "${remaining}", "${reset}", "${limit_tokens}", "${remaining_tokens}", "${reset_tokens}")
+_COUNT: Json = {"type": "string", "pattern": "^[0-9]+$"}
+
+
+def openapi(provider: Provider, version: str, base_url: str) -> Json:
+    """Return the document; `base_url` is where this emulator serves the provider, `version` the emulator's own."""
+    schemas: dict[str, Json] = {}
+    paths: dict[str, dict[str, Json]] = {}
+    for operation in provider.operations.values():
+        schemas |= _schemas(provider, operation)
+        shown = _operation(provider, operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = shown
+        if operation.streams_at:
+            streamed = {**shown, "operationId": f"{operation.name}_streamed"}
+            paths.setdefault(operation.streams_at, {})[operation.method.lower()] = streamed
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": provider.title,
+            "version": version,
+            "description": f"What the docs of {provider.title} say, as the emulator checks it.",
+        },
+        "servers": [
+            {"url": base_url, "description": "this emulator"},
+            {"url": provider.base_url, "description": "as the docs have it"},
+        ],
+        "security": [{name: []} for name in _ways(provider)],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": {name: _error(provider, name) for name in _errors(provider, bodies=True)},
+            "headers": {name: _header(form) for name, form in provider.headers},
+            "securitySchemes": _ways(provider),
+        },
+    }
+
+
+def _operation(provider: Provider, operation: Operation) -> Json:
+    answered: dict[str, Json] = {}
+    if operation.response:
+        answered["application/json"] = {"schema": _named(operation, "response")}
+    if operation.chunk:
+        answered["text/event-stream"] = {"schema": _event(provider, operation)}
+    bodies = operation.method != "GET"
+    shown: dict[str, Json] = {"operationId": operation.name, "parameters": _parameters(provider, operation)}
+    if operation.fact:
+        shown |= {"summary": provider.facts[operation.fact].text, "x-fact": operation.fact}
+    if bodies:
+        shown["requestBody"] = {
+            "required": True, "content": {"application/json": {"schema": _named(operation, "request")}},
+        }  # fmt: skip
+    success = {"description": "The answer", "headers": _headers(provider), "content": answered}
+    return shown | {"responses": {"200": success, **_refusals(provider, bodies)}}
+
+
+def _event(provider: Provider, operation: Operation) -> Json:
+    """Return the schema of one server-sent event: before OpenAPI 3.2 it stands for each event of a stream."""
+    chunk = {"type": "string", "contentMediaType": "application/json", "contentSchema": _named(operation, "chunk")}
+    data = {"anyOf": [{"const": provider.done}, chunk]}
+    return {"type": "object", "properties": {"data": data}, "required": ["data"]}
+
+
+def _parameters(provider: Provider, operation: Operation) -> list[Json]:
+    """Return the query of a GET, and the header of a provider that takes idempotency keys."""
+    wanted, described = _required(provider.request_headers), (provider.request_headers or {}).get("properties", {})
+    in_path: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in parameters(operation.path)
+    ]
+    in_path += [
+        {"name": name, "in": "header", "required": name in wanted, "schema": described.get(name, {"type": "string"})}
+        for name in dict.fromkeys([*described, *sorted(wanted)])
+    ]
+    if operation.method == "GET":
+        wanted = _required(operation.request)
+        return in_path + [
+            {"name": name, "in": "query", "required": name in wanted, "schema": schema}
+            for name, schema in (operation.request or {}).get("properties", {}).items()
+        ]
+    if provider.idempotency is None:
+        return in_path
+    name, _, fact = provider.idempotency
+    key = {"name": name, "in": "header", "required": False, "schema": _UUID, **({"x-fact": fact} if fact else {})}
+    return [*in_path, key]
+
+
+def _required(document: Json) -> set[str]:
+    if not document:
+        return set()
+    parts: Sequence[Json] = [document, *document.get("allOf", ())]
+    return {name for part in parts for name in part.get("required", ())}
+
+
+def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:
+    """Return an operation's schemas as components, their references moved along."""
+    response, chunk = operation.response, operation.chunk
+    request = operation.request if operation.method != "GET" else None
+    found = {
+        "request": _closed(provider, request) if request else None,
+        "response": response.document if response else None,
+        "chunk": chunk.document if chunk else None,
+    }
+    return {
+        f"{operation.name}.{part}": _placed(document, f"#/components/schemas/{operation.name}.{part}")
+        for part, document in found.items()
+        if document is not None
+    }
+
+
+def _closed(provider: Provider, request: Mapping[str, Json]) -> Json:
+    """Add the ids that `model` can be, where the docs list all of them."""
+    fields = request.get("properties", {})
+    if provider.models_open or "model" not in fields:
+        return request
+    known = {"enum": sorted(provider.model_ids), "$comment": f"{provider.models_fact}: an id that the docs list"}
+    model = {**fields["model"], "allOf": [*fields["model"].get("allOf", ()), known]}
+    return {**request, "properties": {**fields, "model": model}}
+
+
+def _placed(document: Mapping[str, Json], place: str) -> Json:
+    """Return a schema as a part of the document: it has no name of its own, and refers to itself by its place."""
+    return {name: _moved(item, place) for name, item in document.items() if name not in ("$schema", "$id")}
+
+
+def _moved(document: Json, place: str) -> Json:
+    if isinstance(document, list):
+        return [_moved(item, place) for item in document]
+    if not isinstance(document, Mapping):
+        return document
+    return {
+        name: place + item[1:] if name == "$ref" and isinstance(item, str) and item[:1] == "#" else _moved(item, place)
+        for name, item in document.items()
+    }
+
+
+def _named(operation: Operation, part: str) -> Json:
+    return {"$ref": f"#/components/schemas/{operation.name}.{part}"}
+
+
+# Errors and headers
+
+
+def _errors(provider: Provider, *, bodies: bool) -> list[str]:
+    """Return the names of what can be answered: those about bodies, their type, and keys where they matter."""
+    answered = {
+        "unsupported_media_type": bodies and provider.content_type[0] == "unsupported_media_type",
+        "too_large": bodies,
+        **dict.fromkeys(_OF_KEYS, bodies and provider.idempotency is not None),
+    }
+    return [name for name, given in provider.errors.items() if answered.get(given.get("like", name), True)]
+
+
+def _refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
+    """Return the errors by status; those that share one stand together."""
+    by_status: dict[str, list[str]] = {}
+    for name in _errors(provider, bodies=bodies):
+        by_status.setdefault(str(provider.errors[name]["status"]), []).append(name)
+    refs = {status: [f"#/components/responses/{name}" for name in names] for status, names in by_status.items()}
+    return {
+        status: {"$ref": found[0]} if len(found) == 1 else {
+            "description": " Or: ".join(_error(provider, name)["description"] for name in by_status[status]),
+            "headers": _headers(provider),
+            "content": {
+                "application/json": {"schema": {"anyOf": [
+                    {"$ref": f"{ref}/content/application~1json/schema"} for ref in found
+                ]}}
+            },
+        }
+        for status, found in refs.items()
+    }  # fmt: skip
+
+
+def _error(provider: Provider, name: str) -> Json:
+    given = provider.errors[name]
+    fixed = {key: {"const": given[key]} for key in set(holes(provider.envelope)) & set(given) - {"message"}}
+    details = {"type": "array", "items": _form(provider.detail, _FILLED)}
+    forms = {**fixed, **_FILLED, "details": details, "status": {"const": given["status"]}}
+    shown = {
+        "description": f"{_phrase(given['status'])}: {given['message']}",
+        "headers": _headers(provider),
+        "content": {"application/json": {"schema": _form(provider.envelope, forms)}},
+        "x-documented": bool(given.get("documented")),
+    }
+    return shown | ({"x-fact": given["fact"]} if given.get("fact") else {})
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # one that HTTP does not list, such as 529
+        return f"Status {status}"
+
+
+def _form(shape: Json, forms: Mapping[str, Json]) -> Json:
+    """Return the schema of what a shape with holes is filled to."""
+    if isinstance(shape, Mapping):
+        fields = {name: _form(item, forms) for name, item in shape.items()}
+        return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    if isinstance(shape, list):
+        return {"type": "array", "prefixItems": [_form(item, forms) for item in shape], "minItems": len(shape)}
+    if not isinstance(shape, str):
+        return {"const": shape}
+    names = list(holes(shape))
+    if not names:
+        return {"const": shape}
+    return forms[names[0]] if shape == f"${{{names[0]}}}" else {"type": "string"}
+
+
+def _headers(provider: Provider) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name, _ in provider.headers}
+
+
+def _header(form: str) -> Json:
+    return {"required": True, "schema": _COUNT if form in _COUNTS else {"type": "string"}}
+
+
+def _ways(provider: Provider) -> dict[str, Json]:
+    """Return the ways to send a key, by a name for each."""
+    return {
+        way.name or way.kind: _bearer(provider)
+        if way == BEARER
+        else {"type": "apiKey", "in": way.kind, "name": way.name}
+        for way in provider.accepts
+    }
+
+
+def _bearer(provider: Provider) -> Json:
+    said = provider.facts[provider.auth_fact].text if provider.auth_fact else "The API key is a Bearer token."
+    if provider.key_prefix not in said:
+        said += f" Keys begin with {provider.key_prefix}."
+    return {"type": "http", "scheme": "bearer", "description": said}

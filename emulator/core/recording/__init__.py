@@ -1,0 +1,1 @@
+"""From an upstream's answers, or a journal, to a scenario."""

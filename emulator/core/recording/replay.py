@@ -1,0 +1,139 @@
+"""An upstream's answer as a reply of a scenario: of the forms that could say it, the first that answers the same.
+
+That it does is not argued but tried: each form is loaded, asked with the same request, and what it answers compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+import orjson
+
+from emulator.core.answer.stream import payload
+from emulator.core.engine.engine import Engine
+from emulator.core.engine.load import parse_text
+from emulator.core.errors import Json, SourceError
+from emulator.core.frozen import frozen
+from emulator.core.recording.candidate_replies import around, faults, forms, joined_stream, parsed
+from emulator.core.scenario.session import DEFAULT, Options, build_session
+from emulator.core.values import STARTED, Exchange, Grant, Standing, Timeline
+
+_WHOLE = re.compile(rb"(\n\r?\n|\r\r)\Z")  # an event
+#: What of an answer can be written down: frames and bytes.
+MOST_FRAMES = 10_000
+MOST_BYTES = 1_000_000
+#: What is new in every answer: ids and times.
+_NEW = ("id", "created", "request_id")
+#: A reply that loads for any operation.
+_ANYTHING: Mapping[str, Json] = {"json": {}, "off_contract": True}
+
+
+@frozen
+class Allowed:
+    """What a scenario must allow so that a request gets to its rules."""
+
+    mute: frozenset[str] = frozenset()
+    off: bool = False
+
+    def data(self) -> dict[str, Json]:
+        muted = {"mute": sorted(self.mute)} if self.mute else {}
+        return muted | ({"validation": "off"} if self.off else {})
+
+
+class Untold(Exception):
+    """An answer that no reply can give; the message says why."""
+
+
+def allowing(engine: Engine, exchange: Exchange, settings: Allowed) -> Allowed:
+    """Return the settings under which a request gets to the rules.
+
+    Raises: Untold, where there are none, or where the docs' own refusal is what was answered.
+    """
+    refusal = exchange.claim.refusal
+    if refusal is None:
+        return settings
+    if refusal.name in ("unauthorized", "too_large", "not_found", "method_not_allowed"):
+        raise Untold(f"the docs refuse it ({refusal.name}), whatever a scenario says")
+    own = _answer(engine, exchange, _ANYTHING, settings)
+    if own.rule == "refused" and _bare(own.timeline) == _bare(exchange.timeline):
+        raise Untold("the emulator refuses it in the same words")
+    facts = {fact for fact in (refusal.fact, *(item.fact for item in refusal.details)) if fact}
+    muted = replace(settings, mute=settings.mute | facts)
+    for tried in (muted, replace(muted, off=True)):
+        if _answer(engine, exchange, _ANYTHING, tried).rule != "refused":
+            return tried
+    raise Untold("no setting lets it through to the rules")
+
+
+def retold(engine: Engine, exchange: Exchange, settings: Allowed) -> dict[str, Json]:
+    """Return the reply that answers a request as its upstream did.
+
+    Raises: Untold.
+    """
+    timeline = exchange.timeline
+    if timeline.status < 200 or timeline.status in (204, 205, 304):
+        raise Untold(f"an answer with the status {timeline.status} has no body")
+    if len(timeline.frames) > MOST_FRAMES or sum(len(frame.data) for frame in timeline.frames) > MOST_BYTES:
+        raise Untold("the answer is too long to be written down")
+    provider = engine.providers[exchange.claim.provider]
+    beside = around(provider, timeline)
+    loaded: list[dict[str, Json]] = []
+    for form in forms(provider, exchange):
+        for contract in ({}, {"off_contract": True}):
+            reply = {**form, **contract, **beside, **joined_stream(form, beside), **faults(timeline, form)}
+            try:
+                answer = _answer(engine, exchange, reply, settings)
+            except SourceError:
+                continue
+            if answer.rule != "refused" and _bare(answer.timeline) == _bare(timeline):
+                return reply
+            loaded.append(reply)
+            break
+    if not loaded:
+        raise Untold("no reply can say it")
+    return loaded[-1]
+
+
+def _answer(engine: Engine, exchange: Exchange, reply: Mapping[str, Json], settings: Allowed) -> Exchange:
+    """Ask a scenario of one rule.
+
+    Raises: SourceError, where the reply does not load.
+    """
+    request, name = exchange.request, exchange.claim.provider
+    rule = {"when": {"operation": exchange.claim.operation or "any"}, "reply": reply}
+    data = {"emulator": 1, "provider": name, "plan": "unlimited", **settings.data(), "rules": [rule]}
+    scenario = parse_text(data, "recording", engine.providers, name)
+    session = build_session(DEFAULT, "", engine.providers, [scenario], Options(), request.at)
+    claim = replace(engine.claim(session, request), idempotency=None)
+    granted = Grant(1, Standing(None, None, None, 0.0), STARTED, 0 if claim.candidates else None, 1, 1)
+    return engine.answer(session, request, claim, granted)
+
+
+# Whether two answers are the same
+
+
+def _bare(timeline: Timeline) -> Json:
+    """Return what a client reads of an answer, ids and times aside."""
+    end = "complete" if timeline.end == "clean" else timeline.end
+    if not timeline.stream:
+        return timeline.status, end, _without_new(b"".join(frame.data for frame in timeline.frames), False)
+    events = [
+        frame.data if not _WHOLE.search(frame.data) else _without_new(payload(frame.data), True)
+        for frame in timeline.frames
+        if frame.data and frame.kind != "comment"
+    ]
+    return timeline.status, end, events
+
+
+def _without_new(data: bytes, exact: bool) -> Json:
+    """Return JSON with ids and times taken out, in its order; `exact`: only if it is written without blanks."""
+    value = parsed(data)
+    if not isinstance(value, dict) or (exact and orjson.dumps(value) != data):
+        return data
+    for holder in (value, value.get("error")):
+        if isinstance(holder, dict):
+            for name in _NEW:
+                holder.pop(name, None)
+    return orjson.dumps(value)

@@ -1,0 +1,210 @@
+"""What an upstream answered, as an Exchange: its bytes as frames at their times, and what the docs don't say of them.
+
+Exchange (proxied) + Heard ──relayed──> Exchange     or, where no answer came, ──failed──> Exchange
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import orjson
+
+from emulator.core.answer.render import render_body, render_id
+from emulator.core.answer.stream import payload
+from emulator.core.draws import Draw
+from emulator.core.engine.understand import decode, undocumented_fields
+from emulator.core.errors import Json, Refusal
+from emulator.core.frozen import frozen
+from emulator.core.provider.provider import Provider
+from emulator.core.recording.undocumented import unsaid
+from emulator.core.values import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
+
+#: Encodings that are undone for the journal; the client gets what came.
+ENCODINGS = ("gzip", "x-gzip", "deflate")
+#: How large an answer may be that was packed: bytes.
+MAX_UNPACKED = 100_000_000
+#: Pieces of an answer, and events of a stream, that are told apart: what comes after them is one.
+MOST_PIECES = 100_000
+_TOO_MANY = Note(
+    None, "upstream",
+    f"over {MOST_PIECES:,} events came; what followed is kept as one piece, and not compared with the docs",
+)  # fmt: skip
+_EVENT_END, _EVENT_END_SIZE = re.compile(rb"\n\r?\n|\r\r"), 3
+
+
+@frozen
+class Heard:
+    """What an upstream sent: its head, the body in pieces (seconds after the request, bytes), and how it ended."""
+
+    status: int
+    headers: Headers
+    head_at: float
+    pieces: tuple[tuple[float, bytes], ...]
+    end: End
+    end_at: float
+    why: str = ""  # it broke off
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key == name), "")
+
+    @property
+    def stream(self) -> bool:
+        return self.header("content-type").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def can_be_sent_on(request: Request) -> bool:
+    """Tell whether a request is whole, and below the base URL."""
+    return not request.too_large and not request.path.startswith("/../")
+
+
+def sent_on(claim: Claim) -> Claim:
+    """Return a claim with which nothing of ours stands in the request's way: no rule, no limit, no answer kept."""
+    return replace(claim, candidates=(), counted=False, idempotency=None, relay=True)
+
+
+def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
+    """Return the exchange with the upstream's answer."""
+    pieces = tuple(_unpacked(heard))
+    frames = tuple(_events(provider.done, pieces) if heard.stream else (Frame(at, data, "body") for at, data in pieces))
+    joined = heard.stream and len(frames) > MOST_PIECES
+    size = sum(len(frame.data) for frame in frames)
+    ours = tuple(item for item in exchange.timeline.headers if item[0].startswith("x-emulator-"))
+    timeline = Timeline(
+        heard.status, (*heard.headers, *ours), frames, heard.stream, heard.head_at, heard.end, heard.end_at,
+        None if heard.stream else size,
+    )  # fmt: skip
+    told = values(timeline)
+    usage = _usage(told)
+    return replace(
+        exchange,
+        timeline=timeline,
+        usage=usage,
+        tokens=usage.get("total_tokens", 0) if usage else 0,
+        finish_reason=_finish_reason(told),
+        model=next((item["model"] for item in told if isinstance(item.get("model"), str)), exchange.model),
+        notes=(
+            *_request_notes(provider, exchange, heard.status),
+            *_broken(heard),
+            *((_TOO_MANY,) if joined else unsaid(provider, exchange.claim, timeline)),
+        ),
+    )
+
+
+def failed(provider: Provider, exchange: Exchange, refusal: Refusal, at: float) -> Exchange:
+    """Return the exchange as answered in the upstream's place, `at` seconds after the request: it gave no answer."""
+    draw = Draw(exchange.seed, "upstream", exchange.grant.number)
+    body = provider.error_body(refusal, render_id(provider, "request", draw, exchange.request.at))
+    status = provider.errors[refusal.name]["status"]
+    kept = tuple(item for item in exchange.timeline.headers if item[0] not in ("content-type", "x-should-retry"))
+    notes = (*_request_notes(provider, exchange, status), Note(None, "upstream", refusal.message or refusal.name))
+    return replace(
+        exchange, timeline=render_body(body, status, kept, at), refusal=(refusal.name, status, refusal), notes=notes
+    )
+
+
+def values(timeline: Timeline) -> list[dict[str, Json]]:
+    """Return the JSON objects of an answer: its body, or its chunks."""
+    if not timeline.stream:
+        found = [_object(b"".join(frame.data for frame in timeline.frames))]
+    else:
+        found = [_object(payload(frame.data)) for frame in timeline.frames if frame.kind == "data"]
+    return [item for item in found if item is not None]
+
+
+def _object(data: bytes) -> dict[str, Json] | None:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _unpacked(heard: Heard) -> Iterator[tuple[float, bytes]]:
+    """Yield the pieces as they were before they were packed; what cannot be unpacked stays as it is."""
+    if heard.header("content-encoding").lower() not in ENCODINGS:
+        yield from heard.pieces
+        return
+    unpack, room = zlib.decompressobj(wbits=47), MAX_UNPACKED
+    for at, data in heard.pieces:
+        try:
+            plain = unpack.decompress(data, room) if room else b""
+        except zlib.error:
+            plain = data
+        room -= min(len(plain), room)
+        if plain:
+            yield at, plain
+
+
+def _events(done: str, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:
+    """Yield a frame for each event, at the time when it was whole; the rest (broken, or too many) is a part."""
+    held: list[bytes] = []  # joined once for each event, however many pieces it came in
+    last, at, left = b"", 0.0, MOST_PIECES
+    for at, data in pieces:
+        seen = last + data  # an end may have begun before
+        if not (left and _EVENT_END.search(seen)):
+            held.append(data)
+            last = seen[-_EVENT_END_SIZE + 1 :]
+            continue
+        text = b"".join((*held, data))
+        start, searched = 0, len(text) - len(seen)
+        while left and (end := _EVENT_END.search(text, max(start, searched))):
+            event = text[start : end.end()]
+            yield Frame(at, event, _kind(event, done))
+            start = end.end()
+            left -= 1
+        held, last = [text[start:]], text[start:][-_EVENT_END_SIZE + 1 :]
+    if any(held):
+        yield Frame(at, b"".join(held), "part")
+
+
+def _kind(event: bytes, done: str) -> str:
+    if not re.search(rb"(?m)^data:", event):
+        return "comment"
+    return "done" if payload(event) == done.encode() else "data"
+
+
+def _usage(told: Sequence[dict[str, Json]]) -> dict[str, int] | None:
+    found = [item["usage"] for item in told if isinstance(item.get("usage"), dict)]
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    usage = {name: found[-1][name] for name in names if isinstance(found[-1].get(name), int)} if found else {}
+    return usage or None
+
+
+def _finish_reason(told: Sequence[dict[str, Json]]) -> str | None:
+    for item in reversed(told):
+        choices = item.get("choices")
+        for choice in choices[:1] if isinstance(choices, list) else ():
+            reason = choice.get("finish_reason") if isinstance(choice, dict) else None
+            if isinstance(reason, str):
+                return reason
+    return None
+
+
+def _request_notes(provider: Provider, exchange: Exchange, status: int) -> Iterator[Note]:
+    """Yield what the docs don't say of the request, or rule out, with what the upstream made of it."""
+    for note in (*exchange.notes, *_undocumented(provider, exchange)):
+        if note.message.startswith("is not in the docs"):
+            note = replace(note, message=f"is not in the docs; the answer was {status}")
+        yield note
+    refusal = exchange.claim.refusal
+    if refusal:
+        for item in refusal.details or [refusal]:
+            path, message = getattr(item, "path", ""), item.message or refusal.name
+            yield Note(item.fact, path, f"the docs rule this out ({message}); the answer was {status}")
+
+
+def _undocumented(provider: Provider, exchange: Exchange) -> Iterator[Note]:
+    """Yield the fields that the docs don't name of a request that they rule out; of others they are noted already."""
+    operation = provider.operations.get(exchange.claim.operation or "")
+    if exchange.claim.refusal and operation and operation.method != "GET":
+        with suppress(Refusal):
+            yield from undocumented_fields(operation.checks(frozenset()), decode(exchange.request.body))
+
+
+def _broken(heard: Heard) -> Iterator[Note]:
+    if heard.why:
+        yield Note(None, "upstream", heard.why)

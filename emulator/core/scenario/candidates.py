@@ -1,0 +1,100 @@
+"""Candidates: the rules that could answer a call, and where none does, those that came nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+
+from emulator.core.errors import Json
+from emulator.core.scenario.scenario import Rule
+from emulator.core.values import Call, Candidate
+from emulator.core.wires.chat import canonical, compact, last_text
+
+
+class RuleIndex:
+    """Rules in order, found by the last user text that they want exactly.
+
+    `steady`: which of them could answer depends on nothing but what is sent.
+    """
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self.by_id = {rule.id: rule for rule in rules}
+        self.steady = all(map(_is_steady, rules))
+        self._same = {rule.id: _candidate(rule, rule.id) for rule in rules if rule.count_by == "session"}
+        self._others = [index for index, rule in enumerate(rules) if rule.exact_text is None]
+        self._by_text: dict[str, list[int]] = {}
+        for index, rule in enumerate(rules):
+            if rule.exact_text is not None:
+                self._by_text.setdefault(rule.exact_text, []).append(index)
+
+    def candidate(self, rule: Rule, call: Call, key: str) -> Candidate:
+        """Return a rule as a candidate: made at load where all calls count together."""
+        return self._same.get(rule.id) or _candidate(rule, _count_key(rule, call, key))
+
+    def possible(self, text: str | None) -> Iterable[Rule]:
+        """Return, in order, the rules that want exactly this text, and those that want none exactly."""
+        if not self._by_text:
+            return self.rules
+        exact = self._by_text.get(text, []) if text is not None else []
+        return (self.rules[index] for index in (sorted([*exact, *self._others]) if exact else self._others))
+
+
+def _is_steady(rule: Rule) -> bool:
+    return all(condition.field != "elapsed" for condition in rule.conditions)
+
+
+def _candidate(rule: Rule, count_key: str) -> Candidate:
+    return Candidate(rule.id, count_key, rule.states, rule.turns, rule.then)
+
+
+def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
+    """Return the rules whose conditions hold, up to the first that always answers; state and turns are the store's."""
+    found: list[Candidate] = []
+    for rule in index.possible(last_text(call.messages, "user")) if index.rules else ():
+        if all(condition.holds(call) for condition in rule.conditions):
+            found.append(index.candidate(rule, call, key))
+            if rule.states is None and rule.turns is None:
+                break
+    return tuple(found)
+
+
+def _count_key(rule: Rule, call: Call, key: str) -> str:
+    by = rule.count_by
+    if by == "request":
+        asked = canonical([call.body, call.params] if call.params else call.body)
+        return f"{rule.id}\x1f{blake2b(asked, digest_size=16).hexdigest()}"
+    if by == "key":
+        return f"{rule.id}\x1f{key}"
+    return f"{rule.id}\x1f{call.request.headers.get(by.removeprefix('header:').lower(), '')}"
+
+
+def nearest_rules(
+    rules: Sequence[Rule], call: Call, state: str, matching: set[str], most: int = 3
+) -> list[dict[str, Json]]:
+    """Return the rules that came nearest to answering, and field by field what differed."""
+    found = []
+    for rule in rules:
+        differences = [item.difference(call) for item in rule.conditions if not item.holds(call)]
+        if rule.states and (state in rule.states[0]) is not rule.states[1]:
+            names = sorted(rule.states[0])
+            expected = (
+                names[0] if rule.states[1] and len(names) == 1 else {"one_of" if rule.states[1] else "not": names}
+            )
+            differences.append({"field": "state", "expected": expected, "actual": state})
+        elif rule.id in matching:
+            differences.append({"field": "times", "expected": f"at most {rule.turns} calls", "actual": "used up"})
+        found.append({"rule": rule.at, "id": rule.id, "differences": differences})
+    return sorted(found, key=lambda item: len(item["differences"]))[:most]
+
+
+def difference_text(differences: Sequence[Mapping[str, Json]]) -> str:
+    """Return differences as a message shows them."""
+    return ", ".join(
+        f"{item['field']}: expected {_short(item['expected'])}, got {_short(item['actual'])}" for item in differences
+    )
+
+
+def _short(value: Json) -> str:
+    text = compact(value)
+    return text if len(text) <= 120 else text[:119] + "…"

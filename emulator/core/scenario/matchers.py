@@ -1,0 +1,267 @@
+"""Matching: `when` becomes conditions on a Call; a condition that fails says what was expected and what was there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+import orjson
+
+from emulator.core.durations import parse_duration
+from emulator.core.errors import Json
+from emulator.core.frozen import frozen
+from emulator.core.redaction import redact_field
+from emulator.core.schema.schema import Schema, compile_pattern
+from emulator.core.tree import Path
+from emulator.core.values import Call
+from emulator.core.wires.chat import last_text, system_text, tool_results
+
+Test: TypeAlias = Callable[[Json], bool]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+#: What a field is that the request does not have; unlike null.
+ABSENT = _Absent()
+
+
+@frozen
+class Condition:
+    """One line of a `when`: the field, what it was expected to be, how to read it, and the test."""
+
+    field: str
+    expected: Json
+    read: Callable[[Call], Json]
+    test: Test
+
+    def holds(self, call: Call) -> bool:
+        return self.test(self.read(call))
+
+    def difference(self, call: Call) -> dict[str, Json]:
+        actual = self.read(call)
+        return {
+            "field": self.field,
+            "expected": redact_field(self.field, self.expected),
+            "actual": None if actual is ABSENT else redact_field(self.field, actual),
+        }
+
+
+class MatchError(ValueError):
+    """A matcher that can never work; `path` leads to it from the `when`."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def compile_when(when: Mapping[str, Json]) -> tuple[Condition, ...]:
+    """Compile a `when` whose form the scenario schema has checked; operation and state are not conditions.
+
+    Raises: MatchError, for a pattern, a schema, a duration or a JSON path that cannot be used.
+    """
+    conditions: list[Condition] = []
+    for name, spec in when.items():
+        if name == "headers":
+            conditions += [_header(header, item) for header, item in spec.items()]
+        elif name == "body":
+            conditions += [_body(path, item) for path, item in spec.items()]
+        elif name == "tool_result":
+            conditions.append(Condition(name, spec, _tool_results, _tool_result(spec, (name,))))
+        elif name in _FIELDS:
+            conditions.append(Condition(name, spec, _FIELDS[name], compile_matcher(spec, (name,))))
+    return tuple(conditions)
+
+
+def state_set(spec: Json) -> tuple[frozenset[str], bool]:
+    """Return the states that a matcher names, and whether they are the good ones."""
+    if not isinstance(spec, Mapping):
+        return frozenset([str(spec)]), True
+    operator, operand = next(iter(spec.items()))
+    return frozenset(map(str, operand if isinstance(operand, list) else [operand])), operator != "not"
+
+
+def compile_matcher(spec: Json, path: Path) -> Test:
+    """Compile a bare scalar (equality) or a mapping with one operator."""
+    if not isinstance(spec, Mapping):
+        return lambda value: equal(value, spec)
+    (name, operand) = next(iter(spec.items()))
+    path = (*path, name)
+    try:
+        return _OPERATORS[name](operand, path)
+    except MatchError:  # of a matcher inside, which knows its own place
+        raise
+    except ValueError as error:
+        raise MatchError(path, str(error)) from None
+
+
+def equal(left: Json, right: Json) -> bool:
+    """Compare as JSON does: 1 is 1.0, but true is not 1."""
+    if isinstance(left, str) or isinstance(right, str):
+        return left is right or bool(left == right)
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(equal, left, right))
+    return bool(left == right)
+
+
+def _like(value: Json, wanted: Json) -> bool:
+    if isinstance(wanted, Mapping):
+        value = _parsed(value) if isinstance(value, str) else value
+        return isinstance(value, Mapping) and all(
+            key in value and _like(value[key], item) for key, item in wanted.items()
+        )
+    return equal(value, wanted)
+
+
+def _regex(operand: Json, path: Path) -> Test:
+    search = compile_pattern(operand)
+    return lambda value: isinstance(value, str) and search(value)
+
+
+def _schema(operand: Json, path: Path) -> Test:
+    verdict = Schema(operand).verdict
+    return lambda value: value is not ABSENT and verdict(value)
+
+
+def _compare(better: Callable[[float, float], bool]) -> Callable[[Json, Path], Test]:
+    def compile_comparison(operand: Json, path: Path) -> Test:
+        bound = parse_duration(operand) if isinstance(operand, str) else operand
+        return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and better(value, bound)
+
+    return compile_comparison
+
+
+def _each(quantifier: Callable[[Iterable[bool]], bool]) -> Callable[[Json, Path], Test]:
+    def compile_list(operand: Sequence[Json], path: Path) -> Test:
+        tests = [compile_matcher(item, (*path, index)) for index, item in enumerate(operand)]
+        return lambda value: quantifier(test(value) for test in tests)
+
+    return compile_list
+
+
+def _not(operand: Json, path: Path) -> Test:
+    test = compile_matcher(operand, path)
+    return lambda value: not test(value)
+
+
+def _includes(operand: Json, path: Path) -> Test:
+    wanted = operand if isinstance(operand, list) else [operand]
+    return lambda value: (
+        isinstance(value, list | tuple) and all(any(equal(item, one) for item in value) for one in wanted)
+    )
+
+
+_OPERATORS: Mapping[str, Callable[[Json, Path], Test]] = {
+    "equals": lambda operand, path: lambda value: equal(value, operand),
+    "not": _not,
+    "contains": lambda operand, path: lambda value: isinstance(value, str) and operand in value,
+    "regex": _regex,
+    "one_of": lambda operand, path: lambda value: any(equal(value, item) for item in operand),
+    "includes": _includes,
+    "present": lambda operand, path: lambda value: (value is not ABSENT) is operand,
+    "absent": lambda operand, path: lambda value: (value is ABSENT) is operand,
+    "lt": _compare(lambda value, bound: value < bound),
+    "lte": _compare(lambda value, bound: value <= bound),
+    "gt": _compare(lambda value, bound: value > bound),
+    "gte": _compare(lambda value, bound: value >= bound),
+    "like": lambda operand, path: lambda value: _like(value, operand),
+    "schema": _schema,
+    "any": _each(any),
+    "all": _each(all),
+}
+
+
+def _present(value: Json) -> Json:
+    return ABSENT if value is None else value
+
+
+_FIELDS: Mapping[str, Callable[[Call], Json]] = {
+    "model": lambda call: call.model or ABSENT,
+    "stream": lambda call: call.stream,
+    "last_user": lambda call: _present(last_text(call.messages, "user")),
+    "system": lambda call: _present(system_text(call.messages)),
+    "turn": lambda call: sum(message.role == "user" for message in call.messages),
+    "step": lambda call: sum(message.role == "assistant" for message in call.messages),
+    "elapsed": lambda call: call.elapsed,
+    "tools": lambda call: list(call.tools),
+}
+
+
+def _header(name: str, spec: Json) -> Condition:
+    key = name.lower()
+    test = compile_matcher(spec, ("headers", name))
+    return Condition(f"headers.{key}", spec, lambda call: _present(call.request.headers.get(key)), test)
+
+
+def _body(path: str, spec: Json) -> Condition:
+    steps = parse_json_path(path)
+    return Condition(
+        f"body.{path}", spec, lambda call: _follow(call.body, steps), compile_matcher(spec, ("body", path))
+    )
+
+
+_STEP = re.compile(r"\.([^.\[\]'\"]+)|\[([0-9]{1,6})\]|\['([^']*)'\]")
+
+
+def parse_json_path(path: str) -> Path:
+    """Read `$.a.b[0]['c d']`.
+
+    Raises: MatchError.
+    """
+    steps: list[str | int] = []
+    end = 1
+    while path.startswith("$") and end < len(path) and (match := _STEP.match(path, end)):
+        steps.append(int(match[2]) if match[2] else match[1] or match[3])
+        end = match.end()
+    if not path.startswith("$") or end != len(path):
+        raise MatchError(("body", path), f"'{path}' is no path into the body; write it like $.messages[0].content")
+    return tuple(steps)
+
+
+def _follow(value: Json, steps: Path) -> Json:
+    for step in steps:
+        if isinstance(step, int):
+            if not isinstance(value, list) or step >= len(value):
+                return ABSENT
+            value = value[step]
+        elif not isinstance(value, Mapping) or step not in value:
+            return ABSENT
+        else:
+            value = value[step]
+    return value
+
+
+def _tool_results(call: Call) -> Json:
+    return tool_results(call.messages) or ABSENT
+
+
+def _tool_result(spec: Mapping[str, Json], path: Path) -> Test:
+    """Compile a `tool_result`: of the results since the last assistant message, some one fits (or none is there)."""
+    if "absent" in spec:
+        return lambda value: (value is ABSENT) is spec["absent"]
+    for word, quantifier in (("all", all), ("any", any)):
+        if word in spec:
+            tests = [_tool_result(item, (*path, word, index)) for index, item in enumerate(spec[word])]
+            return lambda value: quantifier(test(value) for test in tests)
+    parts = {name: compile_matcher(item, (*path, name)) for name, item in spec.items()}
+    as_json = isinstance(spec.get("content"), Mapping) and "schema" in spec["content"]
+
+    def fits(result: Mapping[str, str]) -> bool:
+        content = _parsed(result["content"]) if as_json else result["content"]
+        return all(test(content if name == "content" else result[name]) for name, test in parts.items())
+
+    return lambda value: value is not ABSENT and any(fits(result) for result in value)
+
+
+def _parsed(text: str) -> Json:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text

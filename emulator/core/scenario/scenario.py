@@ -1,0 +1,184 @@
+"""A scenario: ordered rules with their replies, and the settings that come with them, as a file compiles to."""
+
+from __future__ import annotations
+
+import functools
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+
+from emulator.core.durations import NO_WAIT, Wait
+from emulator.core.errors import Json, Problem
+from emulator.core.faults.faults import Fault
+from emulator.core.frozen import frozen
+from emulator.core.scenario.matchers import Condition
+from emulator.core.scenario.template import Rendered
+from emulator.core.source import Source
+from emulator.core.tree import Path
+from emulator.core.values import STARTED, Plan
+
+#: How many earlier rules a rule is compared with, to find that it can never answer.
+MOST_COMPARED = 500
+
+
+@frozen
+class Pace:
+    """How a stream is split and timed."""
+
+    split: Json = "tokens"
+    ttft: Wait = NO_WAIT
+    itl: Wait = NO_WAIT
+    documented: bool = False
+    waits: tuple[Wait, ...] = ()  # in turn, before `itl` goes on
+
+
+@frozen
+class Reply:
+    """What the author wrote: no ids, no bytes yet. `content` and `headers` may hold templates, filled by `fill`."""
+
+    kind: str  # message, json, events, error, embedding, builtin or proxy
+    content: Json
+    headers: Mapping[str, str]
+    fill: Rendered | None  # fills {content, headers}
+    path: Path
+    times: int = 1
+    latency: Wait = NO_WAIT
+    pace: Pace = Pace()
+    faults: tuple[Fault, ...] = ()
+    status: int | None = None
+    usage: Json = None
+    finish_reason: str | None = None
+    verbatim: bool = False
+    off_contract: bool = False
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When, replies, and what comes after the last. `turns` is after how many claims it stops matching."""
+
+    id: str
+    at: str
+    provider: str | None
+    operation: str  # a name, `any`, or a kind where none was named
+    conditions: tuple[Condition, ...]
+    states: tuple[frozenset[str], bool] | None
+    replies: tuple[Reply, ...]
+    after_last: str
+    turns: int | None
+    count_by: str
+    then: str | None
+    expect: tuple[int, float] | None
+    expected: Json = None
+    concerns: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)  # provider, operation
+
+    def covers(self, provider: str, operation: str) -> bool:
+        return (provider, operation) in self.concerns
+
+    def reply_at(self, turn: int) -> int:
+        """Return the index of the reply for the turn-th claim, from 1."""
+        total = self._ends[-1]
+        turn = (turn - 1) % total if self.after_last == "cycle" else min(turn, total) - 1
+        return bisect_right(self._ends, turn)
+
+    @functools.cached_property
+    def exact_text(self) -> str | None:
+        """The only last user text that it answers; None where it is not a single one."""
+        wanted = [item.expected for item in self.conditions if item.field == "last_user"]
+        texts = [item["equals"] if isinstance(item, Mapping) and "equals" in item else item for item in wanted]
+        return texts[0] if texts and isinstance(texts[0], str) else None
+
+    @functools.cached_property
+    def _ends(self) -> Sequence[int]:
+        """After how many claims each reply has had its times."""
+        return list(accumulate(reply.times for reply in self.replies))
+
+
+@frozen
+class Chaos:
+    """What strikes any answer at random: an error instead of it, or a fault."""
+
+    at: str
+    chance: float
+    provider: str | None
+    operation: str
+    conditions: tuple[Condition, ...]
+    strike: Reply | Fault
+
+    def covers(self, provider: str, operation: str) -> bool:
+        return self.provider in (None, provider) and self.operation in ("any", operation)
+
+
+@frozen
+class Scenario:
+    """A compiled file. Settings that the file leaves out are None."""
+
+    file: str
+    rules: tuple[Rule, ...]
+    provider: str | None = None
+    description: str = ""
+    seed: int | None = None
+    clock: str | None = None
+    validation: str | None = None
+    mute: frozenset[str] = frozenset()
+    keys: frozenset[str] | None = None
+    models: frozenset[str] = frozenset()
+    plan: str | Plan | None = None
+    vars: Mapping[str, Json] | None = None
+    unmatched: str | None = None
+    chaos: tuple[Chaos, ...] = ()
+    source: Source | None = None
+    warnings: tuple[Problem, ...] = ()
+
+    def problem(self, path: Path, message: str) -> Problem:
+        """Return a problem at the place of `path` in the file."""
+        return (self.source or Source(self.file, None, {})).problem(path, message)
+
+
+def with_warnings(scenario: Scenario, warnings: Sequence[Problem]) -> Scenario:
+    """Return a scenario with more warnings, the unreachable rules among them."""
+    return replace(scenario, warnings=(*scenario.warnings, *warnings, *_unreachable(scenario)))
+
+
+def _unreachable(scenario: Scenario) -> Iterator[Problem]:
+    """Find rules that can never answer: an earlier one takes all they match, or nothing leads to their state."""
+    reached = {STARTED, *(rule.then for rule in scenario.rules if rule.then)}
+    for index, rule in enumerate(scenario.rules):
+        if rule.states and rule.states[1] and not rule.states[0] & reached:
+            names = " or ".join(sorted(rule.states[0]))
+            message = f"can never answer: no rule's `then` leads to the state {names}"
+            yield scenario.problem(("rules", index), message)
+    yield from (problem for _, problem in _covered([scenario]))
+
+
+def covered_by_others(scenarios: Sequence[Scenario]) -> Iterator[Problem]:
+    """Find rules that can never answer because one of an earlier file takes all they match."""
+    own = {id(rule): scenario.file for scenario in scenarios for rule in scenario.rules}
+    for earlier, problem in _covered(scenarios):
+        if own[id(earlier)] != problem.file:
+            yield problem
+
+
+def _covered(scenarios: Sequence[Scenario]) -> Iterator[tuple[Rule, Problem]]:
+    """Yield what is wrong with each rule behind one that takes all it matches, and that earlier rule."""
+    endless: list[Rule] = []  # those that go on for ever, as far as one is not covered by another
+    for scenario in scenarios:
+        for index, rule in enumerate(scenario.rules):
+            earlier = next((item for item in endless[:MOST_COMPARED] if _takes_all(item, rule)), None)
+            if earlier:
+                what = "the same" if earlier.conditions or earlier.states else "everything"
+                message = f"can never answer: '{earlier.id}' ({earlier.at}) answers {what} before it"
+                yield earlier, scenario.problem(("rules", index), message)
+            elif rule.turns is None:
+                endless.append(rule)
+
+
+def _takes_all(earlier: Rule, rule: Rule) -> bool:
+    """Tell whether an earlier rule matches whatever a rule matches: its conditions are among the rule's."""
+    wanted = [(item.field, item.expected) for item in rule.conditions]
+    return (
+        earlier.concerns >= rule.concerns
+        and earlier.states in (None, rule.states)
+        and all((item.field, item.expected) in wanted for item in earlier.conditions)
+    )

@@ -1,0 +1,1 @@
+"""JSON Schema: a fast verdict, an explanation, the bounds of a request's schema, an instance that conforms."""

@@ -1,0 +1,142 @@
+"""JSON Schema (draft 2020-12): a fast verdict, and on a miss a message a person can act on.
+
+Every constraint of a provider names the fact it rests on in its `$comment` (`FACT: words`), so a miss carries the fact
+and a fact can be muted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
+
+import jsonschema_rs
+
+from emulator.core.errors import Json, Violation, shown
+from emulator.core.schema.explain import explain, fact_of
+from emulator.core.schema.slow import oracle
+from emulator.core.tree import parts
+from emulator.core.tree import path_of as path_of
+
+#: What is left of a subschema when the fact it rests on is muted: what describes, not what constrains.
+_DESCRIBES = {"$schema", "$id", "$defs", "$comment", "title", "description", "properties", "items", "examples"}
+
+
+class Schema:
+    """A compiled schema. `verdict` is cheap; `violations` explains, and costs a hundred times as much."""
+
+    __slots__ = ("_oracle", "document", "errors", "verdict")
+
+    def __init__(self, document: Json, pattern_bytes: int | None = None) -> None:
+        """Compile a document; `pattern_bytes` bounds what each compiled pattern takes.
+
+        Raises: ValueError, if the document is no JSON Schema or refers outside itself.
+        """
+        self.document = document
+        try:
+            # linear time: a pattern from a request cannot hang us
+            options = jsonschema_rs.RegexOptions(size_limit=pattern_bytes)
+            validator = jsonschema_rs.Draft202012Validator(
+                document, retriever=_retrieve_nothing, pattern_options=options
+            )
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            raise ValueError(f"is no JSON Schema: {str(error).splitlines()[0]}") from None
+        except BaseException as error:  # the compiler panics on a few malformed schemas; that is bad input too
+            if type(error).__name__ != "PanicException":
+                raise
+            raise ValueError("is no JSON Schema: it cannot be compiled") from None
+        self.verdict: Callable[[Json], bool] = validator.is_valid
+        self.errors: Callable[[Json], Iterable[Any]] = validator.iter_errors
+        self._oracle: Any = None
+
+    def violations(self, value: Json) -> tuple[Violation, ...]:
+        """Explain what breaks the schema: one Violation a value, in the order of the document."""
+        return explain(self.oracle.iter_errors(value))
+
+    @property
+    def oracle(self) -> Any:
+        """The same schema in jsonschema, imported when it is first needed."""
+        if self._oracle is None:
+            self._oracle = oracle(self.document)
+        return self._oracle
+
+
+def compile_pattern(pattern: str) -> Callable[[str], bool]:
+    """Compile a regular expression of Rust's linear-time syntax that searches.
+
+    Raises: ValueError, for what that syntax lacks (look-around, back-references) or what is malformed.
+    """
+    options = jsonschema_rs.RegexOptions()
+    try:
+        validator = jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
+    except jsonschema_rs.ValidationError:
+        message = f"{shown(pattern)} is no regular expression of linear time (no look-around, no back-references)"
+        raise ValueError(message) from None
+    return cast(Callable[[str], bool], validator.is_valid)
+
+
+def strict(document: Json) -> Json:
+    """Return a schema that also refuses undocumented fields, wherever fields are listed."""
+    if isinstance(document, list):
+        return [strict(item) for item in document]
+    if not isinstance(document, Mapping):
+        return document
+    result = {key: item if key in ("default", "const", "enum") else strict(item) for key, item in document.items()}
+    if isinstance(document.get("properties"), Mapping) and "type" in document:
+        result.setdefault("additionalProperties", False)
+    return result
+
+
+def mute(document: Json, facts: frozenset[str]) -> Json:
+    """Return a schema without the constraints that rest on `facts`."""
+    if isinstance(document, list):
+        return [mute(item, facts) for item in document]
+    if not isinstance(document, Mapping):
+        return document
+    muted = fact_of(document) in facts
+    return {key: mute(item, facts) for key, item in document.items() if not muted or key in _DESCRIBES}
+
+
+def defaults(document: Json) -> dict[str, Json]:
+    """Return the documented defaults of a body's own fields."""
+    return {name: item["default"] for name, item in _with_default(document)}
+
+
+def default_facts(document: Json) -> dict[str, str]:
+    """Return, for each field with a documented default, the fact it rests on."""
+    return {name: fact_of(item) or "" for name, item in _with_default(document)}
+
+
+def _with_default(document: Json) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    for name, item in document.get("properties", {}).items():
+        if isinstance(item, Mapping) and "default" in item:
+            yield name, item
+
+
+def facts_named(document: Json) -> Iterator[str]:
+    """Yield every fact that a `$comment` names."""
+    if isinstance(document, dict) and (fact := fact_of(document)):
+        yield fact
+    for part in parts(document):
+        if isinstance(part, dict | list):
+            yield from facts_named(part)
+
+
+def undocumented(strict_schema: Schema, value: Json) -> list[str]:
+    """Return the paths of fields that only a strict schema refuses, in a value that the documented one accepts."""
+    return [path for error in strict_schema.errors(value) for path in _unexpected(error) or ()]
+
+
+def _unexpected(error: Any) -> list[str] | None:
+    """Return the undocumented fields behind an error of the fast validator; None if it is about something else."""
+    kind = error.kind
+    if kind.name == "additionalProperties":
+        return [path_of([*error.instance_path, name]) for name in kind.unexpected]
+    for branch in getattr(kind, "context", ()):
+        found = [_unexpected(item) for item in branch]
+        if found and None not in found:
+            return [path for paths in found for path in paths or ()]
+    return None
+
+
+def _retrieve_nothing(uri: str) -> Json:
+    raise ValueError(f"{uri} is outside the document")

@@ -1,0 +1,1 @@
+"""Wire forms: how an API says a conversation and a completion."""

@@ -1,0 +1,1 @@
+"""This machine's addresses, and the proxies that its environment names."""

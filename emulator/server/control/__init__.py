@@ -1,0 +1,1 @@
+"""The control API, the inspector, and who may use them."""

@@ -1,0 +1,259 @@
+"""The control API under /_emulator/: sessions, scenarios, journals and clocks, as JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from emulator.core.errors import nearest
+from emulator.core.provider.openapi import openapi
+from emulator.core.provider.provider import Provider
+from emulator.core.scenario.session import Options
+from emulator.core.store import StoreFailed
+from emulator.server import metrics
+from emulator.server.control import inspector
+from emulator.server.control.access import check_access
+from emulator.server.control.bodies import (
+    is_json,
+    json_list,
+    json_response,
+    name_in,
+    origin_of,
+    plan_of,
+    provider_body,
+    read_object,
+    seconds_of,
+    session_body,
+    typed,
+)
+from emulator.server.control.journal import note_completed, read_journal, read_verdict, verify_journal, watch_journal
+from emulator.server.sessions.builder import SENT
+from emulator.server.sessions.clock import VirtualClock
+from emulator.server.sessions.live import Unaddressed, World, Worlds, advance
+
+#: Takes the worlds, the request, and below /sessions/{id} the world.
+Endpoint = Callable[..., Awaitable[Response]]
+_STARTED = time.time()
+
+
+def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> ASGIApp:
+    """Return the routes behind their guard; `loopback` tells whether the server is bound to this machine only."""
+    app = _routed(worlds)
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            check_access(scope, loopback, admin_token)
+        except Unaddressed as error:
+            await json_response(error.body(), error.status)(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return guarded
+
+
+def _routed(worlds: Worlds) -> Starlette:
+    def route(path: str, methods: Mapping[str, Endpoint]) -> Route:
+        async def answer(request: Request) -> Response:
+            try:
+                if request.scope.get("emulator.too_large"):
+                    raise Unaddressed(413, "too_large", "The body is larger than --max-body.")
+                endpoint = methods["GET" if request.method == "HEAD" else request.method]
+                found = [await _PARTS[name](worlds, part) for name, part in request.path_params.items()]
+                return await endpoint(worlds, request, *found)
+            except Unaddressed as error:
+                return json_response(error.body(), error.status)
+            except StoreFailed as error:
+                body = Unaddressed(500, "store_failed", str(error)).body()
+                return json_response(body, 500, {"x-emulator-error": type(error).__name__})
+
+        return Route(f"/_emulator{path}", answer, methods=list(methods))
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        return json_response(Unaddressed(404, "not_found", _no_such(request, routes)).body(), 404)
+
+    async def wrong_method(request: Request, error: Any) -> Response:
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+        message = f"{request.scope['path']} takes {allowed}, not {request.method}."
+        return json_response(Unaddressed(405, "method_not_allowed", message).body(), 405, {"allow": allowed})
+
+    routes = [*inspector.ROUTES, *(route(path, methods) for path, methods in _ROUTES.items())]
+    app = Starlette(routes=routes, exception_handlers={404: not_found, 405: wrong_method})
+    app.router.redirect_slashes = False
+    return app
+
+
+def _no_such(request: Request, routes: Sequence[Route]) -> str:
+    path: str = request.scope["path"]
+    meant = path.rstrip("/")
+    hint = f" (did you mean {meant[:200]}?)" if any(item.path_regex.match(meant) for item in routes) else ""
+    known = [item.replace("{id}", "ID").replace("{provider}", "PROVIDER") for item in _ROUTES]
+    return f"There is nothing at {path[:200]}{hint}. Below /_emulator there are: {', '.join(known)}."
+
+
+# Endpoints
+
+
+async def _shown(worlds: Worlds, request: Request, world: World, status: int = 200) -> Response:
+    return json_response(await session_body(worlds, world, origin_of(request), with_key=True), status)
+
+
+async def health(worlds: Worlds, request: Request) -> Response:
+    return json_response({"status": "ok", "sessions": await _count(worlds), "uptime": round(time.time() - _STARTED, 3)})
+
+
+async def providers(worlds: Worlds, request: Request) -> Response:
+    origin = origin_of(request)
+    return json_response(
+        {
+            "providers": [
+                provider_body(item, f"{origin}/{name}{item.base_path}") for name, item in worlds.providers.items()
+            ]
+        }
+    )
+
+
+async def read_metrics(worlds: Worlds, request: Request) -> Response:
+    try:
+        sessions: int | None = await _count(worlds)
+    except StoreFailed:  # the other counts are this process's own
+        sessions = None
+    return Response(worlds.metrics.text(sessions), media_type=metrics.TEXT)
+
+
+async def _count(worlds: Worlds) -> int:
+    """Return the number of sessions. Raises: StoreFailed."""
+    return await worlds.sharing.count() if worlds.sharing else len(worlds.by_id)
+
+
+async def read_openapi(worlds: Worlds, request: Request, provider: Provider) -> Response:
+    return json_response(
+        openapi(provider, version("llm-emulator"), f"{origin_of(request)}/{provider.name}{provider.base_path}")
+    )
+
+
+async def make_session(worlds: Worlds, request: Request) -> Response:
+    data = await read_object(request, {"scenario", "file", "provider", "seed", "clock", "plan", "validation"})
+    options = Options(
+        provider=typed(data, "provider", str), seed=typed(data, "seed", int), clock=typed(data, "clock", str),
+        plan=plan_of(data.get("plan")), validation=typed(data, "validation", str),
+    )  # fmt: skip
+    scenario = data.get("scenario")
+    if scenario is not None and not isinstance(scenario, str | dict):
+        raise Unaddressed(400, "invalid_request", "scenario must be YAML text or an object.")
+    world = worlds.open(scenario, options, name_in(data, "file") or SENT, len(await request.body()))
+    if worlds.sharing:
+        await worlds.sharing.share(world)
+    return await _shown(worlds, request, world, 201)
+
+
+async def list_sessions(worlds: Worlds, request: Request) -> Response:
+    origin = origin_of(request)
+    if worlds.sharing:
+        await worlds.sharing.meet_all()
+    found = list(worlds.by_id.values())
+    rows = (session_body(worlds, world, origin) for world in found if worlds.by_id.get(world.session.id) is world)
+    return json_list("sessions", rows, {})
+
+
+async def read_session(worlds: Worlds, request: Request, world: World) -> Response:
+    return await _shown(worlds, request, world)
+
+
+async def delete_session(worlds: Worlds, request: Request, world: World) -> Response:
+    async with worlds.changing(world.session.id):
+        worlds.delete(world.session.id)
+    return Response(status_code=204)
+
+
+async def put_scenario(worlds: Worlds, request: Request, world: World) -> Response:
+    """Take JSON {scenario: TEXT or object} and, for where its rules stand, {file: NAME}; else the body is YAML text."""
+    label = SENT
+    if is_json(request.headers):
+        data = await read_object(request, {"scenario", "file"})
+        scenario, label = data.get("scenario"), name_in(data, "file") or SENT
+        if not isinstance(scenario, str | dict):
+            raise Unaddressed(400, "invalid_request", "The body must be YAML text, or {scenario: TEXT or object}.")
+    else:
+        scenario = await request.body()
+    async with worlds.changing(world.session.id):
+        world = worlds.put_scenario(world.session.id, scenario, label, len(await request.body()))
+    return await _shown(worlds, request, world)
+
+
+async def reset_session(worlds: Worlds, request: Request, world: World) -> Response:
+    async with worlds.changing(world.session.id):
+        world = worlds.reset(world.session.id)
+    return await _shown(worlds, request, world)
+
+
+async def add_rule(worlds: Worlds, request: Request, world: World) -> Response:
+    """Take {rule} and, for who made it in a test, {at: "test_x.py:12"}."""
+    data = await read_object(request, {"rule", "at"})
+    rule, at = data.get("rule"), name_in(data, "at")
+    if not isinstance(rule, dict):
+        raise Unaddressed(400, "invalid_request", "The body must be {rule: {...}}.")
+    async with worlds.changing(world.session.id):
+        world = worlds.add_rule(world.session.id, rule, at, len(await request.body()))
+    return await _shown(worlds, request, world, 201)
+
+
+async def read_clock(worlds: Worlds, request: Request, world: World) -> Response:
+    return json_response({"kind": world.clock.kind, "now": world.clock.now()})
+
+
+async def set_clock(worlds: Worlds, request: Request, world: World) -> Response:
+    data = await read_object(request, {"advance", "hold", "release"})
+    if len(data) != 1:
+        raise Unaddressed(
+            400, "invalid_request", "The body must be one of {advance: '60s'}, {hold: true}, {release: true}."
+        )
+    if "advance" not in data and next(iter(data.values())) is not True:
+        raise Unaddressed(400, "invalid_request", f"{next(iter(data))} must be true.")
+    seconds = seconds_of(data["advance"]) if "advance" in data else 0.0
+    async with worlds.changing(world.session.id) as world:
+        if "advance" in data:
+            advance(world, seconds)
+        elif "release" in data:
+            world.clock.release()
+        elif isinstance(world.clock, VirtualClock):
+            world.clock.hold()
+        else:
+            raise Unaddressed(409, "real_clock", "This session's clock is real and cannot be held.")
+    return json_response({"kind": world.clock.kind, "now": world.clock.now()})
+
+
+async def _provider(worlds: Worlds, name: str) -> Provider:
+    found = worlds.providers.get(name)
+    if found is None:
+        message = f"There is no provider '{name[:100]}'; {nearest(name, worlds.providers)}"
+        raise Unaddressed(404, "unknown_provider", message)
+    return found
+
+
+#: What the parts of a path stand for.
+_PARTS: dict[str, Callable[[Worlds, str], Awaitable[World | Provider]]] = {"id": Worlds.meet, "provider": _provider}
+_ROUTES: dict[str, dict[str, Endpoint]] = {
+    "/health": {"GET": health},
+    "/providers": {"GET": providers},
+    "/sessions": {"POST": make_session, "GET": list_sessions},
+    "/sessions/{id}": {"GET": read_session, "DELETE": delete_session},
+    "/sessions/{id}/scenario": {"PUT": put_scenario},
+    "/sessions/{id}/reset": {"POST": reset_session},
+    "/sessions/{id}/journal": {"GET": read_journal},
+    "/sessions/{id}/journal/events": {"GET": watch_journal},
+    "/sessions/{id}/rules": {"POST": add_rule},
+    "/sessions/{id}/verify": {"POST": verify_journal},
+    "/sessions/{id}/completed": {"POST": note_completed},
+    "/sessions/{id}/verdict": {"GET": read_verdict},
+    "/sessions/{id}/clock": {"GET": read_clock, "PATCH": set_clock},
+    "/metrics": {"GET": read_metrics},
+    "/openapi/{provider}.json": {"GET": read_openapi},
+}

@@ -1,0 +1,180 @@
+"""What the control API reads and writes: bodies checked by hand; sessions and providers as it shows them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from emulator.core.durations import parse_duration
+from emulator.core.errors import Json, nearest
+from emulator.core.provider.provider import Provider, read_plan
+from emulator.core.redaction import redact
+from emulator.core.store import soon
+from emulator.core.values import FOREVER, Plan
+from emulator.server.sessions.live import Unaddressed, World, Worlds
+
+#: The longest place or file name that is taken.
+LONGEST_NAME = 500
+#: A piece of a long list ends after so many rows, or bytes: what is written of it in one go.
+PIECE_ROWS = 100
+PIECE_BYTES = 200_000
+_JSON = re.compile(r"application/([^\s,/]+\+)?json", re.IGNORECASE)
+
+
+async def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = False) -> Json:
+    """Return a session as the control API shows it; lists leave the key out."""
+    session = world.session
+    standing = await soon(worlds.store.world(session.id, world.clock.now()))
+    settings = session.settings[session.provider] if session.provider else next(iter(session.settings.values()))
+    plans = {name: item.plan.name for name, item in session.settings.items()}
+    body: dict[str, Json] = {"id": session.id}
+    base_urls = worlds.base_urls(session, origin)
+    if with_key:
+        body["api_key"] = session.api_key
+        if len(base_urls) == 1:
+            ((name, base_url),) = base_urls.items()
+            body["env"] = worlds.providers[name].environment(base_url, session.api_key)
+    return body | {
+        "provider": session.provider,
+        "base_urls": base_urls,
+        "clock": {"kind": world.clock.kind, "now": world.clock.now()},
+        "seed": session.seed,
+        "plan": settings.plan.name if session.provider else plans,
+        "validation": settings.validation,
+        "state": standing.state,
+        "rules": [
+            {"id": rule.id, "at": rule.at, "calls": standing.calls.get(rule.id, 0), "expect": rule.expected}
+            for rule in session.all_rules
+        ],
+        "limits": [
+            {"provider": provider, "key": redact(key), "plan": plan, "requests_left": item.remaining,
+             "tokens_left": item.tokens_left, "reset": item.reset}
+            for provider, key, plan, item in standing.limits
+        ],
+        "exchanges": standing.exchanges,
+        "dropped": standing.dropped,
+    }  # fmt: skip
+
+
+def provider_body(provider: Provider, base_url: str) -> Json:
+    """Return what is emulated of a provider: operations, models, plans, errors, facts."""
+    return {
+        "name": provider.name,
+        "title": provider.title,
+        "documented_base_url": provider.base_url,
+        "base_url": base_url,
+        "operations": [
+            {"name": item.name, "method": item.method, "path": item.path} for item in provider.operations.values()
+        ],
+        "models": list(provider.models),
+        "plans": {
+            plan.name: {"requests_per_minute": plan.requests, "tokens_per_minute": plan.tokens}
+            for plan in provider.plans.values()
+        },
+        "default_plan": provider.default_plan,
+        "error_names": {name: item["status"] for name, item in provider.errors.items()},
+        "errors": [name for name, item in provider.errors.items() if item.get("documented")],
+        "facts": [
+            {"id": fact.id, "who": fact.who, "source": fact.source, "text": fact.text, "assumed": fact.assumed,
+             "evidence": fact.evidence, "advice": fact.advice, "note": fact.note}
+            for fact in provider.facts.values()
+        ],
+    }  # fmt: skip
+
+
+# Reading and writing
+
+
+def json_response(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+def json_list(name: str, rows: Iterable[Json], rest: Mapping[str, Json]) -> Response:
+    """Return `{name: rows, **rest}`, made and sent in pieces: other connections have their turn between them."""
+    return StreamingResponse(list_pieces(name, rows, rest), media_type="application/json")
+
+
+async def list_pieces(name: str, rows: Iterable[Json], rest: Mapping[str, Json]) -> AsyncIterator[bytes]:
+    """Yield the JSON of `{name: rows, **rest}`; each row is taken, or awaited, when its turn has come."""
+    before, size = b'{"%b":[' % name.encode(), 0
+    piece: list[bytes] = []
+    for row in rows:
+        piece += (before, orjson.dumps(await soon(row)))
+        size, before = size + len(piece[-1]), b","
+        if len(piece) >= 2 * PIECE_ROWS or size >= PIECE_BYTES:
+            yield b"".join(piece)
+            await asyncio.sleep(0)
+            piece, size = [], 0
+    opened = before if before != b"," else b""
+    yield b"".join([*piece, opened, b"]", b"," if rest else b"", orjson.dumps(rest)[1:]])
+
+
+def is_json(headers: Headers) -> bool:
+    """Tell whether a body says that it is JSON."""
+    return _JSON.fullmatch(headers.get("content-type", "").partition(";")[0].strip()) is not None
+
+
+async def read_object(request: Request, known: set[str]) -> dict[str, Json]:
+    """Return the body as a JSON object with known keys; an empty body is an empty object."""
+    data = await request.body()
+    try:
+        value = orjson.loads(data) if data else {}
+    except orjson.JSONDecodeError as error:
+        raise Unaddressed(400, "invalid_request", f"The body is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise Unaddressed(400, "invalid_request", "The body must be a JSON object.")
+    for name in value:
+        if name not in known:
+            raise Unaddressed(400, "invalid_request", f"'{name[:100]}' is not known here; {nearest(name, known)}")
+    return value
+
+
+def typed(data: dict[str, Json], name: str, kind: type) -> Any:
+    value = data.get(name)
+    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    word = {str: "a string", int: "an integer"}[kind]
+    raise Unaddressed(400, "invalid_request", f"{name} must be {word}.")
+
+
+def name_in(data: dict[str, Json], name: str) -> str | None:
+    """Return the place or file name that a body gives: it goes into headers and messages."""
+    value: str | None = typed(data, name, str)
+    if value is not None and not (value and value.isprintable() and len(value) <= LONGEST_NAME):
+        raise Unaddressed(400, "invalid_request", f"{name} must be a place, as scenario.yaml or test_x.py:12.")
+    return value
+
+
+def plan_of(value: Json) -> str | Plan | None:
+    if value is None or isinstance(value, str):
+        return value
+    figures = {"requests_per_minute", "tokens_per_minute"}
+    if (
+        not isinstance(value, dict)
+        or not value
+        or not set(value) <= figures
+        or not all(type(item) is int and item >= 0 for item in value.values())
+    ):
+        raise Unaddressed(400, "invalid_request", "plan must be a name, or {requests_per_minute, tokens_per_minute}.")
+    return read_plan("session", value)
+
+
+def seconds_of(value: Json) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise Unaddressed(400, "invalid_request", f"advance {error}") from None
+    if seconds == FOREVER:
+        raise Unaddressed(400, "invalid_request", "advance needs an end; forever has none.")
+    return seconds
+
+
+def origin_of(request: Request) -> str:
+    return f"{request.scope['scheme']}://{request.headers.get('host', 'localhost')}"

@@ -1,0 +1,138 @@
+"""What the control API tells of a session's journal: its exchanges, live too, counts of them, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from emulator.core.errors import SourceError
+from emulator.core.journal.client_rules import mark_of
+from emulator.core.journal.describe import describe
+from emulator.core.journal.verdict import judge
+from emulator.core.journal.verify import verify
+from emulator.core.store import soon
+from emulator.core.values import Exchange
+from emulator.server.control.bodies import json_list, json_response, read_object, typed
+from emulator.server.sessions.live import MOST_COMPLETED, Unaddressed, World, Worlds
+from emulator.stores.memory import weigh
+
+#: Bytes of exchanges that may wait for a reader of a live journal, and how many such readers there may be.
+WATCHED_BYTES = 20_000_000
+MOST_WATCHERS = 100
+
+
+async def read_journal(worlds: Worlds, request: Request, world: World) -> Response:
+    since = _number(request, "since", "the number of an exchange")
+    limit = _number(request, "limit", "a number of exchanges")
+    unmatched = request.query_params.get("unmatched") == "true"
+    if worlds.sharing and not unmatched:
+        exchanges, dropped = await worlds.sharing.store.journal(world.session.id, since or 0, limit)
+    else:
+        exchanges, dropped = await soon(worlds.store.journal(world.session.id, since or 0))
+    if unmatched:
+        exchanges = [item for item in exchanges if item.rule == "unmatched"]
+    shown = exchanges[:limit]
+    last = max((item.grant.number for item in shown), default=since or 0)
+    return json_list("exchanges", map(describe, shown), {"next": last, "dropped": dropped})
+
+
+def _number(request: Request, name: str, meant: str) -> int | None:
+    given = request.query_params.get(name)
+    if given is not None and (not given.isdecimal() or len(given) > 15):
+        raise Unaddressed(400, "invalid_request", f"{name} must be {meant}.")
+    return None if given is None else int(given)
+
+
+class _Watcher:
+    """What waits for one reader of a live journal; one for which too much waits is let go."""
+
+    def __init__(self, abort: Callable[[], None]) -> None:
+        self._abort = abort
+        self._queue: asyncio.Queue[tuple[Exchange | None, int]] = asyncio.Queue()
+        self._waiting = 0  # bytes
+
+    def __call__(self, exchange: Exchange | None) -> None:
+        """Take an exchange for the reader, or with None the end."""
+        weight = weigh(exchange) if exchange else 0
+        if self._waiting and self._waiting + weight > WATCHED_BYTES:
+            self._abort()
+            return
+        self._waiting += weight
+        self._queue.put_nowait((exchange, weight))
+
+    async def exchanges(self) -> AsyncIterator[Exchange]:
+        """Yield what was taken, in order; an exchange waits until the one after it is asked for."""
+        while True:
+            exchange, weight = await self._queue.get()
+            if exchange is None:
+                return
+            yield exchange
+            self._waiting -= weight
+
+
+async def watch_journal(worlds: Worlds, request: Request, world: World) -> Response:
+    """Stream exchanges as they end, until the session is removed; a reader too slow for them is cut off."""
+    if sum(len(item.watchers) for item in worlds.by_id.values()) >= MOST_WATCHERS:
+        raise Unaddressed(409, "too_many_readers", f"{MOST_WATCHERS} readers follow a journal already; end one first.")
+    watch = _Watcher(request.scope["emulator.abort"])
+
+    async def events() -> AsyncIterator[bytes]:
+        world.watchers.add(watch)
+        try:
+            if worlds.sharing:
+                await worlds.sharing.watch(world)
+            yield b": watching\n\n"
+            async for exchange in watch.exchanges():
+                yield b"event: exchange\ndata: " + orjson.dumps(describe(exchange)) + b"\n\n"
+        finally:
+            world.watchers.discard(watch)
+            if worlds.sharing:
+                await worlds.sharing.unwatch(world)
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+async def verify_journal(worlds: Worlds, request: Request, world: World) -> Response:
+    data = await read_object(request, {"when", "count", "at_least", "at_most"})
+    bounds = {name: typed(data, name, int) for name in ("count", "at_least", "at_most")}
+    if all(bound is None for bound in bounds.values()):
+        bounds["at_least"] = 1
+    when = data.get("when", {})
+    if not isinstance(when, dict):
+        raise Unaddressed(400, "invalid_request", "when must be an object, as in a scenario's rule.")
+    exchanges, dropped = await soon(worlds.store.journal(world.session.id, 0))
+    try:
+        return json_response(verify(exchanges, when, **bounds, dropped=dropped).body())
+    except SourceError as error:
+        raise Unaddressed(422, "invalid_when", str(error), error.problems) from None
+
+
+async def note_completed(worlds: Worlds, request: Request, world: World) -> Response:
+    data = await read_object(request, {"exchange", "text"})
+    number, text = typed(data, "exchange", int), typed(data, "text", str)
+    if number is None or text is None:
+        raise Unaddressed(400, "invalid_request", "The body must be {exchange: N, text: TEXT}.")
+    mark = mark_of(text)
+    world.completed = [*world.completed, (number, mark)][-MOST_COMPLETED:]
+    if worlds.sharing:
+        await worlds.sharing.complete(world, number, mark)
+    return Response(status_code=204)
+
+
+async def read_verdict(worlds: Worlds, request: Request, world: World) -> Response:
+    exchanges, _ = await soon(worlds.store.journal(world.session.id, 0))
+    if worlds.sharing:
+        world.completed = await worlds.sharing.completed(world)
+    judged = {item.claim.provider for item in exchanges} | set(worlds.base_urls(world.session, ""))
+    findings = [
+        finding
+        for name, provider in worlds.providers.items()
+        if name in judged
+        for finding in judge(provider, exchanges, world.completed)
+    ]
+    ok = not any(finding.status == "fail" and not finding.advice for finding in findings)
+    return json_response({"ok": ok, "findings": [finding.body() for finding in findings]})

@@ -1,0 +1,292 @@
+"""Dispatch: a message finds its provider, is decided by the engine and the store, and gets what answers it.
+
+Message -> engine.claim -> store.take -> engine.answer -> Player
+                                    \\-> a form of what was answered alike before: bytes, at once
+Message -> the control API | a wait for a shared store | an upstream
+bytes that came before -> store.take -> a form
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from emulator.core.answer.compiled import FROM, UNTIL
+from emulator.core.answer.render import JSON_TYPE, render_body, whole
+from emulator.core.cache import Memo
+from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
+from emulator.server.crash import NOT_JOURNALLED, crash
+from emulator.server.http.asgi import AsgiAnswer
+from emulator.server.http.awaited import AwaitedAnswer
+from emulator.server.http.player import Player
+from emulator.server.http.reader import Head, Message, Refused
+from emulator.server.http.routed import Known, Located, Repeated
+from emulator.server.sessions.addresses import decoded, origin, target
+from emulator.server.sessions.clock import Clock
+from emulator.server.sessions.live import Unaddressed, World, Worlds
+
+if TYPE_CHECKING:
+    from emulator.server.http.protocol import Connection
+    from emulator.server.sessions.sharing import Sharing
+    from emulator.server.upstream.client import Upstream
+
+CONTROL = "/_emulator"
+#: Heads of requests, whose way is known; whole requests, whose claim is, and the longest such: bytes.
+MOST_LOCATED = 1024
+MOST_KNOWN = 512
+LONGEST_KNOWN = 16_384
+
+
+class Dispatch:
+    """Answers the messages of all connections of a server.
+
+    `on_exchange` is told of an exchange (or one like it), how it ended and after how many seconds; `on_stray` of
+    method, target and status of what reached no provider.
+    """
+
+    def __init__(
+        self,
+        worlds: Worlds,
+        app: Any,
+        on_exchange: Callable[[Exchange, str, float], None],
+        on_stray: Callable[[str, str, int], None],
+    ) -> None:
+        self._worlds = worlds
+        self._app = app
+        self._on_exchange = on_exchange
+        self._on_stray = on_stray
+        self._located: Memo[Head, Located] = Memo(MOST_LOCATED)
+        self._known: Memo[bytes, Known] = Memo(MOST_KNOWN)
+        self._version = worlds.version  # of the worlds that both were found in
+        self._fields = _ServerFields()
+
+    def repeat(self, connection: Connection, data: bytes) -> bool:
+        """Answer a request that came before, byte for byte; tell whether these bytes are one."""
+        known = self._known.get(data)
+        if known is None or self._is_changed():
+            return False
+        located, world = known.located, known.located.address.world
+        at, real = world.clock.now(), time.monotonic()
+        if known.session is not world.session or not FROM <= at < UNTIL:
+            return False
+        grant = self._worlds.store.take(known.claim, at)
+        form = known.form(grant)
+        if form:
+            self._write(connection, known.claim, Repeated(form, grant, located, known.body, at, real))
+        else:
+            message = Message(located.head, known.body, data)
+            self._decide(connection, message, located, located.request(known.body, at, real), grant)
+        return True
+
+    def answer(self, connection: Connection, message: Message) -> None:
+        """Answer a message, at once or with what the connection plays from now on."""
+        if self._worlds.sharing:
+            self._await_answer(connection, message, self._worlds.sharing)
+            return
+        located = None if self._is_changed() else self._located.get(message.head)
+        if located is None:
+            located = self._locate(connection, message)
+            if located is None:
+                return
+        at, real = located.address.world.clock.now(), time.monotonic()
+        self._decide(connection, message, located, located.request(message.body, at, real, message.too_large))
+
+    def _is_changed(self) -> bool:
+        """Forget what was found if sessions came, went or changed since; tell whether they did."""
+        changed = self._version != self._worlds.version
+        if changed:
+            self._version = self._worlds.version
+            self._located.clear()
+            self._known.clear()
+        return changed
+
+    def _await_answer(self, connection: Connection, message: Message, sharing: Sharing) -> None:
+        path, query = target(message.head)
+        if not self._controls(connection, message, path, query):
+            connection.current = AwaitedAnswer(self, connection, sharing, message, path, query)
+            connection.current.begin()
+
+    def _locate(self, connection: Connection, message: Message) -> Located | None:
+        """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
+        path, query = target(message.head)
+        if self._controls(connection, message, path, query):
+            return None
+        try:
+            return self.locate(connection, message, path, query)
+        except Unaddressed as error:
+            self.play_unaddressed(connection, message, error)
+            return None
+
+    def _controls(self, connection: Connection, message: Message, path: str, query: str) -> bool:
+        """Give a request to the control API if it is for it."""
+        if path == CONTROL or path.startswith(CONTROL + "/"):
+            connection.current = AsgiAnswer(self._app, connection.transport, message, path, query, connection.done)
+            connection.current.begin()
+            return True
+        return False
+
+    def locate(self, connection: Connection, message: Message, path: str, query: str) -> Located:
+        """Find where a request goes.
+
+        Raises: Unaddressed.
+        """
+        head = message.head
+        address = self._worlds.locate(decoded(path), head.headers, origin(connection.transport, head), query)
+        located = Located(head, address, path, query)
+        if head.known:
+            self._located.put(head, located)
+        return located
+
+    def play_unaddressed(self, connection: Connection, message: Message, error: Unaddressed) -> None:
+        """Answer what no provider answers."""
+        headers = (JSON_TYPE, *NOT_JOURNALLED)
+        self.play(connection, message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), connection.clock)
+
+    def _decide(
+        self, connection: Connection, message: Message, located: Located, request: Request, grant: Grant | None = None
+    ) -> None:
+        """Answer a request; what it claims was granted already, or is now."""
+        engine, store, session = self._worlds.engine, self._worlds.store, located.address.world.session
+        claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
+        try:
+            claim = engine.claim(session, request)
+            if self._worlds.records:
+                from emulator.core.recording.upstream_exchange import (  # a start does not wait for it
+                    can_be_sent_on,
+                    sent_on,
+                )
+
+                claim = sent_on(claim) if can_be_sent_on(request) else claim
+            grant = grant or store.take(claim)
+            form = engine.repeats.form(session, request, claim, grant) if self._is_plain(connection, message) else None
+            exchange = None if form else engine.answer(session, request, claim, grant)
+        except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
+            grant = grant or store.take(claim)
+            form, exchange = None, crash(claim, grant, request, error)
+        if form:
+            repeated = Repeated(form, grant, located, request.body, request.at, request.real)
+            self._learn(message.raw, claim, repeated)
+            self._write(connection, claim, repeated)
+        elif exchange:
+            self._play_exchange(connection, message, located, exchange)
+
+    def _play_exchange(self, connection: Connection, message: Message, located: Located, exchange: Exchange) -> None:
+        request = exchange.request
+        upstream = self._worlds.upstreams.get(request.provider) if exchange.proxied else None
+        if upstream:
+            self._relay(connection, message, located.address.world, exchange, upstream)
+        else:
+            self._worlds.store.record(exchange)
+            self.play(connection, message, exchange.timeline, located.address.world.clock, exchange)
+
+    def _is_plain(self, connection: Connection, message: Message) -> bool:
+        """Tell whether a message is answered with a head and a body, and the connection goes on."""
+        return message.head.known and message.head.method != "HEAD" and not (connection.closing or self._worlds.records)
+
+    def _learn(self, raw: bytes, claim: Claim, repeated: Repeated) -> None:
+        """Know a request when it comes again."""
+        located, session = repeated.located, repeated.located.address.world.session
+        known = self._known.get(raw)
+        if known is None or known.session is not session:  # here also when another of its replies is known
+            rules = session.rules_for(claim.provider, claim.operation or "")
+            if not rules.steady or not 0 < len(raw) <= LONGEST_KNOWN:
+                return
+            candidates = tuple(rules.by_id[item.rule] for item in claim.candidates)
+            known = Known(located, session, claim, repeated.body, candidates)
+            self._known.put(raw, known)
+        known.learn(repeated.grant, repeated.form)
+
+    def _write(self, connection: Connection, claim: Claim, repeated: Repeated) -> None:
+        """Send an answer that waits for nothing, and note it."""
+        form, worlds, state = repeated.form, self._worlds, connection.server_state
+        head, body = form.fill(repeated.at, repeated.grant)
+        connection.transport.write(b"%b%b%b\r\n%b" % (form.line, self._fields.of(state), head, body))
+        state.total_requests += 1
+        repeated.passed = repeated.located.address.world.clock.now() - repeated.at
+        worlds.store.note(claim, repeated)
+        worlds.metrics.count(form.example)
+        if repeated.located.address.world.watchers:
+            worlds.tell(repeated.exchange())
+        self._on_exchange(form.example, "complete", repeated.passed)
+
+    def _relay(
+        self, connection: Connection, message: Message, world: World, exchange: Exchange, upstream: Upstream
+    ) -> None:
+        """Let the upstream answer; the exchange is recorded when it is known what that was."""
+        from emulator.server.http.relay import ClientSide, Relay  # needs an extra
+
+        def done(keep_alive: bool, exchange: Exchange, sent: Sent) -> None:
+            try:
+                self._worlds.store.record(exchange)
+                self._ended(exchange, sent)
+            finally:
+                connection.done(keep_alive)
+
+        def unanswered(exchange: Exchange) -> None:
+            self._worlds.store.record(exchange)
+            self.play(connection, message, exchange.timeline, world.clock, exchange)
+
+        head = message.head
+        line = ClientSide(
+            connection.transport, head.keep_alive and not (connection.closing and not connection.waiting), head.http_10,
+            head.method == "HEAD", self._fields.of(connection.server_state),
+        )  # fmt: skip
+        provider = self._worlds.providers[exchange.request.provider]
+        connection.current = Relay(upstream, provider, exchange, line, done, unanswered)
+        connection.current.begin()
+
+    def _ended(self, exchange: Exchange, sent: Sent) -> None:
+        self._worlds.store.sent(exchange, sent)
+        self._worlds.ended(exchange, sent)
+        self._on_exchange(exchange, sent.end, sent.at)
+
+    def play(
+        self,
+        connection: Connection,
+        message: Message,
+        timeline: Timeline,
+        clock: Clock,
+        exchange: Exchange | None = None,
+    ) -> None:
+        """Put an answer on the wire."""
+
+        def done(keep_alive: bool, sent: Sent) -> None:
+            try:
+                if exchange:
+                    self._ended(exchange, sent)
+                else:
+                    self._on_stray(message.head.method, message.head.url.decode("latin-1"), timeline.status)
+            finally:
+                connection.done(keep_alive)
+
+        connection.current = Player(
+            timeline, connection.transport, clock, exchange.request.at if exchange else clock.now(),
+            keep_alive=message.head.keep_alive and not (connection.closing and not connection.waiting),
+            http_10=message.head.http_10, head_only=message.head.method == "HEAD",
+            extra_headers=self._fields.of(connection.server_state), done=done,
+        )  # fmt: skip
+        connection.current.play()
+
+    def refuse(self, connection: Connection, refused: Refused) -> None:
+        """Answer what is no request that can be read."""
+        message = Message(Head())
+        message.head.keep_alive = False
+        body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
+        self.play(connection, message, render_body(body, refused.status, NOT_JOURNALLED), connection.clock)
+
+
+class _ServerFields:
+    """The header lines that the server adds to every answer, such as its date; they change once a second."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[bytes, bytes]] | None = None
+        self._lines = b""
+
+    def of(self, server_state: Any) -> bytes:
+        items = server_state.default_headers
+        if items is not self._items:
+            self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
+        return self._lines

@@ -1,0 +1,1 @@
+"""The sessions of a server, their clocks, and how workers share them."""

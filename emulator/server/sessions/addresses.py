@@ -1,0 +1,99 @@
+"""Addresses: which provider a path is for, its place below the base URL, and what was meant where it is for none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from emulator.core.errors import closest
+from emulator.core.provider.provider import Provider
+from emulator.server.http.reader import Head
+
+Providers = Mapping[str, Provider]
+
+
+def find_place(
+    providers: Providers, prefix: str, steps: Sequence[str], implied: str | None
+) -> tuple[str, str, str] | None:
+    """Return provider, path below its base URL, and that URL; `implied` is the provider of a path that names none."""
+    if steps and steps[0] in providers:
+        named = providers[steps[0]]
+        below = named.below(steps[1:])
+        if below is None and len(steps) > 1:
+            below = "/" + "/".join(["..", *steps[1:]])
+        return (named.name, below, f"{prefix}/{named.name}{named.base_path}") if below else None
+    bare = [providers[implied]] if implied else _with_path(providers, steps)
+    if len(bare) != 1 or not steps or steps[0] not in bare[0].first_steps:
+        return None
+    below = bare[0].below(steps)
+    return (bare[0].name, below, f"{prefix}{bare[0].base_path}") if below else None
+
+
+def _with_path(providers: Providers, steps: Sequence[str]) -> list[Provider]:
+    """Return the providers that have a path, where none is named."""
+    return [item for item in providers.values() if (below := item.below(steps)) and item.routes.find(below)]
+
+
+def implied_provider(providers: Providers, headers: Mapping[str, str]) -> str | None:
+    """Return the provider whose documented host is in the Host header, or the only one."""
+    host = headers.get("host", "").partition(":")[0].lower()
+    for provider in providers.values():
+        if provider.host.partition(":")[0].lower() == host:
+            return provider.name
+    return next(iter(providers)) if len(providers) == 1 else None
+
+
+def nowhere(providers: Providers, path: str, prefix: str, steps: Sequence[str], implied: str | None) -> str:
+    """Say that a path leads to no provider, what was meant, and which base URLs are good."""
+    bases = ", ".join(f"{prefix}/{name}{provider.base_path}" for name, provider in providers.items())
+    message = (
+        f"There is nothing at {path[:200]}{_meant(providers, prefix, steps, implied)}. The base URLs are: {bases}."
+    )
+    if steps and any(steps[0] in provider.first_steps for provider in providers.values()):
+        message += f" For /{steps[0]} alone, name one provider: in the scenario, or by --provider."
+    return message
+
+
+def _meant(providers: Providers, prefix: str, steps: Sequence[str], implied: str | None) -> str:
+    """Name the URL of a path whose parts stand in another order, or lack some, or the nearest provider's name."""
+    named = next((step for step in steps if step in providers), implied)
+    if named:
+        rest = steps[steps.index(named) + 1 :] if named in steps else steps
+        provider = providers[named]
+        below = "/" + "/".join(
+            step for step in rest if step not in (*provider.base_path.split("/"), *provider.versions)
+        )
+        base_url = f"{prefix}{'' if named == implied else f'/{named}'}{provider.base_path}"
+        return f" (did you mean {base_url}{below}?)" if provider.routes.find(below) else ""
+    close = closest(steps[0], providers) if steps else None
+    return f" (did you mean '{close}'?)" if close else ""
+
+
+def decoded(path: str) -> str:
+    """Return a path with its escapes undone but for those of / and %: what was one step stays one."""
+    if "%" not in path:
+        return path
+    return "/".join(unquote(step).replace("%", "%25").replace("/", "%2F") for step in path.split("/"))
+
+
+def origin(transport: Any, head: Head) -> str:
+    """Return scheme and host, as this client reaches the server."""
+    scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+    host = head.headers.get("host")
+    if not host:
+        name = transport.get_extra_info("sockname")
+        host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
+    return f"{scheme}://{host}"
+
+
+def target(head: Head) -> tuple[str, str]:
+    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
+    path, _, query = head.url.decode("latin-1").partition("?")
+    if not path.startswith("/"):  # absolute; also `*` and an authority
+        _, absolute, rest = path.partition("://")
+        host, _, path = rest.partition("/") if absolute else ("", "", path)
+        path, host = f"/{path}", host.rpartition("@")[2]  # who asks is told in a header, if at all
+        if host:
+            head.headers["host"] = host
+    return path, query

@@ -1,0 +1,367 @@
+"""The sessions of one server: made, found by address or key, and removed. Each has its snapshot and its clock."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from emulator.core.engine.engine import Engine
+from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.frozen import frozen
+from emulator.core.provider.keys import Way, keys_sent
+from emulator.core.provider.provider import Provider
+from emulator.core.scenario.scenario import Scenario
+from emulator.core.scenario.session import DEFAULT, Options, Session, build_session, check_upstreams
+from emulator.core.store import Store
+from emulator.core.values import Exchange, Sent
+from emulator.server.metrics import Metrics
+from emulator.server.sessions.addresses import find_place, implied_provider, nowhere
+from emulator.server.sessions.builder import SENT, Builder
+from emulator.server.sessions.clock import Clock, VirtualClock, make_clock
+from emulator.server.sessions.source import Added, Recipe
+
+if TYPE_CHECKING:
+    from emulator.server.sessions.sharing import Sharing
+    from emulator.server.upstream.client import Upstream
+
+#: The prefix of a generated key where the docs show none.
+KEY_PREFIX = "emu-"
+#: Bytes of the scenarios and rules that all sessions may have been sent together.
+MOST_SCENARIO_BYTES = 200_000_000
+#: Results of the application that a session remembers.
+MOST_COMPLETED = 1000
+
+
+class Unaddressed(Exception):
+    """A request that no provider answers, or a control request that cannot be met: our own error."""
+
+    def __init__(self, status: int, code: str, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.problems = tuple(problems)
+
+    def body(self) -> Json:
+        rows = [asdict(item) for item in self.problems]
+        return {"error": {"code": self.code, "message": self.message, "problems": rows}}
+
+
+@dataclass(slots=True)
+class World:
+    """A session's current snapshot and its clock, and what the snapshot was built from."""
+
+    session: Session
+    clock: Clock
+    recipe: Recipe
+    completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, mark of the text taken of it
+    watchers: set[Callable[[Exchange | None], None]] = field(default_factory=set)  # None: the session is gone
+    size: int = 0  # bytes of the scenario and the rules that it was sent
+    forgets: str = ""  # what a change makes a shared store forget: turns, or all
+
+
+@frozen
+class Address:
+    """Where a request goes: `path` is below the provider's base URL."""
+
+    world: World
+    provider: str
+    path: str
+    base_url: str
+    addressed: bool  # the path names the session
+
+
+@dataclass(slots=True)
+class Worlds:
+    """All sessions of one process, or with `sharing` those of all workers that this one has met."""
+
+    engine: Engine
+    store: Store
+    options: Options
+    max_sessions: int = 10_000
+    by_id: dict[str, World] = field(default_factory=dict)
+    by_key: dict[str, str] = field(default_factory=dict)
+    sharing: Sharing | None = None
+    version: int = 0  # of what addresses depend on
+    size: int = 0  # of all sessions
+    metrics: Metrics = field(default_factory=Metrics)
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)  # by provider
+    records: bool = False  # every request goes to its upstream
+    recorder: Callable[[Exchange, Sent], None] | None = None  # is told of each exchange that has ended
+    builder: Builder = field(init=False)
+    ways: Sequence[Way] = field(init=False)  # in which any provider takes keys
+
+    def __post_init__(self) -> None:
+        self.builder = Builder(self.providers)
+        self.ways = list(dict.fromkeys(way for provider in self.providers.values() for way in provider.accepts))
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        return self.engine.providers
+
+    def open_default(self, scenarios: Sequence[Scenario]) -> World:
+        """Make the session that always exists.
+
+        Raises: SourceError, where the scenarios disagree.
+        """
+        return self._open(DEFAULT, scenarios, Recipe((), self.options))
+
+    def open(self, scenario: Json, options: Options, label: str = SENT, size: int = 0) -> World:
+        """Make a session of its own, with a generated id and key; `label` stands for the scenario's file.
+
+        Raises: Unaddressed, 409 for too many, or too many bytes (`size`), 422 for a scenario that does not load.
+        """
+        if len(self.by_id) > self.max_sessions:
+            raise self.too_many()
+        self._check_room(size)
+        options = replace(options.over(self.options), api_keys=())
+        try:
+            scenarios = [] if scenario is None else [self.builder.read(scenario, options.provider, label)]
+            recipe = Recipe(() if scenario is None else ((scenario, label),), options)
+            world = self._open(secrets.token_hex(6), scenarios, recipe)
+        except SourceError as error:
+            raise _unloadable(error) from None
+        self._resize(world, size)
+        return world
+
+    def _check_room(self, more: int) -> None:
+        if self.size + more > MOST_SCENARIO_BYTES:
+            message = f"the scenarios and rules of all sessions would be over {MOST_SCENARIO_BYTES // 10**6} MB"
+            raise Unaddressed(409, "too_much_kept", f"{message}; delete sessions that are over")
+
+    def _resize(self, world: World, size: int) -> None:
+        self.size += size - world.size
+        world.size = size
+
+    def too_many(self) -> Unaddressed:
+        message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
+        return Unaddressed(409, "too_many_sessions", message)
+
+    def _open(self, id: str, scenarios: Sequence[Scenario], recipe: Recipe) -> World:
+        draft = build_session(id, "", self.providers, scenarios, recipe.options, 0.0)
+        check_upstreams(scenarios, draft.provider, self.upstreams)
+        clock = make_clock(draft.clock)
+        key = self._key(draft.provider)
+        world = World(replace(draft, api_key=key, started=clock.now()), clock, replace(recipe, clock=clock.kind))
+        self.by_id[id] = world
+        self.by_key[key] = id
+        self.version += 1
+        return world
+
+    def _key(self, provider: str | None) -> str:
+        prefix = self.providers[provider].key_prefix if provider else ""
+        return (prefix or KEY_PREFIX) + secrets.token_hex(16)
+
+    def adopt(self, world: World, session: Session, recipe: Recipe) -> None:
+        """Give a world another snapshot."""
+        self.by_key.pop(world.session.api_key, None)
+        world.session, world.recipe = session, recipe
+        self.by_id[session.id] = world
+        self.by_key[session.api_key] = session.id
+        self.version += 1
+
+    def find(self, id: str) -> World:
+        """Return a session's world.
+
+        Raises: Unaddressed, 404.
+        """
+        world = self.by_id.get(id)
+        if world is None:
+            raise Unaddressed(404, "emulator_unknown_session", f"There is no session '{id[:100]}'.")
+        return world
+
+    def put_scenario(self, id: str, scenario: Json, label: str = SENT, size: int = 0) -> World:
+        """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
+
+        What is under way was decided by the old one and is sent to its end, also what is held or silent.
+        Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id, or for
+        too many bytes (`size`).
+        """
+        world = self.find(id)
+        self._check_room(size - world.size)
+        try:
+            loaded = self.builder.read(scenario, world.session.options.provider, label)
+            self.give(id, [loaded], [(scenario, label)])
+        except SourceError as error:
+            raise _unloadable(error) from None
+        self._resize(world, size)
+        return world
+
+    def give(self, id: str, scenarios: Sequence[Scenario], sources: Sequence[tuple[Json, str]]) -> World:
+        """Give a session other scenarios, loaded from these sources: turns and state begin anew, the rest stays.
+
+        Raises: SourceError, where they disagree; Unaddressed, 409, where a rule has an added rule's id.
+        """
+        world = self.find(id)
+        old = world.session
+        new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
+        check_upstreams(scenarios, new.provider, self.upstreams)
+        for rule in old.added:
+            _check_free(rule.id, new)
+        world.session = replace(new, clock=world.clock.kind, added=old.added)
+        world.recipe = replace(world.recipe, scenarios=tuple(sources))
+        self.version += 1
+        self._forget(world, "turns")
+        return world
+
+    def reset(self, id: str) -> World:
+        """Forget what happened in a session; its scenario and its key stay, its clock begins anew."""
+        world = self.find(id)
+        self._forget(world, "all")
+        world.clock.release()
+        world.clock = make_clock(world.session.clock)
+        world.session = replace(world.session, started=world.clock.now())
+        world.completed.clear()
+        return world
+
+    def add_rule(self, id: str, rule: Mapping[str, Json], at: str | None, size: int = 0) -> World:
+        """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
+
+        Raises: Unaddressed, 422, for a rule that does not load; 409 for too many bytes (`size`).
+        """
+        world = self.find(id)
+        self._check_room(size)
+        session = world.session
+        name = rule.get("id", f"added-{len(session.added) + 1}")
+        _check_free(name, session)
+        settings = session.settings[session.provider or next(iter(session.settings))]
+        data = {"emulator": 1, "vars": settings.vars, "rules": [{**rule, "id": name}]}
+        if session.provider:
+            data["provider"] = session.provider
+        known = [item.id for item in session.added]  # the newest first
+        before = len(known) - (known.index(name) + 1 if name in known else 0)
+        added = Added(name, data, at or f"{SENT}:added[{before}]")
+        try:
+            made = self.builder.rule(added, session.provider)
+        except SourceError as error:
+            raise _unloadable(_placed(error, at) if at else error) from None
+        others = [made if item.id == name else item for item in session.added]
+        world.session = replace(session, added=tuple(others if name in known else [made, *others]))
+        world.recipe = world.recipe.with_rule(added)
+        self._resize(world, world.size + size)
+        return world
+
+    def ended(self, exchange: Exchange, sent: Sent) -> None:
+        """Count an exchange that has ended, and tell who watches its session's journal."""
+        self.metrics.count(exchange)
+        self.metrics.time(exchange, sent)
+        if self.recorder:
+            self.recorder(exchange, sent)
+        self.tell(replace(exchange, sent=sent))
+
+    def tell(self, exchange: Exchange) -> None:
+        """Tell who watches a session's journal."""
+        world = self.by_id.get(exchange.request.session)
+        for watch in tuple(world.watchers) if world and not self.sharing else ():
+            watch(exchange)
+
+    def delete(self, id: str) -> None:
+        """Remove a session. The default one cannot be removed."""
+        world = self.find(id)
+        if id == DEFAULT:
+            raise Unaddressed(409, "default_session", "The default session always exists; reset it instead.")
+        self.drop(world)
+        if not self.sharing:
+            self.store.delete(id)
+
+    def drop(self, world: World) -> None:
+        """Know a session no longer."""
+        world.clock.release()
+        for watch in tuple(world.watchers):
+            watch(None)
+        self.by_id.pop(world.session.id, None)
+        self._resize(world, 0)
+        self.engine.repeats.forget(world.session)
+        self.version += 1
+        self.by_key.pop(world.session.api_key, None)
+
+    def _forget(self, world: World, what: str) -> None:
+        """Let the store forget: one that is shared does so in the step in which it takes the change."""
+        if self.sharing:
+            world.forgets = what
+        elif what == "all":
+            self.store.reset(world.session.id)
+        else:
+            self.store.restart(world.session.id)
+
+    # What control does with the sessions of all workers
+
+    async def meet(self, id: str) -> World:
+        """Return a session's world as it stands now.
+
+        Raises: Unaddressed, 404.
+        """
+        if self.sharing:
+            await self.sharing.meet(id)
+        return self.find(id)
+
+    @asynccontextmanager
+    async def changing(self, id: str) -> AsyncIterator[World]:
+        """Let nobody else change a session meanwhile; afterwards it has changed for all workers."""
+        if self.sharing is None:
+            yield self.find(id)
+            return
+        async with self.sharing.changing(id):
+            yield self.find(id)
+
+    # Addresses
+
+    def locate(self, path: str, headers: Mapping[str, str], origin: str, query: str = "") -> Address:
+        """Find session and provider of a path: /s/ID/PROVIDER/v1/…, /s/ID/v1/…, /PROVIDER/v1/…, /v1/….
+
+        A provider's base URL may have another path than /v1, or none.
+
+        Raises: Unaddressed, 404, with the base URLs that are good.
+        """
+        steps = path.split("/")[1:] or [""]
+        addressed = steps[0] == "s" and len(steps) > 1
+        if addressed:
+            world, steps, prefix = self.find(steps[1]), steps[2:], f"{origin}/s/{steps[1]}"
+        else:
+            keys = keys_sent(self.ways, headers, query)
+            chosen = next((self.by_key[key] for key in keys if key in self.by_key), DEFAULT)
+            world, prefix = self.by_id[chosen], origin
+        implied = world.session.provider or implied_provider(self.providers, headers)
+        place = find_place(self.providers, prefix, steps, implied)
+        if place is None:
+            raise Unaddressed(404, "emulator_no_provider", nowhere(self.providers, path, prefix, steps, implied))
+        return Address(world, *place, addressed)
+
+    def base_urls(self, session: Session, origin: str) -> dict[str, str]:
+        """Return the base URL of each provider that a session is for."""
+        prefix = origin if session.id == DEFAULT else f"{origin}/s/{session.id}"
+        names = [session.provider] if session.provider else list(self.providers)
+        return {name: f"{prefix}/{name}{self.providers[name].base_path}" for name in names}
+
+
+def advance(world: World, seconds: float) -> None:
+    """Move a session's virtual clock.
+
+    Raises: Unaddressed, 409, on a real clock.
+    """
+    if not isinstance(world.clock, VirtualClock):
+        message = "This session's clock is real and cannot be moved; make the session with clock: virtual."
+        raise Unaddressed(409, "real_clock", message)
+    world.clock.advance(seconds)
+
+
+def _unloadable(error: SourceError) -> Unaddressed:
+    return Unaddressed(422, "invalid_scenario", str(error), error.problems)
+
+
+def _check_free(name: Json, session: Session) -> None:
+    if any(item.id == name for item in session.rules):
+        raise Unaddressed(409, "rule_exists", f"The scenario has a rule with the id '{name}' already.")
+
+
+def _placed(error: SourceError, at: str) -> SourceError:
+    """Return the problems of a rule that was made in a test, at its place there."""
+    file, _, line = at.rpartition(":")
+    number = int(line) if line.isdecimal() and len(line) < 10 else 1
+    return SourceError(
+        [replace(item, file=file or at, line=number, where=item.where.removeprefix("rules[0]").removeprefix("."))
+         for item in error.problems]
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""The past in a shared store: what is kept of an exchange, and how it is made again when it is read.
+
+Kept are the request, what it was granted and the digest of its session's recipe; the engine is pure and does the rest.
+What it cannot work out again is kept beside them: an answer computed from the session's past, and a crash of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import orjson
+
+from emulator.core.answer.render import whole
+from emulator.core.errors import SourceError
+from emulator.core.scenario.session import Session
+from emulator.core.store import StoreFailed
+from emulator.core.values import Claim, Exchange, Frame, Plan, Request
+from emulator.server.crash import crash
+from emulator.server.sessions.live import World, Worlds
+from emulator.server.sessions.source import Recipe, read_recipe
+from emulator.stores.redis.claims import grant_of, key_of
+from emulator.stores.redis.pipeline import Line
+from emulator.stores.redis.store import Entry, RedisStore
+
+#: Sessions, as they once were, that are kept built.
+KEPT_SESSIONS = 256
+
+
+class Past:
+    """Makes exchanges, and makes them again; `meet` lets this worker know a session."""
+
+    def __init__(self, worlds: Worlds, line: Line, meet: Callable[[str], Awaitable[None]]) -> None:
+        self._worlds = worlds
+        self._line = line
+        self._meet = meet
+        self._sessions: dict[tuple[str, str, float], Session] = {}
+
+    async def exchange(
+        self, store: RedisStore, world: World, request: Request, version: str, recipe: str
+    ) -> Exchange | None:
+        """Claim, take and answer; None where the session is no longer what this worker knows.
+
+        Raises: StoreFailed.
+        """
+        engine, session = self._worlds.engine, world.session
+        kept = _pack(request, recipe)
+        claim, grant = _unknown(request), None
+        try:
+            claim = engine.claim(session, request)
+            grant = await store.take(claim, kept, version)
+            if grant is None:
+                return None
+            exchange = engine.answer(session, request, claim, grant)
+        except StoreFailed:
+            raise
+        except Exception as error:
+            grant = grant or await store.take(_unknown(request), kept, version)
+            if grant is None:
+                return None
+            exchange = crash(claim, grant, request, error)
+        noted = store.record(exchange, _rest(exchange))
+        if noted:
+            await noted
+        return exchange
+
+    async def remake(self, id: str, entry: Entry, first: Exchange | None) -> Exchange | None:
+        """Make an exchange again; None where its recipe is no longer kept."""
+        request, recipe = _unpack(id, entry.request)
+        session = await self._session(id, recipe)
+        replays = entry.grant[10] > 0
+        if session is None or (replays and first is None):
+            return None
+        rest = orjson.loads(entry.rest) if entry.rest else {}
+        if "crash" in rest:
+            grant = grant_of(entry.grant, Plan("unlimited"))
+            timeline = whole(rest["body"].encode(), 500, tuple(map(tuple, rest["headers"])), 0.0)
+            return Exchange(_unknown(request), grant, request, timeline, "refused", crash=rest["crash"])
+        claim = self._worlds.engine.claim(session, request)
+        grant = replace(grant_of(entry.grant, claim.plan), replay=first)
+        exchange = self._worlds.engine.answer(session, request, claim, grant)
+        if "frames" in rest:
+            frames = tuple(Frame(at, data.encode(), kind) for at, data, kind in rest["frames"])
+            exchange = replace(exchange, timeline=replace(exchange.timeline, frames=frames))
+        return exchange
+
+    async def recipe(self, id: str, digest: str) -> Recipe | None:
+        """Return a recipe of a session."""
+        dumped = await self._line.send("HGET", key_of(id, "recipes"), digest)
+        return read_recipe(dumped) if dumped else None
+
+    async def _session(self, id: str, digest: str) -> Session | None:
+        """Return a session as it was with a recipe."""
+        await self._meet(id)
+        world = self._worlds.by_id.get(id)
+        if world is None:
+            return None
+        name = (id, digest, world.session.started)
+        if name not in self._sessions:
+            recipe = await self.recipe(id, digest)
+            if recipe is None:
+                return None
+            try:
+                session = self._worlds.builder.build(id, world.session.api_key, recipe, world.session.started)
+            except SourceError:  # written by a server that has other providers
+                return None
+            self._sessions[name] = session
+            if len(self._sessions) > KEPT_SESSIONS:
+                del self._sessions[next(iter(self._sessions))]
+        return self._sessions[name]
+
+    def forget(self, id: str) -> None:
+        """Keep nothing of a session that is gone."""
+        self._sessions = {name: session for name, session in self._sessions.items() if name[0] != id}
+
+
+def _unknown(request: Request) -> Claim:
+    """Return the claim of a request that could not be understood for a fault of ours."""
+    return Claim(request.session, request.provider, None, Plan("unlimited"), request.at, False)
+
+
+def _pack(request: Request, recipe: str) -> bytes:
+    head = [
+        request.provider, request.method, request.path, request.query, request.headers, request.at, request.address,
+        request.base_url, request.too_large, request.addressed, request.real, recipe,
+    ]  # fmt: skip
+    return orjson.dumps(head) + b"\n" + request.body
+
+
+def _unpack(id: str, kept: bytes) -> tuple[Request, str]:
+    head, _, body = kept.partition(b"\n")
+    provider, method, path, query, headers, at, *others, recipe = orjson.loads(head)
+    return Request(id, provider, method, path, query, headers, body, at, *others), recipe
+
+
+def _rest(exchange: Exchange) -> bytes:
+    frames = exchange.timeline.frames
+    if exchange.crash:
+        body = b"".join(frame.data for frame in frames).decode()
+        return orjson.dumps({"crash": exchange.crash, "body": body, "headers": exchange.timeline.headers})
+    if exchange.claim.history and exchange.timeline.status < 400:
+        return orjson.dumps({"frames": [[frame.at, frame.data.decode(), frame.kind] for frame in frames]})
+    return b""

@@ -1,0 +1,369 @@
+"""A store in Redis for many workers: one script takes a claim, and nothing else is awaited in the steady state.
+
+Of an exchange Redis holds what it was made from: the request, what was granted, and the session's recipe. `remake`
+makes it again when it is read, which gives the same because the core is pure. All keys of a session share a hash tag,
+so that a cluster keeps them on one node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import orjson
+
+from emulator.core.admission import MOST_PAST
+from emulator.core.frozen import frozen
+from emulator.core.store import Counters, StoreFailed
+from emulator.core.values import STARTED, Claim, Exchange, Grant, Note, Sent
+from emulator.stores.memory import JOURNAL_BYTES
+from emulator.stores.redis.budget import KEPT, SharedBudget
+from emulator.stores.redis.claims import (
+    CHANGED,
+    ENDED,
+    NOTED,
+    SEPARATOR,
+    asked_of,
+    counts_at_once,
+    grant_end,
+    grant_of,
+    key_of,
+    keys_of,
+    needed,
+    record_of,
+    sent_in,
+    sent_row,
+    window_in,
+    window_of,
+)
+from emulator.stores.redis.pipeline import Line, Script
+from emulator.stores.redis.unheard import FIND, Untold
+
+#: Rows of a journal that are read at once; other connections have their turn between them.
+ROWS = 50
+#: How long a worker is taken for alive after it last said so, and how often it says so: seconds.
+ALIVE_S, BEAT_S = 5.0, 1.0
+TAKE, NOTE = Script("take", "late", "rows"), Script("note", "late", "rows")
+CHANGE, COMPLETE, BEAT, UNLOCK = Script("change", "late"), Script("complete", "late"), Script("beat"), Script("unlock")
+SCRIPTS = (TAKE, NOTE, CHANGE, COMPLETE, BEAT, UNLOCK, KEPT, FIND)
+#: The channel on which it is told that a session has changed, and how many recipes are kept of one.
+TOLD = "emulator:told"
+MOST_RECIPES = 1000
+#: Seconds after which a lock is taken from a worker that does not give it back, between two tries, and for all tries.
+LOCK_S, TRY_S, TRIES_S = 10.0, 0.005, 15.0
+_NEVER = "1e999"
+#: Fields of a journal's row: request, grant, rest, sent, and the same of the first answer where it is a replay.
+_FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
+_NOTHING = Sent(0, (), "cut", 0.0)
+_ENDED = Note(None, "sent", "the worker that took this request ended before it told what was sent")
+#: What is kept as sent where the store was away before the answer could go out, and what is said of it.
+_FAILED = b"failed"
+_FAILURE = Note(None, "sent", "the store failed before this could be answered: the client got a 500, store_failed")
+
+
+@frozen
+class Entry:
+    """A row of a journal: what an exchange is made of; `rest` is what cannot be worked out again."""
+
+    request: bytes
+    grant: Sequence[Any]
+    rest: bytes
+    first: Entry | None = None
+
+
+Remake = Callable[[str, Entry, Exchange | None], Awaitable[Exchange | None]]
+
+
+class RedisStore:
+    """Implements Store for many workers, but that a claim is taken with its request, and awaited.
+
+    `remake(session, entry, first)` makes an exchange of an entry; None where its recipe is gone. `now(session)` is the
+    time of a virtual clock.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        worker: str,
+        journal_size: int,
+        remake: Remake,
+        now: Callable[[str], float | None],
+        journal_bytes: int = JOURNAL_BYTES,
+    ) -> None:
+        self.line = line
+        self.worker = worker
+        self.journal_size = journal_size
+        self._remake = remake
+        self._now = now
+        self._budget = SharedBudget(line, journal_bytes)
+        self._untold = Untold(line)
+        self._asks = itertools.count(1)
+
+    # A request
+
+    async def take(self, claim: Claim, request: bytes, version: str) -> Grant | None:
+        """Give the claim what Store.take gives; None where the session has changed since that version, or its clock.
+
+        Raises: StoreFailed.
+        """
+        asked = asked_of(claim) | {"worker": self.worker, "journal_size": self.journal_size, "version": version}
+        if self._now(claim.session) is not None:
+            asked["virtual"] = True
+        await self._budget.know(claim.session)
+        said, *given = await self._take(claim, asked, request)
+        while said == b"whose":  # somebody's answer to the same idempotency key is still to come, if that worker lives
+            worker = given[0].decode()
+            asked["alive" if await self.is_alive(worker) else "dead"] = worker
+            said, *given = await self._take(claim, asked, request)
+        if said == b"stale":
+            return None
+        row = orjson.loads(given[0])
+        try:
+            return await self._granted(claim, row, given)
+        except StoreFailed:
+            self._fail(claim.session, _record(claim), row[0], row[11])
+            raise
+
+    async def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> list[Any]:
+        self._budget.touch(claim.session)
+        ask, until = next(self._asks), self.line.until()
+        asked |= {"room": self._budget.room(claim.session), "ask": ask}
+        command = TAKE.call(keys_of(claim.session, needed(claim)), orjson.dumps(asked), request)
+        try:
+            taken: list[Any] = await self.line.send(*command)
+        except StoreFailed:
+            fail = partial(self._fail, claim.session, _record(claim))
+            self._untold.give_up(until, claim.session, grant_end(self.worker, ask), fail)
+            raise
+        return taken
+
+    async def _granted(self, claim: Claim, row: Sequence[Any], given: Sequence[bytes | None]) -> Grant:
+        grant = grant_of(row, claim.plan)
+        if row[10]:
+            first = Entry(given[1] or b"", orjson.loads(given[2] or b""), given[3] or b"")
+            grant = replace(grant, replay=await self._remake(claim.session, first, None))
+        if claim.history and not (grant.idempotency or grant.replay or grant.standing.exceeded):
+            past, _ = await self._rows(claim.session, max(0, grant.number - 1 - MOST_PAST), grant.number)
+            grant = replace(grant, exchanges=tuple(past))
+        return grant
+
+    def record(self, exchange: Exchange, rest: bytes = b"") -> Awaitable[Any] | None:
+        """Note what must be known before the answer goes out, and return what to await; None where nothing must."""
+        claim, grant = exchange.claim, exchange.grant
+        begun = claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded)
+        if not (begun or rest or (counts_at_once(claim) and exchange.tokens)):
+            return None
+        timeline = exchange.timeline
+        good = "1" if timeline.status < 400 and not timeline.broken else "0"
+        command = self._note(
+            claim.session, grant.number, grant.life,
+            tokens=_cost(exchange) if counts_at_once(claim) else 0,
+            window=window_of(claim),
+            record=record_of(claim) if begun else "",
+            done_at=_NEVER if timeline.endless else repr(exchange.request.at + timeline.end_at),
+            good=good,
+            rest=rest,
+        )  # fmt: skip
+        return self._recorded(exchange, self.line.send(*command))
+
+    async def _recorded(self, exchange: Exchange, noted: Awaitable[Any]) -> None:
+        try:
+            await noted
+        except StoreFailed:
+            claim, grant = exchange.claim, exchange.grant
+            self._fail(claim.session, _record(claim), grant.number, grant.life)
+            raise
+
+    def sent(self, exchange: Exchange, sent: Sent) -> Awaitable[Any]:
+        """Add what really went out to an exchange, if it is still in the journal."""
+        claim, grant, now = exchange.claim, exchange.grant, self._now(exchange.claim.session)
+        endless = claim.idempotency and exchange.timeline.endless
+        return self._untold.tell(self._note(
+            claim.session, grant.number, grant.life,
+            tokens=0 if counts_at_once(claim) else _cost(exchange),
+            window=window_of(claim),
+            record=record_of(claim) if endless else "",
+            done_at="0",
+            sent=sent_row(sent),
+            now="" if now is None else repr(now),
+        ))  # fmt: skip
+
+    def _fail(self, session: str, record: str, number: int, life: str) -> None:
+        """Let it be known of a claim that was taken that its client was told of a failure; its key is free again."""
+        self._untold.tell(self._note(session, number, life, record=record, done_at="0", good="0", sent=_FAILED))
+
+    def _note(
+        self, session: str, number: int, life: str, *, tokens: int = 0, window: str = "", record: str, done_at: str,
+        good: str = "", rest: bytes = b"", sent: bytes = b"", now: str = "",
+    ) -> tuple[Any, ...]:  # fmt: skip
+        self._budget.touch(session)
+        return NOTE.call(
+            keys_of(session, NOTED if record else ENDED), number, life, tokens or "", window, record, done_at, good,
+            rest, sent, now, key_of(session, "ended"), self._budget.room(session),
+        )  # fmt: skip
+
+    # Control
+
+    async def journal(self, session: str, since: int, most: int | None = None) -> tuple[Sequence[Exchange], int]:
+        """Return the exchanges after a number, or the first `most` of them: each has to be made again."""
+        return await self._rows(session, since, most=most)
+
+    async def _rows(
+        self, session: str, since: int, before: int | None = None, most: int | None = None
+    ) -> tuple[list[Exchange], int]:
+        number, oldest = await self.line.send("HMGET", key_of(session, "session"), "number", "oldest")
+        first, end = int(oldest or 1), before or int(number or 0) + 1
+        exchanges: list[Exchange] = []
+        gone, begin = first - 1, max(since + 1, first)
+        end = end if most is None else min(end, begin + most)
+        for start in range(begin, end, ROWS):
+            numbers = range(start, min(start + ROWS, end))
+            found = await self.read(session, numbers)
+            exchanges += found
+            gone += len(numbers) - len(found)
+            await asyncio.sleep(0)
+        return exchanges, gone
+
+    async def read(self, session: str, numbers: Sequence[int]) -> list[Exchange]:
+        """Return the exchanges of these numbers that can be made again."""
+        if not numbers:
+            return []
+        fields = [f"{name}{number}" for number in numbers for name in _FIELDS]
+        values = await self.line.send("HMGET", key_of(session, "journal"), *fields)
+        rows = [values[at : at + len(_FIELDS)] for at in range(0, len(values), len(_FIELDS))]
+        alive = {self.worker: True}
+        made = [await self._made(session, row, alive) for row in rows if row[0] is not None]
+        return [item for item in made if item]
+
+    async def _made(self, session: str, row: Sequence[bytes | None], alive: dict[str, bool]) -> Exchange | None:
+        request, grant, rest, sent, *given = (value or b"" for value in row)
+        first = Entry(given[0], orjson.loads(given[1]), given[2]) if given[0] else None
+        entry = Entry(request, orjson.loads(grant), rest, first)
+        replayed = await self._remake(session, first, None) if first else None
+        exchange = await self._remake(session, entry, replayed)
+        if exchange is None:
+            return None
+        if sent == _FAILED:
+            return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _FAILURE))
+        if sent:
+            return replace(exchange, sent=sent_in(sent))
+        worker = entry.grant[12]
+        if worker not in alive:
+            alive[worker] = await self.is_alive(worker)
+        if not alive[worker]:
+            return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _ENDED))
+        return exchange
+
+    async def world(self, session: str, at: float) -> Counters:
+        sent = [
+            self.line.send("HMGET", key_of(session, "session"), "state", "number", "oldest"),
+            self.line.send("HGETALL", key_of(session, "calls")),
+            self.line.send("HGETALL", key_of(session, "windows")),
+        ]
+        (state, number, oldest), calls, windows = await asyncio.gather(*sent)
+        found = [(name.decode().split(SEPARATOR, 1), window_in(value)) for name, value in _pairs(windows)]
+        limits = [
+            (provider, key, window.plan.name, window.standing())
+            for (provider, key), window in sorted(found, key=lambda item: item[1].ends)
+            if at < window.ends
+        ]
+        counts = {name.decode(): int(count) for name, count in _pairs(calls)}
+        of_rules = {name: count for name, count in counts.items() if not name.startswith(SEPARATOR)}
+        return Counters((state or STARTED.encode()).decode(), of_rules, limits, int(number or 0), int(oldest or 1) - 1)
+
+    def change(
+        self, session: str, forget: str, version: str, life: str, facts: Mapping[str, str],
+        recipe: tuple[str, bytes] = ("", b""),
+    ) -> Awaitable[Any]:  # fmt: skip
+        """Forget turns, or all, and set facts of a session, in one step; other workers are told.
+
+        Returns whether it was done: not where the session has another version; '' where it must not be there.
+        """
+        pairs: list[str] = [part for fact in facts.items() for part in fact]
+        self._budget.touch(session)
+        keys = keys_of(session, CHANGED)
+        return self.line.send(*CHANGE.call(keys, forget, version, life, TOLD, session, *recipe, MOST_RECIPES, *pairs))
+
+    def restart(self, session: str) -> None:
+        self.change(session, "turns", "", "", {})
+
+    def reset(self, session: str) -> None:
+        self.change(session, "all", "", new_life(), {})
+
+    def delete(self, session: str) -> None:
+        self.line.send("DEL", *keys_of(session, CHANGED))
+        self.line.send("PUBLISH", TOLD, session)
+        self.lose(session)
+
+    def lose(self, session: str) -> None:
+        """Count a session that is gone no longer."""
+        self._budget.touch(session)
+
+    def complete(self, session: str, completed: bytes, most: int) -> Awaitable[Any]:
+        """Keep what the application took as its result, if the session is there; the newest of them."""
+        return self.line.send(*COMPLETE.call(keys_of(session, ("session", "completed")), completed, most))
+
+    @asynccontextmanager
+    async def locked(self, session: str) -> AsyncIterator[None]:
+        """Keep other workers, and other requests to this one, from changing a session.
+
+        Raises: StoreFailed, also where others keep it for too long.
+        """
+        lock, token = key_of(session, "lock"), secrets.token_hex(8)
+        try:
+            await self._lock(lock, token)
+            yield
+        finally:  # also where nobody knows whether it was got
+            self.line.send(*UNLOCK.call([lock], token))
+
+    async def _lock(self, lock: str, token: str) -> None:
+        try:
+            async with asyncio.timeout(TRIES_S):
+                while not await self.line.send("SET", lock, token, "NX", "PX", int(LOCK_S * 1000)):
+                    await asyncio.sleep(TRY_S)
+        except TimeoutError:
+            raise StoreFailed(f"Others have kept {lock} for {TRIES_S:g} s.") from None
+
+    # Workers
+
+    async def is_alive(self, worker: str) -> bool:
+        return worker == self.worker or bool(await self.line.send("EXISTS", living(worker)))
+
+    async def beat(self) -> None:
+        """Say that this worker is alive, make good what failed, and look at the clock and at all that is kept.
+
+        Raises: StoreFailed.
+        """
+        self.line.set_clock(await self.line.send(*BEAT.call([living(self.worker)], int(ALIVE_S * 1000))))
+        await self._untold.beat()
+        await self._budget.beat()
+
+
+def living(worker: str) -> str:
+    """Return the key that is there as long as a worker lives."""
+    return f"emulator:worker:{worker}"
+
+
+def _record(claim: Claim) -> str:
+    """Return the name of a claim's idempotency record, '' where it has none."""
+    return record_of(claim) if claim.idempotency else ""
+
+
+def _cost(exchange: Exchange) -> int:
+    """Return the tokens that an exchange costs."""
+    return exchange.tokens if exchange.claim.counted and not exchange.grant.replay else 0
+
+
+def new_life() -> str:
+    return secrets.token_hex(4)
+
+
+def _pairs(found: Any) -> list[tuple[bytes, bytes]]:
+    """Return the fields of a hash, whichever form the protocol gives them."""
+    return list(found.items()) if isinstance(found, dict) else list(zip(found[::2], found[1::2], strict=True))

@@ -1,0 +1,70 @@
+"""An ear on Redis: messages of channels, as long as it is there, and again when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from redis import exceptions
+from redis.asyncio.client import PubSub
+
+from emulator.stores.redis.pipeline import ANSWER_S, Line
+
+log = logging.getLogger("emulator")
+
+#: Seconds between two tries to reach a Redis that is gone.
+AGAIN_S = 0.2
+_FAILURES = (exceptions.RedisError, OSError)
+
+
+class Ear:
+    """Calls `hear(channel, message)` for every message, and `begun()` whenever it begins to listen."""
+
+    def __init__(
+        self, line: Line, hear: Callable[[str, bytes], Awaitable[None]], begun: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._line = line
+        self._hear = hear
+        self._begun = begun
+        self._channels: set[str] = set()
+        self._pubsub: PubSub | None = None
+
+    async def add(self, channel: str) -> None:
+        """Listen to one more channel."""
+        self._channels.add(channel)
+        if self._pubsub:
+            with contextlib.suppress(*_FAILURES):
+                async with asyncio.timeout(ANSWER_S):
+                    await self._pubsub.subscribe(channel)
+
+    async def remove(self, channel: str) -> None:
+        self._channels.discard(channel)
+        if self._pubsub:
+            with contextlib.suppress(*_FAILURES):
+                async with asyncio.timeout(ANSWER_S):
+                    await self._pubsub.unsubscribe(channel)
+
+    async def listen(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            client = self._line.listener()
+            try:
+                async with client, client.pubsub() as pubsub:
+                    async with asyncio.timeout(ANSWER_S):
+                        await pubsub.subscribe(*self._channels)
+                    self._pubsub = pubsub
+                    await self._begun()
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            await self._heard(message["channel"].decode(), message["data"])
+            except _FAILURES:
+                self._pubsub = None
+            await asyncio.sleep(AGAIN_S)
+
+    async def _heard(self, channel: str, message: bytes) -> None:
+        try:
+            await self._hear(channel, message)
+        except Exception:  # one message must not end the listening
+            log.exception("a message on %s failed", channel)

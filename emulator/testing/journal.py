@@ -1,0 +1,54 @@
+"""What happened in a session, as a test reads it: exchanges in order, and a scenario made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+from emulator.core.printable import printable
+
+
+class Exchange(dict[str, Any]):
+    """One exchange of the journal; its fields are attributes too: `exchange.response["status"]`."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"an exchange has no '{name}'; it has {', '.join(self)}") from None
+
+    @property
+    def status(self) -> int:
+        return int(self["response"]["status"])
+
+
+class Journal(Sequence[Exchange]):
+    """The exchanges at the moment of asking, in order."""
+
+    def __init__(self, exchanges: Sequence[Exchange], dropped: int = 0) -> None:
+        self._exchanges = tuple(exchanges)
+        self.dropped = dropped
+
+    @overload
+    def __getitem__(self, index: int) -> Exchange: ...
+    @overload
+    def __getitem__(self, index: slice) -> Journal: ...
+    def __getitem__(self, index: int | slice) -> Exchange | Journal:
+        if isinstance(index, slice):
+            return Journal(self._exchanges[index], self.dropped)
+        return self._exchanges[index]
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    def __repr__(self) -> str:
+        lines = [f"{item.n}: {item.method} {printable(item.path)} -> {item.status} ({item.rule})" for item in self]
+        return "\n".join(lines) or "no exchanges"
+
+    def to_scenario(self) -> str:
+        """Write these exchanges as a scenario file that answers the same, without its waits."""
+        from emulator.core.provider.folder import load_providers
+        from emulator.core.recording.to_scenario import scenario_text
+
+        documented = {name: [header.lower() for header, _ in item.headers] for name, item in load_providers().items()}
+        return scenario_text(self._exchanges, documented)
