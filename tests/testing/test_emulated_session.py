@@ -68,7 +68,7 @@ def test_a_rules_own_keys_stand_beside_when(emulator: EmulatedSession) -> None:
 def test_a_rule_stands_where_the_test_made_it(emulator: EmulatedSession) -> None:
     emulator.on().reply("a")
     ask(emulator)
-    assert emulator.calls[0].rule.rpartition(":")[0] in ("tests/test_testing.py", "test_testing.py")
+    assert emulator.calls[0].rule.rpartition(":")[0] in ("tests/testing/test_emulated_session.py", "test_testing.py")
 
 
 @pytest.mark.parametrize(
