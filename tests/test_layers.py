@@ -1,11 +1,11 @@
-"""The drawing of the layers holds: a module imports only from lower ones, and importing the package costs nothing."""
+"""The drawing of the layers holds: a room imports only from those below it, and importing the package costs nothing."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,129 +14,127 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "emulator"
 
-#: The layers of emulator/core, lowest first. In each the order counts: a module may import those before it.
-CORE: dict[int, list[str]] = {
-    0: ["frozen", "printable", "errors", "tree", "wire", "store", "take", "framing", "memo"],
-    1: ["secrets", "echoes", "explain", "oracle", "patterns", "schema", "source", "template", "tokens", "draws", "chat",
-        "timing", "instance", "routes", "keys"],
-    2: ["provider", "operations", "folder", "matching", "chunks", "reshape", "faults", "scenario", "parse", "attempts",
-        "judges", "form", "journal", "to_scenario"],
-    3: ["render", "said", "stream", "message", "embeddings", "builtin", "answers", "verdict", "verify", "candidates",
-        "chaos", "openapi"],
-    4: ["session", "understand", "reply", "repeats", "engine", "load"],
-    5: ["unsaid", "relayed", "tellings", "retold", "recorder"],
-}  # fmt: skip
-LAYER = {module: layer for layer, modules in CORE.items() for module in modules}
+#: Each room of the core may import the ground and the rooms that stand before it.
+CORE_ROOMS = ("schema", "wires", "provider", "faults", "scenario", "answer", "engine", "journal", "recording")
+GROUND = sorted(
+    f"core.{file.stem}" for file in (PACKAGE / "core").glob("*.py") if file.stem != "__init__"
+)  # the modules that stand in no room
+CORE = [*GROUND, *(f"core.{room}" for room in CORE_ROOMS)]
 
-#: What else each part of the package may import from it.
-PARTS = {
-    "stores": ["emulator.stores", *("emulator.core." + module for module in CORE[0])],
-    "contract": [
-        "emulator.core",
-        "emulator.contract",
-        "emulator.testing.client",
-        "emulator.network.loopback",
-        "emulator.network.proxies",
-    ],
-    "server": [
-        "emulator.core",
-        "emulator.stores",
-        "emulator.server",
-        "emulator.server.thread",
-        "emulator.network.loopback",
-        "emulator.network.proxies",
-    ],
-}
-FREE = [
-    "__init__",
-    "__main__",
-    "cli",
-    "cli_contract",
-    "cli_exec",
-    "cli_record",
-    "cli_check",
-    "cli_new",
-    "cli_providers",
-    "cli_serve",
-    "cli_store",
-    "cli_streams",
-    "cli_worker",
-    "cli_workers",
-    "client",
-    "exchanges",
-    "loopback",
-    "testing",
-    "teardown",
-    "ports",
-    "pytest_plugin",
-    "virtual_time",
-    "server_thread",
-    "proxies",
-]
+#: What each part of the package may import beside itself. A part is a module, or a folder with all below it.
+DRAWING: Mapping[str, list[str]] = {
+    **dict.fromkeys(GROUND, GROUND),
+    **{f"core.{room}": [*GROUND, *(f"core.{lower}" for lower in CORE_ROOMS[:number])]
+       for number, room in enumerate(CORE_ROOMS)},
+    "network": [],
+    "stores": GROUND,
+    "server.crash": CORE,
+    "server.metrics": CORE,
+    "server.certificate": CORE,
+    "server.thread": [],
+    "server.watching": [],
+    "server.sessions": [*CORE, "stores", "server.metrics", "server.crash", "server.upstream"],
+    "server.upstream": [*CORE, "network"],
+    "server.http": [*CORE, "server.crash", "server.sessions", "server.upstream"],
+    "server.control": [*CORE, "network", "stores", "server.metrics", "server.sessions"],
+    "server": [*CORE, "stores", "network"],
+    "testing": [*CORE, "server"],
+    "pytest_plugin": ["testing"],
+    "contract": [*CORE, "network", "testing.client"],
+    "cli": [*CORE, "stores", "network", "server", "testing", "contract"],
+    "": [*CORE, "server", "cli"],
+}  # fmt: skip
 
 #: What the core must not import, and who may nevertheless import which names.
 OUTSIDE = ["asyncio", "socket", "threading", "time", "random", "multiprocessing", "subprocess", "selectors", "secrets"]
 EXCEPTIONS = {("draws", "random"): ["Random"]}
+#: How many modules a room has at the most.
+MOST_MODULES = 12
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE_MODULES = sorted((PACKAGE / "core").glob("*.py"))
+FILES = sorted(PACKAGE.rglob("*.py"))
+CORE_FILES = sorted((PACKAGE / "core").rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    """Return a module's name without the package's: server.http.player."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {name_of(file) for file in FILES}
 
 
 def imports(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield each module that a file imports, inside functions too, and the names that it takes from it."""
+    """Yield each module that a file imports, inside functions and for type checkers too, and the names it takes."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file} has a relative import"
-            names = [alias.name for alias in node.names]
-            if node.module in ("emulator", "emulator.core"):
-                yield from ((f"{node.module}.{name}", []) for name in names)
-            else:
-                yield node.module or "", names
+            yield node.module or "", [alias.name for alias in node.names]
 
 
-def ours(file: Path) -> list[str]:
-    return [module for module, _ in imports(file) if module.split(".")[0] == "emulator"]
+def ours(file: Path) -> set[str]:
+    """Return the modules of the package that a file imports."""
+    found = set()
+    for module, names in imports(file):
+        top, _, name = module.partition(".")
+        if top == "emulator":
+            inner = {".".join(filter(None, (name, item))) for item in names} & NAMES
+            found |= inner or {name}
+    return found
 
 
-def test_every_module_has_its_place() -> None:
-    core = {file.stem for file in CORE_MODULES} - {"__init__"}
-    others = {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in MODULES} - {"core"}
-    assert (core, others) == (set(LAYER), {*PARTS, *FREE})
+GRAPH = {name_of(file): ours(file) for file in FILES}
 
 
-@pytest.mark.parametrize("file", CORE_MODULES, ids=lambda file: file.stem)
-def test_a_module_of_the_core_imports_lower_layers_only(file: Path) -> None:
-    if file.stem == "__init__":
-        assert ours(file) == []
-        return
-    layer = LAYER[file.stem]
-    siblings = CORE[layer][: CORE[layer].index(file.stem)]
-    allowed = {module for module, below in LAYER.items() if below < layer} | set(siblings)
-    assert {module.removeprefix("emulator.core.") for module in ours(file)} - allowed == set()
+def part_of(name: str) -> str:
+    """Return the part of the drawing that a module belongs to: the narrowest."""
+    while name not in DRAWING:
+        name = name.rpartition(".")[0]
+    return name
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_part_imports_what_the_drawing_allows(part: str) -> None:
-    wrong = [
-        f"{file.name}: {module}"
-        for file in sorted((PACKAGE / part).rglob("*.py"))
-        for module in ours(file)
-        if not any(module == allowed or module.startswith(allowed + ".") for allowed in PARTS[part])
-    ]
-    assert wrong == []
+def belongs(name: str, part: str) -> bool:
+    return name == part or name.startswith(part + ".")
 
 
-def test_no_circle() -> None:
-    graph = {file.stem: {name.removeprefix("emulator.core.") for name in ours(file)} for file in CORE_MODULES}
+@pytest.mark.parametrize("name", GRAPH)
+def test_a_module_imports_what_the_drawing_allows(name: str) -> None:
+    part = part_of(name)
+    wrong = {module for module in GRAPH[name] if not any(belongs(module, item) for item in [part, *DRAWING[part]])}
+    assert wrong == set()
+
+
+def test_no_circle_of_modules() -> None:
+    assert circle({name: set(needed) for name, needed in GRAPH.items()}) == {}
+
+
+def test_no_circle_of_rooms() -> None:
+    rooms: dict[str, set[str]] = {}
+    for name, needed in GRAPH.items():
+        rooms.setdefault(part_of(name), set()).update(map(part_of, needed))
+    assert circle({room: needed - {room} for room, needed in rooms.items()}) == {}
+
+
+def circle(graph: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what is left of a graph when leaves are taken off as long as there are any."""
     while leaves := [module for module, needed in graph.items() if not needed & graph.keys()]:
         for module in leaves:
             del graph[module]
-    assert graph == {}
+    return graph
 
 
-@pytest.mark.parametrize("file", CORE_MODULES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("folder", sorted({file.parent for file in FILES}), ids=lambda folder: folder.name)
+def test_a_room_says_its_purpose_and_is_not_crowded(folder: Path) -> None:
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    assert text
+    assert text.endswith(".")
+    modules = {file.stem for file in folder.glob("*.py")} - {"__init__"}
+    assert folder == PACKAGE / "core" or len(modules) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("file", CORE_FILES, ids=name_of)
 def test_the_core_has_no_clock_no_sockets_and_no_chance(file: Path) -> None:
     found = [
         (module, names)
@@ -155,7 +153,7 @@ def test_no_name_of_a_provider_stands_in_python() -> None:
         names += [data["name"], data["base_url"].split("/")[2], data["facts"][0]["id"].split("-")[0] + "-"]
     found = [
         f"{file.relative_to(ROOT)}: {name}"
-        for file in MODULES
+        for file in FILES
         for name in names
         if any(_names(constant, name) for constant in _words(file))
     ]

@@ -26,12 +26,11 @@ from emulator.core.values import Exchange
 from emulator.network.loopback import is_loopback
 from emulator.server.http.dispatch import Dispatch
 from emulator.server.http.protocol import bind
-from emulator.server.sessions.live import Worlds
+from emulator.server.sessions.live import Sharing, Worlds
 from emulator.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from emulator.server.certificate import Certificate
-    from emulator.server.sessions.sharing import Sharing
     from emulator.server.upstream.client import Upstream
 
 MEMORY = "memory://"
@@ -117,9 +116,9 @@ def make_worlds(setup: Setup) -> Worlds:
     scenarios = load_all(setup.scenarios, providers, setup.options.provider)
     worlds.open_default(scenarios)
     if setup.store != MEMORY:
-        from emulator.server.sessions.sharing import Sharing  # only then Redis is needed
+        from emulator.server.sessions import sharing  # only then Redis is needed
 
-        Sharing(worlds, setup.store, setup.worker or secrets.token_hex(4), setup.journal_size)
+        sharing.Sharing(worlds, setup.store, setup.worker or secrets.token_hex(4), setup.journal_size)
     return worlds
 
 

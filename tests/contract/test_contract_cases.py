@@ -19,7 +19,7 @@ from emulator.contract.cases import Case, Step, load_cases, run_case
 from emulator.contract.checks.table import CHECKS, Check
 from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, Target, Unreachable
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(file.parent for file in (ROOT / "schemas").glob("*/provider.yaml"))
 CASES = {case.id: case for folder in FOLDERS for case in load_cases(folder)}
 BROKEN: dict[str, list[dict[str, Any]]] = yaml.safe_load((ROOT / "tests/data/broken.yaml").read_text())

@@ -18,7 +18,7 @@ from emulator.contract.client import Answer
 from emulator.contract.run import run_contract
 from emulator.contract.target import ForeignTarget
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CASES = {name: {case.id: case for case in load_cases(ROOT / "schemas" / name)} for name in DEFECTS}
 KEYS = {"braintwin": "bt-key", "brainstormrouter": "br-enterprise", "brivionix": "sk-key", "beatra": "bea-key"}
 PLANS = {"brainstormrouter": "enterprise"}

@@ -26,7 +26,7 @@ from emulator.contract.reports.report import MAX_LEVELS, OUTCOMES, PHASES, Repor
 from emulator.contract.reports.terminal import MOST_SHORT, MOST_WHOLE, Progress, write_summary
 from emulator.core.provider.folder import own_schema
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 URL = "http://127.0.0.1:4010/beatra/v1"
 REQUEST = {
     "method": "POST", "url": f"{URL}/chat/completions",

@@ -118,7 +118,7 @@ def test_a_scenario_is_a_mapping_a_text_or_a_file(tmp_path: Path, monkeypatch: p
 
 
 def test_a_scenario_of_the_library_comes_after_the_folders(tmp_path: Path) -> None:
-    chat = Path(__file__).parents[1] / "scenarios/beatra/chat.yaml"
+    chat = Path(__file__).parents[2] / "scenarios/beatra/chat.yaml"
     assert read_scenario("beatra/chat.yaml", [tmp_path])["scenario"] == chat.read_text()
     (tmp_path / "beatra").mkdir()
     (tmp_path / "beatra/chat.yaml").write_text("emulator: 1")

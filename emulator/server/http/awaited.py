@@ -5,21 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from emulator.core.store import StoreFailed
-from emulator.core.values import Request
+from emulator.core.values import Exchange, Request, Timeline
 from emulator.server.crash import own_error
+from emulator.server.http.connection import Connection
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Message
-from emulator.server.sessions.live import Unaddressed, World
-
-if TYPE_CHECKING:
-    from emulator.server.http.dispatch import Dispatch
-    from emulator.server.http.protocol import Connection
-    from emulator.server.sessions.sharing import Sharing
+from emulator.server.http.routed import Located
+from emulator.server.sessions.clock import Clock
+from emulator.server.sessions.live import Sharing, Unaddressed, World
 
 log = logging.getLogger("emulator")
+
+
+class Dispatch(Protocol):
+    """What finds the session of a request, and puts an answer on the wire."""
+
+    def locate(self, connection: Connection, message: Message, path: str, query: str) -> Located: ...
+    def play(
+        self,
+        connection: Connection,
+        message: Message,
+        timeline: Timeline,
+        clock: Clock,
+        exchange: Exchange | None = None,
+    ) -> None: ...
+    def play_unaddressed(self, connection: Connection, message: Message, error: Unaddressed) -> None: ...
 
 
 class AwaitedAnswer:

@@ -21,16 +21,16 @@ from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Ti
 from emulator.server.crash import NOT_JOURNALLED, crash
 from emulator.server.http.asgi import AsgiAnswer
 from emulator.server.http.awaited import AwaitedAnswer
+from emulator.server.http.connection import Connection
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message, Refused
 from emulator.server.http.routed import Known, Located, Repeated
-from emulator.server.sessions.addresses import decoded, origin, target
+from emulator.server.http.target import origin, target
+from emulator.server.sessions.addresses import decoded
 from emulator.server.sessions.clock import Clock
-from emulator.server.sessions.live import Unaddressed, World, Worlds
+from emulator.server.sessions.live import Sharing, Unaddressed, World, Worlds
 
 if TYPE_CHECKING:
-    from emulator.server.http.protocol import Connection
-    from emulator.server.sessions.sharing import Sharing
     from emulator.server.upstream.client import Upstream
 
 CONTROL = "/_emulator"

@@ -8,17 +8,12 @@ Messages are answered one at a time and in order; while one is being answered th
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from emulator.server.http.asgi import AsgiAnswer
-from emulator.server.http.awaited import AwaitedAnswer
+from emulator.server.http.connection import Answer
 from emulator.server.http.dispatch import Dispatch
-from emulator.server.http.player import Player
 from emulator.server.http.reader import TOO_SLOW, Heads, Reader, Refused
 from emulator.server.sessions.clock import Clock, RealClock
-
-if TYPE_CHECKING:
-    from emulator.server.http.relay import Relay
 
 #: Pipelined messages, and the bytes of their bodies, before reading stops.
 MAX_WAITING = 16
@@ -43,7 +38,7 @@ class Connection(asyncio.Protocol):
         self.reader = Reader(self.max_body, self.heads)
         self.waiting = self.reader.messages
         self.transport: Any = None
-        self.current: Player | AsgiAnswer | AwaitedAnswer | Relay | None = None
+        self.current: Answer | None = None
         self.answering = False  # inside `_next`
         self.resting_since: float | None = None  # on the loop's clock; None while something is read or answered
         self.idle_timer: asyncio.TimerHandle | None = None  # runs on while requests come, and looks when it ends

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import unquote
 
 from emulator.core.errors import closest
 from emulator.core.provider.provider import Provider
-from emulator.server.http.reader import Head
 
 Providers = Mapping[str, Provider]
 
@@ -75,25 +73,3 @@ def decoded(path: str) -> str:
     if "%" not in path:
         return path
     return "/".join(unquote(step).replace("%", "%25").replace("/", "%2F") for step in path.split("/"))
-
-
-def origin(transport: Any, head: Head) -> str:
-    """Return scheme and host, as this client reaches the server."""
-    scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-    host = head.headers.get("host")
-    if not host:
-        name = transport.get_extra_info("sockname")
-        host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
-    return f"{scheme}://{host}"
-
-
-def target(head: Head) -> tuple[str, str]:
-    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
-    path, _, query = head.url.decode("latin-1").partition("?")
-    if not path.startswith("/"):  # absolute; also `*` and an authority
-        _, absolute, rest = path.partition("://")
-        host, _, path = rest.partition("/") if absolute else ("", "", path)
-        path, host = f"/{path}", host.rpartition("@")[2]  # who asks is told in a header, if at all
-        if host:
-            head.headers["host"] = host
-    return path, query

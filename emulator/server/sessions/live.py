@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from emulator.core.engine.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError
@@ -16,7 +16,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session, check_upstreams
 from emulator.core.store import Store
-from emulator.core.values import Exchange, Sent
+from emulator.core.values import Exchange, Request, Sent
 from emulator.server.metrics import Metrics
 from emulator.server.sessions.addresses import find_place, implied_provider, nowhere
 from emulator.server.sessions.builder import SENT, Builder
@@ -24,7 +24,6 @@ from emulator.server.sessions.clock import Clock, VirtualClock, make_clock
 from emulator.server.sessions.source import Added, Recipe
 
 if TYPE_CHECKING:
-    from emulator.server.sessions.sharing import Sharing
     from emulator.server.upstream.client import Upstream
 
 #: The prefix of a generated key where the docs show none.
@@ -48,6 +47,27 @@ class Unaddressed(Exception):
     def body(self) -> Json:
         rows = [asdict(item) for item in self.problems]
         return {"error": {"code": self.code, "message": self.message, "problems": rows}}
+
+
+class Sharing(Protocol):
+    """The sessions of all workers that share a store, as far as others ask for them."""
+
+    store: Any
+
+    async def decide(
+        self, path: str, query: str, headers: Mapping[str, str], locate: Callable[[], tuple[World, Request]]
+    ) -> tuple[World, Exchange]: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def meet(self, id: str) -> None: ...
+    async def meet_all(self) -> None: ...
+    def changing(self, id: str) -> AbstractAsyncContextManager[None]: ...
+    async def share(self, world: World) -> None: ...
+    async def count(self) -> int: ...
+    async def complete(self, world: World, number: int, mark: str) -> None: ...
+    async def completed(self, world: World) -> list[tuple[int, str]]: ...
+    async def watch(self, world: World) -> None: ...
+    async def unwatch(self, world: World) -> None: ...
 
 
 @dataclass(slots=True)

@@ -256,7 +256,7 @@ def test_our_own_schemas_are_found_packed_or_in_a_checkout(tmp_path: Path, monke
 
     assert own_schema("scenario") is own_schema("scenario")
     package = tmp_path / "emulator"
-    monkeypatch.setattr(module, "__file__", str(package / "core" / "folder.py"))
+    monkeypatch.setattr(module, "__file__", str(package / "core" / "provider" / "folder.py"))
     assert data_folder("schemas") == tmp_path / "schemas"
     (package / "_data" / "schemas").mkdir(parents=True)
     assert data_folder("schemas") == package / "_data" / "schemas"

@@ -15,10 +15,10 @@ from shown import blocks
 
 from emulator import Emulator, load_scenario
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 SCENARIOS = ROOT / "scenarios"
 README = (SCENARIOS / "README.md").read_text(encoding="utf-8")
-LIBRARY = yaml.safe_load((Path(__file__).parent / "data" / "library.yaml").read_text(encoding="utf-8"))
+LIBRARY = yaml.safe_load((ROOT / "tests" / "data" / "library.yaml").read_text(encoding="utf-8"))
 
 FILES = sorted(path.relative_to(SCENARIOS).as_posix() for path in SCENARIOS.glob("*/*.yaml"))
 EXAMPLES = [block.text for block in blocks("scenarios/README.md") if block.language == "yaml"]
