@@ -49,7 +49,7 @@ from emulator.core.redaction import (
 from emulator.core.values import Exchange, Frame, Timeline
 from emulator.server.crash import crash
 from emulator.server.http.reader import Head
-from emulator.server.sessions.addresses import target
+from emulator.server.http.target import target
 from emulator.testing import findings as teardown
 
 KEY = "sk-very-secret-0123456789"

@@ -35,7 +35,7 @@ from emulator.testing.session import EmulatedSession
 
 pytest_plugins = ["pytester"]
 
-FOLDER = Path(__file__).parent / "data" / "providers"
+FOLDER = Path(__file__).parents[2] / "data" / "providers"
 PROVIDERS = load_providers(FOLDER)
 SAMPLE = PROVIDERS["sample"]
 HEADERS = {"x-version": "2027-01"}
