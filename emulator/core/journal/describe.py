@@ -55,6 +55,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         asked, answered = changed(asked, here), changed(answered, here)
     if timeline.stream:
         answered["body_text"] = across_events(answered["body_text"], secrets)
+    told = _told(exchange, twice, secrets)
     return {
         "n": grant.number,
         "session": claim.session,
@@ -62,21 +63,27 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "operation": claim.operation,
         "at": request.at,
         "method": request.method,
-        **asked,
+        "path": asked["path"],
         **({"params": without(dict(claim.call.params), secrets)} if claim.call and claim.call.params else {}),
+        "headers": asked["headers"],
         "key": redact(claim.key),
+        "body": asked["body"],
+        "body_text": asked["body_text"],
         "plan": claim.plan.name,
         "model": without(model_of(exchange), secrets),
-        **_told(exchange, twice, secrets),
+        "notes": told["notes"],
         "rule": exchange.rule,
         "rule_id": exchange.rule_id,
         "call": grant.n if exchange.rule_id and not grant.replay else None,
         "reply": exchange.reply,
         "seed": exchange.seed,
+        "refusal": told["refusal"],
+        "nearest": told["nearest"],
         "response": answered,
         "timeline": _timeline(exchange),
         "sent": _sent(exchange),
         "replay_of": grant.replay.grant.number if grant.replay else None,
+        "crash": told["crash"],
     }
 
 
