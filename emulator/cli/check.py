@@ -28,7 +28,6 @@ from emulator.core.engine.load import load_all
 from emulator.core.journal.describe import describe
 from emulator.core.printable import printable
 from emulator.core.provider.folder import data_folder, load_providers
-from emulator.core.provider.keys import key_sent
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
 from emulator.core.values import Exchange, Request
@@ -87,7 +86,7 @@ def dry_run(providers: Mapping[str, Provider], session: Session, name: str, data
     headers = {str(key).lower(): str(value) for key, value in (data.get("headers") or {}).items()}
     body = json.dumps(data["body"]).encode() if "body" in data else b""
     path, _, query = str(data.get("path", "/chat/completions")).partition("?")
-    if not key_sent(providers[name].accepts, headers, query):
+    if not any(way.is_tried(headers, query) for way in providers[name].accepts):
         more, asked = providers[name].accepts[0].write(min(session.settings[name].keys or ["check"]))
         headers, query = headers | more, f"{query}&{asked}" if query and asked else query or asked
     path = path.removeprefix(providers[name].base_path)

@@ -104,7 +104,7 @@ def command(_: Server) -> Iterator[Case]:
             yield f"request/{name}", run("check", "rules.yaml", "--request", "request.json")
         for provider in PROVIDERS:
             files = [f"{provider}/{file.name}" for file in sorted((LIBRARY / provider).glob("*.yaml"))]
-            yield f"library/{provider}", normal(run("check", *files), {f"{LIBRARY}": "LIBRARY"})
+            yield f"library/{provider}", normal(run("check", *files), {os.path.relpath(LIBRARY): "LIBRARY"})
             made = run("new", f"{provider}.yaml", "--provider", provider)
             yield f"new/{provider}", [made, (here / f"{provider}.yaml").read_text(), run("check", f"{provider}.yaml")]
         yield "new/again", run("new", "beatra.yaml")

@@ -26,6 +26,12 @@ class Way:
             return headers.get(self.name, "").strip()
         return dict(parse_qsl(query)).get(self.name, "") if query else ""
 
+    def is_tried(self, headers: Mapping[str, str], query: str) -> bool:
+        """Tell whether a request has the header or the parameter, whatever stands in it."""
+        if self.kind == "query":
+            return self.name in dict(parse_qsl(query, keep_blank_values=True))
+        return ("authorization" if self.kind == "bearer" else self.name) in headers
+
     def write(self, key: str) -> tuple[dict[str, str], str]:
         """Return the headers and the query with which a key is sent so."""
         if self.kind == "query":
