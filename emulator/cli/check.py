@@ -29,6 +29,7 @@ from emulator.core.journal.describe import describe
 from emulator.core.printable import printable
 from emulator.core.provider.folder import data_folder, load_providers
 from emulator.core.provider.provider import Provider
+from emulator.core.scenario.candidates import why_of
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
 from emulator.core.values import Exchange, Request
 from emulator.stores.memory import MemoryStore
@@ -113,7 +114,7 @@ def verdict(exchange: Exchange) -> Iterator[str]:
             yield f"  {item['rule']} ({printable(item['id'])})"
             for differing in item["differences"]:
                 expected, actual = json.dumps(differing["expected"]), json.dumps(differing["actual"])
-                yield f"    {differing['field']}: expected {expected}, got {actual}"
+                yield f"    {differing['field']}: expected {expected}, got {actual}{why_of(differing)}"
     elif exchange.proxied:
         yield f"sent on to the upstream by {rule}"
     else:

@@ -29,6 +29,8 @@ STATUS: Mapping[str, int] = {
 
 
 OPTIONS = "options"
+#: After so many problems of a file the others are not looked for: explaining takes long.
+MOST_PROBLEMS = 100
 #: How many letters of a name say which was meant.
 BEGUN = 3
 

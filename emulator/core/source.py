@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import yaml
 
-from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError
 from emulator.core.frozen import frozen
 from emulator.core.tree import Path as Path
 from emulator.core.tree import path_of
@@ -230,6 +230,8 @@ class _Builder:
 
     def report(self, message: str, path: Path = ()) -> None:
         self.problems.append(Problem(self.file, *self.place, path_of(path), message))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise SourceError(self.problems)
 
     def stop(self, message: str) -> None:
         self.report(message)

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.errors import Problem, SourceError
+from emulator.core.errors import MOST_PROBLEMS, Problem, SourceError
 from emulator.core.source import MAX_BYTES, MAX_VALUES, Source, parse_source
 from emulator.core.tree import path_of
 
@@ -183,3 +183,9 @@ def test_the_parser_without_libyaml_gives_the_same(monkeypatch: pytest.MonkeyPat
     fast = parse_source(text, "f")
     monkeypatch.delattr(yaml, "CSafeLoader")
     assert parse_source(text, "f") == fast
+
+
+def test_after_so_many_problems_the_others_are_not_looked_for() -> None:
+    with pytest.raises(SourceError) as caught:
+        parse_source("a: 1\n" * 500, "f.yaml")
+    assert len(caught.value.problems) == MOST_PROBLEMS

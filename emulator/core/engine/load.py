@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import orjson
@@ -12,7 +13,7 @@ import orjson
 from emulator.core.answer.render import Turn
 from emulator.core.answer.reply import fill_reply, render_reply, scripted_error
 from emulator.core.draws import Draw
-from emulator.core.errors import Json, Problem, SourceError, Violation, nearest
+from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, Violation, nearest
 from emulator.core.provider.provider import Operation, Provider
 from emulator.core.scenario.parse import parse_scenario
 from emulator.core.scenario.scenario import Reply, Rule, Scenario, with_warnings
@@ -20,6 +21,9 @@ from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.values import Call, Request
 from emulator.core.wires.chat import conversation
+
+#: How many of a reply's chunks are explained.
+MOST_BROKEN = 1_000
 
 
 def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:
@@ -70,6 +74,8 @@ def _load(source: Source, label: str, providers: Mapping[str, Provider], provide
         for reply in rule.replies:
             broken, doubtful = _checked(scenario, scope, rule, reply)
             problems += broken
+            if len(problems) >= MOST_PROBLEMS:
+                raise SourceError(problems[:MOST_PROBLEMS])
             warnings += doubtful
             if len(scope) == 1:
                 warnings += _undocumented_error(scenario, scope[0], reply)
@@ -85,15 +91,17 @@ def _checked(
     scenario: Scenario, scope: Sequence[Provider], rule: Rule, reply: Reply
 ) -> tuple[list[Problem], list[Problem]]:
     """Check a reply for each operation that it can answer: broken at all of them is a problem, at some a warning."""
-    found = {
-        f"{provider.name} {operation.name}": list(_breaks(scenario, provider, operation, reply))
+    asked = [
+        (provider, operation)
         for provider in scope
         for operation in provider.operations.values()
         if rule.covers(provider.name, operation.name)
-    }
-    if found and all(found.values()):
-        return next(iter(found.values())), []
-    where = [name for name, problems in found.items() if problems]
+    ]
+    broken = [pair for pair in asked if any(True for _ in _breaks(scenario, *pair, reply))]  # explaining all takes long
+    if broken and broken == asked:
+        problems = islice(_breaks(scenario, *asked[0], reply), MOST_BROKEN)
+        return list(dict.fromkeys(problems)), []  # chunks break it alike
+    where = [f"{provider.name} {operation.name}" for provider, operation in broken]
     return [], [scenario.problem(reply.path, f"breaks the documented form of: {', '.join(where)}")] if where else []
 
 
@@ -109,7 +117,7 @@ def _breaks(scenario: Scenario, provider: Provider, operation: Operation, reply:
     if (reply.kind == "embedding") != (operation.kind == "embeddings") and reply.kind in ("embedding", "message"):
         yield scenario.problem(reply.path, f"answers another operation than {operation.name}; set when.operation")
         return
-    for violation in dict.fromkeys(_violations(provider, operation, reply)):  # chunks break it alike
+    for violation in _violations(provider, operation, reply):
         where = f"the reply's {violation.path}" if violation.path else "the reply"
         message = f"{where} {violation.message} (say off_contract: true if it is meant to break the documented form)"
         yield scenario.problem(reply.path, message)

@@ -11,11 +11,17 @@ from emulator.core.frozen import frozen
 from emulator.core.provider.folder import own_schema
 from emulator.core.redaction import redact_when
 from emulator.core.scenario.matchers import MatchError, compile_when, state_set
+from emulator.core.schema.cost import TooCostly
+from emulator.core.schema.outside import Allowance
 from emulator.core.schema.schema import Schema
+from emulator.core.source import MAX_DEPTH
+from emulator.core.tree import deeper
 from emulator.core.values import Call, Exchange
 from emulator.core.wires.chat import compact
 
 NEAREST = 3
+#: Steps of about 8 ns that the patterns and schemas of one verification may take, over all requests.
+MOST_STEPS = 250_000_000
 
 
 @frozen
@@ -48,10 +54,13 @@ def verify(
     """Count the understood requests that fit a `when`; a `when` without an operation fits any.
 
     Where requests were `dropped` from the journal, only what is still there in plenty can be shown.
-    Raises: SourceError, for a `when` that is none.
+    Raises: SourceError, for a `when` that is none, or takes too long on these requests.
     """
     differ = _compile(when)
-    rows = [(item, differ(item, item.claim.call)) for item in exchanges if item.claim.call]
+    try:
+        rows = [(item, differ(item, item.claim.call)) for item in exchanges if item.claim.call]
+    except TooCostly as error:
+        raise SourceError([Problem("when", 1, 1, "", f"cannot be tried on all requests: {error}")]) from None
     found = sum(not differences for _, differences in rows)
     wanted = _wanted(count, at_least, at_most)
     ok = (count is None or found == count) and found >= (at_least or 0) and (at_most is None or found <= at_most)
@@ -93,18 +102,20 @@ def _said(when: Mapping[str, Json]) -> str:
 
 
 def _compile(when: Mapping[str, Json]) -> Callable[[Exchange, Call], list[dict[str, Json]]]:
+    if deeper(when, MAX_DEPTH):
+        raise SourceError([Problem("when", 1, 1, "", f"is nested deeper than {MAX_DEPTH} levels")])
     problems = _when_schema().violations(when) if not _when_schema().verdict(when) else ()
     if problems:
         raise SourceError([Problem("when", 1, 1, item.path, item.message) for item in problems])
     try:
-        conditions = compile_when(when)
+        conditions = compile_when(when, Allowance(MOST_STEPS))
     except MatchError as error:
         raise SourceError([Problem("when", 1, 1, ".".join(map(str, error.path)), str(error))]) from None
     operation = when.get("operation", "any")
     states = state_set(when["state"]) if "state" in when else None
 
     def differences(exchange: Exchange, call: Call) -> list[dict[str, Json]]:
-        found = [item.difference(call) for item in conditions if not item.holds(call)]
+        found = [item.difference(call) for item in conditions if not item.test(item.read(call))]
         if operation not in ("any", call.operation):
             found.append({"field": "operation", "expected": operation, "actual": call.operation})
         if states and (exchange.grant.state in states[0]) is not states[1]:

@@ -7,6 +7,7 @@ from hashlib import blake2b
 
 from emulator.core.errors import Json
 from emulator.core.scenario.scenario import Rule
+from emulator.core.schema.outside import Allowance
 from emulator.core.values import Call, Candidate
 from emulator.core.wires.chat import canonical, compact, last_text
 
@@ -21,6 +22,7 @@ class RuleIndex:
         self.rules = rules
         self.by_id = {rule.id: rule for rule in rules}
         self.steady = all(map(_is_steady, rules))
+        self.allowed = _allowed(rules)
         self._same = {rule.id: _candidate(rule, rule.id) for rule in rules if rule.count_by == "session"}
         self._others = [index for index, rule in enumerate(rules) if rule.exact_text is None]
         self._by_text: dict[str, list[int]] = {}
@@ -44,6 +46,10 @@ def _is_steady(rule: Rule) -> bool:
     return all(condition.field != "elapsed" for condition in rule.conditions)
 
 
+def _allowed(rules: Iterable[Rule]) -> set[Allowance]:
+    return {condition.allowed for rule in rules for condition in rule.conditions}
+
+
 def _candidate(rule: Rule, count_key: str) -> Candidate:
     return Candidate(rule.id, count_key, rule.states, rule.turns, rule.then)
 
@@ -51,6 +57,8 @@ def _candidate(rule: Rule, count_key: str) -> Candidate:
 def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
     """Return the rules whose conditions hold, up to the first that always answers; state and turns are the store's."""
     found: list[Candidate] = []
+    for allowed in index.allowed:
+        allowed.restart()
     for rule in index.possible(last_text(call.messages, "user")) if index.rules else ():
         if all(condition.holds(call) for condition in rule.conditions):
             found.append(index.candidate(rule, call, key))
@@ -74,6 +82,8 @@ def nearest_rules(
 ) -> list[dict[str, Json]]:
     """Return the rules that came nearest to answering, and field by field what differed."""
     found = []
+    for allowed in _allowed(rules):
+        allowed.restart()
     for rule in rules:
         differences = [item.difference(call) for item in rule.conditions if not item.holds(call)]
         if rule.states and (state in rule.states[0]) is not rule.states[1]:
@@ -91,8 +101,14 @@ def nearest_rules(
 def difference_text(differences: Sequence[Mapping[str, Json]]) -> str:
     """Return differences as a message shows them."""
     return ", ".join(
-        f"{item['field']}: expected {_short(item['expected'])}, got {_short(item['actual'])}" for item in differences
+        f"{item['field']}: expected {_short(item['expected'])}, got {_short(item['actual'])}{why_of(item)}"
+        for item in differences
     )
+
+
+def why_of(difference: Mapping[str, Json]) -> str:
+    """Return why a field was not tried, as it stands behind a difference; empty where it was."""
+    return f" (not tried: {difference['why']})" if "why" in difference else ""
 
 
 def _short(value: Json) -> str:

@@ -43,6 +43,8 @@ def strikes(chaos: Sequence[Chaos], call: Call, draw: Draw) -> Strikes:
     """Draw what strikes: the first error that does, and every fault."""
     if not chaos:
         return NONE
+    for condition in (condition for item in chaos for condition in item.conditions):
+        condition.allowed.restart()
     struck = {
         f"chaos/{index}": item
         for index, item in enumerate(chaos)

@@ -12,12 +12,14 @@ from emulator.core.durations import parse_duration
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.redaction import redact_field
-from emulator.core.schema.schema import Schema, compile_pattern
+from emulator.core.schema.cost import TooCostly
+from emulator.core.schema.outside import Allowance
 from emulator.core.tree import Path
 from emulator.core.values import Call
 from emulator.core.wires.chat import last_text, system_text, tool_results
 
 Test: TypeAlias = Callable[[Json], bool]
+Operator: TypeAlias = Callable[[Json, Path, Allowance], Test]
 
 
 class _Absent:
@@ -25,28 +27,41 @@ class _Absent:
         return "absent"
 
 
+#: Steps of about 8 ns that are counted for one tool result and one matcher.
+RESULT = 100
 #: What a field is that the request does not have; unlike null.
 ABSENT = _Absent()
 
 
 @frozen
 class Condition:
-    """One line of a `when`: the field, what it was expected to be, how to read it, and the test."""
+    """One line of a `when`: the field, what it was expected to be, how to read it, the test, and what that may take."""
 
     field: str
     expected: Json
     read: Callable[[Call], Json]
     test: Test
+    allowed: Allowance
 
     def holds(self, call: Call) -> bool:
-        return self.test(self.read(call))
+        try:
+            return self.test(self.read(call))
+        except TooCostly:
+            return False
 
     def difference(self, call: Call) -> dict[str, Json]:
+        """Return what was expected and what is there, and `why` where that was not tried."""
         actual = self.read(call)
+        why = {}
+        try:
+            self.test(actual)
+        except TooCostly as error:
+            why = {"why": str(error)}
         return {
             "field": self.field,
             "expected": redact_field(self.field, self.expected),
             "actual": None if actual is ABSENT else redact_field(self.field, actual),
+            **why,
         }
 
 
@@ -58,21 +73,25 @@ class MatchError(ValueError):
         self.path = path
 
 
-def compile_when(when: Mapping[str, Json]) -> tuple[Condition, ...]:
+def compile_when(when: Mapping[str, Json], allowed: Allowance | None = None) -> tuple[Condition, ...]:
     """Compile a `when` whose form the scenario schema has checked; operation and state are not conditions.
+
+    `allowed` is what its patterns and schemas may take, with those that share it.
 
     Raises: MatchError, for a pattern, a schema, a duration or a JSON path that cannot be used.
     """
     conditions: list[Condition] = []
+    allowed = allowed or Allowance()
     for name, spec in when.items():
         if name == "headers":
-            conditions += [_header(header, item) for header, item in spec.items()]
+            conditions += [_header(header, item, allowed) for header, item in spec.items()]
         elif name == "body":
-            conditions += [_body(path, item) for path, item in spec.items()]
+            conditions += [_body(path, item, allowed) for path, item in spec.items()]
         elif name == "tool_result":
-            conditions.append(Condition(name, spec, _tool_results, _tool_result(spec, (name,))))
+            conditions.append(Condition(name, spec, _tool_results, _tool_result(spec, (name,), allowed), allowed))
         elif name in _FIELDS:
-            conditions.append(Condition(name, spec, _FIELDS[name], compile_matcher(spec, (name,))))
+            test = compile_matcher(spec, (name,), allowed)
+            conditions.append(Condition(name, spec, _FIELDS[name], test, allowed))
     return tuple(conditions)
 
 
@@ -84,14 +103,14 @@ def state_set(spec: Json) -> tuple[frozenset[str], bool]:
     return frozenset(map(str, operand if isinstance(operand, list) else [operand])), operator != "not"
 
 
-def compile_matcher(spec: Json, path: Path) -> Test:
+def compile_matcher(spec: Json, path: Path, allowed: Allowance) -> Test:
     """Compile a bare scalar (equality) or a mapping with one operator."""
     if not isinstance(spec, Mapping):
         return lambda value: equal(value, spec)
     (name, operand) = next(iter(spec.items()))
     path = (*path, name)
     try:
-        return _OPERATORS[name](operand, path)
+        return _OPERATORS[name](operand, path, allowed)
     except MatchError:  # of a matcher inside, which knows its own place
         raise
     except ValueError as error:
@@ -120,58 +139,65 @@ def _like(value: Json, wanted: Json) -> bool:
     return equal(value, wanted)
 
 
-def _regex(operand: Json, path: Path) -> Test:
-    search = compile_pattern(operand)
+def _regex(operand: Json, path: Path, allowed: Allowance) -> Test:
+    search = allowed.pattern(operand)
     return lambda value: isinstance(value, str) and search(value)
 
 
-def _schema(operand: Json, path: Path) -> Test:
-    verdict = Schema(operand).verdict
+def _schema(operand: Json, path: Path, allowed: Allowance) -> Test:
+    verdict = allowed.schema(operand)
     return lambda value: value is not ABSENT and verdict(value)
 
 
-def _compare(better: Callable[[float, float], bool]) -> Callable[[Json, Path], Test]:
-    def compile_comparison(operand: Json, path: Path) -> Test:
+def _compare(better: Callable[[float, float], bool]) -> Operator:
+    def compile_comparison(operand: Json, path: Path, allowed: Allowance) -> Test:
         bound = parse_duration(operand) if isinstance(operand, str) else operand
         return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and better(value, bound)
 
     return compile_comparison
 
 
-def _each(quantifier: Callable[[Iterable[bool]], bool]) -> Callable[[Json, Path], Test]:
-    def compile_list(operand: Sequence[Json], path: Path) -> Test:
-        tests = [compile_matcher(item, (*path, index)) for index, item in enumerate(operand)]
+def _each(quantifier: Callable[[Iterable[bool]], bool]) -> Operator:
+    def compile_list(operand: Sequence[Json], path: Path, allowed: Allowance) -> Test:
+        tests = [compile_matcher(item, (*path, index), allowed) for index, item in enumerate(operand)]
         return lambda value: quantifier(test(value) for test in tests)
 
     return compile_list
 
 
-def _not(operand: Json, path: Path) -> Test:
-    test = compile_matcher(operand, path)
+def _not(operand: Json, path: Path, allowed: Allowance) -> Test:
+    test = compile_matcher(operand, path, allowed)
     return lambda value: not test(value)
 
 
-def _includes(operand: Json, path: Path) -> Test:
-    wanted = operand if isinstance(operand, list) else [operand]
-    return lambda value: (
-        isinstance(value, list | tuple) and all(any(equal(item, one) for item in value) for one in wanted)
-    )
+def _includes(operand: Json, path: Path, allowed: Allowance) -> Test:
+    wanted = set(map(_key, operand if isinstance(operand, list) else [operand]))
+    return lambda value: isinstance(value, list | tuple) and wanted <= set(map(_key, value))
 
 
-_OPERATORS: Mapping[str, Callable[[Json, Path], Test]] = {
-    "equals": lambda operand, path: lambda value: equal(value, operand),
+def _key(value: Json) -> object:
+    """Return what is equal for equal JSON, and can be looked up: lists in pairs would take time squared."""
+    if isinstance(value, Mapping):
+        return Mapping, frozenset((name, _key(item)) for name, item in value.items())
+    if isinstance(value, list):
+        return list, tuple(map(_key, value))
+    return (bool, value) if isinstance(value, bool) else value
+
+
+_OPERATORS: Mapping[str, Operator] = {
+    "equals": lambda operand, path, allowed: lambda value: equal(value, operand),
     "not": _not,
-    "contains": lambda operand, path: lambda value: isinstance(value, str) and operand in value,
+    "contains": lambda operand, path, allowed: lambda value: isinstance(value, str) and operand in value,
     "regex": _regex,
-    "one_of": lambda operand, path: lambda value: any(equal(value, item) for item in operand),
+    "one_of": lambda operand, path, allowed: lambda value: any(equal(value, item) for item in operand),
     "includes": _includes,
-    "present": lambda operand, path: lambda value: (value is not ABSENT) is operand,
-    "absent": lambda operand, path: lambda value: (value is ABSENT) is operand,
+    "present": lambda operand, path, allowed: lambda value: (value is not ABSENT) is operand,
+    "absent": lambda operand, path, allowed: lambda value: (value is ABSENT) is operand,
     "lt": _compare(lambda value, bound: value < bound),
     "lte": _compare(lambda value, bound: value <= bound),
     "gt": _compare(lambda value, bound: value > bound),
     "gte": _compare(lambda value, bound: value >= bound),
-    "like": lambda operand, path: lambda value: _like(value, operand),
+    "like": lambda operand, path, allowed: lambda value: _like(value, operand),
     "schema": _schema,
     "any": _each(any),
     "all": _each(all),
@@ -194,17 +220,16 @@ _FIELDS: Mapping[str, Callable[[Call], Json]] = {
 }
 
 
-def _header(name: str, spec: Json) -> Condition:
+def _header(name: str, spec: Json, allowed: Allowance) -> Condition:
     key = name.lower()
-    test = compile_matcher(spec, ("headers", name))
-    return Condition(f"headers.{key}", spec, lambda call: _present(call.request.headers.get(key)), test)
+    test = compile_matcher(spec, ("headers", name), allowed)
+    return Condition(f"headers.{key}", spec, lambda call: _present(call.request.headers.get(key)), test, allowed)
 
 
-def _body(path: str, spec: Json) -> Condition:
+def _body(path: str, spec: Json, allowed: Allowance) -> Condition:
     steps = parse_json_path(path)
-    return Condition(
-        f"body.{path}", spec, lambda call: _follow(call.body, steps), compile_matcher(spec, ("body", path))
-    )
+    test = compile_matcher(spec, ("body", path), allowed)
+    return Condition(f"body.{path}", spec, lambda call: _follow(call.body, steps), test, allowed)
 
 
 _STEP = re.compile(r"\.([^.\[\]'\"]+)|\[([0-9]{1,6})\]|\['([^']*)'\]")
@@ -242,18 +267,19 @@ def _tool_results(call: Call) -> Json:
     return tool_results(call.messages) or ABSENT
 
 
-def _tool_result(spec: Mapping[str, Json], path: Path) -> Test:
+def _tool_result(spec: Mapping[str, Json], path: Path, allowed: Allowance) -> Test:
     """Compile a `tool_result`: of the results since the last assistant message, some one fits (or none is there)."""
     if "absent" in spec:
         return lambda value: (value is ABSENT) is spec["absent"]
     for word, quantifier in (("all", all), ("any", any)):
         if word in spec:
-            tests = [_tool_result(item, (*path, word, index)) for index, item in enumerate(spec[word])]
+            tests = [_tool_result(item, (*path, word, index), allowed) for index, item in enumerate(spec[word])]
             return lambda value: quantifier(test(value) for test in tests)
-    parts = {name: compile_matcher(item, (*path, name)) for name, item in spec.items()}
+    parts = {name: compile_matcher(item, (*path, name), allowed) for name, item in spec.items()}
     as_json = isinstance(spec.get("content"), Mapping) and "schema" in spec["content"]
 
     def fits(result: Mapping[str, str]) -> bool:
+        allowed.spend(RESULT, "so many tool results can take so many matchers too long")
         content = _parsed(result["content"]) if as_json else result["content"]
         return all(test(content if name == "content" else result[name]) for name, test in parts.items())
 

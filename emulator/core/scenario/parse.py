@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from emulator.core.durations import Wait, parse_duration, parse_wait
-from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, shown
+from emulator.core.errors import MOST_PROBLEMS, STATUS, Json, Problem, SourceError, nearest, shown
 from emulator.core.faults.faults import Fault, parse_fault
 from emulator.core.printable import printable
 from emulator.core.provider.folder import own_schema, schema_problems
@@ -21,6 +21,7 @@ from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.scenario.matchers import Condition, MatchError, compile_when, state_set
 from emulator.core.scenario.scenario import Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.scenario.template import compile_template, reply_path_check
+from emulator.core.schema.outside import Allowance
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of
 
@@ -58,6 +59,7 @@ class _Parser:
         self.providers = providers
         self.label = printable(label)
         self.problems: list[Problem] = []
+        self.allowed = Allowance()
         self.template = functools.partial(compile_template, check=reply_path_check(self.data.get("vars") or {}))
         self.named = self.data.get("provider")
 
@@ -67,6 +69,8 @@ class _Parser:
 
     def report(self, path: Path, message: str) -> None:
         self.problems.append(self.source.problem(path, message))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise SourceError(self.problems)
 
     def tried(self, path: Path, read: Callable[[Json], Any], value: Json) -> Any:
         """Read a value if there is one; where it cannot be read the problem is kept, and the result does not count."""
@@ -222,7 +226,7 @@ class _Parser:
             several = name in ("headers", "body")
             for part in [{name: {key: item}} for key, item in spec.items()] if several else [{name: spec}]:
                 try:
-                    found += compile_when(part)
+                    found += compile_when(part, self.allowed)
                 except MatchError as error:
                     self.report((*path, *error.path), str(error))
         return tuple(found)

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from typing import TypeAlias
 
 from emulator.core.durations import NO_WAIT, Wait
 from emulator.core.errors import Json, Problem
@@ -95,6 +96,10 @@ class Rule:
         return list(accumulate(reply.times for reply in self.replies))
 
 
+#: What the conditions of a rule expect, and of which fields.
+Wanted: TypeAlias = Sequence[tuple[str, Json]]
+
+
 @frozen
 class Chaos:
     """What strikes any answer at random: an error instead of it, or a fault."""
@@ -162,23 +167,24 @@ def covered_by_others(scenarios: Sequence[Scenario]) -> Iterator[Problem]:
 
 def _covered(scenarios: Sequence[Scenario]) -> Iterator[tuple[Rule, Problem]]:
     """Yield what is wrong with each rule behind one that takes all it matches, and that earlier rule."""
-    endless: list[Rule] = []  # those that go on for ever, as far as one is not covered by another
+    endless: list[tuple[Rule, Wanted]] = []  # those that go on for ever, as far as one is not covered by another
     for scenario in scenarios:
         for index, rule in enumerate(scenario.rules):
-            earlier = next((item for item in endless[:MOST_COMPARED] if _takes_all(item, rule)), None)
+            wanted = [(item.field, item.expected) for item in rule.conditions]
+            compared = endless[:MOST_COMPARED]
+            earlier = next((item for item, others in compared if _takes_all(item, others, rule, wanted)), None)
             if earlier:
                 what = "the same" if earlier.conditions or earlier.states else "everything"
                 message = f"can never answer: '{earlier.id}' ({earlier.at}) answers {what} before it"
                 yield earlier, scenario.problem(("rules", index), message)
             elif rule.turns is None:
-                endless.append(rule)
+                endless.append((rule, wanted))
 
 
-def _takes_all(earlier: Rule, rule: Rule) -> bool:
-    """Tell whether an earlier rule matches whatever a rule matches: its conditions are among the rule's."""
-    wanted = [(item.field, item.expected) for item in rule.conditions]
+def _takes_all(earlier: Rule, others: Wanted, rule: Rule, wanted: Wanted) -> bool:
+    """Tell whether an earlier rule matches whatever a rule matches: what it wants is among what the rule wants."""
     return (
         earlier.concerns >= rule.concerns
         and earlier.states in (None, rule.states)
-        and all((item.field, item.expected) in wanted for item in earlier.conditions)
+        and all(item in wanted for item in others)
     )

@@ -1,7 +1,8 @@
-"""A schema that comes with a request, before it is compiled: its size, and its patterns, few, short and small."""
+"""A schema from outside, before it is compiled: its size, and its patterns, few, short and small."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
@@ -15,10 +16,17 @@ PATTERN_BYTES = 2_000_000
 #: Objects and lists that the whole schema may hold: compiling it takes time for each.
 MAX_PARTS = 20_000
 
+_TOKEN = re.compile(
+    r"""(?P<open>\((?:\?(?:P?<[^>]*>|[a-zA-Z-]*:)?)?) | (?P<close>\)) | (?P<cut>[|^$])
+      | (?P<times>[*+?]|\{(?P<least>[0-9]*)(?P<more>,?)(?P<most>[0-9]*)\})
+      | (?P<many>\\[dDsSwWpP](?:\{[^}]*\})?|\.|\[\^?\]?(?:\\.|\[[^\]]*\]|[^\]\\])*\]) | (?P<one>\\?.)""",
+    re.DOTALL | re.VERBOSE,
+)
+
 
 def check_size(document: Json) -> None:
     """Raises: ValueError, where a schema has too many parts or patterns, or too long ones."""
-    parts = list(islice(_parts(document), MAX_PARTS + 1))
+    parts = list(islice(schema_parts(document), MAX_PARTS + 1))
     if len(parts) > MAX_PARTS:
         raise ValueError(f"has more than {MAX_PARTS} parts")
     found = list(islice(patterns(parts), MAX_PATTERNS + 1))
@@ -39,7 +47,7 @@ def patterns(parts: Iterable[Json]) -> Iterator[str]:
                 yield part["pattern"]
 
 
-def _parts(document: Json) -> Iterator[Json]:
+def schema_parts(document: Json) -> Iterator[Json]:
     """Yield the objects and lists of a schema, the whole too."""
     left = [document]
     while left:
@@ -47,3 +55,35 @@ def _parts(document: Json) -> Iterator[Json]:
         if isinstance(part, Mapping | list):
             yield part
             left += part.values() if isinstance(part, Mapping) else part
+
+
+def positions(pattern: str) -> int:
+    """Return how many places of a pattern, its repetitions unrolled, may have to be tried at each character of a text.
+
+    Plain text that no repetition multiplies leads to one place, and in groups seldom to many: it counts a quarter.
+    """
+    groups, last = [[1, 4]], (0, 0)  # of each open group, and of what a repetition would repeat: places, their quarters
+    for token in _TOKEN.finditer(pattern):
+        if token["times"]:
+            (places, quarters), times = last, _times(token)
+            last = places * times, 4 * places * times
+            groups[-1][0] += last[0] - places
+            groups[-1][1] += last[1] - quarters
+            continue
+        if token["open"]:
+            groups.append([0, 0])
+        last = (0, 0)
+        if token["close"] and len(groups) > 1:
+            places, quarters = groups.pop()
+            last = places, quarters
+        elif token["many"] or token["one"]:
+            last = 1, 4 if token["many"] else int(len(groups) > 1)
+        groups[-1][0] += last[0]
+        groups[-1][1] += last[1]
+    return sum(quarters for _, quarters in groups) // 4
+
+
+def _times(token: re.Match[str]) -> int:
+    """Return how often a repetition unrolls what it repeats."""
+    least, most = (int(token[name][:9] or 0) for name in ("least", "most")) if token["times"][0] == "{" else (0, 0)
+    return max(1, most or least + bool(token["more"]))

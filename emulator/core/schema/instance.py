@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from emulator.core.draws import Draw
-from emulator.core.errors import Json, shown
-from emulator.core.schema.bounds import PATTERN_BYTES, check_size
-from emulator.core.schema.schema import Schema
+from emulator.core.errors import Json
+from emulator.core.schema.cost import TooCostly, follow
+from emulator.core.schema.outside import Allowance, Verdict
 
 MAX_DEPTH = 12
 #: How many subschemas are looked at before giving up: `allOf` and `$ref` can multiply without end.
 MAX_STEPS = 5_000
-#: How many subschemas are weighed, one that is met on several levels of the value on each.
-MAX_WEIGHED = 20_000
-#: How many references and unions may lead from one subschema to the next without a step down into the value.
-MAX_CHAIN = 60
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-#: Keywords whose subschemas may all meet the same value: that of their schema, or one of its items or fields.
-_PARTS = {
-    **dict.fromkeys(("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"), 0),
-    **dict.fromkeys(("items", "prefixItems", "contains", "additionalProperties", "patternProperties", "propertyNames",
-                     "unevaluatedItems", "unevaluatedProperties"), 1),
-}  # fmt: skip
-_BY_NAME = ("dependentSchemas", "patternProperties")
+#: How many fields, items and names of fields are put together before giving up.
+MAX_FIELDS = 300_000
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "flint", "grove", "haven")
 _FORMATS = {
     "date-time": "2026-01-31T12:00:00Z", "date": "2026-01-31", "time": "12:00:00Z", "email": "ada@example.com",
@@ -45,22 +35,21 @@ def instance(document: Json, draw: Draw) -> Json:
     Raises: CannotConform, where the document is no schema, or asks for what is not tried (a `pattern` that no plain
     word matches, contradictions).
     """
-    schema = _compiled(document)
+    fits = _compiled(document)
     for lean in (False, True):
         value = _made(document, draw, lean)
-        if schema.verdict(value):
-            return value
+        try:
+            if fits(value):
+                return value
+        except TooCostly:
+            raise CannotConform("the schema asked for is too large") from None
     raise CannotConform("no simple value conforms to the schema asked for")
 
 
-def _compiled(document: Json) -> Schema:
-    """Compile a schema, once its size is known."""
+def _compiled(document: Json) -> Verdict:
+    """Compile a schema, once its cost is known."""
     try:
-        check_size(document)
-        _Weigher(document).weigh(document)
-        return Schema(document, PATTERN_BYTES)
-    except CannotConform:
-        raise
+        return Allowance().schema(document)
     except ValueError as error:
         raise CannotConform(f"the schema asked for {error}") from None
 
@@ -76,71 +65,6 @@ def _made(document: Json, draw: Draw, lean: bool) -> Json:
     return value
 
 
-class _Weigher:
-    """Counts the subschemas that a value and what is in it meet, every `$ref` followed: pairs soon make millions."""
-
-    def __init__(self, root: Json) -> None:
-        self.root = root
-        self.known: dict[tuple[int, int], int] = {}  # by the subschema's identity and level
-
-    def weigh(self, schema: Json, level: int = 0, above: tuple[int, ...] = ()) -> int:
-        """Return the weight of a subschema, `level` deep in the value; `above` are those that meet the same part of it.
-
-        Raises: CannotConform, for one that is too heavy, meets itself, or refers in ways that are not followed.
-        """
-        if not isinstance(schema, Mapping) or level > MAX_DEPTH:
-            return 1
-        if id(schema) in above:
-            raise CannotConform("the schema asked for refers to itself without end")
-        if len(above) > MAX_CHAIN:
-            raise CannotConform("the schema asked for is too large")
-        name = id(schema), level
-        if name not in self.known:
-            weight = 1
-            for part, deeper in self.parts(schema):
-                weight += self.weigh(part, level + deeper, () if deeper else (*above, id(schema)))
-            fields = schema.get("properties")
-            if isinstance(fields, Mapping):  # each meets a value of its own, so the heaviest counts
-                weight += max((self.weigh(item, level + 1) for item in fields.values()), default=0)
-            if weight > MAX_STEPS or len(self.known) >= MAX_WEIGHED:
-                raise CannotConform("the schema asked for is too large")
-            self.known[name] = weight
-        return self.known[name]
-
-    def parts(self, schema: Mapping[str, Json]) -> Iterator[tuple[Json, int]]:
-        """Yield the subschemas that may all meet the same, and how many levels deeper than this one; check references.
-
-        Only those are followed that `follow` follows: by pointer, within the one document.
-        """
-        references = [schema[keyword] for keyword in _REFERENCES if isinstance(schema.get(keyword), str)]
-        for to in references:
-            if to != "#" and not to.startswith("#/"):
-                raise CannotConform(f"the schema asked for refers to {shown(to)}; only '#/…' is followed")
-        if schema is not self.root and isinstance(schema.get("$id"), str):
-            raise CannotConform("the schema asked for has an $id inside; only '#/…' of the whole is followed")
-        yield from ((follow(self.root, to), 0) for to in references)
-        for keyword, deeper in _PARTS.items():
-            part = schema.get(keyword)
-            if isinstance(part, list):
-                yield from ((item, deeper) for item in part)
-            elif keyword in _BY_NAME and isinstance(part, Mapping):
-                yield from ((item, deeper) for item in part.values())
-            elif keyword in schema:
-                yield part, deeper
-
-
-def follow(root: Json, pointer: str) -> Json:
-    """Return what a local `$ref` points to; None where there is nothing."""
-    node = root if pointer in ("#", "") or pointer.startswith("#/") else None
-    for step in pointer.removeprefix("#").split("/")[1:]:
-        step = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list) and step.isdecimal():
-            node = node[int(step)] if int(step) < len(node) else None
-        else:
-            node = node.get(step) if isinstance(node, Mapping) else None
-    return node
-
-
 class _Maker:
     """Makes values of subschemas of one document; `lean` leaves optional fields out."""
 
@@ -149,6 +73,7 @@ class _Maker:
         self.draw = draw
         self.lean = lean
         self.steps = 0
+        self.fields = 0
 
     def make(self, schema: Json, label: str, depth: int) -> Json:
         if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
@@ -186,14 +111,32 @@ class _Maker:
                 parts.append(next((branch for branch in branches if _is_null(branch) is self.lean), branches[0]))
         for part in parts:
             if isinstance(part, Mapping) and depth <= MAX_DEPTH:
-                _merge(result, self.merged(part, depth + 1))
+                self.merge(result, self.merged(part, depth + 1))
         return result
+
+    def merge(self, into: dict[str, Json], part: Mapping[str, Json]) -> None:
+        for key, value in part.items():
+            have = into.get(key)
+            if key == "properties" and isinstance(have, Mapping) and isinstance(value, Mapping):
+                self.count(len(have) + len(value))
+                into[key] = {**value, **have}
+            elif key == "required" and isinstance(have, list) and isinstance(value, list):
+                self.count(len(have) + len(value))
+                into[key] = [*have, *value]
+            else:
+                into.setdefault(key, value)
+
+    def count(self, fields: int) -> None:
+        self.fields += fields
+        if self.fields > MAX_FIELDS:
+            raise CannotConform("the schema asked for is too large")
 
     def object(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, Mapping) else {}
         required = [name for name in _list(schema.get("required")) if isinstance(name, str)]
         names = required if self.lean or depth > 3 else list(dict.fromkeys([*properties, *required]))
+        self.count(len(names))
         return {name: self.make(properties.get(name, {}), f"{label}.{name}", depth + 1) for name in names}
 
     def array(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
@@ -201,6 +144,7 @@ class _Maker:
         least = _whole(schema.get("minItems"), 0 if self.lean else 1)
         most = _whole(schema.get("maxItems"), 100)
         length = min(max(least, len(prefix)), most, 100)
+        self.count(length)
         items = [*prefix, *[schema.get("items", {})] * length][:length]
         return [self.make(item, f"{label}[{index}]", depth + 1) for index, item in enumerate(items)]
 
@@ -236,17 +180,6 @@ class _Maker:
 
     def boolean(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
         return self.draw.below(label, 2) == 1
-
-
-def _merge(into: dict[str, Json], part: Mapping[str, Json]) -> None:
-    for key, value in part.items():
-        have = into.get(key)
-        if key == "properties" and isinstance(have, Mapping) and isinstance(value, Mapping):
-            into[key] = {**value, **have}
-        elif key == "required" and isinstance(have, list) and isinstance(value, list):
-            into[key] = [*have, *value]
-        else:
-            into.setdefault(key, value)
 
 
 def _is_null(branch: Json) -> bool:

@@ -60,17 +60,21 @@ class Schema:
         return self._oracle
 
 
-def compile_pattern(pattern: str) -> Callable[[str], bool]:
-    """Compile a regular expression of Rust's linear-time syntax that searches.
+class NoPattern(ValueError):
+    """A text that is no pattern, or too large a one."""
 
-    Raises: ValueError, for what that syntax lacks (look-around, back-references) or what is malformed.
+
+def compile_pattern(pattern: str, size: int | None = None) -> Callable[[str], bool]:
+    """Compile a regular expression of Rust's linear-time syntax that searches; `size` bounds its bytes compiled.
+
+    Raises: NoPattern, for what that syntax lacks (look-around, back-references) or what is malformed.
     """
-    options = jsonschema_rs.RegexOptions()
+    options = jsonschema_rs.RegexOptions(size_limit=size)
     try:
         validator = jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
     except jsonschema_rs.ValidationError:
         message = f"{shown(pattern)} is no regular expression of linear time (no look-around, no back-references)"
-        raise ValueError(message) from None
+        raise NoPattern(message) from None
     return cast(Callable[[str], bool], validator.is_valid)
 
 

@@ -15,6 +15,13 @@ from emulator.core.values import Exchange
 RULES = {"rules": [{"reply": {"text": "Hello."}, "then": {"state": "greeted"}}]}
 
 
+NESTED: dict[str, Any] = {"body": {"$.a": {"like": 1}}}
+for _ in range(300):
+    NESTED = {"body": {"$.a": {"like": NESTED}}}
+NODE = {"properties": {"messages": {"$ref": "#"}}, "items": {"$ref": "#"}, "additionalProperties": {"$ref": "#"}}
+MANY = {"body": {"$": {"schema": {"allOf": [NODE] * 70}}}}
+
+
 @pytest.fixture(scope="module")
 def exchanges() -> Sequence[Exchange]:
     """Two chats at one provider, an embedding at another, and a request that was not understood."""
@@ -149,3 +156,19 @@ def test_a_when_that_is_none_is_refused(when: Any, message: str) -> None:
     with pytest.raises(SourceError) as caught:
         verify([], when, count=0)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ({"body": {"$": {"schema": {"allOf": [{"$ref": "#"}]}}}}, "body.$.schema: refers to itself without end"),
+        ({"last_user": {"regex": "(a|b){9}" * 999_999}}, "last_user.regex: "),
+        (NESTED, "is nested deeper than 60 levels"),
+        (MANY, "cannot be tried on all requests: a value of this size can take this schema too long"),
+    ],
+    ids=["endless", "pattern", "nested", "costly"],
+)
+def test_what_would_take_too_long_is_a_problem(exchanges: Sequence[Exchange], when: Any, message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        verify(exchanges, when, count=0)
+    assert str(caught.value).startswith(f"when:1:1: {message}")

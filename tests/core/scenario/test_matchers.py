@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.scenario.matchers import ABSENT, MatchError, compile_matcher, compile_when, equal, parse_json_path
+from emulator.core.schema.outside import Allowance
 
 OPERATORS: list[tuple[Any, list[Any], list[Any]]] = [  # a matcher, what it holds for, what it does not hold for
     ("a", ["a"], ["A", "ab", 1, None, ABSENT]),
@@ -24,6 +25,7 @@ OPERATORS: list[tuple[Any, list[Any], list[Any]]] = [  # a matcher, what it hold
     ({"regex": "^a.c$"}, ["abc"], ["abcd", 5, None, ABSENT]),
     ({"one_of": ["a", 1]}, ["a", 1], ["b", True, ABSENT]),
     ({"includes": "a"}, [["a", "b"], ("a",)], [["b"], "a", ABSENT]),
+    ({"includes": [{"a": [1, True]}, 2]}, [[2.0, {"a": [1.0, True]}]], [[2, {"a": [1, 1]}], [2, {"a": [True, True]}]]),
     ({"includes": ["a", "b"]}, [["b", "a", "c"]], [["a"], []]),
     ({"present": True}, ["", None, 0], [ABSENT]),
     ({"present": False}, [ABSENT], ["", None]),
@@ -45,7 +47,7 @@ OPERATORS: list[tuple[Any, list[Any], list[Any]]] = [  # a matcher, what it hold
 
 @pytest.mark.parametrize(("spec", "good", "bad"), OPERATORS, ids=[str(item[0])[:40] for item in OPERATORS])
 def test_operators(spec: Any, good: list[Any], bad: list[Any]) -> None:
-    test = compile_matcher(spec, ("model",))
+    test = compile_matcher(spec, ("model",), Allowance())
     assert ([test(value) for value in good], [test(value) for value in bad]) == ([True] * len(good), [False] * len(bad))
 
 

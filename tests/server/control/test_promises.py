@@ -127,7 +127,7 @@ def test_a_schema_reads_no_file_and_asks_no_host(tmp_path: Path) -> None:
     file = tmp_path / "text.json"
     file.write_text('{"type": "string"}')
     when = f"{{body: {{'$.x': {{schema: {{$ref: '{file.as_uri()}'}}}}}}}}"
-    with pytest.raises(SourceError, match="is no JSON Schema"):
+    with pytest.raises(SourceError, match="only '#/…' is followed"):
         parse_text(f"emulator: 1\nrules: [{{when: {when}, reply: {{text: a}}}}]\n", "a", PROVIDERS)
 
 
