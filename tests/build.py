@@ -17,8 +17,9 @@ from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
 from emulator.core.tokens import prompt_tokens
+from emulator.core.tree import compact
 from emulator.core.values import Call, Exchange, Request
-from emulator.core.wires.chat import compact, conversation, functions
+from emulator.core.wires.conversation import Conversation
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS: Mapping[str, Provider] = load_providers()
@@ -63,12 +64,9 @@ def make_call(provider: str = "beatra", body: Any = None, operation: str = "chat
     body = chat(provider) if body is None else body
     found = PROVIDERS[provider].operations[operation]
     sent = make_request(provider, body, path=found.path, method=found.method, **request)
-    messages, tools = conversation(body), functions(body)
-    return Call(
-        sent, operation, body, body.get("model", ""), body.get("stream") is True, messages,
-        tuple(item["name"] for item in tools),
-        prompt_tokens(messages, compact(body["tools"]) if tools else None), (), 0.0,
-    )  # fmt: skip
+    said = found.wire.request.read(body) if found.wire else Conversation(body.get("model", ""))
+    cost = prompt_tokens(said.messages, compact(body["tools"]) if said.tools else None)
+    return Call(sent, operation, body, said, cost, (), 0.0)
 
 
 def make_turn(provider: str = "beatra", body: Any = None, operation: str = "chat", **turn: Any) -> Turn:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emulator.core.wires.wire import Wire
+
 #: So many answers in a row that never ended: the next ones would only cost time.
 MOST_SILENT = 3
 
@@ -21,6 +23,7 @@ class Meter:
     requests: int = 0
     tokens: int = 0
     silent: int = 0
+    wire: Wire | None = None  # in which answers tell their usage
 
     @property
     def reason(self) -> str:

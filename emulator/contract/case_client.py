@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,7 +12,9 @@ from emulator.contract.client import Answer
 from emulator.contract.target import NotArranged, World
 from emulator.core.errors import STATUS, Json
 from emulator.core.provider.keys import BEARER, Way
+from emulator.core.provider.provider import fill
 from emulator.core.schema.schema import Schema
+from emulator.core.wires.wire import Wire
 
 Changes = Mapping[str, Json]
 
@@ -60,6 +62,9 @@ class Ask:
     status: Mapping[str, int] = field(default_factory=lambda: STATUS)
     way: Way = BEARER  # in which the key is sent
     streams_at: str | None = None  # the path of a stream, where its body does not ask for it
+    says: Changes = field(default_factory=dict)  # what puts ${text} in the user's mouth
+    tools: Mapping[str, Json] = field(default_factory=dict)  # how tools are offered, chosen, called and answered
+    wire: Wire | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,41 @@ class Talk:
         """Return the good chat body, with changes and without some fields."""
         return {name: item for name, item in {**self.ask.body, **(changes or {})}.items() if name not in missing}
 
+    @property
+    def wire(self) -> Wire:
+        """The form of the chat that is asked. Raises: NotArranged, where it is no chat's."""
+        if self.ask.wire is None:
+            raise NotArranged(f"{self.ask.path} is no chat")
+        return self.ask.wire
+
+    def asks(self, **values: Json) -> dict[str, Json]:
+        """Return the changes that ask for a model, a stream and so on."""
+        streams = {"stream": values.pop("stream")} if self.ask.streams_at and "stream" in values else {}
+        return self.wire.request.changes(**values) | streams
+
+    def says(self, text: str) -> dict[str, Json]:
+        """Return the changes with which the user says a text. Raises: NotArranged, where contract.yaml has none."""
+        if not self.ask.says:
+            raise NotArranged("contract.yaml does not tell how another text is said (ask.says)")
+        changes: dict[str, Json] = fill(self.ask.says, {"text": text})
+        return changes
+
+    def with_tools(self, choice: str, name: str = "") -> dict[str, Json]:
+        """Return the changes that offer the tools, with a choice of them: free, none, or the one that is named."""
+        tools = self.ask.tools
+        if not tools:
+            raise NotArranged("contract.yaml does not tell how tools are offered (ask.tools)")
+        changes: dict[str, Json] = fill({**tools["offer"], **tools[choice]}, {"name": name})
+        return changes
+
+    def called(self, text: str, calls: Sequence[tuple[Mapping[str, str], str]]) -> dict[str, Json]:
+        """Return the changes with which a conversation goes on: a question, then calls with their results."""
+        said, at = self.says(text), self.wire.request.fields("messages")[0]
+        for call, result in calls:
+            answers = [fill(self.ask.tools[name], {**call, "text": result}) for name in ("called", "result")]
+            said[at] = [*said[at], *answers]
+        return said
+
     def arrange(self, *replies: Mapping[str, Json]) -> bool:
         """Give replies if that can be arranged; tell whether it could."""
         try:
@@ -160,9 +200,9 @@ def accepted(answer: Answer, what: str, promised: bool = True) -> None:
         raise Differs(f"{what} gets 200", 200, outcome(answer), answer, assumed=refusal and not promised)
 
 
-def content(answer: Answer, what: str = "a good request") -> str:
+def content(talk: Talk, answer: Answer, what: str = "a good request") -> str:
     """Demand a whole chat answer, and return its text. Raises: Differs."""
-    text: str = demand(answer, whole(answer, what), "choices.0.message.content", str)
+    text: str = demand(answer, whole(answer, what), talk.wire.place("text"), str)
     return text
 
 

@@ -23,8 +23,8 @@ from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import Target
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.provider.folder import load_provider, own_schema, schema_problems
-from emulator.core.provider.provider import Fact, Provider
-from emulator.core.provider.routes import fill_path
+from emulator.core.provider.provider import Fact, Operation, Provider
+from emulator.core.provider.routes import Route, fill_path
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Path as Place
 from emulator.core.source import Source, parse_source
@@ -147,20 +147,12 @@ class _Loader:
         errors = self.provider.errors
         documented = frozenset(name for name, item in errors.items() if item.get("documented"))
         status = {name: item["status"] for name, item in errors.items()}
+        route = (self.provider.routes.find(given["path"]) or {}).get("POST")
         return Ask(
             given["path"], given["body"], given["spoilt"], given.get("headers", {}), documented, status,
-            self.provider.accepts[0], self.streams_at(given["path"]),
+            self.provider.accepts[0], _streams_at(route), given.get("says", {}), given.get("tools", {}),
+            route.operation.wire if route else None,
         )  # fmt: skip
-
-    def streams_at(self, path: str) -> str | None:
-        """Return where the good request is made for a stream, if that is another path."""
-        route = (self.provider.routes.find(path) or {}).get("POST")
-        at = route.operation.streams_at if route else None
-        return (
-            fill_path(at, {name: quote(value, safe="") for name, value in route.params.items()})
-            if route and at
-            else None
-        )
 
     def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
         taken = list(inspect.signature(check).parameters.values())[1:]
@@ -187,3 +179,11 @@ class _Loader:
 
     def report(self, place: Place, message: str) -> None:
         self.problems.append(self.source.problem(place, message))
+
+
+def _streams_at(route: Route[Operation] | None) -> str | None:
+    """Return where the good request is made for a stream, if that is another path."""
+    at = route.operation.streams_at if route else None
+    if route is None or at is None:
+        return None
+    return fill_path(at, {name: quote(value, safe="") for name, value in route.params.items()})

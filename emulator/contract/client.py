@@ -21,7 +21,10 @@ import httpcore2
 from emulator.contract.bodies import Event, parse_events, parse_json
 from emulator.contract.budget import Meter
 from emulator.contract.connections import Deadline, Stream, open_pool
+from emulator.core.answer.embeddings import told_usage
 from emulator.core.errors import Json
+from emulator.core.wires.completion import neutral_usage
+from emulator.core.wires.wire import Wire
 
 #: `overrun`: it is whole, and more came behind it.
 End = Literal["complete", "overrun", "cut", "timeout", "too_large", "unreachable"]
@@ -155,9 +158,8 @@ class Pending:
     def finish(self) -> Answer:
         """Read the body, up to the bounds."""
         answer = self._answer()
-        self.meter.end(
-            answer.ended in ("complete", "overrun", "cut"), total_tokens(answer) if self.meter.max_tokens else 0
-        )
+        tokens = total_tokens(answer, self.meter.wire) if self.meter.max_tokens else 0
+        self.meter.end(answer.ended in ("complete", "overrun", "cut"), tokens)
         return answer
 
     def _answer(self) -> Answer:
@@ -243,12 +245,10 @@ def _decoded(answer: Answer, most: int) -> Answer:
     return replace(answer, body=body, ended=answer.ended if unpack.eof else "cut")
 
 
-def total_tokens(answer: Answer) -> int:
+def total_tokens(answer: Answer, wire: Wire | None) -> int:
     """Return the tokens that an answer's usage tells; 0 where it tells none."""
-    values = [event.json for event in answer.events] if answer.events is not None else [answer.json]
-    for value in reversed(values):
-        usage = value.get("usage") if isinstance(value, dict) else None
-        total = usage.get("total_tokens") if isinstance(usage, dict) else None
-        if isinstance(total, int) and total > 0:
-            return total
-    return 0
+    if answer.events is None:
+        usage = (wire.read(answer.json).usage if wire else None) or neutral_usage(told_usage([answer.json]))
+    else:
+        usage = wire.read_events([event.json for event in answer.events]).usage if wire else None
+    return max(0, (usage or {}).get("total", 0))

@@ -233,6 +233,7 @@ def prepare(
     phases, cases, seed = asked.get("phases"), asked.get("cases", ()), asked.get("seed", 0)
     chosen = phases if phases or not away or cases else CAREFUL
     contract = load_contract(provider, asked.get("schemas"))
+    meter.wire = contract.ask.wire
     planned = plan(
         contract, phases=chosen or None, cases=cases, plan=asked.get("plan"), seed=seed,
         max_examples=asked.get("max_examples", MAX_EXAMPLES),

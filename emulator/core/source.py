@@ -1,7 +1,8 @@
 """YAML with a place for every value: plain data, and the line and column of each path in it.
 
 Built from the parser's events, so that depth and size are bounded before anything walks the data. Scalars are read as
-YAML 1.2 does (`on`, `yes`, `12:30`, `1_000` are strings); equal keys, tags, cycles and alias bombs are refused.
+YAML 1.2 does (`on`, `yes`, `12:30`, `1_000` are strings); equal keys, tags, cycles and alias bombs are refused. `<<`
+merges mappings, as in YAML 1.1; keys of the whole that begin with `x-` are left alone: a home for anchors.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _WORDS: Mapping[str, Json] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_MERGE, _ASIDE = "<<", "x-"
 _PLAIN_TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
@@ -43,6 +45,7 @@ class Source:
     file: str
     data: Json
     places: Mapping[Path, Place] = field(repr=False)
+    merged: Mapping[Path, Path] = field(repr=False, default_factory=dict)  # where what was merged stands
 
     def problem(self, path: Path, message: str, where: str | None = None) -> Problem:
         """Return a problem at the place of `path`, or of its nearest ancestor that has one."""
@@ -50,9 +53,12 @@ class Source:
         return Problem(self.file, line, column, path_of(path) if where is None else where, message)
 
     def place(self, path: Path) -> Place:
-        while path not in self.places and path:
-            path = path[:-1]
-        return self.places.get(path, (1, 1))
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.places:
+                return self.places[path[:end]]
+            if path[:end] in self.merged:
+                return self.place((*self.merged[path[:end]], *path[end:]))
+        return (1, 1)
 
 
 def parse_source(text: str | bytes | Json, file: str) -> Source:
@@ -62,7 +68,7 @@ def parse_source(text: str | bytes | Json, file: str) -> Source:
     """
     if not isinstance(text, str | bytes):
         _check_data(text, file)
-        return Source(file, text, {})
+        return Source(file, _without_asides(text), {})
     if len(text) > MAX_BYTES:
         raise SourceError([Problem(file, 1, 1, "", f"is larger than {MAX_BYTES} bytes")])
     if isinstance(text, bytes):
@@ -74,6 +80,13 @@ def parse_source(text: str | bytes | Json, file: str) -> Source:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise SourceError([Problem(file, *place, "", f"is not YAML: {error.problem or error.context}")]) from None
+
+
+def _without_asides(data: Json) -> Json:
+    """Leave out the keys of the whole that begin with `x-`."""
+    if not isinstance(data, dict) or not any(isinstance(key, str) and key.startswith(_ASIDE) for key in data):
+        return data
+    return {key: value for key, value in data.items() if not key.startswith(_ASIDE)}
 
 
 def _check_characters(text: str, file: str) -> None:
@@ -121,9 +134,11 @@ class _Builder:
         self.file = file
         self.places: dict[Path, Place] = {}
         self.problems: list[Problem] = []
-        self.anchors: dict[str, tuple[Json, int]] = {}  # value, how many values it holds
+        self.merged: dict[Path, Path] = {}
+        self.anchors: dict[str, tuple[Json, int, Path]] = {}  # value, how many values it holds, where it stands
+        self.aliased: dict[Path, Path] = {}  # below `<<`
         self.open_anchors: set[str] = set()
-        # container, path, its anchor, values counted when it began, the key that waits for its value
+        # container, path, its anchor, values counted when it began, the key that waits for its value, what `<<` is
         self.stack: list[list[Any]] = []
         self.root: Json = None
         self.documents = 0
@@ -138,7 +153,7 @@ class _Builder:
                 take(self, event)
         if self.problems:
             raise SourceError(self.problems)
-        return Source(self.file, self.root, self.places)
+        return Source(self.file, _without_asides(self.root), self.places, self.merged)
 
     def document(self, event: yaml.DocumentStartEvent) -> None:
         self.documents += 1
@@ -158,13 +173,33 @@ class _Builder:
         before, path = self.count, self.add(container)
         if event.anchor:
             self.open_anchors.add(event.anchor)
-        self.stack.append([container, path, event.anchor, before, None])
+        self.stack.append([container, path, event.anchor, before, None, None])
 
     def close(self, event: yaml.Event) -> None:
-        container, _, anchor, before, _ = self.stack.pop()
+        container, path, anchor, before, _, below = self.stack.pop()
+        if below is not None:
+            self.merge(container, path, below)
         if anchor:
             self.open_anchors.discard(anchor)
-            self.anchors[anchor] = (container, self.count - before)
+            self.anchors[anchor] = (container, self.count - before, path)
+
+    def merge(self, container: dict[str, Json], path: Path, below: Json) -> None:
+        """Put what `<<` names below a mapping's own keys; the first of several goes before the others."""
+        listed = isinstance(below, list)
+        found: dict[str, Json] = {}
+        for index, given in enumerate(below if listed else [below]):
+            at = (*path, _MERGE, index) if listed else (*path, _MERGE)
+            if not isinstance(given, dict):
+                self.place = self.places.get(at, self.place)
+                self.stop("<< takes a mapping, or a list of them")
+            for key in given:
+                if key not in found and key not in container:
+                    stands = (*self.aliased.get(at, at), key)
+                    self.merged[*path, key] = self.merged.get(stands, stands)
+                found.setdefault(key, given[key])
+        own = dict(container)
+        container.clear()
+        container |= found | own
 
     def scalar(self, event: yaml.ScalarEvent) -> None:
         self.check_tag(event.tag)
@@ -174,9 +209,9 @@ class _Builder:
         if isinstance(value, float) and value in (float("inf"), float("-inf")):
             self.report(f"the number {event.value} is too large")
             value = 0
+        path = self.add(value, merges=not event.style)
         if event.anchor:
-            self.anchors[event.anchor] = (value, 1)
-        self.add(value)
+            self.anchors[event.anchor] = (value, 1, path)
 
     def alias(self, event: yaml.AliasEvent) -> None:
         anchor = event.anchor or ""
@@ -184,14 +219,19 @@ class _Builder:
             self.stop(f"*{anchor} refers to itself")
         if anchor not in self.anchors:
             self.stop(f"*{anchor} refers to nothing")
-        value, size = self.anchors[anchor]
+        value, size, stands = self.anchors[anchor]
         self.count += size
-        self.add(value)
+        path = self.add(value)
+        if _MERGE in path[-2:]:
+            self.aliased[path] = stands
         if len(self.stack) + _height(value) > MAX_DEPTH:
             self.stop(f"is nested deeper than {MAX_DEPTH} levels")
 
-    def add(self, value: Json) -> Path:
-        """Put a value where it belongs: as the root, an item, a key, or the value of the key before it."""
+    def add(self, value: Json, merges: bool = False) -> Path:
+        """Put a value where it belongs: as the root, an item, a key, or the value of the key before it.
+
+        `merges`: it is plain, so that `<<` as a key merges.
+        """
         self.count += 1
         if self.count > MAX_VALUES:
             self.stop(f"holds more than {MAX_VALUES} values (aliases count in full)")
@@ -202,25 +242,29 @@ class _Builder:
             path = (*parent, len(container))
             container.append(value)
         else:
-            return self.add_to_mapping(value)
+            return self.add_to_mapping(value, merges)
         self.places[path] = self.place
         return path
 
-    def add_to_mapping(self, value: Json) -> Path:
+    def add_to_mapping(self, value: Json, merges: bool) -> Path:
         top = self.stack[-1]
         if top[4] is None:
             if not isinstance(value, str):
                 self.stop("a key must be a string")
             path = (*top[1], value)
-            if value in top[0]:
+            if path in self.places and (value in top[0] or value == _MERGE):
                 first = self.places[path][0]
                 self.report(f"the key '{value}' stands here a second time (first on line {first})", path)
-            top[0][value] = None
             self.places.setdefault(path, self.place)
+            if value != _MERGE or not merges:
+                top[0][value] = None
             top[4] = value
         else:
             path = (*top[1], top[4])
-            top[0][top[4]] = value
+            if top[4] in top[0]:
+                top[0][top[4]] = value
+            else:
+                top[5] = value
             top[4] = None
         return path
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import orjson
+
 from emulator.core.errors import Json
 
 Path = tuple[str | int, ...]
@@ -52,3 +54,25 @@ def change_texts(value: Json, change: Callable[[str], Json]) -> Json:
     if isinstance(value, Mapping):
         return {key: change_texts(item, change) for key, item in value.items()}
     return [change_texts(item, change) for item in value] if isinstance(value, list) else value
+
+
+def compact(value: Json) -> str:
+    """Return compact JSON."""
+    return orjson.dumps(value).decode()
+
+
+def canonical(value: Json) -> bytes:
+    """Return JSON that is the same for equal values; 1.0 is 1, as in JSON Schema."""
+    data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if b".0" in data:
+        data = orjson.dumps(_folded(value), option=orjson.OPT_SORT_KEYS)
+    return data
+
+
+def _folded(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _folded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_folded(item) for item in value]
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole else value

@@ -13,6 +13,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
+from emulator.core.wires.conversation import Conversation
+from emulator.core.wires.conversation import Message as Message
+from emulator.core.wires.wire import Wire
 
 Headers = tuple[tuple[str, str], ...]
 End = Literal["complete", "clean", "fin", "reset", "garbage"]
@@ -55,18 +58,6 @@ class Note:
 
 
 @frozen
-class Message:
-    """One message of a conversation, whatever shape its content had."""
-
-    role: str
-    text: str
-    name: str = ""
-    calls: tuple[tuple[str, str, str], ...] = ()  # id, name, arguments
-    call_id: str = ""
-    images: int = 0
-
-
-@frozen
 class Call:
     """A Request that the provider has understood, with the `params` of its path.
 
@@ -76,21 +67,34 @@ class Call:
     request: Request
     operation: str
     body: Mapping[str, Json]
-    model: str
-    stream: bool
-    messages: tuple[Message, ...]
-    tools: tuple[str, ...]
+    conversation: Conversation
     prompt_tokens: int
     notes: tuple[Note, ...]
     elapsed: float
     params: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def model(self) -> str:
+        return self.conversation.model
+
+    @property
+    def stream(self) -> bool:
+        return self.conversation.stream
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return self.conversation.messages
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the tools that are offered."""
+        return tuple([tool.name for tool in self.conversation.tools])
+
     def of(self, request: Request, elapsed: float) -> Call:
         """Return what the same body is in another request."""
         return Call(
-            request, self.operation, self.body, self.model, self.stream, self.messages, self.tools,
-            self.prompt_tokens, self.notes, elapsed, self.params,
-        )  # fmt: skip
+            request, self.operation, self.body, self.conversation, self.prompt_tokens, self.notes, elapsed, self.params
+        )
 
 
 @frozen
@@ -131,6 +135,7 @@ class Claim:
     refusal: Refusal | None = None
     operation: str | None = None
     relay: bool = False  # it is sent on to the upstream, whatever the docs say of it
+    wire: Wire | None = None  # in which the operation is answered
 
 
 @frozen

@@ -50,5 +50,4 @@ class Journal(Sequence[Exchange]):
         from emulator.core.provider.folder import load_providers
         from emulator.core.recording.to_scenario import scenario_text
 
-        documented = {name: [header.lower() for header, _ in item.headers] for name, item in load_providers().items()}
-        return scenario_text(self._exchanges, documented)
+        return scenario_text(self._exchanges, load_providers())

@@ -182,12 +182,15 @@ def test_overrides_stand_at_their_pointers() -> None:
     check()
 
 
+CHAT = PROVIDERS["brivionix"].operations["chat"]
+
+
 @QUICK
-@given(requests(PROVIDERS["brivionix"].operations["chat"].request, ["gpt-5.4"], most_tokens=5))
+@given(requests(CHAT.request, ["gpt-5.4"], CHAT.wire, most_tokens=5))
 def test_requests_keep_to_models_and_budget(body: Any) -> None:
     assert body["model"] == "gpt-5.4"
     assert 1 <= body.get("max_tokens", 1) <= 5
-    assert body == answered(body)
+    assert body == answered(CHAT.wire, body)
 
 
 def test_a_tool_message_answers_the_call_before_it() -> None:
@@ -198,14 +201,14 @@ def test_a_tool_message_answers_the_call_before_it() -> None:
     asking = {"role": "assistant", "tool_calls": [call("a"), call("b")]}
     user = {"role": "user", "content": "Hi"}
     body = {"messages": [first, asking, first, second, second, user, first]}
-    assert answered(body)["messages"] == [
+    assert answered(CHAT.wire, body)["messages"] == [
         asking,
         {**first, "tool_call_id": "a"},
         {**second, "tool_call_id": "b"},
         user,
     ]
-    assert answered({"messages": [user]}) == {"messages": [user]}
-    assert answered([1]) == [1]
+    assert answered(CHAT.wire, {"messages": [user]}) == {"messages": [user]}
+    assert answered(CHAT.wire, [1]) == [1]
 
 
 def test_every_mutation_of_a_small_body() -> None:

@@ -67,6 +67,60 @@ def test_a_problem_stands_at_its_value_or_the_nearest_above(
     assert parse_source("b:\n  - a\n", "f").problem(path, "m", where) == problem
 
 
+MERGED = """\
+x-base: &base
+  a: 1
+  b: {c: 2}
+x-more: &more {<<: *base, d: 3}
+one: {<<: *base, a: 4}
+two:
+  <<: [{e: 5, a: 6}, *more]
+  e: 7
+"""
+
+
+def test_mappings_are_merged_below_their_own_keys_in_the_order_of_what_is_merged() -> None:
+    data = parse_source(MERGED, "f.yaml").data
+    assert json.dumps(data) == json.dumps(
+        {"one": {"a": 4, "b": {"c": 2}}, "two": {"e": 7, "a": 6, "b": {"c": 2}, "d": 3}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (("one", "a"), (5, 18)), (("one", "b"), (3, 3)), (("one", "b", "c"), (3, 7)), (("one", "b", "x"), (3, 3)),
+        (("two", "e"), (8, 3)), (("two", "a"), (7, 15)), (("two", "b", "c"), (3, 7)), (("two", "d"), (4, 27)),
+    ],
+)  # fmt: skip
+def test_what_was_merged_has_the_place_where_it_stands(path: tuple[str, ...], place: tuple[int, int]) -> None:
+    assert parse_source(MERGED, "f.yaml").place(path) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a: {<<: 5}", ["f.yaml:1:5: << takes a mapping, or a list of them"]),
+        ("a: {<<: [{}, 5]}", ["f.yaml:1:14: << takes a mapping, or a list of them"]),
+        ("a: {<<: {}, <<: {}}", ["f.yaml:1:13: a.<<: the key '<<' stands here a second time (first on line 1)"]),
+        ("a: &a {<<: *a}", ["f.yaml:1:12: *a refers to itself"]),
+    ],
+    ids=["number", "item", "twice", "itself"],
+)
+def test_a_merge_that_cannot_be(text: str, wanted: list[str]) -> None:
+    assert problems(text) == wanted
+
+
+def test_a_quoted_merge_is_a_key() -> None:
+    assert parse_source('{"<<": {a: 1}, b: 2}', "f.yaml").data == {"<<": {"a": 1}, "b": 2}
+
+
+def test_keys_of_the_whole_that_begin_with_x_are_left_alone() -> None:
+    wanted = {"a": {"x-b": 1}}
+    assert parse_source("x-c: {d: 1}\na: {x-b: 1}\n", "f.yaml").data == wanted
+    assert parse_source({"x-c": 1, **wanted}, "f").data == wanted
+
+
 def test_data_that_was_parsed_already_is_taken_as_it_is() -> None:
     assert parse_source({"a": [1]}, "f") == Source("f", {"a": [1]}, {})
     assert parse_source({"a": 1}, "f").place(("a",)) == (1, 1)

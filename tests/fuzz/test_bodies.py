@@ -72,9 +72,12 @@ def check_body(server: Server, body: bytes, *targets: str) -> None:
 # Bodies that an SDK could send, with anything in the customary fields
 
 
+CHAT = PROVIDERS["brivionix"].operations["chat"]
+
+
 @fuzz(500)
 @given(
-    requests(PROVIDERS["brivionix"].operations["chat"].request, ["gpt-5.4"]),
+    requests(CHAT.request, ["gpt-5.4"], CHAT.wire),
     st.dictionaries(
         st.sampled_from(
             ["stream_options", "n", "stop", "response_format", "dimensions", "encoding_format", "tool_choice"]

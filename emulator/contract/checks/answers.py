@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -20,7 +20,10 @@ from emulator.contract.case_client import (
     whole,
 )
 from emulator.contract.client import Answer
+from emulator.contract.deltas import last_step
 from emulator.core.errors import Json
+from emulator.core.wires.completion import COUNTS
+from emulator.core.wires.wire import Wire
 
 #: Long enough to come in several chunks, short enough for any default that cuts.
 SHORT_TEXT = "One, two, three, four, five."
@@ -30,15 +33,13 @@ _GROWING = 4
 _REPEATS = 2
 _LONGER = 100
 
-_COUNTS = ("prompt", "completion", "total")
-
 
 def endpoint(talk: Talk, *, version: str) -> None:
     """Chat completions are at the base URL, which ends in `version`, and the path of the good request."""
     answer = talk.chat()
     path = urlsplit(talk.world.base_url).path
     equal(answer, f"the base URL ends in {version}", version, path[-len(version) :], assumed=True)
-    content(answer, f"POST {version}{talk.ask.path}")
+    content(talk, answer, f"POST {version}{talk.ask.path}")
 
 
 def shape(talk: Talk, *, schema: Json) -> None:
@@ -47,18 +48,20 @@ def shape(talk: Talk, *, schema: Json) -> None:
     answer = talk.chat()
     value = whole(answer)
     conform(answer, value, schema, "the answer's")
-    if pick(value, "usage.total_tokens"):
-        prompt, completion, total = (demand(answer, value, f"usage.{name}_tokens", int) for name in _COUNTS)
-        equal(answer, "usage.total_tokens is the sum of the others", prompt + completion, total)
+    total = talk.wire.place("usage.total")
+    if total and pick(value, total):
+        counts = [demand(answer, value, talk.wire.place(f"usage.{name}"), int) for name in COUNTS]
+        equal(answer, f"{total} is the sum of the others", counts[0] + counts[1], counts[2])
     if told:
-        equal(answer, "the content is what the model said", SHORT_TEXT, content(answer))
+        equal(answer, "the content is what the model said", SHORT_TEXT, content(talk, answer))
 
 
 def prompt_counts(talk: Talk) -> None:
     """A longer prompt has more prompt tokens."""
-    short, long = talk.chat(), talk.chat({"messages": [{"role": "user", "content": "Hello! " * _LONGER}]})
-    few, many = (demand(answer, whole(answer), "usage.prompt_tokens", int) for answer in (short, long))
-    hold(long, "usage.prompt_tokens grows with the prompt", many > few, f"> {few}", many)
+    short, long = talk.chat(), talk.chat(talk.says("Hello! " * _LONGER))
+    place = talk.wire.place("usage.input")
+    few, many = (demand(answer, whole(answer), place, int) for answer in (short, long))
+    hold(long, f"{place} grows with the prompt", many > few, f"> {few}", many)
 
 
 def stream(
@@ -70,11 +73,11 @@ def stream(
 ) -> None:
     """A stream's events are data lines with chunks of this shape, whose text is what the model said."""
     told = talk.arrange({"text": SHORT_TEXT})
-    answer = talk.chat({"stream": True})
-    chunks = read_stream(answer, done)
+    answer = talk.chat(talk.asks(stream=True))
+    chunks = read_stream(talk.wire, answer, done)
     for item in chunks:
         conform(answer, item, chunk, "a chunk's")
-    texts = _texts(chunks)
+    texts = _texts(talk.wire, chunks)
     hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
     said = "".join(texts)
     wanted = SHORT_TEXT if told else said or "some text"
@@ -83,13 +86,13 @@ def stream(
     growing = len(texts) >= _GROWING and all(map(_grows, texts, texts[1:]))
     hold(answer, "a delta holds only what is new", not growing, "the text that follows", texts[:_GROWING])
     if ordered:
-        _order(answer, chunks)
+        _order(talk.wire, answer, chunks)
     if not told:
         _same_as_whole(talk, answer, said)
 
 
-def _texts(chunks: Sequence[Json]) -> list[Json]:
-    return [text for text in pick(chunks, "*.choices.*.delta.content") if text]
+def _texts(wire: Wire, chunks: Sequence[Json]) -> list[Json]:
+    return [text for text in pick(chunks, f"*.{wire.place('text.piece', '*')}") if text]
 
 
 def _grows(text: str, later: str) -> bool:
@@ -102,18 +105,18 @@ def _same_as_whole(talk: Talk, answer: Answer, said: str) -> None:
     if told == said or not isinstance(told, str):
         return
     for _ in range(_REPEATS):
-        streamed = _texts(read_stream(talk.chat({"stream": True}), "no"))
+        streamed = _texts(talk.wire, read_stream(talk.wire, talk.chat(talk.asks(stream=True)), "no"))
         if _whole_text(talk) != told or "".join(map(str, streamed)) != said:
             return
     equal(answer, "the same is streamed as whole", told, said, assumed=True)
 
 
 def _whole_text(talk: Talk) -> Json:
-    return next(iter(pick(talk.chat().json, "choices.0.message.content")), None)
+    return next(iter(pick(talk.chat().json, talk.wire.place("text"))), None)
 
 
-def read_stream(answer: Answer, done: Literal["documented", "assumed", "no"] = "assumed") -> list[Json]:
-    """Demand a stream of JSON objects in data lines, ended by [DONE] once; return them. Raises: Differs."""
+def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed", "no"] = "assumed") -> list[Json]:
+    """Demand a stream of JSON objects in data lines, ended once as it should; return them. Raises: Differs."""
     accepted(answer, "a request for a stream")
     equal(answer, "a stream has its content type", "text/event-stream", answer.media_type)
     events = answer.events or ()
@@ -122,38 +125,31 @@ def read_stream(answer: Answer, done: Literal["documented", "assumed", "no"] = "
         hold(answer, "each event has a data line and ends in an empty line", told, "data: …", event.data)
     data = [event.data for event in events]
     if done != "no":
-        ends = [index for index, item in enumerate(data) if item == "[DONE]"]
-        equal(answer, "[DONE] comes last and once", [len(data) - 1], ends, assumed=done == "assumed")
-    chunks = [event.json for event in events if event.data != "[DONE]"]
+        ends = [index for index, item in enumerate(data) if item is not None and wire.ends(item.encode())]
+        equal(answer, f"{wire.last} comes last and once", [len(data) - 1], ends, assumed=done == "assumed")
+    chunks = [event.json for event in events if event.data not in wire.texts]
     hold(answer, "a stream has chunks", bool(chunks), "at least one", 0)
     for item in chunks:
         hold(answer, "each chunk is a JSON object", isinstance(item, dict), "object", item)
     return chunks
 
 
-def _order(answer: Answer, chunks: Sequence[Json]) -> None:
-    """Demand: the role, then content, then an empty delta with the reason it ended."""
-    kinds = [_kind(item) for item in chunks]
-    wanted = ["role", *["content"] * (len(kinds) - 2), "finish_reason"]
-    equal(answer, "the chunks come in order: role, content, finish_reason", wanted, kinds)
-
-
-def _kind(chunk: Json) -> str:
-    choice = next(iter(pick(chunk, "choices.0")), None)
-    if not isinstance(choice, Mapping) or not isinstance(choice.get("delta"), Mapping):
-        return "no delta"
-    delta, reason = choice["delta"], choice.get("finish_reason")
-    parts = [name for name in ("role", "content") if delta.get(name)] + ["finish_reason"] * bool(reason)
-    return " and ".join(parts) or "empty"
+def _order(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> None:
+    """Demand: what begins, then text, then an empty delta with the reason it ended."""
+    places = [wire.place(name) for name in ("start.mark", "text.piece", "finish.finish")]
+    begin, text, end = map(last_step, places)
+    kinds = [" and ".join(last_step(place) for place in places if any(pick(item, place))) or "empty" for item in chunks]
+    wanted = [begin, *[text] * (len(kinds) - 2), end]
+    equal(answer, f"the chunks come in order: {begin}, {text}, {end}", wanted, kinds)
 
 
 def model_auto(talk: Talk, *, ask: str = "auto", listed_at: str | None = None) -> None:
     """A request for `ask` names the model chosen; that one can be asked for by name, and is listed."""
-    answer = talk.chat({"model": ask})
-    chosen = demand(answer, whole(answer), "model", str)
+    answer = talk.chat(talk.asks(model=ask))
+    chosen = demand(answer, whole(answer), talk.wire.place("model"), str)
     hold(answer, f"the answer to {ask} names the model chosen", chosen not in ("", ask), "a model's id", chosen)
-    named = talk.chat({"model": chosen})
-    equal(named, f"{chosen}, once chosen, answers by its name", chosen, whole(named).get("model"))
+    named = talk.chat(talk.asks(model=chosen))
+    equal(named, f"{chosen}, once chosen, answers by its name", chosen, _model(talk, whole(named)))
     if listed_at:
         listing = talk.send("GET", listed_at)
         ids = pick(whole(listing, f"GET {listed_at}"), "data.*.id")
@@ -163,8 +159,12 @@ def model_auto(talk: Talk, *, ask: str = "auto", listed_at: str | None = None) -
 def models_named(talk: Talk, *, models: Sequence[str]) -> None:
     """Each model answers by its name, and the answer names it."""
     for model in models:
-        answer = talk.chat({"model": model})
-        equal(answer, f"{model} answers by its name", model, whole(answer, model).get("model"))
+        answer = talk.chat(talk.asks(model=model))
+        equal(answer, f"{model} answers by its name", model, _model(talk, whole(answer, model)))
+
+
+def _model(talk: Talk, value: Json) -> Json:
+    return next(iter(pick(value, talk.wire.place("model"))), None)
 
 
 def pace(talk: Talk, *, faster: str, slower: str, reply: Changes) -> None:
@@ -173,7 +173,7 @@ def pace(talk: Talk, *, faster: str, slower: str, reply: Changes) -> None:
     took = {}
     for model in (faster, slower):
         start = talk.world.now()
-        answer = talk.chat({"model": model, "stream": True})
+        answer = talk.chat(talk.asks(model=model, stream=True))
         accepted(answer, f"a paced stream of {model}")
         took[model] = talk.world.now() - start
     hold(answer, f"{faster} is faster than {slower}", took[faster] < took[slower], "less time", took)

@@ -119,7 +119,7 @@ def _raw(talk: Talk, body: bytes, method: str = "POST") -> Answer:
 
 SITUATIONS: Mapping[str, Situation] = {
     "whole": Situation("a good request", "", lambda talk: talk.chat()),
-    "stream": Situation("a request for a stream", "", lambda talk: talk.chat({"stream": True})),
+    "stream": Situation("a request for a stream", "", lambda talk: talk.chat(talk.asks(stream=True))),
     "spoilt": Situation("an invalid request", "invalid_request", lambda talk: talk.chat(talk.ask.spoilt)),
     "malformed": Situation("a body that is no JSON", "invalid_request", lambda talk: _raw(talk, b'{"a": ')),
     "no_key": Situation("a request without a key", "unauthorized", lambda talk: talk.keyed(None).chat()),

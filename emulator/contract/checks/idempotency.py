@@ -33,8 +33,7 @@ def idempotency_refusals(talk: Talk, *, header: str) -> None:
     """A used key with another body, and a key that is no UUID, are refused; a UUID in quotes is taken."""
     key = str(uuid.uuid4())
     accepted(_keyed(talk, header, key, {}), f"a request with {header}")
-    other = [{"role": "user", "content": "Something else."}]
-    answer = _keyed(talk, header, key, {"messages": other})
+    answer = _keyed(talk, header, key, talk.says("Something else."))
     talk.refused(answer, "idempotency_mismatch", f"the same {header} with another body")
     for value in ("not-a-uuid", key[:-1]):
         talk.refused(_keyed(talk, header, value, {}), "invalid_request", f"{header}: {value}")
@@ -45,7 +44,7 @@ def idempotency_refusals(talk: Talk, *, header: str) -> None:
 def idempotency_under_way(talk: Talk, *, header: str) -> None:
     """While the first answer is under way its key gets 409."""
     talk.world.answer({"text": SHORT_TEXT, "stream": {"ttft": "forever"}})
-    key, body = str(uuid.uuid4()), json.dumps(talk.body({"stream": True})).encode()
+    key, body = str(uuid.uuid4()), json.dumps(talk.body(talk.asks(stream=True))).encode()
     asked = ("POST", talk.url(talk.ask.streams_at or talk.ask.path), talk.headers({header: key}), body)
     client = talk.world.client
     with client.begin(*asked) as first, client.begin(*asked) as second:

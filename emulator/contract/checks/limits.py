@@ -67,14 +67,14 @@ def _left(answer: Answer, remaining: str | None, left: int) -> None:
 
 
 def _walk_tokens(talk: Talk, tokens: int, window_s: float) -> None:
-    used, long = 0, [{"role": "user", "content": "a " * (tokens // _TOKEN_STEPS)}]
+    used, long = 0, talk.says("a " * (tokens // _TOKEN_STEPS))
     for _ in range(_TOKEN_STEPS):
         if used >= tokens:
             break
-        answer = talk.chat({"messages": long})
+        answer = talk.chat(long)
         value = whole(answer, f"a request with {used} of {tokens} tokens used")
-        used += demand(answer, value, "usage.prompt_tokens", int)
-        used += demand(answer, value, "usage.completion_tokens", int)
+        used += demand(answer, value, talk.wire.place("usage.input"), int)
+        used += demand(answer, value, talk.wire.place("usage.output"), int)
     talk.refused(talk.chat(), "rate_limited", f"a request with {used} of {tokens} tokens used")
     talk.world.advance(window_s + 0.001)
     accepted(talk.chat(), "a request in the next window")

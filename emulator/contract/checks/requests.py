@@ -22,9 +22,9 @@ from emulator.contract.client import Answer
 from emulator.contract.target import NotArranged
 from emulator.core.errors import Json
 from emulator.core.provider.keys import BEARER
+from emulator.core.wires.completion import COUNTS
 
-_COMPLETION = "usage.completion_tokens"
-_REASON = "choices.0.finish_reason"
+_USAGE = tuple(f"usage.{name}" for name in COUNTS)
 #: What no token of the usual vocabularies exceeds.
 _LONGEST_TOKEN = 128
 _MORE = 8
@@ -64,32 +64,29 @@ def default(talk: Talk, *, field: str, value: Json, beside: Changes | None = Non
 
 
 def _pair(talk: Talk, field: str, value: Json, beside: Changes) -> tuple[Json, Json]:
-    return picture(talk.chat(beside, [field])), picture(talk.chat({**beside, field: value}))
+    return picture(talk, talk.chat(beside, [field])), picture(talk, talk.chat({**beside, field: value}))
 
 
-def picture(answer: Answer) -> Json:
+def picture(talk: Talk, answer: Answer) -> Json:
     """Return what two answers to one request share: all but ids and times."""
     value = whole(answer)
-    messages = [item for item in pick(value, "choices.*.message") if isinstance(item, Mapping)]
-    texts = [{name: item for name, item in message.items() if name != "tool_calls"} for message in messages]
-    reasons = pick(value, "choices.*.finish_reason")
-    calls = pick(value, "choices.*.message.tool_calls.*.function")
-    return {"messages": texts, "calls": calls, "finish_reasons": reasons, "usage": value.get("usage")}
+    places = ("text", "refusal", "call.name", "call.arguments", "call.input", "finish", *_USAGE)
+    return {name: pick(value, talk.wire.place(name, "*")) for name in places if talk.wire.place(name)}
 
 
 def reproducible(talk: Talk, *, beside: Changes, ids_differ: bool = True) -> None:
     """The same request gets the same choices again, under an id of its own."""
     first, second = talk.chat(beside), talk.chat(beside)
-    equal(second, f"{shown_changes(beside)} gets the same choices again", picture(first), picture(second))
+    equal(second, f"{shown_changes(beside)} gets the same choices again", picture(talk, first), picture(talk, second))
     if ids_differ:
-        ids = pick(first.json, "id") + pick(second.json, "id")
+        ids = pick(first.json, talk.wire.place("id")) + pick(second.json, talk.wire.place("id"))
         hold(second, "each answer has an id of its own", len(ids) == 2 and ids[0] != ids[1], "two ids", ids)
 
 
 def stream_default(talk: Talk, *, field: str = "stream") -> None:
     """A request that does not ask for a stream gets none."""
-    content(talk.chat(missing=[field]), f"a request without {field}")
-    content(talk.chat({field: False}), f"a request with {field} false")
+    content(talk, talk.chat(missing=[field]), f"a request without {field}")
+    content(talk, talk.chat({field: False}), f"a request with {field} false")
     answer = talk.chat({field: True})
     equal(answer, f"a request with {field} true gets a stream", "text/event-stream", answer.media_type)
 
@@ -98,32 +95,37 @@ def output_cap(talk: Talk, *, field: str, default: int | None, caps: Sequence[in
     """A reply is cut at the cap that is sent, and at the default, or not at all, where none is."""
     arranged = talk.arrange({"text": TEXT})
     for cap in caps:
-        _cut(talk.chat({field: cap}), cap, arranged, f"a reply under {field} {cap}")
+        _cut(talk, talk.chat({field: cap}), cap, arranged, f"a reply under {field} {cap}")
     answer = talk.chat(missing=[field])
     if default is not None:
-        _cut(answer, default, arranged, f"a reply to a request without {field}")
+        _cut(talk, answer, default, arranged, f"a reply to a request without {field}")
         more = talk.chat({field: default + _MORE})
-        used = demand(more, more.json, _COMPLETION, int)
-        ended = not arranged and pick(more.json, _REASON) != ["length"]
+        used = demand(more, more.json, talk.wire.place("usage.output"), int)
+        ended = not arranged and _reason(talk, more) != "length"
         hold(more, f"the cut at {default} is a default", used > default or ended, f"> {default}", used)
     elif arranged:
-        equal(answer, f"a reply without {field} is whole", TEXT, content(answer))
-        equal(answer, "a whole reply ends by itself", ["stop"], pick(answer.json, _REASON))
-    elif pick(answer.json, _REASON) == ["length"]:
+        equal(answer, f"a reply without {field} is whole", TEXT, content(talk, answer))
+        equal(answer, "a whole reply ends by itself", "stop", _reason(talk, answer))
+    elif _reason(talk, answer) == "length":
         _no_default(talk, answer, field)
 
 
 def _no_default(talk: Talk, answer: Answer, field: str) -> None:
     """Demand that what cut a reply to a request without `field` is not a default: asking for more gets no more."""
-    used = demand(answer, answer.json, _COMPLETION, int)
+    place = talk.wire.place("usage.output")
+    used = demand(answer, answer.json, place, int)
     more = talk.chat({field: used + _MORE})
-    longer = max((count for count in pick(more.json, _COMPLETION) if isinstance(count, int)), default=0)
+    longer = max((count for count in pick(more.json, place) if isinstance(count, int)), default=0)
     hold(answer, f"no default cuts a reply without {field}", longer <= used, f"{longer} tokens", used, assumed=True)
 
 
-def _cut(answer: Answer, cap: int, arranged: bool, what: str) -> None:
-    text, used = content(answer, what), demand(answer, answer.json, _COMPLETION, int)
-    reason = next(iter(pick(answer.json, _REASON)), None)
+def _reason(talk: Talk, answer: Answer) -> str | None:
+    return talk.wire.read(answer.json).finish
+
+
+def _cut(talk: Talk, answer: Answer, cap: int, arranged: bool, what: str) -> None:
+    text, used = content(talk, answer, what), demand(answer, answer.json, talk.wire.place("usage.output"), int)
+    reason = _reason(talk, answer)
     if not arranged and used < cap and reason == "stop":
         raise NotArranged("its reply is too short to be cut")
     equal(answer, f"{what} has {cap} tokens", cap, used)
@@ -138,20 +140,18 @@ def _cut(answer: Answer, cap: int, arranged: bool, what: str) -> None:
 def context_window(talk: Talk, *, field: str, windows: Mapping[str, int]) -> None:
     """For each model, the prompt and `field` together fill its window exactly, and not one token more."""
     for model, window in windows.items():
-        answer = talk.chat({"model": model, field: 1})
-        prompt = demand(answer, whole(answer), "usage.prompt_tokens", int)
+        asked = talk.asks(model=model)
+        answer = talk.chat({**asked, field: 1})
+        prompt = demand(answer, whole(answer), talk.wire.place("usage.input"), int)
         talk.arrange({"text": "Yes."})
         room = window - prompt
-        accepted(talk.chat({"model": model, field: room}), f"{model} with {prompt} + {room} tokens")
-        over = talk.chat({"model": model, field: room + 1})
+        accepted(talk.chat({**asked, field: room}), f"{model} with {prompt} + {room} tokens")
+        over = talk.chat({**asked, field: room + 1})
         talk.refused(over, "invalid_request", f"{model} with {prompt} + {room + 1} tokens")
-        accepted(talk.chat(_long(model, window // 4)), f"{model} with a prompt of {window // 4} words")
-        over = talk.chat(_long(model, window))
+        much, words = talk.says("a " * (window // 4)), f"{model} with a prompt of {window // 4} words"
+        accepted(talk.chat({**asked, **much}), words)
+        over = talk.chat({**asked, **talk.says("a " * window)})
         talk.refused(over, "invalid_request", f"{model} with a prompt of {window} words")
-
-
-def _long(model: str, words: int) -> Changes:
-    return {"model": model, "messages": [{"role": "user", "content": "a " * words}]}
 
 
 def authentication(talk: Talk, *, prefix: str = "", also: Sequence[Mapping[str, str]] = ()) -> None:

@@ -3,57 +3,65 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from emulator.contract.case_client import Talk, accepted, content, demand, equal, hold, pick, whole
 from emulator.contract.checks.answers import SHORT_TEXT, read_stream
 from emulator.contract.client import Answer
+from emulator.contract.deltas import fragments_of, in_call, in_fragment, last_step, of_choice, within
 from emulator.core.errors import Json
+from emulator.core.wires.wire import Wire
 
-_CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-_NAME = "get_time"
-_TOOLS = [
-    {"type": "function", "function": {"name": name, "description": text, "parameters": _CITY}}
-    for name, text in (("get_weather", "The weather in a city."), (_NAME, "The time in a city."))
-]
-_CHOICE = {"type": "function", "function": {"name": _NAME}}
+#: One of the tools that contract.yaml offers.
+NAME = "get_time"
 _ARGUMENTS = {"city": "Zürich"}
-_QUESTION = [{"role": "user", "content": "What time is it in Zürich?"}]
+_QUESTION = "What time is it in Zürich?"
 
 
 def tools(talk: Talk) -> None:
-    """A reply can call a tool, whole and streamed, and take its result; tool_choice none calls none."""
-    asking = talk.asking({"messages": _QUESTION, "tools": _TOOLS})
-    accepted(asking.chat({"tool_choice": "auto"}), "a request with tools and tool_choice auto")
-    answer = asking.chat({"tool_choice": "none"})
-    equal(answer, "tool_choice none calls no tool", [], pick(whole(answer), "choices.*.message.tool_calls.*"))
-    _called(asking.chat({"tool_choice": _CHOICE}), None)
-    call = {"tool_calls": [{"name": _NAME, "arguments": _ARGUMENTS}]}
+    """A reply can call a tool, whole and streamed, and take its result; a choice of none calls none."""
+    wire, asking = talk.wire, talk.asking(talk.says(_QUESTION))
+    accepted(asking.chat(talk.with_tools("free")), "a request with tools and tool_choice auto")
+    answer = asking.chat(talk.with_tools("none"))
+    equal(answer, "tool_choice none calls no tool", [], pick(whole(answer), wire.place("call", "*")))
+    named = talk.with_tools("named", NAME)
+    _called(wire, asking.chat(named), None)
+    call = {"tool_calls": [{"name": NAME, "arguments": _ARGUMENTS}]}
     told = _ARGUMENTS if talk.arrange(call, call, {"text": SHORT_TEXT}) else None
-    message = _called(asking.chat({"tool_choice": _CHOICE}), told)
-    _streamed_call(asking.chat({"tool_choice": _CHOICE, "stream": True}), told)
-    result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "12:30"}
-    content(asking.chat({"messages": [*_QUESTION, message, result]}), "a request with a tool's result")
+    made = _called(wire, asking.chat(named), told)
+    _streamed_call(wire, asking.chat({**named, **talk.asks(stream=True)}), told)
+    offer = talk.with_tools("free")
+    content(talk, asking.chat({**offer, **talk.called(_QUESTION, [(made, "12:30")])}), "a request with a tool's result")
 
 
-def _called(answer: Answer, told: Json) -> dict[str, Json]:
-    """Demand one well-formed call of the tool that was chosen, and return the message."""
+def _called(wire: Wire, answer: Answer, told: Json) -> Mapping[str, str]:
+    """Demand one well-formed call of the tool that was chosen, and return it."""
     value = whole(answer, "a request with tools")
-    calls = demand(answer, value, "choices.0.message.tool_calls", list)
+    calls = demand(answer, value, wire.place("call").removesuffix(".*"), list)
     equal(answer, "one tool is called", 1, len(calls))
-    _identified(answer, calls)
-    equal(answer, "a call's type is function", ["function"], pick(calls, "0.type"))
-    equal(answer, "the tool chosen is called", [_NAME], pick(calls, "0.function.name"))
-    _arguments(answer, demand(answer, calls, "0.function.arguments", str), told)
-    reason = demand(answer, value, "choices.0.finish_reason", str)
+    ident = _identified(answer, calls, in_call(wire, "call.id"))
+    equal(answer, "the tool chosen is called", [NAME], pick(calls, f"0.{in_call(wire, 'call.name')}"))
+    text = _written(wire, answer, calls[0])
+    _arguments(answer, text, told)
+    place = wire.place("finish")
+    reason = wire.read(value).finish if demand(answer, value, place, str) else None
     reasons = ("tool_calls",) if told else ("tool_calls", "stop")
-    hold(answer, "finish_reason tells of the call", reason in reasons, "tool_calls", reason)
-    message: dict[str, Json] = demand(answer, value, "choices.0.message", dict)
-    return message
+    hold(answer, f"{last_step(place)} tells of the call", reason in reasons, "tool_calls", reason)
+    return {"id": ident, "name": NAME, "arguments": text}
 
 
-def _identified(answer: Answer, calls: list[Json]) -> None:
-    name = demand(answer, calls, "0.id", str)
+def _written(wire: Wire, answer: Answer, call: Json) -> str:
+    """Return a call's arguments as text."""
+    place = wire.place("call.arguments")
+    if place:
+        return str(demand(answer, call, in_call(wire, "call.arguments"), str))
+    return json.dumps(demand(answer, call, in_call(wire, "call.input"), dict))
+
+
+def _identified(answer: Answer, calls: list[Json], place: str) -> str:
+    name: str = demand(answer, calls, f"0.{place}", str)
     hold(answer, "a call has an id for its result", bool(name), "an id", name)
+    return name
 
 
 def _arguments(answer: Answer, text: str, told: Json) -> None:
@@ -65,14 +73,16 @@ def _arguments(answer: Answer, text: str, told: Json) -> None:
     hold(answer, "a call's arguments are the JSON the model gave", good, told or "object", text)
 
 
-def _streamed_call(answer: Answer, told: Json) -> None:
-    chunks = read_stream(answer)
-    parts = pick(chunks, "*.choices.0.delta.tool_calls.*")
-    _identified(answer, parts)
-    equal(answer, "the fragments of a call have its index", [0] * len(parts), pick(parts, "*.index"))
-    names = [name for name in pick(parts, "*.function.name") if name]
-    equal(answer, "the tool is named once", [_NAME], names)
-    texts = [text for text in pick(parts, "*.function.arguments") if isinstance(text, str)]
+def _streamed_call(wire: Wire, answer: Answer, told: Json) -> None:
+    said = of_choice(wire, read_stream(wire, answer), 0)
+    parts = fragments_of(wire, said)
+    _identified(answer, parts, in_fragment(wire, "call.begin.id"))
+    index = in_fragment(wire, "call.piece.call")
+    equal(answer, f"the fragments of a call have its {index}", [0] * len(parts), pick(parts, f"*.{index}"))
+    names = [name for name in pick(parts, f"*.{in_fragment(wire, 'call.begin.name')}") if name]
+    equal(answer, "the tool is named once", [NAME], names)
+    texts = [text for text in pick(parts, f"*.{in_fragment(wire, 'call.piece')}") if isinstance(text, str)]
     _arguments(answer, "".join(texts), told)
-    reasons = [reason for reason in pick(chunks, "*.choices.0.finish_reason") if reason]
-    hold(answer, "finish_reason comes once", len(reasons) == 1, ["tool_calls"], reasons)
+    end = within(wire, "finish.finish")
+    reasons = [reason for reason in pick(list(said), f"*.{end}") if reason]
+    hold(answer, f"{last_step(end)} comes once", len(reasons) == 1, ["tool_calls"], reasons)

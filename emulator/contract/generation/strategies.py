@@ -9,6 +9,7 @@ unrolled to a depth; what would go on without end beyond it is left out, and is 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from emulator.contract.generation.alternatives import COMBINES, Alternatives
 from emulator.contract.generation.subschemas import Document, escape
 from emulator.core.errors import Json
+from emulator.core.wires.wire import Wire
 
 Values: TypeAlias = st.SearchStrategy[Json]
 
@@ -58,34 +60,34 @@ def values(schema: Json, overrides: Mapping[str, Values] | None = None) -> Value
     return _Compiler(Document(schema), overrides or {}).strategy(schema, "", 0)
 
 
-def requests(schema: Json, models: Sequence[str], most_tokens: int = 64) -> Values:
+def requests(schema: Json, models: Sequence[str], wire: Wire | None = None, most_tokens: int = 64) -> Values:
     """Return a strategy of request bodies that an endpoint serving `models` answers, within a small budget."""
-    overrides: dict[str, Values] = {"/max_tokens": st.integers(1, most_tokens)}
+    caps, named = (wire.request.fields("cap"), wire.request.fields("model")) if wire else ([], ["model"])
+    overrides: dict[str, Values] = {f"/{name}": st.integers(1, most_tokens) for name in caps}
     if models:
-        overrides["/model"] = st.sampled_from(models)
-    return values(schema, overrides).map(answered)
+        overrides |= {f"/{name}": st.sampled_from(models) for name in named}
+    return values(schema, overrides).map(functools.partial(answered, wire))
 
 
-def answered(body: Json) -> Json:
+def answered(wire: Wire | None, body: Json) -> Json:
     """Return a body in which a tool message follows the call that it answers: what no schema can say."""
-    messages = body.get("messages") if isinstance(body, Mapping) else None
-    if not isinstance(messages, list) or not any(_role(item) == "tool" for item in messages):
+    form = wire.request if wire else None
+    at = form.fields("messages")[0] if form else ""
+    messages = body.get(at) if isinstance(body, Mapping) else None
+    if form is None or form.call_id is None or not isinstance(messages, list):
         return body
     kept: list[Json] = []
-    open_calls: list[Json] = []
+    open_calls: list[str] = []
     for message in messages:
-        if _role(message) == "tool":
+        read = next(iter(form.messages({at: [message]})), None)
+        if read is not None and read.role == "tool":
             if not open_calls:
                 continue
-            message = {**message, "tool_call_id": open_calls.pop(0)}
+            message = {**message, form.call_id: open_calls.pop(0)}
         else:
-            open_calls = [call["id"] for call in message.get("tool_calls") or ()]
+            open_calls = [ident for ident, _, _ in read.calls] if read else []
         kept.append(message)
-    return {**body, "messages": kept}
-
-
-def _role(message: Json) -> Json:
-    return message.get("role") if isinstance(message, Mapping) else None
+    return {**body, at: kept}
 
 
 class _Compiler:

@@ -18,10 +18,9 @@ from emulator.contract.phases.case import Planned, planned
 from emulator.contract.phases.exchanges import refused, taken, talk_of
 from emulator.contract.target import World
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Operation
+from emulator.core.provider.provider import Operation, fill
 
 _MODEL = "model"
-_CALL = {"type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
 
 
 def coverage(contract: Contract) -> Iterator[Planned]:
@@ -56,24 +55,24 @@ def _boundaries(contract: Contract, operation: Operation, good: Mapping[str, Jso
     provider = contract.provider
     for item in boundaries(operation.request, good):
         if item.steps != (_MODEL,):
-            yield _in_conversation(item, good)
-    if operation.kind == "chat" and _MODEL in good:
+            yield _in_conversation(contract, operation, item, good)
+    if operation.wire and _MODEL in good:
         for model in provider.models.values():
             if not model.embedding:
                 comment = f"{provider.models_fact or ''}{': assumed' if model.assumed else ''}"
                 yield Boundary((_MODEL,), "listed", slug(model.id), comment, True, {**good, _MODEL: model.id})
 
 
-def _in_conversation(item: Boundary, good: Mapping[str, Json]) -> Boundary:
+def _in_conversation(contract: Contract, operation: Operation, item: Boundary, good: Mapping[str, Json]) -> Boundary:
     """Put before a tool's message, alone at its boundary, the call that it answers: what no schema can say."""
-    body = item.value
-    if answered(body) == body:
+    body, wire = item.value, operation.wire
+    if wire is None or not contract.ask.tools or answered(wire, body) == body:
         return item
-    asked = body["messages"][0]
-    calling = {"role": "assistant", "content": None, "tool_calls": [{"id": asked["tool_call_id"], **_CALL}]}
-    before = [*good["messages"], calling]
-    steps = ("messages", len(before), *item.steps[2:])
-    return replace(item, steps=steps, value={**body, "messages": [*before, *body["messages"]]})
+    at = wire.request.fields("messages")[0]
+    call = {"id": body[at][0][wire.request.call_id], "name": "get_weather", "arguments": "{}"}
+    before = [*good[at], fill(contract.ask.tools["called"], call)]
+    steps = (at, len(before), *item.steps[2:])
+    return replace(item, steps=steps, value={**body, at: [*before, *body[at]]})
 
 
 def _good(contract: Contract, operation: Operation, item: Boundary, known: set[str]) -> Planned:

@@ -41,10 +41,11 @@ def _example(contract: Contract, operation: Operation, example: Example, seed: i
         if error:
             refused(contract, world, answer, error, what)
         else:
-            streamed = isinstance(example.body, Mapping) and example.body.get("stream") is True
+            wire = operation.wire
+            streamed = wire is not None and isinstance(example.body, dict) and wire.request.read(example.body).stream
             taken(contract, operation, answer, what, streamed)
         with resting_on(contract.fact(given or operation.fact)):
-            _as_printed(example, answer)
+            _as_printed(operation, example, answer)
 
     name = f"{operation.name}/{example.id}"
     return planned(contract, "examples", name, check, fact=given or operation.fact, source=example.source)
@@ -68,11 +69,11 @@ def _sent(talk: Talk, example: Example) -> Answer:
     return talk.post(example.target, example.body)
 
 
-def _as_printed(example: Example, answer: Answer) -> None:
+def _as_printed(operation: Operation, example: Example, answer: Answer) -> None:
     if example.answer is not None:
         _like(answer, example.answer, answer.json, "the answer")
-    if example.events:
-        chunks = read_stream(answer)
+    if example.events and operation.wire:
+        chunks = read_stream(operation.wire, answer)
         for event in example.events:
             if isinstance(event, Mapping):
                 _some_like(answer, event, chunks)

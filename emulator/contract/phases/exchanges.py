@@ -12,15 +12,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Literal
 
-from emulator.contract.case_client import Differs, Talk, accepted, conform, demand, equal, hold, outcome, pick, whole
+from emulator.contract.case_client import Differs, Talk, accepted, conform, equal, hold, outcome, pick, whole
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.checks.errors import situation
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.target import World
+from emulator.contract.deltas import choices_of, joined, of_choice, ordered
+from emulator.contract.target import NotArranged, World
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Fact, Operation
 from emulator.core.schema.schema import Schema
+from emulator.core.wires.completion import COUNTS
+from emulator.core.wires.wire import Wire
 
 Streamed = Literal["documented", "assumed", "no"]
 
@@ -99,7 +102,7 @@ def good_whole(
     """Demand a whole answer of the operation's shape, and return it. Raises: Differs."""
     value = whole(answer, what)
     _conform(contract, operation, answer, value, operation.response, f"the answer to {what}:")
-    _adds_up(contract, answer, value)
+    _adds_up(contract, operation, answer, value)
     return value
 
 
@@ -107,15 +110,22 @@ def good_stream(contract: Contract, operation: Operation, answer: Answer) -> dic
     """Demand a stream of the operation's chunks, in order, and return the message that they make. Raises: Differs."""
     with resting_on(contract.shown_by("stream")):
         done: Streamed = contract.params("stream").get("done", "documented")
-        chunks = read_stream(answer, "assumed" if done == "no" else done)
+        wire = wire_of(operation)
+        chunks = read_stream(wire, answer, "assumed" if done == "no" else done)
     for chunk in chunks:
         _conform(contract, operation, answer, chunk, operation.chunk, "a chunk:")
-        _adds_up(contract, answer, chunk)
+        _adds_up(contract, operation, answer, chunk)
     fact, documented = _order_of(contract)
     with resting_on(fact):
-        for index in sorted({item for item in pick(chunks, "*.choices.*.index") if isinstance(item, int)} or {0}):
-            _ordered(answer, _of_choice(chunks, index), not documented)
-    return joined(answer, _of_choice(chunks, 0))
+        for number in choices_of(wire, chunks):
+            ordered(wire, answer, of_choice(wire, chunks, number), not documented)
+    return joined(wire, answer, of_choice(wire, chunks, 0))
+
+
+def wire_of(operation: Operation) -> Wire:
+    if operation.wire is None:
+        raise NotArranged(f"{operation.name} is no chat")
+    return operation.wire
 
 
 def _order_of(contract: Contract) -> tuple[Fact | None, bool]:
@@ -124,37 +134,6 @@ def _order_of(contract: Contract) -> tuple[Fact | None, bool]:
         if step.params.get("ordered"):
             return contract.fact(case.id), not (case.assumed or step.assumed)
     return contract.shown_by("stream"), False
-
-
-def _of_choice(chunks: Sequence[Json], index: int) -> list[Mapping[str, Json]]:
-    choices = [item for item in pick(chunks, "*.choices.*") if isinstance(item, Mapping)]
-    return [item for item in choices if item.get("index", 0) == index]
-
-
-def _ordered(answer: Answer, choices: Sequence[Mapping[str, Json]], assumed: bool) -> None:
-    roles = [at for at, item in enumerate(choices) if pick(item, "delta.role") not in ([], [None])]
-    equal(answer, "the role comes first, and once", [0], roles, assumed=assumed)
-    ends = [at for at, item in enumerate(choices) if item.get("finish_reason") is not None]
-    equal(answer, "finish_reason comes last, and once", [len(choices) - 1], ends, assumed=assumed)
-
-
-def joined(answer: Answer, choices: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """Return what a choice's deltas make together: content, tool calls and finish_reason. Raises: Differs."""
-    texts = [text for text in pick(list(choices), "*.delta.content") if text is not None]
-    hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
-    reason = next((item["finish_reason"] for item in choices if item.get("finish_reason") is not None), None)
-    return {"content": "".join(texts), "tool_calls": _calls(answer, choices), "finish_reason": reason}
-
-
-def _calls(answer: Answer, choices: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
-    calls: dict[int, dict[str, Json]] = {}
-    for part in pick(list(choices), "*.delta.tool_calls.*"):
-        index = demand(answer, part, "index", int)
-        call = calls.setdefault(index, {"id": None, "name": None, "arguments": ""})
-        call["id"] = call["id"] or next(iter(pick(part, "id")), None)
-        call["name"] = call["name"] or next(iter(pick(part, "function.name")), None)
-        call["arguments"] += "".join(text for text in pick(part, "function.arguments") if isinstance(text, str))
-    return [calls[index] for index in sorted(calls)]
 
 
 def arguments_are_json(answer: Answer, calls: Sequence[Mapping[str, Json]]) -> None:
@@ -166,12 +145,17 @@ def arguments_are_json(answer: Answer, calls: Sequence[Mapping[str, Json]]) -> N
         hold(answer, "a call's arguments are a JSON object", isinstance(value, dict), "object", call["arguments"])
 
 
-def _adds_up(contract: Contract, answer: Answer, value: Json) -> None:
-    parts = [pick(value, f"usage.{name}_tokens") for name in ("prompt", "completion", "total")]
+def _adds_up(contract: Contract, operation: Operation, answer: Answer, value: Json) -> None:
+    if operation.wire is None:
+        return
+    places = [operation.wire.place(f"usage.{name}") for name in COUNTS]
+    parts = [pick(value, place) for place in places if place]
+    if len(parts) < len(places):
+        return
     numbers = [item[0] for item in parts if item and isinstance(item[0], int)]
     if len(numbers) == len(parts):
         with resting_on(contract.shown_by("shape")):
-            equal(answer, "usage.total_tokens is the sum of the others", numbers[0] + numbers[1], numbers[2])
+            equal(answer, f"{places[-1]} is the sum of the others", numbers[0] + numbers[1], numbers[2])
 
 
 def _conform(

@@ -25,6 +25,7 @@ from emulator.contract.phases.exchanges import refused, taken, talk_of
 from emulator.contract.target import Target, World
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation
+from emulator.core.wires.wire import Wire
 
 MAX_EXAMPLES = 100
 #: How many requests finding a smaller one may cost.
@@ -69,7 +70,7 @@ def _case(contract: Contract, operation: Operation, polarity: str, number: int, 
 
 def draw_all(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> list[Drawn]:
     """Draw the bodies of a case."""
-    valid = requests(operation.request, [name for name, model in contract.provider.models.items()])
+    valid = requests(operation.request, list(contract.provider.models), operation.wire)
     if polarity == "valid":
         return [Drawn(body) for body in draw(valid, number, max_examples)]
     mutator = Mutator(operation.request)
@@ -129,7 +130,8 @@ class _Hunt:
 
         def keeps(body: Json) -> bool:
             nonlocal best
-            if not (self.mutator.valid(body) and _served(body, item.body) and _fits(self.mutator, body, item.fault)):
+            served = self.mutator.valid(body) and _served(self.operation.wire, body, item.body)
+            if not (served and _fits(self.mutator, body, item.fault)):
                 return False
             found = self.judged(replace(item, body=body))
             alike = found.outcome == "failed" and _status(found) == _status(outcome)
@@ -160,9 +162,10 @@ def _status(outcome: Outcome) -> Json:
     return outcome.response["status"] if outcome.response else None
 
 
-def _served(body: Json, drawn: Json) -> bool:
+def _served(wire: Wire | None, body: Json, drawn: Json) -> bool:
     """Tell whether a smaller body is as good as the one that was drawn in what no schema says."""
-    return bool(body.get("model") == drawn.get("model") and answered(body) == body)
+    names = wire.request.fields("model") if wire else ["model"]
+    return all(body.get(name) == drawn.get(name) for name in names) and answered(wire, body) == body
 
 
 def _fits(mutator: Mutator, body: Json, fault: Mutation | None) -> bool:

@@ -11,18 +11,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from emulator.contract.case_client import Talk, accepted, demand, equal, hold, pick
+from emulator.contract.case_client import Talk, accepted, equal, hold, pick
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
+from emulator.contract.deltas import in_call
 from emulator.contract.phases.case import Planned, planned
 from emulator.contract.phases.exchanges import (
     arguments_are_json,
     good_stream,
     good_whole,
-    joined,
     refused,
     resting_on,
     talk_of,
+    wire_of,
 )
 from emulator.contract.target import NotArranged, World
 from emulator.core.draws import Draw
@@ -40,18 +41,9 @@ TEXTS = (
 ROUNDS = 3
 _WALK = 4
 WINDOW_S = 60.0
+#: One of the tools that contract.yaml offers.
 _NAME = "get_weather"
-_TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": _NAME,
-            "description": "The weather in a city.",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-        },
-    }
-]
-_CHOICE = {"type": "function", "function": {"name": _NAME}}
+_QUESTION = "What is the weather?"
 _CITIES = ("Zürich", "Köln", 'New "York"')
 
 
@@ -98,20 +90,19 @@ def walk_tools(contract: Contract, operation: Operation, world: World) -> None:
     """Call a tool, hand back its result, and so on, until an answer in words; first whole, then streamed."""
     talk = talk_of(contract, world)
     for streamed in (False, True):
-        told = _arranged_calls(talk)
-        messages: list[Json] = [{"role": "user", "content": "What is the weather?"}]
+        told, way = _arranged_calls(talk), talk.asks(stream=True) if streamed else {}
+        made: list[tuple[Mapping[str, str], str]] = []
         for round_ in range(ROUNDS if told else 1):  # whoever is not told what to say may have nothing more to ask
-            changes = {"messages": messages, "tools": _TOOLS, "tool_choice": _CHOICE, **_asked(streamed)}
-            answer = talk.chat(changes)
+            answer = talk.chat({**talk.with_tools("named", _NAME), **talk.called(_QUESTION, made), **way})
             message = _message(contract, operation, answer, streamed)
             calls = _calls(answer, message, _CITIES[round_] if told else None)
-            messages = [*messages, _calling(calls), *(_result(call) for call in calls)]
-        answer = talk.chat({"messages": messages, "tools": _TOOLS, **_asked(streamed)})
+            made += [(call, json.dumps({"temp_c": 21})) for call in calls]
+        answer = talk.chat({**talk.ask.tools["offer"], **talk.called(_QUESTION, made), **way})
         last = _message(contract, operation, answer, streamed)
-        said = last["content"] or last["tool_calls"]
+        said = last["text"] or last["calls"]
         hold(answer, "the results of the calls are answered", bool(said), "words, or another call", last)
         if told:
-            equal(answer, "the results of the calls are answered with what the model said", TEXTS[0], last["content"])
+            equal(answer, "the results of the calls are answered with what the model said", TEXTS[0], last["text"])
 
 
 def _arranged_calls(talk: Talk) -> bool:
@@ -119,12 +110,8 @@ def _arranged_calls(talk: Talk) -> bool:
     return talk.arrange(*calls, {"text": TEXTS[0]})
 
 
-def _asked(streamed: bool) -> dict[str, Json]:
-    return {"stream": True} if streamed else {}
-
-
 def _calls(answer: Answer, message: Mapping[str, Json], city: str | None) -> list[dict[str, Json]]:
-    calls: list[dict[str, Json]] = message["tool_calls"]
+    calls: list[dict[str, Json]] = message["calls"]
     equal(answer, "the tool that was chosen is called", [_NAME], [call["name"] for call in calls])
     hold(answer, "a call has an id", all(isinstance(call["id"], str) for call in calls), "a string", calls)
     arguments_are_json(answer, calls)
@@ -133,29 +120,16 @@ def _calls(answer: Answer, message: Mapping[str, Json], city: str | None) -> lis
     return calls
 
 
-def _calling(calls: list[dict[str, Json]]) -> dict[str, Json]:
-    made = [
-        {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
-        for call in calls
-    ]
-    return {"role": "assistant", "content": None, "tool_calls": made}
-
-
-def _result(call: Mapping[str, Json]) -> dict[str, Json]:
-    return {"role": "tool", "tool_call_id": call["id"], "content": json.dumps({"temp_c": 21})}
-
-
 def _message(contract: Contract, operation: Operation, answer: Answer, streamed: bool) -> dict[str, Json]:
     """Return an answer's content, calls and finish_reason in one form, whole or streamed. Raises: Differs."""
     if streamed:
         accepted(answer, "a request for a stream")
         return good_stream(contract, operation, answer)
-    value = good_whole(contract, operation, answer)
-    message = demand(answer, value, "choices.0.message", dict)
-    calls = [item for item in pick(message, "tool_calls.*") if isinstance(item, Mapping)]
-    delta = {**message, "tool_calls": [{**call, "index": index} for index, call in enumerate(calls)]}
-    reason = next(iter(pick(value, "choices.0.finish_reason")), None)
-    return joined(answer, [{"delta": delta, "finish_reason": reason}])
+    value, wire = good_whole(contract, operation, answer), wire_of(operation)
+    calls = [{name: next(iter(pick(item, in_call(wire, f"call.{name}"))), None) for name in ("id", "name", "arguments")}
+             for item in pick(value, wire.place("call"))]  # fmt: skip
+    text, reason = (next(iter(pick(value, wire.place(name))), None) for name in ("text", "finish"))
+    return {"text": text or "", "calls": calls, "reason": reason}
 
 
 # Whole and streamed
@@ -169,7 +143,7 @@ def walk_streamed(contract: Contract, operation: Operation, world: World) -> Non
     talk = talk_of(contract, world)
     for text in TEXTS:
         told = talk.arrange({"text": text})
-        answers = [talk.chat(), talk.chat({"stream": True})]
+        answers = [talk.chat(), talk.chat(talk.asks(stream=True))]
         one, streamed = (
             _message(contract, operation, item, flag) for item, flag in zip(answers, (False, True), strict=True)
         )
@@ -259,7 +233,8 @@ def _replay(contract: Contract, operation: Operation, seed: int) -> Planned:
 def walk_replay(contract: Contract, world: World, header: str, draw: Draw) -> None:
     """Ask under two keys, whole and streamed, with other requests between: each key gets its own answer again."""
     talk = talk_of(contract, world)
-    asked = [(draw.uuid("whole"), _asked(False)), (draw.uuid("streamed"), _asked(True))]
+    ways: tuple[tuple[str, dict[str, Json]], ...] = (("whole", {}), ("streamed", talk.asks(stream=True)))
+    asked = [(draw.uuid(name), changes) for name, changes in ways]
     first = {key: talk.chat(changes, headers={header: key}) for key, changes in asked}
     for key, answer in first.items():
         accepted(answer, f"a request with {header} {key}")

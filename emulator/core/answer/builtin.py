@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from emulator.core.answer.render import Turn
+from emulator.core.answer.render import Turn, wire_of
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
 from emulator.core.schema.instance import CannotConform, instance
+from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note
-from emulator.core.wires.chat import MOST_READ, canonical, compact, functions, last_text, tool_results, words_of
+from emulator.core.wires.conversation import MOST_READ, Conversation, last_text, tool_results, words_of
 
 _OPENINGS = (
     "This is a built-in answer", "The emulator answers in the model's place", "No scenario was given for this request",
@@ -29,18 +30,20 @@ _LONG = 100_000
 
 def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[dict[str, Json], list[Note]]:
     """Answer with a fitting tool call, conforming JSON, or text. `body` has the documented defaults filled in."""
-    said = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
+    form = wire_of(turn).request
+    aside = form.fields("stream", "usage")
+    said = {key: value for key, value in body.items() if key not in aside}
     draw = Draw(seed, turn.operation.name, _digest(canonical(said)))
     notes: list[Note] = []
-    tool = _fitting_tool(turn, notes, draw) if turn.call.tools else None
+    tool = _fitting_tool(turn, notes, draw) if turn.call.conversation.tools else None
     if tool:
         return {"tool_calls": [tool]}, notes
-    asked = _schema_asked(body.get("response_format"))
+    asked = _schema_asked(turn.call.conversation)
     if asked is not None:
         try:
             return {"text": compact(instance(asked, draw))}, notes
         except CannotConform as error:
-            notes.append(Note(None, "response_format", str(error)))
+            notes.append(Note(None, form.fields("schema")[0], str(error)))
             return {"text": "{}"}, notes
     return {"text": _text(turn.call, draw)}, notes
 
@@ -67,33 +70,27 @@ def _excerpt(text: str) -> str:
 
 def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] | None:
     """Choose the offered tool that the choice names, or whose words fit the last user message best."""
-    choice = turn.call.body.get("tool_choice", "auto")
-    if choice == "none" or tool_results(turn.call.messages):
+    conversation, form = turn.call.conversation, wire_of(turn).request
+    offered, choice, name = conversation.tools, conversation.tool_choice, conversation.tool_named
+    if choice == "none" or tool_results(conversation.messages):
         return None
-    offered = functions(turn.call.body)
-    if isinstance(choice, Mapping):
-        wanted = choice.get("function", {})
-        name = wanted.get("name") if isinstance(wanted, Mapping) else None
-        chosen = [item for item in offered if item["name"] == name]
+    if choice == "named":
+        chosen = tuple(item for item in offered if item.name == name)
         if not chosen:
-            notes.append(Note(None, "tool_choice", f"{shown(name)} is not among the tools offered; another is called"))
+            path = form.fields("tool_choice")[0]
+            notes.append(Note(None, path, f"{shown(name or None)} is not among the tools offered; another is called"))
         offered = chosen or offered
-    words = set(words_of(last_text(turn.call.messages, "user") or ""))
-    best = max(offered, key=lambda item: len(words & set(words_of(f"{item['name']} {item.get('description')}"))))
+    words = set(words_of(last_text(conversation.messages, "user") or ""))
+    best = max(offered, key=lambda item: len(words & set(words_of(f"{item.name} {item.description}"))))
     try:
-        arguments = instance(best.get("parameters") or {"type": "object"}, draw)
+        arguments = instance(best.parameters or {"type": "object"}, draw)
     except CannotConform as error:
-        notes.append(Note(None, f"tools.{best['name']}", str(error)))
+        notes.append(Note(None, f"{form.fields('tools')[0]}.{best.name}", str(error)))
         arguments = {}
-    return {"name": best["name"], "arguments": arguments}
+    return {"name": best.name, "arguments": arguments}
 
 
-def _schema_asked(asked: Json) -> Json:
-    if not isinstance(asked, Mapping):
-        return None
-    if asked.get("type") == "json_object":
-        return {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
-    wrapped = asked.get("json_schema")
-    if asked.get("type") == "json_schema" and isinstance(wrapped, Mapping):
-        return wrapped.get("schema", {"type": "object"})
-    return None
+def _schema_asked(conversation: Conversation) -> Json:
+    if conversation.schema is not None or not conversation.json:
+        return conversation.schema
+    return {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}

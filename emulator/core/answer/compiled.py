@@ -173,9 +173,9 @@ def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Clai
 
 
 def _message(call: Call) -> Json:
-    body = call.body
-    asked = [body.get(name) for name in ("n", "stop", "max_tokens", "stream_options")]
-    return call.stream, _short(call.model), call.prompt_tokens, _short(repr(asked))
+    said = call.conversation
+    asked = [said.choices, said.stop, said.usage, said.cap]
+    return said.stream, _short(said.model), call.prompt_tokens, _short(repr(asked))
 
 
 def _prompt(call: Call) -> Json:

@@ -13,7 +13,7 @@ from emulator.core.answer.render import Turn
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Model, Provider
 from emulator.core.values import Exchange
-from emulator.core.wires.chat import last_text, words_of
+from emulator.core.wires.conversation import last_text, words_of
 
 
 def models(turn: Turn, past: Sequence[Exchange]) -> Json:

@@ -15,8 +15,8 @@ from emulator.core.answer.render import PLAIN, Rendered, Turn, render_json
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import count
+from emulator.core.tree import compact
 from emulator.core.values import Note
-from emulator.core.wires.chat import compact
 
 DIMENSIONS = 1536
 MAX_DIMENSIONS = 8192
@@ -129,3 +129,15 @@ def render_embeddings(turn: Turn, vectors: Sequence[Sequence[float]], tokens: in
 
 def _base64(vector: Sequence[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def told_usage(bodies: Sequence[Json]) -> dict[str, int] | None:
+    """Return the usage that an upstream's answer tells."""
+    told: list[Json] = [body.get("usage") for body in bodies if isinstance(body, Mapping)]
+    usage = next((item for item in told if isinstance(item, Mapping)), {})
+    names = ("prompt_tokens", "total_tokens")
+    return {name: usage[name] for name in names if isinstance(usage.get(name), int)} or None
+
+
+def told_model(bodies: Sequence[Mapping[str, Json]]) -> str | None:
+    return next((body["model"] for body in bodies if isinstance(body.get("model"), str)), None)

@@ -13,6 +13,7 @@ from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Operation, Provider, fill_text
 from emulator.core.scenario.scenario import Reply
 from emulator.core.values import FOREVER, Call, Frame, Headers, Note, Timeline
+from emulator.core.wires.wire import Wire
 
 JSON_TYPE = ("content-type", "application/json")
 
@@ -48,6 +49,13 @@ class Rendered:
 PLAIN = Reply("builtin", True, {}, None, ())
 #: How a request is answered that is sent on to the upstream.
 PROXY = Reply("proxy", True, {}, None, ())
+
+
+def wire_of(turn: Turn) -> Wire:
+    """Return the wire of what answers a chat."""
+    if turn.operation.wire is None:
+        raise TypeError(f"a message was to answer {turn.operation.name}, which is no chat")
+    return turn.operation.wire
 
 
 def render_body(body: Json, status: int = 200, headers: Headers = (), latency: float = 0.0) -> Timeline:
@@ -86,17 +94,17 @@ class _Drawn(dict[str, str]):
 
 
 def prune(body: Json, turn: Turn, part: str) -> Json:
-    """In strict, leave only the fields that the docs' samples show."""
+    """In strict, leave only the fields that the docs' samples show; of a chunk, those that say something."""
     shown = turn.operation.shown.get(part)
-    return _pruned(body, shown) if turn.strict and shown else body
+    return _pruned(body, shown, part != "chunk") if turn.strict and shown else body
 
 
-def _pruned(value: Json, shown: Mapping[str, Json]) -> Json:
+def _pruned(value: Json, shown: Mapping[str, Json], nulls: bool) -> Json:
     if not shown:
         return value
     if isinstance(value, list):
-        return [_pruned(item, shown) for item in value]
+        return [_pruned(item, shown, nulls) for item in value]
     if not isinstance(value, Mapping):
         return value
-    kept = {key: _pruned(item, shown[key]) for key, item in value.items() if key in shown}
-    return {key: item for key, item in kept.items() if key != "finish_reason" or item is not None}
+    kept = {key: _pruned(item, shown[key], nulls) for key, item in value.items() if key in shown}
+    return {key: item for key, item in kept.items() if nulls or item is not None}

@@ -9,26 +9,27 @@ import orjson
 
 from emulator.core.answer.builtin import builtin_message
 from emulator.core.answer.computed import ANSWERS
-from emulator.core.answer.embeddings import render_embedding
+from emulator.core.answer.embeddings import render_embedding, told_usage
 from emulator.core.answer.message import render_message
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.provider.provider import MODEL_HOLES, Model, Operation, Provider, fill
+from emulator.core.provider.provider import MODEL_HOLES, Checks, Model, Operation, Provider, fill
 from emulator.core.redaction import is_secret
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings
 from emulator.core.values import Call, Exchange, Grant, Timeline
-from emulator.core.wires.chat import last_text, system_text
+from emulator.core.wires.completion import neutral_usage
+from emulator.core.wires.conversation import last_text, system_text
+from emulator.core.wires.sse import event
 
 
 def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
-    """Return what a reply to this call is rendered for; max_tokens is the one sent or the documented default."""
+    """Return what a reply to this call is rendered for."""
     operation = provider.operations[call.operation]
     checks = operation.checks(settings.muted)
-    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens"))
-    capped = isinstance(cap, int | float) and not isinstance(cap, bool) and operation.takes("max_tokens")
+    cap, fact = _cap(operation, call, checks)
     return Turn(
         provider,
         operation,
@@ -37,10 +38,23 @@ def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> 
         draw,
         call.request.at,
         settings.validation == "strict",
-        max(0, int(cap)) if capped else None,
-        checks.default_facts.get("max_tokens") if "max_tokens" not in call.body else None,
+        cap,
+        fact,
         checks.defaults,
     )
+
+
+def _cap(operation: Operation, call: Call, checks: Checks) -> tuple[int | None, str | None]:
+    """Return the most tokens that an answer may have: what was sent, or the documented default and its fact."""
+    names = operation.wire.request.fields("cap") if operation.wire else []
+    if not any(map(operation.takes, names)):
+        return None, None
+    name = next((name for name in names if name in checks.defaults), "")
+    given, fact = call.conversation.cap, None
+    if given is None:
+        given, fact = checks.defaults.get(name), checks.default_facts.get(name)
+    capped = isinstance(given, int | float) and not isinstance(given, bool)
+    return (max(0, int(given)), fact) if capped else (None, None)
 
 
 def served_model(provider: Provider, operation: Operation, call: Call) -> str:
@@ -108,11 +122,12 @@ def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | No
     return Refusal(name, content.get("message"), details)
 
 
-def error_data(turn: Turn, content: Mapping[str, Json]) -> bytes:
-    """Return an error's body, in the provider's envelope where the error is named."""
+def error_event(turn: Turn, content: Mapping[str, Json]) -> bytes:
+    """Return an error as an event, in the provider's envelope where the error is named."""
     refusal = named_error(turn.provider, content)
     request_id = render_id(turn.provider, "request", turn.draw, turn.at)
-    return orjson.dumps(turn.provider.error_body(refusal, request_id) if refusal else content["body"])
+    data = orjson.dumps(turn.provider.error_body(refusal, request_id) if refusal else content["body"])
+    return turn.operation.wire.event(data) if turn.operation.wire else event(data)
 
 
 def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
@@ -130,9 +145,8 @@ def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Seque
     latency = reply.latency.draw(turn.draw, "latency")
     if reply.kind == "error":
         return Rendered(_scripted_body(content["body"], reply.status or content["status"], latency))
-    usage = content.get("usage") if isinstance(content, Mapping) else None
-    told = usage.get("total_tokens") if isinstance(usage, Mapping) else None
-    tokens = told if isinstance(told, int) else turn.call.prompt_tokens
+    told = turn.operation.wire.read(content).usage if turn.operation.wire else neutral_usage(told_usage([content]))
+    tokens = (told or {}).get("total", turn.call.prompt_tokens)
     return Rendered(render_body(content, reply.status or 200, (), latency), tokens=tokens)
 
 

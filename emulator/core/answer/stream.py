@@ -9,18 +9,21 @@ from emulator.core.answer.render import Turn
 from emulator.core.errors import Json
 from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import pieces
+from emulator.core.tree import compact
 from emulator.core.values import FOREVER, Frame, Timeline
-from emulator.core.wires.chat import compact
+from emulator.core.wires.sse import event
 
 SSE_TYPE = ("content-type", "text/event-stream")
 
 
 def render_events(turn: Turn, items: Sequence[Json], reply: Reply) -> Timeline:
     """Render raw data items as an event stream."""
-    texts = [item if isinstance(item, str) else compact(item) for item in items]
-    events = [
-        (event(text.encode(errors="replace")), "done" if text == turn.provider.done else "data") for text in texts
-    ]
+    wire = turn.operation.wire
+    events = []
+    for item in items:
+        data = (item if isinstance(item, str) else compact(item)).encode(errors="replace")
+        last = wire is not None and wire.ends(data)
+        events.append((wire.event(data) if wire else event(data), "done" if last else "data"))
     return timed(turn, events, reply)
 
 
@@ -49,19 +52,6 @@ def _cut_alike(text: str, parts: Iterable[str]) -> list[str]:
     return [piece for piece in (*kept, text[start:]) if piece]
 
 
-def event(data: bytes) -> bytes:
-    """Write one event; a line break inside the data begins another data line."""
-    if b"\n" in data or b"\r" in data:
-        data = b"\ndata: ".join(data.splitlines())
-    return b"data: " + data + b"\n\n"
-
-
-def payload(event: bytes) -> bytes:
-    """Return the data of an event: its data lines, joined."""
-    lines = (line.removeprefix(b"data:") for line in event.splitlines() if line.startswith(b"data:"))
-    return b"\n".join(line.removeprefix(b" ") for line in lines)
-
-
 def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Timeline:
     """Give each event its time: latency, then ttft, then itl between the following; the last one at once."""
     latency = reply.latency.draw(turn.draw, "latency")
@@ -69,6 +59,7 @@ def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Time
     silent = FOREVER in waits
     times = list(accumulate([0.0 if wait == FOREVER else wait for wait in waits] if silent else waits, initial=begun))
     data, kinds = zip(*events, strict=True) if events else ((), ())
+    kinds = tuple(["data" if kind == "along" else kind for kind in kinds]) if "along" in kinds else kinds
     frames = list(map(Frame._make, zip(times[1:], data, kinds, strict=True)))
     if silent:
         pairs = [(Frame(frame.at, b"", "hold"), frame) if wait == FOREVER else (frame,)
@@ -78,7 +69,7 @@ def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Time
 
 
 def _waits(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> list[float]:
-    """Return the wait before each event; [DONE] comes at once, unless nothing else does."""
+    """Return the wait before each event; the last, and what comes along, come at once, unless nothing else does."""
     pace, model = reply.pace, turn.provider.models.get(turn.model)
     if pace.documented and model:
         waits = [model.ttft, *repeat(model.itl, len(events) - 1)][: len(events)]
@@ -90,6 +81,6 @@ def _waits(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> lis
         else:
             waits += [pace.itl.draw(turn.draw, f"wait/{index}") for index in range(len(given), len(events))]
     for index, (_, kind) in enumerate(events):
-        if kind == "done" and index:
+        if kind != "data" and index:
             waits[index] = 0.0
     return waits

@@ -17,7 +17,7 @@ from emulator.core.answer.answer_cache import Repeats
 from emulator.core.answer.computed import LOOK_BACK
 from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
 from emulator.core.answer.reply import (
-    error_data,
+    error_event,
     fill_reply,
     no_upstream,
     render_reply,
@@ -92,12 +92,12 @@ class Engine:
             name = operation.name if operation else None
             return Claim(
                 session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
-                refusal=error, operation=name,
+                refusal=error, operation=name, wire=operation.wire if operation else None,
             )  # fmt: skip
         rules = candidates(session.rules_for(provider.name, operation.name), call, key)
         return Claim(
             session.id, provider.name, key, settings.plan, request.at, True, rules, "built-in", idempotency,
-            operation.kind in LOOK_BACK, call, None, operation.name,
+            operation.kind in LOOK_BACK, call, None, operation.name, wire=operation.wire,
         )  # fmt: skip
 
     def again(self, session: Session, request: Request, grant: Grant) -> Exchange:
@@ -192,7 +192,7 @@ def _struck(
 ) -> Rendered:
     """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
     own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
-    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_data, turn))
+    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_event, turn))
     notes = [Note(None, "reply", text) for text in missing]
     for label in idle:
         if label in own:

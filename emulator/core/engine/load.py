@@ -19,8 +19,10 @@ from emulator.core.scenario.parse import parse_scenario
 from emulator.core.scenario.scenario import Reply, Rule, Scenario, with_warnings
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
-from emulator.core.values import Call, Request
-from emulator.core.wires.chat import conversation
+from emulator.core.values import Call, Message, Request
+from emulator.core.wires.conversation import Conversation
+from emulator.core.wires.sse import payload
+from emulator.core.wires.wire import Wire
 
 #: How many of a reply's chunks are explained.
 MOST_BROKEN = 1_000
@@ -130,7 +132,7 @@ def _violations(provider: Provider, operation: Operation, reply: Reply) -> Itera
     if reply.kind == "events":
         if operation.chunk:
             for item in reply.content:
-                yield from _event_violations(operation.chunk, provider, item)
+                yield from _event_violations(operation.chunk, operation.wire, item)
         return
     yield from _of_any_text(provider, operation) if _is_text(reply) else _of_samples(provider, operation, reply)
 
@@ -159,9 +161,9 @@ def _of_samples(provider: Provider, operation: Operation, reply: Reply) -> Itera
 def _sample(provider: Provider, operation: Operation, reply: Reply, stream: bool) -> Iterator[Json]:
     """Render a reply for a request that says hello, and yield its body or its chunks."""
     model = next(iter(provider.models), "")
-    body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream}
     request = Request("", provider.name, operation.method, operation.path, "", {}, b"", 0.0, "", "")
-    call = Call(request, operation.name, body, model, stream, conversation(body), (), 0, (), 0.0)
+    said = Conversation(model, stream, (Message("user", "hello"),))
+    call = Call(request, operation.name, {}, said, 0, (), 0.0)
     turn = Turn(provider, operation, call, model, Draw("sample"), 0.0)
     scope = {"request": {}, "vars": {}, "state": "", "n": 1, "now": 0, "uuid": ""}
     content, _ = fill_reply(reply, lambda: scope, [])
@@ -170,12 +172,12 @@ def _sample(provider: Provider, operation: Operation, reply: Reply, stream: bool
         if frame.kind == "body":
             yield orjson.loads(frame.data)
         elif frame.kind == "data":
-            yield orjson.loads(frame.data.removeprefix(b"data: "))
+            yield orjson.loads(payload(frame.data))
 
 
-def _event_violations(chunk: Schema, provider: Provider, item: Json) -> Iterator[Violation]:
+def _event_violations(chunk: Schema, wire: Wire | None, item: Json) -> Iterator[Violation]:
     if isinstance(item, str):
-        if item == provider.done or "${" in item:
+        if "${" in item or (wire and wire.ends(item.encode(errors="replace"))):
             return
         try:
             item = orjson.loads(item)

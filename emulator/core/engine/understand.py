@@ -22,16 +22,17 @@ from emulator.core.provider.routes import Route
 from emulator.core.scenario.session import DEFAULT, Session, Settings
 from emulator.core.schema.schema import undocumented
 from emulator.core.tokens import prompt_tokens
-from emulator.core.tree import deeper
+from emulator.core.tree import canonical, compact, deeper
 from emulator.core.values import Call, Note, Request
-from emulator.core.wires.chat import canonical, compact, conversation, functions
+from emulator.core.wires.conversation import Conversation
 
 MAX_DEPTH = 200
 #: How many values a body may hold, and how many undocumented fields are named in notes.
 MAX_VALUES = 500_000
 MOST_NOTED = 100
-#: Fields that no doc lists but SDKs commonly send; they have their effect, and are noted.
-CUSTOMARY = frozenset({"stream_options", "n", "stop", "encoding_format", "response_format", "dimensions"})
+#: What no doc lists but SDKs commonly send, by what the wire calls it; it has its effect, and is noted.
+CUSTOMARY = ("choices", "stop", "usage", "schema", "json")
+OF_EMBEDDINGS = ("encoding_format", "dimensions")
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 #: A string of JSON, to its end even where none is written, so that malformed text takes no longer.
 _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -120,16 +121,13 @@ def understand(
         check_inputs(body)
     if settings.validation != "off":
         _validate(operation, settings, body, notes)
-    model = params["model"] if "model" in params else body.get("model")
-    messages = conversation(body)
-    tools = functions(body) if operation.takes("tools") else []
-    stream = route.streams if operation.streams_at else body.get("stream") is True
-    call = Call(
-        request, operation.name, body, model if isinstance(model, str) else "", stream, messages,
-        tuple(item["name"] for item in tools),
-        prompt_tokens(messages, compact(body["tools"]) if tools else None), tuple(notes),
-        request.at - session.started, params,
-    )  # fmt: skip
+    said = conversation(operation, body)
+    if "model" in params:
+        said = replace(said, model=params["model"])
+    if operation.streams_at:
+        said = replace(said, stream=route.streams)
+    cost = prompt_tokens(said.messages, _written_tools(operation, body) if said.tools else None)
+    call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)
     if settings.validation != "off" and (operation.takes("model") or "model" in params):
         call = _check_model(provider, settings, operation, call)
     return call
@@ -139,6 +137,19 @@ def _check_headers(provider: Provider, settings: Settings, request: Request) -> 
     checks = provider.header_checks(settings.muted)
     if checks and not checks.verdict(request.headers):
         raise Refusal("invalid_request", details=checks.violations(request.headers))
+
+
+def conversation(operation: Operation, body: Mapping[str, Json]) -> Conversation:
+    """Return what a body says; of what is no chat, the model."""
+    if operation.wire:
+        return operation.wire.request.read(body, operation.takes_tools)
+    model = body.get("model")
+    return Conversation(model if isinstance(model, str) else "")
+
+
+def _written_tools(operation: Operation, body: Mapping[str, Json]) -> str:
+    names = operation.wire.request.fields("tools") if operation.wire else ()
+    return "".join(compact(body[name]) for name in names if name in body)
 
 
 def _check_content_type(provider: Provider, settings: Settings, request: Request, notes: list[Note]) -> None:
@@ -192,14 +203,15 @@ def _validate(operation: Operation, settings: Settings, body: Json, notes: list[
     strict = settings.validation == "strict"
     if strict or not checks.documented.verdict(body):
         raise Refusal("invalid_request", details=(checks.strict if strict else checks.documented).violations(body))
-    notes += undocumented_fields(checks, body)
+    notes += undocumented_fields(operation, checks, body)
 
 
-def undocumented_fields(checks: Checks, body: Json) -> Iterator[Note]:
+def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Iterator[Note]:
     """Yield a note of each field that the docs don't name, whatever else is wrong with the body."""
     paths = undocumented(checks.strict, body)
+    customary = operation.wire.request.fields(*CUSTOMARY) if operation.wire else OF_EMBEDDINGS
     for path in paths[:MOST_NOTED]:
-        effect = "has its customary effect" if path in CUSTOMARY else "has no effect"
+        effect = "has its customary effect" if path in customary else "has no effect"
         yield Note(None, path, f"is not in the docs; it was accepted and {effect}")
     if len(paths) > MOST_NOTED:
         yield Note(None, "", f"{len(paths) - MOST_NOTED} more fields are not in the docs")
@@ -224,15 +236,20 @@ def _check_model(provider: Provider, settings: Settings, operation: Operation, c
 
 
 def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, window: int) -> None:
-    checks = operation.checks(settings.muted)
-    cap = call.body.get("max_tokens", checks.defaults.get("max_tokens", 0))
+    if operation.wire is None:
+        return
+    form, checks = operation.wire.request, operation.checks(settings.muted)
+    cap = call.conversation.cap
+    if cap is None:
+        cap = next((checks.defaults[name] for name in form.fields("cap") if name in checks.defaults), 0)
     cap = max(0, cap) if isinstance(cap, int | float) else 0
     if call.prompt_tokens + cap > window:
         message = (
-            f"the messages have about {call.prompt_tokens} tokens and max_tokens asks for {int(cap)} more: over the "
-            f"context window of {window} tokens of {call.model}"
+            f"the messages have about {call.prompt_tokens} tokens and {form.path('cap')} asks for {int(cap)} more: "
+            f"over the context window of {window} tokens of {call.model}"
         )
-        raise Refusal("invalid_request", details=[Violation("messages", message, provider.context_fact)])
+        path = form.fields("messages")[0]
+        raise Refusal("invalid_request", details=[Violation(path, message, provider.context_fact)])
 
 
 def idempotency_of(

@@ -22,7 +22,7 @@ _EVENTS = ("data", "done")
 
 @frozen
 class Given:
-    """What a fault works with: its arguments, where it draws from, and the provider's envelope of an error."""
+    """What a fault works with: its arguments, where it draws from, and what writes an error as an event."""
 
     arguments: Mapping[str, Any]
     draw: Draw

@@ -112,7 +112,7 @@ def _error_event(timeline: Timeline, given: Given) -> Timeline | None:
     if kept is None:
         return None
     at = timeline.frames[len(kept)].at
-    return ended(timeline, (*kept, Frame(at, b"data: %b\n\n" % given.envelope(given.arguments["error"]), "data")))
+    return ended(timeline, (*kept, Frame(at, given.envelope(given.arguments["error"]), "data")))
 
 
 def _empty(timeline: Timeline, given: Given) -> Timeline | None:

@@ -6,17 +6,20 @@ it failed. Waits are the longer of the session's time and real time, so that a c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 import orjson
 
+from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+from emulator.core.tree import canonical
 from emulator.core.values import Exchange
-from emulator.core.wires.chat import canonical
+from emulator.core.wires.sse import payload
 
 #: What a request may differ in and still be another attempt at the same.
-_ASIDE = ("model", "stream", "stream_options")
+_ASIDE = ("model", "stream", "usage")
 
 
 @frozen
@@ -51,7 +54,9 @@ def _identity(exchange: Exchange) -> bytes:
     call = exchange.claim.call
     if call is None:
         return exchange.request.path.encode() + b"\x1f" + exchange.request.body
-    body = {name: value for name, value in {**call.params, **call.body}.items() if name not in _ASIDE}
+    wire = exchange.claim.wire
+    aside = {"model", *(wire.request.fields(*_ASIDE) if wire else ())}
+    body = {name: value for name, value in {**call.params, **call.body}.items() if name not in aside}
     return call.operation.encode() + b"\x1f" + canonical(body)
 
 
@@ -89,12 +94,17 @@ def was_cut(exchange: Exchange) -> bool:
 
 
 def answered_text(exchange: Exchange) -> str:
-    """Return the text of an answer: a whole one's message, or what a stream's deltas add up to, as far as it went."""
-    text, data = "", b"".join(frame.data for frame in exchange.timeline.frames if frame.kind != "comment")
-    for event in data.split(b"\n\n") if exchange.timeline.stream else [data]:
-        try:
-            choice = orjson.loads(event.removeprefix(b"data: "))["choices"][0]
-            text += (choice.get("delta") or choice["message"]).get("content") or ""
-        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
-            continue
-    return text
+    """Return the text of an answer: a whole one's message, or what a stream's pieces add up to, as far as it went."""
+    wire = exchange.claim.wire
+    if wire is None:
+        return ""
+    data = b"".join(frame.data for frame in exchange.timeline.frames if frame.kind != "comment")
+    values = list(_values(map(payload, data.split(b"\n\n")) if exchange.timeline.stream else [data]))
+    told = wire.read_events(values) if exchange.timeline.stream else wire.read(values[0] if values else None)
+    return told.text() or ""
+
+
+def _values(items: Iterable[bytes]) -> Iterator[Json]:
+    for item in items:
+        with suppress(orjson.JSONDecodeError):
+            yield orjson.loads(item)

@@ -31,13 +31,12 @@ from emulator.core.redaction import (
     redact_text,
 )
 from emulator.core.values import Exchange, Note, Request, Timeline
-from emulator.core.wires.chat import asks_usage
+from emulator.core.wires.sse import payload
 
 _SHOWN_BYTES = 1_000_000
 #: How many keys that stand twice are named.
 _MOST_NAMED = 100
 _EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
-_DATA = b"data: "
 
 
 def describe(exchange: Exchange) -> dict[str, Json]:
@@ -119,6 +118,12 @@ def model_of(exchange: Exchange) -> str:
     if exchange.model or call:
         return exchange.model or (call.model if call else "")
     body, _ = read_body(exchange.request.body)
+    wire = exchange.claim.wire
+    return wire.request.model(body) if wire and isinstance(body, dict) else _model(body)
+
+
+def _model(body: Json) -> str:
+    """Return the model that was asked for where no wire tells where it stands."""
     model = body.get("model") if isinstance(body, dict) else None
     return model if isinstance(model, str) else ""
 
@@ -195,26 +200,20 @@ def _ending(exchange: Exchange) -> tuple[Mapping[str, int] | None, str | None]:
             len(frames) == len(timeline.frames) and timeline.end == "complete" and "invalid_json" not in timeline.faults
         )
         return (exchange.usage, exchange.finish_reason) if whole else (None, None)
-    counted = not (call and asks_usage(call.body))
-    for chunk in _chunks_from_the_end(b"".join(frame.data for frame in frames)):
-        counted = counted or bool(chunk.get("usage"))
-        if _finishes(chunk):
+    counted = not (call and call.conversation.usage)
+    wire = exchange.claim.wire
+    for value in _values_from_the_end(b"".join(frame.data for frame in frames)) if wire else ():
+        finishes, counts = wire.ending(value) if wire else (False, False)
+        counted = counted or counts
+        if finishes:
             return exchange.usage if counted else None, exchange.finish_reason
     return None, None
 
 
-def _finishes(chunk: Mapping[str, Json]) -> bool:
-    """Tell whether a chunk says how its answer ends; what a scenario wrote can have any form."""
-    choices = chunk.get("choices")
-    return isinstance(choices, list) and any(isinstance(item, dict) and item.get("finish_reason") for item in choices)
-
-
-def _chunks_from_the_end(data: bytes) -> Iterator[Mapping[str, Json]]:
+def _values_from_the_end(data: bytes) -> Iterator[Json]:
     for event in reversed(_EVENT_END.split(data)):
         with suppress(orjson.JSONDecodeError):
-            chunk = orjson.loads(event.removeprefix(_DATA))
-            if isinstance(chunk, dict):
-                yield chunk
+            yield orjson.loads(payload(event))
 
 
 def _timeline(exchange: Exchange) -> dict[str, Json]:

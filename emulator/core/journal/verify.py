@@ -15,9 +15,8 @@ from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.outside import Allowance
 from emulator.core.schema.schema import Schema
 from emulator.core.source import MAX_DEPTH
-from emulator.core.tree import deeper
+from emulator.core.tree import compact, deeper
 from emulator.core.values import Call, Exchange
-from emulator.core.wires.chat import compact
 
 NEAREST = 3
 #: Steps of about 8 ns that the patterns and schemas of one verification may take, over all requests.

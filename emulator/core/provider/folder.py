@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,33 +11,28 @@ from emulator.core.durations import parse_duration
 from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, shown
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.operations import operation_problems
-from emulator.core.provider.provider import UNLIMITED, Fact, Model, Operation, Provider, holes, read_plan
+from emulator.core.provider.provider import UNLIMITED, Fact, Model, Operation, Provider, fill_text, holes, read_plan
 from emulator.core.provider.routes import Routes
 from emulator.core.redaction import is_secret
 from emulator.core.schema import schema as schemas
+from emulator.core.schema.formats import data_folder as data_folder
+from emulator.core.schema.formats import own_schema as own_schema
+from emulator.core.schema.formats import schema_problems as schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import walk
+from emulator.core.wires.load import load_wire, wire_files
+from emulator.core.wires.samples import differences
+from emulator.core.wires.wire import Wire
 
+#: What the holes of an id can be filled with.
+_DRAWN = {"alnum": "a" * 24, "hex": "0" * 24, "ulid": "0" * 26}
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 #: The request of an operation whose request is not described.
 _ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
 #: What leads a client to an API that is like OpenAI's.
 _ENV = {"OPENAI_BASE_URL": "${base_url}", "OPENAI_API_KEY": "${key}"}
 _DETAIL_HOLES = {"field", "message"}
-
-
-def data_folder(name: str) -> Path:
-    """Return the folder of `schemas` or `scenarios`: packed in an installed wheel, at the top of a checkout."""
-    package = Path(__file__).resolve().parent.parent.parent
-    packed = package / "_data" / name
-    return packed if packed.is_dir() else package.parent / name
-
-
-@functools.cache
-def own_schema(name: str) -> Schema:
-    """Return one of the schemas of our own file formats: `provider` or `scenario`."""
-    return Schema(json.loads((data_folder("schemas") / f"{name}.schema.json").read_bytes()))
 
 
 def load_providers(extra: Path | None = None) -> dict[str, Provider]:
@@ -103,6 +97,7 @@ class _Loader:
             self.check_errors()
             self.check_models_and_plans()
             self.check_facts(operations)
+            self.check_wires(operations)
         if self.problems:
             raise SourceError(self.problems)
         return self.build(operations)
@@ -154,8 +149,23 @@ class _Loader:
         return Operation(
             name, data["method"], data["path"], data["kind"], request.document if request else _ANYTHING, response,
             chunk, data.get("fact"), shown, {**self.data["ids"], **data.get("ids", {})}, data.get("streams_at"),
-            data.get("body"),
+            data.get("body"), self.wire(name, data),
         )  # fmt: skip
+
+    def wire(self, name: str, data: Mapping[str, Json]) -> Wire | None:
+        """Load the wire that a chat names, or the usual one."""
+        if data["kind"] != "chat":
+            return None
+        properties = own_schema("provider").document["$defs"]["operation"]["properties"]
+        named = data.get("wire", properties["wire"]["default"])
+        try:
+            return load_wire(named, self.folder)
+        except SourceError as error:
+            self.problems += [item for item in error.problems if item not in self.problems]
+        except KeyError:
+            hint = nearest(named, wire_files(self.folder))
+            self.report(("operations", name, "wire"), f"there is no wire '{named}'; {hint}")
+        return None
 
     def schema(self, path: tuple[str | int, ...], name: str | None) -> Schema | None:
         """Read a JSON Schema beside provider.yaml; a problem is put in that file where it can be."""
@@ -183,6 +193,21 @@ class _Loader:
             if task["capability"] not in known:
                 hint = nearest(task["capability"], known)
                 self.report(("tasks", name, "capability"), f"no model has '{task['capability']}'; {hint}")
+
+    def check_wires(self, operations: Mapping[str, Operation]) -> None:
+        """Check that samples in an operation's wire are as its schemas say, and can be read; of ours, tests do it."""
+        done = self.data["stream"].get("done")
+        for operation in operations.values():
+            if done is not None and operation.wire and operation.wire.last != done:
+                last = operation.wire.last
+                self.report(("stream", "done"), f"must be as the wire ends a stream, '{last}', or left out")
+        if self.problems or self.folder.parent == data_folder("schemas"):
+            return
+        for name, operation in operations.items():
+            if operation.wire and operation.response and operation.chunk:
+                checks = (operation.response.violations, operation.chunk.violations)
+                for message in differences(operation.wire, *checks, operation.takes_tools, _sample_id(operation)):
+                    self.report(("operations", name, "wire"), message)
 
     def check_errors(self) -> None:
         names = self.data["errors"]["names"]
@@ -271,19 +296,10 @@ class _Loader:
             default_plan=data["plans"]["default"],
             headers=tuple((item["name"], item["value"]) for item in data["headers"]), ids=data["ids"],
             envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"),
-            errors=_errors(data["errors"]["names"]), done=data["stream"]["done"], operations=operations,
-            routes=Routes(operations.values()), tasks=data.get("tasks", {}),
+            errors=_errors(data["errors"]["names"]), operations=operations, routes=Routes(operations.values()),
+            tasks=data.get("tasks", {}),
             facts={item["id"]: Fact(**item) for item in data["facts"]},
         )  # fmt: skip
-
-
-def schema_problems(schema: Schema, source: Source) -> list[Problem]:
-    """Check a source against one of our own schemas; each problem with its place, in their order."""
-    if schema.verdict(source.data):
-        return []
-    errors = schema.violations(source.data)
-    problems = [source.problem(error.steps, error.message, where=error.path) for error in errors]
-    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:
@@ -293,6 +309,11 @@ def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json
         if name not in STATUS:
             found[name] = {**found[given["like"]], "documented": False, **given}
     return found
+
+
+def _sample_id(operation: Operation) -> str:
+    """Return an id as an answer can have it."""
+    return fill_text(operation.ids["response"], _DRAWN)
 
 
 def _named(document: Json) -> set[str]:

@@ -66,7 +66,7 @@ def _operation(provider: Provider, operation: Operation) -> Json:
     if operation.response:
         answered["application/json"] = {"schema": _named(operation, "response")}
     if operation.chunk:
-        answered["text/event-stream"] = {"schema": _event(provider, operation)}
+        answered["text/event-stream"] = {"schema": _event(operation)}
     bodies = operation.method != "GET"
     shown: dict[str, Json] = {"operationId": operation.name, "parameters": _parameters(provider, operation)}
     if operation.fact:
@@ -79,10 +79,11 @@ def _operation(provider: Provider, operation: Operation) -> Json:
     return shown | {"responses": {"200": success, **_refusals(provider, bodies)}}
 
 
-def _event(provider: Provider, operation: Operation) -> Json:
+def _event(operation: Operation) -> Json:
     """Return the schema of one server-sent event: before OpenAPI 3.2 it stands for each event of a stream."""
     chunk = {"type": "string", "contentMediaType": "application/json", "contentSchema": _named(operation, "chunk")}
-    data = {"anyOf": [{"const": provider.done}, chunk]}
+    texts = operation.wire.texts if operation.wire else ()
+    data = {"anyOf": [*({"const": text} for text in texts), chunk]}
     return {"type": "object", "properties": {"data": data}, "required": ["data"]}
 
 

@@ -52,6 +52,8 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
     for key in ("chunk", "streams_at"):
         if key in given and kind != "chat":
             yield (*place, key), f"is for what can be streamed, which is kind: chat, not {kind}"
+    if "wire" in given and kind != "chat":
+        yield (*place, "wire"), f"is for kind: chat, not {kind}"
     optional = {"response", "fact", *(("request",) if operation.method == "GET" else ())} if kind == "body" else set()
     for key, what in (("request", "a schema"), ("response", "a schema"), ("fact", "what it rests on")):
         if key not in given and key not in optional:

@@ -21,6 +21,7 @@ from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.tree import change_texts, walk
 from emulator.core.values import Plan
+from emulator.core.wires.wire import Wire
 
 UNLIMITED = Plan("unlimited")
 #: What the headers of a limit show where a plan has none.
@@ -111,6 +112,7 @@ class Operation:
     ids: Mapping[str, str]
     streams_at: str | None = None
     body: Json = None
+    wire: Wire | None = None  # of a chat: how it says things
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def checks(self, muted: frozenset[str]) -> Checks:
@@ -122,6 +124,11 @@ class Operation:
     def takes(self, name: str) -> bool:
         """Tell whether the docs list a request field."""
         return name in self.request.get("properties", {})
+
+    @functools.cached_property
+    def takes_tools(self) -> bool:
+        """Tell whether the docs know of tools."""
+        return self.wire is not None and any(map(self.takes, self.wire.request.fields("tools")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +163,6 @@ class Provider:
     envelope: Json
     detail: Json
     errors: Mapping[str, Mapping[str, Json]]
-    done: str
     operations: Mapping[str, Operation]
     routes: Routes[Operation]
     tasks: Mapping[str, Mapping[str, Json]]

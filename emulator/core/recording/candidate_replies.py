@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import orjson
 
-from emulator.core.answer.stream import payload
 from emulator.core.errors import Json
 from emulator.core.journal.describe import describe
 from emulator.core.provider.provider import Provider
@@ -16,9 +15,10 @@ from emulator.core.recording.to_scenario import content_of, escaped
 from emulator.core.recording.undocumented import MAX_DEPTH
 from emulator.core.redaction import is_secret
 from emulator.core.scenario.parse import RESERVED_HEADERS
-from emulator.core.tree import deeper, walk
+from emulator.core.tree import compact, deeper, walk
 from emulator.core.values import Exchange, Frame, Timeline
-from emulator.core.wires.chat import compact
+from emulator.core.wires.sse import event, payload
+from emulator.core.wires.wire import Wire
 
 #: Headers that say something of the way and the machines on it, not of the answer.
 _OF_THE_WAY = re.compile(
@@ -33,21 +33,22 @@ _LIVE = ("${reset", "${request_id}")
 
 def forms(provider: Provider, exchange: Exchange) -> Iterator[dict[str, Json]]:
     """Yield what could say an answer, the most readable first."""
-    timeline, operation = exchange.timeline, provider.operations.get(exchange.claim.operation or "")
+    timeline, wire = exchange.timeline, exchange.claim.wire
     data = b"".join(frame.data for frame in timeline.frames)
     if exchange.refusal:  # it was answered in the upstream's place
         name, _, refusal = exchange.refusal
         yield {"error": {"name": name, "message": escaped(refusal.message or name)}}
     if timeline.status >= 400:
         yield from _named(provider, timeline.status, data)
-    elif operation and operation.kind == "chat":
+    elif wire is not None:
         row = describe(exchange)
-        readable = content_of(row, row["response"])
+        readable = content_of(row, row["response"], wire)
         if "builtin" not in readable:
             yield readable
     status = {"status": timeline.status} if timeline.status != 200 else {}
     if timeline.stream:
-        yield {"events": _items(timeline.frames, provider.done if timeline.end != "complete" else None)} | status
+        last = (wire.last if wire else "") or "end"
+        yield {"events": _items(timeline.frames, last if timeline.end != "complete" else None)} | status
         return
     value = parsed(data)
     whole = timeline.end == "complete"
@@ -154,7 +155,7 @@ def joined_stream(*parts: Mapping[str, Json]) -> dict[str, Json]:
     return {"stream": joined} if joined else {}
 
 
-def faults(timeline: Timeline, form: Mapping[str, Json]) -> dict[str, Json]:
+def faults(timeline: Timeline, form: Mapping[str, Json], wire: Wire | None) -> dict[str, Json]:
     """Return the fault that ends the answer as it ended."""
     frames, end = timeline.frames, timeline.end
     broken_inside = timeline.stream and bool(frames) and frames[-1].kind == "part"
@@ -164,12 +165,13 @@ def faults(timeline: Timeline, form: Mapping[str, Json]) -> dict[str, Json]:
     if timeline.stream and not broken_inside:
         place = {"after_chunks": sum(frame.kind in ("data", "done") for frame in frames)}
     else:
-        place = {"after_bytes": sum(_size(frame) for frame in frames)}
+        place = {"after_bytes": sum(_size(frame, wire) for frame in frames)}
     return {"faults": [{"cut": {**place, "how": "clean" if end == "complete" else end}}]}
 
 
-def _size(frame: Frame) -> int:
+def _size(frame: Frame, wire: Wire | None) -> int:
     """Return how many bytes a frame has as the emulator writes it; comments are not written."""
     if frame.kind in ("data", "done"):
-        return len(b"data: \n\n") + len(payload(frame.data))
+        data = payload(frame.data)
+        return len(wire.event(data) if wire else event(data))
     return 0 if frame.kind == "comment" else len(frame.data)

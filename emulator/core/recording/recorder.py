@@ -20,9 +20,8 @@ from emulator.core.provider.provider import Provider
 from emulator.core.recording.replay import Allowed, Untold, allowing, retold
 from emulator.core.recording.to_scenario import masked, to_yaml, wanted, when_of
 from emulator.core.recording.undocumented import MAX_DEPTH
-from emulator.core.tree import deeper
+from emulator.core.tree import canonical, deeper
 from emulator.core.values import Exchange, Note, Sent
-from emulator.core.wires.chat import canonical
 
 _PLAIN_NAME = re.compile("[A-Za-z0-9_-]+")
 #: How large a scenario can be that is loaded, and what a rule takes beside its reply: bytes.
@@ -90,7 +89,7 @@ class Recorder:
         if self._size > MOST_BYTES:
             raise Untold("the scenario would be too large to be loaded")
         name = exchange.claim.operation, canonical([masked(body), params])
-        asked = self._asked.setdefault(name, _Asked(when_of(row), body))
+        asked = self._asked.setdefault(name, _Asked(when_of(row, exchange.claim.wire), body))
         asked.replies.append(_without_secrets(reply, secrets))
         self.replies += 1
 

@@ -6,26 +6,26 @@ That it does is not argued but tried: each form is loaded, asked with the same r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import orjson
 
-from emulator.core.answer.stream import payload
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.errors import Json, SourceError
 from emulator.core.frozen import frozen
 from emulator.core.recording.candidate_replies import around, faults, forms, joined_stream, parsed
 from emulator.core.scenario.session import DEFAULT, Options, build_session
-from emulator.core.values import STARTED, Exchange, Grant, Standing, Timeline
+from emulator.core.values import STARTED, Exchange, Grant, Standing
+from emulator.core.wires.sse import payload
 
 _WHOLE = re.compile(rb"(\n\r?\n|\r\r)\Z")  # an event
 #: What of an answer can be written down: frames and bytes.
 MOST_FRAMES = 10_000
 MOST_BYTES = 1_000_000
-#: What is new in every answer: ids and times.
-_NEW = ("id", "created", "request_id")
+#: What is new in every error.
+_NEW = frozenset(("request_id",))
 #: A reply that loads for any operation.
 _ANYTHING: Mapping[str, Json] = {"json": {}, "off_contract": True}
 
@@ -57,7 +57,7 @@ def allowing(engine: Engine, exchange: Exchange, settings: Allowed) -> Allowed:
     if refusal.name in ("unauthorized", "too_large", "not_found", "method_not_allowed"):
         raise Untold(f"the docs refuse it ({refusal.name}), whatever a scenario says")
     own = _answer(engine, exchange, _ANYTHING, settings)
-    if own.rule == "refused" and _bare(own.timeline) == _bare(exchange.timeline):
+    if own.rule == "refused" and _bare(own) == _bare(exchange):
         raise Untold("the emulator refuses it in the same words")
     facts = {fact for fact in (refusal.fact, *(item.fact for item in refusal.details)) if fact}
     muted = replace(settings, mute=settings.mute | facts)
@@ -78,16 +78,16 @@ def retold(engine: Engine, exchange: Exchange, settings: Allowed) -> dict[str, J
     if len(timeline.frames) > MOST_FRAMES or sum(len(frame.data) for frame in timeline.frames) > MOST_BYTES:
         raise Untold("the answer is too long to be written down")
     provider = engine.providers[exchange.claim.provider]
-    beside = around(provider, timeline)
+    beside, wire = around(provider, timeline), exchange.claim.wire
     loaded: list[dict[str, Json]] = []
     for form in forms(provider, exchange):
         for contract in ({}, {"off_contract": True}):
-            reply = {**form, **contract, **beside, **joined_stream(form, beside), **faults(timeline, form)}
+            reply = {**form, **contract, **beside, **joined_stream(form, beside), **faults(timeline, form, wire)}
             try:
                 answer = _answer(engine, exchange, reply, settings)
             except SourceError:
                 continue
-            if answer.rule != "refused" and _bare(answer.timeline) == _bare(timeline):
+            if answer.rule != "refused" and _bare(answer) == _bare(exchange):
                 return reply
             loaded.append(reply)
             break
@@ -114,26 +114,28 @@ def _answer(engine: Engine, exchange: Exchange, reply: Mapping[str, Json], setti
 # Whether two answers are the same
 
 
-def _bare(timeline: Timeline) -> Json:
+def _bare(exchange: Exchange) -> Json:
     """Return what a client reads of an answer, ids and times aside."""
+    timeline, wire = exchange.timeline, exchange.claim.wire
+    new = _NEW | wire.fresh if wire else _NEW
     end = "complete" if timeline.end == "clean" else timeline.end
     if not timeline.stream:
-        return timeline.status, end, _without_new(b"".join(frame.data for frame in timeline.frames), False)
+        return timeline.status, end, _without_new(b"".join(frame.data for frame in timeline.frames), new, False)
     events = [
-        frame.data if not _WHOLE.search(frame.data) else _without_new(payload(frame.data), True)
+        frame.data if not _WHOLE.search(frame.data) else _without_new(payload(frame.data), new, True)
         for frame in timeline.frames
         if frame.data and frame.kind != "comment"
     ]
     return timeline.status, end, events
 
 
-def _without_new(data: bytes, exact: bool) -> Json:
+def _without_new(data: bytes, new: Collection[str], exact: bool) -> Json:
     """Return JSON with ids and times taken out, in its order; `exact`: only if it is written without blanks."""
     value = parsed(data)
     if not isinstance(value, dict) or (exact and orjson.dumps(value) != data):
         return data
-    for holder in (value, value.get("error")):
+    for holder in (value, *value.values()):
         if isinstance(holder, dict):
-            for name in _NEW:
+            for name in new:
                 holder.pop(name, None)
     return orjson.dumps(value)

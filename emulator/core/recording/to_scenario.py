@@ -7,18 +7,24 @@ JSON that lacks its end; waits are not.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import yaml
 
 from emulator.core.errors import STATUS, Json
+from emulator.core.provider.folder import load_providers
+from emulator.core.provider.provider import Provider
 from emulator.core.redaction import is_redacted, is_secret, literals
 from emulator.core.tree import change_texts
-from emulator.core.wires.chat import conversation, last_text
+from emulator.core.wires.completion import COUNTS, REASONS, Completion, Part, named_usage
+from emulator.core.wires.conversation import last_text
+from emulator.core.wires.sse import payload
+from emulator.core.wires.wire import Wire
 
-DONE = "[DONE]"
-_REASONS = ("stop", "length", "tool_calls", "content_filter")
+_DATA = re.compile("(?m)^data:")
 _TYPES = {True: "text/event-stream", False: "application/json"}  # of streams, and of whole answers
 _SKIPPED = ("refused", "unmatched")
 
@@ -37,26 +43,31 @@ _Dumper.add_representer(
 )
 
 
-def scenario_text(
-    exchanges: Sequence[Mapping[str, Json]], documented: Mapping[str, Collection[str]] | None = None
-) -> str:
+def scenario_text(exchanges: Sequence[Mapping[str, Json]], providers: Mapping[str, Provider] | None = None) -> str:
     """Return a scenario in YAML; requests that were refused or unmatched are left out: they answer themselves.
 
-    `documented` are each provider's own headers: whatever else was sent is a reply's own. Without them only Retry-After
-    is kept.
+    Whatever header was sent that is none of the provider's own is a reply's own. Without providers, whose answers are
+    read as ours are, only Retry-After is kept.
     """
     answered = [item for item in exchanges if item["rule"] not in _SKIPPED and not item["replay_of"]]
-    providers = {item["provider"] for item in answered}
+    names = {item["provider"] for item in answered}
+    known = load_providers() if providers is None else providers
+    documented = {name: [header.lower() for header, _ in item.headers] for name, item in (providers or {}).items()}
     rules: dict[str, dict[str, Json]] = {}
     for item in answered:
-        when = when_of(item)
+        wire = _wire(known.get(item["provider"]), item["operation"])
+        when = when_of(item, wire)
         rule = rules.setdefault(json.dumps(when, sort_keys=True), {"when": when, "replies": []})
-        rule["replies"].append(_reply(item, (documented or {}).get(item["provider"])))
+        rule["replies"].append(_reply(item, documented.get(item["provider"]), wire))
     scenario: dict[str, Json] = {"emulator": 1}
-    if len(providers) == 1:
-        scenario["provider"] = providers.pop()
+    if len(names) == 1:
+        scenario["provider"] = names.pop()
     scenario["rules"] = list(rules.values())
     return to_yaml(scenario)
+
+
+def _wire(provider: Provider | None, operation: str) -> Wire | None:
+    return provider.operations[operation].wire if provider and operation in provider.operations else None
 
 
 def to_yaml(value: Json) -> str:
@@ -67,15 +78,15 @@ def to_yaml(value: Json) -> str:
     )
 
 
-def when_of(item: Mapping[str, Json]) -> dict[str, Json]:
+def when_of(item: Mapping[str, Json], wire: Wire | None) -> dict[str, Json]:
     """Tell a request from the others by what a reader would: operation, model, the last user message, the step."""
     when: dict[str, Json] = {"operation": item["operation"]}
     body = item["body"] if isinstance(item["body"], Mapping) else {}
-    model = item.get("params", {}).get("model", body.get("model"))
-    if isinstance(model, str) and not is_redacted(model):
+    model = item.get("params", {}).get("model") or (wire.request.model(body) if wire else body.get("model"))
+    if model and isinstance(model, str) and not is_redacted(model):
         when["model"] = model
-    if isinstance(body.get("messages"), list):
-        messages = conversation(body)
+    if wire:
+        messages = wire.request.messages(body)
         text = last_text(messages, "user")
         when["last_user"] = {"absent": True} if text is None else wanted(text)
         when["turn"] = sum(message.role == "user" for message in messages)
@@ -107,14 +118,14 @@ def _sure(value: Mapping[str, Json]) -> dict[str, Json]:
     return same | {name: item for name, item in parts.items() if item}
 
 
-def _reply(item: Mapping[str, Json], documented: Collection[str] | None) -> dict[str, Json]:
+def _reply(item: Mapping[str, Json], documented: Collection[str] | None, wire: Wire | None) -> dict[str, Json]:
     response, timeline = item["response"], item["timeline"]
     faults: list[dict[str, Json]] = []
     if (whole := _completed(response)) is not None:
         response, faults = {**response, "body": whole}, [{"invalid_json": True}]
     if response["headers"].get("content-type", "").partition(";")[0] != _TYPES[response["stream"]]:
         faults.append({"wrong_content_type": True})
-    reply = content_of(item, response)
+    reply = content_of(item, response, wire)
     if headers := _own_headers(response["headers"], documented):
         reply["headers"] = headers
     if timeline["end"] != "complete":
@@ -154,21 +165,22 @@ def _cut_place(response: Mapping[str, Json], timeline: Mapping[str, Json]) -> di
     return {"after_bytes": sum(frame["size"] for frame in frames)}
 
 
-def content_of(item: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str, Json]:
+def content_of(item: Mapping[str, Json], response: Mapping[str, Json], wire: Wire | None) -> dict[str, Json]:
+    """Return what an answer says, read by its wire where it is a chat's."""
     refusal, status, body = item["refusal"], response["status"], response["body"]
     if refusal:
         return _error(refusal, status)
     if response["stream"]:
-        return _streamed(response["body_text"] or "", item["timeline"]["end"] == "complete") | _status(status, 200)
+        whole = item["timeline"]["end"] == "complete"
+        return _streamed(response["body_text"] or "", whole, wire) | _status(status, 200)
     if body is None:
         return {"builtin": True}  # cut inside its body, or too long to be shown whole: it cannot be written down
     if status >= 400:
         return {"error": {"status": status, "body": escaped(body)}, "off_contract": True}
-    if not _is_message(body):
+    completion = wire.read(body) if wire else Completion()
+    if completion.unread or not completion.parts:
         return {"json": escaped(body), "off_contract": True} | _status(status, 200)
-    choice = body["choices"][0]
-    usage = body.get("usage") or "none"
-    return _said(choice["message"], choice.get("finish_reason"), usage) | _status(status, 200)
+    return _said(completion, "none") | _status(status, 200)
 
 
 def _error(refusal: Mapping[str, Json], status: int) -> dict[str, Json]:
@@ -184,80 +196,54 @@ def _status(status: int, usual: int) -> dict[str, Json]:
     return {"status": status} if status != usual else {}
 
 
-def _is_message(body: Json) -> bool:
-    """Tell whether a body is a chat answer of the usual form, which a reply's text and tool calls make again."""
-    try:
-        message = body["choices"][0]["message"]
-        calls = [call["function"]["name"] + call["function"]["arguments"] + call["id"]
-                 for call in message.get("tool_calls") or ()]  # fmt: skip
-        told = message.get("content"), message.get("refusal")
-        return all(isinstance(text, str | None) for text in told) and (
-            any(text is not None for text in told) or bool(calls)
-        )
-    except (LookupError, TypeError, AttributeError):
-        return False
-
-
-def _said(message: Mapping[str, Json], finish_reason: Json, usage: Json) -> dict[str, Json]:
+def _said(completion: Completion, usage: Json) -> dict[str, Json]:
+    """Return the reply that says the same; `usage` is told of an answer without any."""
     reply: dict[str, Json] = {}
-    if message.get("content") is not None:
-        reply["text"] = escaped(message["content"])
-    if message.get("refusal") is not None:
-        reply = {"refusal": escaped(message["refusal"])}
-    if message.get("tool_calls"):
+    for kind in ("text", "refusal"):
+        text = completion.text(kind)
+        if text is not None:
+            reply = {kind: escaped(text)}  # a refusal stands alone
+    if calls := completion.calls():
         reply["tool_calls"] = [
-            {"name": call["function"]["name"], "arguments": escaped(call["function"]["arguments"]), "id": call["id"]}
-            for call in message["tool_calls"]
+            {"name": call.name, "arguments": escaped(call.text), **({"id": call.id} if call.id else {})}
+            for call in calls
         ]
-    reply["finish_reason"] = finish_reason or "stop"
+    reply["finish_reason"] = completion.finish or "stop"
     reply["verbatim"] = True  # what was cut was cut already
-    if isinstance(usage, Mapping):
-        reply["usage"] = {name: usage[name] for name in ("prompt_tokens", "completion_tokens") if name in usage}
+    counted = named_usage(completion.usage)
+    if counted:
+        reply["usage"] = {name: number for name, number in counted.items() if name != COUNTS["total"]}
     elif usage:
         reply["usage"] = usage
-    if usage == "none" or reply["finish_reason"] not in _REASONS:
+    if reply.get("usage") == "none" or reply["finish_reason"] not in REASONS:
         reply["off_contract"] = True
     return reply
 
 
-def _streamed(text: str, whole: bool) -> dict[str, Json]:
-    """Put a stream's deltas together again and keep where they were split; events of another kind stay as they are."""
-    items = [event.removeprefix("data: ") for event in text.split("\n\n") if event.startswith("data: ")]
+def _streamed(text: str, whole: bool, wire: Wire | None) -> dict[str, Json]:
+    """Put a stream's pieces together again and keep where they were split; events of another kind stay as they are."""
+    items = [payload(event.encode()).decode() for event in text.split("\n\n") if _DATA.search(event)]
+    completion = _heard(items, wire) if wire else None
+    if completion is not None and not completion.unread:
+        return _told(completion)
+    if not whole and items and not text.endswith("\n\n"):
+        return _streamed(text[: text.rfind("\n\n") + 2], whole, wire) if "\n\n" in text else {"builtin": True}
+    return {"events": [escaped(item) for item in items], "off_contract": True}
+
+
+def _heard(items: Sequence[str], wire: Wire) -> Completion | None:
+    """Read the data of events; None where one is no JSON."""
     try:
-        return _message_of([json.loads(item) for item in items if item != DONE])
-    except (ValueError, LookupError, TypeError, AttributeError):
-        if not whole and items and not text.endswith("\n\n"):
-            return _streamed(text[: text.rfind("\n\n") + 2], whole) if "\n\n" in text else {"builtin": True}
-        return {"events": [escaped(item) for item in items], "off_contract": True}
+        return wire.read_events([json.loads(item) for item in items if item not in wire.texts])
+    except (ValueError, RecursionError):
+        return None
 
 
-def _message_of(chunks: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    pieces: list[str] = []
-    refusals: list[str] = []
-    calls: dict[int, dict[str, Json]] = {}
-    reason, usage = "stop", None
-    for chunk in chunks:
-        usage = chunk.get("usage") or usage
-        for choice in chunk["choices"][:1]:
-            delta = choice["delta"]
-            pieces += [delta["content"]] if delta.get("content") else []
-            refusals += [delta["refusal"]] if delta.get("refusal") else []
-            reason = choice.get("finish_reason") or reason
-            for part in delta.get("tool_calls") or ():
-                call = calls.setdefault(part["index"], {"id": part.get("id"), "name": "", "arguments": ""})
-                call["name"] += part["function"].get("name") or ""
-                call["arguments"] += part["function"].get("arguments") or ""
-    message: dict[str, Json] = {"content": "".join(pieces) if pieces or not (calls or refusals) else None}
-    if refusals:
-        message["refusal"] = "".join(refusals)
-    message["tool_calls"] = [
-        {"id": call["id"], "function": {"name": call["name"], "arguments": call["arguments"]}}
-        for call in calls.values()
-    ]
-    reply = _said(message, reason, usage)
-    if pieces:
-        reply["stream"] = {"split": pieces}
-    return reply
+def _told(completion: Completion) -> dict[str, Json]:
+    if not completion.parts:
+        completion = replace(completion, parts=(Part("text", ""),))
+    pieces = [piece for part in completion.parts if part.kind == "text" for piece in part.pieces]
+    return _said(completion, None) | ({"stream": {"split": pieces}} if pieces else {})
 
 
 def escaped(value: Json) -> Json:

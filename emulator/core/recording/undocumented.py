@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from emulator.core.answer.stream import payload
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation, Provider
 from emulator.core.schema.schema import Schema, undocumented
 from emulator.core.tree import deeper
 from emulator.core.values import Claim, Note, Timeline
+from emulator.core.wires.sse import payload
 
 #: Chunks of one stream that are looked at in full: the others break the docs alike.
 MOST_EXPLAINED = 20

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import orjson
 
+from emulator.core.answer.embeddings import told_model, told_usage
 from emulator.core.answer.render import render_body, render_id
-from emulator.core.answer.stream import payload
 from emulator.core.draws import Draw
 from emulator.core.engine.understand import decode, undocumented_fields
 from emulator.core.errors import Json, Refusal
@@ -22,6 +22,9 @@ from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.undocumented import unsaid
 from emulator.core.values import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
+from emulator.core.wires.completion import Completion, named_usage
+from emulator.core.wires.sse import payload
+from emulator.core.wires.wire import Wire
 
 #: Encodings that are undone for the journal; the client gets what came.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
@@ -69,7 +72,8 @@ def sent_on(claim: Claim) -> Claim:
 def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
     """Return the exchange with the upstream's answer."""
     pieces = tuple(_unpacked(heard))
-    frames = tuple(_events(provider.done, pieces) if heard.stream else (Frame(at, data, "body") for at, data in pieces))
+    wire = exchange.claim.wire
+    frames = tuple(_events(wire, pieces) if heard.stream else (Frame(at, data, "body") for at, data in pieces))
     joined = heard.stream and len(frames) > MOST_PIECES
     size = sum(len(frame.data) for frame in frames)
     ours = tuple(item for item in exchange.timeline.headers if item[0].startswith("x-emulator-"))
@@ -77,15 +81,14 @@ def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
         heard.status, (*heard.headers, *ours), frames, heard.stream, heard.head_at, heard.end, heard.end_at,
         None if heard.stream else size,
     )  # fmt: skip
-    told = values(timeline)
-    usage = _usage(told)
+    told, usage = _told(wire, timeline)
     return replace(
         exchange,
         timeline=timeline,
         usage=usage,
         tokens=usage.get("total_tokens", 0) if usage else 0,
-        finish_reason=_finish_reason(told),
-        model=next((item["model"] for item in told if isinstance(item.get("model"), str)), exchange.model),
+        finish_reason=told.finish,
+        model=told.model or exchange.model,
         notes=(
             *_request_notes(provider, exchange, heard.status),
             *_broken(heard),
@@ -104,6 +107,15 @@ def failed(provider: Provider, exchange: Exchange, refusal: Refusal, at: float) 
     return replace(
         exchange, timeline=render_body(body, status, kept, at), refusal=(refusal.name, status, refusal), notes=notes
     )
+
+
+def _told(wire: Wire | None, timeline: Timeline) -> tuple[Completion, dict[str, int] | None]:
+    """Return what an answer says, and its usage by the journal's names."""
+    found = values(timeline)
+    if wire is None:
+        return Completion(model=told_model(found)), told_usage(found)
+    told = wire.read_events(found) if timeline.stream else wire.read(found[0] if found else None)
+    return told, named_usage(told.usage)
 
 
 def values(timeline: Timeline) -> list[dict[str, Json]]:
@@ -139,7 +151,7 @@ def _unpacked(heard: Heard) -> Iterator[tuple[float, bytes]]:
             yield at, plain
 
 
-def _events(done: str, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:
+def _events(wire: Wire | None, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:
     """Yield a frame for each event, at the time when it was whole; the rest (broken, or too many) is a part."""
     held: list[bytes] = []  # joined once for each event, however many pieces it came in
     last, at, left = b"", 0.0, MOST_PIECES
@@ -153,7 +165,7 @@ def _events(done: str, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]
         start, searched = 0, len(text) - len(seen)
         while left and (end := _EVENT_END.search(text, max(start, searched))):
             event = text[start : end.end()]
-            yield Frame(at, event, _kind(event, done))
+            yield Frame(at, event, _kind(event, wire))
             start = end.end()
             left -= 1
         held, last = [text[start:]], text[start:][-_EVENT_END_SIZE + 1 :]
@@ -161,27 +173,10 @@ def _events(done: str, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]
         yield Frame(at, b"".join(held), "part")
 
 
-def _kind(event: bytes, done: str) -> str:
+def _kind(event: bytes, wire: Wire | None) -> str:
     if not re.search(rb"(?m)^data:", event):
         return "comment"
-    return "done" if payload(event) == done.encode() else "data"
-
-
-def _usage(told: Sequence[dict[str, Json]]) -> dict[str, int] | None:
-    found = [item["usage"] for item in told if isinstance(item.get("usage"), dict)]
-    names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    usage = {name: found[-1][name] for name in names if isinstance(found[-1].get(name), int)} if found else {}
-    return usage or None
-
-
-def _finish_reason(told: Sequence[dict[str, Json]]) -> str | None:
-    for item in reversed(told):
-        choices = item.get("choices")
-        for choice in choices[:1] if isinstance(choices, list) else ():
-            reason = choice.get("finish_reason") if isinstance(choice, dict) else None
-            if isinstance(reason, str):
-                return reason
-    return None
+    return "done" if wire and wire.ends(payload(event)) else "data"
 
 
 def _request_notes(provider: Provider, exchange: Exchange, status: int) -> Iterator[Note]:
@@ -202,7 +197,7 @@ def _undocumented(provider: Provider, exchange: Exchange) -> Iterator[Note]:
     operation = provider.operations.get(exchange.claim.operation or "")
     if exchange.claim.refusal and operation and operation.method != "GET":
         with suppress(Refusal):
-            yield from undocumented_fields(operation.checks(frozenset()), decode(exchange.request.body))
+            yield from undocumented_fields(operation, operation.checks(frozenset()), decode(exchange.request.body))
 
 
 def _broken(heard: Heard) -> Iterator[Note]:

@@ -16,7 +16,7 @@ from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.outside import Allowance
 from emulator.core.tree import Path
 from emulator.core.values import Call
-from emulator.core.wires.chat import last_text, system_text, tool_results
+from emulator.core.wires.conversation import last_text, system_text, tool_results
 
 Test: TypeAlias = Callable[[Json], bool]
 Operator: TypeAlias = Callable[[Json, Path, Allowance], Test]

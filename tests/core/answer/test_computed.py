@@ -15,7 +15,7 @@ from emulator.core.answer.builtin import _excerpt, builtin_message
 from emulator.core.answer.computed import ANSWERS, rankings, recommendations, task_of
 from emulator.core.answer.embeddings import embedding_inputs, input_tokens, vectors
 from emulator.core.values import Exchange, Sent
-from emulator.core.wires.chat import words_of
+from emulator.core.wires.conversation import words_of
 
 ROUTER = PROVIDERS["brainstormrouter"]
 
@@ -114,10 +114,10 @@ def test_after_the_result_of_a_tool_the_answer_is_text() -> None:
     [
         ({"type": "json_object"}, '{"answer":', []),
         ({"type": "json_schema", "json_schema": {"schema": {"const": 5}}}, "5", []),
-        ({"type": "json_schema", "json_schema": {}}, "{}", []),
+        ({"type": "json_schema", "json_schema": {}}, '{"answer":', []),
         ({"type": "json_schema", "json_schema": {"schema": False}}, "{}",
          ["response_format: no simple value conforms to the schema asked for"]),
-        ({"type": "json_schema"}, "", []),
+        ({"type": "json_schema"}, '{"answer":', []),
         ({"type": "text"}, "", []),
         ("json", "", []),
         (None, "", []),

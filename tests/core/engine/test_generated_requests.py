@@ -95,7 +95,7 @@ def test_generated_bodies_over_a_socket(provider: Provider, operation: Operation
 def test_any_json_is_judged_alike_and_answered(provider: Provider, operation: Operation) -> None:
     """Bodies of any form: the validators agree, and the answer is a 200 or a refusal, by their verdict."""
     agreed = Agreement(operation)
-    good = requests(operation.request, list(provider.models))
+    good = requests(operation.request, list(provider.models), operation.wire)
     fields = st.sampled_from([*operation.request["properties"], *sorted(CUSTOMARY)])
     odd = st.tuples(good, st.dictionaries(fields, ANY_JSON, max_size=3)).map(lambda pair: {**pair[0], **pair[1]})
 
@@ -127,7 +127,7 @@ def run(provider: Provider, operation: Operation, ask: Ask, bodies: int) -> Coun
     agreed, mutator = Agreement(operation), Mutator(operation.request)
     seen: Counter[str] = Counter()
 
-    bodies_and_faults = requests(operation.request, list(provider.models)).flatmap(
+    bodies_and_faults = requests(operation.request, list(provider.models), operation.wire).flatmap(
         lambda body: st.tuples(st.just(body), *[mutator.some(body)] * FAULTS)
     )
 
@@ -206,7 +206,8 @@ def check_answered(provider: Provider, operation: Operation, body: Mapping[str, 
 def check_conforms(provider: Provider, operation: Operation, answer: Answer) -> None:
     if answer.events:
         *chunks, last = answer.events
-        assert last == provider.done.encode()
+        assert operation.wire
+        assert operation.wire.ends(last)
         assert chunks
         for chunk in chunks:
             conforms(operation.chunk, chunk)

@@ -252,11 +252,11 @@ def test_a_provider_of_ones_own_is_served(folder: Path) -> None:
 
 
 def test_our_own_schemas_are_found_packed_or_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from emulator.core.provider import folder as module
+    from emulator.core import formats as module
 
     assert own_schema("scenario") is own_schema("scenario")
     package = tmp_path / "emulator"
-    monkeypatch.setattr(module, "__file__", str(package / "core" / "provider" / "folder.py"))
+    monkeypatch.setattr(module, "__file__", str(package / "core" / "schema" / "formats.py"))
     assert data_folder("schemas") == tmp_path / "schemas"
     (package / "_data" / "schemas").mkdir(parents=True)
     assert data_folder("schemas") == package / "_data" / "schemas"

@@ -25,7 +25,7 @@ CALL = {"tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}, "id": 
 
 def written(world: World) -> str:
     rows = [describe(item) for item in world.store.journal("default", 0)[0]]
-    return scenario_text(orjson.loads(orjson.dumps(rows)), DOCUMENTED)
+    return scenario_text(orjson.loads(orjson.dumps(rows)), PROVIDERS)
 
 
 def answer_of(exchange: Exchange) -> Any:

@@ -1,0 +1,56 @@
+"""What the model says, whatever the wire: parts in order, why it ended, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Literal, get_args
+
+from emulator.core.frozen import frozen
+
+Kind = Literal["reasoning", "text", "refusal", "call"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+#: Finish reasons; others are passed on as they are.
+REASONS = ("stop", "length", "tool_calls", "content_filter")
+#: What usage is called here, and what the scenario and the journal call it.
+COUNTS = {"input": "prompt_tokens", "output": "completion_tokens", "total": "total_tokens"}
+
+
+@frozen
+class Part:
+    """A part of what is said; the text of a call is its arguments. `pieces` are those that a stream had."""
+
+    kind: Kind
+    text: str
+    id: str = ""
+    name: str = ""
+    pieces: tuple[str, ...] = field(default=(), compare=False)
+
+
+@frozen
+class Completion:
+    """What the model says; `usage` is by the names of COUNTS. `unread`: it said more, in no form of the wire's."""
+
+    parts: tuple[Part, ...] = ()
+    finish: str | None = None
+    usage: Mapping[str, int] | None = None
+    model: str | None = field(default=None, compare=False)
+    unread: bool = field(default=False, compare=False)
+
+    def text(self, kind: Kind = "text") -> str | None:
+        """Return the text of a kind; None where there is no part of it."""
+        texts = [part.text for part in self.parts if part.kind == kind]
+        return "".join(texts) if texts else None
+
+    def calls(self) -> list[Part]:
+        return [part for part in self.parts if part.kind == "call"]
+
+
+def named_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:
+    """Return usage by the names of the scenario and the journal."""
+    return {COUNTS[name]: number for name, number in usage.items()} if usage else None
+
+
+def neutral_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:
+    """Return usage by the names of COUNTS."""
+    return {name: usage[named] for name, named in COUNTS.items() if named in usage} if usage else None

@@ -1,0 +1,83 @@
+"""What a request says, whatever its wire: messages, tools offered, and what is asked of the answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from emulator.core.errors import Json
+from emulator.core.frozen import frozen
+
+#: How many characters of a text are read for its words.
+MOST_READ = 2000
+_WORD = re.compile(r"[^\W_]+")
+
+Choice = Literal["free", "none", "required", "named"]
+
+
+@frozen
+class Message:
+    """One message of a conversation, whatever shape its content had."""
+
+    role: str
+    text: str
+    name: str = ""
+    calls: tuple[tuple[str, str, str], ...] = ()  # id, name, arguments
+    call_id: str = ""
+    images: int = 0
+
+
+@frozen
+class Tool:
+    """A function that is offered; `parameters` is a JSON Schema."""
+
+    name: str
+    description: Json = None
+    parameters: Json = None
+
+
+@frozen
+class Conversation:
+    """What a request says; `cap` is as it was sent, `schema` the JSON Schema asked of the text."""
+
+    model: str = ""
+    stream: bool = False
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: Choice = "free"
+    tool_named: str = ""
+    cap: Json = None
+    choices: int = 1
+    stop: tuple[str, ...] = ()
+    schema: Json = None
+    json: bool = False
+    usage: bool = False  # a stream is to tell its usage
+
+
+def last_text(messages: tuple[Message, ...], role: str) -> str | None:
+    """Return the text of the last message of a role."""
+    return next((message.text for message in reversed(messages) if message.role == role), None)
+
+
+def system_text(messages: tuple[Message, ...]) -> str | None:
+    """Return the system messages' texts joined by a newline."""
+    texts = [message.text for message in messages if message.role == "system"]
+    return "\n".join(texts) if texts else None
+
+
+def tool_results(messages: tuple[Message, ...]) -> list[dict[str, str]]:
+    """Return `{name, content}` of each tool message after the last assistant message, named by its call's id."""
+    names = {call_id: name for message in messages for call_id, name, _ in message.calls}
+    results: list[dict[str, str]] = []
+    for message in reversed(messages):
+        if message.role == "assistant":
+            break
+        if message.role == "tool":
+            name = names.get(message.call_id, message.name)
+            results.append({"name": name, "content": message.text})
+    return results[::-1]
+
+
+def words_of(text: str) -> list[str]:
+    """Return the lower-case words of a text's beginning, names_with_parts taken apart."""
+    return [word.lower() for word in _WORD.findall(text[:MOST_READ])]

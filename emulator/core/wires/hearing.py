@@ -1,0 +1,88 @@
+"""From what templates found to what was said: the parts of an answer, as its events add to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from emulator.core.errors import Json
+from emulator.core.wires.completion import COUNTS, Kind, Part
+from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows, tells
+
+
+class Hearing:
+    """What the events of a stream have said so far."""
+
+    def __init__(self, every_choice: bool = False) -> None:
+        self.said: Found = {}
+        self.unread = False
+        self._every_choice = every_choice
+        self._open: dict[tuple[str, Json], _Heard] = {}
+        self._last: dict[str, Json] = {}  # of each kind, the key of its newest part
+
+    def take(self, moment: str, kind: str, match: Match, value: Json) -> bool:
+        """Take what an event says, if it is of that moment; tell whether it is."""
+        found: Found = {}
+        if not match(value, found):
+            return False
+        for row in rows(found):
+            if row.get("choice") and not self._every_choice:
+                continue
+            self.unread = self.unread or UNREAD in row
+            if kind:
+                self._take_part(moment, kind, row)
+            else:
+                self.said.update((name, item) for name, item in row.items() if name != PARTS)
+        return True
+
+    def _take_part(self, moment: str, kind: str, row: Found) -> None:
+        piece = row.get("piece", "")
+        nameless = moment == "begin" and kind == "call" and not tells("call", row)
+        if moment == "end" or (moment == "piece" and not piece) or nameless:
+            return
+        key = row.get("part.index", row.get("part.call"))
+        if key is None:
+            key = self._last.get(kind) if moment == "piece" else None
+            key = len(self._open) if key is None else key
+        self._last[kind] = key
+        part = self._open.setdefault((kind, key), _Heard(kind))  # type: ignore[arg-type]
+        part.name, part.id = part.name or row.get("part.name", ""), part.id or row.get("part.id", "")
+        whole = row.get("part.arguments", json_text(row["part.input"]) if "part.input" in row else "")
+        part.pieces += [text for text in (piece, whole, row.get("part.text", "")) if text]
+
+    def parts(self) -> list[Part]:
+        return [part.part() for part in self._open.values() if part.pieces or part.kind == "call"]
+
+
+@dataclass(slots=True)
+class _Heard:
+    """A part as it grows."""
+
+    kind: Kind
+    id: str = ""
+    name: str = ""
+    pieces: list[str] = field(default_factory=list)
+
+    def part(self) -> Part:
+        return Part(self.kind, "".join(self.pieces), self.id, self.name, tuple(self.pieces))
+
+
+def part_of(kind: Kind, found: Found) -> Part:
+    """Return a part of a whole answer."""
+    if kind != "call":
+        return Part(kind, found["part.text"])
+    arguments = found["part.arguments"] if "part.arguments" in found else json_text(found.get("part.input"))
+    return Part(kind, arguments, found.get("part.id", ""), found.get("part.name", ""))
+
+
+def json_text(value: Json) -> str:
+    """Return arguments as text; JSON is written as it is."""
+    return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
+
+
+def usage_of(found: Mapping[str, Json]) -> dict[str, int] | None:
+    """Return usage by the names of COUNTS."""
+    usage = {name: found[f"usage.{name}"] for name in COUNTS if f"usage.{name}" in found}
+    return usage or None

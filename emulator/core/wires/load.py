@@ -1,0 +1,236 @@
+"""Loading a wire: its file, what it is a change of, and every unknown hole, word and moment with its place.
+
+NAME is looked for as NAME.wire.yaml in the provider's folder, as wires/NAME.yaml beside that folder, and among ours.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.schema.formats import data_folder, own_schema, schema_problems
+from emulator.core.source import Source, parse_source
+from emulator.core.tree import Path as Steps
+from emulator.core.wires.completion import KINDS, REASONS
+from emulator.core.wires.places import places
+from emulator.core.wires.reader import Match, reader
+from emulator.core.wires.request import RequestForm
+from emulator.core.wires.sse import event
+from emulator.core.wires.template import PIECE, USAGE, Array, Hole, Literal, Node, Object, Parser, holes, nodes
+from emulator.core.wires.wire import MOMENTS, OF_PART, Event, Wire
+from emulator.core.wires.writer import Writer, event_writer, writer
+
+#: Kinds of parts that every wire says; one that has no words for reasoning leaves it out.
+NEEDED = ("text", "refusal", "call")
+
+
+def wire_files(folder: Path) -> dict[str, Path]:
+    """Return the wires that a provider's folder can name."""
+    ours = {file.stem: file for file in (data_folder("schemas") / "wires").glob("*.yaml")}
+    beside = {file.stem: file for file in (folder.parent / "wires").glob("*.yaml")}
+    own = {file.name.removesuffix(".wire.yaml"): file for file in folder.glob("*.wire.yaml")}
+    return ours | beside | own
+
+
+def load_wire(name: str, folder: Path) -> Wire:
+    """Load a wire that a provider's folder names.
+
+    Raises: SourceError, with every problem; KeyError, where there is none of that name.
+    """
+    files = wire_files(folder)
+    file = files[name]
+    if file.parent == data_folder("schemas") / "wires":
+        return _of_ours(name, file)
+    return _Loader(name, _chain(name, files, folder)).load()
+
+
+@functools.cache
+def _of_ours(name: str, file: Path) -> Wire:
+    return _Loader(name, _chain(name, wire_files(file.parent / "none"), file.parent)).load()
+
+
+def _chain(name: str, files: Mapping[str, Path], folder: Path) -> list[Source]:
+    """Return the sources of a wire: its own, then that of which it is a change, and so on."""
+    sources: list[Source] = []
+    seen: set[Path] = set()
+    file: Path | None = files[name]
+    while file is not None:
+        source = parse_source(_read(file), str(file))
+        if problems := schema_problems(own_schema("wire"), source):
+            raise SourceError(problems)
+        sources.append(source)
+        seen.add(file)
+        like = source.data.get("like")
+        file = None if like is None else _liked(like, source, files, folder, seen)
+    return sources
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
+
+
+def _liked(like: str, source: Source, files: Mapping[str, Path], folder: Path, seen: set[Path]) -> Path:
+    """Return the file of which a wire is a change; one with its own name is that outside of the folder."""
+    file = files.get(like)
+    if file in seen:
+        file = wire_files(folder.parent / "none").get(like)
+    if file is None or file in seen:
+        hint = nearest(like, {name for name, other in files.items() if other not in seen})
+        raise SourceError([source.problem(("like",), f"there is no other wire '{like}'; {hint}")])
+    return file
+
+
+def merged(base: Json, change: Json) -> Json:
+    """Return data with a change: fields by name, whether or not they may be missing, and the one item of a list."""
+    if isinstance(base, Mapping) and isinstance(change, Mapping):
+        found = dict(base)
+        for name, item in change.items():
+            bare = name.removesuffix("~")
+            same = next((key for key in (bare, f"{bare}~") if key in base), None)
+            if same in (None, name):
+                found[name] = merged(base[name], item) if same else item
+            else:
+                found = {name if key == same else key: merged(base[same], item) if key == same else value
+                         for key, value in found.items()}  # fmt: skip
+        return found
+    if isinstance(base, list) and isinstance(change, list) and len(base) == len(change) == 1:
+        return [merged(base[0], change[0])]
+    return change
+
+
+class _Loader:
+    """Compiles one wire, and collects every problem before it gives up."""
+
+    def __init__(self, name: str, sources: list[Source]) -> None:
+        self.name = name
+        self.sources = sources
+        self.data: Any = functools.reduce(merged, [source.data for source in reversed(sources)])
+        self.problems: list[Problem] = []
+
+    def report(self, path: Steps, message: str) -> None:
+        """Put a problem where it was written: in the change, or in what it is a change of."""
+        source = next((item for item in self.sources if _holds(item.data, path)), self.sources[-1])
+        self.problems.append(source.problem(path, message))
+
+    def load(self) -> Wire:
+        for part in ("request", "response", "stream"):
+            if part not in self.data:
+                self.report((), f"lacks '{part}'")
+        for part in ("at", "role", "content"):
+            if part not in self.data.get("request", {}).get("messages", {}):
+                self.report(("request", "messages"), f"lacks '{part}'")
+        self.fail()
+        words = self.data.get("words", {})
+        for table, reasons in words.items():
+            for reason in reasons:
+                if reason not in REASONS:
+                    self.report(("words", table, reason), f"is no finish reason; {nearest(reason, REASONS)}")
+        parser = Parser(self.report, tuple(words))
+        whole = parser.answer(self.data["response"], ("response",))
+        events = self.events(Parser(self.report, tuple(words), whole))
+        asked = self.data["request"]["messages"].get("parts", {})
+        parts = {kind: parser.asked(shape, ("request", "messages", "parts", kind)) for kind, shape in asked.items()}
+        self.fail()
+        self.check_kinds(whole, events)
+        self.fail()
+        return Wire(
+            self.name,
+            RequestForm(self.data["request"], {kind: reader(node) for kind, node in parts.items()}),
+            words,
+            writer(whole),
+            known(whole, reader(whole)),
+            {key: tuple(self.event(node, self.needed(key[0])) for node in found) for key, found in events.items()},
+            self.data["stream"].get("event"),
+            self.data["stream"].get("pace", "events"),
+            "usage.total" in holes(whole),
+            places(whole, events),
+            frozenset(_fresh([whole, *(node for found in events.values() for node in found)])),
+        )
+
+    def fail(self) -> None:
+        if self.problems:
+            raise SourceError(sorted(self.problems, key=lambda problem: (problem.line, problem.column)))
+
+    def events(self, parser: Parser) -> dict[tuple[str, str], list[Node]]:
+        """Parse the templates of events, by moment and kind."""
+        stream = self.data["stream"]
+        found = {
+            (moment, ""): [
+                parser.answer(shape, ("stream", moment, index)) for index, shape in enumerate(stream[moment])
+            ]
+            for moment in MOMENTS
+            if moment in stream
+        }
+        for kind, moment in product(KINDS, OF_PART):
+            for index, shape in enumerate(stream.get(kind, {}).get(moment, ())):
+                path = ("stream", kind, moment, index)
+                node = parser.part(shape, path, moment == PIECE)
+                found.setdefault((moment, kind), []).append(node)
+                if moment == PIECE and not _has_piece(node):
+                    self.report(path, "must have ${piece} once, where nothing is left out")
+        return found
+
+    def check_kinds(self, whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
+        """Check that an answer can say each kind of part, whole and streamed."""
+        kinds = {kind for node in nodes(whole) for kind in getattr(node, "kinds", ())} | holes(whole)
+        for kind in NEEDED:
+            if kind not in kinds:
+                self.report(("response",), f"has no template for a part that is a {kind}")
+            if (PIECE, kind) not in events and not (kind == "call" and ("begin", kind) in events):
+                self.report(("stream",), f"has no template for a part that is a {kind}")
+
+    def needed(self, moment: str) -> tuple[str, ...]:
+        """Return the holes without which an event is not of its moment."""
+        return {PIECE: (PIECE,), "finish": ("finish", *self.data.get("words", ())), "usage": (USAGE,)}.get(moment, ())
+
+    def event(self, node: Node, needed: tuple[str, ...]) -> Event:
+        if isinstance(node, Literal) and isinstance(node.value, str):  # [DONE]
+            return Event(Writer([event(node.value.encode())]), None, False, node.value)
+        fields = {item.name: item.node for item in node.fields} if isinstance(node, Object) else {}
+        named = fields.get(self.data["stream"].get("event", ""))
+        return Event(event_writer(node, named), known(node, reader(node, needed)), "choice" in holes(node), "")
+
+
+def _holds(data: Json, path: Steps) -> bool:
+    """Tell whether data has something at a path."""
+    for step in path:
+        try:
+            data = data[step]
+        except (LookupError, TypeError):
+            return False
+    return True
+
+
+def known(node: Node, look: Match) -> Match:
+    """Look only at what has one of a template's own fields: all else is of another form, if nothing has to be there."""
+    names = frozenset(field.name for field in node.fields) if isinstance(node, Object) else frozenset[str]()
+    return lambda value, found: isinstance(value, dict) and not names.isdisjoint(value) and look(value, found)
+
+
+def _fresh(templates: Iterable[Node]) -> Iterator[str]:
+    """Yield the fields that hold the id or the time of an answer."""
+    for template in templates:
+        for node in nodes(template):
+            fields = node.fields if isinstance(node, Object) else ()
+            yield from (field.name for field in fields if field.node in (Hole("id"), Hole("created")))
+
+
+def _has_piece(node: Node) -> bool:
+    """Tell whether the template of a piece has its hole once, and in every event."""
+    return sum(item == Hole(PIECE) for item in nodes(node)) == len(list(_pieces(node))) == 1
+
+
+def _pieces(node: Node) -> Iterator[Node]:
+    """Yield the holes for a piece that stand in every event, once."""
+    if node == Hole(PIECE):
+        yield node
+    inner = [item.node for item in node.fields if not item.optional] if isinstance(node, Object) else ()
+    for part in node.items if isinstance(node, Array) else inner:
+        yield from _pieces(part)

@@ -1,0 +1,203 @@
+"""Reading by a template: whether a value has its form, and what stands in its holes.
+
+Of what is literal, texts tell forms apart (empty ones, and those of fields with `~`, do not); all else may be missing
+or null. Each template looks at a value once: reading takes as long as the value is large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from emulator.core.errors import Json
+from emulator.core.wires.completion import Kind
+from emulator.core.wires.template import PART, Array, Choices, Each, Hole, If, Literal, Node, Object, Text, Whole, holes
+
+#: What was found by the names of holes; beside them the keys below.
+Found: TypeAlias = dict[str, Any]
+#: Tells whether a value has the form, and adds what its holes hold.
+Match: TypeAlias = Callable[[Json, Found], bool]
+
+#: Parts that `$each` found, the rows of a list, and whether something was there that the template has no form for.
+PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
+_COUNTS = ("usage.input", "usage.output", "usage.total", "choice", "part.index", "part.call")
+#: What is not read: an answer is known by it, and does not say it.
+_ASIDE = ("created",)
+
+
+def reader(node: Node, needed: Collection[str] = ()) -> Match:
+    """Compile a template; `needed` are holes that must have a value, without which it is another form."""
+    return _READ[type(node)](node, needed)
+
+
+def rows(found: Found) -> Iterator[Found]:
+    """Yield what was found once for each item of the lists in which it was."""
+    inner = found.pop(ROWS, None)
+    if not inner:
+        yield found
+        return
+    for row in inner:
+        for item in rows(row):
+            yield {**found, **item}
+
+
+def tells(kind: Kind, found: Found) -> bool:
+    """Tell whether what was found is a part of a kind: a call has a name or an id, others have a text."""
+    names = ("part.id", "part.name") if kind == "call" else ("part.text",)
+    return any(isinstance(found.get(name), str) for name in names)
+
+
+def _literal(node: Literal, needed: Collection[str]) -> Match:
+    value = node.value
+    return (lambda given, found: bool(given == value)) if isinstance(value, str) and value else _anything
+
+
+def _anything(given: Json, found: Found) -> bool:
+    return True
+
+
+def _hole(node: Hole, needed: Collection[str]) -> Match:
+    name = node.name
+    if name in _ASIDE:
+        return _anything
+    if name in _COUNTS:
+        return lambda given, found: _take(found, name, given, given.__class__ is int, True)
+    if name == "part.input":
+        return lambda given, found: _take(found, name, given, True, True)
+    return lambda given, found: _take(found, name, given, isinstance(given, str), given is None)
+
+
+def _take(found: Found, name: str, given: Json, good: bool, or_nothing: bool) -> bool:
+    if good:
+        found[name] = given
+    elif not or_nothing:
+        found[UNREAD] = True
+    return True
+
+
+def _text(node: Text, needed: Collection[str]) -> Match:
+    return _anything
+
+
+def _object(node: Object, needed: Collection[str]) -> Match:
+    fields = [
+        (field.name, reader(field.node, needed), _may_be_missing(field.node, needed))
+        for field in node.fields
+        if not (field.optional and isinstance(field.node, Literal))
+    ]
+    ordered = sorted(fields, key=lambda item: item[2])  # those that tell forms apart are looked at first
+
+    def match(given: Json, found: Found) -> bool:
+        if not isinstance(given, dict):
+            return False
+        for name, look, missing in ordered:
+            item = given.get(name)
+            if item is None:
+                if not missing:
+                    return False
+            elif not look(item, found):
+                return False
+        return True
+
+    return match
+
+
+def _may_be_missing(node: Node, needed: Collection[str]) -> bool:
+    """Tell whether nothing in a template has to be there."""
+    if isinstance(node, Literal):
+        return not (isinstance(node.value, str) and node.value)
+    if isinstance(node, Object):
+        return all(_may_be_missing(field.node, needed) for field in node.fields if not field.optional)
+    if isinstance(node, Array):
+        return all(holes(item).isdisjoint(needed) for item in node.items)
+    return isinstance(node, Hole | Text | If) and (isinstance(node, Text) or node.name not in needed)
+
+
+def _array(node: Array, needed: Collection[str]) -> Match:
+    if not node.items:
+        return _anything
+    if len(node.items) == 1:
+        return _list(node.items[0], needed)
+    looks = [reader(item, needed) for item in node.items]
+    return lambda given, found: (
+        isinstance(given, list)
+        and len(given) >= len(looks)
+        and all(look(item, found) for look, item in zip(looks, given, strict=False))
+    )
+
+
+def _list(item: Node, needed: Collection[str]) -> Match:
+    """Read a list of one template: its items are rows, or parts, or choices, of which the first is read."""
+    if isinstance(item, Each):
+        return _parts({kind: reader(node) for kind, node in item.kinds.items()})  # type: ignore[misc]
+    look, only = reader(item, needed), isinstance(item, Choices)
+
+    def match(given: Json, found: Found) -> bool:
+        if not isinstance(given, list):
+            return False
+        matched: list[Found] = []
+        for value in given:
+            row: Found = {}
+            if look(value, row):
+                matched.append(row)
+        if only:
+            found.update(next((row for row in matched if not row.get("choice")), {}))
+        else:
+            found.setdefault(ROWS, []).extend(matched)
+        return bool(matched) or not given
+
+    return match
+
+
+def _parts(kinds: Mapping[Kind, Match]) -> Match:
+    def match(given: Json, found: Found) -> bool:
+        if not isinstance(given, list):
+            return False
+        parts = found.setdefault(PARTS, [])
+        for value in given:
+            part = first_kind(kinds.items(), value)
+            if part is None:
+                found[UNREAD] = True
+            else:
+                parts.append(part)
+        return True
+
+    return match
+
+
+def first_kind(kinds: Iterable[tuple[Kind, Match]], value: Json) -> tuple[Kind, Found] | None:
+    """Return the first kind whose form a value has, and what it says."""
+    for kind, look in kinds:
+        part: Found = {}
+        if look(value, part):
+            part = next(rows(part))
+            if tells(kind, part) and UNREAD not in part:
+                return kind, part
+    return None
+
+
+def _inner(node: Choices | If | Each, needed: Collection[str]) -> Match:
+    """Read a part or a choice that stands alone, not in a list; of a condition, what follows."""
+    if isinstance(node, Each):
+        return _parts({kind: reader(item) for kind, item in node.kinds.items()})  # type: ignore[misc]
+    return reader(node.node, needed)
+
+
+def _whole(node: Whole, needed: Collection[str]) -> Match:
+    look = reader(node.node)
+
+    def match(given: Json, found: Found) -> bool:
+        inner: Found = {}
+        if not look(given, inner):
+            return False
+        inner.pop(ROWS, None)
+        found.update({name: item for name, item in inner.items() if name not in (PARTS, UNREAD, *PART)})
+        return True
+
+    return match
+
+
+_READ: Mapping[type[Node], Callable[..., Match]] = {
+    Literal: _literal, Hole: _hole, Text: _text, Object: _object, Array: _array,
+    Each: _inner, Choices: _inner, If: _inner, Whole: _whole,
+}  # fmt: skip

@@ -1,0 +1,254 @@
+"""Reading a Conversation out of a request's body: where each thing stands is data; no type in it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import orjson
+
+from emulator.core.errors import Json
+from emulator.core.wires.conversation import Choice, Conversation, Message, Tool
+from emulator.core.wires.reader import Found, Match, tells
+
+#: How many choices a request can ask for.
+MAX_CHOICES = 128
+#: How many stop sequences have an effect; OpenAI's API takes four.
+MOST_STOPS = 1000
+
+#: What a tool choice can ask for beside what is free.
+CHOICES: tuple[Choice, ...] = ("none", "required", "named")
+Look: TypeAlias = Callable[[Json], Json]
+#: What a part of a message can be.
+ASKED = ("text", "image", "call", "result")
+
+
+class RequestForm:
+    """Where a request says what, compiled."""
+
+    def __init__(self, data: Mapping[str, Any], parts: Mapping[str, Match]) -> None:
+        self._data = data
+        self._model, self._stream = _look(data.get("model")), _look(data.get("stream"))
+        self._cap, self._choices, self._stop = (_look(data.get(name)) for name in ("cap", "choices", "stop"))
+        self._schema, self._usage, self._json = (
+            _look(data.get("schema")), _look(data.get("usage")), _condition(data.get("json")),
+        )  # fmt: skip
+        self._messages = _Messages(data["messages"], data.get("system"), parts)
+        tools = data.get("tools", {})
+        self._tools = _look(tools.get("at"))
+        self._tool = [_look(tools.get(name)) for name in ("name", "description", "parameters")]
+        choice = data.get("tool_choice", {})
+        self._named = _look(choice.get("name"))
+        self._conditions = [(word, _condition(choice[word])) for word in CHOICES if word in choice]
+        self.call_id: str | None = data["messages"].get("call_id")  # the field of a message that answers a call
+        self.tells_usage = "usage" not in data  # unasked, in every stream
+        self._seldom = frozenset(self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools"))
+
+    def read(self, body: Mapping[str, Json], with_tools: bool = True) -> Conversation:
+        """Return what a body says; without tools, where the docs know none."""
+        model, stream = self.model(body), self._stream(body) is True
+        if self._seldom.isdisjoint(body):
+            return Conversation(model, stream, self._messages.read(body), usage=self.tells_usage)
+        tools = self.tools(body) if with_tools else ()
+        choice, named = self._chosen(body) if tools else ("free", "")
+        number = self._choices(body)
+        several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
+        return Conversation(
+            model,
+            stream,
+            self._messages.read(body),
+            tools,
+            choice,
+            named,
+            self._cap(body),
+            number if several else 1,
+            _texts(self._stop(body)),
+            self._schema(body),
+            self._json(body),
+            self.tells_usage or self._usage(body) is True,
+        )
+
+    def model(self, body: Mapping[str, Json]) -> str:
+        return _text(self._model(body))
+
+    def messages(self, body: Mapping[str, Json]) -> tuple[Message, ...]:
+        return self._messages.read(body)
+
+    def tools(self, body: Mapping[str, Json]) -> tuple[Tool, ...]:
+        """Return the functions that a body offers: each has a name."""
+        given = self._tools(body)
+        if not isinstance(given, list):
+            return ()
+        found = [[look(item) for look in self._tool] for item in given if isinstance(item, Mapping)]
+        return tuple([Tool(*item) for item in found if isinstance(item[0], str)])
+
+    def _chosen(self, body: Mapping[str, Json]) -> tuple[Choice, str]:
+        choice: Choice = next((word for word, holds in self._conditions if holds(body)), "free")
+        name = self._named(body) if choice == "named" else ""
+        return choice, name if isinstance(name, str) else ""
+
+    def fields(self, *names: str) -> list[str]:
+        """Return the fields of a body in which some things stand, in order."""
+        return [path.partition(".")[0].removesuffix("[]") for name in names for path in self._paths(name)]
+
+    def changes(self, **values: Json) -> dict[str, Json]:
+        """Return fields of a body that say some things, each where it stands first."""
+        made: dict[str, Json] = {}
+        for name, value in values.items():
+            *steps, last = self.path(name).split(".")
+            inner = made
+            for step in steps:
+                inner = inner.setdefault(step, {})
+            inner[last] = value
+        return made
+
+    def path(self, name: str) -> str:
+        """Return where something stands; the first place where it can stand in several."""
+        return next(iter(self._paths(name)))
+
+    def _paths(self, name: str) -> Sequence[str]:
+        given = self._data.get(name)
+        if name == "json":
+            return list(given or ())
+        if not isinstance(given, Mapping):
+            return _listed(given)
+        if "at" in given:
+            return [given["at"]]
+        conditions = [path for word in CHOICES for path in given.get(word, ())]
+        return [*conditions, *_listed(given.get("name"))]
+
+
+class _Messages:
+    """The messages of a conversation."""
+
+    def __init__(self, data: Mapping[str, Any], system: Json, parts: Mapping[str, Match]) -> None:
+        self._at, self._system = _look(data["at"]), [_look(path) for path in _listed(system)]
+        self._content, self._role = data["content"], data["role"]
+        self._roles: Mapping[str, str] = data.get("roles", {})
+        self._calls, self._call_id, self._name = _look(data.get("calls_at")), data.get("call_id"), data.get("name")
+        self._parts, self._call = tuple(parts.items()), parts.get("call")
+
+    def read(self, body: Mapping[str, Json]) -> tuple[Message, ...]:
+        """Return the messages, the system's first; what is no message is left out."""
+        given = self._at(body)
+        found = [Message("system", text) for look in self._system if (text := self._joined(look(body)))]
+        for item in given if isinstance(given, list) else ():
+            if isinstance(item, dict):
+                self._add(item, found)
+        return tuple(found)
+
+    def _add(self, item: Mapping[str, Json], found: list[Message]) -> None:
+        content, role = item.get(self._content), _text(item.get(self._role))
+        role = self._roles.get(role, role)
+        if isinstance(content, str) and len(item) == 2:  # most messages are a role and a text
+            found.append(Message(role, content))
+            return
+        told = list(self._told(content))
+        texts = [part["part.text"] for kind, part in told if kind == "text"]
+        calls = [_call(part) for kind, part in told if kind == "call"] + self._called(item)
+        results = [part for kind, part in told if kind == "result"]
+        images = sum(kind == "image" for kind, _ in told)
+        found += [self._result(part) for part in results]
+        if not results or texts or calls or images:
+            name, call_id = (_text(item.get(field)) if field else "" for field in (self._name, self._call_id))
+            found.append(Message(role, "\n".join(texts), name, tuple(calls), call_id, images))
+
+    def _result(self, part: Found) -> Message:
+        text = self._joined(part.get("part.input"))
+        return Message("tool", text, part.get("part.name", ""), call_id=part.get("part.id", ""))
+
+    def _told(self, content: Json) -> Iterator[tuple[str, Found]]:
+        """Yield of each part the first kind whose form it has, and what it says."""
+        if isinstance(content, str):
+            yield "text", {"part.text": content}
+        for value in content if isinstance(content, list) else ():
+            for kind, look in self._parts:
+                part: Found = {}
+                if look(value, part) and (kind not in ("text", "call") or tells(kind, part)):  # type: ignore[arg-type]
+                    yield kind, part
+                    break
+
+    def _called(self, item: Mapping[str, Json]) -> list[tuple[str, str, str]]:
+        """Return the calls of a list of their own."""
+        given, look = self._calls(item), self._call
+        if look is None or not isinstance(given, list):
+            return []
+        found = [(look(value, part), part) for value, part in ((value, Found()) for value in given)]
+        return [_call(part) for good, part in found if good]
+
+    def _joined(self, content: Json) -> str:
+        """Return a text, or the texts of a list's parts joined by a newline; other JSON is written as it is."""
+        if isinstance(content, list):
+            return "\n".join(part["part.text"] for kind, part in self._told(content) if kind == "text")
+        return _written(content)
+
+
+def _call(part: Found) -> tuple[str, str, str]:
+    arguments = part["part.arguments"] if "part.arguments" in part else _written(part.get("part.input"))
+    return part.get("part.id", ""), part.get("part.name", ""), arguments
+
+
+def _written(value: Json) -> str:
+    return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Json) -> tuple[str, ...]:
+    """Return the texts of one or a list."""
+    given: Sequence[Json] = value[:MOST_STOPS] if isinstance(value, list) else (value,)
+    return tuple([item for item in given if isinstance(item, str) and item])
+
+
+# Paths: `a.b`, `a[].b` through each item of a list; of several, the first at which something is
+
+
+def _listed(paths: Json) -> Sequence[str]:
+    return () if paths is None else [paths] if isinstance(paths, str) else paths
+
+
+def _look(paths: Json) -> Look:
+    """Compile a path, or several."""
+    if paths is None:
+        return lambda value: None
+    looks = [_follow(path) for path in _listed(paths)]
+    if len(looks) == 1:
+        return looks[0]
+    return lambda value: next((found for look in looks if (found := look(value)) is not None), None)
+
+
+def _follow(path: str) -> Look:
+    steps = path.replace("[]", ".[]").split(".")
+    if len(steps) == 1:
+        return lambda value: value.get(path)
+    first, rest = steps[0], steps[1:]
+    return lambda value: None if (found := value.get(first)) is None else _walk(found, rest)
+
+
+def _walk(value: Json, steps: Sequence[str]) -> Json:
+    for index, step in enumerate(steps):
+        if step == "[]":
+            return _each(value, steps[index + 1 :])
+        if not isinstance(value, dict):
+            return None
+        value = value.get(step)
+    return value
+
+
+def _each(value: Json, steps: Sequence[str]) -> list[Json] | None:
+    if not isinstance(value, list):
+        return None
+    found = [_walk(item, steps) for item in value]
+    if "[]" in steps:
+        return [item for items in found if isinstance(items, list) for item in items]
+    return found
+
+
+def _condition(spec: Mapping[str, Json] | None) -> Callable[[Json], bool]:
+    """Compile `{path: value}`: each path holds its value, or one of several."""
+    if spec is None:
+        return lambda value: False
+    looks = [(_look(path), wanted if isinstance(wanted, list) else [wanted]) for path, wanted in spec.items()]
+    return lambda value: all(look(value) in wanted for look, wanted in looks)

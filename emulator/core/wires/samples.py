@@ -1,0 +1,65 @@
+"""Samples of what a model can say: written in a wire, held against the schemas of an operation, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import orjson
+
+from emulator.core.errors import Json, Violation
+from emulator.core.wires.completion import Completion, Part
+from emulator.core.wires.sse import payload
+from emulator.core.wires.wire import Saying, Wire
+
+_USAGE = {"input": 3, "output": 5, "total": 8}
+_CALLS = (Part("call", '{"city":"Oslo"}', "call-1", "get_weather"), Part("call", "{}", "call-2", "get_time"))
+#: By what they show.
+SAMPLES = {
+    "a text": Completion((Part("text", "Hello there."),), "stop", _USAGE),
+    "a text that was cut": Completion((Part("text", "Hello"),), "length", _USAGE),
+    "calls": Completion(_CALLS, "tool_calls", _USAGE),
+    "a text with a call": Completion((Part("text", "Let me see."), _CALLS[0]), "tool_calls", _USAGE),
+    "a refusal": Completion((Part("refusal", "I cannot."),), "stop", _USAGE),
+}
+
+Violations = Callable[[Json], Sequence[Violation]]
+
+
+def differences(
+    wire: Wire, response: Violations, chunk: Violations, tools: bool = True, ident: str = "an-id"
+) -> Iterator[str]:
+    """Yield where a sample breaks a schema, or is not read as it was written; calls are tried where there are tools."""
+    for what, sample in SAMPLES.items():
+        if not tools and sample.calls():
+            continue
+        saying = Saying(sample, ident, 1_800_000_000, "a-model")
+        body, values = orjson.loads(wire.whole(saying)), stream_of(wire, saying)
+        if what != "a refusal":  # many docs know none
+            yield from (f"{what}, whole: {_told(item)}" for item in response(body)[:1])
+            yield from (f"{what}, streamed: {_told(item)}" for value in values for item in chunk(value)[:1])
+        for how, read in (("whole", wire.read(body)), ("streamed", wire.read_events(values))):
+            if not _same(read, sample):
+                yield f"{what}, {how}, is not read as it was written: {_shown(read)} instead of {_shown(sample)}"
+
+
+def stream_of(wire: Wire, saying: Saying) -> list[Json]:
+    """Return the data of a stream's events, each part in two pieces."""
+    pieces = [list(map(orjson.dumps, filter(None, (part.text[:2], part.text[2:])))) for part in saying.completion.parts]
+    data = [payload(event) for event, _ in wire.streamed(saying, pieces, True)]
+    return [orjson.loads(item) for item in data if item.decode() not in wire.texts]
+
+
+def _same(read: Completion, sample: Completion) -> bool:
+    """Tell whether what was read is the sample; a wire may have one form for a text and a refusal."""
+    texts = [(part.kind.replace("refusal", "text"), part.text, part.id, part.name) for part in read.parts]
+    wanted = [(part.kind.replace("refusal", "text"), part.text, part.id, part.name) for part in sample.parts]
+    return (texts, read.finish, read.usage, read.unread) == (wanted, sample.finish, sample.usage, False)
+
+
+def _told(violation: Violation) -> str:
+    return f"{violation.path} {violation.message}".strip()
+
+
+def _shown(completion: Completion) -> str:
+    parts = ", ".join(f"{part.kind} {part.text!r}" for part in completion.parts)
+    return f"{parts or 'nothing'} ({completion.finish}, {completion.usage})"

@@ -1,0 +1,253 @@
+"""Templates of a wire: JSON with holes and a few words, parsed once; `writer` and `reader` compile what is parsed.
+
+${name}      a hole; alone in its string it is the value itself, with its type
+name~        a field that may be missing: not written where its value is empty, not asked for when read
+$each        an item for each part of an answer, by its kind
+$choices     an item for each choice that was asked for
+$if, then    null where there is no value, else what follows
+$whole       the whole answer once more, with other values for some holes
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TypeAlias
+
+from emulator.core.errors import Json, nearest
+from emulator.core.frozen import frozen
+from emulator.core.tree import Path
+from emulator.core.wires.completion import KINDS
+
+#: Of an answer, of a part of it, and of a piece of a part.
+ANSWER = ("id", "created", "model", "choice", "text", "refusal", "finish", "usage.input", "usage.output", "usage.total")
+PART = ("part.id", "part.name", "part.text", "part.arguments", "part.input", "part.index", "part.call")
+PIECE = "piece"
+#: What `$if` can ask for and `$whole` can change, beside holes.
+PARTS, USAGE = "parts", "usage"
+
+_HOLE = re.compile(r"\$\{([^}]*)\}?")
+
+
+@frozen
+class Literal:
+    """JSON as it stands."""
+
+    value: Json
+
+
+@frozen
+class Hole:
+    """A value."""
+
+    name: str
+
+
+@frozen
+class Text:
+    """A string with holes: texts and names of holes in turn, a text first and last."""
+
+    parts: tuple[str, ...]
+
+
+@frozen
+class Field:
+    """A field of an object."""
+
+    name: str
+    optional: bool
+    node: Node
+
+
+@frozen
+class Object:
+    """An object."""
+
+    fields: tuple[Field, ...]
+
+
+@frozen
+class Array:
+    """A list."""
+
+    items: tuple[Node, ...]
+
+
+@frozen
+class Each:
+    """As many items as there are parts whose kind is here."""
+
+    kinds: Mapping[str, Node]
+
+
+@frozen
+class Choices:
+    """As many items as choices were asked for."""
+
+    node: Node
+
+
+@frozen
+class If:
+    """Null without a value, else what follows."""
+
+    name: str
+    node: Node
+
+
+@frozen
+class Whole:
+    """The whole answer with changes."""
+
+    node: Node
+    changes: Mapping[str, Json]
+
+
+Node: TypeAlias = Literal | Hole | Text | Object | Array | Each | Choices | If | Whole
+Report: TypeAlias = Callable[[Path, str], None]
+
+
+@frozen
+class Parser:
+    """Parses the templates of one wire; `whole` is that of its answer, `words` its tables of words."""
+
+    report: Report
+    words: Collection[str] = ()
+    whole: Node | None = None
+
+    @property
+    def _of_answers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*ANSWER, *self.words)))
+
+    def answer(self, shape: Json, path: Path) -> Node:
+        return self._node(shape, path, self._of_answers)
+
+    def part(self, shape: Json, path: Path, piece: bool = False) -> Node:
+        """Parse the template of an event about one part, or about a piece of one."""
+        return self._node(shape, path, (*self._of_answers, *PART, *((PIECE,) if piece else ())))
+
+    def asked(self, shape: Json, path: Path) -> Node:
+        """Parse the template of a part of a request's message: it has only the holes of a part."""
+        return self._node(shape, path, PART)
+
+    def _node(self, shape: Json, path: Path, known: tuple[str, ...]) -> Node:
+        if isinstance(shape, str):
+            return self._text(shape, path, known)
+        if isinstance(shape, list):
+            return Array(tuple(self._node(item, (*path, index), known) for index, item in enumerate(shape)))
+        if not isinstance(shape, Mapping):
+            return Literal(shape)
+        word = next((name for name in shape if name.startswith("$")), None)
+        return self._object(shape, path, known) if word is None else self._word(word, shape, path, known)
+
+    def _object(self, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
+        fields = tuple(
+            Field(name.removesuffix("~"), name.endswith("~"), self._node(item, (*path, name), known))
+            for name, item in shape.items()
+        )
+        if fields and fields[0].optional and not isinstance(fields[0].node, Literal):
+            self.report((*path, next(iter(shape))), "may be left out, and so cannot come first; put another before it")
+        return Object(fields)
+
+    def _text(self, shape: str, path: Path, known: tuple[str, ...]) -> Node:
+        parts: list[str] = []
+        end = 0
+        for hole in _HOLE.finditer(shape):
+            self._check(hole[0], hole[1], path, known)
+            parts += [shape[end : hole.start()], hole[1]]
+            end = hole.end()
+        parts.append(shape[end:])
+        if len(parts) == 1:
+            return Literal(shape)
+        if PIECE in parts[1::2] and len(parts[0] + "".join(parts[2::2])) > 0:
+            self.report(path, "${piece} stands alone in its string")
+        return Hole(parts[1]) if len(parts) == 3 and parts[0] == parts[2] == "" else Text(tuple(parts))
+
+    def _check(self, text: str, name: str, path: Path, known: Collection[str]) -> None:
+        if not text.endswith("}"):
+            self.report(path, f"'{text[:40]}' has no closing brace")
+        elif name not in known:
+            self.report(path, f"nothing fills ${{{name}}} here; {nearest(name, known)}")
+
+    def _word(self, word: str, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
+        needed = WORDS.get(word)
+        if needed is None:
+            self.report((*path, word), f"there is no word {word}; {nearest(word, WORDS)}")
+            return Literal(None)
+        if tuple(shape) != needed:
+            self.report((*path, word), f"stands with {' and '.join(needed)} alone, not with {', '.join(shape)}")
+            return Literal(None)
+        return _PARSE[word](self, shape[word], shape, path, known)
+
+    def _each(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
+        found = {}
+        for kind, item in self._mapping(given, (*path, "$each")).items():
+            if kind not in KINDS:
+                self.report((*path, "$each", kind), f"no part is a '{kind}'; {nearest(kind, KINDS)}")
+            found[kind] = self._node(item, (*path, "$each", kind), (*known, *PART))
+        return Each(found)
+
+    def _choices(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
+        return Choices(self._node(given, (*path, "$choices"), known))
+
+    def _if(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
+        if given not in (*known, USAGE):
+            self.report((*path, "$if"), f"there is no value '{given}'; {nearest(str(given), (*known, USAGE))}")
+        return If(str(given), self._node(shape["then"], (*path, "then"), known))
+
+    def _whole(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
+        changes = self._mapping(given, (*path, "$whole"))
+        for name in changes:
+            if name not in (*known, PARTS, USAGE):
+                hint = nearest(name, (*known, PARTS, USAGE))
+                self.report((*path, "$whole", name), f"there is no value '{name}'; {hint}")
+        if self.whole is None:
+            self.report((*path, "$whole"), "stands in events alone; this is the whole answer")
+        return Whole(self.whole or Literal(None), changes)
+
+    def _mapping(self, given: Json, path: Path) -> Mapping[str, Json]:
+        if isinstance(given, Mapping):
+            return given
+        self.report(path, "must be a mapping")
+        return {}
+
+
+#: The words, with what stands beside each.
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "$each": ("$each",), "$choices": ("$choices",), "$if": ("$if", "then"), "$whole": ("$whole",),
+}  # fmt: skip
+_PARSE: Mapping[str, Callable[[Parser, Json, Mapping[str, Json], Path, tuple[str, ...]], Node]] = {
+    "$each": Parser._each, "$choices": Parser._choices, "$if": Parser._if, "$whole": Parser._whole,
+}  # fmt: skip
+
+
+def inside(node: Node) -> tuple[Node, ...]:
+    """Return what a template holds."""
+    if isinstance(node, Object):
+        return tuple(field.node for field in node.fields)
+    if isinstance(node, Array):
+        return node.items
+    if isinstance(node, Each):
+        return tuple(node.kinds.values())
+    return (node.node,) if isinstance(node, Choices | If | Whole) else ()
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """Yield a template and all that it holds."""
+    yield node
+    for part in inside(node):
+        yield from nodes(part)
+
+
+def holes(node: Node) -> frozenset[str]:
+    """Return the values that a template depends on; what `$each` and `$choices` fill themselves is none."""
+    if isinstance(node, Hole):
+        return frozenset((node.name,))
+    if isinstance(node, Text):
+        return frozenset(node.parts[1::2])
+    found = frozenset[str]().union(*map(holes, inside(node)))
+    if isinstance(node, Each):
+        return found.difference(PART) | {PARTS}
+    if isinstance(node, Choices):
+        return (found - {"choice"}) | {"choices"}
+    return found | {node.name} if isinstance(node, If) else found

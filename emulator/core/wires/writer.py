@@ -1,0 +1,160 @@
+"""Writing by a template: bytes that are always the same, and between them functions that write what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+from orjson import dumps
+
+from emulator.core.errors import Json
+from emulator.core.wires.template import (
+    PARTS,
+    PIECE,
+    Array,
+    Choices,
+    Each,
+    Hole,
+    If,
+    Literal,
+    Node,
+    Object,
+    Text,
+    Whole,
+    holes,
+)
+
+#: The values of holes by name; `parts` holds the values of each part, `choices` tells how many choices there are.
+Scope: TypeAlias = Mapping[str, Json]
+Write: TypeAlias = Callable[[Scope], bytes]
+#: What writes a value, and which values it depends on; a value itself is written by its name.
+Dynamic: TypeAlias = tuple[Write, frozenset[str]] | str
+
+_EMPTY = (b"null", b"[]", b"{}")
+
+
+class Writer:
+    """A compiled template."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, pieces: Iterable[bytes | Dynamic]) -> None:
+        merged: list[bytes | Dynamic] = []
+        for piece in pieces:
+            if isinstance(piece, bytes) and merged and isinstance(merged[-1], bytes):
+                merged[-1] += piece
+            else:
+                merged.append(piece)
+        self.pieces = tuple(merged)
+
+    def __call__(self, scope: Scope) -> bytes:
+        return b"".join([
+            piece if piece.__class__ is bytes
+            else dumps(scope[piece]) if piece.__class__ is str
+            else piece[0](scope)  # type: ignore[operator]
+            for piece in self.pieces
+        ])  # fmt: skip
+
+    def around(self, scope: Scope) -> tuple[bytes, bytes]:
+        """Return what stands before and after the one `${piece}`."""
+        sides = [b"", b""]
+        after = 0
+        for piece in self.pieces:
+            if piece == PIECE:
+                after = 1
+            else:
+                sides[after] += Writer([piece])(scope)
+        return sides[0], sides[1]
+
+    @property
+    def constant(self) -> bool:
+        """Tell whether it always writes the same."""
+        return all(isinstance(piece, bytes) for piece in self.pieces)
+
+
+def writer(node: Node) -> Writer:
+    """Compile a template."""
+    return Writer(_pieces(node))
+
+
+def event_writer(node: Node, name: Node | None) -> Writer:
+    """Compile the template of an event; `name` is that of its name, where it has one."""
+    named = [b"event: ", *_bare(name), b"\n"] if name else []
+    return Writer([*named, b"data: ", *_pieces(node), b"\n\n"])
+
+
+def _bare(node: Node) -> list[bytes | Dynamic]:
+    """Write a string without its quotes."""
+    write = writer(node)
+    names = holes(node)
+    return [(lambda scope: write(scope)[1:-1], names)] if names else [write({})[1:-1]]
+
+
+def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
+    if isinstance(node, Literal):
+        yield dumps(node.value)
+    elif isinstance(node, Object):
+        yield b"{"
+        for index, field in enumerate(node.fields):
+            begin = (b"," if index else b"") + dumps(field.name) + b":"
+            if field.optional and not isinstance(field.node, Literal):
+                yield _optional(begin, writer(field.node)), holes(field.node)
+            else:
+                yield begin
+                yield from _pieces(field.node)
+        yield b"}"
+    elif isinstance(node, Array):
+        yield b"["
+        for index, item in enumerate(node.items):
+            yield b"," if index else b""
+            yield from _pieces(item)
+        yield b"]"
+    elif isinstance(node, Hole):
+        yield node.name
+    else:
+        yield _WRITE[type(node)](node), holes(node)
+
+
+def _optional(begin: bytes, write: Write) -> Write:
+    return lambda scope: b"" if (data := write(scope)) in _EMPTY else begin + data
+
+
+def _text(node: Text) -> Write:
+    literals, names = node.parts[::2], node.parts[1::2]
+
+    def write(scope: Scope) -> bytes:
+        filled = [f"{literal}{scope[name]}" for literal, name in zip(literals, names, strict=False)]
+        return dumps("".join(filled) + literals[-1])
+
+    return write
+
+
+def _each(node: Each) -> Write:
+    kinds = {kind: writer(item) for kind, item in node.kinds.items()}
+    return lambda scope: b",".join(
+        [kinds[part["kind"]]({**scope, **part}) for part in scope[PARTS] if part["kind"] in kinds]
+    )
+
+
+def _choices(node: Choices) -> Write:
+    write = writer(node.node)
+    return lambda scope: (
+        write(scope)
+        if scope["choices"] == 1
+        else b",".join([write({**scope, "choice": index}) for index in range(scope["choices"])])
+    )
+
+
+def _if(node: If) -> Write:
+    name, write = node.name, writer(node.node)
+    return lambda scope: b"null" if scope[name] is None else write(scope)
+
+
+def _whole(node: Whole) -> Write:
+    write, changes = writer(node.node), dict(node.changes)
+    return lambda scope: write({**scope, **changes})
+
+
+_WRITE: Mapping[type[Node], Callable[..., Write]] = {
+    Text: _text, Each: _each, Choices: _choices, If: _if, Whole: _whole,
+}  # fmt: skip

@@ -1,0 +1,16 @@
+"""Wires for tests: the one that is shipped, and those of the made-up APIs beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emulator.core.provider.folder import load_providers
+from emulator.core.schema.formats import data_folder
+from emulator.core.wires.load import load_wire
+
+#: A folder of providers, and of the wires that they name.
+SCHEMAS = Path(__file__).parent / "schemas"
+OPENAI = load_wire("openai-chat", data_folder("schemas") / "none")
+BLOCKS, TURNS = (load_wire(name, SCHEMAS / "none") for name in ("blocks", "turns"))
+WIRES = {wire.name: wire for wire in (OPENAI, BLOCKS, TURNS)}
+PROVIDERS = load_providers(SCHEMAS)

@@ -1,0 +1,207 @@
+"""Loading wires: every problem has its place, and says what would be right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from emulator.core.errors import SourceError
+from emulator.core.provider.folder import load_provider
+from emulator.core.wires.load import load_wire, merged
+from tests.wires.build import SCHEMAS
+
+BLOCKS = (SCHEMAS / "wires" / "blocks.yaml").read_text()
+
+
+def problems(folder: Path, text: str, name: str = "own") -> list[str]:
+    (folder / f"{name}.wire.yaml").write_text(text)
+    with pytest.raises(SourceError) as caught:
+        load_wire(name, folder)
+    return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ('words: "${part.text}"}\n      image', 'words: "${part.txt}"}\n      image', [
+             "23:27: request.messages.parts.text.words: nothing fills ${part.txt} here; did you mean 'part.text'?",
+        ]),
+        ('key: "${id}"', 'key: "${idd}"', [
+             "33:3: response.key: nothing fills ${idd} here; did you mean 'id'?",
+        ]),
+        ('key: "${id}"', 'key: "${piece}"', [
+             "33:3: response.key: nothing fills ${piece} here; known: choice, created, finish, id, model, "
+             "refusal, text, usage.input, usage.output, usage.total",
+        ]),
+        ('key: "${id}"', 'key: "${id"', [
+             "33:3: response.key: '${id' has no closing brace",
+        ]),
+        ('- $each:', '- $eech:', [
+             "36:7: response.blocks[0].$eech: there is no word $eech; did you mean '$each'?",
+        ]),
+        ('refusal: {kind: no,', 'refuse: {kind: no,', [
+             "39:9: response.blocks[0].$each.refuse: no part is a 'refuse'; did you mean 'refusal'?",
+        ]),
+        ('then: {in:', 'than: {in:', [
+             "42:11: response.spent.$if: stands with $if and then alone, not with $if, than",
+        ]),
+        ('spent: {$if: usage', 'spent: {$if: usages', [
+             "42:11: response.spent.$if: there is no value 'usages'; did you mean 'usage'?",
+        ]),
+        ('parts: [], finish: null', 'part: [], finish: null', [
+             "47:43: stream.start[0].answer.$whole.part: there is no value 'part'; did you mean 'parts'?",
+        ]),
+        ('{$whole: {parts: [], finish: null, usage.output: 0}}', '{$whole: 5}', [
+             "47:34: stream.start[0].answer.$whole: must be a mapping",
+        ]),
+        ('  kind: answer\n', '  kind: {$whole: {}}\n', [
+             "32:10: response.kind.$whole: stands in events alone; this is the whole answer",
+        ]),
+        ('  kind: answer\n', '  kind~: "${model}"\n', [
+             "32:3: response.kind~: may be left out, and so cannot come first; put another before it",
+        ]),
+        ('words: "${piece}"', 'words: "<${piece}>"', [
+             "54:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
+             "54:72: stream.text.piece[0].by.words: ${piece} stands alone in its string",
+        ]),
+        ('words: "${piece}"', 'words: hi', [
+             "54:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
+        ]),
+        ('words: "${piece}"', 'words~: "${piece}"', [
+             "54:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
+        ]),
+        ('  event: kind', '  evnt: kind', [
+             "45:3: stream.evnt: is not known here; did you mean 'event'?",
+        ]),
+        ('  finish: [{kind: ends', '  finnish: [{kind: ends', [
+             "64:3: stream.finnish: is not known here; did you mean 'finish'?",
+        ]),
+        ('{stop: done', '{stopp: done', [
+             "29:12: words.finish.stopp: is no finish reason; did you mean 'stop'?",
+        ]),
+        ('    role: by\n', '', [
+             "17:3: request.messages: lacks 'role'",
+        ]),
+        ('at: turns', 'at: turns..x', [
+             "18:5: request.messages.at: must match ^[^.\\[\\]]+(\\[\\])?(\\.[^.\\[\\]]+(\\[\\])?)*$, not 'turns..x'",
+        ]),
+        ('response:\n', 'x-response:\n', [
+             "2:1: lacks 'response'",
+        ]),
+        ('  refusal:\n    begin', '  x-refusal:\n    begin', [
+             "56:3: stream.x-refusal: is not known here; did you mean 'refusal'?",
+        ]),
+        ('emulator: 1', 'emulator: 2', [
+             "2:1: emulator: must be 1, not 2",
+        ]),
+        ('        refusal: {kind: no, words: "${part.text}"}\n', "", [
+             "31:1: response: has no template for a part that is a refusal",
+        ]),
+    ],
+    ids=[
+        "hole-of-a-part", "hole", "hole-elsewhere", "brace", "word", "kind", "beside-a-word", "condition",
+        "change", "changes", "whole-in-the-whole", "first-may-be-missing", "piece-in-a-text", "no-piece",
+        "piece-may-be-missing", "key", "moment", "reason", "role", "path", "no-response", "no-such-kind", "format",
+        "no-template",
+    ],
+)  # fmt: skip
+def test_problems(tmp_path: Path, old: str, new: str, wanted: list[str]) -> None:
+    assert old in BLOCKS
+    assert problems(tmp_path, BLOCKS.replace(old, new, 1)) == [f"own.wire.yaml:{line}" for line in wanted]
+
+
+CHANGE = """\
+emulator: 1
+like: openai-chat
+request: {cap: [max_completion_tokens, max_tokens]}
+response: {choices: [{$choices: {message: {refusal: "${refusal}", notes: []}, logprobs: null}}], tier: default}
+"""
+
+
+def test_a_change_of_a_wire(tmp_path: Path) -> None:
+    (tmp_path / "openai-chat.wire.yaml").write_text(CHANGE)
+    from emulator.core.wires.samples import SAMPLES
+    from emulator.core.wires.wire import Saying
+
+    wire = load_wire("openai-chat", tmp_path)
+    assert wire.request.path("cap") == "max_completion_tokens"
+    assert wire.whole(Saying(SAMPLES["a text"])) == (
+        b'{"id":"","object":"chat.completion","created":0,"model":"","choices":[{"index":0,"message":{"role":"assistant",'
+        b'"content":"Hello there.","refusal":null,"notes":[]},"finish_reason":"stop","logprobs":null}],'
+        b'"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8},"tier":"default"}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("emulator: 1\nlike: openai-chats\n",
+         "own.wire.yaml:2:1: like: there is no other wire 'openai-chats'; did you mean 'openai-chat'?"),
+        ("emulator: 1\nlike: own\n",
+         "own.wire.yaml:2:1: like: there is no other wire 'own'; known: openai-chat"),
+        (CHANGE.replace("${refusal}", "${refused}"),
+         "own.wire.yaml:4:44: response.choices[0].$choices.message.refusal: "
+         "nothing fills ${refused} here; did you mean 'refusal'?"),
+        (CHANGE.replace("cap:", "caps:"), "own.wire.yaml:3:11: request.caps: is not known here; did you mean 'cap'?"),
+    ],
+    ids=["unknown", "itself", "hole", "key"],
+)  # fmt: skip
+def test_problems_of_a_change(tmp_path: Path, text: str, wanted: str) -> None:
+    assert problems(tmp_path, text) == [wanted]
+
+
+def test_a_problem_in_what_a_wire_is_a_change_of_stands_there(tmp_path: Path) -> None:
+    (tmp_path / "base.wire.yaml").write_text(BLOCKS.replace('key: "${id}"', 'key: "${idd}"'))
+    assert problems(tmp_path, "emulator: 1\nlike: base\n") == [
+        "base.wire.yaml:33:3: response.key: nothing fills ${idd} here; did you mean 'id'?"
+    ]
+
+
+def test_merging() -> None:
+    base = {"a~": 1, "b": {"c": 2}, "d": [{"e": 3}], "f": [1, 2]}
+    change = {"a": 4, "b": {"g": 5}, "d": [{"h~": 6}], "f": [7], "i": 8}
+    assert list(merged(base, change).items()) == [
+        ("a", 4), ("b", {"c": 2, "g": 5}), ("d", [{"e": 3, "h~": 6}]), ("f", [7]), ("i", 8),
+    ]  # fmt: skip
+
+
+def broken(folder: Path, *changes: tuple[str, str, str]) -> list[str]:
+    """Return the problems of the made-up provider with changes of its files."""
+    own = folder / "parlance"
+    own.mkdir()
+    for file in (SCHEMAS / "parlance").iterdir():
+        (own / file.name).write_text(file.read_text())
+    (own / "blocks.wire.yaml").write_text(BLOCKS)
+    for name, old, new in changes:
+        text = (own / name).read_text()
+        assert old in text
+        (own / name).write_text(text.replace(old, new))
+    with pytest.raises(SourceError) as caught:
+        load_provider(own)
+    return [str(problem).replace(f"{own}/", "") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (("provider.yaml", "wire: blocks", "wire: block"),
+         ["provider.yaml:33:5: operations.chat.wire: there is no wire 'block'; did you mean 'blocks'?"]),
+        (("provider.yaml", "stream: {fact", "stream: {done: over, fact"),
+         ["provider.yaml:27:10: stream.done: must be as the wire ends a stream, '{\"kind\":\"closes\"}', or left out"]),
+        (("chat.response.schema.json", '"wants"', '"wishes"'),
+         [re.compile("operations.chat.wire: calls, whole: ended"), re.compile("a text with a call, whole: ended")]),
+        (("blocks.wire.yaml", "too_long, tool_calls: wants", "done, tool_calls: wants"),
+         [re.compile("a text that was cut, whole, is not read as it was written: text 'Hello' .stop"),
+          re.compile("a text that was cut, streamed, is not read")]),
+    ],
+    ids=["unknown", "done", "schema", "not-read"],
+)  # fmt: skip
+def test_problems_of_an_operation(
+    tmp_path: Path, change: tuple[str, str, str], wanted: list[str | re.Pattern[str]]
+) -> None:
+    found = broken(tmp_path, change)
+    assert len(found) == len(wanted), found
+    for line, one in zip(found, wanted, strict=True):
+        assert one.search(line) if isinstance(one, re.Pattern) else one == line

@@ -1,0 +1,164 @@
+"""What a request says, read without trusting any type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.wires.conversation import Conversation, Message, Tool, tool_results
+from tests.wires.build import OPENAI
+
+FORM = OPENAI.request
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("hi", "hi"),
+        ([{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}], "a\nb"),
+        ([{"text": 5}, "x", None], ""),
+        (None, ""),
+        (5, ""),
+        ({"text": "a"}, ""),
+    ],
+    ids=["string", "parts", "odd-parts", "null", "number", "mapping"],
+)
+def test_the_text_of_a_message(content: Any, text: str) -> None:
+    assert [item.text for item in FORM.messages({"messages": [{"role": "user", "content": content}]})] == [text]
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+IMAGE = {"type": "image_url", "image_url": {"url": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        ({"role": "user", "content": "hi"}, Message("user", "hi")),
+        ({"role": 5, "content": "hi"}, Message("", "hi")),
+        ({"content": [IMAGE, {"type": "text", "text": "a"}, IMAGE, 5]}, Message("", "a", images=2)),
+        ({"role": "user", "content": "hi", "name": "ada"}, Message("user", "hi", name="ada")),
+        (
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            Message("assistant", "", calls=(("c1", "f", "{}"),)),
+        ),
+        (
+            {"role": "assistant", "tool_calls": [{}, 5, {"function": 5}]},
+            Message("assistant", "", calls=(("", "", ""),)),
+        ),
+        ({"role": "assistant", "tool_calls": "x"}, Message("assistant", "")),
+        ({"role": "tool", "tool_call_id": "c1", "content": "21"}, Message("tool", "21", call_id="c1")),
+    ],
+    ids=["plain", "odd-role", "images", "name", "calls", "odd-calls", "no-calls", "result"],
+)
+def test_a_message(message: dict[str, Any], read: Message) -> None:
+    assert FORM.messages({"messages": [message, "no message", None]}) == (read,)
+
+
+@pytest.mark.parametrize("messages", [None, 5, "x", {}])
+def test_no_conversation(messages: Any) -> None:
+    assert FORM.messages({"messages": messages}) == FORM.messages({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("tools", "names"),
+    [
+        (
+            [{"function": {"name": "a"}}, {"function": {"name": 5}}, {"function": 5}, 5, {"function": {"name": "b"}}],
+            ["a", "b"],
+        ),
+        ("x", []),
+        (None, []),
+    ],
+    ids=["list", "string", "null"],
+)
+def test_the_tools_offered(tools: Any, names: list[str]) -> None:
+    assert [item.name for item in FORM.tools({"tools": tools})] == names
+    assert FORM.tools({}) == ()
+
+
+SCHEMA = {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        ({"model": 5, "stream": "true"}, {}),
+        ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True, "usage": True}),
+        ({"stream_options": {"include_usage": 1}}, {}),
+        ({"stream_options": [True]}, {}),
+        ({"max_tokens": 3}, {"cap": 3}),
+        ({"n": 2}, {"choices": 2}),
+        ({"n": 0}, {}),
+        ({"n": True}, {}),
+        ({"n": 129}, {}),
+        ({"stop": "x"}, {"stop": ("x",)}),
+        ({"stop": ["x", 5, "", "y"]}, {"stop": ("x", "y")}),
+        ({"response_format": {"type": "json_object"}}, {"json": True}),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}},
+            {"json": True, "schema": SCHEMA},
+        ),
+        ({"response_format": "json_object"}, {}),
+    ],
+    ids=lambda item: str(item)[:40],
+)
+def test_what_is_asked_of_an_answer(fields: dict[str, Any], read: dict[str, Any]) -> None:
+    assert FORM.read(fields) == Conversation(**read)
+
+
+OFFERED = {"tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA}}]}
+
+
+@pytest.mark.parametrize(
+    ("choice", "read"),
+    [
+        (None, ("free", "")),
+        ("auto", ("free", "")),
+        ("none", ("none", "")),
+        ("required", ("required", "")),
+        ({"type": "function", "function": {"name": "f"}}, ("named", "f")),
+        ({"type": "function"}, ("named", "")),
+        ({"function": {"name": "f"}}, ("free", "")),
+        (5, ("free", "")),
+    ],
+    ids=str,
+)
+def test_the_choice_of_a_tool(choice: Any, read: tuple[str, str]) -> None:
+    found = FORM.read({**OFFERED, "tool_choice": choice})
+    assert (found.tool_choice, found.tool_named) == read
+    assert found.tools == (Tool("f", "d", SCHEMA),)
+
+
+def test_tools_that_the_docs_do_not_know_are_not_read() -> None:
+    assert FORM.read({**OFFERED, "tool_choice": "none"}, with_tools=False) == Conversation()
+
+
+def test_where_things_stand() -> None:
+    assert FORM.fields("stream", "usage", "schema", "tools", "json") == [
+        "stream", "stream_options", "response_format", "tools", "response_format",
+    ]  # fmt: skip
+    assert (FORM.path("cap"), FORM.path("schema")) == ("max_tokens", "response_format.json_schema.schema")
+    assert FORM.fields("tool_choice") == ["tool_choice"] * 4
+
+
+ANY = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda items: (
+        st.lists(items, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["messages", "tools", "function", "tool_calls", "content", "text"]), items, max_size=3
+        )
+    ),
+)
+
+
+@given(messages=ANY, tools=ANY)
+def test_any_shape_is_read(messages: Any, tools: Any) -> None:
+    read = FORM.messages({"messages": messages})
+    assert all(isinstance(item.text, str) for item in read)
+    assert all(isinstance(item.name, str) for item in FORM.tools({"tools": tools}))
+    assert len(tool_results(read)) <= len(read)

@@ -1,0 +1,188 @@
+"""What a wire writes it reads: whole, streamed, and cut at any place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.core.answer.render import render_id
+from emulator.core.draws import Draw
+from emulator.core.wires.completion import REASONS, Completion, Part
+from emulator.core.wires.samples import SAMPLES, differences, stream_of
+from emulator.core.wires.sse import payload
+from emulator.core.wires.wire import Saying, Wire
+from tests.build import NAMES
+from tests.build import PROVIDERS as OURS
+from tests.wires.build import BLOCKS, OPENAI, PROVIDERS, TURNS, WIRES
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+NAMED = st.text("abc_", min_size=1, max_size=5)
+CALLS = st.builds(
+    Part,
+    st.just("call"),
+    st.dictionaries(st.sampled_from("ab"), TEXTS, max_size=2).map(lambda value: orjson.dumps(value).decode()),
+    NAMED,
+    NAMED,
+)
+USAGE = st.tuples(st.integers(0, 99), st.integers(0, 99)).map(
+    lambda counts: {"input": counts[0], "output": counts[1], "total": sum(counts)}
+)
+
+
+def said(kind: Any, **bounds: Any) -> st.SearchStrategy[list[Part]]:
+    """A part of a kind, or none."""
+    return st.lists(st.builds(Part, st.just(kind), TEXTS.filter(bool)), max_size=1, **bounds)
+
+
+PARTS = st.tuples(said("text"), said("refusal"), st.lists(CALLS, max_size=3)).map(
+    lambda lists: [item for part in lists for item in part]
+)
+#: Of words that stand for several reasons, a wire gives the first one back.
+COMPLETIONS = st.builds(Completion, PARTS.map(tuple), st.sampled_from(REASONS), USAGE).map(
+    lambda item: replace(item, finish="tool_calls") if item.calls() and item.finish == "stop" else item
+)
+
+
+def given_back(item: Completion, wire: Wire) -> Completion:
+    """Return a completion as its wire gives it back: of two reasons with one word, the one that fits."""
+    table = wire.words.get("finish", {})
+    alike = [reason for reason in table if table[reason] == table[item.finish or ""]] if table else [item.finish or ""]
+    fits = "tool_calls" if item.calls() and "tool_calls" in alike else alike[0]
+    return replace(item, finish=fits)
+
+
+@pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
+@given(completion=COMPLETIONS, choices=st.integers(1, 3))
+def test_what_is_written_is_read(wire: Wire, completion: Completion, choices: int) -> None:
+    saying = Saying(completion, "an-id", 1_800_000_000, "a-model", 1 if wire is BLOCKS else choices)
+    wanted = given_back(completion, wire)
+    assert wire.read(orjson.loads(wire.whole(saying))) == wanted
+    assert wire.read_events(stream_of(wire, saying)) == wanted
+
+
+@pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
+@given(completion=COMPLETIONS, data=st.data())
+def test_of_a_stream_that_is_cut_anywhere_its_beginning_is_read(wire: Wire, completion: Completion, data: Any) -> None:
+    values = stream_of(wire, Saying(completion, "an-id", 1, "a-model"))
+    read = wire.read_events(values[: data.draw(st.integers(0, len(values)))])
+    assert len(read.parts) <= len(completion.parts)
+    for part, whole in zip(read.parts, completion.parts, strict=False):
+        assert (part.kind, part.id, part.name) == (whole.kind, whole.id, whole.name)
+        assert whole.text.startswith(part.text)
+    assert not read.unread
+
+
+@pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
+@given(value=st.recursive(st.none() | st.integers(0, 9) | TEXTS, lambda inner: st.lists(inner) | st.dictionaries(
+    st.sampled_from(["choices", "delta", "message", "content", "tool_calls", "kind", "blocks", "answers", "usage"]),
+    inner)))  # fmt: skip
+def test_anything_is_read(wire: Wire, value: Any) -> None:
+    assert isinstance(wire.read(value), Completion)
+    assert isinstance(wire.read_events([value, value]), Completion)
+    assert wire.ends(orjson.dumps(value)) in (True, False)
+    assert len(wire.ending(value)) == 2
+
+
+@pytest.mark.parametrize("name", [*NAMES, "parlance", "choral"])
+def test_samples_are_as_the_schemas_say(name: str) -> None:
+    operation = PROVIDERS[name].operations["chat"]
+    assert operation.wire
+    assert operation.response
+    assert operation.chunk
+    ident = render_id(PROVIDERS[name], "response", Draw(name), 0.0)
+    checks = (operation.response.violations, operation.chunk.violations)
+    assert list(differences(operation.wire, *checks, operation.takes_tools, ident)) == []
+
+
+def test_the_providers_that_are_shipped_share_a_wire() -> None:
+    assert {provider.operations["chat"].wire for provider in OURS.values()} == {OPENAI}
+
+
+def test_samples_that_a_schema_refuses_or_a_wire_does_not_give_back() -> None:
+    refusing = PROVIDERS["parlance"].operations["chat"]
+    assert refusing.response
+    found = list(differences(OPENAI, refusing.response.violations, lambda value: []))
+    assert found[0].startswith("a text, whole: ")
+    mute = replace(TURNS, match=lambda value, found: True)
+    assert next(differences(mute, lambda value: [], lambda value: [])) == (
+        "a text, whole, is not read as it was written: nothing (None, None) instead of "
+        "text 'Hello there.' (stop, {'input': 3, 'output': 5, 'total': 8})"
+    )
+
+
+SAYING = Saying(SAMPLES["a text with a call"], "an-id", 7, "a-model")
+
+
+def test_bytes_of_named_events() -> None:
+    events = BLOCKS.streamed(SAYING, [[b'"Let"', b'" me"'], [b'"{}"']], True)
+    assert [(name, kind) for (name, kind), _ in groupby((data.split(b"\n")[0], kind) for data, kind in events)] == [
+        (b"event: opens", "data"), (b"event: block_opens", "along"), (b"event: block_grows", "data"),
+        (b"event: block_ends", "along"), (b"event: block_opens", "along"), (b"event: block_grows", "data"),
+        (b"event: block_ends", "along"), (b"event: ends", "along"), (b"event: closes", "done"),
+    ]  # fmt: skip
+    assert events[0][0] == (
+        b'event: opens\ndata: {"kind":"opens","answer":{"kind":"answer","key":"an-id","model":"a-model","blocks":[],'
+        b'"ended":null,"spent":{"in":3,"out":0}}}\n\n'
+    )
+
+
+def test_an_event_is_named_as_its_field_says() -> None:
+    assert BLOCKS.event(b'{"kind":"error"}') == b'event: error\ndata: {"kind":"error"}\n\n'
+    assert BLOCKS.event(b"[1]") == b"data: [1]\n\n"
+    assert OPENAI.event(b'{"kind":"error"}') == b'data: {"kind":"error"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("wire", "last", "others"),
+    [
+        (OPENAI, "[DONE]", ["{}", "[DONE"]),
+        (BLOCKS, '{"kind":"closes"}', ["{}", '{"kind":"ends"}', "x"]),
+        (TURNS, "over", [""]),
+    ],
+    ids=["text", "event", "other-text"],
+)  # fmt: skip
+def test_the_last_event(wire: Wire, last: str, others: list[str]) -> None:
+    assert wire.last == last
+    assert wire.ends(last.encode())
+    assert not any(wire.ends(other.encode()) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "read"),
+    [
+        ([{"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}],
+         Completion((Part("text", "a"),), "stop")),
+        ([{"choices": [{"delta": {"tool_calls": [
+            {"index": 0, "id": "1", "function": {"name": "f", "arguments": "{}"}},
+            {"index": 1, "id": "2", "function": {"name": "g", "arguments": "[]"}}]}}]}],
+         Completion((Part("call", "{}", "1", "f"), Part("call", "[]", "2", "g")))),
+        ([{"choices": [], "usage": {"prompt_tokens": 1}}], Completion(usage={"input": 1})),
+        ([{"choices": [{"delta": {"content": "a"}}, {"index": 1, "delta": {"content": "b"}}]}],
+         Completion((Part("text", "a"),))),
+        ([{"model": "m", "choices": [{"delta": {"content": None}, "finish_reason": None}], "usage": None}],
+         Completion()),
+    ],
+    ids=["text-and-end", "two-calls", "some-usage", "two-choices", "nulls"],
+)  # fmt: skip
+def test_what_other_servers_send(chunks: list[Any], read: Completion) -> None:
+    found = OPENAI.read_events(chunks)
+    assert (found, found.unread) == (read, False)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [[{"error": {"message": "x"}}], [{"choices": [{"delta": {"content": ["a"]}}]}], [5], [{"object": "x"}] * 2],
+    ids=["error", "list", "number", "nothing"],
+)
+def test_what_a_wire_has_no_form_for(chunks: list[Any]) -> None:
+    assert OPENAI.read_events(chunks).unread is (chunks[0] != {"object": "x"})
+
+
+def test_a_payload_of_several_lines() -> None:
+    assert payload(b"event: x\ndata: a\ndata:b\n\n") == b"a\nb"
