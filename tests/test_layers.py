@@ -23,7 +23,7 @@ CORE = [*GROUND, *(f"core.{room}" for room in CORE_ROOMS)]
 
 #: What each part of the package may import beside itself. A part is a module, or a folder with all below it.
 DRAWING: Mapping[str, list[str]] = {
-    **dict.fromkeys(GROUND, [*GROUND, "core.wires"]),  # a call has its conversation, in neutral words
+    **{name: [*GROUND, "core.wires"] for name in GROUND},  # a call has its conversation, in neutral words
     **{f"core.{room}": [*GROUND, *(f"core.{lower}" for lower in CORE_ROOMS[:number])]
        for number, room in enumerate(CORE_ROOMS)},
     "network": [],

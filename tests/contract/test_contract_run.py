@@ -295,7 +295,7 @@ def test_a_budget_of_tokens_ends_the_run() -> None:
 
 
 def test_streams_tell_their_tokens_too(emulator_url: str) -> None:
-    meter = Meter(max_tokens=10_000)
+    meter = Meter(max_tokens=10_000, wire=load_contract("beatra").ask.wire)
     with closing(Client(proxies=False, meter=meter)) as client:
         body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
         body["stream_options"] = {"include_usage": True}

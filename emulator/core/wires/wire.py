@@ -96,7 +96,7 @@ class Wire:
         """Write a part's pieces, each between bytes that are the same for all."""
         events = self.events.get(("piece", kind), ())
         sides = [
-            event.write.around({**scope, "choice": choice})
+            event.write.around({**scope, "choice": choice} if choice else scope)
             for event in events
             for choice in (range(scope["choices"]) if event.by_choice else (0,))
         ]

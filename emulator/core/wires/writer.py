@@ -62,8 +62,10 @@ class Writer:
         for piece in self.pieces:
             if piece == PIECE:
                 after = 1
+            elif isinstance(piece, bytes):
+                sides[after] += piece
             else:
-                sides[after] += Writer([piece])(scope)
+                sides[after] += dumps(scope[piece]) if isinstance(piece, str) else piece[0](scope)
         return sides[0], sides[1]
 
     @property
@@ -98,7 +100,7 @@ def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
         for index, field in enumerate(node.fields):
             begin = (b"," if index else b"") + dumps(field.name) + b":"
             if field.optional and not isinstance(field.node, Literal):
-                yield _optional(begin, writer(field.node)), holes(field.node)
+                yield _optional(begin, field.node), holes(field.node)
             else:
                 yield begin
                 yield from _pieces(field.node)
@@ -115,7 +117,15 @@ def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
         yield _WRITE[type(node)](node), holes(node)
 
 
-def _optional(begin: bytes, write: Write) -> Write:
+def _optional(begin: bytes, node: Node) -> Write:
+    """Write a field that is left out where its value is empty."""
+    if isinstance(node, If):
+        name, write = node.name, writer(node.node)
+        return lambda scope: b"" if scope[name] is None else begin + write(scope)
+    if isinstance(node, Hole):
+        name = node.name
+        return lambda scope: b"" if (value := scope[name]) is None else begin + dumps(value)
+    write = writer(node)
     return lambda scope: b"" if (data := write(scope)) in _EMPTY else begin + data
 
 

@@ -252,7 +252,7 @@ def test_a_provider_of_ones_own_is_served(folder: Path) -> None:
 
 
 def test_our_own_schemas_are_found_packed_or_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from emulator.core import formats as module
+    from emulator.core.schema import formats as module
 
     assert own_schema("scenario") is own_schema("scenario")
     package = tmp_path / "emulator"

@@ -535,6 +535,8 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
     "streams-of-no-chat": ("operations:\n  chat:\n    kind: chat\n    method: POST\n",
                            "operations:\n  chat:\n    kind: embeddings\n    method: POST\n", "chunk: chat",
                            "operations.chat.chunk: is for what can be streamed, which is kind: chat, not embeddings"),
+    "wire-of-no-chat": ("kind: body\n    method", "kind: body\n    wire: openai-chat\n    method", "wire: openai",
+                        "operations.model.wire: is for kind: chat, not body"),
     "no-body": ("kind: body\n    method", "kind: models\n    method", "model:\n",
                 "operations.model: lacks 'request', a schema"),
     "no-fact": ("    fact: sa-chat\n", "", "chat:\n", "operations.chat: lacks 'fact', what it rests on"),
