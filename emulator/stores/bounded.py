@@ -13,30 +13,20 @@ V = TypeVar("V")
 class Budget:
     """Bytes that all sessions may keep together of one kind: over them the oldest is forgotten, whose ever it is."""
 
-    __slots__ = ("_order", "_serial", "kept", "most")
+    __slots__ = ("kept", "most", "newest", "order")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.kept = 0
-        self._serial = 0
-        self._order: OrderedDict[int, tuple[Kept[Any, Any], Any]] = OrderedDict()  # the oldest first
-
-    def add(self, kept: Kept[Any, Any], key: Any, weight: int) -> int:
-        """Count what is kept by a key as the newest, and return its number here."""
-        self.kept += weight
-        self._serial += 1
-        self._order[self._serial] = kept, key
-        return self._serial
-
-    def remove(self, serial: int, weight: int) -> None:
-        self.kept -= weight
-        del self._order[serial]
+        self.newest = 0  # the number of what was added last
+        self.order: OrderedDict[int, tuple[Kept[Any, Any], Any]] = OrderedDict()  # by number, the oldest first
 
     def make_room(self) -> None:
         """Forget the oldest until what is kept is within the budget."""
         while self.kept > self.most:
-            kept, key = next(iter(self._order.values()))
-            kept.forget(key)
+            kept, key = next(iter(self.order.values()))
+            kept.drop(key)
+            kept.dropped += 1
 
 
 class Kept(Generic[K, V]):
@@ -64,23 +54,25 @@ class Kept(Generic[K, V]):
 
     def put(self, key: K, value: V, weight: int) -> None:
         """Keep a value of so many bytes as the newest."""
-        self.drop(key)
-        self._values[key] = value, weight, self._budget.add(self, key, weight)
-        if len(self._values) > self._most:
-            self.forget(next(iter(self._values)))
-        if self._budget.kept > self._budget.most:
-            self._budget.make_room()
+        values, budget = self._values, self._budget
+        if key in values:
+            self.drop(key)
+        budget.newest = number = budget.newest + 1
+        budget.order[number] = self, key
+        budget.kept += weight
+        values[key] = value, weight, number
+        if len(values) > self._most:
+            self.drop(next(iter(values)))
+            self.dropped += 1
+        if budget.kept > budget.most:
+            budget.make_room()
 
     def drop(self, key: K) -> None:
         """Keep a value no longer, if it is kept."""
         found = self._values.pop(key, None)
         if found:
-            self._budget.remove(found[2], found[1])
-
-    def forget(self, key: K) -> None:
-        """Drop a value to make room."""
-        self.drop(key)
-        self.dropped += 1
+            self._budget.kept -= found[1]
+            del self._budget.order[found[2]]
 
     def drop_while(self, over: Callable[[V], bool]) -> None:
         """Drop the oldest as long as they are over."""
