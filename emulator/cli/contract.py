@@ -5,6 +5,7 @@ Exit codes: 0 ok; 1 findings; 2 usage; 3 unreachable, or key refused; 4 inconclu
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from emulator.contract.target import Target
 
 _KINDS: Sequence[Kind] = get_args(Kind)
+#: How long until an interrupt that was not heard comes again: seconds.
+AGAIN_S = 0.5
 
 
 def _reports(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Path]:
@@ -167,13 +170,34 @@ def _checked(prepare: Callable[[], Run]) -> Run:
     return run
 
 
+@contextmanager
+def insistent() -> Iterator[None]:
+    """Raise KeyboardInterrupt again as long as it is not heard: one in a callback of the garbage collector is lost."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        raise KeyboardInterrupt
+
+    if not hasattr(signal, "setitimer"):  # on Windows
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _go(run: Run) -> bool:
     """Run, with the progress on stderr; tell whether it was interrupted."""
     progress = Progress(sys.stderr)
     try:
         fuzzed = any(case.phase == "fuzz" for case in run.planned)  # to find a smaller failure takes more requests
         progress.on_start(len(run.planned), run.requests, "about" if fuzzed else "at most")
-        run.go(progress.on_result)
+        with insistent():
+            run.go(progress.on_result)
     except KeyboardInterrupt:
         return True
     finally:

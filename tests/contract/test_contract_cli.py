@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from click.testing import CliRunner
 from hostile_target import HostileTarget
 
 from emulator import Emulator
+from emulator.cli.contract import insistent
 from emulator.cli.main import main
 from emulator.contract.run import plan
 from emulator.core.provider.folder import data_folder
@@ -264,6 +267,31 @@ def test_an_interrupt_ends_the_run_and_writes_what_is_known(folder: Path) -> Non
     assert out.splitlines()[-1].startswith("beatra: 2 cases, ")
     report: dict[str, Any] = json.loads((folder / "r.json").read_text())
     assert [case["id"] for case in report["cases"]] == ["probe/reachable", "probe/key"]
+
+
+def collect_and_wait() -> None:
+    gc.collect()
+    threading.Event().wait(30)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_is_lost_comes_again() -> None:
+    """What a signal's handler raises in a callback of the garbage collector goes nowhere; Hypothesis has such a one."""
+    struck = []
+
+    def strike(phase: str, info: Any) -> None:
+        if not struck:
+            struck.append(phase)
+            signal.raise_signal(signal.SIGINT)
+
+    gc.callbacks.append(strike)
+    try:
+        with pytest.raises(KeyboardInterrupt), insistent():
+            collect_and_wait()
+    finally:
+        gc.callbacks.remove(strike)
+    assert struck == ["start"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_command_is_listed_with_the_others() -> None:

@@ -86,7 +86,7 @@ def nearest_rules(
     for allowed in _allowed(rules):
         allowed.restart()
     for rule in rules:
-        differences = [item.difference(call) for item in rule.conditions if not item.holds(call)]
+        differences = [row for item in rule.conditions if (row := item.mismatch(call))]
         if rule.states and (state in rule.states[0]) is not rule.states[1]:
             names = sorted(rule.states[0])
             expected = (

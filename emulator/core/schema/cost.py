@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-import orjson
-
 from emulator.core.errors import Json, shown
 from emulator.core.schema.bounds import check_size, positions
 from emulator.core.tree import parts
@@ -29,13 +27,9 @@ MAX_DEEP = 400
 MAX_WEIGHED = 20_000
 #: What `unevaluatedProperties` and `unevaluatedItems` multiply: what stands beside them is met again, for what it saw.
 AGAIN = 3
-#: Steps of about 8 ns: a visit, a comparison with an object or a list, a division of floats.
-VISIT, COMPARISON, DIVISION = 4, 400, 4_000
+#: Steps of about 8 ns: a visit, a comparison with a list or object, a division, a character at one place of a pattern.
+VISIT, COMPARISON, DIVISION, LETTER = 4, 400, 4_000, 2
 
-#: Below so many steps a value is not measured, which takes longer than most judgements: its size in bytes is enough.
-QUICK = 200_000
-#: Steps for each place of a value that is.
-MEASURED = 20
 #: More levels are not written as JSON.
 MAX_LEVELS = 255
 
@@ -90,25 +84,18 @@ class Cost:
         self.totals: dict[int, Weight | None] = {}  # of the whole, by levels
         self.compiled = self._check()
 
+    def at_most(self, size: int) -> int | None:
+        """Return the most steps that a value of so many bytes of JSON can take; None where nobody can say."""
+        most = self._total(MAX_LEVELS)
+        return most.steps * (size // 2 + 1) + most.letters * size if most else None
+
     def of(self, value: Json) -> int:
         """Return the steps of about 8 ns that judging a value can take. Raises: TooCostly, where nobody can say."""
-        quick = self._quick(value)
-        if quick < QUICK:
-            return quick
         places, letters, levels = measure(value)
         weight = self._total(levels)
         if weight is None:
             raise TooCostly(f"the schema is too large for a value of {levels} levels")
-        return (MEASURED + weight.steps) * places + weight.letters * letters
-
-    def _quick(self, value: Json) -> int:
-        """Return steps that a value cannot take more than, by its size; QUICK where that does not tell."""
-        most = self._total(MAX_LEVELS)
-        try:
-            size = len(orjson.dumps(value))
-        except TypeError:
-            return QUICK
-        return most.steps * (size // 2 + 1) + most.letters * size if most else QUICK
+        return weight.steps * places + weight.letters * letters
 
     def _total(self, levels: int) -> Weight | None:
         """Return the weight of the whole for values of so many levels; None where it is too large to be told."""
@@ -242,9 +229,9 @@ def _compared(values: Json) -> int:
 
 
 def _own_letters(schema: Mapping[str, Json]) -> int:
-    letters = positions(schema["pattern"]) if isinstance(schema.get("pattern"), str) else 0
+    letters = LETTER * positions(schema["pattern"]) if isinstance(schema.get("pattern"), str) else 0
     by_name = schema.get("patternProperties")
-    return letters + (sum(map(positions, by_name)) if isinstance(by_name, dict) else 0)
+    return letters + (LETTER * sum(map(positions, by_name)) if isinstance(by_name, dict) else 0)
 
 
 _LEAF = Weight(1, VISIT, 0)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
+import orjson
+
 from emulator.core.errors import Json
 from emulator.core.schema.bounds import PATTERN_BYTES, patterns, positions, schema_parts
-from emulator.core.schema.cost import Cost, TooCostly
+from emulator.core.schema.cost import LETTER, Cost, TooCostly
 from emulator.core.schema.schema import NoPattern, Schema, compile_pattern
 
 #: Steps of about 8 ns that the judgements of one request may take.
@@ -19,6 +21,12 @@ MOST_BYTES = 20_000_000
 _BYTES = (5_000, 50_000, 500_000, PATTERN_BYTES)
 #: Subschemas that all schemas may make the compiler unroll, at some 25 µs.
 MOST_UNROLLED = 20_000
+#: Below so many steps by its size, a value is not measured: that takes longer than most judgements.
+QUICK = 20_000
+#: Steps for each byte of one that is.
+MEASURED = 5
+
+TOO_LONG = "a value of this size can take this schema too long"
 
 Verdict: TypeAlias = Callable[[Json], bool]
 
@@ -43,10 +51,10 @@ class Allowance:
         Raises: ValueError, for what is malformed or too large.
         """
         search = self._compiled(pattern)
-        size = positions(pattern)
+        each = LETTER * positions(pattern)
 
         def found(text: str) -> bool:
-            self.spend(size * len(text), f"a text of {len(text)} characters can take this pattern too long")
+            self.spend(each * len(text), f"a text of {len(text)} characters can take this pattern too long")
             return search(text)
 
         return found
@@ -66,7 +74,12 @@ class Allowance:
         verdict = Schema(document, PATTERN_BYTES).verdict
 
         def judged(value: Json) -> bool:
-            self.spend(cost.of(value), "a value of this size can take this schema too long")
+            size = _size(value)
+            steps = cost.at_most(size) if size else None
+            if steps is None or steps > QUICK:
+                self.spend(MEASURED * size, TOO_LONG)
+                steps = cost.of(value)
+            self.spend(steps, TOO_LONG)
             return verdict(value)
 
         return judged
@@ -89,6 +102,14 @@ class Allowance:
 
     def spend(self, steps: int, message: str) -> None:
         """Take steps of about 8 ns. Raises: TooCostly, where not so many are left."""
-        self.left -= steps
-        if self.left < 0:
+        if steps > self.left:
             raise TooCostly(message)
+        self.left -= steps
+
+
+def _size(value: Json) -> int:
+    """Return the bytes of a value as JSON; 0 where it has too many levels to be written."""
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:
+        return 0

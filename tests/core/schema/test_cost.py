@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from build import make_call, scenario
 from hypothesis import given
@@ -124,39 +125,35 @@ def met(root: Any, schema: Any, value: Any) -> int:
 
 
 def schemas() -> st.SearchStrategy[Any]:
-    """Four definitions; a reference to the same value leads to a later one, one a level down to any."""
+    """Three definitions; a reference for the same value leads to a later one, one a level down to any."""
 
     def definition(number: int) -> st.SearchStrategy[Any]:
-        later = st.sampled_from([{"$ref": f"#/$defs/{n}"} for n in range(number + 1, 4)] or [True])
-        below = st.sampled_from([{"$ref": f"#/$defs/{n}"} for n in range(4)])
-        same = st.lists(later, min_size=1, max_size=2)
-        return st.fixed_dictionaries(
-            {},
-            optional={
-                **dict.fromkeys(IN_PLACE, same), "not": later, "items": below, "additionalProperties": below,
-                "properties": st.dictionaries(st.sampled_from("ab"), below, max_size=2),
-            },
-        )  # fmt: skip
+        later = st.sampled_from([{"$ref": f"#/$defs/{n}"} for n in range(number + 1, 3)] or [True])
+        below = st.sampled_from([{"$ref": f"#/$defs/{n}"} for n in range(3)])
+        same = st.dictionaries(st.sampled_from(IN_PLACE), st.lists(later, min_size=1, max_size=2), max_size=1)
+        optional = {"not": later, "items": below, "additionalProperties": below,
+                    "properties": st.dictionaries(st.sampled_from("ab"), below, max_size=2)}  # fmt: skip
+        return st.builds(lambda some, more: some | more, same, st.fixed_dictionaries({}, optional=optional))
 
-    return st.tuples(*map(definition, range(4))).map(
+    return st.tuples(*map(definition, range(3))).map(
         lambda parts: {"$ref": "#/$defs/0", "$defs": {str(n): part for n, part in enumerate(parts)}}
     )
 
 
-VALUES = st.recursive(
-    st.integers(0, 2),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-    max_leaves=12,
-)
+def values(levels: int) -> st.SearchStrategy[Any]:
+    if not levels:
+        return st.integers(0, 2)
+    inner = values(levels - 1)
+    return inner | st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2)
 
 
-@given(schemas(), VALUES)
+@given(schemas(), values(3))
 def test_no_value_meets_more_subschemas_than_its_cost_says(document: Any, value: Any) -> None:
     places, _, levels = measure(value)
     cost = Cost(document)
     met_times = met(document, document, value)
     assert met_times * VISIT <= cost.weigh(document, levels).steps * places
-    assert met_times * VISIT <= cost.of(value)
+    assert met_times * VISIT <= (cost.at_most(len(orjson.dumps(value))) or MOST_STEPS)
 
 
 def test_a_value_is_measured() -> None:
@@ -179,7 +176,7 @@ def test_places_of_a_pattern_are_counted(pattern: str, places: int) -> None:
 
 def test_a_text_too_long_for_its_pattern_is_not_searched() -> None:
     found = Allowance().pattern("[01]*1[01]{5000}x")
-    assert not found("1" * 5_000)
+    assert not found("1" * 4_000)
     with pytest.raises(TooCostly, match=r"^a text of 50000 characters can take this pattern too long$"):
         found("1" * 50_000)
 
@@ -225,12 +222,12 @@ def test_a_condition_that_is_not_tried_does_not_hold_and_says_why(spec: Any) -> 
     [condition] = compile_when({"last_user": spec})
     assert not condition.holds(LONG)
     why = "a text of 50000 characters can take this pattern too long"
-    assert condition.difference(LONG)["why"] == why
-    assert difference_text([condition.difference(LONG)]).endswith(f"… (not tried: {why})")
+    assert (condition.mismatch(LONG) or {})["why"] == why
+    assert difference_text([condition.mismatch(LONG) or {}]).endswith(f"… (not tried: {why})")
 
 
 def test_all_rules_share_what_one_request_may_take() -> None:
-    half = {"last_user": {"regex": f"[01]{{{MOST_STEPS // 50_000 // 2 - 1}}}x"}}
+    half = {"last_user": {"regex": f"[01]{{{MOST_STEPS // 50_000 // 4 - 1}}}x"}}
     rules = [{"when": when, "reply": {"text": "a"}} for when in (half, half, {"last_user": {"regex": "^1+$"}})]
     every = scenario({"emulator": 1, "rules": rules}).rules
     found = [[item.rule for item in candidates(RuleIndex(some), LONG, "key")] for some in (every, every[1:], every)]
