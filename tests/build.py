@@ -83,7 +83,7 @@ def scenario(text: Any, provider: str | None = None, label: str = "s.yaml") -> S
 
 
 @dataclass
-class World:
+class EngineSession:
     """An engine, a session and a store: `send` does what a server does with a request."""
 
     session: Session
@@ -98,10 +98,10 @@ class World:
         return exchange
 
 
-def make_world(*scenarios: Any, id: str = DEFAULT, **options: Any) -> World:
+def make_session(*scenarios: Any, id: str = DEFAULT, **options: Any) -> EngineSession:
     """Return a world with scenarios (text, or data) and options."""
     loaded = [scenario(item, label=f"s{number}.yaml") for number, item in enumerate(scenarios, 1)]
-    return World(build_session(id, "emu-generated", PROVIDERS, loaded, Options(**options), NOW))
+    return EngineSession(build_session(id, "emu-generated", PROVIDERS, loaded, Options(**options), NOW))
 
 
 def body_of(exchange: Exchange) -> Any:

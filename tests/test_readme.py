@@ -348,7 +348,7 @@ def test_the_small_provider_is_six_files_that_load(tmp_path: Path) -> None:
 
 def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
     from emulator.core import source
-    from emulator.core.answer import answer_cache as repeats
+    from emulator.core.answer import answer_cache as answer_cache
     from emulator.core.answer import compiled as form
     from emulator.core.answer import message
     from emulator.core.engine import understand
@@ -373,7 +373,7 @@ def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
         f"{memory.JOURNAL_BYTES // 10**6} MB": rows["all journals together, idempotency records as much"],
         f"{worlds.MOST_SCENARIO_BYTES // 10**6} MB": rows["scenarios and rules sent by the control API"],
         f"{builder.KEPT_SCENARIOS}, {builder.KEPT_BYTES // 10**6} MB": rows["scenarios that are kept compiled"],
-        f"{repeats.MOST_FORMS}, up to {form.LONGEST:,} bytes": rows["answers that are kept compiled"],
+        f"{answer_cache.MOST_FORMS}, up to {form.LONGEST:,} bytes": rows["answers that are kept compiled"],
         f"{message.MOST_PIECES:,} pieces": rows["a streamed answer"],
         f"{protocol.MAX_WAITING}, or {protocol.MAX_WAITING_BYTES // 10**6} MB": rows[
             "requests that wait behind another on their connection"

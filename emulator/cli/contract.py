@@ -194,8 +194,8 @@ def _go(run: Run) -> bool:
     """Run, with the progress on stderr; tell whether it was interrupted."""
     progress = Progress(sys.stderr)
     try:
-        fuzzed = any(case.phase == "fuzz" for case in run.planned)  # to find a smaller failure takes more requests
-        progress.on_start(len(run.planned), run.requests, "about" if fuzzed else "at most")
+        fuzzed = any(case.phase == "fuzz" for case in run.planned_case)  # to find a smaller failure takes more requests
+        progress.on_start(len(run.planned_case), run.requests, "about" if fuzzed else "at most")
         with insistent():
             run.go(progress.on_result)
     except KeyboardInterrupt:

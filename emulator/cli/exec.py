@@ -76,21 +76,21 @@ def _served(
 ) -> Iterator[tuple[Control, dict[str, str | None]]]:
     """Serve in a thread; yield its control API and the environment that points at it."""
     given["admin_token"] = given["admin_token"] or secrets.token_urlsafe()  # where others can reach it, it is needed
-    setup, worlds, sock = prepared(scenarios, schemas, given)
-    session = worlds.by_id["default"].session
+    setup, sessions, sock = prepared(scenarios, schemas, given)
+    session = sessions.by_id["default"].session
     url = origin(setup, sock)
-    base_urls = worlds.base_urls(session, url)
+    base_urls = sessions.base_urls(session, url)
     if len(base_urls) != 1:
         fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
     ((name, base_url),) = base_urls.items()
     key = min(session.settings[name].keys or [_ANY_KEY])
-    server = make_server(setup, worlds, ignore, ignore)
+    server = make_server(setup, sessions, ignore, ignore)
     token = f"{quote(setup.admin_token, safe='')}@" if setup.admin_token else ""
     certificate = setup.certificate
     control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
     trust = certificate.environment if certificate else {}
-    variables = worlds.providers[name].environment(base_url, key)
-    watched = reloading(setup, worlds, server, watch, say)
+    variables = sessions.providers[name].environment(base_url, key)
+    watched = reloading(setup, sessions, server, watch, say)
     with running(server, sock), closing(control), watched:
         yield control, {**variables, **trust}
 

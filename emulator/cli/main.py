@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from emulator.core.provider.provider import Provider
     from emulator.core.scenario.scenario import Scenario
     from emulator.server.certificate import Certificate
-    from emulator.server.sessions.live import Worlds
+    from emulator.server.sessions.live import LiveSessions
     from emulator.server.setup import Setup
 
 FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
@@ -160,22 +160,22 @@ def serve(
 
     if ready_file:
         check_writable(ready_file)
-    setup, worlds, sock = prepared(scenarios, schemas, given)
+    setup, sessions, sock = prepared(scenarios, schemas, given)
     if not (setup.admin_token or is_loopback(setup.host)):
         say(f"Others can reach {setup.host}: the control API answers nobody; --admin-token T opens it.")
     gc.enable()
     run = serve_with_workers if setup.workers > 1 else serve_alone
-    ended = run(setup, worlds, sock, ready_file, quiet)
+    ended = run(setup, sessions, sock, ready_file, quiet)
     sys.exit(FINDINGS if ended is None else INTERRUPTED if ended == signal.SIGINT else 0)
 
 
 def prepared(
     scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any]
-) -> tuple[Setup, Worlds, socket.socket]:
+) -> tuple[Setup, LiveSessions, socket.socket]:
     """Load what a server is told to serve and listen, or say what is wrong."""
     from emulator.cli.store import problem_of, unreachable
     from emulator.core.scenario.session import Options
-    from emulator.server.setup import Setup, listen, make_worlds
+    from emulator.server.setup import Setup, listen, make_live_sessions
 
     store, workers = given.get("store", "memory://"), given.get("workers", 1)
     if problem := problem_of(store, workers, alone=["upstream"] if given["upstreams"] else []):
@@ -185,14 +185,14 @@ def prepared(
     tls = given.pop("tls")
     _check_reload(given["reload"], scenarios)
     setup = Setup(find_scenarios(scenarios), options, schemas, **given)
-    worlds = load_or_fail(lambda: make_worlds(setup))
-    warn(worlds.by_id["default"].session.scenarios)
+    sessions = load_or_fail(lambda: make_live_sessions(setup))
+    warn(sessions.by_id["default"].session.scenarios)
     if problem := unreachable(store):
         fail(problem, UNREACHABLE)
     if tls:
-        setup = replace(setup, certificate=_certificate(setup.host, worlds.providers.values()))
+        setup = replace(setup, certificate=_certificate(setup.host, sessions.providers.values()))
     try:
-        return setup, worlds, listen(setup)
+        return setup, sessions, listen(setup)
     except OSError as error:
         hint = f" {_held(setup.port)}" if error.errno == errno.EADDRINUSE else ""
         fail(f"Cannot listen on {setup.host}:{setup.port}: {error.strerror}.{hint}")

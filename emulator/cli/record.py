@@ -47,8 +47,8 @@ def record_command(
         "host": host, "port": port, "upstreams": {provider: upstream}, "upstream_timeout": upstream_timeout,
         "max_body": max_body, "records": True, "tls": False, "reload": False,
     }  # fmt: skip
-    setup, worlds, sock = prepared((), schemas, given)
-    recorder = Recorder(worlds.engine, worlds.providers[provider], upstream)
+    setup, sessions, sock = prepared((), schemas, given)
+    recorder = Recorder(sessions.engine, sessions.providers[provider], upstream)
 
     def record(exchange: Exchange, sent: Sent) -> None:
         try:
@@ -57,8 +57,8 @@ def record_command(
             say(f"Exchange {exchange.grant.number} could not be recorded: {error!r}")
         _write(out, recorder.text())
 
-    worlds.recorder = record
-    serve_alone(setup, worlds, sock, ready_file, quiet)
+    sessions.recorder = record
+    serve_alone(setup, sessions, sock, ready_file, quiet)
     _write(out, recorder.text())
     show(f"Wrote {out}.")
     for line in recorder.report():

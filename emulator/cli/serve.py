@@ -23,7 +23,7 @@ from emulator.core.printable import printable, printable_lines
 from emulator.core.redaction import redact_query, redact_text
 from emulator.core.values import Exchange
 from emulator.server.reloading import Watching, reloading
-from emulator.server.sessions.live import Worlds
+from emulator.server.sessions.live import LiveSessions
 from emulator.server.setup import Server, Setup, ignore, make_server, origin, run
 from emulator.server.watching import watch
 
@@ -38,27 +38,27 @@ LOG_GRACE_S = 1.0
 COLLECT_AFTER = (10_000, 10, 1_000)
 
 
-def serve_alone(setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool) -> int:
+def serve_alone(setup: Setup, sessions: LiveSessions, sock: socket.socket, ready_file: Path | None, quiet: bool) -> int:
     """Serve in this process until SIGINT or SIGTERM, and return its number."""
-    with _announcing(setup, worlds, origin(setup, sock), ready_file) as announce:
-        return serve_until_stopped(setup, worlds, sock, announce, quiet)
+    with _announcing(setup, sessions, origin(setup, sock), ready_file) as announce:
+        return serve_until_stopped(setup, sessions, sock, announce, quiet)
 
 
 def serve_with_workers(
-    setup: Setup, worlds: Worlds, sock: socket.socket, ready_file: Path | None, quiet: bool
+    setup: Setup, sessions: LiveSessions, sock: socket.socket, ready_file: Path | None, quiet: bool
 ) -> int | None:
     """Serve with worker processes until SIGINT or SIGTERM, and return its number; None where one could not begin."""
     from emulator.cli.workers import Workers
 
     url, port = origin(setup, sock), sock.getsockname()[1]
     sock.close()  # it showed that the port was free; those of the workers share theirs, which this one would not
-    with _announcing(setup, worlds, url, ready_file) as announce:
+    with _announcing(setup, sessions, url, ready_file) as announce:
         return Workers(setup, port, quiet).serve(announce)
 
 
 def serve_until_stopped(
     setup: Setup,
-    worlds: Worlds,
+    sessions: LiveSessions,
     sock: socket.socket,
     announce: Callable[[], None],
     quiet: bool,
@@ -66,14 +66,14 @@ def serve_until_stopped(
 ) -> int:
     """Serve until SIGINT or SIGTERM and return its number; announce when requests are accepted."""
     log = _Log()
-    server = make_server(setup, worlds, *(ignore, ignore) if quiet else (log.request, log.stray))
+    server = make_server(setup, sessions, *(ignore, ignore) if quiet else (log.request, log.stray))
     received = _on_signals(server)
     server.config.callback_notify = _once_ready(server, announce)
     server.config.timeout_notify = 0
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        with reloading(setup, worlds, server, watching, lambda text: log.write(f"{printable_lines(text)}\n")):
+        with reloading(setup, sessions, server, watching, lambda text: log.write(f"{printable_lines(text)}\n")):
             run(server, sock)
     finally:
         log.close()
@@ -108,9 +108,11 @@ def _once_ready(server: Server, announce: Callable[[], None]) -> Callable[[], An
 
 
 @contextlib.contextmanager
-def _announcing(setup: Setup, worlds: Worlds, url: str, ready_file: Path | None) -> Iterator[Callable[[], None]]:
+def _announcing(
+    setup: Setup, sessions: LiveSessions, url: str, ready_file: Path | None
+) -> Iterator[Callable[[], None]]:
     """Yield what tells that requests are accepted: lines on stdout, and the ready file, which goes at the end."""
-    base_urls, certificate = worlds.base_urls(worlds.by_id["default"].session, url), setup.certificate
+    base_urls, certificate = sessions.base_urls(sessions.by_id["default"].session, url), setup.certificate
 
     def announce() -> None:
         if ready_file:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emulator.cli.serve import serve_until_stopped
-from emulator.server.setup import Setup, make_worlds
+from emulator.server.setup import Setup, make_live_sessions
 
 READY = b"ready\n"
 
@@ -29,7 +29,7 @@ def main() -> None:
 
 def serve(setup: Setup, sock: socket.socket, quiet: bool) -> None:
     threading.Thread(target=_listen, daemon=True).start()
-    serve_until_stopped(setup, make_worlds(setup), sock, _say_ready, quiet, _watch)
+    serve_until_stopped(setup, make_live_sessions(setup), sock, _say_ready, quiet, _watch)
 
 
 def _say_ready() -> None:

@@ -15,7 +15,7 @@ class Spent(Exception):
 
 
 @dataclass(slots=True)
-class Meter:
+class RequestBudget:
     """What was sent so far; None: no bound. `tokens` sums what the answers' usage told."""
 
     max_requests: int | None = None

@@ -1,4 +1,4 @@
-"""What a check works with: a World, the provider's own requests, and words for an answer that differs."""
+"""What a check works with: a session of the target, the provider's requests, and words for an answer that differs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from emulator.contract.client import Answer
-from emulator.contract.target import NotArranged, World
+from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import STATUS, Json
-from emulator.core.provider.keys import BEARER, Way
+from emulator.core.provider.keys import BEARER, KeyPlace
 from emulator.core.provider.provider import fill
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
@@ -23,7 +23,7 @@ TEXT = "Here are the first words of a reply that is long enough to be cut: " + "
     f"number {n}," for n in range(1, 31)
 )
 
-#: Of a conversation: the key of its world.
+#: Of a conversation: the key of its session.
 OWN = "\0own"
 
 _LONG = 300
@@ -60,7 +60,7 @@ class Ask:
     headers: Mapping[str, str]
     documented: frozenset[str]
     status: Mapping[str, int] = field(default_factory=lambda: STATUS)
-    way: Way = BEARER  # in which the key is sent
+    way: KeyPlace = BEARER  # in which the key is sent
     streams_at: str | None = None  # the path of a stream, where its body does not ask for it
     says: Changes = field(default_factory=dict)  # what puts ${text} in the user's mouth
     tools: Mapping[str, Json] = field(default_factory=dict)  # how tools are offered, chosen, called and answered
@@ -68,32 +68,32 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class CaseClient:
     """One step's conversation. `assumed`: all it looks at is, or (`status`) which status a refusal has."""
 
-    world: World
+    session: TargetSession
     ask: Ask
     assumed: bool | Literal["status"] = False
-    key: str | None = OWN  # what is sent as the key: the world's own one, another one, or none
+    key: str | None = OWN  # what is sent as the key: the session's own one, another one, or none
 
-    def keyed(self, key: str | None) -> Talk:
+    def keyed(self, key: str | None) -> CaseClient:
         """Return this conversation with another key, or without one."""
         return replace(self, key=key)
 
     def url(self, path: str) -> str:
         """Return the URL of a path, with the key where it stands there."""
         query = self._credentials()[1]
-        return self.world.base_url + path + (f"{'&' if '?' in path else '?'}{query}" if query else "")
+        return self.session.base_url + path + (f"{'&' if '?' in path else '?'}{query}" if query else "")
 
     def _credentials(self) -> tuple[Mapping[str, str], str]:
-        key = self.world.key if self.key == OWN else self.key
+        key = self.session.key if self.key == OWN else self.key
         return self.ask.way.write(key) if key is not None else ({}, "")
 
     def send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str | None] | None = None
     ) -> Answer:
         """Send anything; a header that is None is left out."""
-        return self.world.client.send(method, self.url(path), self.headers(headers), body)
+        return self.session.client.send(method, self.url(path), self.headers(headers), body)
 
     def headers(self, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
         """Return the headers of a good request, and more."""
@@ -159,12 +159,12 @@ class Talk:
     def arrange(self, *replies: Mapping[str, Json]) -> bool:
         """Give replies if that can be arranged; tell whether it could."""
         try:
-            self.world.answer(*replies)
+            self.session.answer(*replies)
         except NotArranged:
             return False
         return True
 
-    def asking(self, changes: Changes) -> Talk:
+    def asking(self, changes: Changes) -> CaseClient:
         """Return this conversation with changes to its good request."""
         return replace(self, ask=replace(self.ask, body=self.body(changes)))
 
@@ -200,9 +200,9 @@ def accepted(answer: Answer, what: str, promised: bool = True) -> None:
         raise Differs(f"{what} gets 200", 200, outcome(answer), answer, assumed=refusal and not promised)
 
 
-def content(talk: Talk, answer: Answer, what: str = "a good request") -> str:
+def content(client: CaseClient, answer: Answer, what: str = "a good request") -> str:
     """Demand a whole chat answer, and return its text. Raises: Differs."""
-    text: str = demand(answer, whole(answer, what), talk.wire.place("text"), str)
+    text: str = demand(answer, whole(answer, what), client.wire.place("text"), str)
     return text
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from emulator.contract.case_client import Ask, Talk
+from emulator.contract.case_client import Ask, CaseClient
 from emulator.contract.checks.table import CHECKS, Check
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.reports.report import OutcomeWord
@@ -60,7 +60,7 @@ class Case:
 
 
 def run_case(case: Case, target: Target) -> Outcome:
-    """Run a case's steps, each in a fresh World, and return the gravest outcome."""
+    """Run a case's steps, each in a fresh session, and return the gravest outcome."""
     outcomes = [_run_step(case, step, target) for step in case.steps]
     for word in _GRAVEST:
         for item in outcomes:
@@ -73,7 +73,9 @@ def run_case(case: Case, target: Target) -> Outcome:
 
 def _run_step(case: Case, step: Step, target: Target) -> Outcome:
     assumed = case.assumed or step.assumed is True
-    return judge(lambda world: step.check(Talk(world, step.ask, step.assumed), **step.params), target, assumed)
+    return judge(
+        lambda session: step.check(CaseClient(session, step.ask, step.assumed), **step.params), target, assumed
+    )
 
 
 def load_cases(folder: Path | str) -> tuple[Case, ...]:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpcore2
 
 from emulator.contract.bodies import Event, parse_events, parse_json
-from emulator.contract.budget import Meter
+from emulator.contract.budget import RequestBudget
 from emulator.contract.connections import Deadline, Stream, open_pool
 from emulator.core.answer.embeddings import told_usage
 from emulator.core.errors import Json
@@ -95,9 +95,11 @@ class Answer:
 class Client:
     """A small HTTP client that never raises for what the other side does; not for several threads."""
 
-    def __init__(self, *, proxies: bool = True, bounds: Bounds | None = None, meter: Meter | None = None) -> None:
+    def __init__(
+        self, *, proxies: bool = True, bounds: Bounds | None = None, budget: RequestBudget | None = None
+    ) -> None:
         """`proxies` tells whether the environment's proxies hold; for a loopback address they must not."""
-        self.meter = meter or Meter()
+        self.budget = budget or RequestBudget()
         self.bounds = bounds or Bounds()
         self._proxies = proxies
         self._deadline = Deadline()
@@ -116,12 +118,12 @@ class Client:
     @contextmanager
     def begin(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Pending]:
         """Send a request and wait for the head of its answer. Raises: Spent."""
-        self.meter.begin()
+        self.budget.begin()
         self._deadline.at = time.monotonic() + self.bounds.whole_s
         sent = Sent(method, url, _sent_headers(method, url, headers, body), body)
         response, broken = self._head(sent)
         try:
-            yield Pending(sent, response, broken, self.bounds, self.meter, self._deadline.at)
+            yield Pending(sent, response, broken, self.bounds, self.budget, self._deadline.at)
         finally:
             if response is not None:
                 _close(response)
@@ -152,14 +154,14 @@ class Pending:
     response: httpcore2.Response | None
     broken: Broken | None
     bounds: Bounds
-    meter: Meter
+    budget: RequestBudget
     deadline: float
 
     def finish(self) -> Answer:
         """Read the body, up to the bounds."""
         answer = self._answer()
-        tokens = total_tokens(answer, self.meter.wire) if self.meter.max_tokens else 0
-        self.meter.end(answer.ended in ("complete", "overrun", "cut"), tokens)
+        tokens = total_tokens(answer, self.budget.wire) if self.budget.max_tokens else 0
+        self.budget.end(answer.ended in ("complete", "overrun", "cut"), tokens)
         return answer
 
     def _answer(self) -> Answer:

@@ -14,7 +14,7 @@ from emulator.contract.case_client import Differs
 from emulator.contract.client import Answer
 from emulator.contract.exchange import answer_json, curl_line, hidden_json, request_json, scrub, scrub_json
 from emulator.contract.reports.report import OutcomeWord
-from emulator.contract.target import NotArranged, Target, Unreachable, World
+from emulator.contract.target import NotArranged, Target, TargetSession, Unreachable
 from emulator.core.errors import Json
 from emulator.core.redaction import redact_text
 
@@ -33,17 +33,17 @@ class Outcome:
     fact: str | None = None
 
 
-def judge(check: Callable[[World], None], target: Target, assumed: bool = False) -> Outcome:
-    """Run a check in a fresh World; `assumed`: all it looks at is."""
-    worlds: list[World] = []
+def judge(check: Callable[[TargetSession], None], target: Target, assumed: bool = False) -> Outcome:
+    """Run a check in a fresh session; `assumed`: all it looks at is."""
+    sessions: list[TargetSession] = []
     try:
-        with target.fresh() as world:
-            worlds.append(world)
-            check(world)
+        with target.fresh() as session:
+            sessions.append(session)
+            check(session)
     except (NotArranged, Unreachable, Spent) as reason:
-        return Outcome(_WORDS[type(reason)], scrub(str(reason), _key(worlds)))
+        return Outcome(_WORDS[type(reason)], scrub(str(reason), _key(sessions)))
     except Differs as found:
-        return _scrubbed(found, _word(found, target, assumed), _key(worlds))
+        return _scrubbed(found, _word(found, target, assumed), _key(sessions))
     return Outcome("passed")
 
 
@@ -54,9 +54,9 @@ _WORDS: Mapping[type[Exception], OutcomeWord] = {
 }
 
 
-def _key(worlds: Sequence[World]) -> str:
-    """Return the key in use at last: a World that begins anew has another."""
-    return worlds[0].key if worlds else ""
+def _key(sessions: Sequence[TargetSession]) -> str:
+    """Return the key in use at last: a session that begins anew has another."""
+    return sessions[0].key if sessions else ""
 
 
 def _word(found: Differs, target: Target, assumed: bool) -> OutcomeWord:

@@ -37,11 +37,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from emulator.contract.budget import Meter
+from emulator.contract.budget import RequestBudget
 from emulator.contract.client import Bounds, Client
 from emulator.contract.contract import Contract, load_contract
 from emulator.contract.outcome import Outcome
-from emulator.contract.phases.case import Planned
+from emulator.contract.phases.case import PlannedCase
 from emulator.contract.phases.coverage import coverage
 from emulator.contract.phases.examples import examples
 from emulator.contract.phases.facts import facts
@@ -74,7 +74,7 @@ def plan(
     seed: int = 0,
     max_examples: int = MAX_EXAMPLES,
     schemas: Path | str | None = None,
-) -> tuple[Planned, ...]:
+) -> tuple[PlannedCase, ...]:
     """Return the cases of a run in their order: all phases', or those of `phases`, or those named.
 
     Raises: NotRunnable, for an unknown phase, case or plan; LookupError; SourceError.
@@ -117,20 +117,20 @@ def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 
 def run(
-    planned: Sequence[Planned],
+    planned_case: Sequence[PlannedCase],
     target: Target,
-    meter: Meter,
+    budget: RequestBudget,
     on_result: OnResult = lambda result, done, total: None,
-    gate: Sequence[Planned] = (),
+    gate: Sequence[PlannedCase] = (),
 ) -> Iterator[Result]:
     """Yield the result of each case; once nothing more may be sent the rest is inconclusive, without sending.
 
     `gate`: cases without which the others are not run; their results count where they are planned, or stop the run.
     """
-    listed = {case.id for case in planned}
-    total, done = len(planned), 0
-    for case in (*gate, *(item for item in planned if item.id not in {one.id for one in gate})):
-        result = case.result(Outcome("inconclusive", meter.reason)) if meter.reason else case.run(target)
+    listed = {case.id for case in planned_case}
+    total, done = len(planned_case), 0
+    for case in (*gate, *(item for item in planned_case if item.id not in {one.id for one in gate})):
+        result = case.result(Outcome("inconclusive", budget.reason)) if budget.reason else case.run(target)
         stopped = case in gate and result.outcome == "failed"
         if stopped or case.id in listed:
             done += 1
@@ -144,12 +144,18 @@ class Run:
     """One run: what is planned, its meter, and the results so far, which `report` holds at any time."""
 
     def __init__(
-        self, contract: Contract, planned: Sequence[Planned], target: Target, meter: Meter, url: str, seed: int
+        self,
+        contract: Contract,
+        planned_case: Sequence[PlannedCase],
+        target: Target,
+        budget: RequestBudget,
+        url: str,
+        seed: int,
     ):
         self.contract = contract
-        self.planned = planned
+        self.planned_case = planned_case
         self.target = target
-        self.meter = meter
+        self.budget = budget
         self.results: list[Result] = []
         self._head = (contract.provider.name, url, seed, time.time())
         self._start = time.perf_counter()
@@ -157,20 +163,20 @@ class Run:
     @property
     def requests(self) -> int:
         """How many requests are sent, at most; where a fuzz case fails, finding a smaller one takes more."""
-        listed = {case.id for case in self.planned}
-        cases = (*self.planned, *(gate for gate in gates(self.contract) if gate.id not in listed))
-        planned = sum(case.requests for case in cases)
-        return planned if self.meter.max_requests is None else min(planned, self.meter.max_requests)
+        listed = {case.id for case in self.planned_case}
+        cases = (*self.planned_case, *(gate for gate in gates(self.contract) if gate.id not in listed))
+        planned_case = sum(case.requests for case in cases)
+        return planned_case if self.budget.max_requests is None else min(planned_case, self.budget.max_requests)
 
     def go(self, on_result: OnResult = lambda result, done, total: None) -> None:
         """Run all, in order."""
-        for result in run(self.planned, self.target, self.meter, on_result, gates(self.contract)):
+        for result in run(self.planned_case, self.target, self.budget, on_result, gates(self.contract)):
             self.results.append(result)
 
     def report(self) -> Report:
         """Return what is known by now."""
         seconds = round(time.perf_counter() - self._start, 6)
-        return Report(*self._head, seconds, self.meter.requests, tuple(self.results))
+        return Report(*self._head, seconds, self.budget.requests, tuple(self.results))
 
 
 class Asked(TypedDict, total=False):
@@ -192,7 +198,7 @@ def run_contract(
     url: str,
     key: str,
     *,
-    on_start: OnStart = lambda planned, requests: None,
+    on_start: OnStart = lambda planned_case, requests: None,
     on_result: OnResult = lambda result, done, total: None,
     **asked: Unpack[Asked],
 ) -> Report:
@@ -203,7 +209,7 @@ def run_contract(
     """
     prepared = prepare(provider, url, key, **asked)
     with closing(prepared.target):
-        on_start(len(prepared.planned), prepared.requests)
+        on_start(len(prepared.planned_case), prepared.requests)
         prepared.go(on_result)
     return prepared.report()
 
@@ -225,22 +231,22 @@ def prepare(
     except ValueError as error:
         raise NotRunnable(str(error)) from None
     away = is_away(url)
-    meter = Meter(asked.get("max_requests"), asked.get("max_tokens"))
-    if away and meter.max_requests is None and meter.max_tokens is None:
+    budget = RequestBudget(asked.get("max_requests"), asked.get("max_tokens"))
+    if away and budget.max_requests is None and budget.max_tokens is None:
         raise NotRunnable(
             f"{url} is not on this machine: say how much a run may cost, by --max-requests or --max-tokens."
         )
     phases, cases, seed = asked.get("phases"), asked.get("cases", ()), asked.get("seed", 0)
     chosen = phases if phases or not away or cases else CAREFUL
     contract = load_contract(provider, asked.get("schemas"))
-    meter.wire = contract.ask.wire
-    planned = plan(
+    budget.wire = contract.ask.wire
+    planned_case = plan(
         contract, phases=chosen or None, cases=cases, plan=asked.get("plan"), seed=seed,
         max_examples=asked.get("max_examples", MAX_EXAMPLES),
     )  # fmt: skip
-    client = Client(proxies=away, bounds=asked.get("bounds"), meter=meter)
+    client = Client(proxies=away, bounds=asked.get("bounds"), budget=budget)
     try:
         made = target(client) if target else ForeignTarget(url, key, asked.get("plan"), client)
     except ValueError as error:
         raise NotRunnable(str(error)) from None
-    return Run(contract, planned, made, meter, url, seed)
+    return Run(contract, planned_case, made, budget, url, seed)

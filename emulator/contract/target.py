@@ -1,9 +1,9 @@
 """Where cases are run, and what can be arranged there.
 
-    Target.fresh() ──> World: base URL, key, client; plan, advance, answer, now
+    Target.fresh() ──> TargetSession: base URL, key, client; plan, advance, answer, now
 
 A foreign URL arranges nothing: what needs it is not seen there. An emulator arranges through its control API,
-in a session for each World.
+in a session of its own each time.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Unreachable(Exception):
     """The target, or its control API, gives no usable answer."""
 
 
-class World(Protocol):
+class TargetSession(Protocol):
     """What one case talks to, and what it can arrange there."""
 
     @property
@@ -80,8 +80,8 @@ class Target(Protocol):
     @property
     def own(self) -> bool: ...
 
-    def fresh(self) -> AbstractContextManager[World]:
-        """Open a World for one case, as untouched as this target can make it."""
+    def fresh(self) -> AbstractContextManager[TargetSession]:
+        """Open a session for one case, as untouched as this target can make it."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -103,7 +103,7 @@ class ForeignTarget:
         self._plan = plan
 
     @contextmanager
-    def fresh(self) -> Iterator[World]:
+    def fresh(self) -> Iterator[TargetSession]:
         yield self
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class ForeignTarget:
 
 
 class EmulatorTarget:
-    """An emulator at its root URL; each World is a session of its own."""
+    """An emulator at its root URL; each TargetSession is a session of its own."""
 
     own = True
 
@@ -135,19 +135,19 @@ class EmulatorTarget:
         self._seed = seed
 
     @contextmanager
-    def fresh(self) -> Iterator[World]:
-        world = EmulatorWorld(self._control, self.client, self._provider, self._seed)
+    def fresh(self) -> Iterator[TargetSession]:
+        session = EmulatorSession(self._control, self.client, self._provider, self._seed)
         try:
-            yield world
+            yield session
         finally:
-            world.close()
+            session.close()
 
     def close(self) -> None:
         self.client.close()
         self._control.close()
 
 
-class EmulatorWorld:
+class EmulatorSession:
     """A session of an emulator, on a virtual clock."""
 
     def __init__(self, control: Control, client: Client, provider: str, seed: int) -> None:
@@ -177,10 +177,10 @@ class EmulatorWorld:
 
     def _open(self, more: Mapping[str, Json]) -> None:
         wanted = {"provider": self._provider, "seed": self._seed, "clock": "virtual", **more}
-        session = _asked(self._control, "POST", "/sessions", wanted)
-        self._path = f"/sessions/{session['id']}"
-        self.base_url: str = session["base_urls"][self._provider]
-        self.key: str = session["api_key"]
+        made = _asked(self._control, "POST", "/sessions", wanted)
+        self._path = f"/sessions/{made['id']}"
+        self.base_url: str = made["base_urls"][self._provider]
+        self.key: str = made["api_key"]
 
 
 def _asked(control: Control, method: str, path: str, value: Json = None) -> Json:

@@ -10,7 +10,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Memo(Generic[K, V]):
+class LruCache(Generic[K, V]):
     """A mapping of bounded size."""
 
     __slots__ = ("_most", "_values", "get")

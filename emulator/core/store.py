@@ -57,7 +57,7 @@ class Store(Protocol):
     def journal(self, session: str, since: int) -> Journalled | Awaitable[Journalled]:
         """Return the exchanges with a number over `since`, and how many older ones were dropped."""
 
-    def world(self, session: str, at: float) -> Counters | Awaitable[Counters]:
+    def counters(self, session: str, at: float) -> Counters | Awaitable[Counters]:
         """Return a session's counters."""
 
     def restart(self, session: str) -> None:

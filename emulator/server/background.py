@@ -14,7 +14,7 @@ from types import TracebackType
 
 from emulator.core.scenario.session import Options
 from emulator.core.values import Plan
-from emulator.server.setup import Server, Setup, ignore, listen, make_server, make_worlds, origin, run
+from emulator.server.setup import Server, Setup, ignore, listen, make_live_sessions, make_server, origin, run
 from emulator.server.thread import SERVER_THREAD
 
 
@@ -89,11 +89,11 @@ class Emulator:
         self._ending = contextlib.ExitStack()
 
     def __enter__(self) -> Emulator:
-        worlds = make_worlds(self.setup)
+        sessions = make_live_sessions(self.setup)
         sock = listen(self.setup)
-        server = make_server(self.setup, worlds, ignore, ignore)
+        server = make_server(self.setup, sessions, ignore, ignore)
         self.url = origin(self.setup, sock)
-        self.base_urls = worlds.base_urls(worlds.by_id["default"].session, self.url)
+        self.base_urls = sessions.base_urls(sessions.by_id["default"].session, self.url)
         self._ending.enter_context(running(server, sock))
         return self
 

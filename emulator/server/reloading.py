@@ -15,7 +15,7 @@ from emulator.core.printable import printable
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import StoreFailed
-from emulator.server.sessions.live import Unaddressed, Worlds
+from emulator.server.sessions.live import LiveSessions, Unaddressed
 from emulator.server.sessions.source import source_of
 from emulator.server.setup import Server, Setup
 
@@ -25,7 +25,7 @@ Watching: TypeAlias = Callable[[Sequence[Path], Callable[[], None], threading.Ev
 
 @contextlib.contextmanager
 def reloading(
-    setup: Setup, worlds: Worlds, server: Server, watching: Watching, tell: Callable[[str], None]
+    setup: Setup, sessions: LiveSessions, server: Server, watching: Watching, tell: Callable[[str], None]
 ) -> Iterator[None]:
     """Give the default session its scenario files anew whenever one of them changes, if the setup says so."""
     if not setup.reload:
@@ -35,7 +35,7 @@ def reloading(
 
     def reload() -> None:
         try:
-            scenarios = load_all(setup.scenarios, worlds.providers, setup.options.provider)
+            scenarios = load_all(setup.scenarios, sessions.providers, setup.options.provider)
         except SourceError as error:
             tell(f"{error}\nThis does not load; what was loaded before stays.")
         else:
@@ -43,8 +43,8 @@ def reloading(
 
     async def give(scenarios: Sequence[Scenario]) -> None:
         try:
-            async with worlds.changing(DEFAULT):
-                worlds.give(DEFAULT, scenarios, [source_of(item.file) for item in scenarios])
+            async with sessions.changing(DEFAULT):
+                sessions.give(DEFAULT, scenarios, [source_of(item.file) for item in scenarios])
         except (SourceError, Unaddressed, StoreFailed) as error:
             tell(f"{error}\nThis cannot be served; what was loaded before stays.")
         else:

@@ -26,7 +26,7 @@ from emulator.core.values import Exchange
 from emulator.network.loopback import is_loopback
 from emulator.server.http.dispatch import Dispatch
 from emulator.server.http.protocol import bind
-from emulator.server.sessions.live import Sharing, Worlds
+from emulator.server.sessions.live import LiveSessions, Sharing
 from emulator.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -103,23 +103,23 @@ def run(server: Server, sock: socket.socket) -> None:
         runner.run(server.serve(sockets=[sock]))
 
 
-def make_worlds(setup: Setup) -> Worlds:
+def make_live_sessions(setup: Setup) -> LiveSessions:
     """Load providers and scenarios and open the default session.
 
     Raises: SourceError.
     """
     providers: Mapping[str, Provider] = load_providers(setup.schemas)
-    worlds = Worlds(
+    sessions = LiveSessions(
         Engine(providers), MemoryStore(setup.journal_size), setup.options, setup.max_sessions,
         upstreams=_upstreams(setup, providers), records=setup.records,
     )  # fmt: skip
     scenarios = load_all(setup.scenarios, providers, setup.options.provider)
-    worlds.open_default(scenarios)
+    sessions.open_default(scenarios)
     if setup.store != MEMORY:
         from emulator.server.sessions import sharing  # only then Redis is needed
 
-        sharing.Sharing(worlds, setup.store, setup.worker or secrets.token_hex(4), setup.journal_size)
-    return worlds
+        sharing.Sharing(sessions, setup.store, setup.worker or secrets.token_hex(4), setup.journal_size)
+    return sessions
 
 
 def _upstreams(setup: Setup, providers: Mapping[str, Provider]) -> dict[str, Upstream]:
@@ -179,13 +179,13 @@ def listen_together(setup: Setup, port: int) -> list[socket.socket]:
 
 def make_server(
     setup: Setup,
-    worlds: Worlds,
+    sessions: LiveSessions,
     on_exchange: Callable[[Exchange, str, float], None],
     on_stray: Callable[[str, str, int], None],
 ) -> Server:
     """Return a uvicorn server whose one protocol is ours."""
-    app = _control(worlds, is_loopback(setup.host), setup.admin_token)
-    protocol = bind(Dispatch(worlds, app, on_exchange, on_stray), setup.max_body)
+    app = _control(sessions, is_loopback(setup.host), setup.admin_token)
+    protocol = bind(Dispatch(sessions, app, on_exchange, on_stray), setup.max_body)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", interface="asgi3",
         access_log=False, log_config=None, log_level=logging.CRITICAL, server_header=False,
@@ -193,19 +193,19 @@ def make_server(
         ssl_certfile=setup.certificate.server if setup.certificate else None,
     )  # fmt: skip
     server = Server(config)
-    server.sharing = worlds.sharing
-    server.upstreams = list(worlds.upstreams.values())
+    server.sharing = sessions.sharing
+    server.upstreams = list(sessions.upstreams.values())
     return server
 
 
-def _control(worlds: Worlds, loopback: bool, admin_token: str | None) -> Callable[..., Awaitable[None]]:
+def _control(sessions: LiveSessions, loopback: bool, admin_token: str | None) -> Callable[..., Awaitable[None]]:
     """Return the control app, which is loaded when it is first asked for something: a start does not wait for it."""
 
     @functools.cache
     def made() -> Callable[..., Awaitable[None]]:
         from emulator.server.control.app import control_app
 
-        return control_app(worlds, loopback, admin_token)
+        return control_app(sessions, loopback, admin_token)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await made()(scope, receive, send)

@@ -19,7 +19,7 @@ class Budget:
         self.most = most
         self.kept = 0
         self.newest = 0  # the number of what was added last
-        self.order: OrderedDict[int, tuple[Kept[Any, Any], Any]] = OrderedDict()  # by number, the oldest first
+        self.order: OrderedDict[int, tuple[BoundedStore[Any, Any], Any]] = OrderedDict()  # by number, the oldest first
 
     def make_room(self) -> None:
         """Forget the oldest until what is kept is within the budget."""
@@ -29,7 +29,7 @@ class Budget:
             kept.dropped += 1
 
 
-class Kept(Generic[K, V]):
+class BoundedStore(Generic[K, V]):
     """An ordered mapping that forgets its oldest when it holds too many, or the budget is spent; `dropped` counts."""
 
     __slots__ = ("_budget", "_most", "_values", "dropped")

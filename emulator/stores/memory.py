@@ -15,7 +15,7 @@ from typing import Literal
 from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits
 from emulator.core.store import Counters
 from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Sent, Sketch, Standing
-from emulator.stores.bounded import Budget, Kept
+from emulator.stores.bounded import BoundedStore, Budget
 
 #: Bytes that the journals of all sessions may keep together, and again as many the idempotency records.
 JOURNAL_BYTES = 500_000_000
@@ -52,10 +52,10 @@ class _Row:
 
 @dataclass(slots=True)
 class _Session:
-    windows: Kept[tuple[str, str], Window]  # by provider and key
-    turns_apart: Kept[str, int]  # by count key, where it is not the rule
-    records: Kept[tuple[str, str], Record]  # by key and header value
-    exchanges: Kept[int, _Row | Sketch]
+    windows: BoundedStore[tuple[str, str], Window]  # by provider and key
+    turns_apart: BoundedStore[str, int]  # by count key, where it is not the rule
+    records: BoundedStore[tuple[str, str], Record]  # by key and header value
+    exchanges: BoundedStore[int, _Row | Sketch]
     life: str  # a session that is reset or made again has another
     state: str = STARTED
     calls: Counter[str] = field(default_factory=Counter)  # by rule
@@ -101,10 +101,10 @@ class MemoryStore:
 
     def _begin(self) -> _Session:
         return _Session(
-            Kept(MOST_WINDOWS, self._windows),
-            Kept(MOST_TURNS, self._turns),
-            Kept(self.journal_size, self._records),
-            Kept(self.journal_size, self._journals),
+            BoundedStore(MOST_WINDOWS, self._windows),
+            BoundedStore(MOST_TURNS, self._turns),
+            BoundedStore(self.journal_size, self._records),
+            BoundedStore(self.journal_size, self._journals),
             str(next(self._lives)),
         )
 
@@ -216,7 +216,7 @@ class MemoryStore:
         ]
         return rows, found.exchanges.dropped
 
-    def world(self, session: str, at: float) -> Counters:
+    def counters(self, session: str, at: float) -> Counters:
         found = self._sessions.get(session)
         if found is None:
             return Counters(STARTED, {}, [], 0, 0)

@@ -93,7 +93,7 @@ class Route:
 
 
 class EmulatedSession:
-    """A fresh world on a server. Point the application at `base_url` with `api_key`.
+    """A fresh session on a server. Point the application at `base_url` with `api_key`.
 
     `folders` are where `.use()` looks for scenario files; without any it is the working directory.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from emulator.core.scenario.session import Options
 from emulator.server.background import Emulator
-from emulator.server.setup import Setup, make_worlds
+from emulator.server.setup import Setup, make_live_sessions
 from emulator.testing.client import Control
 
 SCENARIO = """\
@@ -50,16 +50,20 @@ def timed(what: str, count: int, act: Callable[[int], object]) -> None:
 
 
 def in_the_server() -> None:
-    worlds = make_worlds(Setup(max_sessions=5000))
+    sessions = make_live_sessions(Setup(max_sessions=5000))
     made = []
-    timed("made, no scenario", 1000, lambda _: made.append(worlds.open(None, Options(provider="beatra")).session.id))
-    timed("made, the same scenario", 1000, lambda _: made.append(worlds.open(SCENARIO, Options()).session.id))
+    timed(
+        "made, no scenario",
+        1000,
+        lambda _: made.append(sessions.open(None, Options(provider="beatra")).session.id),
+    )
+    timed("made, the same scenario", 1000, lambda _: made.append(sessions.open(SCENARIO, Options()).session.id))
     timed("made, a new scenario each", 1000,
-          lambda n: made.append(worlds.open(SCENARIO.replace("NUMBER", str(n)), Options()).session.id))  # fmt: skip
-    timed("a rule added", 1000,
-          lambda n: worlds.add_rule(made[n], {"id": "on-1", "replies": [{"text": "Hi"}]}, "test_x.py:12"))  # fmt: skip
-    timed("reset", 1000, lambda n: worlds.reset(made[n]))
-    timed("removed", 3000, lambda n: worlds.delete(made[n]))
+          lambda n: made.append(sessions.open(SCENARIO.replace("NUMBER", str(n)), Options()).session.id))  # fmt: skip
+    rule = {"id": "on-1", "replies": [{"text": "Hi"}]}
+    timed("a rule added", 1000, lambda n: sessions.add_rule(made[n], rule, "test_x.py:12"))
+    timed("reset", 1000, lambda n: sessions.reset(made[n]))
+    timed("removed", 3000, lambda n: sessions.delete(made[n]))
 
 
 def over_the_control_api() -> None:

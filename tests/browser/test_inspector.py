@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
-from sockets.raw import Connection, World, chat, control, make_world, request
+from sockets.raw import Connection, EngineSession, chat, control, make_session, request
 
 from emulator import Emulator
 
@@ -59,21 +59,21 @@ class Watched:
 
 
 @pytest.fixture
-def make(url: str) -> Iterator[Callable[..., World]]:
+def make(url: str) -> Iterator[Callable[..., EngineSession]]:
     """Makes sessions that end with the test."""
-    made: list[World] = []
+    made: list[EngineSession] = []
 
-    def make(scenario: str | None, **options: Any) -> World:
-        made.append(make_world(url, scenario, **options))
+    def make(scenario: str | None, **options: Any) -> EngineSession:
+        made.append(make_session(url, scenario, **options))
         return made[-1]
 
     yield make
-    for world in made:
-        control(url, "DELETE", f"/sessions/{world.id}")
+    for live in made:
+        control(url, "DELETE", f"/sessions/{live.id}")
 
 
 @pytest.fixture
-def watched(browser: Browser, url: str, make: Callable[..., World]) -> Iterator[Watched]:
+def watched(browser: Browser, url: str, make: Callable[..., EngineSession]) -> Iterator[Watched]:
     """A page that closes before the sessions of `make` end: it would ask for one that is gone."""
     found = Watched(browser, url, viewport={"width": 1200, "height": 800})
     yield found
@@ -82,7 +82,7 @@ def watched(browser: Browser, url: str, make: Callable[..., World]) -> Iterator[
 
 
 @pytest.fixture
-def world(make: Callable[..., World]) -> World:
+def live(make: Callable[..., EngineSession]) -> EngineSession:
     return make(SCENARIO, plan={"requests_per_minute": 9})
 
 
@@ -94,10 +94,10 @@ def rows(page: Page, count: int) -> None:
     expect(page.locator("#rows .row")).to_have_count(count, timeout=20_000)
 
 
-def cut_stream(world: World) -> None:
+def cut_stream(live: EngineSession) -> None:
     """Ask for the stream that is reset."""
-    with world.connect() as connection:
-        connection.send(world.request(chat("the weather", stream=True), headers={"x-tenant": "acme"}))
+    with live.connect() as connection:
+        connection.send(live.request(chat("the weather", stream=True), headers={"x-tenant": "acme"}))
         with pytest.raises(ConnectionResetError):
             connection.rest()
 
@@ -106,8 +106,8 @@ def lines_of(box: Locator) -> list[str]:
     return [line for line in box.inner_text().split("\n") if line]
 
 
-def opened(watched: Watched, world: World, n: int) -> Page:
-    page = watched.open(f"#/exchanges/{world.id}/{n}")
+def opened(watched: Watched, live: EngineSession, n: int) -> Page:
+    page = watched.open(f"#/exchanges/{live.id}/{n}")
     expect(page.locator("#detail h2")).to_contain_text(f"#{n} ")
     return page
 
@@ -115,15 +115,15 @@ def opened(watched: Watched, world: World, n: int) -> Page:
 # The table
 
 
-def test_exchanges_are_shown(watched: Watched, world: World) -> None:
-    world.ask(chat("retry"))
-    cut_stream(world)
-    world.ask(chat("hello"))
-    world.ask(chat("hello", temperature=3))
-    page = watched.open(session=world.id)
+def test_exchanges_are_shown(watched: Watched, live: EngineSession) -> None:
+    live.ask(chat("retry"))
+    cut_stream(live)
+    live.ask(chat("hello"))
+    live.ask(chat("hello", temperature=3))
+    page = watched.open(session=live.id)
     rows(page, 4)
     assert cells(page, "n") == ["1", "2", "3", "4"]
-    assert cells(page, "session") == [world.id] * 4
+    assert cells(page, "session") == [live.id] * 4
     assert cells(page, "provider") == ["beatra"] * 4
     assert cells(page, "operation") == ["chat"] * 4
     assert cells(page, "model") == ["beatra-1", "beatra-1", "auto", "auto"]
@@ -134,50 +134,50 @@ def test_exchanges_are_shown(watched: Watched, world: World) -> None:
     assert cells(page, "took")[1:] == ["300 ms", "0 ms", "0 ms"]
 
 
-def test_exchanges_appear_over_the_live_stream(watched: Watched, world: World) -> None:
+def test_exchanges_appear_over_the_live_stream(watched: Watched, live: EngineSession) -> None:
     page = watched.open()
     with page.expect_request("**/journal/events"):
-        page.select_option("#session", world.id)
+        page.select_option("#session", live.id)
     expect(page.locator("#empty")).to_be_visible()
     page.route("**/_emulator/sessions", lambda route: None)  # from here on no look at the sessions is answered
-    world.ask(chat("a story"))
+    live.ask(chat("a story"))
     rows(page, 1)
-    world.ask(chat("retry"))
+    live.ask(chat("retry"))
     rows(page, 2)
     assert cells(page, "answer") == ["session:14 · story", "session:6 · limited · rate_limited"]
 
 
-def test_exchanges_of_all_sessions_appear(watched: Watched, world: World) -> None:
+def test_exchanges_of_all_sessions_appear(watched: Watched, live: EngineSession) -> None:
     page = watched.open()
     expect(page.locator("#live")).to_have_text("live")
-    other = make_world(world.url, "rules: []")
+    other = make_session(live.url, "rules: []")
     other.ask(chat("one"))
-    world.ask(chat("a story"))
+    live.ask(chat("a story"))
     expect(page.locator("#rows .session", has_text=other.id)).to_have_count(1)
-    expect(page.locator("#rows .session", has_text=world.id)).to_have_count(1)
-    control(world.url, "DELETE", f"/sessions/{other.id}")
+    expect(page.locator("#rows .session", has_text=live.id)).to_have_count(1)
+    control(live.url, "DELETE", f"/sessions/{other.id}")
     expect(page.locator("#rows .session", has_text=other.id)).to_have_count(0)
     # a browser writes of every 404, and the page may just have asked for the session that went away
     watched.wrong = [item for item in watched.wrong if "404 (Not Found)" not in item]
 
 
-def test_a_session_that_is_reset_begins_anew(watched: Watched, world: World) -> None:
-    world.ask(chat("a story"))
-    world.ask(chat("a story"))
-    page = watched.open(session=world.id)
+def test_a_session_that_is_reset_begins_anew(watched: Watched, live: EngineSession) -> None:
+    live.ask(chat("a story"))
+    live.ask(chat("a story"))
+    page = watched.open(session=live.id)
     rows(page, 2)
-    control(world.url, "POST", f"/sessions/{world.id}/reset")
-    world.ask(chat("retry"))
+    control(live.url, "POST", f"/sessions/{live.id}/reset")
+    live.ask(chat("retry"))
     rows(page, 1)
     assert cells(page, "status") == ["429"]
 
 
-def test_an_exchange_under_way_is_shown_and_ends(watched: Watched, make: Callable[..., World]) -> None:
+def test_an_exchange_under_way_is_shown_and_ends(watched: Watched, make: Callable[..., EngineSession]) -> None:
     reply = "{text: a b, stream: {split: words}, faults: [{stall: {after_chunks: 2, for: forever}}]}"
-    world = make(f"clock: virtual\nprovider: beatra\nrules: [{{reply: {reply}}}]")
-    page = watched.open(session=world.id)
-    with world.connect() as connection:
-        connection.send(world.request(chat(stream=True)))
+    live = make(f"clock: virtual\nprovider: beatra\nrules: [{{reply: {reply}}}]")
+    page = watched.open(session=live.id)
+    with live.connect() as connection:
+        connection.send(live.request(chat(stream=True)))
         connection.until(b'"a"')
         expect(page.locator("#rows .took")).to_have_text("under way")
         page.click("#rows .row")
@@ -194,13 +194,13 @@ def test_an_exchange_under_way_is_shown_and_ends(watched: Watched, make: Callabl
     ("kind", "found"),
     [("all", "12345"), ("errors", "1345"), ("refused", "45"), ("unmatched", "3"), ("faults", "2")],
 )
-def test_the_table_is_filtered(watched: Watched, world: World, kind: str, found: str) -> None:
-    world.ask(chat("retry"))
-    cut_stream(world)
-    world.ask(chat("hello"))
-    world.ask(chat(temperature=3))
-    world.ask(path="/beatra/v1/nothing")
-    page = watched.open(session=world.id)
+def test_the_table_is_filtered(watched: Watched, live: EngineSession, kind: str, found: str) -> None:
+    live.ask(chat("retry"))
+    cut_stream(live)
+    live.ask(chat("hello"))
+    live.ask(chat(temperature=3))
+    live.ask(path="/beatra/v1/nothing")
+    page = watched.open(session=live.id)
     rows(page, 5)
     expect(page.locator("#kinds label", has_text="refused")).to_have_text("refused 2")
     page.check(f"#kinds [value={kind}]", force=True)
@@ -219,21 +219,21 @@ def test_the_table_is_filtered(watched: Watched, world: World, kind: str, found:
         ("zebra", ""),
     ],  # no word that a random id can hold
 )
-def test_the_table_is_searched(watched: Watched, world: World, words: str, found: str) -> None:
-    world.ask(chat("retry"))
-    world.ask(chat("a poem"))
-    world.ask(chat(temperature=3))
-    page = watched.open(session=world.id)
+def test_the_table_is_searched(watched: Watched, live: EngineSession, words: str, found: str) -> None:
+    live.ask(chat("retry"))
+    live.ask(chat("a poem"))
+    live.ask(chat(temperature=3))
+    page = watched.open(session=live.id)
     rows(page, 3)
     page.fill("#search", words)
     rows(page, len(found))
     assert "".join(cells(page, "n")) == found
 
 
-def test_the_keyboard_is_enough(watched: Watched, world: World) -> None:
+def test_the_keyboard_is_enough(watched: Watched, live: EngineSession) -> None:
     for text in ("a story", "a poem", "retry"):
-        world.ask(chat(text))
-    page = watched.open(session=world.id)
+        live.ask(chat(text))
+    page = watched.open(session=live.id)
     rows(page, 3)
     page.keyboard.press("/")
     expect(page.locator("#search")).to_be_focused()
@@ -262,10 +262,10 @@ def test_the_keyboard_is_enough(watched: Watched, world: World) -> None:
 # One exchange
 
 
-def test_violations_are_marked_at_their_place(watched: Watched, world: World) -> None:
+def test_violations_are_marked_at_their_place(watched: Watched, live: EngineSession) -> None:
     body = {"model": "auto", "messages": [{"role": "user"}], "temperature": 9, "top_k": 1}
-    world.ask(body, headers={"Idempotency-Key": "nope"})
-    page = opened(watched, world, 1)
+    live.ask(body, headers={"Idempotency-Key": "nope"})
+    page = opened(watched, live, 1)
     lines = lines_of(page.locator("#detail .code >> nth=1"))
     found = [index for index, line in enumerate(lines) if line.startswith("✗")]
     assert [(lines[index - 1], lines[index]) for index in found] == [
@@ -278,9 +278,9 @@ def test_violations_are_marked_at_their_place(watched: Watched, world: World) ->
     expect(page.locator("#detail .box")).to_contain_text("Refused: invalid_request, 400")
 
 
-def test_a_violation_of_a_header_is_marked_there(watched: Watched, world: World) -> None:
-    world.ask(chat("a story"), headers={"Idempotency-Key": "nope"})
-    page = opened(watched, world, 1)
+def test_a_violation_of_a_header_is_marked_there(watched: Watched, live: EngineSession) -> None:
+    live.ask(chat("a story"), headers={"Idempotency-Key": "nope"})
+    page = opened(watched, live, 1)
     lines = lines_of(page.locator("#detail details[open] .code"))
     index = lines.index("idempotency-key: nope")
     assert lines[index + 1 : index + 3] == [
@@ -290,17 +290,17 @@ def test_a_violation_of_a_header_is_marked_there(watched: Watched, world: World)
     ]
 
 
-def test_notes_are_shown_and_marked(watched: Watched, world: World) -> None:
-    world.ask(chat("a story", foo=1))
-    page = opened(watched, world, 1)
+def test_notes_are_shown_and_marked(watched: Watched, live: EngineSession) -> None:
+    live.ask(chat("a story", foo=1))
+    page = opened(watched, live, 1)
     note = "foo is not in the docs; it was accepted and has no effect"
     assert page.locator("#detail .notes li").all_inner_texts() == [note]
     expect(page.locator("#detail .mark")).to_have_text(f"ⓘ {note.replace(' is', ': is', 1)}")
 
 
-def test_a_cut_stream_has_its_waterfall(watched: Watched, world: World) -> None:
-    cut_stream(world)
-    page = opened(watched, world, 1)
+def test_a_cut_stream_has_its_waterfall(watched: Watched, live: EngineSession) -> None:
+    cut_stream(live)
+    page = opened(watched, live, 1)
     assert page.locator("#detail .chip").all_inner_texts() == ["⚡ comment", "⚡ cut"]
     assert page.locator("#detail .frame").all_inner_texts() == [
         "1 ⚡ keep-alive line", "2 ⚡ keep-alive line", "3 data", "4 data", "5 data", "⚡ end: reset",
@@ -317,9 +317,9 @@ def test_a_cut_stream_has_its_waterfall(watched: Watched, world: World) -> None:
     assert real["y"] > planned["y"]
 
 
-def test_near_misses_are_a_diff_in_two_columns(watched: Watched, world: World) -> None:
-    world.ask(chat("a poem about the weather"))
-    page = opened(watched, world, 1)
+def test_near_misses_are_a_diff_in_two_columns(watched: Watched, live: EngineSession) -> None:
+    live.ask(chat("a poem about the weather"))
+    page = opened(watched, live, 1)
     assert page.locator("#detail h3", has_text="Near miss").all_inner_texts() == [
         "Near miss: session:6 (limited)", "Near miss: session:7 (weather)", "Near miss: session:13 (poem)",
     ]  # fmt: skip
@@ -351,39 +351,39 @@ BODIES = {
 
 @pytest.mark.parametrize(("provider", "body"), BODIES.values(), ids=BODIES)
 def test_the_rule_that_is_shown_answers(
-    watched: Watched, make: Callable[..., World], provider: str, body: dict[str, Any]
+    watched: Watched, make: Callable[..., EngineSession], provider: str, body: dict[str, Any]
 ) -> None:
-    world = make(NEVER)
+    live = make(NEVER)
     path = f"/{provider}/v1/chat/completions"
-    assert world.ask(body, path=path).status == 404, "the request itself is good"
-    page = opened(watched, world, 1)
+    assert live.ask(body, path=path).status == 404, "the request itself is good"
+    page = opened(watched, live, 1)
     page.click("text=Show a rule that would answer")
-    control(world.url, "PUT", f"/sessions/{world.id}/scenario", {"scenario": page.locator("#rule").text_content()})
-    answer = world.ask(body, path=path)
+    control(live.url, "PUT", f"/sessions/{live.id}/scenario", {"scenario": page.locator("#rule").text_content()})
+    answer = live.ask(body, path=path)
     assert (answer.status, answer.headers["x-emulator-rule"]) == (200, "session:4")
     assert answer.json["choices"][0]["message"]["content"] == "Hello from the scenario."
 
 
-def test_the_rule_for_another_operation_answers(watched: Watched, make: Callable[..., World]) -> None:
-    world = make(NEVER)
+def test_the_rule_for_another_operation_answers(watched: Watched, make: Callable[..., EngineSession]) -> None:
+    live = make(NEVER)
     path = "/brainstormrouter/v1/models"
-    assert world.ask(None, method="GET", path=path).status == 404
-    page = opened(watched, world, 1)
+    assert live.ask(None, method="GET", path=path).status == 404
+    page = opened(watched, live, 1)
     page.click("text=Show a rule that would answer")
-    control(world.url, "PUT", f"/sessions/{world.id}/scenario", {"scenario": page.locator("#rule").text_content()})
-    assert world.ask(None, method="GET", path=path).headers["x-emulator-rule"] == "session:4"
+    control(live.url, "PUT", f"/sessions/{live.id}/scenario", {"scenario": page.locator("#rule").text_content()})
+    assert live.ask(None, method="GET", path=path).headers["x-emulator-rule"] == "session:4"
 
 
 # Sessions and the verdict
 
 
-def test_a_session_is_shown_and_advanced(watched: Watched, world: World) -> None:
-    world.ask(chat("a story"))
-    page = watched.open("#/sessions", world.id)
-    card = page.get_by_role("article", name=f"Session {world.id}")
+def test_a_session_is_shown_and_advanced(watched: Watched, live: EngineSession) -> None:
+    live.ask(chat("a story"))
+    page = watched.open("#/sessions", live.id)
+    card = page.get_by_role("article", name=f"Session {live.id}")
     expect(card.locator(".facts")).to_contain_text("State told")
     assert card.locator("table >> nth=0").locator("tbody tr").all_inner_texts() == [
-        f"beatra\t{world.journal()[0]['key']}\tsession\t8\tno limit\t60 s"
+        f"beatra\t{live.journal()[0]['key']}\tsession\t8\tno limit\t60 s"
     ]
     assert card.locator("table >> nth=1").locator("tbody tr").last.inner_text() == "story\tsession:14\t1\t"
     card.get_by_label("Time to advance").fill("45s")
@@ -403,12 +403,12 @@ def test_a_real_clock_has_no_buttons(watched: Watched) -> None:
     expect(card.get_by_role("button")).to_have_count(0)
 
 
-def test_the_verdict_is_shown_and_leads_to_its_exchanges(watched: Watched, world: World) -> None:
-    world.ask(chat("retry"))
-    world.ask(chat("retry"))
-    page = watched.open("#/verdict", world.id)
+def test_the_verdict_is_shown_and_leads_to_its_exchanges(watched: Watched, live: EngineSession) -> None:
+    live.ask(chat("retry"))
+    live.ask(chat("retry"))
+    page = watched.open("#/verdict", live.id)
     expect(page.locator("#verdict h2")).to_have_count(1)
-    expect(page.locator("#verdict h2")).to_have_text(f"{world.id}: the client is at fault")
+    expect(page.locator("#verdict h2")).to_have_text(f"{live.id}: the client is at fault")
     row = page.locator("#verdict tr", has_text="be-retry-same-key")
     expect(row).to_contain_text("✗ fail")
     row.get_by_role("link", name="#1").click()
@@ -450,10 +450,10 @@ def test_the_token_is_asked_for(browser: Browser) -> None:
 # Ten thousand
 
 
-def fill_journal(world: World, count: int) -> None:
+def fill_journal(live: EngineSession, count: int) -> None:
     """Make exchanges as fast as the server takes them: a hundred at once on one connection."""
-    batch = b"".join(world.request(chat(f"number-{index}.")) for index in range(100))
-    with world.connect() as connection:
+    batch = b"".join(live.request(chat(f"number-{index}.")) for index in range(100))
+    with live.connect() as connection:
         for _ in range(count // 100):
             connection.send(batch)
             answers = 0
@@ -462,10 +462,10 @@ def fill_journal(world: World, count: int) -> None:
                 answers += 1
 
 
-def test_ten_thousand_exchanges(watched: Watched, make: Callable[..., World]) -> None:
-    world = make(None)
-    fill_journal(world, 10_000)
-    page = watched.open(session=world.id)
+def test_ten_thousand_exchanges(watched: Watched, make: Callable[..., EngineSession]) -> None:
+    live = make(None)
+    fill_journal(live, 10_000)
+    page = watched.open(session=live.id)
     expect(page.locator("#count")).to_have_text("10,000 of 10,000", timeout=60_000)
     drawn = page.locator("#rows .row")
     table = page.locator("#table")
@@ -480,9 +480,9 @@ def test_ten_thousand_exchanges(watched: Watched, make: Callable[..., World]) ->
     expect(page.locator("#count")).to_have_text("100 of 10,000")
     expect(page.locator("#rows .n").first).to_have_text("43")
     assert drawn.count() < 100
-    asked = [item.url for item in watched.requests if f"{world.id}/journal?" in item.url]
+    asked = [item.url for item in watched.requests if f"{live.id}/journal?" in item.url]
     assert len(asked) < 40, "the journal was read in pages, once"
-    world.ask(chat("number-42."))
+    live.ask(chat("number-42."))
     expect(page.locator("#count")).to_have_text("101 of 10,000")
 
 
@@ -495,26 +495,26 @@ TURNED = "abc\u202edcba\u2066x\u200bz"
 SPELT = r"abc\u202edcba\u2066x\u200bz"
 
 
-def hostile_requests(world: World) -> None:
+def hostile_requests(live: EngineSession) -> None:
     """Put hostile text wherever a request, a scenario or the control API can."""
     text = f"{EVIL} {TURNED}"
     url, path = "".join(f"%{byte:02x}" for byte in EVIL.encode()), "/beatra/v1/chat/completions"
-    world.ask(chat(text), headers={"x-evil": EVIL, "user-agent": EVIL})
-    world.ask(chat(text, **{text: {text: [text]}}, model=text))
-    world.ask(chat(text, temperature=text))
-    world.ask(f"{EVIL} {TURNED}".encode())
-    world.ask(chat(text), path=f"{path}?{url}={EVIL.replace(' ', '/')}")
-    world.ask(chat(text), path=f"/beatra/v1/{EVIL.replace(' ', '/')}")
-    world.ask(chat(text), headers={"Idempotency-Key": EVIL, "content-type": EVIL})
-    world.ask({"model": "auto", "messages": [{"role": text, "content": text}]})
-    world.ask(chat("please answer " + text, stream=True))
-    world.ask(chat("please fail"))
-    world.ask(chat("x" * 300_000 + EVIL))
-    world.ask([[text] * 5000])
-    control(world.url, "POST", f"/sessions/{world.id}/completed", {"exchange": 1, "text": text})
+    live.ask(chat(text), headers={"x-evil": EVIL, "user-agent": EVIL})
+    live.ask(chat(text, **{text: {text: [text]}}, model=text))
+    live.ask(chat(text, temperature=text))
+    live.ask(f"{EVIL} {TURNED}".encode())
+    live.ask(chat(text), path=f"{path}?{url}={EVIL.replace(' ', '/')}")
+    live.ask(chat(text), path=f"/beatra/v1/{EVIL.replace(' ', '/')}")
+    live.ask(chat(text), headers={"Idempotency-Key": EVIL, "content-type": EVIL})
+    live.ask({"model": "auto", "messages": [{"role": text, "content": text}]})
+    live.ask(chat("please answer " + text, stream=True))
+    live.ask(chat("please fail"))
+    live.ask(chat("x" * 300_000 + EVIL))
+    live.ask([[text] * 5000])
+    control(live.url, "POST", f"/sessions/{live.id}/completed", {"exchange": 1, "text": text})
 
 
-def hostile_world(url: str) -> World:
+def hostile_session(url: str) -> EngineSession:
     text = f"{EVIL} {TURNED}"
     scenario = {
         "emulator": 1,
@@ -531,7 +531,7 @@ def hostile_world(url: str) -> World:
         ],
     }  # fmt: skip
     made = control(url, "POST", "/sessions", {"scenario": scenario, "file": EVIL, "plan": "unlimited"})
-    return World(url, made["id"], made["api_key"])
+    return EngineSession(url, made["id"], made["api_key"])
 
 
 #: What the page is made of; anything else came from a request.
@@ -553,13 +553,13 @@ def strange(page: Page) -> Any:
 
 
 def test_hostile_text_is_shown_as_text(watched: Watched, url: str) -> None:
-    world = hostile_world(url)
-    hostile_requests(world)
-    page = watched.open(session=world.id)
+    live = hostile_session(url)
+    hostile_requests(live)
+    page = watched.open(session=live.id)
     rows(page, 12)
     assert strange(page) == []
     for n in range(1, 13):
-        page.evaluate("place => { location.hash = place }", f"#/exchanges/{world.id}/{n}")
+        page.evaluate("place => { location.hash = place }", f"#/exchanges/{live.id}/{n}")
         expect(page.locator("#detail h2")).to_contain_text(f"#{n} ")
         for summary in page.locator("#detail summary").all():
             summary.click()
@@ -575,15 +575,15 @@ def test_hostile_text_is_shown_as_text(watched: Watched, url: str) -> None:
         assert (n in (7, 11)) or n == 10 or SPELT in told.replace("\\\\u", "\\u")
     for place in ("#/sessions", "#/verdict"):
         page.evaluate("place => { location.hash = place }", place)
-        expect(page.locator(f"{place.replace('/', '')} h2")).to_contain_text(world.id)
+        expect(page.locator(f"{place.replace('/', '')} h2")).to_contain_text(live.id)
         assert strange(page) == []
     page.evaluate("location.hash = '#/sessions'")
     expect(page.locator("#sessions .facts")).to_contain_text(f"State {EVIL} {SPELT}")
-    page.evaluate(f"location.hash = '#/exchanges/{world.id}/<img src=x onerror=alert(1)>'")
+    page.evaluate(f"location.hash = '#/exchanges/{live.id}/<img src=x onerror=alert(1)>'")
     expect(page.locator("#detail h2")).to_contain_text("no longer in the journal")
     assert strange(page) == []
     page.close()
-    control(url, "DELETE", f"/sessions/{world.id}")
+    control(url, "DELETE", f"/sessions/{live.id}")
 
 
 def test_the_browser_lets_no_text_become_markup(watched: Watched) -> None:
@@ -599,11 +599,11 @@ def test_the_browser_lets_no_text_become_markup(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_text_can_be_read(browser: Browser, url: str, world: World, scheme: Any) -> None:
+def test_the_text_can_be_read(browser: Browser, url: str, live: EngineSession, scheme: Any) -> None:
     """Each colour of text stands off its background by 4.5 to 1, as WCAG AA asks."""
-    world.ask(chat("hello", foo=1))
+    live.ask(chat("hello", foo=1))
     watched = Watched(browser, url, color_scheme=scheme)
-    page = opened(watched, world, 1)
+    page = opened(watched, live, 1)
     poor = page.evaluate(
         """() => {
           const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -626,12 +626,12 @@ def test_the_text_can_be_read(browser: Browser, url: str, world: World, scheme: 
     page.close()
 
 
-def test_a_phone_is_wide_enough(browser: Browser, url: str, world: World) -> None:
-    world.ask(chat("x" * 2000, foo="y" * 500))
-    cut_stream(world)
+def test_a_phone_is_wide_enough(browser: Browser, url: str, live: EngineSession) -> None:
+    live.ask(chat("x" * 2000, foo="y" * 500))
+    cut_stream(live)
     watched = Watched(browser, url, viewport={"width": 400, "height": 800})
-    for place in ("#/exchanges", f"#/exchanges/{world.id}/1", f"#/exchanges/{world.id}/2", "#/sessions", "#/verdict"):
-        page = watched.open(place, world.id)
+    for place in ("#/exchanges", f"#/exchanges/{live.id}/1", f"#/exchanges/{live.id}/2", "#/sessions", "#/verdict"):
+        page = watched.open(place, live.id)
         shown = page.locator("main > section:not([hidden])")
         expect(shown.locator(".row, .card").nth(1 if "exchanges" in place else 0)).to_be_attached()
         wide = page.evaluate(

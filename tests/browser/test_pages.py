@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
-from sockets.raw import World, chat, control, make_world
+from sockets.raw import EngineSession, chat, control, make_session
 
 import emulator.server.control.app
 from emulator import Emulator
@@ -78,8 +78,8 @@ def elsewhere() -> Iterator[int]:
 
 
 @pytest.fixture
-def world(url: str) -> Iterator[World]:
-    made = make_world(url, "rules: [{reply: {text: hello}}]", provider="beatra", clock="virtual")
+def live(url: str) -> Iterator[EngineSession]:
+    made = make_session(url, "rules: [{reply: {text: hello}}]", provider="beatra", clock="virtual")
     made.ask(chat("hi"))
     yield made
     control(url, "DELETE", f"/sessions/{made.id}")
@@ -99,10 +99,10 @@ def open_page(browser: Browser) -> Iterator[Callable[[str], Page]]:
         page.close()
 
 
-def state(world: World) -> tuple[Any, ...]:
+def state(live: EngineSession) -> tuple[Any, ...]:
     """Return all that a page could change."""
-    session = control(world.url, "GET", f"/sessions/{world.id}")
-    sessions = sorted(item["id"] for item in control(world.url, "GET", "/sessions")["sessions"])
+    session = control(live.url, "GET", f"/sessions/{live.id}")
+    sessions = sorted(item["id"] for item in control(live.url, "GET", "/sessions")["sessions"])
     return sessions, [rule["id"] for rule in session["rules"]], session["exchanges"], session["clock"]
 
 
@@ -114,18 +114,18 @@ def at(url: str, name: str) -> str:
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("page_name", ["127.0.0.1", "localhost", "evil.localhost"])
 def test_a_page_of_another_origin_changes_nothing(
-    world: World, open_page: Callable[[str], Page], elsewhere: int, page_name: str, name: str
+    live: EngineSession, open_page: Callable[[str], Page], elsewhere: int, page_name: str, name: str
 ) -> None:
     page = open_page(f"http://{page_name}:{elsewhere}/")
-    before = state(world)
+    before = state(live)
     for attempt in UNASKED.values():
         with page.expect_event("response") as answer:
-            page.evaluate(attempt, [at(world.url, name), world.id])
+            page.evaluate(attempt, [at(live.url, name), live.id])
         assert answer.value.status == 403
     for attempt in OTHERS.values():
         with page.expect_event("requestfailed"):
-            page.evaluate(attempt, [at(world.url, name), world.id])
-    assert state(world) == before
+            page.evaluate(attempt, [at(live.url, name), live.id])
+    assert state(live) == before
 
 
 def test_without_the_check_it_could(
@@ -135,17 +135,17 @@ def test_without_the_check_it_could(
     page = open_page(f"http://127.0.0.1:{elsewhere}/")
     with Emulator() as unguarded:
         for name, attempt in UNASKED.items():
-            world = make_world(unguarded.url, "rules: [{reply: {text: hello}}]", clock="virtual")
-            world.ask(chat("hi"))
-            before = state(world)
+            live = make_session(unguarded.url, "rules: [{reply: {text: hello}}]", clock="virtual")
+            live.ask(chat("hi"))
+            before = state(live)
             with page.expect_event("response"):
-                page.evaluate(attempt, [at(world.url, "127.0.0.1"), world.id])
-            assert state(world) != before, name
+                page.evaluate(attempt, [at(live.url, "127.0.0.1"), live.id])
+            assert state(live) != before, name
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_the_inspectors_own_origin_may(world: World, open_page: Callable[[str], Page], name: str) -> None:
-    page = open_page(f"{at(world.url, name)}/")
+def test_the_inspectors_own_origin_may(live: EngineSession, open_page: Callable[[str], Page], name: str) -> None:
+    page = open_page(f"{at(live.url, name)}/")
     ask = """async ([path, method, body]) => {
       const headers = {"content-type": "application/json"};
       const response = await fetch(`/_emulator/sessions/${path}`, {method, headers, body});
@@ -154,9 +154,9 @@ def test_the_inspectors_own_origin_may(world: World, open_page: Callable[[str], 
     asked = [
         page.evaluate(ask, given)
         for given in (
-            [f"{world.id}/journal", "GET", None], [f"{world.id}/rules", "POST", RULE],
-            [f"{world.id}/clock", "PATCH", '{"advance": 5}'], [f"{world.id}/reset", "POST", None],
+            [f"{live.id}/journal", "GET", None], [f"{live.id}/rules", "POST", RULE],
+            [f"{live.id}/clock", "PATCH", '{"advance": 5}'], [f"{live.id}/reset", "POST", None],
         )
     ]  # fmt: skip
     assert asked == [200, 201, 200, 200]
-    assert state(world)[1:3] == (["added-1", "rule-1"], 0)
+    assert state(live)[1:3] == (["added-1", "rule-1"], 0)

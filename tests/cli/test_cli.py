@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from build import NAMES, PROVIDERS, chat, make_world
+from build import NAMES, PROVIDERS, chat, make_session
 from click.testing import CliRunner, Result
 
 from emulator import load_scenario
@@ -270,7 +270,7 @@ def test_a_size_says_how_it_is_written() -> None:
 )
 @pytest.mark.parametrize("colours", [False, True], ids=["plain", "colours"])
 def test_a_line_for_each_request(status: int, end: Any, line: str, colours: bool) -> None:
-    exchange = make_world(id="own").send(key="emu-generated")
+    exchange = make_session(id="own").send(key="emu-generated")
     exchange = replace(exchange, timeline=replace(exchange.timeline, status=status))
     colour = {200: "32", 404: "33", 503: "31"}[status]
     shown = f"\x1b[{colour}m{status}\x1b[0m" if colours else str(status)
@@ -278,7 +278,7 @@ def test_a_line_for_each_request(status: int, end: Any, line: str, colours: bool
 
 
 def test_a_line_of_a_refused_request_names_the_model_asked_for() -> None:
-    exchange = make_world().send(body=chat(model="a\nb" * 50, temperature=9))
+    exchange = make_session().send(body=chat(model="a\nb" * 50, temperature=9))
     model = (r"a\nb" * 27)[:-1]  # of 80 characters
     assert request_line(exchange, "complete", 1.5, False) == (
         f"default beatra {model} 400 refused invalid_request 1500.0ms\n"
@@ -305,7 +305,7 @@ def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
     ],
 )
 def test_a_line_shows_no_control_characters_of_a_model(validation: str, line: str) -> None:
-    exchange = make_world(validation=validation).send(body=chat(model="a\x1b[31m\nb\u202ec"))
+    exchange = make_session(validation=validation).send(body=chat(model="a\x1b[31m\nb\u202ec"))
     assert request_line(exchange, "complete", 0.0, False) == f"default beatra {line} 0.0ms\n"
 
 

@@ -14,7 +14,7 @@ import yaml
 from broken_endpoint import BrokenEndpoint
 
 from emulator import SourceError
-from emulator.contract.case_client import Ask, Differs, Talk
+from emulator.contract.case_client import Ask, CaseClient, Differs
 from emulator.contract.cases import Case, Step, load_cases, run_case
 from emulator.contract.checks.table import CHECKS, Check
 from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, Target, Unreachable
@@ -109,23 +109,23 @@ class Stub:
         """Nothing is open."""
 
 
-def passes(talk: Talk) -> None:
+def passes(client: CaseClient) -> None:
     """The fact holds."""
 
 
-def differs(talk: Talk) -> None:
+def differs(client: CaseClient) -> None:
     raise Differs("differs", 1, 2, None)
 
 
-def observed(talk: Talk) -> None:
+def observed(client: CaseClient) -> None:
     raise Differs("observed", 1, 2, None, assumed=True)
 
 
-def unseen(talk: Talk) -> None:
+def unseen(client: CaseClient) -> None:
     raise NotArranged("unseen")
 
 
-def unreachable(talk: Talk) -> None:
+def unreachable(client: CaseClient) -> None:
     raise Unreachable("unreachable")
 
 

@@ -184,7 +184,7 @@ def test_each_request_gets_its_own_answer() -> None:
         answers = [http.send("GET", url, {}) for _ in range(2)]
         thread.join()
     assert [answer.body for answer in answers] == [b"1", b"2"]  # whether the other is seen is the network's
-    assert http.meter.requests == 2
+    assert http.budget.requests == 2
 
 
 def test_a_packed_body_is_unpacked() -> None:

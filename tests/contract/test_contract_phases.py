@@ -16,7 +16,7 @@ from emulator.contract.contract import load_contract
 from emulator.contract.generation.boundaries import boundaries, place, slug, tags
 from emulator.contract.generation.shrink import smallest
 from emulator.contract.generation.strategies import ANY_JSON
-from emulator.contract.phases.case import Planned
+from emulator.contract.phases.case import PlannedCase
 from emulator.contract.phases.fuzz import draw_all
 from emulator.contract.reports.report import Result
 from emulator.contract.run import plan
@@ -392,5 +392,5 @@ def test_shrinking_takes_what_is_not_needed_away() -> None:
 
 def test_a_planned_case_shows_no_code() -> None:
     case = CASES["beatra"]["probe/chat"]
-    assert isinstance(case, Planned)
+    assert isinstance(case, PlannedCase)
     assert "function" not in repr(case)

@@ -19,7 +19,7 @@ from hostile_target import HostileTarget
 
 from emulator import Emulator, SourceError
 from emulator.contract import run as run_module
-from emulator.contract.budget import Meter, Spent
+from emulator.contract.budget import RequestBudget, Spent
 from emulator.contract.client import Answer, Client, Sent
 from emulator.contract.contract import load_contract
 from emulator.contract.exchange import curl_line, scrub, scrub_json
@@ -144,7 +144,7 @@ def announced_and_sent(name: str, url: str, **asked: Any) -> tuple[int, int]:
     announced = run.requests
     with closing(run.target):
         run.go()
-    return announced, run.meter.requests
+    return announced, run.budget.requests
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -295,14 +295,14 @@ def test_a_budget_of_tokens_ends_the_run() -> None:
 
 
 def test_streams_tell_their_tokens_too(emulator_url: str) -> None:
-    meter = Meter(max_tokens=10_000, wire=load_contract("beatra").ask.wire)
-    with closing(Client(proxies=False, meter=meter)) as client:
+    budget = RequestBudget(max_tokens=10_000, wire=load_contract("beatra").ask.wire)
+    with closing(Client(proxies=False, budget=budget)) as client:
         body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
         body["stream_options"] = {"include_usage": True}
         headers = {"authorization": "Bearer k", "content-type": "application/json"}
         client.send("POST", f"{emulator_url}/beatra/v1/chat/completions", headers, json.dumps(body).encode())
-    assert meter.requests == 1
-    assert meter.tokens > 5
+    assert budget.requests == 1
+    assert budget.tokens > 5
 
 
 def test_control_requests_are_no_part_of_a_budget(emulator_url: str) -> None:
@@ -313,18 +313,18 @@ def test_control_requests_are_no_part_of_a_budget(emulator_url: str) -> None:
     with closing(run.target):
         run.go()
     assert run.report().cases[0].outcome == "inconclusive"  # the gates took both
-    assert run.meter.requests == 2
+    assert run.budget.requests == 2
 
 
 def test_a_meter_counts_and_ends() -> None:
-    meter = Meter(max_requests=3)
+    budget = RequestBudget(max_requests=3)
     for ended in (True, False):
-        meter.begin()
-        meter.end(ended, 5)
-    assert (meter.requests, meter.tokens, meter.silent, meter.reason) == (2, 10, 1, "")
-    meter.begin()
+        budget.begin()
+        budget.end(ended, 5)
+    assert (budget.requests, budget.tokens, budget.silent, budget.reason) == (2, 10, 1, "")
+    budget.begin()
     with pytest.raises(Spent, match="the budget of 3 requests is spent"):
-        meter.begin()
+        budget.begin()
 
 
 AWAY = {
@@ -349,8 +349,8 @@ def test_away_from_this_machine_a_run_is_careful() -> None:
     run = prepare("beatra", "https://api.example.com/v1", "a-key", max_requests=1)
     more = prepare("beatra", "https://api.example.com/v1", "a-key", max_tokens=1, phases=["coverage"])
     with closing(run.target), closing(more.target):
-        assert {case.phase for case in run.planned} == {"probe", "facts", "examples"}
-        assert {case.phase for case in more.planned} == {"coverage"}
+        assert {case.phase for case in run.planned_case} == {"probe", "facts", "examples"}
+        assert {case.phase for case in more.planned_case} == {"coverage"}
 
 
 # Exit codes and what is told

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import httpx2
 import pytest
-from build import PROVIDERS, chat, headers_of, make_world
+from build import PROVIDERS, chat, headers_of, make_session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,13 +110,13 @@ def test_check_names_a_file_on_one_line(file: Path) -> None:
 
 
 def test_a_header_filled_from_a_request_is_one_line() -> None:
-    world = make_world({"rules": [{"reply": {"text": "x", "headers": {"x-said": "${request.last_user}"}}}]})
-    assert headers_of(world.send(body=chat(text="a\r\nx-forged: 1\u202e")))["x-said"] == "a??x-forged: 1?"
+    live = make_session({"rules": [{"reply": {"text": "x", "headers": {"x-said": "${request.last_user}"}}}]})
+    assert headers_of(live.send(body=chat(text="a\r\nx-forged: 1\u202e")))["x-said"] == "a??x-forged: 1?"
 
 
 def test_an_id_of_several_lines_forges_none() -> None:
-    world = make_world({"rules": [{"id": f"a\nb{OVERRIDE}", "when": {"last_user": "x"}, "reply": {"text": "x"}}]})
-    row = describe(world.send())
+    live = make_session({"rules": [{"id": f"a\nb{OVERRIDE}", "when": {"last_user": "x"}, "reply": {"text": "x"}}]})
+    row = describe(live.send())
     [told] = teardown.unmatched([row])
     assert f"s1.yaml:rules[0] ({printable(row['nearest'][0]['id'])})" in told
     rule = {"id": "a\nb", "at": "s.yaml:1", "calls": 0, "expect": {"calls": 1}}

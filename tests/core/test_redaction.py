@@ -14,7 +14,7 @@ import orjson
 import pytest
 import yaml
 from build import KEY as SENT_KEY
-from build import PROVIDERS, chat, make_world
+from build import PROVIDERS, chat, make_session
 from hypothesis import given
 from hypothesis import strategies as st
 from relaying import COMPLETE, answered, heard
@@ -171,7 +171,7 @@ def test_ordinary_texts_stay_as_they_are(text: str) -> None:
 )  # fmt: skip
 def test_a_header_is_shown_without_its_secrets(name: str, value: str, shown: str) -> None:
     assert redact_header(name, value) == shown
-    assert describe(make_world().send(headers={name.lower(): value}))["headers"][name.lower()] == shown
+    assert describe(make_session().send(headers={name.lower(): value}))["headers"][name.lower()] == shown
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_long_secret_is_found_where_the_whole_is_encoded_alike(encoding: str) 
 
 
 def test_words_are_not_taken_for_repeated_secrets() -> None:
-    exchange = make_world({"rules": [{"reply": {"text": "anything goes"}}]}).send(key="anything")
+    exchange = make_session({"rules": [{"reply": {"text": "anything goes"}}]}).send(key="anything")
     assert describe(exchange)["response"]["body"]["choices"][0]["message"]["content"] == "anything goes"
 
 
@@ -268,7 +268,7 @@ def test_a_password_of_basic_and_each_cookie_are_secrets() -> None:
         "x-own": f"Basic {base64.b64encode(b'me:hunter2hunter2').decode()}",
         "cookie": "a=cookie-one1; b=cookie-two2",
     }
-    found = secrets_of(make_world().send(headers=given).request)
+    found = secrets_of(make_session().send(headers=given).request)
     assert {"hunter2hunter2", "cookie-one1", "cookie-two2", SENT_KEY} <= set(found)
 
 
@@ -285,7 +285,7 @@ def test_a_secret_that_is_spread_over_the_events_of_a_stream_is_hidden() -> None
 def test_what_an_answer_repeats_of_a_key_is_redacted_in_the_journal(proxied: bool) -> None:
     data = b'{"error": {"message": "Incorrect API key provided: %b"}}' % KEY.encode()
     timeline = Timeline(401, (("x-debug", f"key {KEY}"),), (Frame(0.0, data, "body"),), length=len(data))
-    exchange = make_world().send(key=KEY)
+    exchange = make_session().send(key=KEY)
     shown = describe(replace(exchange, timeline=timeline, proxied=proxied))
     stream = describe(replace(exchange, timeline=replace(timeline, stream=True), proxied=proxied))
     assert KEY not in f"{shown}{stream}"
@@ -298,7 +298,7 @@ def test_what_an_answer_repeats_of_a_key_is_redacted_in_the_journal(proxied: boo
     ids=lambda text: text[:10].strip(),
 )  # fmt: skip
 def test_long_texts_of_beginnings_are_looked_at_in_time(text: str) -> None:
-    shown = describe(make_world().send(body=chat(text=text)))
+    shown = describe(make_session().send(body=chat(text=text)))
     assert len(str(shown)) > 100
 
 
@@ -345,10 +345,10 @@ def is_told(secret: str, text: str) -> bool:
 @given(requests(), st.sampled_from(list(ENCODINGS.values())), st.booleans())
 def test_no_secret_is_shown(asked: tuple[str, dict[str, Any]], encode: Callable[[str], str], stream: bool) -> None:
     secret, request = asked
-    world = make_world(
+    live = make_session(
         {"rules": [{"when": {"model": "other", "body": {"$.extra": {"equals": 1}}}, "reply": {"text": "x"}}]}
     )
-    exchange = world.send(**request)
+    exchange = live.send(**request)
     echo = encode(secret)
     data = orjson.dumps({"error": {"message": f"Wrong: {echo}", "code": "x"}})
     said = heard(401, b"data: %b\n\n" % data if stream else data, headers=[("x-echo", echo.replace("\n", " "))])
@@ -383,7 +383,7 @@ def test_no_report_of_a_contract_tells_the_key(key: str, encoding: str) -> None:
         sent, 401, (("x-echo", echo), ("set-cookie", "sid=other-secret-1")), body + echo.encode(), "complete"
     )
 
-    def check(world: Any) -> None:
+    def check(live: Any) -> None:
         raise Differs(f"it says {echo}", {"a": 1}, {"echo": echo}, answer)
 
     found = judge(check, ForeignTarget("http://a.test/v1", key))
@@ -409,8 +409,8 @@ def test_requests_that_differ_in_a_secret_alone_share_a_rule_that_does_not_name_
     assert [(rule["when"]["body"], len(rule["replies"])) for rule in rules] == [
         ({"$.extra": {"like": {"a": 1}}}, 2), ({"$.extra": {"like": {"a": 2}}}, 1),
     ]  # fmt: skip
-    world = make_world(recorder.text())
-    asked = world.send(body=chat(extra={"api_key": "another", "a": 2}))
+    live = make_session(recorder.text())
+    asked = live.send(body=chat(extra={"api_key": "another", "a": 2}))
     assert orjson.loads(asked.timeline.frames[0].data) == {"a": 3}
 
 
@@ -419,7 +419,7 @@ def test_a_recorded_prompt_with_a_key_in_it_is_met_by_what_surrounds_the_key() -
     recorder.add(answered(heard(200, b'{"a": 1}'), body=chat(text=f"Use {KEY}, please")), COMPLETE)
     [rule] = yaml.safe_load(recorder.text())["rules"]
     assert rule["when"]["last_user"] == {"all": [{"contains": "Use "}, {"contains": ", please"}]}
-    asked = make_world(recorder.text()).send(body=chat(text=f"Use {KEY}, please"))
+    asked = make_session(recorder.text()).send(body=chat(text=f"Use {KEY}, please"))
     assert orjson.loads(asked.timeline.frames[0].data) == {"a": 1}
 
 
@@ -437,7 +437,7 @@ def test_a_recorded_stream_that_says_a_key_loads() -> None:
 
 
 def test_verify_does_not_repeat_the_authorization_that_it_looks_for() -> None:
-    exchange: Exchange = make_world().send(key=KEY)
+    exchange: Exchange = make_session().send(key=KEY)
     message = verify([exchange], {"headers": {"authorization": "Bearer another-key-012"}}, count=1).message
     shown = f"Bearer {redact('another-key-012')}"
     assert message == (
@@ -447,8 +447,8 @@ def test_verify_does_not_repeat_the_authorization_that_it_looks_for() -> None:
 
 
 def test_a_violation_does_not_quote_a_secret() -> None:
-    world = make_world({"rules": [{"reply": {"text": "x"}}]})
-    row = describe(world.send(body=chat(messages=[{"role": "user", "content": "x", "name": KEY}], temperature=KEY)))
+    live = make_session({"rules": [{"reply": {"text": "x"}}]})
+    row = describe(live.send(body=chat(messages=[{"role": "user", "content": "x", "name": KEY}], temperature=KEY)))
     assert KEY not in json.dumps(row)
 
 

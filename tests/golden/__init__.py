@@ -9,7 +9,7 @@ as the rules of `normal` leave it; sessions have a virtual clock that begins at 
     python -m tests.golden --show ID       print what a case answers now (ID may be the beginning of several)
     python -m tests.golden --dump FOLDER   write what each case answers into a file, to be compared with another commit
 
-talk      a raw HTTP client            world     a server, a session of it, and an exchange as it is recorded
+connection  a raw HTTP client         recorded  a server, a session of it, and an exchange as it is recorded
 asks      what clients send            replies   what scenarios say
 answers, sessions, control, outside    the groups of cases
 normal    what varies, and is left out record    digests, the file, what differs

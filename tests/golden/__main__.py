@@ -12,7 +12,7 @@ from typing import Any
 from . import record
 from .groups import GROUPS, cases
 from .normal import shown
-from .world import serving
+from .recorded import serving
 
 
 def main() -> int:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from .asks import OPTIONS, SCRIPTED, UNCHECKED, wrong
+from .recorded import PROVIDERS, Ask, Server, Session, chat, scenario
 from .replies import CHAOS, CONTENT, DRAWN, ERRORS, FAULTS, LONG, PACES, SCRIPTED_ERRORS, THREE, VARS
-from .world import PROVIDERS, Ask, Server, Session, chat, scenario
 
 Case = tuple[str, Any]
 #: Replies that are asked for once more: what came before is answered by a shorter way.

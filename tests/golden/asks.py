@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .world import CHAT, MODELS, Ask, chat
+from .recorded import CHAT, MODELS, Ask, chat
 
 WEATHER = {"type": "function", "function": {"name": "get_weather", "description": "Weather of a city", "parameters": {
     "type": "object", "required": ["city", "days"], "properties": {

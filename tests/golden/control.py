@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from .answers import Case, asked, streamed, whole
+from .connection import request
 from .normal import normal
+from .recorded import KEY, MODELS, PROVIDERS, SEED, Ask, Server, Session, chat, controlled, scenario, serving
 from .replies import HOLES, THREE
 from .sessions import ONCE, opened
-from .talk import request
-from .world import KEY, MODELS, PROVIDERS, SEED, Ask, Server, Session, chat, controlled, scenario, serving
 
 LIBRARY = Path(__file__).parents[2] / "scenarios"
 RULES = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import answers, control, outside, sessions
 from .answers import Case
-from .world import Server
+from .recorded import Server
 
 GROUPS: Mapping[str, Callable[[Server], Iterator[Case]]] = {
     **answers.GROUPS, **sessions.GROUPS, **control.GROUPS, **outside.GROUPS,

@@ -21,12 +21,12 @@ from click.testing import CliRunner
 
 from .answers import Case
 from .asks import TOOLS
+from .connection import Connection, request
 from .control import LIBRARY
 from .normal import normal, normal_output
+from .recorded import CHAT, KEY, PROVIDERS, Server, chat, controlled, wire
 from .replies import LONG, THREE
 from .sessions import opened
-from .talk import Talk, request
-from .world import CHAT, KEY, PROVIDERS, Server, chat, controlled, wire
 
 COMMANDS = ("serve", "exec", "check", "record", "contract", "providers", "new")
 
@@ -201,7 +201,7 @@ def recordings(server: Server, provider: str) -> Iterator[Case]:
     session = opened(server, scripted(provider) | {"keys": [KEY]})
     given = ["--provider", provider, "--upstream", f"{server.url}{session.target('')}", "--out", "a.yaml"]
     with folder() as here, recorder(*given) as (process, url):
-        line = Talk(url)
+        line = Connection(url)
         for number, body in enumerate(bodies(provider)):
             sent = {"authorization": f"Bearer {KEY}", "cookie": "a=secret-cookie"}
             answer = line.send(request("POST", f"/{provider}/v1{CHAT}", body, sent))

@@ -7,10 +7,10 @@ from typing import Any
 
 from .answers import Case, asked, streamed, whole
 from .asks import CALLED, TOOLS, user
+from .connection import request
 from .normal import normal
+from .recorded import CHAT, KEY, PROVIDERS, Ask, Server, Session, chat, scenario
 from .replies import THREE
-from .talk import request
-from .world import CHAT, KEY, PROVIDERS, Ask, Server, Session, chat, scenario
 
 UUID = "0195f0b2-6f1c-7c3e-9b2a-111111111111"
 ONCE = {"idempotency-key": UUID}

@@ -8,7 +8,7 @@ import pytest
 
 from . import record
 from .groups import GROUPS, cases
-from .world import Server, serving
+from .recorded import Server, serving
 
 KNOWN = record.read()
 

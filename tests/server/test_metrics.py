@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import httpx2
-from build import KEY, chat, make_world
+from build import KEY, chat, make_session
 
 from emulator import Emulator
 from emulator.core.values import FOREVER, Exchange, Frame, Sent, Timeline
@@ -16,7 +16,7 @@ RULES = {"rules": [{"when": {"last_user": "hello"}, "reply": {"text": "hi"}}]}
 
 def paced(*due: float, head_at: float = 0.0) -> Exchange:
     frames = tuple(Frame(at, b"x", "data") for at in due)
-    return replace(make_world().send(), timeline=Timeline(200, (), frames, stream=True, head_at=head_at))
+    return replace(make_session().send(), timeline=Timeline(200, (), frames, stream=True, head_at=head_at))
 
 
 def lines(metrics: Metrics, name: str) -> list[str]:
@@ -24,10 +24,10 @@ def lines(metrics: Metrics, name: str) -> list[str]:
 
 
 def test_requests_are_counted_by_provider_operation_status_and_rule() -> None:
-    world, metrics = make_world(RULES), Metrics()
+    live, metrics = make_session(RULES), Metrics()
     for body in (chat(), chat(), chat(text="no"), {"model": 1}):
-        metrics.count(world.send(body=body))
-    metrics.count(world.send(path="/nothing"))
+        metrics.count(live.send(body=body))
+    metrics.count(live.send(path="/nothing"))
     assert lines(metrics, "emulator_requests_total") == [
         'emulator_requests_total{provider="beatra",operation="",status="404",rule="refused"} 1',
         'emulator_requests_total{provider="beatra",operation="chat",status="200",rule="s1.yaml:rules[0]"} 2',
@@ -38,12 +38,12 @@ def test_requests_are_counted_by_provider_operation_status_and_rule() -> None:
 
 def test_a_label_is_escaped() -> None:
     metrics = Metrics()
-    metrics.count(replace(make_world().send(), rule='a"\\\n:1'))
+    metrics.count(replace(make_session().send(), rule='a"\\\n:1'))
     assert lines(metrics, "emulator_requests_total")[0].endswith(r',rule="a\"\\\n:1"} 1')
 
 
 def test_series_are_bounded_and_those_that_are_known_go_on() -> None:
-    exchange, metrics = make_world().send(), Metrics()
+    exchange, metrics = make_session().send(), Metrics()
     for number in range(MOST_SERIES + 5):
         metrics.count(replace(exchange, rule=f"r:{number}"))
     metrics.count(replace(exchange, rule="r:0"))
@@ -69,8 +69,8 @@ def test_lateness_is_that_of_each_frame_of_a_paced_stream() -> None:
 
 def test_what_has_no_pace_and_what_waits_without_end_is_not_late() -> None:
     metrics = Metrics()
-    metrics.time(make_world().send(), Sent(10, (0.0,), "complete", 0.0))
-    metrics.time(make_world().send(body=chat(stream=True)), Sent(1, (3.0,), "complete", 3.0))
+    metrics.time(make_session().send(), Sent(10, (0.0,), "complete", 0.0))
+    metrics.time(make_session().send(body=chat(stream=True)), Sent(1, (3.0,), "complete", 3.0))
     metrics.time(paced(0.5, head_at=FOREVER), Sent(1, (9.0,), "complete", 9.0))
     assert metrics.late == [0] * (len(LATENESS_S) + 1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.core.scenario.session import Options
-from emulator.server.sessions.live import Worlds
+from emulator.server.sessions.live import LiveSessions
 from emulator.server.sessions.sharing import Sharing
 from emulator.server.setup import (
     Server,
@@ -18,8 +18,8 @@ from emulator.server.setup import (
     ignore,
     listen,
     listen_together,
+    make_live_sessions,
     make_server,
-    make_worlds,
     origin,
     run,
 )
@@ -30,13 +30,13 @@ class Member:
     """One server, and what it holds."""
 
     url: str
-    worlds: Worlds
+    sessions: LiveSessions
     server: Server
 
     @property
     def sharing(self) -> Sharing:
-        assert self.worlds.sharing
-        return self.worlds.sharing
+        assert self.sessions.sharing
+        return self.sessions.sharing
 
 
 @contextmanager
@@ -44,15 +44,15 @@ def serving(store: str, *scenarios: Path, sock: Any = None, **setup: Any) -> Ite
     """Serve in a thread until it is ended."""
     options = Options(**{name: setup.pop(name) for name in list(setup) if name in Options.__slots__})
     made = Setup(scenarios, options, store=store, **setup)
-    worlds = make_worlds(made)
+    sessions = make_live_sessions(made)
     sock = sock or listen(made)
-    server = make_server(made, worlds, ignore, ignore)
+    server = make_server(made, sessions, ignore, ignore)
     thread = threading.Thread(target=run, args=(server, sock))
     thread.start()
     try:
         while not server.started:
             threading.Event().wait(0.005)
-        yield Member(origin(made, sock), worlds, server)
+        yield Member(origin(made, sock), sessions, server)
     finally:
         server.should_exit = True
         thread.join()

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from sockets.raw import Connection, control, make_world, request
+from sockets.raw import Connection, control, make_session, request
 
 from shared.fleet import serving
 from shared.redis_server import RedisServer
@@ -52,17 +52,17 @@ def text_of(answer: Any) -> Any:
 
 def test_sessions_are_spread_over_the_nodes_and_each_is_exact(cluster: list[RedisServer]) -> None:
     with serving(cluster[0].url) as a, serving(cluster[1].url) as b:
-        worlds = [make_world(a.url, "rules: [{reply: {text: 'number ${n}'}}]") for _ in range(12)]
-        for world in worlds:
+        sessions = [make_session(a.url, "rules: [{reply: {text: 'number ${n}'}}]") for _ in range(12)]
+        for live in sessions:
             told = []
             for member in (b, a, b):
                 with Connection(member.url) as connection:
-                    connection.send(request(member.url, key=world.key))
+                    connection.send(request(member.url, key=live.key))
                     told.append(text_of(connection.answer()))
             assert told == ["number 1", "number 2", "number 3"]
-            assert [item["n"] for item in world.journal()] == [1, 2, 3]
+            assert [item["n"] for item in live.journal()] == [1, 2, 3]
         held = [int(node.ask("DBSIZE").removeprefix(":")) for node in cluster]
         assert min(held) > 0
-        for world in worlds:
-            control(b.url, "DELETE", f"/sessions/{world.id}")
+        for live in sessions:
+            control(b.url, "DELETE", f"/sessions/{live.id}")
         assert [len(control(member.url, "GET", "/sessions")["sessions"]) for member in (a, b)] == [1, 1]

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sockets.raw import Connection, World, chat, control, make_world, request
+from sockets.raw import Connection, EngineSession, chat, control, make_session, request
 
 from emulator.core.store import StoreFailed
 from emulator.stores.redis import pipeline as line_module
 from emulator.stores.redis import store as redis_module
-from emulator.stores.redis.pipeline import Line
+from emulator.stores.redis.pipeline import Pipeline
 from emulator.stores.redis.store import NOTE, SCRIPTS, TAKE, RedisStore
 from shared.fleet import Member, serving
 from shared.redis_server import RedisServer
@@ -47,10 +47,10 @@ def text_of(answer: Any) -> Any:
     return answer.json["choices"][0]["message"]["content"]
 
 
-def end_of(world: World, n: int) -> str:
+def end_of(live: EngineSession, n: int) -> str:
     """Return how an exchange ended, once it is told: what failed is told with a beat."""
     for _ in range(1000):
-        found = next(str(item["sent"]["end"]) for item in world.journal() if item["n"] == n)
+        found = next(str(item["sent"]["end"]) for item in live.journal() if item["n"] == n)
         if found != "under_way":
             return found
         threading.Event().wait(0.01)
@@ -61,13 +61,13 @@ def end_of(world: World, n: int) -> str:
 def test_a_claim_that_was_given_up_is_not_taken_when_redis_goes_on(
     server: RedisServer, member: Member, headers: dict[str, str]
 ) -> None:
-    world = make_world(member.url, COUNTED)
-    assert text_of(world.ask()) == "number 1"
+    live = make_session(member.url, COUNTED)
+    assert text_of(live.ask()) == "number 1"
     with server.paused():
-        failed = [world.ask(headers=headers) for _ in range(2)]
+        failed = [live.ask(headers=headers) for _ in range(2)]
     assert [(answer.status, answer.error_code) for answer in failed] == [(500, "store_failed")] * 2
-    assert text_of(world.ask(headers=headers)) == "number 2"
-    assert [(item["n"], world.ended(item["n"])["sent"]["end"]) for item in world.journal()] == [
+    assert text_of(live.ask(headers=headers)) == "number 2"
+    assert [(item["n"], live.ended(item["n"])["sent"]["end"]) for item in live.journal()] == [
         (1, "complete"), (2, "complete"),
     ]  # fmt: skip
 
@@ -81,36 +81,36 @@ def test_a_session_that_could_not_be_made_is_not_made_when_redis_goes_on(server:
 
 
 def test_what_was_sent_meanwhile_is_told_when_redis_goes_on(server: RedisServer, member: Member) -> None:
-    world = make_world(member.url, "rules: [{reply: {text: one two, stream: {split: words, itl: 0.1}}}]")
-    with world.connect() as connection:
-        connection.send(world.request(chat(stream=True)))
+    live = make_session(member.url, "rules: [{reply: {text: one two, stream: {split: words, itl: 0.1}}}]")
+    with live.connect() as connection:
+        connection.send(live.request(chat(stream=True)))
         connection.until(b"one")
         with server.paused():
             connection.until(b"[DONE]")
-            assert world.ask().error_code == "store_failed"
-    assert end_of(world, 1) == "complete"
+            assert live.ask().error_code == "store_failed"
+    assert end_of(live, 1) == "complete"
 
 
 def test_a_claim_whose_answer_could_not_be_noted_is_journalled_as_failed_and_its_key_is_free(
     member: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = make_world(member.url, COUNTED)
-    send = Line.send
+    live = make_session(member.url, COUNTED)
+    send = Pipeline.send
 
-    def fails_once(line: Line, *command: Any) -> asyncio.Future[Any]:
+    def fails_once(pipeline: Pipeline, *command: Any) -> asyncio.Future[Any]:
         if NOTE.digest not in command[:2]:
-            return send(line, *command)
+            return send(pipeline, *command)
         patch.undo()
         failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         failed.set_exception(StoreFailed("it does not answer"))
         return failed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Line, "send", fails_once)
-        assert world.ask(headers=KEYED).error_code == "store_failed"
-    assert text_of(world.ask(headers=KEYED)) == "number 2"
-    assert end_of(world, 1) == "cut"
-    found = world.journal()[0]
+        patch.setattr(Pipeline, "send", fails_once)
+        assert live.ask(headers=KEYED).error_code == "store_failed"
+    assert text_of(live.ask(headers=KEYED)) == "number 2"
+    assert end_of(live, 1) == "cut"
+    found = live.journal()[0]
     assert found["sent"]["bytes"] == 0
     assert [note["message"] for note in found["notes"]] == [
         "the store failed before this could be answered: the client got a 500, store_failed"
@@ -121,23 +121,25 @@ def test_a_claim_whose_answer_could_not_be_noted_is_journalled_as_failed_and_its
 def test_a_claim_that_was_taken_but_not_heard_of_is_found_journalled_as_failed_and_its_key_is_free(
     member: Member, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
-    world = make_world(member.url, COUNTED)
-    assert text_of(world.ask()) == "number 1"
-    send = Line.send
+    live = make_session(member.url, COUNTED)
+    assert text_of(live.ask()) == "number 1"
+    send = Pipeline.send
 
-    async def lost(line: Line, *command: Any) -> None:
-        await send(line, *command)
+    async def lost(pipeline: Pipeline, *command: Any) -> None:
+        await send(pipeline, *command)
         raise StoreFailed("the connection broke")
 
-    def loses(line: Line, *command: Any) -> Any:
-        return asyncio.ensure_future(lost(line, *command)) if TAKE.digest in command[:2] else send(line, *command)
+    def loses(pipeline: Pipeline, *command: Any) -> Any:
+        return (
+            asyncio.ensure_future(lost(pipeline, *command)) if TAKE.digest in command[:2] else send(pipeline, *command)
+        )
 
     with monkeypatch.context() as patch:
-        patch.setattr(Line, "send", loses)
-        assert world.ask(headers=headers).error_code == "store_failed"
-    assert end_of(world, 2) == "cut"
-    assert text_of(world.ask(headers=headers)) == "number 3"
-    assert [(item["n"], item["sent"]["bytes"] > 0) for item in world.journal()] == [(1, True), (2, False), (3, True)]
+        patch.setattr(Pipeline, "send", loses)
+        assert live.ask(headers=headers).error_code == "store_failed"
+    assert end_of(live, 2) == "cut"
+    assert text_of(live.ask(headers=headers)) == "number 3"
+    assert [(item["n"], item["sent"]["bytes"] > 0) for item in live.journal()] == [(1, True), (2, False), (3, True)]
 
 
 @pytest.mark.parametrize(
@@ -158,9 +160,9 @@ def test_a_claim_that_was_taken_but_not_heard_of_is_found_journalled_as_failed_a
 def test_the_control_api_says_so_in_time(
     server: RedisServer, member: Member, method: str, path: str, body: Any
 ) -> None:
-    world = make_world(member.url, COUNTED)
+    live = make_session(member.url, COUNTED)
     with Connection(member.url) as connection, server.paused():
-        path = f"/_emulator{path.replace('ID', world.id)}"
+        path = f"/_emulator{path.replace('ID', live.id)}"
         connection.send(request(member.url, body, method=method, path=path))
         answer = connection.answer()
     assert (answer.status, answer.error_code) == (500, "store_failed")
@@ -172,13 +174,13 @@ def test_what_waits_behind_others_is_told_in_the_same_time(
     monkeypatch.setattr(line_module, "BATCH", 1)
 
     async def outcomes() -> list[Any]:
-        line = Line(server.url)
-        await line.send("PING")
+        pipeline = Pipeline(server.url)
+        await pipeline.send("PING")
         with server.paused():
             async with asyncio.timeout(5):
-                found = await asyncio.gather(*(line.send("PING") for _ in range(50)), return_exceptions=True)
-        assert await line.send("PING")
-        await line.close()
+                found = await asyncio.gather(*(pipeline.send("PING") for _ in range(50)), return_exceptions=True)
+        assert await pipeline.send("PING")
+        await pipeline.close()
         return found
 
     found = asyncio.run(outcomes())
@@ -189,14 +191,14 @@ def test_what_waits_behind_others_is_told_in_the_same_time(
 
 def test_a_clock_that_was_set_meanwhile_is_learnt_from_who_refuses(server: RedisServer) -> None:
     async def noted() -> list[Any]:
-        line = Line(server.url, SCRIPTS)
-        store = RedisStore(line, "w", 10, lambda *_: pytest.fail("nothing is made again"), lambda session: None)
+        pipeline = Pipeline(server.url, SCRIPTS)
+        store = RedisStore(pipeline, "w", 10, lambda *_: pytest.fail("nothing is made again"), lambda session: None)
         await store.beat()
         found = []
         for wrong in (-3600, 0, 3600):
-            line._ahead = (line._ahead or 0) + wrong
+            pipeline._ahead = (pipeline._ahead or 0) + wrong
             found.append(await store.change(f"s{wrong}", "", "", "life", {"version": "1", "now": "0"}))
-        await line.close()
+        await pipeline.close()
         return found
 
     assert asyncio.run(noted()) == [1, 1, 1]
@@ -208,8 +210,8 @@ def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_it_lasts(
     monkeypatch.setattr(redis_module, "TRIES_S", 0.1)
 
     async def said() -> str:
-        line = Line(server.url, SCRIPTS)
-        store = RedisStore(line, "w", 10, lambda *_: pytest.fail("nothing is made again"), lambda session: None)
+        pipeline = Pipeline(server.url, SCRIPTS)
+        store = RedisStore(pipeline, "w", 10, lambda *_: pytest.fail("nothing is made again"), lambda session: None)
         try:
             async with store.locked("s"), store.locked("s"):
                 return "got twice"
@@ -217,7 +219,7 @@ def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_it_lasts(
             return str(error)
         finally:
             async with store.locked("s"):  # it was given back
-                await line.close()
+                await pipeline.close()
 
     assert asyncio.run(said()) == "Others have kept emulator:{s}:lock for 0.1 s."
 
@@ -225,9 +227,9 @@ def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_it_lasts(
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_server_stops_though_redis_stands_still(server: RedisServer, workers: int) -> None:
     with Serving(server.url, workers=workers, scenario=f"emulator: 1\nprovider: beatra\n{COUNTED}") as running:
-        world = World(running.url, "default", "sk-test")
-        assert text_of(world.ask()) == "number 1"
+        live = EngineSession(running.url, "default", "sk-test")
+        assert text_of(live.ask()) == "number 1"
         with Connection(running.url) as connection, server.paused():
-            connection.send(world.request())
+            connection.send(live.request())
             running.process.send_signal(signal.SIGTERM)
             assert running.process.wait(6) == 0

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from emulator.core.store import Counters, Store, soon
 from emulator.core.values import Claim, Exchange, Grant, Sent, Standing
 from emulator.stores.redis.claims import sent_in, sent_row
-from emulator.stores.redis.pipeline import Line
+from emulator.stores.redis.pipeline import Pipeline
 from emulator.stores.redis.store import SCRIPTS, Entry, RedisStore
 from emulator.stores.redis.store import living as living_key
 from shared.redis_server import RedisServer
@@ -31,8 +31,8 @@ class Waited:
 
     def __init__(self, url: str, journal_size: int, loop: asyncio.AbstractEventLoop) -> None:
         self.loop, self.prefix = loop, f"{next(_NAMES)}-"
-        self.line = Line(url, SCRIPTS)
-        self.store = RedisStore(self.line, "w", journal_size, self._remake, lambda session: None)
+        self.pipeline = Pipeline(url, SCRIPTS)
+        self.store = RedisStore(self.pipeline, "w", journal_size, self._remake, lambda session: None)
         self.made: dict[bytes, Exchange] = {}
         self.claims = itertools.count()
         self.tags: dict[tuple[str, str, int], bytes] = {}
@@ -70,8 +70,8 @@ class Waited:
         found: tuple[Sequence[Exchange], int] = self.wait(lambda: self.store.journal(self.prefix + session, since))
         return found
 
-    def world(self, session: str, at: float) -> Counters:
-        found: Counters = self.wait(lambda: self.store.world(self.prefix + session, at))
+    def live(self, session: str, at: float) -> Counters:
+        found: Counters = self.wait(lambda: self.store.counters(self.prefix + session, at))
         return found
 
     def restart(self, session: str) -> None:
@@ -86,7 +86,7 @@ class Waited:
     def _forget(self, how: Callable[[str], None], session: str) -> None:
         async def forgotten() -> None:
             how(self.prefix + session)
-            await self.line.settle()
+            await self.pipeline.settle()
 
         self.wait(forgotten)
 
@@ -111,7 +111,7 @@ def make(redis_server: RedisServer) -> Iterator[Callable[[int], Store]]:
 
         yield waited
         for store in made:
-            runner.run(store.line.close())
+            runner.run(store.pipeline.close())
 
 
 @pytest.fixture
@@ -130,17 +130,19 @@ globals().update(
 
 def test_a_key_whose_worker_died_before_it_answered_is_free_again(redis_server: RedisServer) -> None:
     async def outcomes() -> list[Any]:
-        line = Line(redis_server.url, SCRIPTS)
-        dead, living = (RedisStore(line, worker, 10, _nothing, lambda session: None) for worker in ("dead", "living"))
+        pipeline = Pipeline(redis_server.url, SCRIPTS)
+        dead, living = (
+            RedisStore(pipeline, worker, 10, _nothing, lambda session: None) for worker in ("dead", "living")
+        )
         found = []
         await dead.beat()
         for session in ("while-it-lives", "after-it"):
             claim = replace(test_store.keyed(), session=session)
             if session == "after-it":
-                await line.send("DEL", living_key("dead"))
+                await pipeline.send("DEL", living_key("dead"))
             await begun(dead, claim, b"first")
             found.append(test_store.outcome(await begun(living, claim, b"second")))
-        await line.close()
+        await pipeline.close()
         return found
 
     assert asyncio.run(outcomes()) == ["in_progress", 0]
@@ -187,7 +189,7 @@ def assert_counted(server: RedisServer, session: str) -> int:
 
 def stored(runner: asyncio.Runner, url: str, journal_bytes: int, journal_size: int = 100) -> RedisStore:
     async def made() -> RedisStore:
-        return RedisStore(Line(url, SCRIPTS), "w", journal_size, _nothing, lambda session: None, journal_bytes)
+        return RedisStore(Pipeline(url, SCRIPTS), "w", journal_size, _nothing, lambda session: None, journal_bytes)
 
     return runner.run(made())
 
@@ -221,7 +223,7 @@ def test_a_session_counts_the_bytes_that_it_keeps_and_stays_within_them(
                 claim = test_store.keyed(idempotency=(f"key-{key}", "one-body", 60.0))
             await done(store, replace(claim, session=session), b"x" * rest, frames)
             assert assert_counted(redis_server, session) <= most
-        await store.line.close()
+        await store.pipeline.close()
 
     async def remade(session: str, entry: Entry, first: Exchange | None) -> Exchange | None:
         claim = test_store.keyed()
@@ -246,7 +248,7 @@ def workers(redis_server: RedisServer) -> Iterator[tuple[asyncio.Runner, RedisSt
         one, two = (stored(runner, redis_server.url, 8 * 1450) for _ in range(2))
         yield runner, one, two
         for store in (one, two):
-            runner.run(store.line.close())
+            runner.run(store.pipeline.close())
 
 
 PLAIN = test_store.claim(test_store.ANY)
@@ -295,7 +297,7 @@ def test_where_others_leave_no_room_even_the_newest_is_dropped_and_a_key_is_free
         assert [(grant.number, grant.candidate, grant.replay) for grant in grants] == [(1, 0, None), (2, 0, None)]
         assert assert_counted(redis_server, "three") == 0
         assert await a.journal("three", 0) == ([], 2)
-        assert (await a.world("three", 0.0)).dropped == 2
+        assert (await a.counters("three", 0.0)).dropped == 2
         assert (await done(a, replace(keyed, history=True))).exchanges == ()
 
     runner.run(run())

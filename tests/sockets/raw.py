@@ -175,7 +175,7 @@ def control(url: str, method: str, path: str, body: Any = None) -> Any:
 
 
 @dataclass(frozen=True)
-class World:
+class EngineSession:
     """A session of one test."""
 
     url: str
@@ -218,8 +218,8 @@ class World:
         raise AssertionError(f"exchange {n} did not end: {[item['sent'] for item in self.journal()]}")
 
 
-def make_world(url: str, scenario: str | None = None, **options: Any) -> World:
+def make_session(url: str, scenario: str | None = None, **options: Any) -> EngineSession:
     """Make a session; a scenario is YAML text without its first line."""
     text = None if scenario is None else f"emulator: 1\n{scenario}"
     session = control(url, "POST", "/sessions", {"scenario": text, "plan": "unlimited", **options})
-    return World(url, session["id"], session["api_key"])
+    return EngineSession(url, session["id"], session["api_key"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from emulator.core.recording.recorder import Recorder
 from emulator.core.scenario.session import Options
 from emulator.core.values import Exchange, Sent
-from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
+from emulator.server.setup import Setup, ignore, listen, make_live_sessions, make_server, origin, run
 
 
 @dataclass
@@ -41,12 +41,12 @@ def recording(upstream: str, provider: str = "beatra", timeout: float = 60.0) ->
         options=Options(provider=provider, plan="unlimited"), upstreams={provider: upstream}, upstream_timeout=timeout,
         records=True,
     )  # fmt: skip
-    worlds = make_worlds(setup)
+    sessions = make_live_sessions(setup)
     sock = listen(setup)
     base_url = f"{origin(setup, sock)}/{provider}/v1"
-    found = Recording(base_url, Recorder(worlds.engine, worlds.providers[provider], upstream))
-    worlds.recorder = found.take
-    server = make_server(setup, worlds, ignore, ignore)
+    found = Recording(base_url, Recorder(sessions.engine, sessions.providers[provider], upstream))
+    sessions.recorder = found.take
+    server = make_server(setup, sessions, ignore, ignore)
     thread = threading.Thread(target=run, args=(server, sock))
     thread.start()
     try:

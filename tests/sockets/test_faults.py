@@ -15,7 +15,7 @@ from emulator import Emulator
 from emulator.core.faults.faults import FAULTS
 from emulator.server.http import delivery
 
-from .raw import CHAT, Connection, World, make_world
+from .raw import CHAT, Connection, EngineSession, make_session
 
 Fault = dict[str, Any]
 STREAM = {**CHAT, "stream": True}
@@ -27,13 +27,13 @@ GARBAGE = b"\xff\x00not a chunk\r\n"
 COMMENT = b": keep-alive\n\n"
 
 
-def world(url: str, content: dict[str, Any], *faults: Fault, clock: str = "virtual") -> World:
+def live(url: str, content: dict[str, Any], *faults: Fault, clock: str = "virtual") -> EngineSession:
     reply = {**content, "off_contract": True, "faults": faults}
-    return make_world(url, f"provider: beatra\nclock: {clock}\nrules: {json.dumps([{'reply': reply}])}")
+    return make_session(url, f"provider: beatra\nclock: {clock}\nrules: {json.dumps([{'reply': reply}])}")
 
 
-def streaming(url: str, *faults: Fault, clock: str = "virtual") -> World:
-    return world(url, {"events": EVENTS}, *faults, clock=clock)
+def streaming(url: str, *faults: Fault, clock: str = "virtual") -> EngineSession:
+    return live(url, {"events": EVENTS}, *faults, clock=clock)
 
 
 def chunks(*pieces: bytes) -> bytes:
@@ -49,10 +49,10 @@ def pieces(data: bytes, *sizes: int) -> list[bytes]:
     return found
 
 
-def wire(world: World, body: Any = STREAM) -> tuple[bytes, bytes, str]:
+def wire(live: EngineSession, body: Any = STREAM) -> tuple[bytes, bytes, str]:
     """Return the head, the bytes after it, and how it ended: kept (the connection answers again), closed or reset."""
-    with world.connect() as connection:
-        connection.send(world.request(body))
+    with live.connect() as connection:
+        connection.send(live.request(body))
         head = connection.until(b"\r\n\r\n")
         length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), None)
         while not (connection.buffer.endswith(LAST) if length is None else len(connection.buffer) >= length):
@@ -64,7 +64,7 @@ def wire(world: World, body: Any = STREAM) -> tuple[bytes, bytes, str]:
         if GARBAGE in connection.buffer:
             return head, connection.rest(), "closed"
         data, connection.buffer = connection.buffer, b""
-        connection.send(world.request(None, method="GET", path="/beatra/v1/nothing"))
+        connection.send(live.request(None, method="GET", path="/beatra/v1/nothing"))
         assert connection.head()[0] == 404
         return head, data, "kept"
 
@@ -215,7 +215,7 @@ WHOLE: list[tuple[Fault, bytes, str]] = [
 
 @pytest.mark.parametrize(("fault", "sent", "end"), WHOLE, ids=[json.dumps(item[0]) for item in WHOLE])
 def test_a_whole_answer(fault: Fault, sent: bytes, end: str, emulator_url: str) -> None:
-    made = world(emulator_url, {"json": json.loads(BODY)}, fault)
+    made = live(emulator_url, {"json": json.loads(BODY)}, fault)
     assert wire(made, CHAT)[1:] == (sent, end)
 
 
@@ -225,11 +225,11 @@ MANY = [f"number {n} of many" for n in range(8000)]
 WINDOW = 4096
 
 
-def resetting(url: str, clock: str = "virtual") -> World:
-    return world(url, {"events": [*MANY, "[DONE]"]}, {"cut": {"after_chunks": len(MANY), "how": "reset"}}, clock=clock)
+def resetting(url: str, clock: str = "virtual") -> EngineSession:
+    return live(url, {"events": [*MANY, "[DONE]"]}, {"cut": {"after_chunks": len(MANY), "how": "reset"}}, clock=clock)
 
 
-def unread(made: World, monkeypatch: pytest.MonkeyPatch, stuck_s: float = 30.0) -> Connection:
+def unread(made: EngineSession, monkeypatch: pytest.MonkeyPatch, stuck_s: float = 30.0) -> Connection:
     """Ask for a stream and read nothing of it, until its end has come or long could have."""
     monkeypatch.setattr(delivery, "STUCK_S", stuck_s)
     connection = Connection(made.url, WINDOW)

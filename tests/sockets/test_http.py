@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from emulator.core.engine.engine import Engine
-from sockets.raw import Answer, Connection, World, chat, contents, control, events, make_world, request
+from sockets.raw import Answer, Connection, EngineSession, chat, contents, control, events, make_session, request
 
 ECHO = """
 rules:
@@ -36,8 +36,8 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def echo(emulator_url: str) -> World:
-    return make_world(emulator_url, ECHO)
+def echo(emulator_url: str) -> EngineSession:
+    return make_session(emulator_url, ECHO)
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def said(answer: Answer) -> str:
     return str(answer.json["choices"][0]["message"]["content"])
 
 
-def cut_world(url: str, fault: str, text: str = "one two three") -> World:
-    return make_world(
+def cut_session(url: str, fault: str, text: str = "one two three") -> EngineSession:
+    return make_session(
         url, f"rules: [{{reply: {{text: {text}, stream: {{split: words}}, faults: [{{cut: {fault}}}]}}}}]"
     )
 
@@ -71,7 +71,7 @@ def nothing_yet(connection: Connection) -> bool:
 # Connections
 
 
-def test_one_connection_takes_many_requests(echo: World, connection: Connection) -> None:
+def test_one_connection_takes_many_requests(echo: EngineSession, connection: Connection) -> None:
     for number in range(3):
         connection.send(echo.request(chat(f"n{number}")))
         answer = connection.answer()
@@ -82,14 +82,14 @@ def test_one_connection_takes_many_requests(echo: World, connection: Connection)
         assert (contents(answer), answer.ended) == (["You", " said", f" s{number}."], True)
 
 
-def test_connection_close_is_answered_and_obeyed(echo: World, connection: Connection) -> None:
+def test_connection_close_is_answered_and_obeyed(echo: EngineSession, connection: Connection) -> None:
     connection.send(echo.request(headers={"Connection": "close"}) + echo.request())
     answer = connection.answer()
     assert (said(answer), answer.headers["connection"]) == ("You said hi.", "close")
     assert connection.at_end()
 
 
-def test_control_and_chat_share_a_connection(echo: World, connection: Connection) -> None:
+def test_control_and_chat_share_a_connection(echo: EngineSession, connection: Connection) -> None:
     health = request(echo.url, None, method="GET", path="/_emulator/health")
     connection.send(health + echo.request() + health)
     assert connection.answer().json["status"] == "ok"
@@ -98,7 +98,7 @@ def test_control_and_chat_share_a_connection(echo: World, connection: Connection
 
 
 @pytest.mark.parametrize("count", [2, 16, 40])
-def test_pipelined_requests_are_answered_in_order(echo: World, connection: Connection, count: int) -> None:
+def test_pipelined_requests_are_answered_in_order(echo: EngineSession, connection: Connection, count: int) -> None:
     connection.send(b"".join(echo.request(chat(f"n{number}", stream=number % 2 == 1)) for number in range(count)))
     for number in range(count):
         answer = connection.answer()
@@ -107,43 +107,43 @@ def test_pipelined_requests_are_answered_in_order(echo: World, connection: Conne
 
 
 def test_pipelined_requests_wait_for_a_slow_stream(emulator_url: str) -> None:
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
-    with world.connect() as connection:
-        connection.send(world.request(chat("slow", stream=True)))
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
+    with live.connect() as connection:
+        connection.send(live.request(chat("slow", stream=True)))
         for number in range(40):
-            connection.send(world.request(chat(f"n{number}")))
-        world.clock(release=True)
+            connection.send(live.request(chat(f"n{number}")))
+        live.clock(release=True)
         assert contents(connection.answer()) == ["one", " two", " three"]
         assert [said(connection.answer()) for _ in range(40)] == [f"You said n{number}." for number in range(40)]
 
 
 def test_no_more_is_read_while_many_requests_wait(emulator_url: str) -> None:
     """What is not read fills what the kernel keeps; then nothing more can be sent."""
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
-    waiting = world.request(chat("x" * 100_000))
-    with world.connect() as connection:
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
+    waiting = live.request(chat("x" * 100_000))
+    with live.connect() as connection:
         connection.socket.settimeout(1)
-        connection.send(world.request(chat("slow", stream=True)))
+        connection.send(live.request(chat("slow", stream=True)))
         with pytest.raises(TimeoutError):
             connection.send(waiting * 600)  # 60 MB
 
 
 def test_a_pipelined_request_is_claimed_when_its_turn_comes(emulator_url: str) -> None:
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
-    with world.connect() as connection:
-        connection.send(world.request(chat("late")) + world.request(chat("next")))
-        assert len(world.begun()) == 1
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
+    with live.connect() as connection:
+        connection.send(live.request(chat("late")) + live.request(chat("next")))
+        assert len(live.begun()) == 1
         assert nothing_yet(connection)
-        world.clock(advance="10s")
+        live.clock(advance="10s")
         assert [said(connection.answer()), said(connection.answer())] == ["late", "You said next."]
-    first, second = (item["at"] for item in world.journal())
+    first, second = (item["at"] for item in live.journal())
     assert second == first + 10
 
 
-def test_http_10_closes_and_does_not_chunk(echo: World, emulator_url: str) -> None:
+def test_http_10_closes_and_does_not_chunk(echo: EngineSession, emulator_url: str) -> None:
     for stream in (False, True):
         with Connection(emulator_url) as connection:
             connection.send(echo.request(chat(stream=stream), version="1.0"))
@@ -154,7 +154,7 @@ def test_http_10_closes_and_does_not_chunk(echo: World, emulator_url: str) -> No
             assert connection.at_end()
 
 
-def test_http_10_keeps_the_connection_that_asks_for_it(echo: World, connection: Connection) -> None:
+def test_http_10_keeps_the_connection_that_asks_for_it(echo: EngineSession, connection: Connection) -> None:
     keep = {"Connection": "keep-alive"}
     for _ in range(2):
         connection.send(echo.request(version="1.0", headers=keep))
@@ -169,7 +169,7 @@ def test_http_10_keeps_the_connection_that_asks_for_it(echo: World, connection: 
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_client_that_finished_sending_gets_all(echo: World, connection: Connection, stream: bool) -> None:
+def test_a_client_that_finished_sending_gets_all(echo: EngineSession, connection: Connection, stream: bool) -> None:
     connection.send(echo.request(chat("a", stream=stream)) + echo.request(chat("b")))
     connection.finish_sending()
     answer = connection.answer()
@@ -180,24 +180,26 @@ def test_a_client_that_finished_sending_gets_all(echo: World, connection: Connec
 
 
 def test_a_client_that_finished_sending_gets_a_slow_stream(emulator_url: str) -> None:
-    world = make_world(emulator_url, "rules: [{reply: {text: one two, stream: {split: words, ttft: 30ms, itl: 30ms}}}]")
-    with world.connect() as connection:
-        connection.send(world.request(chat(stream=True)))
+    live = make_session(
+        emulator_url, "rules: [{reply: {text: one two, stream: {split: words, ttft: 30ms, itl: 30ms}}}]"
+    )
+    with live.connect() as connection:
+        connection.send(live.request(chat(stream=True)))
         connection.finish_sending()
         answer = connection.answer()
         assert (contents(answer), answer.ended) == (["one", " two"], True)
         assert connection.at_end()
-    assert world.ended()["sent"]["end"] == "complete"
+    assert live.ended()["sent"]["end"] == "complete"
 
 
 @pytest.mark.parametrize("size", [10, 150, -1], ids=["head", "body", "last byte"])
-def test_a_connection_that_ends_in_a_request_is_closed(echo: World, connection: Connection, size: int) -> None:
+def test_a_connection_that_ends_in_a_request_is_closed(echo: EngineSession, connection: Connection, size: int) -> None:
     connection.send(echo.request()[:size])
     connection.finish_sending()
     assert connection.at_end()
 
 
-def test_what_came_before_half_a_request_is_answered(echo: World, connection: Connection) -> None:
+def test_what_came_before_half_a_request_is_answered(echo: EngineSession, connection: Connection) -> None:
     connection.send(echo.request(chat("a")) + echo.request(chat("b"))[:-5])
     connection.finish_sending()
     assert said(connection.answer()) == "You said a."
@@ -207,7 +209,7 @@ def test_what_came_before_half_a_request_is_answered(echo: World, connection: Co
 # Bodies of requests
 
 
-def test_continue_is_sent_before_the_body(echo: World, connection: Connection) -> None:
+def test_continue_is_sent_before_the_body(echo: EngineSession, connection: Connection) -> None:
     data = echo.request(headers={"Expect": "100-continue"})
     head, _, body = data.partition(b"\r\n\r\n")
     for _ in range(2):
@@ -218,13 +220,13 @@ def test_continue_is_sent_before_the_body(echo: World, connection: Connection) -
 
 
 def test_continue_waits_for_the_answer_before_it(emulator_url: str) -> None:
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
-    head, _, body = world.request(headers={"Expect": "100-continue"}).partition(b"\r\n\r\n")
-    with world.connect() as connection:
-        connection.send(world.request(chat("slow", stream=True)) + world.request(chat("next")) + head + b"\r\n\r\n")
-        world.begun()
-        world.clock(release=True)
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
+    head, _, body = live.request(headers={"Expect": "100-continue"}).partition(b"\r\n\r\n")
+    with live.connect() as connection:
+        connection.send(live.request(chat("slow", stream=True)) + live.request(chat("next")) + head + b"\r\n\r\n")
+        live.begun()
+        live.clock(release=True)
         assert contents(connection.answer()) == ["one", " two", " three"]
         assert said(connection.answer()) == "You said next."
         assert connection.until(b"\r\n\r\n") == CONTINUE
@@ -234,24 +236,24 @@ def test_continue_waits_for_the_answer_before_it(emulator_url: str) -> None:
 
 @pytest.mark.parametrize("expects", ["whole body", "no body"])
 def test_no_continue_is_owed_once_the_request_is_there(emulator_url: str, expects: str) -> None:
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
     expect = {"Expect": "100-continue"}
     second = {
-        "whole body": world.request(headers=expect),
-        "no body": world.request(None, method="GET", headers=expect),
+        "whole body": live.request(headers=expect),
+        "no body": live.request(None, method="GET", headers=expect),
     }[expects]
-    with world.connect() as connection:
-        connection.send(world.request(chat("late")) + second)
-        world.begun()
-        world.clock(release=True)
+    with live.connect() as connection:
+        connection.send(live.request(chat("late")) + second)
+        live.begun()
+        live.clock(release=True)
         connection.answer()
         assert connection.answer().status == {"whole body": 200, "no body": 405}[expects]
-        connection.send(world.request(chat("last")))
+        connection.send(live.request(chat("last")))
         assert said(connection.answer()) == "You said last."
 
 
-def test_a_body_too_large_is_refused_without_being_asked_for(echo: World, connection: Connection) -> None:
+def test_a_body_too_large_is_refused_without_being_asked_for(echo: EngineSession, connection: Connection) -> None:
     headers = {"Expect": "100-continue", "Content-Length": str(TOO_LARGE)}
     connection.send(echo.request(b"", headers=headers))
     answer = connection.answer()
@@ -259,7 +261,7 @@ def test_a_body_too_large_is_refused_without_being_asked_for(echo: World, connec
     assert connection.at_end()
 
 
-def test_a_body_too_large_is_refused_in_its_turn(echo: World, connection: Connection) -> None:
+def test_a_body_too_large_is_refused_in_its_turn(echo: EngineSession, connection: Connection) -> None:
     headers = {"Expect": "100-continue", "Content-Length": str(TOO_LARGE)}
     connection.send(echo.request(chat("first")) + echo.request(b"", headers=headers))
     assert said(connection.answer()) == "You said first."
@@ -268,7 +270,7 @@ def test_a_body_too_large_is_refused_in_its_turn(echo: World, connection: Connec
     assert connection.at_end()
 
 
-def test_a_body_too_large_is_drained_and_refused(echo: World, connection: Connection) -> None:
+def test_a_body_too_large_is_drained_and_refused(echo: EngineSession, connection: Connection) -> None:
     connection.send(echo.request(b"x" * TOO_LARGE))
     answer = connection.answer()
     assert (answer.status, answer.error_code) == (413, "too_large")
@@ -276,7 +278,7 @@ def test_a_body_too_large_is_drained_and_refused(echo: World, connection: Connec
     assert said(connection.answer()) == "You said hi."
 
 
-def test_a_chunked_body_too_large_is_drained_and_refused(echo: World, connection: Connection) -> None:
+def test_a_chunked_body_too_large_is_drained_and_refused(echo: EngineSession, connection: Connection) -> None:
     connection.send(echo.request(b"", headers={"Transfer-Encoding": "chunked"}))
     chunk = b"f4240\r\n" + b"x" * 1_000_000 + b"\r\n"
     for _ in range(21):
@@ -287,7 +289,7 @@ def test_a_chunked_body_too_large_is_drained_and_refused(echo: World, connection
     assert said(connection.answer()) == "You said hi."
 
 
-def test_a_control_body_too_large_is_refused(echo: World, connection: Connection) -> None:
+def test_a_control_body_too_large_is_refused(echo: EngineSession, connection: Connection) -> None:
     headers = {"Expect": "100-continue", "Content-Length": str(TOO_LARGE)}
     connection.send(request(echo.url, b"", path="/_emulator/sessions", headers=headers))
     answer = connection.answer()
@@ -301,14 +303,14 @@ def chunked(body: bytes, sizes: int) -> bytes:
 
 
 @pytest.mark.parametrize("sizes", [1, 7, 1000])
-def test_chunked_request_bodies(echo: World, connection: Connection, sizes: int) -> None:
+def test_chunked_request_bodies(echo: EngineSession, connection: Connection, sizes: int) -> None:
     head = echo.request(b"", headers={"Transfer-Encoding": "chunked"})
     for text in ("a", "é" * 30):
         connection.send(head + chunked(json.dumps(chat(text), ensure_ascii=False).encode(), sizes))
         assert said(connection.answer()) == f"You said {text}."
 
 
-def test_requests_that_come_byte_by_byte(echo: World, connection: Connection) -> None:
+def test_requests_that_come_byte_by_byte(echo: EngineSession, connection: Connection) -> None:
     connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     head = echo.request(b"", headers={"Transfer-Encoding": "chunked"})
     for data in (head + chunked(json.dumps(chat("a")).encode(), 9), echo.request(chat("a"))):
@@ -317,7 +319,7 @@ def test_requests_that_come_byte_by_byte(echo: World, connection: Connection) ->
         assert said(connection.answer()) == "You said a."
 
 
-def test_a_trailer_is_no_header(echo: World, connection: Connection) -> None:
+def test_a_trailer_is_no_header(echo: EngineSession, connection: Connection) -> None:
     head = echo.request(b"", headers={"Transfer-Encoding": "chunked"})
     body = json.dumps(chat()).encode()
     connection.send(head + b"%x\r\n%b\r\n0\r\nauthorization: Bearer other\r\nx-a: b\r\n\r\n" % (len(body), body))
@@ -327,7 +329,7 @@ def test_a_trailer_is_no_header(echo: World, connection: Connection) -> None:
 # Requests of every kind
 
 
-def test_head_has_no_body(echo: World, connection: Connection) -> None:
+def test_head_has_no_body(echo: EngineSession, connection: Connection) -> None:
     models = "/brainstormrouter/v1/models"
     connection.send(echo.request(None, method="GET", path=models))
     whole = connection.answer()
@@ -339,7 +341,7 @@ def test_head_has_no_body(echo: World, connection: Connection) -> None:
     assert echo.ended(int(answer.headers["x-emulator-exchange"]))["sent"]["bytes"] == 0
 
 
-def test_targets_in_absolute_form(echo: World, connection: Connection) -> None:
+def test_targets_in_absolute_form(echo: EngineSession, connection: Connection) -> None:
     connection.send(echo.request(path=f"{echo.url}/beatra/v1/chat/completions"))
     assert said(connection.answer()) == "You said hi."
     connection.send(echo.request(path="http://api.beatra.ai/v1/chat/completions"))
@@ -353,7 +355,7 @@ def test_targets_in_absolute_form(echo: World, connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("CONNECT", "example.com:443"), ("OPTIONS", "*"), ("GET", "/"), ("GET", "//"), ("GET", "/s")]
 )
-def test_targets_that_name_nothing(echo: World, connection: Connection, method: str, path: str) -> None:
+def test_targets_that_name_nothing(echo: EngineSession, connection: Connection, method: str, path: str) -> None:
     connection.send(echo.request(None, method=method, path=path))
     answer = connection.answer()
     assert answer.status == 404
@@ -368,20 +370,20 @@ def test_targets_that_name_nothing(echo: World, connection: Connection, method: 
 
 
 @pytest.mark.parametrize("path", ["/beatra/v1/chat/completion%73", "/b%65atra/v1/chat%2Fcompletions"])
-def test_percent_encoded_paths(echo: World, path: str) -> None:
+def test_percent_encoded_paths(echo: EngineSession, path: str) -> None:
     answer = echo.ask(path=path)
     assert said(answer) == "You said hi."
     assert echo.ended(int(answer.headers["x-emulator-exchange"]))["path"] == path
 
 
 @pytest.mark.parametrize("path", ["/beatra/v1/%ff", "/beatra/v1/%", "/beatra/v1/%0d%0aX", "/s/%ff/v1/x"])
-def test_paths_that_decode_to_nothing_known(echo: World, path: str) -> None:
+def test_paths_that_decode_to_nothing_known(echo: EngineSession, path: str) -> None:
     answer = echo.ask(path=path)
     assert answer.status == 404
     assert answer.json["error"]
 
 
-def test_the_host_header_names_a_provider(echo: World) -> None:
+def test_the_host_header_names_a_provider(echo: EngineSession) -> None:
     answer = echo.ask(path="/v1/chat/completions", headers={"Host": "api.beatra.ai"})
     assert said(answer) == "You said hi."
     assert echo.ended(int(answer.headers["x-emulator-exchange"]))["provider"] == "beatra"
@@ -390,7 +392,7 @@ def test_the_host_header_names_a_provider(echo: World) -> None:
     assert echo.ask(path="/v1/chat/completions", headers={"Host": "example.com"}).error_code == "emulator_no_provider"
 
 
-def test_a_request_without_host_is_answered(echo: World, connection: Connection) -> None:
+def test_a_request_without_host_is_answered(echo: EngineSession, connection: Connection) -> None:
     data = echo.request()
     begin, end = data.index(b"Host:"), data.index(b"Authorization:")
     connection.send(data[:begin] + data[end:])
@@ -445,7 +447,7 @@ def test_a_head_too_large_is_refused(connection: Connection, data: bytes) -> Non
     assert connection.at_end()
 
 
-def test_small_chunks_are_no_large_head(echo: World, connection: Connection) -> None:
+def test_small_chunks_are_no_large_head(echo: EngineSession, connection: Connection) -> None:
     body = json.dumps(chat("x" * 30_000)).encode()
     framed = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
     connection.send(echo.request(b"", headers={"Transfer-Encoding": "chunked"}) + framed)
@@ -454,7 +456,7 @@ def test_small_chunks_are_no_large_head(echo: World, connection: Connection) -> 
 
 @pytest.mark.parametrize("sent", [1, 60, -1])
 def test_a_request_that_comes_too_slowly_is_refused(
-    echo: World, connection: Connection, sent: int, monkeypatch: pytest.MonkeyPatch
+    echo: EngineSession, connection: Connection, sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     connection.send(echo.request()[:sent])
@@ -464,7 +466,7 @@ def test_a_request_that_comes_too_slowly_is_refused(
 
 
 def test_a_request_that_begins_behind_another_is_given_up_too(
-    echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    echo: EngineSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     connection.send(echo.request() + echo.request()[:40])
@@ -473,7 +475,7 @@ def test_a_request_that_begins_behind_another_is_given_up_too(
 
 
 def test_a_request_that_comes_in_time_is_not_given_up_later(
-    echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    echo: EngineSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     for _ in range(2):
@@ -484,7 +486,7 @@ def test_a_request_that_comes_in_time_is_not_given_up_later(
 
 
 def test_each_pipelined_request_has_its_own_time_to_come_in(
-    echo: World, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    echo: EngineSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Something is begun and not yet whole all the while, but never the same request for long."""
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 1.0)
@@ -500,19 +502,19 @@ def test_a_request_that_the_server_does_not_read_is_not_late(
     emulator_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 1.0)
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
-    data = world.request()
-    with world.connect() as connection:
-        connection.send(world.request(chat("slow", stream=True)) + 16 * data + data[:40])
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
+    data = live.request()
+    with live.connect() as connection:
+        connection.send(live.request(chat("slow", stream=True)) + 16 * data + data[:40])
         threading.Event().wait(1.5)
-        world.clock(release=True)
+        live.clock(release=True)
         connection.send(data[40:])
         assert contents(connection.answer()) == ["one", " two", " three"]
         assert [said(connection.answer()) for _ in range(17)] == ["You said hi."] * 17
 
 
-def test_what_came_before_bytes_that_are_no_http_is_answered(echo: World, connection: Connection) -> None:
+def test_what_came_before_bytes_that_are_no_http_is_answered(echo: EngineSession, connection: Connection) -> None:
     connection.send(echo.request() + b"\x00\x01\x02" + echo.request())
     assert said(connection.answer()) == "You said hi."
     assert connection.answer().error_code == "emulator_not_http"
@@ -521,7 +523,9 @@ def test_what_came_before_bytes_that_are_no_http_is_answered(echo: World, connec
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "no body"])
 @pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
-def test_an_upgrade_header_is_passed_over(echo: World, connection: Connection, framing: str, split: bool) -> None:
+def test_an_upgrade_header_is_passed_over(
+    echo: EngineSession, connection: Connection, framing: str, split: bool
+) -> None:
     """Some HTTP clients offer HTTP/2 in this way, with a body."""
     headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQ"}
     body = json.dumps(chat("up")).encode()
@@ -539,7 +543,7 @@ def test_an_upgrade_header_is_passed_over(echo: World, connection: Connection, f
     assert said(connection.answer()) == "You said hi."
 
 
-def test_an_upgrade_with_a_body_that_is_asked_for(echo: World, connection: Connection) -> None:
+def test_an_upgrade_with_a_body_that_is_asked_for(echo: EngineSession, connection: Connection) -> None:
     headers = {"Connection": "Upgrade", "Upgrade": "h2c", "Expect": "100-continue"}
     head, _, body = echo.request(headers=headers).partition(b"\r\n\r\n")
     connection.send(head + b"\r\n\r\n")
@@ -552,11 +556,11 @@ def test_an_upgrade_with_a_body_that_is_asked_for(echo: World, connection: Conne
 
 
 def test_the_exact_bytes_of_a_stream(emulator_url: str) -> None:
-    world = make_world(
+    live = make_session(
         emulator_url,
         'rules: [{reply: {off_contract: true, events: [{"é": 1}, plain, "two\\nlines", "[DONE]"]}}]',
     )
-    answer = world.ask(chat(stream=True))
+    answer = live.ask(chat(stream=True))
     assert answer.headers["transfer-encoding"] == "chunked"
     assert "content-length" not in answer.headers
     assert "server" not in answer.headers
@@ -569,7 +573,7 @@ def test_the_exact_bytes_of_a_stream(emulator_url: str) -> None:
     )
 
 
-def test_the_exact_bytes_of_a_chat_stream(echo: World) -> None:
+def test_the_exact_bytes_of_a_chat_stream(echo: EngineSession) -> None:
     answer = echo.ask(chat(stream=True))
     first = json.loads(events(answer)[0])
     head = f'{{"id":"{first["id"]}","object":"chat.completion.chunk","created":{first["created"]},"model":"beatra-1",'
@@ -581,50 +585,50 @@ def test_the_exact_bytes_of_a_chat_stream(echo: World) -> None:
 
 
 def test_frames_due_at_different_times_come_apart(emulator_url: str) -> None:
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
-    with world.connect() as connection:
-        connection.send(world.request(chat("slow", stream=True)))
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
+    with live.connect() as connection:
+        connection.send(live.request(chat("slow", stream=True)))
         assert connection.head()[0] == 200
         for mark in (b'"role":"assistant"', b'"one"', b'" two"', b'" three"', b'"stop"'):
             assert (connection.buffer, nothing_yet(connection)) == (b"", True)
-            world.clock(advance="1s")
+            live.clock(advance="1s")
             connection.more()
             chunk = connection.until(b"\n\n\r\n")
             assert mark in chunk
         assert connection.until(b"0\r\n\r\n") == b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
-    frames = world.ended()["timeline"]["frames"]
+    frames = live.ended()["timeline"]["frames"]
     assert [round(frame["sent_at"], 6) for frame in frames] == [1, 2, 3, 4, 5, 5]
 
 
 def test_latency_comes_before_the_status_line(emulator_url: str) -> None:
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
-    with world.connect() as connection:
-        connection.send(world.request(chat("late")))
-        world.begun()
-        world.clock(advance="9s")
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
+    with live.connect() as connection:
+        connection.send(live.request(chat("late")))
+        live.begun()
+        live.clock(advance="9s")
         assert nothing_yet(connection)
-        world.clock(advance="1s")
+        live.clock(advance="1s")
         assert said(connection.answer()) == "late"
 
 
 def test_waits_on_a_real_clock_keep_their_order(emulator_url: str) -> None:
-    world = make_world(
+    live = make_session(
         emulator_url, "rules: [{reply: {text: one two, latency: 20ms, stream: {split: words, itl: 20ms}}}]"
     )
-    assert contents(world.ask(chat(stream=True))) == ["one", " two"]
-    exchange = world.ended()
+    assert contents(live.ask(chat(stream=True))) == ["one", " two"]
+    exchange = live.ended()
     times = [(frame["at"], frame["sent_at"]) for frame in exchange["timeline"]["frames"]]
     assert all(sent_at >= at for at, sent_at in times)
     assert times == sorted(times)
 
 
 def test_a_client_that_reads_slowly_gets_all(emulator_url: str) -> None:
-    world = make_world(emulator_url, LONG)
+    live = make_session(emulator_url, LONG)
     with Connection(emulator_url, window=32_768) as connection:
-        connection.send(world.request(LONG_CHAT) * 2)
-        assert world.begun()[0]["sent"]["end"] == "under_way"
+        connection.send(live.request(LONG_CHAT) * 2)
+        assert live.begun()[0]["sent"]["end"] == "under_way"
         assert [len(events(connection.answer())) for _ in range(2)] == [80, 80]
 
 
@@ -632,7 +636,7 @@ def test_a_client_that_reads_slowly_gets_all(emulator_url: str) -> None:
 def test_a_crash_of_ours_is_said_aloud(
     emulator_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    world = make_world(emulator_url)
+    live = make_session(emulator_url)
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("of ours")
@@ -640,14 +644,14 @@ def test_a_crash_of_ours_is_said_aloud(
     with monkeypatch.context() as patch:
         patch.setattr(Engine, step, fail)
         for number in (1, 2):
-            connection.send(world.request(chat(f"Number {number}")))
+            connection.send(live.request(chat(f"Number {number}")))
             answer = connection.answer()
             assert (answer.status, answer.error_code) == (500, "emulator_crash")
             assert answer.headers["x-emulator-error"] == "ZeroDivisionError"
             assert answer.headers["x-should-retry"] == "false"
             assert answer.headers["x-emulator-exchange"] == str(number)
-    assert ["of ours" in exchange["crash"] for exchange in world.journal()] == [True, True]
-    connection.send(world.request())
+    assert ["of ours" in exchange["crash"] for exchange in live.journal()] == [True, True]
+    connection.send(live.request())
     assert connection.answer().status == 200
 
 
@@ -655,30 +659,30 @@ def test_a_crash_of_ours_is_said_aloud(
 
 
 def test_a_clean_cut_ends_well_formed(emulator_url: str) -> None:
-    world = cut_world(emulator_url, "{after_chunks: 2, how: clean}")
-    with world.connect() as connection:
+    live = cut_session(emulator_url, "{after_chunks: 2, how: clean}")
+    with live.connect() as connection:
         for _ in range(2):
-            connection.send(world.request(chat(stream=True)))
+            connection.send(live.request(chat(stream=True)))
             answer = connection.answer()
             assert (contents(answer), answer.ended) == (["one"], True)
             assert answer.raw.endswith(b"\n\n\r\n0\r\n\r\n")
-    assert world.ended()["sent"]["end"] == "cut"
+    assert live.ended()["sent"]["end"] == "cut"
 
 
 def test_a_cut_by_fin_has_no_last_chunk(emulator_url: str) -> None:
-    world = cut_world(emulator_url, "{after_chunks: 2, how: fin}")
-    with world.connect() as connection:
-        connection.send(world.request(chat(stream=True)))
+    live = cut_session(emulator_url, "{after_chunks: 2, how: fin}")
+    with live.connect() as connection:
+        connection.send(live.request(chat(stream=True)))
         answer = connection.answer()
         assert (contents(answer), answer.ended) == (["one"], False)
         assert answer.raw.endswith(b"\n\n\r\n")
         assert connection.at_end()
-    assert world.ended()["sent"]["end"] == "cut"
+    assert live.ended()["sent"]["end"] == "cut"
 
 
 @pytest.mark.parametrize("how", ["clean", "fin"])
 def test_a_cut_before_done(emulator_url: str, how: str) -> None:
-    answer = cut_world(emulator_url, f"{{before: done, how: {how}}}").ask(chat(stream=True))
+    answer = cut_session(emulator_url, f"{{before: done, how: {how}}}").ask(chat(stream=True))
     assert answer.ended is (how == "clean")
     assert contents(answer) == ["one", " two", " three"]
     assert json.loads(events(answer)[-1])["choices"][0]["finish_reason"] == "stop"
@@ -686,17 +690,17 @@ def test_a_cut_before_done(emulator_url: str, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["clean", "fin"])
 def test_a_cut_inside_a_character(emulator_url: str, how: str) -> None:
-    whole = make_world(emulator_url, "rules: [{reply: {text: né}}]").ask(chat(stream=True)).body
+    whole = make_session(emulator_url, "rules: [{reply: {text: né}}]").ask(chat(stream=True)).body
     size = whole.index("é".encode()) + 1
-    answer = cut_world(emulator_url, f"{{after_bytes: {size}, how: {how}}}", "né").ask(chat(stream=True))
+    answer = cut_session(emulator_url, f"{{after_bytes: {size}, how: {how}}}", "né").ask(chat(stream=True))
     assert (len(answer.body), answer.ended) == (size, how == "clean")
     assert answer.body.endswith(b'"content":"n\xc3')
 
 
 def test_a_whole_answer_cut_by_fin_keeps_its_length(emulator_url: str) -> None:
-    world = cut_world(emulator_url, "{after_bytes: 10, how: fin}")
-    with world.connect() as connection:
-        connection.send(world.request())
+    live = cut_session(emulator_url, "{after_bytes: 10, how: fin}")
+    with live.connect() as connection:
+        connection.send(live.request())
         answer = connection.answer()
         assert (answer.status, answer.ended, len(answer.body)) == (200, False, 10)
         assert int(answer.headers["content-length"]) > 100
@@ -704,113 +708,113 @@ def test_a_whole_answer_cut_by_fin_keeps_its_length(emulator_url: str) -> None:
 
 
 def test_a_whole_answer_cut_cleanly_is_as_long_as_it_says(emulator_url: str) -> None:
-    world = cut_world(emulator_url, "{after_bytes: 10, how: clean}")
-    with world.connect() as connection:
+    live = cut_session(emulator_url, "{after_bytes: 10, how: clean}")
+    with live.connect() as connection:
         for _ in range(2):
-            connection.send(world.request())
+            connection.send(live.request())
             answer = connection.answer()
             assert (answer.ended, answer.body[:6], answer.headers["content-length"]) == (True, b'{"id":', "10")
 
 
 def test_a_stall_on_a_virtual_clock_waits_for_nothing(emulator_url: str) -> None:
-    world = make_world(
+    live = make_session(
         emulator_url,
         "rules: [{reply: {text: one two, stream: {split: words}, faults: [{stall: {after_chunks: 2, for: 1h}}]}}]",
         clock="virtual",
     )
-    assert contents(world.ask(chat(stream=True))) == ["one", " two"]
-    frames = world.ended()["timeline"]["frames"]
+    assert contents(live.ask(chat(stream=True))) == ["one", " two"]
+    frames = live.ended()["timeline"]["frames"]
     assert [round(frame["sent_at"], 6) for frame in frames] == [0, 0, 3600, 3600, 3600]
 
 
 @pytest.mark.parametrize("clock", ["real", "virtual"])
 def test_a_silence_ends_with_release(emulator_url: str, clock: str) -> None:
-    world = make_world(emulator_url, STALLED, clock=clock)
-    with world.connect() as connection:
-        connection.send(world.request(chat(stream=True)))
+    live = make_session(emulator_url, STALLED, clock=clock)
+    with live.connect() as connection:
+        connection.send(live.request(chat(stream=True)))
         connection.until(b'"one"')
         connection.until(b"\n\n\r\n")
-        assert (world.journal()[0]["sent"]["end"], nothing_yet(connection)) == ("under_way", True)
-        world.clock(release=True)
+        assert (live.journal()[0]["sent"]["end"], nothing_yet(connection)) == ("under_way", True)
+        live.clock(release=True)
         assert b'"content":" two"' in connection.until(b"0\r\n\r\n")
-        connection.send(world.request(chat("other")))
-        world.begun(2)
+        connection.send(live.request(chat("other")))
+        live.begun(2)
         assert nothing_yet(connection)
-        world.clock(**({"advance": "1s"} if clock == "virtual" else {"release": True}))
+        live.clock(**({"advance": "1s"} if clock == "virtual" else {"release": True}))
         assert said(connection.answer()) == "late"
-    assert world.ended()["sent"]["end"] == "complete"
+    assert live.ended()["sent"]["end"] == "complete"
 
 
 @pytest.mark.parametrize("clock", ["real", "virtual"])
 @pytest.mark.parametrize("text", ["hi", "other"], ids=["in a stream", "before the head"])
 def test_a_client_that_leaves_ends_a_silence(emulator_url: str, clock: str, text: str) -> None:
-    world = make_world(emulator_url, STALLED, clock=clock)
-    with world.connect() as connection:
-        connection.send(world.request(chat(text, stream=text == "hi")))
+    live = make_session(emulator_url, STALLED, clock=clock)
+    with live.connect() as connection:
+        connection.send(live.request(chat(text, stream=text == "hi")))
         if text == "hi":
             connection.until(b'"one"')
-    exchange = world.ended()
+    exchange = live.ended()
     assert exchange["sent"]["end"] == "client_left"
     assert exchange["sent"]["frames"] == (2 if text == "hi" else 0)
 
 
 def test_a_client_that_is_gone_before_the_silence_ends_it(emulator_url: str) -> None:
-    world = make_world(emulator_url, "rules: [{reply: {text: a, latency: 50ms, stream: {ttft: forever}}}]")
-    with world.connect() as connection:
-        connection.send(world.request(chat(stream=True)))
+    live = make_session(emulator_url, "rules: [{reply: {text: a, latency: 50ms, stream: {ttft: forever}}}]")
+    with live.connect() as connection:
+        connection.send(live.request(chat(stream=True)))
         connection.finish_sending()
         assert connection.head()[0] == 200
-    assert world.ended()["sent"]["end"] == "client_left"
+    assert live.ended()["sent"]["end"] == "client_left"
 
 
 def test_a_client_that_leaves_a_held_clock_is_seen(emulator_url: str) -> None:
-    world = make_world(emulator_url, SLOW, clock="virtual")
-    world.clock(hold=True)
-    with world.connect() as connection:
-        connection.send(world.request(chat("slow", stream=True)))
+    live = make_session(emulator_url, SLOW, clock="virtual")
+    live.clock(hold=True)
+    with live.connect() as connection:
+        connection.send(live.request(chat("slow", stream=True)))
         connection.head()
-    before = world.ended()
+    before = live.ended()
     assert before["sent"]["end"] == "client_left"
-    assert world.clock(release=True)["now"] == before["at"]
-    assert said(world.ask(chat("late"))) == "late"
-    assert world.clock(hold=True)["now"] == before["at"] + 10  # what it left behind moves no clock
+    assert live.clock(release=True)["now"] == before["at"]
+    assert said(live.ask(chat("late"))) == "late"
+    assert live.clock(hold=True)["now"] == before["at"] + 10  # what it left behind moves no clock
 
 
 def test_a_client_that_leaves_mid_stream_is_journalled(emulator_url: str) -> None:
-    world = make_world(emulator_url, LONG)
+    live = make_session(emulator_url, LONG)
     with Connection(emulator_url, window=32_768) as connection:
-        connection.send(world.request(LONG_CHAT) + world.request())
+        connection.send(live.request(LONG_CHAT) + live.request())
         connection.until(b"x\n\n\r\n")
-    exchange = world.ended()
+    exchange = live.ended()
     assert exchange["sent"]["end"] == "client_left"
     assert 0 < exchange["sent"]["frames"] < 80
-    assert len(world.journal()) == 1  # the one behind it was never answered
+    assert len(live.journal()) == 1  # the one behind it was never answered
 
 
 def test_deleting_a_session_lets_go_of_its_silence(emulator_url: str) -> None:
-    world = make_world(emulator_url, STALLED)
-    with world.connect() as connection:
-        connection.send(world.request(chat(stream=True)))
+    live = make_session(emulator_url, STALLED)
+    with live.connect() as connection:
+        connection.send(live.request(chat(stream=True)))
         connection.until(b'"one"')
-        control(world.url, "DELETE", f"/sessions/{world.id}")
+        control(live.url, "DELETE", f"/sessions/{live.id}")
         assert b'" two"' in connection.until(b"0\r\n\r\n")
 
 
 def test_another_scenario_leaves_what_is_under_way_as_it_is(emulator_url: str) -> None:
-    world = make_world(emulator_url, STALLED)
-    with world.connect() as connection:
-        connection.send(world.request(chat("hi", stream=True)))
+    live = make_session(emulator_url, STALLED)
+    with live.connect() as connection:
+        connection.send(live.request(chat("hi", stream=True)))
         connection.until(b'"content":"one')
         scenario = {"emulator": 1, "rules": [{"reply": {"text": "another"}}]}
-        control(emulator_url, "PUT", f"/sessions/{world.id}/scenario", {"scenario": scenario})
-        assert said(world.ask()) == "another"
-        world.clock(release=True)
+        control(emulator_url, "PUT", f"/sessions/{live.id}/scenario", {"scenario": scenario})
+        assert said(live.ask()) == "another"
+        live.clock(release=True)
         assert b'"content":" two' in connection.until(b"0\r\n\r\n")
 
 
 def test_a_header_that_is_no_ascii_is_read_as_latin_1(emulator_url: str) -> None:
-    world = make_world(emulator_url, "rules:\n  - {when: {headers: {x-tenant: ZoÃ«}}, reply: {text: matched}}\n")
-    sent = world.request(headers={"x-tenant": "NAME"}).replace(b"NAME", "Zoë".encode())
-    with world.connect() as connection:
+    live = make_session(emulator_url, "rules:\n  - {when: {headers: {x-tenant: ZoÃ«}}, reply: {text: matched}}\n")
+    sent = live.request(headers={"x-tenant": "NAME"}).replace(b"NAME", "Zoë".encode())
+    with live.connect() as connection:
         connection.send(sent)
         assert said(connection.answer()) == "matched"

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sockets.raw import Connection, chat, control, make_world, request
+from sockets.raw import Connection, chat, control, make_session, request
 
 MB = 1_000_000
 #: Runs the command with all journals bounded to 20 MB together.
@@ -152,7 +152,7 @@ def got_to_its_end(connection: Connection) -> bool:
 
 def test_journals_of_many_sessions_stay_within_their_bytes_together(tmp_path: Path) -> None:
     with serving(tmp_path, SCRIPTED, code=SMALL_JOURNALS) as server, connect(server.url) as connection:
-        sessions = [make_world(server.url) for _ in range(40)]
+        sessions = [make_session(server.url) for _ in range(40)]
         for session in sessions:
             ask(connection, request(server.url, chat("x" * 2 * MB), key=session.key))
         assert server.taken_mb() < MARGIN_MB

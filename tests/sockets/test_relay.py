@@ -29,13 +29,13 @@ from openai import AsyncOpenAI, OpenAI
 from shared import fleet
 
 from emulator import Emulator
-from emulator.core.recording.upstream_exchange import Heard
+from emulator.core.recording.upstream_exchange import UpstreamAnswer
 from emulator.core.values import Exchange, Sent
 from emulator.server.http import delivery
 from emulator.server.http import relay as relay_module
 from emulator.server.upstream import client as upstream_module
 from emulator.server.upstream.client import Bounds
-from sockets.raw import Connection, chat, control, events, make_world, request
+from sockets.raw import Connection, chat, control, events, make_session, request
 from sockets.recording import Recording, recording
 
 KEY = "sk-the-clients-own-key"
@@ -351,7 +351,7 @@ def test_others_are_answered_while_a_long_answer_is_read(monkeypatch: pytest.Mon
     """What is made of very many events takes its time; a request that comes meanwhile is answered before it ends."""
     begun, others = threading.Event(), threading.Event()
 
-    def slowly(provider: Any, exchange: Exchange, heard: Heard) -> Exchange:
+    def slowly(provider: Any, exchange: Exchange, heard: UpstreamAnswer) -> Exchange:
         begun.set()
         assert others.wait(10)
         return original(provider, exchange, heard)
@@ -496,13 +496,13 @@ def test_a_session_that_is_deleted_while_the_upstream_answers_is_not_made_again(
         fleet.serving("memory://", upstreams={"beatra": upstream.base_urls["beatra"]}, upstream_timeout=0.5) as member,
         upstream_asked(upstream) as asked,
     ):
-        world = make_world(member.url, "provider: beatra\nrules: [{reply: {proxy: true}}]")
-        with world.connect() as connection:
-            connection.send(world.request(chat("hang")))
+        live = make_session(member.url, "provider: beatra\nrules: [{reply: {proxy: true}}]")
+        with live.connect() as connection:
+            connection.send(live.request(chat("hang")))
             asked()
-            control(member.url, "DELETE", f"/sessions/{world.id}")
+            control(member.url, "DELETE", f"/sessions/{live.id}")
             status = connection.answer().status
-        found = vars(member.worlds.store)["_sessions"]
+        found = vars(member.sessions.store)["_sessions"]
     assert (status, dict(found)) == (504, {})
 
 

@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from sockets.raw import World, make_world
+from sockets.raw import EngineSession, make_session
 
 PROVIDERS = ("braintwin", "brainstormrouter", "brivionix", "beatra")
 MODELS = {
@@ -49,9 +49,9 @@ rules:
 """
 
 
-def client(world: World, provider: str, **options: Any) -> OpenAI:
-    base_url = f"{world.url}/s/{world.id}/{provider}/v1"
-    return OpenAI(**{"base_url": base_url, "api_key": world.key, "max_retries": 0, "timeout": 5, **options})
+def client(live: EngineSession, provider: str, **options: Any) -> OpenAI:
+    base_url = f"{live.url}/s/{live.id}/{provider}/v1"
+    return OpenAI(**{"base_url": base_url, "api_key": live.key, "max_retries": 0, "timeout": 5, **options})
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -60,16 +60,16 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def greeting(emulator_url: str) -> World:
-    return make_world(emulator_url, GREETING)
+def greeting(emulator_url: str) -> EngineSession:
+    return make_session(emulator_url, GREETING)
 
 
 @pytest.fixture
-def plain(emulator_url: str) -> World:
-    return make_world(emulator_url)
+def plain(emulator_url: str) -> EngineSession:
+    return make_session(emulator_url)
 
 
-def test_create(greeting: World, provider: str) -> None:
+def test_create(greeting: EngineSession, provider: str) -> None:
     with client(greeting, provider) as api:
         answer = api.chat.completions.create(model=MODELS[provider], messages=HELLO)
     assert answer.object == "chat.completion"
@@ -79,7 +79,7 @@ def test_create(greeting: World, provider: str) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
-def test_stream(greeting: World, provider: str) -> None:
+def test_stream(greeting: EngineSession, provider: str) -> None:
     with client(greeting, provider) as api:
         stream = api.chat.completions.create(model=MODELS[provider], messages=HELLO, stream=True)
         chunks = list(stream)
@@ -89,7 +89,7 @@ def test_stream(greeting: World, provider: str) -> None:
     assert len({chunk.id for chunk in chunks}) == 1
 
 
-def test_stream_with_usage(greeting: World, provider: str) -> None:
+def test_stream_with_usage(greeting: EngineSession, provider: str) -> None:
     with client(greeting, provider) as api:
         whole = api.chat.completions.create(model=MODELS[provider], messages=HELLO)
         chunks = list(
@@ -101,7 +101,7 @@ def test_stream_with_usage(greeting: World, provider: str) -> None:
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
-def test_stream_helper_gathers_the_answer(greeting: World, provider: str) -> None:
+def test_stream_helper_gathers_the_answer(greeting: EngineSession, provider: str) -> None:
     with client(greeting, provider) as api:
         with api.chat.completions.stream(model=MODELS[provider], messages=HELLO) as stream:
             texts = [event.delta for event in stream if event.type == "content.delta"]
@@ -109,7 +109,7 @@ def test_stream_helper_gathers_the_answer(greeting: World, provider: str) -> Non
         assert stream.get_final_completion().choices[0].message.content == "Hi there, my friend!"
 
 
-def test_async(greeting: World, provider: str) -> None:
+def test_async(greeting: EngineSession, provider: str) -> None:
     async def talk() -> tuple[str | None, list[str]]:
         base_url = f"{greeting.url}/s/{greeting.id}/{provider}/v1"
         async with AsyncOpenAI(base_url=base_url, api_key=greeting.key, max_retries=0, timeout=5) as api:
@@ -131,7 +131,7 @@ def test_async(greeting: World, provider: str) -> None:
 
 
 @pytest.mark.parametrize("provider", ["brainstormrouter", "brivionix"], indirect=True)
-def test_tool_round_trip(plain: World, provider: str) -> None:
+def test_tool_round_trip(plain: EngineSession, provider: str) -> None:
     with client(plain, provider) as api:
         asked: Any = [{"role": "user", "content": "What is the weather in Paris?"}]
         first = api.chat.completions.create(model=MODELS[provider], messages=asked, tools=[WEATHER])
@@ -152,8 +152,8 @@ def test_tool_round_trip(plain: World, provider: str) -> None:
 @pytest.mark.parametrize("provider", ["brainstormrouter", "brivionix"], indirect=True)
 def test_tools_streamed_in_fragments(emulator_url: str, provider: str) -> None:
     calls = "[{name: get_weather, arguments: {city: Paris, days: 3}}, {name: get_weather, arguments: {city: Oslo}}]"
-    world = make_world(emulator_url, f"rules: [{{reply: {{tool_calls: {calls}, stream: {{split: 4}}}}}}]")
-    with client(world, provider) as api:
+    live = make_session(emulator_url, f"rules: [{{reply: {{tool_calls: {calls}, stream: {{split: 4}}}}}}]")
+    with client(live, provider) as api:
         whole = api.chat.completions.create(model=MODELS[provider], messages=HELLO, tools=[WEATHER])
         stream = api.chat.completions.create(model=MODELS[provider], messages=HELLO, tools=[WEATHER], stream=True)
         arguments, names, fragments = ["", ""], [], 0
@@ -170,7 +170,7 @@ def test_tools_streamed_in_fragments(emulator_url: str, provider: str) -> None:
     assert fragments > 6
 
 
-def test_an_image_is_taken_where_documented(plain: World) -> None:
+def test_an_image_is_taken_where_documented(plain: EngineSession) -> None:
     with client(plain, "brivionix") as api:
         answer = api.chat.completions.create(model="gpt-5.4-mini", messages=IMAGE)
         text_only = api.chat.completions.create(model="gpt-5.4-mini", messages=HELLO)
@@ -180,7 +180,7 @@ def test_an_image_is_taken_where_documented(plain: World) -> None:
     assert answer.usage.prompt_tokens > text_only.usage.prompt_tokens + 85
 
 
-def test_an_image_is_refused_where_content_is_a_string(plain: World) -> None:
+def test_an_image_is_refused_where_content_is_a_string(plain: EngineSession) -> None:
     with client(plain, "beatra") as api, pytest.raises(openai.BadRequestError) as caught:
         api.chat.completions.create(model="auto", messages=IMAGE)
     assert caught.value.code == "invalid_request"
@@ -188,7 +188,7 @@ def test_an_image_is_refused_where_content_is_a_string(plain: World) -> None:
     assert "messages" in json.dumps(caught.value.body["details"])
 
 
-def test_structured_output(plain: World, provider: str) -> None:
+def test_structured_output(plain: EngineSession, provider: str) -> None:
     schema = {
         "type": "object",
         "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0}},
@@ -205,7 +205,7 @@ def test_structured_output(plain: World, provider: str) -> None:
     assert (type(value["name"]), type(value["age"]), value["age"] >= 0) == (str, int, True)
 
 
-def test_seed_is_reproducible(plain: World) -> None:
+def test_seed_is_reproducible(plain: EngineSession) -> None:
     with client(plain, "brivionix") as api:
         answers = [
             api.chat.completions.create(model="gpt-5.4-mini", messages=HELLO, seed=seed).choices[0].message.content
@@ -217,34 +217,34 @@ def test_seed_is_reproducible(plain: World) -> None:
 # Errors
 
 
-def refusal(world: World, provider: str, **fields: Any) -> openai.APIStatusError:
-    with client(world, provider) as api, pytest.raises(openai.APIStatusError) as caught:
+def refusal(live: EngineSession, provider: str, **fields: Any) -> openai.APIStatusError:
+    with client(live, provider) as api, pytest.raises(openai.APIStatusError) as caught:
         api.chat.completions.create(**{"model": MODELS[provider], "messages": HELLO, **fields})
     return caught.value
 
 
-def test_a_wrong_field_is_a_bad_request(plain: World, provider: str) -> None:
+def test_a_wrong_field_is_a_bad_request(plain: EngineSession, provider: str) -> None:
     error = refusal(plain, provider, temperature="hot")
     assert type(error) is openai.BadRequestError
     assert "temperature" in error.response.text
     assert error.response.headers["x-emulator-rule"] == "refused"
 
 
-def test_a_wrong_key_is_an_authentication_error(plain: World, provider: str) -> None:
+def test_a_wrong_key_is_an_authentication_error(plain: EngineSession, provider: str) -> None:
     with client(plain, provider, api_key="sk-wrong") as api, pytest.raises(openai.AuthenticationError):
         api.chat.completions.create(model=MODELS[provider], messages=HELLO)
 
 
-def test_an_unknown_path_is_not_found(plain: World, provider: str) -> None:
+def test_an_unknown_path_is_not_found(plain: EngineSession, provider: str) -> None:
     with client(plain, provider) as api, pytest.raises(openai.NotFoundError):
         api.completions.create(model=MODELS[provider], prompt="hi")
 
 
 def test_a_miss_is_not_found_and_not_retried(emulator_url: str, provider: str) -> None:
-    world = make_world(emulator_url, "rules: [{when: {last_user: other}, reply: {text: x}}]")
-    with client(world, provider, max_retries=3) as api, pytest.raises(openai.NotFoundError, match="session:2"):
+    live = make_session(emulator_url, "rules: [{when: {last_user: other}, reply: {text: x}}]")
+    with client(live, provider, max_retries=3) as api, pytest.raises(openai.NotFoundError, match="session:2"):
         api.chat.completions.create(model=MODELS[provider], messages=HELLO)
-    assert len(world.journal()) == 1
+    assert len(live.journal()) == 1
 
 
 @pytest.mark.parametrize(
@@ -263,32 +263,32 @@ def test_a_miss_is_not_found_and_not_retried(emulator_url: str, provider: str) -
 def test_scripted_errors(
     emulator_url: str, provider: str, name: str, kind: type[Exception], status: int, stream: bool
 ) -> None:
-    world = make_world(emulator_url, f"rules: [{{reply: {{error: {{name: {name}, message: As asked.}}}}}}]")
-    error = refusal(world, provider, stream=stream)
+    live = make_session(emulator_url, f"rules: [{{reply: {{error: {{name: {name}, message: As asked.}}}}}}]")
+    error = refusal(live, provider, stream=stream)
     assert (type(error), error.status_code) == (kind, status)
     assert "As asked." in str(error)
 
 
 def test_a_plan_that_is_used_up(emulator_url: str, provider: str) -> None:
-    world = make_world(emulator_url, GREETING, plan={"requests_per_minute": 1})
-    with client(world, provider) as api:
+    live = make_session(emulator_url, GREETING, plan={"requests_per_minute": 1})
+    with client(live, provider) as api:
         api.chat.completions.create(model=MODELS[provider], messages=HELLO)
         with pytest.raises(openai.RateLimitError):
             api.chat.completions.create(model=MODELS[provider], messages=HELLO)
 
 
 def test_idempotency_errors(emulator_url: str) -> None:
-    world = make_world(
+    live = make_session(
         emulator_url, "rules: [{reply: {text: a b, stream: {split: words, ttft: 10s}}}]", clock="virtual"
     )
-    world.clock(hold=True)
+    live.clock(hold=True)
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     ask: dict[str, Any] = {"model": "auto", "messages": HELLO, "extra_headers": headers}
-    with client(world, "beatra") as api:
+    with client(live, "beatra") as api:
         stream = api.chat.completions.create(**ask, stream=True)
         with pytest.raises(openai.ConflictError):
             api.chat.completions.create(**ask, stream=True)
-        world.clock(release=True)
+        live.clock(release=True)
         first = [chunk.model_dump() for chunk in stream]
         with pytest.raises(openai.UnprocessableEntityError):
             api.chat.completions.create(**ask, temperature=0.5)
@@ -299,52 +299,52 @@ def test_idempotency_errors(emulator_url: str) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_the_sdk_retries_after_a_429(emulator_url: str, provider: str, stream: bool) -> None:
-    world = make_world(
+    live = make_session(
         emulator_url, "rules: [{replies: [{error: rate_limited, retry_after: 0.01}, {text: second try}]}]"
     )
-    with client(world, provider, max_retries=2) as api:
+    with client(live, provider, max_retries=2) as api:
         if stream:
             found = list(api.chat.completions.create(model=MODELS[provider], messages=HELLO, stream=True))
             assert "".join(chunk.choices[0].delta.content or "" for chunk in found) == "second try"
         else:
             answer = api.chat.completions.create(model=MODELS[provider], messages=HELLO)
             assert answer.choices[0].message.content == "second try"
-    first, second = world.journal()
+    first, second = live.journal()
     assert (first["response"]["status"], second["response"]["status"]) == (429, 200)
     assert first["response"]["headers"]["retry-after"]
 
 
 def test_a_stream_that_is_cut(emulator_url: str, provider: str) -> None:
-    world = make_world(
+    live = make_session(
         emulator_url, "rules: [{reply: {text: a b c, stream: {split: words}, faults: [{cut: {after_chunks: 3}}]}}]"
     )
     pieces: list[str | None] = []
-    with client(world, provider, max_retries=2) as api:
+    with client(live, provider, max_retries=2) as api:
         stream = api.chat.completions.create(model=MODELS[provider], messages=HELLO, stream=True)
         with pytest.raises(openai.APIConnectionError):
             pieces.extend(chunk.choices[0].delta.content for chunk in stream)
     assert pieces == [None, "a", " b"]
-    assert len(world.journal()) == 1
+    assert len(live.journal()) == 1
 
 
 def test_a_whole_answer_that_is_cut(emulator_url: str, provider: str) -> None:
-    world = make_world(emulator_url, "rules: [{reply: {text: a, faults: [{cut: {after_bytes: 9}}]}}]")
-    with client(world, provider, max_retries=1) as api, pytest.raises(openai.APIConnectionError):
+    live = make_session(emulator_url, "rules: [{reply: {text: a, faults: [{cut: {after_bytes: 9}}]}}]")
+    with client(live, provider, max_retries=1) as api, pytest.raises(openai.APIConnectionError):
         api.chat.completions.create(model=MODELS[provider], messages=HELLO)
-    assert len(world.journal()) == 2
+    assert len(live.journal()) == 2
 
 
 def test_a_silent_server_times_the_client_out(emulator_url: str, provider: str) -> None:
-    world = make_world(emulator_url, "rules: [{reply: {text: a, latency: forever}}]")
-    with client(world, provider, timeout=0.2) as api, pytest.raises(openai.APITimeoutError):
+    live = make_session(emulator_url, "rules: [{reply: {text: a, latency: forever}}]")
+    with client(live, provider, timeout=0.2) as api, pytest.raises(openai.APITimeoutError):
         api.chat.completions.create(model=MODELS[provider], messages=HELLO)
-    assert world.ended()["sent"]["end"] == "client_left"
+    assert live.ended()["sent"]["end"] == "client_left"
 
 
 # Other operations
 
 
-def test_embeddings(plain: World) -> None:
+def test_embeddings(plain: EngineSession) -> None:
     with client(plain, "brainstormrouter") as api:
         packed = api.embeddings.create(model="auto", input=["one", "two"])  # the SDK asks for base64
         floats = api.embeddings.create(model="auto", input="one", encoding_format="float")
@@ -357,14 +357,14 @@ def test_embeddings(plain: World) -> None:
     assert bodies == ["base64", "float"]
 
 
-def test_models(plain: World) -> None:
+def test_models(plain: EngineSession) -> None:
     with client(plain, "brainstormrouter") as api:
         names = [model.id for model in api.models.list()]
     assert "claude-opus-4-6" in names
 
 
 @pytest.mark.parametrize("provider", ["braintwin", "brivionix", "beatra"], indirect=True)
-def test_what_is_not_documented_is_not_found(plain: World, provider: str) -> None:
+def test_what_is_not_documented_is_not_found(plain: EngineSession, provider: str) -> None:
     with client(plain, provider) as api:
         with pytest.raises(openai.NotFoundError):
             api.models.list()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.stores.bounded import Budget, Kept
+from emulator.stores.bounded import BoundedStore, Budget
 
 
 def test_the_oldest_are_forgotten_over_the_number_and_what_is_put_again_is_the_newest() -> None:
-    kept: Kept[str, int] = Kept(2, Budget(100))
+    kept: BoundedStore[str, int] = BoundedStore(2, Budget(100))
     for key, value in (("a", 1), ("b", 2), ("a", 3)):
         kept.put(key, value, 1)
     assert (list(kept.items()), kept.dropped) == ([("b", 2), ("a", 3)], 0)
@@ -20,8 +20,8 @@ def test_the_oldest_are_forgotten_over_the_number_and_what_is_put_again_is_the_n
 
 def test_over_the_budget_the_oldest_is_forgotten_whose_ever_it_is() -> None:
     budget = Budget(100)
-    one: Kept[int, str] = Kept(10, budget)
-    two: Kept[int, str] = Kept(10, budget)
+    one: BoundedStore[int, str] = BoundedStore(10, budget)
+    two: BoundedStore[int, str] = BoundedStore(10, budget)
     for number in range(3):
         one.put(number, "x", 30)
     two.put(0, "y", 80)
@@ -32,14 +32,14 @@ def test_over_the_budget_the_oldest_is_forgotten_whose_ever_it_is() -> None:
 
 
 def test_what_is_larger_than_the_budget_is_not_kept() -> None:
-    kept: Kept[int, str] = Kept(10, Budget(100))
+    kept: BoundedStore[int, str] = BoundedStore(10, Budget(100))
     kept.put(0, "x", 30)
     kept.put(1, "x", 500)
     assert (list(kept.items()), kept.dropped) == ([], 2)
 
 
 def test_the_oldest_go_as_long_as_they_are_over() -> None:
-    kept: Kept[int, int] = Kept(10, Budget(100))
+    kept: BoundedStore[int, int] = BoundedStore(10, Budget(100))
     for number in (1, 2, 5, 3):
         kept.put(number, number, 1)
     kept.drop_while(lambda value: value < 4)
@@ -57,7 +57,7 @@ def test_the_oldest_go_as_long_as_they_are_over() -> None:
 def test_the_budget_is_what_all_hold(steps: list[tuple[str, int, int, int]]) -> None:
     """A list of what was put, the oldest first, tells what is still there."""
     budget = Budget(100)
-    both: list[Kept[int, int]] = [Kept(3, budget), Kept(4, budget)]
+    both: list[BoundedStore[int, int]] = [BoundedStore(3, budget), BoundedStore(4, budget)]
     expected: list[tuple[int, int, int]] = []
     for step, which, key, weight in steps:
         expected = [row for row in expected if row[0] != which or (step != "clear" and row[1] != key)]

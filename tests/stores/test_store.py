@@ -178,7 +178,7 @@ def test_each_provider_and_key_has_its_own_window(store: Store, other: dict[str,
 def test_a_request_over_the_limit_takes_no_turn_and_gets_no_n(store: Store) -> None:
     one = claim(once("a", 5), plan=Plan("one", requests=1))
     assert choices(store, one, one) == [(0, 1, 1), (None, 0, 0)]
-    assert store.world("s", NOW).calls == {"a": 1}
+    assert store.counters("s", NOW).calls == {"a": 1}
 
 
 @given(
@@ -271,7 +271,7 @@ def test_a_replay_gives_the_first_exchange_and_takes_neither_limit_nor_turn(stor
     again = store.take(keyed(plan=plan))
     assert again == Grant(2, Standing(3, 2, None, NOW + 60), "started", replay=first)
     store.record(exchange(keyed(plan=plan), again, tokens=5))
-    assert store.world("s", NOW).calls == {"a": 1}
+    assert store.counters("s", NOW).calls == {"a": 1}
 
 
 def test_a_key_is_in_progress_until_the_first_answer_has_its_scheduled_end(store: Store) -> None:
@@ -363,7 +363,7 @@ def test_a_new_plan_holds_in_the_open_window(store: Store) -> None:
     store.take(claim(ANY, plan=Plan("small", requests=1)))
     standing = store.take(claim(ANY, plan=Plan("large", requests=5))).standing
     assert standing == Standing(5, 3, None, NOW + 60)
-    assert [plan for _, _, plan, _ in store.world("s", NOW).limits] == ["large"]
+    assert [plan for _, _, plan, _ in store.counters("s", NOW).limits] == ["large"]
 
 
 # Journals
@@ -380,7 +380,7 @@ def test_the_journal_is_bounded_and_says_how_many_were_dropped(store: Store) -> 
     made = [answered(store, claim(ANY)) for _ in range(13)]
     store.sent(made[0], Sent(2, (0.0,), "complete", 0.0))
     assert store.journal("s", 0) == (made[3:], 3)
-    assert store.world("s", NOW) == Counters(
+    assert store.counters("s", NOW) == Counters(
         "started", {"any": 13}, [("p", "k", "none", Standing(None, None, None, NOW + 60))], 13, 3
     )
 
@@ -448,7 +448,7 @@ def test_windows_are_bounded_and_those_that_are_over_are_forgotten_first(monkeyp
     store = MemoryStore()
 
     def keys(at: float) -> list[str]:
-        return [key for _, key, _, _ in store.world("s", at).limits]
+        return [key for _, key, _, _ in store.counters("s", at).limits]
 
     for number, key in enumerate("abcd"):
         store.take(claim(ANY, key=key, at=NOW + number))
@@ -490,7 +490,7 @@ def test_what_was_sent_is_dropped_with_its_exchange(store: Store) -> None:
 def test_the_world_leaves_out_windows_that_are_over_and_counts_of_no_rule(store: Store) -> None:
     store.take(claim(ANY, plan=Plan("p", 5, 50)))
     store.take(claim())
-    assert store.world("s", NOW + 60) == Counters("started", {"any": 1}, [], 2, 0)
+    assert store.counters("s", NOW + 60) == Counters("started", {"any": 1}, [], 2, 0)
 
 
 def test_restart_begins_turns_and_state_anew_and_keeps_journal_and_limits(store: Store) -> None:
@@ -506,7 +506,7 @@ def test_restart_begins_turns_and_state_anew_and_keeps_journal_and_limits(store:
 def test_reset_and_delete_forget_everything(store: Store, forget: str) -> None:
     answered(store, keyed())
     getattr(store, forget)("s")
-    assert store.world("s", NOW) == Counters("started", {}, [], 0, 0)
+    assert store.counters("s", NOW) == Counters("started", {}, [], 0, 0)
     assert (store.journal("s", 0), outcome(store.take(keyed()))) == (([], 0), 0)
     store.delete("unknown")
 
@@ -518,7 +518,7 @@ def test_what_ends_after_its_session_was_deleted_does_not_make_it_again(store: S
     store.record(begun)
     store.sent(begun, Sent(2, (0.0,), "complete", 0.5))
     store.restart("s")
-    assert (store.world("s", NOW), store.journal("s", 0)) == (Counters("started", {}, [], 0, 0), ([], 0))
+    assert (store.counters("s", NOW), store.journal("s", 0)) == (Counters("started", {}, [], 0, 0), ([], 0))
 
 
 def test_what_ends_after_a_reset_is_not_journalled(store: Store) -> None:
@@ -536,5 +536,5 @@ def test_a_session_that_was_asked_about_and_deleted_is_not_kept() -> None:
     store.delete("s")
     store.record(begun)
     store.reset("s")
-    store.world("s", NOW), store.journal("s", 0)
+    store.counters("s", NOW), store.journal("s", 0)
     assert dict(store._sessions) == {}

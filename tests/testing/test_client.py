@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
+from emulator.server.setup import Setup, ignore, listen, make_live_sessions, make_server, origin, run
 from emulator.testing.client import Control, ControlError, _Answer
 
 Serve = Callable[..., str]
@@ -268,7 +268,7 @@ def test_urls(given: str, url: str) -> None:
 def test_an_admin_token_is_taken_from_the_url(token: str | None) -> None:
     setup = Setup(host="0.0.0.0", admin_token="t0ken")
     sock = listen(setup)
-    server = make_server(setup, make_worlds(setup), ignore, ignore)
+    server = make_server(setup, make_live_sessions(setup), ignore, ignore)
     thread = threading.Thread(target=run, args=(server, sock))
     thread.start()
     control = Control(origin(setup, sock).replace("//", f"//{token}@" if token else "//"))

@@ -123,11 +123,11 @@ response: {choices: [{$choices: {message: {refusal: "${refusal}", notes: []}, lo
 def test_a_change_of_a_wire(tmp_path: Path) -> None:
     (tmp_path / "openai-chat.wire.yaml").write_text(CHANGE)
     from emulator.core.wires.samples import SAMPLES
-    from emulator.core.wires.wire import Saying
+    from emulator.core.wires.wire import AnswerValues
 
     wire = load_wire("openai-chat", tmp_path)
     assert wire.request.path("cap") == "max_completion_tokens"
-    assert wire.whole(Saying(SAMPLES["a text"])) == (
+    assert wire.whole(AnswerValues(SAMPLES["a text"])) == (
         b'{"id":"","object":"chat.completion","created":0,"model":"","choices":[{"index":0,"message":{"role":"assistant",'
         b'"content":"Hello there.","refusal":null,"notes":[]},"finish_reason":"stop","logprobs":null}],'
         b'"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8},"tier":"default"}'

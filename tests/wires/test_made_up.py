@@ -21,7 +21,7 @@ from emulator.core.journal.describe import describe
 from emulator.core.journal.verdict import judge
 from emulator.core.recording.recorder import Recorder
 from emulator.core.recording.to_scenario import scenario_text
-from emulator.core.recording.upstream_exchange import Heard, relayed, sent_on
+from emulator.core.recording.upstream_exchange import UpstreamAnswer, relayed, sent_on
 from emulator.core.scenario.session import DEFAULT, Options, build_session
 from emulator.core.values import Exchange, Request, Sent
 from emulator.core.wires.completion import Completion
@@ -87,7 +87,7 @@ ASKED: Mapping[str, Ask] = {"brivionix": openai_chat, "parlance": blocks, "chora
 
 
 @dataclass
-class World:
+class EngineSession:
     """An engine with all providers, and a session of one scenario."""
 
     provider: str
@@ -146,7 +146,7 @@ WAYS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"
 def test_one_scenario_answers_in_every_form(
     provider: str, stream: bool, asked: dict[str, Any], parts: list[tuple[str, str]], finish: str
 ) -> None:
-    exchange = World(provider).send(**asked, stream=stream)
+    exchange = EngineSession(provider).send(**asked, stream=stream)
     found = heard(exchange)
     assert [(part.kind, part.text) for part in found.parts] == parts
     assert (found.finish, exchange.finish_reason, exchange.timeline.status) == (finish, finish, 200)
@@ -160,20 +160,20 @@ def test_one_scenario_answers_in_every_form(
 
 @PLACES
 def test_errors_are_in_the_envelope(provider: str) -> None:
-    exchange = World(provider).send("limit")
+    exchange = EngineSession(provider).send("limit")
     assert exchange.timeline.status == 429
-    broken = World(provider).send("broken", stream=True)
+    broken = EngineSession(provider).send("broken", stream=True)
     name = {"brivionix": b"", "parlance": b"event: error\n", "choral": b"event: failed\n"}[provider]
     assert broken.timeline.frames[-1].data.startswith(name + b"data: {")
 
 
 @PLACES
 def test_what_the_docs_rule_out_is_refused(provider: str) -> None:
-    world = World(provider)
+    live = EngineSession(provider)
     body = ASKED[provider]("hello")
     bad = orjson.dumps({name: item for name, item in body.items() if name not in ("messages", "turns", "talk")})
-    request = world.request("hello")
-    refused = world.answer(Request(*[bad if item is request.body else item for item in
+    request = live.request("hello")
+    refused = live.answer(Request(*[bad if item is request.body else item for item in
                                      (getattr(request, name) for name in Request.__slots__)]))  # fmt: skip
     assert (refused.timeline.status, refused.rule) == (400, "refused")
     assert describe(refused)["model"] == body.get("model", body.get("engine"))
@@ -181,7 +181,7 @@ def test_what_the_docs_rule_out_is_refused(provider: str) -> None:
 
 @PLACES
 def test_the_time_of_pieces(provider: str) -> None:
-    frames = World(provider).send("a b", stream=True).timeline.frames
+    frames = EngineSession(provider).send("a b", stream=True).timeline.frames
     grows = {"brivionix": b'"content"', "parlance": b"event: block_grows", "choral": b"event: says"}[provider]
     times = [frame.at for frame in frames if grows in frame.data]
     assert [later - first for first, later in pairwise(times)] == [1.0, 1.0, 1.0]
@@ -200,23 +200,25 @@ ALL = ["hello", "the weather?", "refuse", "limit", "cut"]
 @PLACES
 @WAYS
 def test_a_recording_gives_the_same_bytes(provider: str, stream: bool) -> None:
-    world = World(provider)
-    recorder = Recorder(world.engine, PROVIDERS[provider], "https://up.test/v1")
+    live = EngineSession(provider)
+    recorder = Recorder(live.engine, PROVIDERS[provider], "https://up.test/v1")
     wanted = []
     for text in ALL:
-        answer = world.send(text, stream=stream)
+        answer = live.send(text, stream=stream)
         wanted.append(without_new(answer))
-        request = world.request(text, stream=stream)
-        claim = sent_on(world.engine.claim(world.session, request))
-        asked = world.engine.answer(world.session, request, claim, world.store.take(claim))
+        request = live.request(text, stream=stream)
+        claim = sent_on(live.engine.claim(live.session, request))
+        asked = live.engine.answer(live.session, request, claim, live.store.take(claim))
         timeline = answer.timeline
         pieces = tuple((frame.at, frame.data) for frame in timeline.frames)
-        came = Heard(timeline.status, timeline.headers, timeline.head_at, pieces, timeline.end, timeline.end_at)
+        came = UpstreamAnswer(
+            timeline.status, timeline.headers, timeline.head_at, pieces, timeline.end, timeline.end_at
+        )
         told = relayed(PROVIDERS[provider], asked, came)
         assert (told.finish_reason, told.model) == (answer.finish_reason, answer.model) or timeline.status == 429
         recorder.add(told, Sent(0, (), "complete", 0.0))
     assert [line for line in recorder.report() if "Left out" in line] == []
-    again = World(provider, recorder.text())
+    again = EngineSession(provider, recorder.text())
     assert [without_new(again.send(text, stream=stream)) for text in ALL] == wanted
     replies = [rule["replies"][0] for rule in yaml.safe_load(recorder.text())["rules"]]
     kinds = [next(iter(reply)) for reply in replies]
@@ -226,21 +228,21 @@ def test_a_recording_gives_the_same_bytes(provider: str, stream: bool) -> None:
 @PLACES
 @WAYS
 def test_a_journal_becomes_a_scenario(provider: str, stream: bool) -> None:
-    world = World(provider)
-    wanted = [without_new(world.send(text, stream=stream)) for text in ALL]
-    rows = [orjson.loads(orjson.dumps(describe(item))) for item in world.store.journal(DEFAULT, 0)[0]]
+    live = EngineSession(provider)
+    wanted = [without_new(live.send(text, stream=stream)) for text in ALL]
+    rows = [orjson.loads(orjson.dumps(describe(item))) for item in live.store.journal(DEFAULT, 0)[0]]
     text = scenario_text(rows, PROVIDERS)
     assert "events" not in text
-    again = World(provider, text)
+    again = EngineSession(provider, text)
     assert [without_new(again.send(text, stream=stream)) for text in ALL] == wanted
 
 
 @PLACES
 def test_the_text_of_a_cut_stream_that_comes_back_is_seen(provider: str) -> None:
-    world = World(provider)
-    cut = world.send("cut", stream=True)
-    world.send("hello", at=NOW + 9)
-    later = list(world.store.journal(DEFAULT, 0)[0])
+    live = EngineSession(provider)
+    cut = live.send("cut", stream=True)
+    live.send("hello", at=NOW + 9)
+    later = list(live.store.journal(DEFAULT, 0)[0])
     findings = judge(PROVIDERS[provider], later, [(cut.grant.number, "One two three four.")])
     assert all(finding.status in ("pass", "not_seen") for finding in findings)
     assert heard(cut).text() == "One two three four."

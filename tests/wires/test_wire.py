@@ -16,7 +16,7 @@ from emulator.core.draws import Draw
 from emulator.core.wires.completion import REASONS, Completion, Part
 from emulator.core.wires.samples import SAMPLES, differences, stream_of
 from emulator.core.wires.sse import payload
-from emulator.core.wires.wire import Saying, Wire
+from emulator.core.wires.wire import AnswerValues, Wire
 from tests.build import NAMES
 from tests.build import PROVIDERS as OURS
 from tests.wires.build import BLOCKS, OPENAI, PROVIDERS, TURNS, WIRES
@@ -60,7 +60,7 @@ def given_back(item: Completion, wire: Wire) -> Completion:
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
 @given(completion=COMPLETIONS, choices=st.integers(1, 3))
 def test_what_is_written_is_read(wire: Wire, completion: Completion, choices: int) -> None:
-    saying = Saying(completion, "an-id", 1_800_000_000, "a-model", 1 if wire is BLOCKS else choices)
+    saying = AnswerValues(completion, "an-id", 1_800_000_000, "a-model", 1 if wire is BLOCKS else choices)
     wanted = given_back(completion, wire)
     assert wire.read(orjson.loads(wire.whole(saying))) == wanted
     assert wire.read_events(stream_of(wire, saying)) == wanted
@@ -69,7 +69,7 @@ def test_what_is_written_is_read(wire: Wire, completion: Completion, choices: in
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
 @given(completion=COMPLETIONS, data=st.data())
 def test_of_a_stream_that_is_cut_anywhere_its_beginning_is_read(wire: Wire, completion: Completion, data: Any) -> None:
-    values = stream_of(wire, Saying(completion, "an-id", 1, "a-model"))
+    values = stream_of(wire, AnswerValues(completion, "an-id", 1, "a-model"))
     read = wire.read_events(values[: data.draw(st.integers(0, len(values)))])
     assert len(read.parts) <= len(completion.parts)
     for part, whole in zip(read.parts, completion.parts, strict=False):
@@ -116,7 +116,7 @@ def test_samples_that_a_schema_refuses_or_a_wire_does_not_give_back() -> None:
     )
 
 
-SAYING = Saying(SAMPLES["a text with a call"], "an-id", 7, "a-model")
+SAYING = AnswerValues(SAMPLES["a text with a call"], "an-id", 7, "a-model")
 
 
 def test_bytes_of_named_events() -> None:

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from emulator.contract.case_client import (
     TEXT,
+    CaseClient,
     Changes,
-    Talk,
     accepted,
     conform,
     content,
@@ -34,50 +34,50 @@ _REPEATS = 2
 _LONGER = 100
 
 
-def endpoint(talk: Talk, *, version: str) -> None:
+def endpoint(client: CaseClient, *, version: str) -> None:
     """Chat completions are at the base URL, which ends in `version`, and the path of the good request."""
-    answer = talk.chat()
-    path = urlsplit(talk.world.base_url).path
+    answer = client.chat()
+    path = urlsplit(client.session.base_url).path
     equal(answer, f"the base URL ends in {version}", version, path[-len(version) :], assumed=True)
-    content(talk, answer, f"POST {version}{talk.ask.path}")
+    content(client, answer, f"POST {version}{client.ask.path}")
 
 
-def shape(talk: Talk, *, schema: Json) -> None:
+def shape(client: CaseClient, *, schema: Json) -> None:
     """A whole answer has this shape; its usage adds up, and its text is what the model said."""
-    told = talk.arrange({"text": SHORT_TEXT})
-    answer = talk.chat()
+    told = client.arrange({"text": SHORT_TEXT})
+    answer = client.chat()
     value = whole(answer)
     conform(answer, value, schema, "the answer's")
-    total = talk.wire.place("usage.total")
+    total = client.wire.place("usage.total")
     if total and pick(value, total):
-        counts = [demand(answer, value, talk.wire.place(f"usage.{name}"), int) for name in COUNTS]
+        counts = [demand(answer, value, client.wire.place(f"usage.{name}"), int) for name in COUNTS]
         equal(answer, f"{total} is the sum of the others", counts[0] + counts[1], counts[2])
     if told:
-        equal(answer, "the content is what the model said", SHORT_TEXT, content(talk, answer))
+        equal(answer, "the content is what the model said", SHORT_TEXT, content(client, answer))
 
 
-def prompt_counts(talk: Talk) -> None:
+def prompt_counts(client: CaseClient) -> None:
     """A longer prompt has more prompt tokens."""
-    short, long = talk.chat(), talk.chat(talk.says("Hello! " * _LONGER))
-    place = talk.wire.place("usage.input")
+    short, long = client.chat(), client.chat(client.says("Hello! " * _LONGER))
+    place = client.wire.place("usage.input")
     few, many = (demand(answer, whole(answer), place, int) for answer in (short, long))
     hold(long, f"{place} grows with the prompt", many > few, f"> {few}", many)
 
 
 def stream(
-    talk: Talk,
+    client: CaseClient,
     *,
     chunk: Json = True,
     done: Literal["documented", "assumed", "no"] = "documented",
     ordered: bool = False,
 ) -> None:
     """A stream's events are data lines with chunks of this shape, whose text is what the model said."""
-    told = talk.arrange({"text": SHORT_TEXT})
-    answer = talk.chat(talk.asks(stream=True))
-    chunks = read_stream(talk.wire, answer, done)
+    told = client.arrange({"text": SHORT_TEXT})
+    answer = client.chat(client.asks(stream=True))
+    chunks = read_stream(client.wire, answer, done)
     for item in chunks:
         conform(answer, item, chunk, "a chunk's")
-    texts = _texts(talk.wire, chunks)
+    texts = _texts(client.wire, chunks)
     hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
     said = "".join(texts)
     wanted = SHORT_TEXT if told else said or "some text"
@@ -86,9 +86,9 @@ def stream(
     growing = len(texts) >= _GROWING and all(map(_grows, texts, texts[1:]))
     hold(answer, "a delta holds only what is new", not growing, "the text that follows", texts[:_GROWING])
     if ordered:
-        _order(talk.wire, answer, chunks)
+        _order(client.wire, answer, chunks)
     if not told:
-        _same_as_whole(talk, answer, said)
+        _same_as_whole(client, answer, said)
 
 
 def _texts(wire: Wire, chunks: Sequence[Json]) -> list[Json]:
@@ -99,20 +99,20 @@ def _grows(text: str, later: str) -> bool:
     return len(later) > len(text) and later.startswith(text)
 
 
-def _same_as_whole(talk: Talk, answer: Answer, said: str) -> None:
+def _same_as_whole(client: CaseClient, answer: Answer, said: str) -> None:
     """Demand the text that a whole answer has; judged only where both repeat, which no doc promises."""
-    told = _whole_text(talk)
+    told = _whole_text(client)
     if told == said or not isinstance(told, str):
         return
     for _ in range(_REPEATS):
-        streamed = _texts(talk.wire, read_stream(talk.wire, talk.chat(talk.asks(stream=True)), "no"))
-        if _whole_text(talk) != told or "".join(map(str, streamed)) != said:
+        streamed = _texts(client.wire, read_stream(client.wire, client.chat(client.asks(stream=True)), "no"))
+        if _whole_text(client) != told or "".join(map(str, streamed)) != said:
             return
     equal(answer, "the same is streamed as whole", told, said, assumed=True)
 
 
-def _whole_text(talk: Talk) -> Json:
-    return next(iter(pick(talk.chat().json, talk.wire.place("text"))), None)
+def _whole_text(client: CaseClient) -> Json:
+    return next(iter(pick(client.chat().json, client.wire.place("text"))), None)
 
 
 def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed", "no"] = "assumed") -> list[Json]:
@@ -143,38 +143,38 @@ def _order(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> None:
     equal(answer, f"the chunks come in order: {begin}, {text}, {end}", wanted, kinds)
 
 
-def model_auto(talk: Talk, *, ask: str = "auto", listed_at: str | None = None) -> None:
+def model_auto(client: CaseClient, *, ask: str = "auto", listed_at: str | None = None) -> None:
     """A request for `ask` names the model chosen; that one can be asked for by name, and is listed."""
-    answer = talk.chat(talk.asks(model=ask))
-    chosen = demand(answer, whole(answer), talk.wire.place("model"), str)
+    answer = client.chat(client.asks(model=ask))
+    chosen = demand(answer, whole(answer), client.wire.place("model"), str)
     hold(answer, f"the answer to {ask} names the model chosen", chosen not in ("", ask), "a model's id", chosen)
-    named = talk.chat(talk.asks(model=chosen))
-    equal(named, f"{chosen}, once chosen, answers by its name", chosen, _model(talk, whole(named)))
+    named = client.chat(client.asks(model=chosen))
+    equal(named, f"{chosen}, once chosen, answers by its name", chosen, _model(client, whole(named)))
     if listed_at:
-        listing = talk.send("GET", listed_at)
+        listing = client.send("GET", listed_at)
         ids = pick(whole(listing, f"GET {listed_at}"), "data.*.id")
         hold(listing, f"{listed_at} lists the model chosen", chosen in ids, chosen, ids)
 
 
-def models_named(talk: Talk, *, models: Sequence[str]) -> None:
+def models_named(client: CaseClient, *, models: Sequence[str]) -> None:
     """Each model answers by its name, and the answer names it."""
     for model in models:
-        answer = talk.chat(talk.asks(model=model))
-        equal(answer, f"{model} answers by its name", model, _model(talk, whole(answer, model)))
+        answer = client.chat(client.asks(model=model))
+        equal(answer, f"{model} answers by its name", model, _model(client, whole(answer, model)))
 
 
-def _model(talk: Talk, value: Json) -> Json:
-    return next(iter(pick(value, talk.wire.place("model"))), None)
+def _model(client: CaseClient, value: Json) -> Json:
+    return next(iter(pick(value, client.wire.place("model"))), None)
 
 
-def pace(talk: Talk, *, faster: str, slower: str, reply: Changes) -> None:
+def pace(client: CaseClient, *, faster: str, slower: str, reply: Changes) -> None:
     """A stream of `reply`, paced as documented, takes the faster model less time than the slower one."""
-    talk.world.answer({"text": TEXT, **reply})
+    client.session.answer({"text": TEXT, **reply})
     took = {}
     for model in (faster, slower):
-        start = talk.world.now()
-        answer = talk.chat(talk.asks(model=model, stream=True))
+        start = client.session.now()
+        answer = client.chat(client.asks(model=model, stream=True))
         accepted(answer, f"a paced stream of {model}")
-        took[model] = talk.world.now() - start
+        took[model] = client.session.now() - start
     hold(answer, f"{faster} is faster than {slower}", took[faster] < took[slower], "less time", took)
     hold(answer, f"{faster} takes time too", took[faster] > 0, "more than 0 s", took)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import uuid
 
-from emulator.contract.case_client import Changes, Talk, accepted, equal, hold
+from emulator.contract.case_client import CaseClient, Changes, accepted, equal, hold
 from emulator.contract.checks.answers import SHORT_TEXT
 from emulator.contract.client import Answer
 
 
-def idempotency(talk: Talk, *, header: str) -> None:
+def idempotency(client: CaseClient, *, header: str) -> None:
     """The same key and body get the same answer again, whole and streamed; another key gets a new one."""
     for changes in ({}, {"stream": True}):
         key = str(uuid.uuid4())
-        first, again = _keyed(talk, header, key, changes), _keyed(talk, header, key, changes)
+        first, again = _keyed(client, header, key, changes), _keyed(client, header, key, changes)
         accepted(first, f"a request with {header}")
         equal(again, f"the same {header} gets the same status", first.status, again.status)
         equal(again, f"the same {header} gets the same body", _text(first), _text(again))
-        other = _keyed(talk, header, str(uuid.uuid4()), changes)
+        other = _keyed(client, header, str(uuid.uuid4()), changes)
         hold(
             other,
             f"another {header} gets an answer of its own",
@@ -26,51 +26,51 @@ def idempotency(talk: Talk, *, header: str) -> None:
             "another id",
             _text(other),
         )
-    accepted(talk.chat(), f"a request without {header}")
+    accepted(client.chat(), f"a request without {header}")
 
 
-def idempotency_refusals(talk: Talk, *, header: str) -> None:
+def idempotency_refusals(client: CaseClient, *, header: str) -> None:
     """A used key with another body, and a key that is no UUID, are refused; a UUID in quotes is taken."""
     key = str(uuid.uuid4())
-    accepted(_keyed(talk, header, key, {}), f"a request with {header}")
-    answer = _keyed(talk, header, key, talk.says("Something else."))
-    talk.refused(answer, "idempotency_mismatch", f"the same {header} with another body")
+    accepted(_keyed(client, header, key, {}), f"a request with {header}")
+    answer = _keyed(client, header, key, client.says("Something else."))
+    client.refused(answer, "idempotency_mismatch", f"the same {header} with another body")
     for value in ("not-a-uuid", key[:-1]):
-        talk.refused(_keyed(talk, header, value, {}), "invalid_request", f"{header}: {value}")
+        client.refused(_keyed(client, header, value, {}), "invalid_request", f"{header}: {value}")
     quoted = f'"{uuid.uuid4()}"'
-    accepted(_keyed(talk, header, quoted, {}), f"{header} in quotes")
+    accepted(_keyed(client, header, quoted, {}), f"{header} in quotes")
 
 
-def idempotency_under_way(talk: Talk, *, header: str) -> None:
+def idempotency_under_way(client: CaseClient, *, header: str) -> None:
     """While the first answer is under way its key gets 409."""
-    talk.world.answer({"text": SHORT_TEXT, "stream": {"ttft": "forever"}})
-    key, body = str(uuid.uuid4()), json.dumps(talk.body(talk.asks(stream=True))).encode()
-    asked = ("POST", talk.url(talk.ask.streams_at or talk.ask.path), talk.headers({header: key}), body)
-    client = talk.world.client
-    with client.begin(*asked) as first, client.begin(*asked) as second:
-        talk.world.advance(1)  # what is silent for ever ends where the clock is moved
+    client.session.answer({"text": SHORT_TEXT, "stream": {"ttft": "forever"}})
+    key, body = str(uuid.uuid4()), json.dumps(client.body(client.asks(stream=True))).encode()
+    asked = ("POST", client.url(client.ask.streams_at or client.ask.path), client.headers({header: key}), body)
+    send = client.session.client.begin
+    with send(*asked) as first, send(*asked) as second:
+        client.session.advance(1)  # what is silent for ever ends where the clock is moved
         answer, refusal = first.finish(), second.finish()
-    talk.refused(refusal, "idempotency_in_progress", f"the same {header} while the first is under way")
+    client.refused(refusal, "idempotency_in_progress", f"the same {header} while the first is under way")
     accepted(answer, "the first request")
 
 
-def idempotency_kept(talk: Talk, *, header: str, hours: float) -> None:
+def idempotency_kept(client: CaseClient, *, header: str, hours: float) -> None:
     """A key is remembered for so long, and not longer; one whose answer was an error is free at once."""
     key = str(uuid.uuid4())
-    first = _keyed(talk, header, key, {})
-    talk.world.advance(hours * 3600 - 1)
-    again = _keyed(talk, header, key, {})
+    first = _keyed(client, header, key, {})
+    client.session.advance(hours * 3600 - 1)
+    again = _keyed(client, header, key, {})
     equal(again, f"{header} is remembered", _text(first), _text(again))
-    talk.world.advance(2)
-    _differ(first, _keyed(talk, header, key, {}), f"{header} is forgotten after {hours:g} h")
-    talk.world.answer({"error": "rate_limited"}, {"text": SHORT_TEXT})
+    client.session.advance(2)
+    _differ(first, _keyed(client, header, key, {}), f"{header} is forgotten after {hours:g} h")
+    client.session.answer({"error": "rate_limited"}, {"text": SHORT_TEXT})
     key = str(uuid.uuid4())
-    talk.refused(_keyed(talk, header, key, {}), "rate_limited", "a request while rate_limited strikes")
-    accepted(_keyed(talk, header, key, {}), f"its retry with the same {header}")
+    client.refused(_keyed(client, header, key, {}), "rate_limited", "a request while rate_limited strikes")
+    accepted(_keyed(client, header, key, {}), f"its retry with the same {header}")
 
 
-def _keyed(talk: Talk, header: str, key: str, changes: Changes) -> Answer:
-    return talk.chat(changes, headers={header: key})
+def _keyed(client: CaseClient, header: str, key: str, changes: Changes) -> Answer:
+    return client.chat(changes, headers={header: key})
 
 
 def _differ(first: Answer, other: Answer, what: str) -> None:

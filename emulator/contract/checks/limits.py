@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from emulator.contract.case_client import Differs, Talk, accepted, demand, equal, hold, whole
+from emulator.contract.case_client import CaseClient, Differs, accepted, demand, equal, hold, whole
 from emulator.contract.checks.errors import situation
 from emulator.contract.client import Answer
 from emulator.contract.target import NotArranged, Plan
@@ -17,7 +17,7 @@ _FAR_S = 400 * 24 * 3600.0
 
 
 def limit(
-    talk: Talk,
+    client: CaseClient,
     *,
     plan: Plan,
     requests: int | None = None,
@@ -26,16 +26,16 @@ def limit(
     remaining: str | None = None,
 ) -> None:
     """A plan lets so many requests, and tokens, through in a window; the next is refused until it ends."""
-    talk.world.plan(plan)
-    talk.world.advance(0)  # where the window cannot be left again, using it up would spoil the other cases
+    client.session.plan(plan)
+    client.session.advance(0)  # where the window cannot be left again, using it up would spoil the other cases
     if requests is not None:
-        _walk_requests(talk, requests, window_s, remaining)
+        _walk_requests(client, requests, window_s, remaining)
     if tokens is not None:
-        talk.world.plan(plan)
-        _walk_tokens(talk, tokens, window_s)
+        client.session.plan(plan)
+        _walk_tokens(client, tokens, window_s)
     if requests is None and tokens is None:
         for n in range(1, _UNLIMITED_TRIES + 1):
-            accepted(talk.chat(), f"request {n} under no limit")
+            accepted(client.chat(), f"request {n} under no limit")
 
 
 def requests_of(requests: int | None, tokens: int | None) -> int:
@@ -45,18 +45,18 @@ def requests_of(requests: int | None, tokens: int | None) -> int:
     return (requests + 3 if requests is not None else 0) + (_TOKEN_STEPS + 2 if tokens is not None else 0)
 
 
-def _walk_requests(talk: Talk, requests: int, window_s: float, remaining: str | None) -> None:
+def _walk_requests(client: CaseClient, requests: int, window_s: float, remaining: str | None) -> None:
     for n in range(1, requests + 1):
-        answer = talk.chat()
+        answer = client.chat()
         accepted(answer, f"request {n} of {requests} in a window")
         _left(answer, remaining, requests - n)
-    over = talk.chat()
-    talk.refused(over, "rate_limited", f"request {requests + 1} of {requests} in a window")
+    over = client.chat()
+    client.refused(over, "rate_limited", f"request {requests + 1} of {requests} in a window")
     _left(over, remaining, 0)
-    talk.world.advance(window_s - 1)
-    talk.refused(talk.chat(), "rate_limited", "a request before the window's end")
-    talk.world.advance(1.001)
-    answer = talk.chat()
+    client.session.advance(window_s - 1)
+    client.refused(client.chat(), "rate_limited", "a request before the window's end")
+    client.session.advance(1.001)
+    answer = client.chat()
     accepted(answer, "a request in the next window")
     _left(answer, remaining, requests - 1)
 
@@ -66,26 +66,26 @@ def _left(answer: Answer, remaining: str | None, left: int) -> None:
         equal(answer, f"{remaining} counts requests left", str(left), answer.header(remaining))
 
 
-def _walk_tokens(talk: Talk, tokens: int, window_s: float) -> None:
-    used, long = 0, talk.says("a " * (tokens // _TOKEN_STEPS))
+def _walk_tokens(client: CaseClient, tokens: int, window_s: float) -> None:
+    used, long = 0, client.says("a " * (tokens // _TOKEN_STEPS))
     for _ in range(_TOKEN_STEPS):
         if used >= tokens:
             break
-        answer = talk.chat(long)
+        answer = client.chat(long)
         value = whole(answer, f"a request with {used} of {tokens} tokens used")
-        used += demand(answer, value, talk.wire.place("usage.input"), int)
-        used += demand(answer, value, talk.wire.place("usage.output"), int)
-    talk.refused(talk.chat(), "rate_limited", f"a request with {used} of {tokens} tokens used")
-    talk.world.advance(window_s + 0.001)
-    accepted(talk.chat(), "a request in the next window")
+        used += demand(answer, value, client.wire.place("usage.input"), int)
+        used += demand(answer, value, client.wire.place("usage.output"), int)
+    client.refused(client.chat(), "rate_limited", f"a request with {used} of {tokens} tokens used")
+    client.session.advance(window_s + 0.001)
+    accepted(client.chat(), "a request in the next window")
 
 
 def rate_headers(
-    talk: Talk, *, names: Sequence[str], on: Sequence[str], also: Sequence[Mapping[str, str]] = ()
+    client: CaseClient, *, names: Sequence[str], on: Sequence[str], also: Sequence[Mapping[str, str]] = ()
 ) -> None:
     """Answers in every situation, and of other operations, carry these headers, each a whole number."""
-    met = [(situation(name).meet(talk), situation(name).what) for name in on]
-    met += [(talk.send(item["method"], item["path"]), f"{item['method']} {item['path']}") for item in also]
+    met = [(situation(name).meet(client), situation(name).what) for name in on]
+    met += [(client.send(item["method"], item["path"]), f"{item['method']} {item['path']}") for item in also]
     for answer, what in met:
         for header in names:
             _number(answer, header, what)
@@ -99,7 +99,7 @@ def _number(answer: Answer, header: str, what: str = "a good request") -> int:
 
 
 def rate_counts(
-    talk: Talk,
+    client: CaseClient,
     *,
     plan: Plan,
     remaining: str,
@@ -110,13 +110,13 @@ def rate_counts(
 ) -> None:
     """Remaining counts down below the limit, and Reset is a Unix time no further away than a window."""
     with suppress(NotArranged):  # where the plan cannot be chosen, the one there is will do
-        talk.world.plan(plan)
-    first, second = talk.chat(), talk.chat()
+        client.session.plan(plan)
+    first, second = client.chat(), client.chat()
     end, left = _number(second, reset), _number(second, remaining)
     new_window = end != _number(first, reset)
     counted = new_window or left < _number(first, remaining)
     hold(second, f"{remaining} counts down", counted, f"< {first.header(remaining)}", left)
-    now = talk.world.now()
+    now = client.session.now()
     soon = now - _CLOCK_SLACK_S <= end <= now + window_s + _CLOCK_SLACK_S
     hold(second, f"{reset} is the Unix time when the window ends", soon, f"{now:.0f} or later", end)
     if limit:

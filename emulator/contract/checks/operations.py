@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.contract.case_client import Changes, Talk, conform, demand, equal, hold, pick, whole
+from emulator.contract.case_client import CaseClient, Changes, conform, demand, equal, hold, pick, whole
 from emulator.contract.client import Answer
 from emulator.core.errors import Json
 
@@ -12,7 +12,7 @@ _MANY = 1e100
 
 
 def operation(
-    talk: Talk,
+    client: CaseClient,
     *,
     method: str,
     path: str,
@@ -23,7 +23,7 @@ def operation(
     best_first: str | None = None,
 ) -> None:
     """An operation answers in this shape; `sums` are sums of others, numbers ascend, lists go by score."""
-    answer = _ask(talk, method, path, body)
+    answer = _ask(client, method, path, body)
     value = whole(answer, f"{method} {path}")
     conform(answer, value, schema, f"{method} {path}:")
     for total, parts in (sums or {}).items():
@@ -38,8 +38,8 @@ def operation(
         equal(answer, f"{best_first} has the best first", sorted(scores, reverse=True), scores)
 
 
-def _ask(talk: Talk, method: str, path: str, body: Json = None) -> Answer:
-    return talk.send(method, path) if body is None else talk.post(path, body)
+def _ask(client: CaseClient, method: str, path: str, body: Json = None) -> Answer:
+    return client.send(method, path) if body is None else client.post(path, body)
 
 
 def _numbers(value: Json, path: str) -> list[float]:
@@ -50,16 +50,16 @@ def _near(one: float, other: float) -> bool:
     return abs(one - other) <= 1e-6 * max(1.0, abs(one), abs(other))
 
 
-def scales(talk: Talk, *, path: str, body: Json, double: Json, at: str) -> None:
+def scales(client: CaseClient, *, path: str, body: Json, double: Json, at: str) -> None:
     """What is asked for twice over costs more, and no more than about twice as much."""
-    once, twice = (talk.post(path, item) for item in (body, double))
+    once, twice = (client.post(path, item) for item in (body, double))
     first = demand(once, whole(once), at, (int, float))
     second = demand(twice, whole(twice), at, (int, float))
     hold(twice, f"{at} grows with what is asked", first < second <= 2.01 * first, f"up to {2 * first}", second)
 
 
 def moves(
-    talk: Talk,
+    client: CaseClient,
     *,
     path: str,
     each: str,
@@ -70,30 +70,30 @@ def moves(
     times: int = 3,
 ) -> None:
     """A number of the items `where` holds for grows with chat requests, or with those that meet an error."""
-    start, _ = _figure(talk, path, each, where, number)
+    start, _ = _figure(client, path, each, where, number)
     if error:
-        talk.world.answer({"error": error})
+        client.session.answer({"error": error})
     for _ in range(times):
-        talk.chat(changes)
-    end, after = _figure(talk, path, each, where, number)
+        client.chat(changes)
+    end, after = _figure(client, path, each, where, number)
     hold(after, f"{each}.{number} follows what is asked", end > start, f"> {start}", end)
 
 
-def _figure(talk: Talk, path: str, each: str, where: Changes, number: str) -> tuple[float, Answer]:
-    answer = talk.send("GET", path)
+def _figure(client: CaseClient, path: str, each: str, where: Changes, number: str) -> tuple[float, Answer]:
+    answer = client.send("GET", path)
     items = [item for item in pick(whole(answer, f"GET {path}"), each) if isinstance(item, Mapping)]
     chosen = [item for item in items if all(item.get(name) == value for name, value in where.items())]
     return sum(_numbers(chosen, f"*.{number}")), answer
 
 
-def embeddings(talk: Talk, *, path: str, model: str, schema: Json, texts: Sequence[str]) -> None:
+def embeddings(client: CaseClient, *, path: str, model: str, schema: Json, texts: Sequence[str]) -> None:
     """One vector for a string, one for each of a list, by index; the same text gets the same vector."""
-    answer = talk.post(path, {"model": model, "input": texts[0]})
+    answer = client.post(path, {"model": model, "input": texts[0]})
     conform(answer, whole(answer, f"POST {path}"), schema, "the answer's")
     chosen = demand(answer, answer.json, "model", str)
     hold(answer, f"the answer to {model} names the model chosen", chosen != model, "a model's id", chosen)
     single = _vectors(answer, 1)[0]
-    many = talk.post(path, {"model": model, "input": list(texts)})
+    many = client.post(path, {"model": model, "input": list(texts)})
     conform(many, whole(many, f"POST {path}"), schema, "the answer's")
     vectors = _vectors(many, len(texts))
     equal(many, "the items are in order", list(range(len(texts))), pick(many.json, "data.*.index"))

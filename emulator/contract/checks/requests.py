@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from emulator.contract.case_client import (
     TEXT,
+    CaseClient,
     Changes,
     Differs,
-    Talk,
     accepted,
     content,
     demand,
@@ -31,7 +31,7 @@ _MORE = 8
 
 
 def requests(
-    talk: Talk,
+    client: CaseClient,
     *,
     good: Sequence[Changes] = (),
     bad: Sequence[Changes] = (),
@@ -41,91 +41,93 @@ def requests(
 ) -> None:
     """Each of `good` is taken; each of `bad`, each lack of a `missing` field and each `raw` body refused."""
     for changes in good or ({},):
-        accepted(talk.chat(changes), shown_changes(changes))
+        accepted(client.chat(changes), shown_changes(changes))
     for changes in bad:
-        talk.refused(talk.chat(changes), error, shown_changes(changes))
+        client.refused(client.chat(changes), error, shown_changes(changes))
     for name in missing:
-        talk.refused(talk.chat(missing=[name]), error, shown_changes({}, [name]))
+        client.refused(client.chat(missing=[name]), error, shown_changes({}, [name]))
     for text in raw:
-        answer = talk.send("POST", talk.ask.path, text.encode())
-        talk.refused(answer, error, f"the body {text!r}")
+        answer = client.send("POST", client.ask.path, text.encode())
+        client.refused(answer, error, f"the body {text!r}")
 
 
-def default(talk: Talk, *, field: str, value: Json, beside: Changes | None = None) -> None:
+def default(client: CaseClient, *, field: str, value: Json, beside: Changes | None = None) -> None:
     """A request without `field` is answered as one with `value`; judged only where answers repeat."""
     beside = beside or {}
-    left_out, sent = _pair(talk, field, value, beside)
+    left_out, sent = _pair(client, field, value, beside)
     if left_out == sent:
         return
-    again, answer = _pair(talk, field, value, beside), talk.chat(beside, [field])
+    again, answer = _pair(client, field, value, beside), client.chat(beside, [field])
     if again != (left_out, sent):
         raise NotArranged("the same request gets another answer each time")
     raise Differs(f"{field} left out answers as {field} {value} does", sent, left_out, answer)
 
 
-def _pair(talk: Talk, field: str, value: Json, beside: Changes) -> tuple[Json, Json]:
-    return picture(talk, talk.chat(beside, [field])), picture(talk, talk.chat({**beside, field: value}))
+def _pair(client: CaseClient, field: str, value: Json, beside: Changes) -> tuple[Json, Json]:
+    return picture(client, client.chat(beside, [field])), picture(client, client.chat({**beside, field: value}))
 
 
-def picture(talk: Talk, answer: Answer) -> Json:
+def picture(client: CaseClient, answer: Answer) -> Json:
     """Return what two answers to one request share: all but ids and times."""
     value = whole(answer)
     places = ("text", "refusal", "call.name", "call.arguments", "call.input", "finish", *_USAGE)
-    return {name: pick(value, talk.wire.place(name, "*")) for name in places if talk.wire.place(name)}
+    return {name: pick(value, client.wire.place(name, "*")) for name in places if client.wire.place(name)}
 
 
-def reproducible(talk: Talk, *, beside: Changes, ids_differ: bool = True) -> None:
+def reproducible(client: CaseClient, *, beside: Changes, ids_differ: bool = True) -> None:
     """The same request gets the same choices again, under an id of its own."""
-    first, second = talk.chat(beside), talk.chat(beside)
-    equal(second, f"{shown_changes(beside)} gets the same choices again", picture(talk, first), picture(talk, second))
+    first, second = client.chat(beside), client.chat(beside)
+    equal(
+        second, f"{shown_changes(beside)} gets the same choices again", picture(client, first), picture(client, second)
+    )
     if ids_differ:
-        ids = pick(first.json, talk.wire.place("id")) + pick(second.json, talk.wire.place("id"))
+        ids = pick(first.json, client.wire.place("id")) + pick(second.json, client.wire.place("id"))
         hold(second, "each answer has an id of its own", len(ids) == 2 and ids[0] != ids[1], "two ids", ids)
 
 
-def stream_default(talk: Talk, *, field: str = "stream") -> None:
+def stream_default(client: CaseClient, *, field: str = "stream") -> None:
     """A request that does not ask for a stream gets none."""
-    content(talk, talk.chat(missing=[field]), f"a request without {field}")
-    content(talk, talk.chat({field: False}), f"a request with {field} false")
-    answer = talk.chat({field: True})
+    content(client, client.chat(missing=[field]), f"a request without {field}")
+    content(client, client.chat({field: False}), f"a request with {field} false")
+    answer = client.chat({field: True})
     equal(answer, f"a request with {field} true gets a stream", "text/event-stream", answer.media_type)
 
 
-def output_cap(talk: Talk, *, field: str, default: int | None, caps: Sequence[int]) -> None:
+def output_cap(client: CaseClient, *, field: str, default: int | None, caps: Sequence[int]) -> None:
     """A reply is cut at the cap that is sent, and at the default, or not at all, where none is."""
-    arranged = talk.arrange({"text": TEXT})
+    arranged = client.arrange({"text": TEXT})
     for cap in caps:
-        _cut(talk, talk.chat({field: cap}), cap, arranged, f"a reply under {field} {cap}")
-    answer = talk.chat(missing=[field])
+        _cut(client, client.chat({field: cap}), cap, arranged, f"a reply under {field} {cap}")
+    answer = client.chat(missing=[field])
     if default is not None:
-        _cut(talk, answer, default, arranged, f"a reply to a request without {field}")
-        more = talk.chat({field: default + _MORE})
-        used = demand(more, more.json, talk.wire.place("usage.output"), int)
-        ended = not arranged and _reason(talk, more) != "length"
+        _cut(client, answer, default, arranged, f"a reply to a request without {field}")
+        more = client.chat({field: default + _MORE})
+        used = demand(more, more.json, client.wire.place("usage.output"), int)
+        ended = not arranged and _reason(client, more) != "length"
         hold(more, f"the cut at {default} is a default", used > default or ended, f"> {default}", used)
     elif arranged:
-        equal(answer, f"a reply without {field} is whole", TEXT, content(talk, answer))
-        equal(answer, "a whole reply ends by itself", "stop", _reason(talk, answer))
-    elif _reason(talk, answer) == "length":
-        _no_default(talk, answer, field)
+        equal(answer, f"a reply without {field} is whole", TEXT, content(client, answer))
+        equal(answer, "a whole reply ends by itself", "stop", _reason(client, answer))
+    elif _reason(client, answer) == "length":
+        _no_default(client, answer, field)
 
 
-def _no_default(talk: Talk, answer: Answer, field: str) -> None:
+def _no_default(client: CaseClient, answer: Answer, field: str) -> None:
     """Demand that what cut a reply to a request without `field` is not a default: asking for more gets no more."""
-    place = talk.wire.place("usage.output")
+    place = client.wire.place("usage.output")
     used = demand(answer, answer.json, place, int)
-    more = talk.chat({field: used + _MORE})
+    more = client.chat({field: used + _MORE})
     longer = max((count for count in pick(more.json, place) if isinstance(count, int)), default=0)
     hold(answer, f"no default cuts a reply without {field}", longer <= used, f"{longer} tokens", used, assumed=True)
 
 
-def _reason(talk: Talk, answer: Answer) -> str | None:
-    return talk.wire.read(answer.json).finish
+def _reason(client: CaseClient, answer: Answer) -> str | None:
+    return client.wire.read(answer.json).finish
 
 
-def _cut(talk: Talk, answer: Answer, cap: int, arranged: bool, what: str) -> None:
-    text, used = content(talk, answer, what), demand(answer, answer.json, talk.wire.place("usage.output"), int)
-    reason = _reason(talk, answer)
+def _cut(client: CaseClient, answer: Answer, cap: int, arranged: bool, what: str) -> None:
+    text, used = content(client, answer, what), demand(answer, answer.json, client.wire.place("usage.output"), int)
+    reason = _reason(client, answer)
     if not arranged and used < cap and reason == "stop":
         raise NotArranged("its reply is too short to be cut")
     equal(answer, f"{what} has {cap} tokens", cap, used)
@@ -137,52 +139,52 @@ def _cut(talk: Talk, answer: Answer, cap: int, arranged: bool, what: str) -> Non
     equal(answer, f"{what} says that it was cut", "length", reason, assumed=True)
 
 
-def context_window(talk: Talk, *, field: str, windows: Mapping[str, int]) -> None:
+def context_window(client: CaseClient, *, field: str, windows: Mapping[str, int]) -> None:
     """For each model, the prompt and `field` together fill its window exactly, and not one token more."""
     for model, window in windows.items():
-        asked = talk.asks(model=model)
-        answer = talk.chat({**asked, field: 1})
-        prompt = demand(answer, whole(answer), talk.wire.place("usage.input"), int)
-        talk.arrange({"text": "Yes."})
+        asked = client.asks(model=model)
+        answer = client.chat({**asked, field: 1})
+        prompt = demand(answer, whole(answer), client.wire.place("usage.input"), int)
+        client.arrange({"text": "Yes."})
         room = window - prompt
-        accepted(talk.chat({**asked, field: room}), f"{model} with {prompt} + {room} tokens")
-        over = talk.chat({**asked, field: room + 1})
-        talk.refused(over, "invalid_request", f"{model} with {prompt} + {room + 1} tokens")
-        much, words = talk.says("a " * (window // 4)), f"{model} with a prompt of {window // 4} words"
-        accepted(talk.chat({**asked, **much}), words)
-        over = talk.chat({**asked, **talk.says("a " * window)})
-        talk.refused(over, "invalid_request", f"{model} with a prompt of {window} words")
+        accepted(client.chat({**asked, field: room}), f"{model} with {prompt} + {room} tokens")
+        over = client.chat({**asked, field: room + 1})
+        client.refused(over, "invalid_request", f"{model} with {prompt} + {room + 1} tokens")
+        much, words = client.says("a " * (window // 4)), f"{model} with a prompt of {window // 4} words"
+        accepted(client.chat({**asked, **much}), words)
+        over = client.chat({**asked, **client.says("a " * window)})
+        client.refused(over, "invalid_request", f"{model} with a prompt of {window} words")
 
 
-def authentication(talk: Talk, *, prefix: str = "", also: Sequence[Mapping[str, str]] = ()) -> None:
+def authentication(client: CaseClient, *, prefix: str = "", also: Sequence[Mapping[str, str]] = ()) -> None:
     """Every operation wants the key in the documented way: none, another scheme and a wrong key are refused."""
-    key = talk.world.key
+    key = client.session.key
     hold(
-        talk.chat(),
+        client.chat(),
         f"keys begin with {prefix}",
         key.startswith(prefix),
         prefix,
         key[: len(prefix)],
         assumed=True,
     )
-    bearer = talk.ask.way == BEARER
+    bearer = client.ask.way == BEARER
     wrong = {"no Authorization" if bearer else "no key": None, "a wrong key": f"{prefix}invalid-key-0000"}
     for what, value in wrong.items():
-        talk.refused(talk.keyed(value).chat(), "unauthorized", f"a request with {what}")
+        client.refused(client.keyed(value).chat(), "unauthorized", f"a request with {what}")
     schemes = {"an empty key": "Bearer", "a key without its scheme": key, "another scheme": f"Basic {key}"}
     for what, header in schemes.items() if bearer else ():
-        talk.refused(talk.chat(headers={"authorization": header}), "unauthorized", f"a request with {what}")
+        client.refused(client.chat(headers={"authorization": header}), "unauthorized", f"a request with {what}")
     for operation in also:
-        answer = talk.keyed(None).send(operation["method"], operation["path"], b"{}")
-        talk.refused(answer, "unauthorized", f"{operation['method']} {operation['path']} without a key")
-    accepted(talk.chat(), "a request with the key")
+        answer = client.keyed(None).send(operation["method"], operation["path"], b"{}")
+        client.refused(answer, "unauthorized", f"{operation['method']} {operation['path']} without a key")
+    accepted(client.chat(), "a request with the key")
 
 
-def media_types(talk: Talk, *, good: Sequence[str], bad: Sequence[str], error: str) -> None:
+def media_types(client: CaseClient, *, good: Sequence[str], bad: Sequence[str], error: str) -> None:
     """A body of these content types is taken or refused; that another than JSON is refused is assumed."""
     for name in good:
-        accepted(talk.chat(headers={"content-type": name}), f"a request of type {name}")
+        accepted(client.chat(headers={"content-type": name}), f"a request of type {name}")
     for name in bad:
-        answer = talk.chat(headers={"content-type": name})
-        status = talk.ask.status[error]
+        answer = client.chat(headers={"content-type": name})
+        status = client.ask.status[error]
         equal(answer, f"a request of type {name} gets {status} ({error})", status, answer.status, assumed=True)

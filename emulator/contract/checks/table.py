@@ -13,7 +13,7 @@ from emulator.contract.checks import requests as checks_requests
 from emulator.contract.checks import tools as checks_tools
 from emulator.core.errors import Json
 
-#: Called with a Talk and, by name, the parameters of a step. Returns, or raises Differs or NotArranged.
+#: Called with a CaseClient and, by name, the parameters of a step. Returns, or raises Differs or NotArranged.
 Check = Callable[..., None]
 
 CHECKS: Mapping[str, Check] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from emulator.contract.case_client import Talk, accepted, content, demand, equal, hold, pick, whole
+from emulator.contract.case_client import CaseClient, accepted, content, demand, equal, hold, pick, whole
 from emulator.contract.checks.answers import SHORT_TEXT, read_stream
 from emulator.contract.client import Answer
 from emulator.contract.deltas import fragments_of, in_call, in_fragment, last_step, of_choice, within
@@ -18,20 +18,22 @@ _ARGUMENTS = {"city": "Zürich"}
 _QUESTION = "What time is it in Zürich?"
 
 
-def tools(talk: Talk) -> None:
+def tools(client: CaseClient) -> None:
     """A reply can call a tool, whole and streamed, and take its result; a choice of none calls none."""
-    wire, asking = talk.wire, talk.asking(talk.says(_QUESTION))
-    accepted(asking.chat(talk.with_tools("free")), "a request with tools and tool_choice auto")
-    answer = asking.chat(talk.with_tools("none"))
+    wire, asking = client.wire, client.asking(client.says(_QUESTION))
+    accepted(asking.chat(client.with_tools("free")), "a request with tools and tool_choice auto")
+    answer = asking.chat(client.with_tools("none"))
     equal(answer, "tool_choice none calls no tool", [], pick(whole(answer), wire.place("call", "*")))
-    named = talk.with_tools("named", NAME)
+    named = client.with_tools("named", NAME)
     _called(wire, asking.chat(named), None)
     call = {"tool_calls": [{"name": NAME, "arguments": _ARGUMENTS}]}
-    told = _ARGUMENTS if talk.arrange(call, call, {"text": SHORT_TEXT}) else None
+    told = _ARGUMENTS if client.arrange(call, call, {"text": SHORT_TEXT}) else None
     made = _called(wire, asking.chat(named), told)
-    _streamed_call(wire, asking.chat({**named, **talk.asks(stream=True)}), told)
-    offer = talk.with_tools("free")
-    content(talk, asking.chat({**offer, **talk.called(_QUESTION, [(made, "12:30")])}), "a request with a tool's result")
+    _streamed_call(wire, asking.chat({**named, **client.asks(stream=True)}), told)
+    offer = client.with_tools("free")
+    content(
+        client, asking.chat({**offer, **client.called(_QUESTION, [(made, "12:30")])}), "a request with a tool's result"
+    )
 
 
 def _called(wire: Wire, answer: Answer, told: Json) -> Mapping[str, str]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from emulator.contract.contract import Contract
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.reports.report import Phase, Result
-from emulator.contract.target import Target, World
+from emulator.contract.target import Target, TargetSession
 from emulator.core.provider.provider import Fact
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedCase:
     """One case. `requests` is what it sends to the target, at most; `assumed`: all it looks at is."""
 
     id: str
@@ -42,23 +42,23 @@ class Planned:
         )  # fmt: skip
 
 
-def planned(
+def planned_case(
     contract: Contract,
     phase: Phase,
     name: str,
-    check: Callable[[World], None],
+    check: Callable[[TargetSession], None],
     *,
     fact: str | None = None,
     source: str | None = None,
     assumed: bool = False,
     requests: int = 1,
-) -> Planned:
+) -> PlannedCase:
     """Plan a check of a phase; its id begins with the phase, its source is the fact's unless given."""
     known = contract.fact(fact)
     where = source if source is not None else known.source if known else ""
     assumed = assumed or bool(known and not known.binding)
     facts = contract.provider.facts
-    return Planned(
+    return PlannedCase(
         f"{phase}/{name}", phase, fact, where, assumed, requests,
         lambda target: judge(check, target, assumed), facts,
     )  # fmt: skip

@@ -14,25 +14,25 @@ from emulator.contract.contract import Contract, target
 from emulator.contract.generation.boundaries import Boundary, boundaries, place, slug, tags
 from emulator.contract.generation.mutations import Mutation, Mutator
 from emulator.contract.generation.strategies import answered
-from emulator.contract.phases.case import Planned, planned
-from emulator.contract.phases.exchanges import refused, taken, talk_of
-from emulator.contract.target import World
+from emulator.contract.phases.case import PlannedCase, planned_case
+from emulator.contract.phases.exchanges import client_of, refused, taken
+from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation, fill
 
 _MODEL = "model"
 
 
-def coverage(contract: Contract) -> Iterator[Planned]:
+def coverage(contract: Contract) -> Iterator[PlannedCase]:
     """Yield the cases of each operation, those that are taken first."""
     for operation in contract.provider.operations.values():
-        found: dict[str, Planned] = {}
+        found: dict[str, PlannedCase] = {}
         for case in _cases(contract, operation):
             found.setdefault(case.id, case)
         yield from found.values()
 
 
-def _cases(contract: Contract, operation: Operation) -> Iterator[Planned]:
+def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
     if operation.method == "GET":
         yield from _queries(contract, operation)
         return
@@ -75,31 +75,31 @@ def _in_conversation(contract: Contract, operation: Operation, item: Boundary, g
     return replace(item, steps=steps, value={**body, at: [*before, *body[at]]})
 
 
-def _good(contract: Contract, operation: Operation, item: Boundary, known: set[str]) -> Planned:
+def _good(contract: Contract, operation: Operation, item: Boundary, known: set[str]) -> PlannedCase:
     where = place(item.steps, item.value, known)
     fact, assumed = contract.basis(item.comment, operation)
     what = f"a request with {where} at a boundary ({item.keyword} {item.label})"
 
-    def check(world: World) -> None:
-        answer = talk_of(contract, world).post(contract.path(operation), item.value)
+    def check(session: TargetSession) -> None:
+        answer = client_of(contract, session).post(contract.path(operation), item.value)
         taken(contract, operation, answer, what, streamed=item.value.get("stream") is True)
 
     name = f"{operation.name}/{where}/{item.keyword}/{item.label}"
-    return planned(contract, "coverage", name, check, fact=fact, assumed=assumed or not item.stated)
+    return planned_case(contract, "coverage", name, check, fact=fact, assumed=assumed or not item.stated)
 
 
-def _bad(contract: Contract, operation: Operation, body: Json, mutation: Mutation, known: set[str]) -> Planned:
+def _bad(contract: Contract, operation: Operation, body: Json, mutation: Mutation, known: set[str]) -> PlannedCase:
     where = place(mutation.steps, body, known)
     fact, assumed = contract.basis(mutation.comment, operation)
     broken = mutation.apply(body)
     what = f"a request whose {mutation.path or 'body'} breaks {mutation.keyword} ({told(mutation)})"
 
-    def check(world: World) -> None:
-        answer = talk_of(contract, world).post(contract.path(operation), broken)
-        refused(contract, world, answer, "invalid_request", what)
+    def check(session: TargetSession) -> None:
+        answer = client_of(contract, session).post(contract.path(operation), broken)
+        refused(contract, session, answer, "invalid_request", what)
 
     name = f"{operation.name}/{where}/{mutation.keyword}/{_label(mutation)}"
-    return planned(contract, "coverage", name, check, fact=fact, assumed=assumed)
+    return planned_case(contract, "coverage", name, check, fact=fact, assumed=assumed)
 
 
 def told(mutation: Mutation) -> str:
@@ -123,33 +123,33 @@ _TYPES: Mapping[type, str] = {
 }  # fmt: skip
 
 
-def _queries(contract: Contract, operation: Operation) -> Iterator[Planned]:
+def _queries(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
     """Yield a request with its query, and one without each parameter that is required."""
     good = contract.query(operation)
 
     def asked(query: Mapping[str, str]) -> str:
         return target(contract.path(operation), query)
 
-    def check(world: World) -> None:
-        answer = talk_of(contract, world).send("GET", asked(good))
+    def check(session: TargetSession) -> None:
+        answer = client_of(contract, session).send("GET", asked(good))
         taken(contract, operation, answer, f"GET {asked(good)}")
 
-    yield planned(contract, "coverage", f"{operation.name}/query/good", check, fact=operation.fact)
+    yield planned_case(contract, "coverage", f"{operation.name}/query/good", check, fact=operation.fact)
     mutator = Mutator(operation.request)
     for mutation in mutator.candidates(dict(good)):
         if mutation.operator == "remove" and mutator.breaks(dict(good), mutation):
             yield _without(contract, operation, good, mutation)
 
 
-def _without(contract: Contract, operation: Operation, good: Mapping[str, str], mutation: Mutation) -> Planned:
+def _without(contract: Contract, operation: Operation, good: Mapping[str, str], mutation: Mutation) -> PlannedCase:
     name = str(mutation.steps[0])
     path = target(contract.path(operation), {key: value for key, value in good.items() if key != name})
     fact, assumed = contract.basis(mutation.comment, operation)
 
-    def check(world: World) -> None:
-        answer = talk_of(contract, world).send("GET", path)
-        refused(contract, world, answer, "invalid_request", f"GET {path}, which lacks {name},")
+    def check(session: TargetSession) -> None:
+        answer = client_of(contract, session).send("GET", path)
+        refused(contract, session, answer, "invalid_request", f"GET {path}, which lacks {name},")
 
-    return planned(
+    return planned_case(
         contract, "coverage", f"{operation.name}/query.{name}/required/remove", check, fact=fact, assumed=assumed
     )

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from emulator.contract.case_client import Differs, Talk, equal, hold
+from emulator.contract.case_client import CaseClient, Differs, equal, hold
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, Example
-from emulator.contract.phases.case import Planned, planned
-from emulator.contract.phases.exchanges import refused, resting_on, taken, talk_of
-from emulator.contract.target import World
+from emulator.contract.phases.case import PlannedCase, planned_case
+from emulator.contract.phases.exchanges import client_of, refused, resting_on, taken
+from emulator.contract.target import TargetSession
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation
 
 
-def examples(contract: Contract, seed: int = 0) -> Iterator[Planned]:
+def examples(contract: Contract, seed: int = 0) -> Iterator[PlannedCase]:
     """Yield a case for each example whose operation the provider has."""
     for example in contract.examples:
         operation = contract.provider.operation_at(example.method, example.path)
@@ -28,18 +28,18 @@ def examples(contract: Contract, seed: int = 0) -> Iterator[Planned]:
             yield _example(contract, operation, example, seed)
 
 
-def _example(contract: Contract, operation: Operation, example: Example, seed: int) -> Planned:
+def _example(contract: Contract, operation: Operation, example: Example, seed: int) -> PlannedCase:
     error = _error(contract, example.status)
     given = contract.provider.errors.get(error or "", {}).get("fact")
 
-    def check(world: World) -> None:
-        talk = talk_of(contract, world, _headers(contract, example, seed))
+    def check(session: TargetSession) -> None:
+        client = client_of(contract, session, _headers(contract, example, seed))
         if error:
-            talk.world.answer({"error": error})
-        answer = _sent(talk, example)
+            client.session.answer({"error": error})
+        answer = _sent(client, example)
         what = f"the request of the docs ({example.source})"
         if error:
-            refused(contract, world, answer, error, what)
+            refused(contract, session, answer, error, what)
         else:
             wire = operation.wire
             streamed = wire is not None and isinstance(example.body, dict) and wire.request.read(example.body).stream
@@ -48,7 +48,7 @@ def _example(contract: Contract, operation: Operation, example: Example, seed: i
             _as_printed(operation, example, answer)
 
     name = f"{operation.name}/{example.id}"
-    return planned(contract, "examples", name, check, fact=given or operation.fact, source=example.source)
+    return planned_case(contract, "examples", name, check, fact=given or operation.fact, source=example.source)
 
 
 def _error(contract: Contract, status: int | None) -> str | None:
@@ -63,10 +63,10 @@ def _headers(contract: Contract, example: Example, seed: int) -> dict[str, str]:
     return {name: value.replace("<uuid>", Draw(seed, example.id).uuid(name)) for name, value in headers.items()}
 
 
-def _sent(talk: Talk, example: Example) -> Answer:
+def _sent(client: CaseClient, example: Example) -> Answer:
     if example.body is None:
-        return talk.send(example.method, example.target)
-    return talk.post(example.target, example.body)
+        return client.send(example.method, example.target)
+    return client.post(example.target, example.body)
 
 
 def _as_printed(operation: Operation, example: Example, answer: Answer) -> None:

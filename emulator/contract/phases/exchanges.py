@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Literal
 
-from emulator.contract.case_client import Differs, Talk, accepted, conform, equal, hold, outcome, pick, whole
+from emulator.contract.case_client import CaseClient, Differs, accepted, conform, equal, hold, outcome, pick, whole
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.checks.errors import situation
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
 from emulator.contract.deltas import choices_of, joined, of_choice, ordered
-from emulator.contract.target import NotArranged, World
+from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Fact, Operation
 from emulator.core.schema.schema import Schema
@@ -28,9 +28,9 @@ from emulator.core.wires.wire import Wire
 Streamed = Literal["documented", "assumed", "no"]
 
 
-def talk_of(contract: Contract, world: World, headers: Mapping[str, str] | None = None) -> Talk:
+def client_of(contract: Contract, session: TargetSession, headers: Mapping[str, str] | None = None) -> CaseClient:
     """Return a conversation that begins from the provider's good request."""
-    return Talk(world, replace(contract.ask, headers={**contract.ask.headers, **(headers or {})}))
+    return CaseClient(session, replace(contract.ask, headers={**contract.ask.headers, **(headers or {})}))
 
 
 @contextmanager
@@ -69,10 +69,10 @@ def taken(
         good_whole(contract, operation, answer, what)
 
 
-def refused(contract: Contract, world: World, answer: Answer, error: str, what: str) -> None:
+def refused(contract: Contract, session: TargetSession, answer: Answer, error: str, what: str) -> None:
     """Demand that a request is refused with an error's status and the provider's envelope. Raises: Differs."""
     answers(answer, what)
-    talk_of(contract, world).refused(answer, error, what)
+    client_of(contract, session).refused(answer, error, what)
     for fact, assumed, shape in _envelopes(contract, error):
         with resting_on(fact, assumed):
             equal(answer, f"the error of {what} is JSON", "application/json", answer.media_type, assumed=True)

@@ -19,10 +19,10 @@ from emulator.contract.generation.mutations import Mutation, Mutator
 from emulator.contract.generation.shrink import smallest
 from emulator.contract.generation.strategies import Values, answered, requests
 from emulator.contract.outcome import Outcome, judge
-from emulator.contract.phases.case import Planned
+from emulator.contract.phases.case import PlannedCase
 from emulator.contract.phases.coverage import told
-from emulator.contract.phases.exchanges import refused, taken, talk_of
-from emulator.contract.target import Target, World
+from emulator.contract.phases.exchanges import client_of, refused, taken
+from emulator.contract.target import Target, TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation
 from emulator.core.wires.wire import Wire
@@ -47,7 +47,7 @@ class Drawn:
         return self.fault.apply(self.body) if self.fault else self.body
 
 
-def fuzz(contract: Contract, number: int = 0, max_examples: int = MAX_EXAMPLES) -> Iterator[Planned]:
+def fuzz(contract: Contract, number: int = 0, max_examples: int = MAX_EXAMPLES) -> Iterator[PlannedCase]:
     """Yield two cases for each operation that takes a body: valid bodies, and broken ones."""
     for operation in contract.provider.operations.values():
         if operation.method != "GET":
@@ -55,7 +55,7 @@ def fuzz(contract: Contract, number: int = 0, max_examples: int = MAX_EXAMPLES) 
                 yield _case(contract, operation, polarity, number, max_examples)
 
 
-def _case(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> Planned:
+def _case(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> PlannedCase:
     fact = contract.fact(operation.fact)
 
     def judged(target: Target) -> Outcome:
@@ -65,7 +65,7 @@ def _case(contract: Contract, operation: Operation, polarity: str, number: int, 
     name, source = f"fuzz/{operation.name}/{polarity}", fact.source if fact else ""
     assumed = bool(fact and not fact.binding)
     facts = contract.provider.facts
-    return Planned(name, "fuzz", operation.fact, source, assumed, max_examples, judged, facts)
+    return PlannedCase(name, "fuzz", operation.fact, source, assumed, max_examples, judged, facts)
 
 
 def draw_all(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> list[Drawn]:
@@ -141,19 +141,19 @@ class _Hunt:
         smallest(item.body, keeps, SHRINKING)
         return best
 
-    def _taken(self, body: Json) -> Callable[[World], None]:
-        def check(world: World) -> None:
-            answer = talk_of(self.contract, world).post(self.contract.path(self.operation), body)
+    def _taken(self, body: Json) -> Callable[[TargetSession], None]:
+        def check(session: TargetSession) -> None:
+            answer = client_of(self.contract, session).post(self.contract.path(self.operation), body)
             streamed = body.get("stream") is True
             taken(self.contract, self.operation, answer, "a generated request", streamed, promised=False)
 
         return check
 
-    def _refused(self, item: Drawn) -> Callable[[World], None]:
-        def check(world: World) -> None:
-            answer = talk_of(self.contract, world).post(self.contract.path(self.operation), item.sent)
+    def _refused(self, item: Drawn) -> Callable[[TargetSession], None]:
+        def check(session: TargetSession) -> None:
+            answer = client_of(self.contract, session).post(self.contract.path(self.operation), item.sent)
             what = f"a generated request ({told(item.fault)})" if item.fault else "a generated request"
-            refused(self.contract, world, answer, "invalid_request", what)
+            refused(self.contract, session, answer, "invalid_request", what)
 
         return check
 

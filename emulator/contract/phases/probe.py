@@ -9,28 +9,30 @@ from emulator.contract.case_client import hold, outcome
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, target
 from emulator.contract.outcome import Outcome
-from emulator.contract.phases.case import Planned, planned
-from emulator.contract.phases.exchanges import answers, talk_of
-from emulator.contract.target import NotArranged, Target, World
+from emulator.contract.phases.case import PlannedCase, planned_case
+from emulator.contract.phases.exchanges import answers, client_of
+from emulator.contract.target import NotArranged, Target, TargetSession
 from emulator.core.provider.provider import Operation
 
 
-def probe(contract: Contract) -> Iterator[Planned]:
+def probe(contract: Contract) -> Iterator[PlannedCase]:
     """Yield the cases of the probe; without the first two, nothing else is worth asking."""
     yield from gates(contract)
     for operation in contract.provider.operations.values():
         yield _exists(contract, operation)
 
 
-def gates(contract: Contract) -> tuple[Planned, Planned]:
+def gates(contract: Contract) -> tuple[PlannedCase, PlannedCase]:
     """Return the cases that a run needs to pass."""
     shown = contract.shown_by("authentication")
-    reachable = planned(contract, "probe", "reachable", lambda world: _reachable(contract, world))
-    key = planned(contract, "probe", "key", lambda world: _key(contract, world), fact=shown.id if shown else None)
+    reachable = planned_case(contract, "probe", "reachable", lambda session: _reachable(contract, session))
+    key = planned_case(
+        contract, "probe", "key", lambda session: _key(contract, session), fact=shown.id if shown else None
+    )
     return _strict(reachable), _strict(key)
 
 
-def _strict(case: Planned) -> Planned:
+def _strict(case: PlannedCase) -> PlannedCase:
     """Fail where nobody answers: to any other case that is inconclusive, here it is what was asked."""
 
     def judged(target: Target) -> Outcome:
@@ -41,41 +43,41 @@ def _strict(case: Planned) -> Planned:
     return replace(case, judged=judged)
 
 
-def _reachable(contract: Contract, world: World) -> None:
+def _reachable(contract: Contract, session: TargetSession) -> None:
     operation = next(iter(contract.provider.operations.values()))
-    answer = talk_of(contract, world).send("GET", contract.path(operation))
-    hold(answer, f"{world.base_url} answers", answer.status > 0, "an HTTP answer", outcome(answer))
+    answer = client_of(contract, session).send("GET", contract.path(operation))
+    hold(answer, f"{session.base_url} answers", answer.status > 0, "an HTTP answer", outcome(answer))
 
 
-def _key(contract: Contract, world: World) -> None:
+def _key(contract: Contract, session: TargetSession) -> None:
     """Ask what costs least: a listing where there is one."""
     operations = contract.provider.operations.values()
     cheapest = next((item for item in operations if item.method == "GET"), next(iter(operations)))
-    answer = _ask(contract, world, cheapest)
+    answer = _ask(contract, session, cheapest)
     what = f"the key is good for {cheapest.method} {contract.path(cheapest)}"
     hold(answer, what, answer.status not in (401, 403), "any status but 401 and 403", answer.status)
     hold(answer, f"{what}: it is answered", answer.status > 0, "an HTTP answer", outcome(answer))
     hold(answer, f"{what}: it is not held up", answer.status != 429, "no rate limit", answer.status)
 
 
-def _exists(contract: Contract, operation: Operation) -> Planned:
+def _exists(contract: Contract, operation: Operation) -> PlannedCase:
     what = f"{operation.method} {contract.path(operation)}"
 
-    def check(world: World) -> None:
-        answer = _ask(contract, world, operation)
+    def check(session: TargetSession) -> None:
+        answer = _ask(contract, session, operation)
         answers(answer, what)
         hold(answer, f"{what} exists", answer.status not in (404, 405), "neither 404 nor 405", answer.status)
         hold(answer, f"the key is good for {what}", answer.status not in (401, 403), "a good key", answer.status)
         hold(answer, f"{what} is not held up", answer.status != 429, "no rate limit", answer.status)
 
-    return planned(contract, "probe", operation.name, check, fact=operation.fact)
+    return planned_case(contract, "probe", operation.name, check, fact=operation.fact)
 
 
-def _ask(contract: Contract, world: World, operation: Operation) -> Answer:
-    talk = talk_of(contract, world)
+def _ask(contract: Contract, session: TargetSession, operation: Operation) -> Answer:
+    client = client_of(contract, session)
     if operation.method == "GET":
-        return talk.send("GET", target(contract.path(operation), contract.query(operation)))
+        return client.send("GET", target(contract.path(operation), contract.query(operation)))
     bodies = contract.bodies(operation)
     if not bodies:
         raise NotArranged(f"no good request of {operation.method} {contract.path(operation)} is known")
-    return talk.post(contract.path(operation), bodies[0])
+    return client.post(contract.path(operation), bodies[0])

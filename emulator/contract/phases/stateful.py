@@ -11,21 +11,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from emulator.contract.case_client import Talk, accepted, equal, hold, pick
+from emulator.contract.case_client import CaseClient, accepted, equal, hold, pick
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
 from emulator.contract.deltas import in_call
-from emulator.contract.phases.case import Planned, planned
+from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import (
     arguments_are_json,
+    client_of,
     good_stream,
     good_whole,
     refused,
     resting_on,
-    talk_of,
     wire_of,
 )
-from emulator.contract.target import NotArranged, World
+from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation
@@ -47,14 +47,14 @@ _QUESTION = "What is the weather?"
 _CITIES = ("Zürich", "Köln", 'New "York"')
 
 
-def stateful(contract: Contract, seed: int = 0, plan: str | None = None) -> Iterator[Planned]:
+def stateful(contract: Contract, seed: int = 0, plan: str | None = None) -> Iterator[PlannedCase]:
     """Yield the walks that a provider's contract gives reason for; `plan` is the only one whose limits are walked."""
     operation = _chat(contract)
     if operation is None:
         return
     if operation.takes("tools") and contract.shown_by("tools"):
-        yield _planned(contract, operation, "tools", "tools", 2 * (ROUNDS + 1))
-    yield _planned(contract, operation, "streamed", "stream", 3 * len(TEXTS))
+        yield _planned_cases(contract, operation, "tools", "tools", 2 * (ROUNDS + 1))
+    yield _planned_cases(contract, operation, "streamed", "stream", 3 * len(TEXTS))
     yield _limits(contract, operation, plan)
     if contract.provider.idempotency:
         yield _replay(contract, operation, seed)
@@ -66,14 +66,14 @@ def _chat(contract: Contract) -> Operation | None:
     return next((item for item in operations if contract.is_asked(item)), None)
 
 
-def _planned(contract: Contract, operation: Operation, name: str, check: str, requests: int) -> Planned:
+def _planned_cases(contract: Contract, operation: Operation, name: str, check: str, requests: int) -> PlannedCase:
     shown = contract.shown_by(check)
     walk = {"tools": walk_tools, "streamed": walk_streamed}[name]
 
-    def run(world: World) -> None:
-        walk(contract, operation, world)
+    def run(session: TargetSession) -> None:
+        walk(contract, operation, session)
 
-    return planned(
+    return planned_case(
         contract,
         "stateful",
         f"{operation.name}/{name}",
@@ -86,18 +86,18 @@ def _planned(contract: Contract, operation: Operation, name: str, check: str, re
 # Tools
 
 
-def walk_tools(contract: Contract, operation: Operation, world: World) -> None:
+def walk_tools(contract: Contract, operation: Operation, session: TargetSession) -> None:
     """Call a tool, hand back its result, and so on, until an answer in words; first whole, then streamed."""
-    talk = talk_of(contract, world)
+    client = client_of(contract, session)
     for streamed in (False, True):
-        told, way = _arranged_calls(talk), talk.asks(stream=True) if streamed else {}
+        told, way = _arranged_calls(client), client.asks(stream=True) if streamed else {}
         made: list[tuple[Mapping[str, str], str]] = []
         for round_ in range(ROUNDS if told else 1):  # whoever is not told what to say may have nothing more to ask
-            answer = talk.chat({**talk.with_tools("named", _NAME), **talk.called(_QUESTION, made), **way})
+            answer = client.chat({**client.with_tools("named", _NAME), **client.called(_QUESTION, made), **way})
             message = _message(contract, operation, answer, streamed)
             calls = _calls(answer, message, _CITIES[round_] if told else None)
             made += [(call, json.dumps({"temp_c": 21})) for call in calls]
-        answer = talk.chat({**talk.ask.tools["offer"], **talk.called(_QUESTION, made), **way})
+        answer = client.chat({**client.ask.tools["offer"], **client.called(_QUESTION, made), **way})
         last = _message(contract, operation, answer, streamed)
         said = last["text"] or last["calls"]
         hold(answer, "the results of the calls are answered", bool(said), "words, or another call", last)
@@ -105,9 +105,9 @@ def walk_tools(contract: Contract, operation: Operation, world: World) -> None:
             equal(answer, "the results of the calls are answered with what the model said", TEXTS[0], last["text"])
 
 
-def _arranged_calls(talk: Talk) -> bool:
+def _arranged_calls(client: CaseClient) -> bool:
     calls = [{"tool_calls": [{"name": _NAME, "arguments": {"city": city}}]} for city in _CITIES[:ROUNDS]]
-    return talk.arrange(*calls, {"text": TEXTS[0]})
+    return client.arrange(*calls, {"text": TEXTS[0]})
 
 
 def _calls(answer: Answer, message: Mapping[str, Json], city: str | None) -> list[dict[str, Json]]:
@@ -135,19 +135,19 @@ def _message(contract: Contract, operation: Operation, answer: Answer, streamed:
 # Whole and streamed
 
 
-def walk_streamed(contract: Contract, operation: Operation, world: World) -> None:
+def walk_streamed(contract: Contract, operation: Operation, session: TargetSession) -> None:
     """Ask for each text whole and streamed: the deltas together are the whole message.
 
     Raises: Differs; NotArranged, where the target says something else each time.
     """
-    talk = talk_of(contract, world)
+    client = client_of(contract, session)
     for text in TEXTS:
-        told = talk.arrange({"text": text})
-        answers = [talk.chat(), talk.chat(talk.asks(stream=True))]
+        told = client.arrange({"text": text})
+        answers = [client.chat(), client.chat(client.asks(stream=True))]
         one, streamed = (
             _message(contract, operation, item, flag) for item, flag in zip(answers, (False, True), strict=True)
         )
-        if one != streamed and not told and _message(contract, operation, talk.chat(), False) != one:
+        if one != streamed and not told and _message(contract, operation, client.chat(), False) != one:
             raise NotArranged("the same request gets another answer each time; each of its streams was well framed")
         equal(answers[1], "the deltas together are the whole answer's message", one, streamed)
         if not told:
@@ -157,45 +157,45 @@ def walk_streamed(contract: Contract, operation: Operation, world: World) -> Non
 # Limits
 
 
-def _limits(contract: Contract, operation: Operation, chosen: str | None) -> Planned:
+def _limits(contract: Contract, operation: Operation, chosen: str | None) -> PlannedCase:
     """Plan the walk of a window: of the chosen plan, else of one so small that walking it costs little."""
     plan = contract.provider.plans.get(chosen or "")
     size = plan.requests if plan and plan.requests else _WALK
     fact = contract.shown_by("rate_counts") or contract.shown_by("limit")
 
-    def run(world: World) -> None:
-        walk_limit(contract, world, plan.name if plan and plan.requests else {"requests_per_minute": size}, size)
+    def run(session: TargetSession) -> None:
+        walk_limit(contract, session, plan.name if plan and plan.requests else {"requests_per_minute": size}, size)
 
-    return planned(
+    return planned_case(
         contract, "stateful", f"{operation.name}/limits", run,
         fact=fact.id if fact else operation.fact, requests=2 * (size + 2),
     )  # fmt: skip
 
 
-def walk_limit(contract: Contract, world: World, plan: str | Mapping[str, int], size: int) -> None:
+def walk_limit(contract: Contract, session: TargetSession, plan: str | Mapping[str, int], size: int) -> None:
     """Use a window up, go over its edge, wait for its end, and do so once more.
 
     Raises: Differs; NotArranged, where no plan, or no clock, can be set.
     """
-    world.plan(plan)
-    world.advance(0)  # where the window cannot be left again, using it up would spoil what comes after
-    talk = talk_of(contract, world)
+    session.plan(plan)
+    session.advance(0)  # where the window cannot be left again, using it up would spoil what comes after
+    client = client_of(contract, session)
     for _ in range(2):
-        end = _to_the_edge(contract, talk, size)
-        over = talk.chat()
-        refused(contract, world, over, "rate_limited", f"request {size + 1} of {size} in a window")
+        end = _to_the_edge(contract, client, size)
+        over = client.chat()
+        refused(contract, session, over, "rate_limited", f"request {size + 1} of {size} in a window")
         _header_is(contract, over, "remaining", 0)
-        left = end - world.now() if end is not None else WINDOW_S
-        world.advance(max(0.0, left - 1))  # headers tell whole seconds
-        refused(contract, world, talk.chat(), "rate_limited", "a request before the window's end")
-        world.advance(1.001)
+        left = end - session.now() if end is not None else WINDOW_S
+        session.advance(max(0.0, left - 1))  # headers tell whole seconds
+        refused(contract, session, client.chat(), "rate_limited", "a request before the window's end")
+        session.advance(1.001)
 
 
-def _to_the_edge(contract: Contract, talk: Talk, size: int) -> float | None:
+def _to_the_edge(contract: Contract, client: CaseClient, size: int) -> float | None:
     """Make the requests of a window; return when it ends, if the headers tell. Raises: Differs."""
     end: float | None = None
     for n in range(1, size + 1):
-        answer = talk.chat()
+        answer = client.chat()
         accepted(answer, f"request {n} of {size} in a window")
         _header_is(contract, answer, "remaining", size - n)
         told = _header(contract, answer, "reset")
@@ -221,29 +221,29 @@ def _header_is(contract: Contract, answer: Answer, what: str, value: int) -> Non
 # Replay
 
 
-def _replay(contract: Contract, operation: Operation, seed: int) -> Planned:
+def _replay(contract: Contract, operation: Operation, seed: int) -> PlannedCase:
     header, _, fact = contract.provider.idempotency or ("", 0.0, None)
 
-    def run(world: World) -> None:
-        walk_replay(contract, world, header, Draw(seed, "replay"))
+    def run(session: TargetSession) -> None:
+        walk_replay(contract, session, header, Draw(seed, "replay"))
 
-    return planned(contract, "stateful", f"{operation.name}/replay", run, fact=fact, requests=9)
+    return planned_case(contract, "stateful", f"{operation.name}/replay", run, fact=fact, requests=9)
 
 
-def walk_replay(contract: Contract, world: World, header: str, draw: Draw) -> None:
+def walk_replay(contract: Contract, session: TargetSession, header: str, draw: Draw) -> None:
     """Ask under two keys, whole and streamed, with other requests between: each key gets its own answer again."""
-    talk = talk_of(contract, world)
-    ways: tuple[tuple[str, dict[str, Json]], ...] = (("whole", {}), ("streamed", talk.asks(stream=True)))
+    client = client_of(contract, session)
+    ways: tuple[tuple[str, dict[str, Json]], ...] = (("whole", {}), ("streamed", client.asks(stream=True)))
     asked = [(draw.uuid(name), changes) for name, changes in ways]
-    first = {key: talk.chat(changes, headers={header: key}) for key, changes in asked}
+    first = {key: client.chat(changes, headers={header: key}) for key, changes in asked}
     for key, answer in first.items():
         accepted(answer, f"a request with {header} {key}")
     for _ in range(2):
-        talk.chat()
+        client.chat()
         for key, changes in reversed(asked):
-            again = talk.chat(changes, headers={header: key})
+            again = client.chat(changes, headers={header: key})
             equal(again, f"{header} {key} gets its answer again", _said(first[key]), _said(again))
-    other = talk.chat(headers={header: draw.uuid("other")})
+    other = client.chat(headers={header: draw.uuid("other")})
     own = _said(other) not in [_said(answer) for answer in first.values()]
     hold(other, f"another {header} gets an answer of its own", own, "another id", _said(other))
 

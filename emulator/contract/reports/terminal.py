@@ -46,10 +46,10 @@ class Progress:
         self._drawn = False
         self._next = clock() + (QUICK_S if self._bar else LINE_S)
 
-    def on_start(self, planned: int, requests: int, word: Literal["about", "at most"] = "about") -> None:
+    def on_start(self, planned_case: int, requests: int, word: Literal["about", "at most"] = "about") -> None:
         """Begin: so many cases are planned, and so many requests."""
-        if not self._bar and planned:
-            self._write(f"{_many(planned, 'case')}, {word} {_many(requests, 'request')}\n")
+        if not self._bar and planned_case:
+            self._write(f"{_many(planned_case, 'case')}, {word} {_many(requests, 'request')}\n")
 
     def on_result(self, result: Result, done: int, total: int) -> None:
         """Count a case that is done."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from emulator.core.answer.compiled import FROM, SHAPES, UNTIL, Form, compile_form
+from emulator.core.answer.compiled import FROM, SHAPES, UNTIL, CompiledAnswer, compile_form
 from emulator.core.answer.render import PLAIN
-from emulator.core.cache import Memo
+from emulator.core.cache import LruCache
 from emulator.core.draws import series
 from emulator.core.errors import Json
 from emulator.core.scenario.scenario import Rule
@@ -21,15 +21,15 @@ MOST_FORMS = 256
 _Name = tuple[Session, str, str | None, str, int, tuple[str, ...], Json]
 
 
-class Repeats:
+class AnswerCache:
     """Remembers forms by what they depend on."""
 
     def __init__(self, answer: Callable[..., Exchange], again: Callable[..., Exchange]) -> None:
         self._answer = answer
         self._again = again
-        self._forms: Memo[_Name, Form | Literal["seen", "unfit"]] = Memo(MOST_FORMS)
+        self._forms: LruCache[_Name, CompiledAnswer | Literal["seen", "unfit"]] = LruCache(MOST_FORMS)
 
-    def form(self, session: Session, request: Request, claim: Claim, grant: Grant) -> Form | None:
+    def compiled(self, session: Session, request: Request, claim: Claim, grant: Grant) -> CompiledAnswer | None:
         """Return the answer as a form where one like it was given before."""
         call, unusual = claim.call, claim.idempotency or claim.history or session.chaos or grant.standing.exceeded
         if call is None or unusual or not FROM <= request.at < UNTIL:
@@ -46,7 +46,7 @@ class Repeats:
 
     def _compiled(
         self, session: Session, rule: Rule | None, number: int, request: Request, claim: Claim, grant: Grant
-    ) -> Form | None:
+    ) -> CompiledAnswer | None:
         """Return a form that is there, or compile one when an answer like it is given for the second time."""
         reply = rule.replies[number] if rule else PLAIN
         shape = SHAPES.get(reply.kind)
@@ -55,12 +55,12 @@ class Repeats:
         rule_id = rule.id if rule else "built-in"
         params = tuple(claim.call.params.values()) if claim.call.params else ()
         name = (session, claim.provider, claim.operation, rule_id, number, params, shape(claim.call))
-        form = self._forms.get(name)
-        if form is None:
+        compiled = self._forms.get(name)
+        if compiled is None:
             self._forms.put(name, "seen")
-        elif form == "seen":
+        elif compiled == "seen":
             draws = series(session.seed, rule_id)
             answer, again = partial(self._answer, session), partial(self._again, session)
-            form = compile_form(answer, request, claim, grant, draws, again) or "unfit"
-            self._forms.put(name, form)
-        return form if isinstance(form, Form) else None
+            compiled = compile_form(answer, request, claim, grant, draws, again) or "unfit"
+            self._forms.put(name, compiled)
+        return compiled if isinstance(compiled, CompiledAnswer) else None

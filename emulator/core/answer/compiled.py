@@ -44,7 +44,7 @@ _NUMBERS: Mapping[bytes, Filler] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Form:
+class CompiledAnswer:
     """A compiled answer; `example` is one that was rendered, without what was asked and sent: see `_summary`."""
 
     example: Exchange
@@ -106,7 +106,7 @@ def compile_form(
     grant: Grant,
     draws: Callable[[int], Draw],
     again: Callable[[Request, Grant], Exchange],
-) -> Form | None:
+) -> CompiledAnswer | None:
     """Compile what a request is answered; None where it waits, is long, or draws more than ids."""
     example = render(request, claim, grant, Draw)
     wanted = in_one_piece(example.timeline)
@@ -119,7 +119,7 @@ def compile_form(
     parts = re.split(b"(%b)" % b"|".join(map(re.escape, fillers)), head)
     in_body = [mark for mark in fillers if mark in body]
     unit = _unit(body, in_body)
-    form = Form(
+    compiled = CompiledAnswer(
         _summary(example),
         STATUS_LINES[example.timeline.status],
         b"".join(b"%b" if part in fillers else part.replace(b"%", b"%%") for part in parts),
@@ -131,7 +131,7 @@ def compile_form(
         draws,
         again,
     )
-    return form if form.fill(request.at, grant) == wanted else None
+    return compiled if compiled.fill(request.at, grant) == wanted else None
 
 
 def _summary(exchange: Exchange) -> Exchange:

@@ -39,7 +39,7 @@ def recommendations(turn: Turn, past: Sequence[Exchange]) -> Json:
     task = str(turn.call.body.get("task", ""))
     kind = task_of(turn.provider, task)
     capability = turn.provider.tasks[kind]["capability"]
-    scored = [(model.capabilities.get(capability, 0.0), model.id) for model in _talkers(turn.provider)]
+    scored = [(model.capabilities.get(capability, 0.0), model.id) for model in _clients(turn.provider)]
     best = sorted(scored, key=lambda item: (-item[0], item[1]))
     return {
         "task": task,
@@ -57,7 +57,7 @@ def rankings(turn: Turn, past: Sequence[Exchange]) -> Json:
 
 def _ranking(turn: Turn, task: str, seen: Counter[tuple[str, str, bool]]) -> list[dict[str, Json]]:
     rows = []
-    for model in _talkers(turn.provider):
+    for model in _clients(turn.provider):
         good, bad = seen[task, model.id, True], seen[task, model.id, False]
         score = turn.draw.random(f"{task}/{model.id}").betavariate(1 + good, 1 + bad)
         rows.append({"model": model.id, "score": round(score, 4), "samples": good + bad})
@@ -82,9 +82,9 @@ def _forecast(provider: Provider, item: Mapping[str, Json]) -> dict[str, Json]:
     tokens = tokens if isinstance(tokens, int | float) else 0
     entry = provider.tasks[kind if kind in provider.tasks else task_of(provider, kind)]
     share = entry["output_share"]
-    cost_of = {model.id: _price(model, share) for model in _talkers(provider)}
+    cost_of = {model.id: _price(model, share) for model in _clients(provider)}
     best = max(
-        _talkers(provider),
+        _clients(provider),
         key=lambda model: (model.capabilities.get(entry["capability"], 0.0) / (1 + cost_of[model.id]), model.id),
     )
     return {
@@ -100,7 +100,7 @@ def _price(model: Model, share: float) -> float:
 
 def health(turn: Turn, past: Sequence[Exchange]) -> Json:
     """Report each owner's latency in milliseconds, error rate and breaker, counted from the session."""
-    seen: dict[str, list[tuple[bool, float]]] = {model.owner: [] for model in _talkers(turn.provider)}
+    seen: dict[str, list[tuple[bool, float]]] = {model.owner: [] for model in _clients(turn.provider)}
     for exchange in _chats(turn.provider, past):
         model = turn.provider.models.get(exchange.model)
         if model and model.owner in seen:
@@ -160,7 +160,7 @@ def task_of(provider: Provider, text: str) -> str:
     return max(provider.tasks, key=lambda name: sum(words[word] for word in provider.tasks[name]["words"]))
 
 
-def _talkers(provider: Provider) -> list[Model]:
+def _clients(provider: Provider) -> list[Model]:
     return [model for model in provider.models.values() if not model.embedding]
 
 

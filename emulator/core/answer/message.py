@@ -15,7 +15,7 @@ from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.scenario.scenario import Reply
 from emulator.core.values import Note, Timeline
 from emulator.core.wires.completion import Completion, Part, named_usage, neutral_usage
-from emulator.core.wires.wire import Saying
+from emulator.core.wires.wire import AnswerValues
 
 #: An answer, and what is worth knowing of it.
 _Written = tuple[Timeline, tuple[Note, ...]]
@@ -37,7 +37,7 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     choices = turn.call.conversation.choices
     _check_together(turn, tokens)
     usage = _usage(turn, tokens * choices, reply)
-    saying = Saying(
+    saying = AnswerValues(
         Completion(completion.parts, completion.finish, usage),
         render_id(turn.operation, "response", turn.draw, turn.at),
         int(turn.at),
@@ -68,14 +68,14 @@ def _check_together(turn: Turn, tokens: int) -> None:
         raise Refusal("invalid_request", details=[Violation(name, message)])
 
 
-def _whole(turn: Turn, saying: Saying, reply: Reply) -> _Written:
+def _whole(turn: Turn, saying: AnswerValues, reply: Reply) -> _Written:
     data = wire_of(turn).whole(saying)
     if turn.strict:
         data = orjson.dumps(prune(orjson.loads(data), turn, "response"))
     return whole(data, reply.status or 200, (JSON_TYPE,), reply.latency.draw(turn.draw, "latency")), ()
 
 
-def _stream(turn: Turn, saying: Saying, reply: Reply) -> _Written:
+def _stream(turn: Turn, saying: AnswerValues, reply: Reply) -> _Written:
     wire = wire_of(turn)
     notes: list[Note] = []
     pieces = [_pieces(part, reply.pace.split, saying.choices, notes) for part in saying.completion.parts]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from emulator.core.answer.answer_cache import Repeats
+from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
 from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
 from emulator.core.answer.reply import (
@@ -73,7 +73,7 @@ class Engine:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self.providers = providers
         self.prefixes = {item.title: item.key_prefix for item in providers.values()}
-        self.repeats = Repeats(self.answer, self.again)
+        self.answer_cache = AnswerCache(self.answer, self.again)
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
@@ -310,7 +310,7 @@ def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw
             **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
             **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
         }
-    return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
+    return tuple((name.lower(), fill_text(compiled, values)) for name, compiled in provider.headers)
 
 
 def _counted(number: int | None) -> int:

@@ -21,7 +21,7 @@ _EVENTS = ("data", "done")
 
 
 @frozen
-class Given:
+class FaultInput:
     """What a fault works with: its arguments, where it draws from, and what writes an error as an event."""
 
     arguments: Mapping[str, Any]

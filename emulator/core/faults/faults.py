@@ -12,7 +12,7 @@ from typing import Any
 from emulator.core.draws import Draw
 from emulator.core.durations import parse_wait
 from emulator.core.errors import Json
-from emulator.core.faults.chunks import Frames, Given, before, changed, data_of, ended, event_of
+from emulator.core.faults.chunks import FaultInput, Frames, before, changed, data_of, ended, event_of
 from emulator.core.faults.reshape import bandwidth, comment, merge, slice_, slow_headers, stall
 from emulator.core.frozen import frozen
 from emulator.core.values import FOREVER, Frame, Timeline
@@ -54,7 +54,7 @@ def apply(
     for label, fault in sorted(faults.items(), key=lambda item: item[1].kind in RESHAPING):
         if fault.chance < 1 and draw.uniform(label) >= fault.chance:
             continue
-        changed = FAULTS[fault.kind](timeline, Given(fault.arguments, draw, label, envelope))
+        changed = FAULTS[fault.kind](timeline, FaultInput(fault.arguments, draw, label, envelope))
         if changed is None:
             idle.append(label)
         else:
@@ -65,7 +65,7 @@ def apply(
 # Ends
 
 
-def _cut(timeline: Timeline, given: Given) -> Timeline | None:
+def _cut(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """End early: after k chunks, after a number of body bytes, or before [DONE]."""
     arguments, frames = given.arguments, timeline.frames
     kept: Frames | None
@@ -90,13 +90,13 @@ def _first_bytes(frames: Frames, count: int) -> Frames | None:
     return None
 
 
-def _drop_done(timeline: Timeline, given: Given) -> Timeline | None:
+def _drop_done(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """End well, but without [DONE]."""
     kept = tuple(frame for frame in timeline.frames if frame.kind != "done")
     return None if kept == timeline.frames else ended(timeline, kept)
 
 
-def _half_event(timeline: Timeline, given: Given) -> Timeline | None:
+def _half_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Break chunk k off in its middle, and end there, well-formed as HTTP."""
     place = event_of(timeline, given.arguments["chunk"])
     if place is None:
@@ -106,7 +106,7 @@ def _half_event(timeline: Timeline, given: Given) -> Timeline | None:
     return ended(timeline, _first_bytes(timeline.frames[: place[1]], len(data_of(begun)) + half) or begun)
 
 
-def _error_event(timeline: Timeline, given: Given) -> Timeline | None:
+def _error_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send an error in the provider's envelope as an event after k chunks, and end there."""
     kept = before(timeline, given.arguments["after_chunks"])
     if kept is None:
@@ -115,7 +115,7 @@ def _error_event(timeline: Timeline, given: Given) -> Timeline | None:
     return ended(timeline, (*kept, Frame(at, given.envelope(given.arguments["error"]), "data")))
 
 
-def _empty(timeline: Timeline, given: Given) -> Timeline | None:
+def _empty(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send no body at all."""
     return ended(timeline, ()) if data_of(timeline.frames) else None
 
@@ -123,7 +123,7 @@ def _empty(timeline: Timeline, given: Given) -> Timeline | None:
 # Contents
 
 
-def _corrupt(timeline: Timeline, given: Given) -> Timeline | None:
+def _corrupt(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Put a byte that is neither UTF-8 nor JSON in the middle of chunk k."""
 
     def change(frames: Frames) -> Frames:
@@ -134,12 +134,12 @@ def _corrupt(timeline: Timeline, given: Given) -> Timeline | None:
     return changed(timeline, given.arguments["chunk"], change)
 
 
-def _duplicate(timeline: Timeline, given: Given) -> Timeline | None:
+def _duplicate(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send chunk k twice."""
     return changed(timeline, given.arguments["chunk"], lambda frames: frames * 2)
 
 
-def _reorder(timeline: Timeline, given: Given) -> Timeline | None:
+def _reorder(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Let two chunks change places; their times stay."""
     first, second = sorted(given.arguments["chunks"])
     mine, other = event_of(timeline, first), event_of(timeline, second)
@@ -155,13 +155,13 @@ def _reorder(timeline: Timeline, given: Given) -> Timeline | None:
     return replace(timeline, frames=(*frames[: mine[0]], moved[0], *between, moved[1], *frames[other[1] :]))
 
 
-def _wrong_content_type(timeline: Timeline, given: Given) -> Timeline | None:
+def _wrong_content_type(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Call the body a web page."""
     kept = tuple(item for item in timeline.headers if item[0].lower() != "content-type")
     return replace(timeline, headers=(("content-type", "text/html; charset=utf-8"), *kept))
 
 
-def _invalid_json(timeline: Timeline, given: Given) -> Timeline | None:
+def _invalid_json(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Take the last byte of a whole answer's JSON away."""
     data = data_of(timeline.frames)
     if timeline.stream or not data:
@@ -170,7 +170,7 @@ def _invalid_json(timeline: Timeline, given: Given) -> Timeline | None:
     return replace(timeline, frames=(body,), length=timeline.length and len(body.data))
 
 
-FAULTS: Mapping[str, Callable[[Timeline, Given], Timeline | None]] = {
+FAULTS: Mapping[str, Callable[[Timeline, FaultInput], Timeline | None]] = {
     "cut": _cut,
     "drop_done": _drop_done,
     "half_event": _half_event,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 
-from emulator.core.faults.chunks import Given, before, data_of, events_of
+from emulator.core.faults.chunks import FaultInput, before, data_of, events_of
 from emulator.core.values import FOREVER, Frame, Timeline
 
 #: The most lines that `comment` adds, and the most parts that `slice` and `bandwidth` make of an answer.
@@ -18,7 +18,7 @@ PART_S = 0.05
 COMMENT = b": keep-alive\n\n"
 
 
-def stall(timeline: Timeline, given: Given) -> Timeline | None:
+def stall(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Fall silent after k chunks; what follows comes that much later."""
     kept = before(timeline, given.arguments["after_chunks"])
     if kept is None:
@@ -34,14 +34,14 @@ def _later(frames: Sequence[Frame], seconds: float) -> Iterator[Frame]:
     return (frame._replace(at=frame.at + seconds) for frame in frames)
 
 
-def slow_headers(timeline: Timeline, given: Given) -> Timeline | None:
+def slow_headers(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send the status line and the headers slowly; all that follows comes later by as long."""
     seconds = given.seconds("for")
     frames = tuple(_later(timeline.frames, seconds))
     return replace(timeline, frames=frames, head_s=timeline.head_s + seconds, end_at=timeline.end_at + seconds)
 
 
-def comment(timeline: Timeline, given: Given) -> Timeline | None:
+def comment(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send a keep-alive line each time that a duration passes while a stream waits."""
     every, at = max(given.seconds("every"), 0.001), timeline.head_at + timeline.head_s
     frames: list[Frame] = []
@@ -57,7 +57,7 @@ def comment(timeline: Timeline, given: Given) -> Timeline | None:
     return replace(timeline, frames=tuple(frames), comment_s=every if silent else 0.0)
 
 
-def slice_(timeline: Timeline, given: Given) -> Timeline | None:
+def slice_(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send the body in pieces of so many bytes (a list: in turn, again and again), each in a write of its own.
 
     A piece is sent when its last byte is due; where it ends an event, an empty frame after it does.
@@ -90,7 +90,7 @@ def _parts(frame: Frame, sizes: Iterator[int]) -> Iterator[Frame]:
         yield frame
 
 
-def bandwidth(timeline: Timeline, given: Given) -> Timeline | None:
+def bandwidth(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Let no more than so many bytes of the body through in a second."""
     rate, total = given.arguments["bytes_per_second"], len(data_of(timeline.frames))
     if not total:
@@ -105,7 +105,7 @@ def bandwidth(timeline: Timeline, given: Given) -> Timeline | None:
     return replace(timeline, frames=tuple(frames), end_at=max(timeline.end_at, free))
 
 
-def merge(timeline: Timeline, given: Given) -> Timeline | None:
+def merge(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Hold chunks back, and send so many of them in one piece; the chunks before the last of each are left empty."""
     events, count = events_of(timeline), given.arguments["chunks"]
     if len(events) < 2 or count < 2:

@@ -11,7 +11,7 @@ from emulator.core.frozen import frozen
 
 
 @frozen
-class Way:
+class KeyPlace:
     """One way to send a key: as a Bearer token, or in a header or a query parameter of that name."""
 
     kind: Literal["bearer", "header", "query"]
@@ -44,18 +44,18 @@ class Way:
         )
 
 
-BEARER = Way("bearer")
+BEARER = KeyPlace("bearer")
 
 
-def read_way(given: Json) -> Way:
+def read_way(given: Json) -> KeyPlace:
     """Return a way as provider.yaml has it: `bearer`, {header: NAME} or {query: NAME}."""
     if given == "bearer":
         return BEARER
     [(kind, name)] = given.items()
-    return Way(cast(Literal["header", "query"], kind), name.lower() if kind == "header" else name)
+    return KeyPlace(cast(Literal["header", "query"], kind), name.lower() if kind == "header" else name)
 
 
-def key_sent(ways: Iterable[Way], headers: Mapping[str, str], query: str) -> str:
+def key_sent(ways: Iterable[KeyPlace], headers: Mapping[str, str], query: str) -> str:
     """Return the key of a request that is sent in the first of the ways, or an empty string."""
     for way in ways:
         key = way.read(headers, query)
@@ -64,7 +64,7 @@ def key_sent(ways: Iterable[Way], headers: Mapping[str, str], query: str) -> str
     return ""
 
 
-def keys_sent(ways: Iterable[Way], headers: Mapping[str, str], query: str) -> Iterator[str]:
+def keys_sent(ways: Iterable[KeyPlace], headers: Mapping[str, str], query: str) -> Iterator[str]:
     """Yield the keys of a request, in the order of the ways."""
     for way in ways:
         key = way.read(headers, query)

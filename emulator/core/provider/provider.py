@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
-from emulator.core.provider.keys import Way
+from emulator.core.provider.keys import KeyPlace
 from emulator.core.provider.routes import Routes
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
@@ -144,7 +144,7 @@ class Provider:
     versions: Sequence[str]  # what may stand for the last part of the base URL; the first is the one that does
     key_prefix: str
     auth_fact: str | None
-    accepts: Sequence[Way]  # ways to send a key, in the order in which they are looked at
+    accepts: Sequence[KeyPlace]  # ways to send a key, in the order in which they are looked at
     request_headers: Json  # the schema of a request's headers, by lower-case name; None: anything goes
     env: Mapping[str, str | None]
     content_type: tuple[str, str | None]

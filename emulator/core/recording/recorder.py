@@ -17,7 +17,7 @@ from emulator.core.engine.engine import Engine
 from emulator.core.errors import Json
 from emulator.core.journal.describe import describe
 from emulator.core.provider.provider import Provider
-from emulator.core.recording.replay import Allowed, Untold, allowing, retold
+from emulator.core.recording.replay import Allowed, NotReplayable, allowing, replayed
 from emulator.core.recording.to_scenario import masked, to_yaml, wanted, when_of
 from emulator.core.recording.undocumented import MAX_DEPTH
 from emulator.core.tree import canonical, deeper
@@ -64,30 +64,30 @@ class Recorder:
             self._said.setdefault(general, []).append(exchange.grant.number)
         try:
             self._take(exchange, sent, secrets)
-        except Untold as reason:
+        except NotReplayable as reason:
             self._left_out.setdefault(str(reason), []).append(exchange.grant.number)
 
     def _take(self, exchange: Exchange, sent: Sent, secrets: Collection[str]) -> None:
         if sent.end == "client_left" or not exchange.proxied:
-            raise Untold("the client left before its end" if exchange.proxied else "the upstream was not asked")
+            raise NotReplayable("the client left before its end" if exchange.proxied else "the upstream was not asked")
         if exchange.claim.operation is None:
-            raise Untold("it is at an address that the docs don't name")
+            raise NotReplayable("it is at an address that the docs don't name")
         if self._answers_itself(exchange):
-            raise Untold("its Idempotency-Key has an answer, which is given again")
+            raise NotReplayable("its Idempotency-Key has an answer, which is given again")
         row = describe(exchange)
         if exchange.request.method == "GET":
             row["body"] = dict(parse_qsl(row["path"].partition("?")[2], keep_blank_values=True))
         body = row["body"]
         if not isinstance(body, dict) or deeper(body, MAX_DEPTH):
-            raise Untold("its body is no JSON object that a rule can match")
+            raise NotReplayable("its body is no JSON object that a rule can match")
         params = row.get("params", {})
         if set(params) - {"model"}:
-            raise Untold("its path has parameters that no rule can match")
+            raise NotReplayable("its path has parameters that no rule can match")
         self._allowed = allowing(self._engine, exchange, self._allowed)
-        reply = retold(self._engine, exchange, self._allowed)
+        reply = replayed(self._engine, exchange, self._allowed)
         self._size += len(to_yaml(reply)) + len(exchange.request.body) + _RULE_BYTES
         if self._size > MOST_BYTES:
-            raise Untold("the scenario would be too large to be loaded")
+            raise NotReplayable("the scenario would be too large to be loaded")
         name = exchange.claim.operation, canonical([masked(body), params])
         asked = self._asked.setdefault(name, _Asked(when_of(row, exchange.claim.wire), body))
         asked.replies.append(_without_secrets(reply, secrets))

@@ -42,7 +42,7 @@ class Allowed:
         return muted | ({"validation": "off"} if self.off else {})
 
 
-class Untold(Exception):
+class NotReplayable(Exception):
     """An answer that no reply can give; the message says why."""
 
 
@@ -55,28 +55,28 @@ def allowing(engine: Engine, exchange: Exchange, settings: Allowed) -> Allowed:
     if refusal is None:
         return settings
     if refusal.name in ("unauthorized", "too_large", "not_found", "method_not_allowed"):
-        raise Untold(f"the docs refuse it ({refusal.name}), whatever a scenario says")
+        raise NotReplayable(f"the docs refuse it ({refusal.name}), whatever a scenario says")
     own = _answer(engine, exchange, _ANYTHING, settings)
     if own.rule == "refused" and _bare(own) == _bare(exchange):
-        raise Untold("the emulator refuses it in the same words")
+        raise NotReplayable("the emulator refuses it in the same words")
     facts = {fact for fact in (refusal.fact, *(item.fact for item in refusal.details)) if fact}
     muted = replace(settings, mute=settings.mute | facts)
     for tried in (muted, replace(muted, off=True)):
         if _answer(engine, exchange, _ANYTHING, tried).rule != "refused":
             return tried
-    raise Untold("no setting lets it through to the rules")
+    raise NotReplayable("no setting lets it through to the rules")
 
 
-def retold(engine: Engine, exchange: Exchange, settings: Allowed) -> dict[str, Json]:
+def replayed(engine: Engine, exchange: Exchange, settings: Allowed) -> dict[str, Json]:
     """Return the reply that answers a request as its upstream did.
 
     Raises: Untold.
     """
     timeline = exchange.timeline
     if timeline.status < 200 or timeline.status in (204, 205, 304):
-        raise Untold(f"an answer with the status {timeline.status} has no body")
+        raise NotReplayable(f"an answer with the status {timeline.status} has no body")
     if len(timeline.frames) > MOST_FRAMES or sum(len(frame.data) for frame in timeline.frames) > MOST_BYTES:
-        raise Untold("the answer is too long to be written down")
+        raise NotReplayable("the answer is too long to be written down")
     provider = engine.providers[exchange.claim.provider]
     beside, wire = around(provider, timeline), exchange.claim.wire
     loaded: list[dict[str, Json]] = []
@@ -92,7 +92,7 @@ def retold(engine: Engine, exchange: Exchange, settings: Allowed) -> dict[str, J
             loaded.append(reply)
             break
     if not loaded:
-        raise Untold("no reply can say it")
+        raise NotReplayable("no reply can say it")
     return loaded[-1]
 
 

@@ -20,7 +20,7 @@ MAX_DEPTH = 50
 _SAID = "is not in the docs"
 
 
-def unsaid(provider: Provider, claim: Claim, timeline: Timeline) -> Iterator[Note]:
+def undocumented_notes(provider: Provider, claim: Claim, timeline: Timeline) -> Iterator[Note]:
     """Yield what differs from the docs in an answer to a request of a known operation."""
     operation = provider.operations.get(claim.operation or "")
     if operation is None:

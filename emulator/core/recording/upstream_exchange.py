@@ -20,7 +20,7 @@ from emulator.core.engine.understand import decode, undocumented_fields
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Provider
-from emulator.core.recording.undocumented import unsaid
+from emulator.core.recording.undocumented import undocumented_notes
 from emulator.core.values import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
 from emulator.core.wires.completion import Completion, named_usage
 from emulator.core.wires.sse import payload
@@ -40,7 +40,7 @@ _EVENT_END, _EVENT_END_SIZE = re.compile(rb"\n\r?\n|\r\r"), 3
 
 
 @frozen
-class Heard:
+class UpstreamAnswer:
     """What an upstream sent: its head, the body in pieces (seconds after the request, bytes), and how it ended."""
 
     status: int
@@ -69,7 +69,7 @@ def sent_on(claim: Claim) -> Claim:
     return replace(claim, candidates=(), counted=False, idempotency=None, relay=True)
 
 
-def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
+def relayed(provider: Provider, exchange: Exchange, heard: UpstreamAnswer) -> Exchange:
     """Return the exchange with the upstream's answer."""
     pieces = tuple(_unpacked(heard))
     wire = exchange.claim.wire
@@ -92,7 +92,7 @@ def relayed(provider: Provider, exchange: Exchange, heard: Heard) -> Exchange:
         notes=(
             *_request_notes(provider, exchange, heard.status),
             *_broken(heard),
-            *((_TOO_MANY,) if joined else unsaid(provider, exchange.claim, timeline)),
+            *((_TOO_MANY,) if joined else undocumented_notes(provider, exchange.claim, timeline)),
         ),
     )
 
@@ -135,7 +135,7 @@ def _object(data: bytes) -> dict[str, Json] | None:
     return value if isinstance(value, dict) else None
 
 
-def _unpacked(heard: Heard) -> Iterator[tuple[float, bytes]]:
+def _unpacked(heard: UpstreamAnswer) -> Iterator[tuple[float, bytes]]:
     """Yield the pieces as they were before they were packed; what cannot be unpacked stays as it is."""
     if heard.header("content-encoding").lower() not in ENCODINGS:
         yield from heard.pieces
@@ -200,6 +200,6 @@ def _undocumented(provider: Provider, exchange: Exchange) -> Iterator[Note]:
             yield from undocumented_fields(operation, operation.checks(frozenset()), decode(exchange.request.body))
 
 
-def _broken(heard: Heard) -> Iterator[Note]:
+def _broken(heard: UpstreamAnswer) -> Iterator[Note]:
     if heard.why:
         yield Note(None, "upstream", heard.why)

@@ -9,7 +9,7 @@ import orjson
 from emulator.core.errors import Json, Violation
 from emulator.core.wires.completion import Completion, Part
 from emulator.core.wires.sse import payload
-from emulator.core.wires.wire import Saying, Wire
+from emulator.core.wires.wire import AnswerValues, Wire
 
 _USAGE = {"input": 3, "output": 5, "total": 8}
 _CALLS = (Part("call", '{"city":"Oslo"}', "call-1", "get_weather"), Part("call", "{}", "call-2", "get_time"))
@@ -32,7 +32,7 @@ def differences(
     for what, sample in SAMPLES.items():
         if not tools and sample.calls():
             continue
-        saying = Saying(sample, ident, 1_800_000_000, "a-model")
+        saying = AnswerValues(sample, ident, 1_800_000_000, "a-model")
         body, values = orjson.loads(wire.whole(saying)), stream_of(wire, saying)
         if what != "a refusal":  # many docs know none
             yield from (f"{what}, whole: {_told(item)}" for item in response(body)[:1])
@@ -42,7 +42,7 @@ def differences(
                 yield f"{what}, {how}, is not read as it was written: {_shown(read)} instead of {_shown(sample)}"
 
 
-def stream_of(wire: Wire, saying: Saying) -> list[Json]:
+def stream_of(wire: Wire, saying: AnswerValues) -> list[Json]:
     """Return the data of a stream's events, each part in two pieces."""
     pieces = [list(map(orjson.dumps, filter(None, (part.text[:2], part.text[2:])))) for part in saying.completion.parts]
     data = [payload(event) for event, _ in wire.streamed(saying, pieces, True)]

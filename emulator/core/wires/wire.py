@@ -11,11 +11,11 @@ import orjson
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.wires.completion import COUNTS, KINDS, Completion, Part
-from emulator.core.wires.hearing import Hearing, part_of, usage_of
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.sse import payload
+from emulator.core.wires.stream_reader import StreamReader, part_of, usage_of
 from emulator.core.wires.template import PARTS as WRITTEN
 from emulator.core.wires.writer import Scope, Writer
 
@@ -25,7 +25,7 @@ OF_PART = ("begin", "piece", "end")
 
 
 @frozen
-class Saying:
+class AnswerValues:
     """What is written: a completion, so many times, with the id, the time and the model of its answer."""
 
     completion: Completion
@@ -63,11 +63,11 @@ class Wire:
 
     # Writing
 
-    def whole(self, saying: Saying) -> bytes:
+    def whole(self, saying: AnswerValues) -> bytes:
         """Write a whole answer."""
         return self.write(self._scope(saying))
 
-    def streamed(self, saying: Saying, pieces: Sequence[Sequence[bytes]], usage: bool) -> list[tuple[bytes, str]]:
+    def streamed(self, saying: AnswerValues, pieces: Sequence[Sequence[bytes]], usage: bool) -> list[tuple[bytes, str]]:
         """Write the events of a stream: the pieces of each part, as JSON, and `usage` where it is asked for.
 
         What waits for its time is `data`, what comes with the event before it `along`, and the end `done`.
@@ -105,7 +105,7 @@ class Wire:
             return [(before + piece + after, "data") for piece in pieces]
         return [(before + piece + after, "data") for piece in pieces for before, after in sides]
 
-    def _scope(self, saying: Saying) -> dict[str, Json]:
+    def _scope(self, saying: AnswerValues) -> dict[str, Json]:
         """Return the values of holes."""
         completion = saying.completion
         usage, finish = completion.usage, completion.finish
@@ -167,7 +167,7 @@ class Wire:
 
     def read_events(self, values: Iterable[Json]) -> Completion:
         """Read the data of a stream's events, of the first choice; one may say several things at once."""
-        hearing = Hearing()
+        hearing = StreamReader()
         looks = [(*key, event.match) for key, events in self.events.items() for event in events
                  if event.match and key[0] != "start"]  # fmt: skip
         starts = [event.match for event in self.events.get(("start", ""), ()) if event.match]
@@ -185,7 +185,7 @@ class Wire:
 
     def ending(self, value: Json) -> tuple[bool, bool]:
         """Tell whether an event's data says why its answer ended, and whether it says its usage."""
-        hearing = Hearing(every_choice=True)
+        hearing = StreamReader(every_choice=True)
         for moment in ("finish", "usage", "stop"):
             for event in self.events.get((moment, ""), ()):
                 if event.match:

@@ -37,16 +37,16 @@ from emulator.server.control.bodies import (
 from emulator.server.control.journal import note_completed, read_journal, read_verdict, verify_journal, watch_journal
 from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.clock import VirtualClock
-from emulator.server.sessions.live import Unaddressed, World, Worlds, advance
+from emulator.server.sessions.live import LiveSession, LiveSessions, Unaddressed, advance
 
-#: Takes the worlds, the request, and below /sessions/{id} the world.
+#: Takes the live sessions, the request, and below /sessions/{id} that session.
 Endpoint = Callable[..., Awaitable[Response]]
 _STARTED = time.time()
 
 
-def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> ASGIApp:
+def control_app(sessions: LiveSessions, loopback: bool, admin_token: str | None) -> ASGIApp:
     """Return the routes behind their guard; `loopback` tells whether the server is bound to this machine only."""
-    app = _routed(worlds)
+    app = _routed(sessions)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -59,15 +59,15 @@ def control_app(worlds: Worlds, loopback: bool, admin_token: str | None) -> ASGI
     return guarded
 
 
-def _routed(worlds: Worlds) -> Starlette:
+def _routed(sessions: LiveSessions) -> Starlette:
     def route(path: str, methods: Mapping[str, Endpoint]) -> Route:
         async def answer(request: Request) -> Response:
             try:
                 if request.scope.get("emulator.too_large"):
                     raise Unaddressed(413, "too_large", "The body is larger than --max-body.")
                 endpoint = methods["GET" if request.method == "HEAD" else request.method]
-                found = [await _PARTS[name](worlds, part) for name, part in request.path_params.items()]
-                return await endpoint(worlds, request, *found)
+                found = [await _PARTS[name](sessions, part) for name, part in request.path_params.items()]
+                return await endpoint(sessions, request, *found)
             except Unaddressed as error:
                 return json_response(error.body(), error.status)
             except StoreFailed as error:
@@ -101,45 +101,47 @@ def _no_such(request: Request, routes: Sequence[Route]) -> str:
 # Endpoints
 
 
-async def _shown(worlds: Worlds, request: Request, world: World, status: int = 200) -> Response:
-    return json_response(await session_body(worlds, world, origin_of(request), with_key=True), status)
+async def _shown(sessions: LiveSessions, request: Request, live: LiveSession, status: int = 200) -> Response:
+    return json_response(await session_body(sessions, live, origin_of(request), with_key=True), status)
 
 
-async def health(worlds: Worlds, request: Request) -> Response:
-    return json_response({"status": "ok", "sessions": await _count(worlds), "uptime": round(time.time() - _STARTED, 3)})
+async def health(sessions: LiveSessions, request: Request) -> Response:
+    return json_response(
+        {"status": "ok", "sessions": await _count(sessions), "uptime": round(time.time() - _STARTED, 3)}
+    )
 
 
-async def providers(worlds: Worlds, request: Request) -> Response:
+async def providers(sessions: LiveSessions, request: Request) -> Response:
     origin = origin_of(request)
     return json_response(
         {
             "providers": [
-                provider_body(item, f"{origin}/{name}{item.base_path}") for name, item in worlds.providers.items()
+                provider_body(item, f"{origin}/{name}{item.base_path}") for name, item in sessions.providers.items()
             ]
         }
     )
 
 
-async def read_metrics(worlds: Worlds, request: Request) -> Response:
+async def read_metrics(sessions: LiveSessions, request: Request) -> Response:
     try:
-        sessions: int | None = await _count(worlds)
+        count: int | None = await _count(sessions)
     except StoreFailed:  # the other counts are this process's own
-        sessions = None
-    return Response(worlds.metrics.text(sessions), media_type=metrics.TEXT)
+        count = None
+    return Response(sessions.metrics.text(count), media_type=metrics.TEXT)
 
 
-async def _count(worlds: Worlds) -> int:
+async def _count(sessions: LiveSessions) -> int:
     """Return the number of sessions. Raises: StoreFailed."""
-    return await worlds.sharing.count() if worlds.sharing else len(worlds.by_id)
+    return await sessions.sharing.count() if sessions.sharing else len(sessions.by_id)
 
 
-async def read_openapi(worlds: Worlds, request: Request, provider: Provider) -> Response:
+async def read_openapi(sessions: LiveSessions, request: Request, provider: Provider) -> Response:
     return json_response(
         openapi(provider, version("llm-emulator"), f"{origin_of(request)}/{provider.name}{provider.base_path}")
     )
 
 
-async def make_session(worlds: Worlds, request: Request) -> Response:
+async def make_session(sessions: LiveSessions, request: Request) -> Response:
     data = await read_object(request, {"scenario", "file", "provider", "seed", "clock", "plan", "validation"})
     options = Options(
         provider=typed(data, "provider", str), seed=typed(data, "seed", int), clock=typed(data, "clock", str),
@@ -148,32 +150,32 @@ async def make_session(worlds: Worlds, request: Request) -> Response:
     scenario = data.get("scenario")
     if scenario is not None and not isinstance(scenario, str | dict):
         raise Unaddressed(400, "invalid_request", "scenario must be YAML text or an object.")
-    world = worlds.open(scenario, options, name_in(data, "file") or SENT, len(await request.body()))
-    if worlds.sharing:
-        await worlds.sharing.share(world)
-    return await _shown(worlds, request, world, 201)
+    live = sessions.open(scenario, options, name_in(data, "file") or SENT, len(await request.body()))
+    if sessions.sharing:
+        await sessions.sharing.share(live)
+    return await _shown(sessions, request, live, 201)
 
 
-async def list_sessions(worlds: Worlds, request: Request) -> Response:
+async def list_sessions(sessions: LiveSessions, request: Request) -> Response:
     origin = origin_of(request)
-    if worlds.sharing:
-        await worlds.sharing.meet_all()
-    found = list(worlds.by_id.values())
-    rows = (session_body(worlds, world, origin) for world in found if worlds.by_id.get(world.session.id) is world)
+    if sessions.sharing:
+        await sessions.sharing.meet_all()
+    found = list(sessions.by_id.values())
+    rows = (session_body(sessions, live, origin) for live in found if sessions.by_id.get(live.session.id) is live)
     return json_list("sessions", rows, {})
 
 
-async def read_session(worlds: Worlds, request: Request, world: World) -> Response:
-    return await _shown(worlds, request, world)
+async def read_session(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
+    return await _shown(sessions, request, live)
 
 
-async def delete_session(worlds: Worlds, request: Request, world: World) -> Response:
-    async with worlds.changing(world.session.id):
-        worlds.delete(world.session.id)
+async def delete_session(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
+    async with sessions.changing(live.session.id):
+        sessions.delete(live.session.id)
     return Response(status_code=204)
 
 
-async def put_scenario(worlds: Worlds, request: Request, world: World) -> Response:
+async def put_scenario(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     """Take JSON {scenario: TEXT or object} and, for where its rules stand, {file: NAME}; else the body is YAML text."""
     label = SENT
     if is_json(request.headers):
@@ -183,33 +185,33 @@ async def put_scenario(worlds: Worlds, request: Request, world: World) -> Respon
             raise Unaddressed(400, "invalid_request", "The body must be YAML text, or {scenario: TEXT or object}.")
     else:
         scenario = await request.body()
-    async with worlds.changing(world.session.id):
-        world = worlds.put_scenario(world.session.id, scenario, label, len(await request.body()))
-    return await _shown(worlds, request, world)
+    async with sessions.changing(live.session.id):
+        live = sessions.put_scenario(live.session.id, scenario, label, len(await request.body()))
+    return await _shown(sessions, request, live)
 
 
-async def reset_session(worlds: Worlds, request: Request, world: World) -> Response:
-    async with worlds.changing(world.session.id):
-        world = worlds.reset(world.session.id)
-    return await _shown(worlds, request, world)
+async def reset_session(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
+    async with sessions.changing(live.session.id):
+        live = sessions.reset(live.session.id)
+    return await _shown(sessions, request, live)
 
 
-async def add_rule(worlds: Worlds, request: Request, world: World) -> Response:
+async def add_rule(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     """Take {rule} and, for who made it in a test, {at: "test_x.py:12"}."""
     data = await read_object(request, {"rule", "at"})
     rule, at = data.get("rule"), name_in(data, "at")
     if not isinstance(rule, dict):
         raise Unaddressed(400, "invalid_request", "The body must be {rule: {...}}.")
-    async with worlds.changing(world.session.id):
-        world = worlds.add_rule(world.session.id, rule, at, len(await request.body()))
-    return await _shown(worlds, request, world, 201)
+    async with sessions.changing(live.session.id):
+        live = sessions.add_rule(live.session.id, rule, at, len(await request.body()))
+    return await _shown(sessions, request, live, 201)
 
 
-async def read_clock(worlds: Worlds, request: Request, world: World) -> Response:
-    return json_response({"kind": world.clock.kind, "now": world.clock.now()})
+async def read_clock(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
+    return json_response({"kind": live.clock.kind, "now": live.clock.now()})
 
 
-async def set_clock(worlds: Worlds, request: Request, world: World) -> Response:
+async def set_clock(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     data = await read_object(request, {"advance", "hold", "release"})
     if len(data) != 1:
         raise Unaddressed(
@@ -218,28 +220,31 @@ async def set_clock(worlds: Worlds, request: Request, world: World) -> Response:
     if "advance" not in data and next(iter(data.values())) is not True:
         raise Unaddressed(400, "invalid_request", f"{next(iter(data))} must be true.")
     seconds = seconds_of(data["advance"]) if "advance" in data else 0.0
-    async with worlds.changing(world.session.id) as world:
+    async with sessions.changing(live.session.id) as live:
         if "advance" in data:
-            advance(world, seconds)
+            advance(live, seconds)
         elif "release" in data:
-            world.clock.release()
-        elif isinstance(world.clock, VirtualClock):
-            world.clock.hold()
+            live.clock.release()
+        elif isinstance(live.clock, VirtualClock):
+            live.clock.hold()
         else:
             raise Unaddressed(409, "real_clock", "This session's clock is real and cannot be held.")
-    return json_response({"kind": world.clock.kind, "now": world.clock.now()})
+    return json_response({"kind": live.clock.kind, "now": live.clock.now()})
 
 
-async def _provider(worlds: Worlds, name: str) -> Provider:
-    found = worlds.providers.get(name)
+async def _provider(sessions: LiveSessions, name: str) -> Provider:
+    found = sessions.providers.get(name)
     if found is None:
-        message = f"There is no provider '{name[:100]}'; {nearest(name, worlds.providers)}"
+        message = f"There is no provider '{name[:100]}'; {nearest(name, sessions.providers)}"
         raise Unaddressed(404, "unknown_provider", message)
     return found
 
 
 #: What the parts of a path stand for.
-_PARTS: dict[str, Callable[[Worlds, str], Awaitable[World | Provider]]] = {"id": Worlds.meet, "provider": _provider}
+_PARTS: dict[str, Callable[[LiveSessions, str], Awaitable[LiveSession | Provider]]] = {
+    "id": LiveSessions.meet,
+    "provider": _provider,
+}
 _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/health": {"GET": health},
     "/providers": {"GET": providers},

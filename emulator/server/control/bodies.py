@@ -18,7 +18,7 @@ from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.redaction import redact
 from emulator.core.store import soon
 from emulator.core.values import FOREVER, Plan
-from emulator.server.sessions.live import Unaddressed, World, Worlds
+from emulator.server.sessions.live import LiveSession, LiveSessions, Unaddressed
 
 #: The longest place or file name that is taken.
 LONGEST_NAME = 500
@@ -28,23 +28,23 @@ PIECE_BYTES = 200_000
 _JSON = re.compile(r"application/([^\s,/]+\+)?json", re.IGNORECASE)
 
 
-async def session_body(worlds: Worlds, world: World, origin: str, with_key: bool = False) -> Json:
+async def session_body(sessions: LiveSessions, live: LiveSession, origin: str, with_key: bool = False) -> Json:
     """Return a session as the control API shows it; lists leave the key out."""
-    session = world.session
-    standing = await soon(worlds.store.world(session.id, world.clock.now()))
+    session = live.session
+    standing = await soon(sessions.store.counters(session.id, live.clock.now()))
     settings = session.settings[session.provider] if session.provider else next(iter(session.settings.values()))
     plans = {name: item.plan.name for name, item in session.settings.items()}
     body: dict[str, Json] = {"id": session.id}
-    base_urls = worlds.base_urls(session, origin)
+    base_urls = sessions.base_urls(session, origin)
     if with_key:
         body["api_key"] = session.api_key
         if len(base_urls) == 1:
             ((name, base_url),) = base_urls.items()
-            body["env"] = worlds.providers[name].environment(base_url, session.api_key)
+            body["env"] = sessions.providers[name].environment(base_url, session.api_key)
     return body | {
         "provider": session.provider,
         "base_urls": base_urls,
-        "clock": {"kind": world.clock.kind, "now": world.clock.now()},
+        "clock": {"kind": live.clock.kind, "now": live.clock.now()},
         "seed": session.seed,
         "plan": settings.plan.name if session.provider else plans,
         "validation": settings.validation,

@@ -17,7 +17,7 @@ from emulator.core.journal.verify import verify
 from emulator.core.store import soon
 from emulator.core.values import Exchange
 from emulator.server.control.bodies import json_list, json_response, read_object, typed
-from emulator.server.sessions.live import MOST_COMPLETED, Unaddressed, World, Worlds
+from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions, Unaddressed
 from emulator.stores.memory import weigh
 
 #: Bytes of exchanges that may wait for a reader of a live journal, and how many such readers there may be.
@@ -25,14 +25,14 @@ WATCHED_BYTES = 20_000_000
 MOST_WATCHERS = 100
 
 
-async def read_journal(worlds: Worlds, request: Request, world: World) -> Response:
+async def read_journal(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     since = _number(request, "since", "the number of an exchange")
     limit = _number(request, "limit", "a number of exchanges")
     unmatched = request.query_params.get("unmatched") == "true"
-    if worlds.sharing and not unmatched:
-        exchanges, dropped = await worlds.sharing.store.journal(world.session.id, since or 0, limit)
+    if sessions.sharing and not unmatched:
+        exchanges, dropped = await sessions.sharing.store.journal(live.session.id, since or 0, limit)
     else:
-        exchanges, dropped = await soon(worlds.store.journal(world.session.id, since or 0))
+        exchanges, dropped = await soon(sessions.store.journal(live.session.id, since or 0))
     if unmatched:
         exchanges = [item for item in exchanges if item.rule == "unmatched"]
     shown = exchanges[:limit]
@@ -74,29 +74,29 @@ class _Watcher:
             self._waiting -= weight
 
 
-async def watch_journal(worlds: Worlds, request: Request, world: World) -> Response:
+async def watch_journal(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     """Stream exchanges as they end, until the session is removed; a reader too slow for them is cut off."""
-    if sum(len(item.watchers) for item in worlds.by_id.values()) >= MOST_WATCHERS:
+    if sum(len(item.watchers) for item in sessions.by_id.values()) >= MOST_WATCHERS:
         raise Unaddressed(409, "too_many_readers", f"{MOST_WATCHERS} readers follow a journal already; end one first.")
     watch = _Watcher(request.scope["emulator.abort"])
 
     async def events() -> AsyncIterator[bytes]:
-        world.watchers.add(watch)
+        live.watchers.add(watch)
         try:
-            if worlds.sharing:
-                await worlds.sharing.watch(world)
+            if sessions.sharing:
+                await sessions.sharing.watch(live)
             yield b": watching\n\n"
             async for exchange in watch.exchanges():
                 yield b"event: exchange\ndata: " + orjson.dumps(describe(exchange)) + b"\n\n"
         finally:
-            world.watchers.discard(watch)
-            if worlds.sharing:
-                await worlds.sharing.unwatch(world)
+            live.watchers.discard(watch)
+            if sessions.sharing:
+                await sessions.sharing.unwatch(live)
 
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
-async def verify_journal(worlds: Worlds, request: Request, world: World) -> Response:
+async def verify_journal(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     data = await read_object(request, {"when", "count", "at_least", "at_most"})
     bounds = {name: typed(data, name, int) for name in ("count", "at_least", "at_most")}
     if all(bound is None for bound in bounds.values()):
@@ -104,35 +104,35 @@ async def verify_journal(worlds: Worlds, request: Request, world: World) -> Resp
     when = data.get("when", {})
     if not isinstance(when, dict):
         raise Unaddressed(400, "invalid_request", "when must be an object, as in a scenario's rule.")
-    exchanges, dropped = await soon(worlds.store.journal(world.session.id, 0))
+    exchanges, dropped = await soon(sessions.store.journal(live.session.id, 0))
     try:
         return json_response(verify(exchanges, when, **bounds, dropped=dropped).body())
     except SourceError as error:
         raise Unaddressed(422, "invalid_when", str(error), error.problems) from None
 
 
-async def note_completed(worlds: Worlds, request: Request, world: World) -> Response:
+async def note_completed(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     data = await read_object(request, {"exchange", "text"})
     number, text = typed(data, "exchange", int), typed(data, "text", str)
     if number is None or text is None:
         raise Unaddressed(400, "invalid_request", "The body must be {exchange: N, text: TEXT}.")
     mark = mark_of(text)
-    world.completed = [*world.completed, (number, mark)][-MOST_COMPLETED:]
-    if worlds.sharing:
-        await worlds.sharing.complete(world, number, mark)
+    live.completed = [*live.completed, (number, mark)][-MOST_COMPLETED:]
+    if sessions.sharing:
+        await sessions.sharing.complete(live, number, mark)
     return Response(status_code=204)
 
 
-async def read_verdict(worlds: Worlds, request: Request, world: World) -> Response:
-    exchanges, _ = await soon(worlds.store.journal(world.session.id, 0))
-    if worlds.sharing:
-        world.completed = await worlds.sharing.completed(world)
-    judged = {item.claim.provider for item in exchanges} | set(worlds.base_urls(world.session, ""))
+async def read_verdict(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
+    exchanges, _ = await soon(sessions.store.journal(live.session.id, 0))
+    if sessions.sharing:
+        live.completed = await sessions.sharing.completed(live)
+    judged = {item.claim.provider for item in exchanges} | set(sessions.base_urls(live.session, ""))
     findings = [
         finding
-        for name, provider in worlds.providers.items()
+        for name, provider in sessions.providers.items()
         if name in judged
-        for finding in judge(provider, exchanges, world.completed)
+        for finding in judge(provider, exchanges, live.completed)
     ]
     ok = not any(finding.status == "fail" and not finding.advice for finding in findings)
     return json_response({"ok": ok, "findings": [finding.body() for finding in findings]})

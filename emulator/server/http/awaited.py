@@ -13,9 +13,9 @@ from emulator.server.crash import own_error
 from emulator.server.http.connection import Connection
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Message
-from emulator.server.http.routed import Located
+from emulator.server.http.routed import RoutedRequest
 from emulator.server.sessions.clock import Clock
-from emulator.server.sessions.live import Sharing, Unaddressed, World
+from emulator.server.sessions.live import LiveSession, Sharing, Unaddressed
 
 log = logging.getLogger("emulator")
 
@@ -23,7 +23,7 @@ log = logging.getLogger("emulator")
 class Dispatch(Protocol):
     """What finds the session of a request, and puts an answer on the wire."""
 
-    def locate(self, connection: Connection, message: Message, path: str, query: str) -> Located: ...
+    def locate(self, connection: Connection, message: Message, path: str, query: str) -> RoutedRequest: ...
     def play(
         self,
         connection: Connection,
@@ -72,18 +72,18 @@ class AwaitedAnswer:
     def resume(self) -> None:
         """Nothing is written yet."""
 
-    def _locate(self) -> tuple[World, Request]:
+    def _locate(self) -> tuple[LiveSession, Request]:
         message = self._message
-        located = self._dispatch.locate(self._connection, message, self._path, self._query)
-        world = located.address.world
-        now = world.clock.now()
-        return world, located.request(message.body, now, time.monotonic(), message.too_large)
+        routed = self._dispatch.locate(self._connection, message, self._path, self._query)
+        live = routed.address.live
+        now = live.clock.now()
+        return live, routed.request(message.body, now, time.monotonic(), message.too_large)
 
     async def _run(self) -> None:
         dispatch, connection, message = self._dispatch, self._connection, self._message
         try:
-            world, exchange = await self._sharing.decide(self._path, self._query, message.head.headers, self._locate)
-            dispatch.play(connection, message, exchange.timeline, world.clock, exchange)
+            live, exchange = await self._sharing.decide(self._path, self._query, message.head.headers, self._locate)
+            dispatch.play(connection, message, exchange.timeline, live.clock, exchange)
         except Unaddressed as error:
             dispatch.play_unaddressed(connection, message, error)
         except StoreFailed as error:

@@ -16,7 +16,7 @@ import orjson
 
 from emulator.core.answer.compiled import FROM, UNTIL
 from emulator.core.answer.render import JSON_TYPE, render_body, whole
-from emulator.core.cache import Memo
+from emulator.core.cache import LruCache
 from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.crash import NOT_JOURNALLED, crash
 from emulator.server.http.asgi import AsgiAnswer
@@ -24,11 +24,11 @@ from emulator.server.http.awaited import AwaitedAnswer
 from emulator.server.http.connection import Connection
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message, Refused
-from emulator.server.http.routed import Known, Located, Repeated
+from emulator.server.http.routed import KnownRequest, RepeatedRequest, RoutedRequest
 from emulator.server.http.target import origin, target
 from emulator.server.sessions.addresses import decoded
 from emulator.server.sessions.clock import Clock
-from emulator.server.sessions.live import Sharing, Unaddressed, World, Worlds
+from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing, Unaddressed
 
 if TYPE_CHECKING:
     from emulator.server.upstream.client import Upstream
@@ -49,18 +49,18 @@ class Dispatch:
 
     def __init__(
         self,
-        worlds: Worlds,
+        sessions: LiveSessions,
         app: Any,
         on_exchange: Callable[[Exchange, str, float], None],
         on_stray: Callable[[str, str, int], None],
     ) -> None:
-        self._worlds = worlds
+        self._sessions = sessions
         self._app = app
         self._on_exchange = on_exchange
         self._on_stray = on_stray
-        self._located: Memo[Head, Located] = Memo(MOST_LOCATED)
-        self._known: Memo[bytes, Known] = Memo(MOST_KNOWN)
-        self._version = worlds.version  # of the worlds that both were found in
+        self._routed: LruCache[Head, RoutedRequest] = LruCache(MOST_LOCATED)
+        self._known: LruCache[bytes, KnownRequest] = LruCache(MOST_KNOWN)
+        self._version = sessions.version  # of the sessions in which both were found
         self._fields = _ServerFields()
 
     def repeat(self, connection: Connection, data: bytes) -> bool:
@@ -68,38 +68,38 @@ class Dispatch:
         known = self._known.get(data)
         if known is None or self._is_changed():
             return False
-        located, world = known.located, known.located.address.world
-        at, real = world.clock.now(), time.monotonic()
-        if known.session is not world.session or not FROM <= at < UNTIL:
+        routed, live = known.routed, known.routed.address.live
+        at, real = live.clock.now(), time.monotonic()
+        if known.session is not live.session or not FROM <= at < UNTIL:
             return False
-        grant = self._worlds.store.take(known.claim, at)
-        form = known.form(grant)
-        if form:
-            self._write(connection, known.claim, Repeated(form, grant, located, known.body, at, real))
+        grant = self._sessions.store.take(known.claim, at)
+        compiled = known.compiled(grant)
+        if compiled:
+            self._write(connection, known.claim, RepeatedRequest(compiled, grant, routed, known.body, at, real))
         else:
-            message = Message(located.head, known.body, data)
-            self._decide(connection, message, located, located.request(known.body, at, real), grant)
+            message = Message(routed.head, known.body, data)
+            self._decide(connection, message, routed, routed.request(known.body, at, real), grant)
         return True
 
     def answer(self, connection: Connection, message: Message) -> None:
         """Answer a message, at once or with what the connection plays from now on."""
-        if self._worlds.sharing:
-            self._await_answer(connection, message, self._worlds.sharing)
+        if self._sessions.sharing:
+            self._await_answer(connection, message, self._sessions.sharing)
             return
-        located = None if self._is_changed() else self._located.get(message.head)
-        if located is None:
-            located = self._locate(connection, message)
-            if located is None:
+        routed = None if self._is_changed() else self._routed.get(message.head)
+        if routed is None:
+            routed = self._locate(connection, message)
+            if routed is None:
                 return
-        at, real = located.address.world.clock.now(), time.monotonic()
-        self._decide(connection, message, located, located.request(message.body, at, real, message.too_large))
+        at, real = routed.address.live.clock.now(), time.monotonic()
+        self._decide(connection, message, routed, routed.request(message.body, at, real, message.too_large))
 
     def _is_changed(self) -> bool:
         """Forget what was found if sessions came, went or changed since; tell whether they did."""
-        changed = self._version != self._worlds.version
+        changed = self._version != self._sessions.version
         if changed:
-            self._version = self._worlds.version
-            self._located.clear()
+            self._version = self._sessions.version
+            self._routed.clear()
             self._known.clear()
         return changed
 
@@ -109,7 +109,7 @@ class Dispatch:
             connection.current = AwaitedAnswer(self, connection, sharing, message, path, query)
             connection.current.begin()
 
-    def _locate(self, connection: Connection, message: Message) -> Located | None:
+    def _locate(self, connection: Connection, message: Message) -> RoutedRequest | None:
         """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
         path, query = target(message.head)
         if self._controls(connection, message, path, query):
@@ -128,17 +128,17 @@ class Dispatch:
             return True
         return False
 
-    def locate(self, connection: Connection, message: Message, path: str, query: str) -> Located:
+    def locate(self, connection: Connection, message: Message, path: str, query: str) -> RoutedRequest:
         """Find where a request goes.
 
         Raises: Unaddressed.
         """
         head = message.head
-        address = self._worlds.locate(decoded(path), head.headers, origin(connection.transport, head), query)
-        located = Located(head, address, path, query)
+        address = self._sessions.locate(decoded(path), head.headers, origin(connection.transport, head), query)
+        routed = RoutedRequest(head, address, path, query)
         if head.known:
-            self._located.put(head, located)
-        return located
+            self._routed.put(head, routed)
+        return routed
 
     def play_unaddressed(self, connection: Connection, message: Message, error: Unaddressed) -> None:
         """Answer what no provider answers."""
@@ -146,14 +146,19 @@ class Dispatch:
         self.play(connection, message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), connection.clock)
 
     def _decide(
-        self, connection: Connection, message: Message, located: Located, request: Request, grant: Grant | None = None
+        self,
+        connection: Connection,
+        message: Message,
+        routed: RoutedRequest,
+        request: Request,
+        grant: Grant | None = None,
     ) -> None:
         """Answer a request; what it claims was granted already, or is now."""
-        engine, store, session = self._worlds.engine, self._worlds.store, located.address.world.session
+        engine, store, session = self._sessions.engine, self._sessions.store, routed.address.live.session
         claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
         try:
             claim = engine.claim(session, request)
-            if self._worlds.records:
+            if self._sessions.records:
                 from emulator.core.recording.upstream_exchange import (  # a start does not wait for it
                     can_be_sent_on,
                     sent_on,
@@ -161,86 +166,94 @@ class Dispatch:
 
                 claim = sent_on(claim) if can_be_sent_on(request) else claim
             grant = grant or store.take(claim)
-            form = engine.repeats.form(session, request, claim, grant) if self._is_plain(connection, message) else None
-            exchange = None if form else engine.answer(session, request, claim, grant)
+            compiled = (
+                engine.answer_cache.compiled(session, request, claim, grant)
+                if self._is_plain(connection, message)
+                else None
+            )
+            exchange = None if compiled else engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
             grant = grant or store.take(claim)
-            form, exchange = None, crash(claim, grant, request, error)
-        if form:
-            repeated = Repeated(form, grant, located, request.body, request.at, request.real)
+            compiled, exchange = None, crash(claim, grant, request, error)
+        if compiled:
+            repeated = RepeatedRequest(compiled, grant, routed, request.body, request.at, request.real)
             self._learn(message.raw, claim, repeated)
             self._write(connection, claim, repeated)
         elif exchange:
-            self._play_exchange(connection, message, located, exchange)
+            self._play_exchange(connection, message, routed, exchange)
 
-    def _play_exchange(self, connection: Connection, message: Message, located: Located, exchange: Exchange) -> None:
+    def _play_exchange(
+        self, connection: Connection, message: Message, routed: RoutedRequest, exchange: Exchange
+    ) -> None:
         request = exchange.request
-        upstream = self._worlds.upstreams.get(request.provider) if exchange.proxied else None
+        upstream = self._sessions.upstreams.get(request.provider) if exchange.proxied else None
         if upstream:
-            self._relay(connection, message, located.address.world, exchange, upstream)
+            self._relay(connection, message, routed.address.live, exchange, upstream)
         else:
-            self._worlds.store.record(exchange)
-            self.play(connection, message, exchange.timeline, located.address.world.clock, exchange)
+            self._sessions.store.record(exchange)
+            self.play(connection, message, exchange.timeline, routed.address.live.clock, exchange)
 
     def _is_plain(self, connection: Connection, message: Message) -> bool:
         """Tell whether a message is answered with a head and a body, and the connection goes on."""
-        return message.head.known and message.head.method != "HEAD" and not (connection.closing or self._worlds.records)
+        return (
+            message.head.known and message.head.method != "HEAD" and not (connection.closing or self._sessions.records)
+        )
 
-    def _learn(self, raw: bytes, claim: Claim, repeated: Repeated) -> None:
+    def _learn(self, raw: bytes, claim: Claim, repeated: RepeatedRequest) -> None:
         """Know a request when it comes again."""
-        located, session = repeated.located, repeated.located.address.world.session
+        routed, session = repeated.routed, repeated.routed.address.live.session
         known = self._known.get(raw)
         if known is None or known.session is not session:  # here also when another of its replies is known
             rules = session.rules_for(claim.provider, claim.operation or "")
             if not rules.steady or not 0 < len(raw) <= LONGEST_KNOWN:
                 return
             candidates = tuple(rules.by_id[item.rule] for item in claim.candidates)
-            known = Known(located, session, claim, repeated.body, candidates)
+            known = KnownRequest(routed, session, claim, repeated.body, candidates)
             self._known.put(raw, known)
-        known.learn(repeated.grant, repeated.form)
+        known.learn(repeated.grant, repeated.compiled)
 
-    def _write(self, connection: Connection, claim: Claim, repeated: Repeated) -> None:
+    def _write(self, connection: Connection, claim: Claim, repeated: RepeatedRequest) -> None:
         """Send an answer that waits for nothing, and note it."""
-        form, worlds, state = repeated.form, self._worlds, connection.server_state
-        head, body = form.fill(repeated.at, repeated.grant)
-        connection.transport.write(b"%b%b%b\r\n%b" % (form.line, self._fields.of(state), head, body))
+        compiled, sessions, state = repeated.compiled, self._sessions, connection.server_state
+        head, body = compiled.fill(repeated.at, repeated.grant)
+        connection.transport.write(b"%b%b%b\r\n%b" % (compiled.line, self._fields.of(state), head, body))
         state.total_requests += 1
-        repeated.passed = repeated.located.address.world.clock.now() - repeated.at
-        worlds.store.note(claim, repeated)
-        worlds.metrics.count(form.example)
-        if repeated.located.address.world.watchers:
-            worlds.tell(repeated.exchange())
-        self._on_exchange(form.example, "complete", repeated.passed)
+        repeated.passed = repeated.routed.address.live.clock.now() - repeated.at
+        sessions.store.note(claim, repeated)
+        sessions.metrics.count(compiled.example)
+        if repeated.routed.address.live.watchers:
+            sessions.tell(repeated.exchange())
+        self._on_exchange(compiled.example, "complete", repeated.passed)
 
     def _relay(
-        self, connection: Connection, message: Message, world: World, exchange: Exchange, upstream: Upstream
+        self, connection: Connection, message: Message, live: LiveSession, exchange: Exchange, upstream: Upstream
     ) -> None:
         """Let the upstream answer; the exchange is recorded when it is known what that was."""
         from emulator.server.http.relay import ClientSide, Relay  # needs an extra
 
         def done(keep_alive: bool, exchange: Exchange, sent: Sent) -> None:
             try:
-                self._worlds.store.record(exchange)
+                self._sessions.store.record(exchange)
                 self._ended(exchange, sent)
             finally:
                 connection.done(keep_alive)
 
         def unanswered(exchange: Exchange) -> None:
-            self._worlds.store.record(exchange)
-            self.play(connection, message, exchange.timeline, world.clock, exchange)
+            self._sessions.store.record(exchange)
+            self.play(connection, message, exchange.timeline, live.clock, exchange)
 
         head = message.head
         line = ClientSide(
             connection.transport, head.keep_alive and not (connection.closing and not connection.waiting), head.http_10,
             head.method == "HEAD", self._fields.of(connection.server_state),
         )  # fmt: skip
-        provider = self._worlds.providers[exchange.request.provider]
+        provider = self._sessions.providers[exchange.request.provider]
         connection.current = Relay(upstream, provider, exchange, line, done, unanswered)
         connection.current.begin()
 
     def _ended(self, exchange: Exchange, sent: Sent) -> None:
-        self._worlds.store.sent(exchange, sent)
-        self._worlds.ended(exchange, sent)
+        self._sessions.store.sent(exchange, sent)
+        self._sessions.ended(exchange, sent)
         self._on_exchange(exchange, sent.end, sent.at)
 
     def play(

@@ -7,7 +7,7 @@ from typing import Any
 
 import httptools
 
-from emulator.core.cache import Memo
+from emulator.core.cache import LruCache
 from emulator.core.frozen import frozen
 
 #: Bytes of a request that are no body: its head, and beside the body its framing.
@@ -69,7 +69,7 @@ class Heads:
     """The plain heads that came before, parsed, by their bytes: clients send the same ones over and over."""
 
     def __init__(self) -> None:
-        self._known: Memo[bytes, Head] = Memo(MOST_KNOWN)
+        self._known: LruCache[bytes, Head] = LruCache(MOST_KNOWN)
         self.get = self._known.get
 
     def settle(self, data: bytes, head: Head) -> Head:

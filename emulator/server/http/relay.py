@@ -16,7 +16,7 @@ from emulator.core.errors import Refusal
 from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, undelivered
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Provider
-from emulator.core.recording.upstream_exchange import MOST_PIECES, Heard, failed, relayed
+from emulator.core.recording.upstream_exchange import MOST_PIECES, UpstreamAnswer, failed, relayed
 from emulator.core.values import End, Exchange, Sent
 from emulator.server.http.delivery import Delivery, reset
 from emulator.server.http.player import GARBAGE
@@ -183,7 +183,7 @@ class Relay:
             transport.close()
         self._stage = "over"
         rest = [(ended_at, b"".join(self._rest))] if self._rest else []
-        heard = Heard(answer.status, answer.headers, self._head_at, (*self._pieces, *rest), end, ended_at, why)
+        heard = UpstreamAnswer(answer.status, answer.headers, self._head_at, (*self._pieces, *rest), end, ended_at, why)
         exchange = await self._read(heard)
         self._done(self._keep_alive and end == "complete", exchange, self._sent(exchange))
 
@@ -197,7 +197,7 @@ class Relay:
         self._lost, self._stage = delivery.left, "over"
         reset(self._line.transport)
 
-    async def _read(self, heard: Heard) -> Exchange:
+    async def _read(self, heard: UpstreamAnswer) -> Exchange:
         given = self._provider, self._exchange, heard
         return relayed(*given) if self._size <= MOST_READ_AT_ONCE else await asyncio.to_thread(relayed, *given)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from emulator.core.answer.compiled import Form
+from emulator.core.answer.compiled import CompiledAnswer
 from emulator.core.frozen import frozen
 from emulator.core.scenario.scenario import Rule
 from emulator.core.scenario.session import Session
@@ -14,7 +14,7 @@ from emulator.server.sessions.live import Address
 
 
 @frozen
-class Located:
+class RoutedRequest:
     """Where requests with a head go; `path` and `query` as they were sent."""
 
     head: Head
@@ -26,29 +26,29 @@ class Located:
         """Return the request that a body makes of it; `real` in seconds of a steady clock."""
         head, address = self.head, self.address
         return Request(
-            address.world.session.id, address.provider, head.method, address.path, self.query, head.headers, body, at,
+            address.live.session.id, address.provider, head.method, address.path, self.query, head.headers, body, at,
             self.path, address.base_url, too_large, address.addressed, real,
         )  # fmt: skip
 
 
 @frozen
-class Known:
+class KnownRequest:
     """A request that came before: what it claims, the rules of its candidates, and forms by candidate and reply."""
 
-    located: Located
+    routed: RoutedRequest
     session: Session
     claim: Claim
     body: bytes
     rules: tuple[Rule, ...]
-    forms: dict[tuple[int | None, int], Form] = field(default_factory=dict)
+    compiled_answers: dict[tuple[int | None, int], CompiledAnswer] = field(default_factory=dict)
 
-    def form(self, grant: Grant) -> Form | None:
+    def compiled(self, grant: Grant) -> CompiledAnswer | None:
         """Return the form of what was granted, if it is known."""
-        return None if grant.standing.exceeded else self.forms.get(self._reply(grant))
+        return None if grant.standing.exceeded else self.compiled_answers.get(self._reply(grant))
 
-    def learn(self, grant: Grant, form: Form) -> None:
+    def learn(self, grant: Grant, compiled: CompiledAnswer) -> None:
         """Know the form of what was granted."""
-        self.forms[self._reply(grant)] = form
+        self.compiled_answers[self._reply(grant)] = compiled
 
     def _reply(self, grant: Grant) -> tuple[int | None, int]:
         candidate = grant.candidate
@@ -56,12 +56,12 @@ class Known:
 
 
 @dataclass(slots=True)
-class Repeated:
+class RepeatedRequest:
     """Implements Sketch: a request that was answered from a form, at once, `passed` seconds of its clock after it."""
 
-    form: Form
+    compiled: CompiledAnswer
     grant: Grant
-    located: Located
+    routed: RoutedRequest
     body: bytes
     at: float
     real: float
@@ -73,15 +73,15 @@ class Repeated:
 
     @property
     def size(self) -> int:
-        return len(self.body) + self.form.weight
+        return len(self.body) + self.compiled.weight
 
     @property
     def tokens(self) -> int:
-        return self.form.example.tokens
+        return self.compiled.example.tokens
 
     def exchange(self) -> Exchange:
-        request = self.located.request(self.body, self.at, self.real)
-        made = self.form.again(request, self.grant)
+        request = self.routed.request(self.body, self.at, self.real)
+        made = self.compiled.again(request, self.grant)
         times = (self.passed,) * len(made.timeline.frames)
-        sent = Sent(self.form.size, times, "complete", self.passed, self.real + self.passed)
+        sent = Sent(self.compiled.size, times, "complete", self.passed, self.real + self.passed)
         return replace(made, sent=sent)

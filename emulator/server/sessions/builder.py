@@ -13,8 +13,8 @@ from emulator.core.errors import Json
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Rule, Scenario
 from emulator.core.scenario.session import Session, build_session
-from emulator.server.sessions.source import Added, Recipe
-from emulator.stores.bounded import Budget, Kept
+from emulator.server.sessions.source import Added, SessionSource
+from emulator.stores.bounded import BoundedStore, Budget
 
 #: What stands for the file's name of a scenario that was sent.
 SENT = "session"
@@ -28,18 +28,18 @@ class Builder:
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers = providers
-        self._compiled: Kept[Any, Scenario] = Kept(KEPT_SCENARIOS, Budget(KEPT_BYTES))
+        self._compiled: BoundedStore[Any, Scenario] = BoundedStore(KEPT_SCENARIOS, Budget(KEPT_BYTES))
 
-    def build(self, id: str, key: str, recipe: Recipe, started: float) -> Session:
-        """Build a session as its recipe says.
+    def build(self, id: str, key: str, source: SessionSource, started: float) -> Session:
+        """Build a session from its source.
 
         Raises: SourceError.
         """
-        options = recipe.options
-        scenarios = [self.read(scenario, options.provider, label) for scenario, label in recipe.scenarios]
+        options = source.options
+        scenarios = [self.read(scenario, options.provider, label) for scenario, label in source.scenarios]
         session = build_session(id, key, self._providers, scenarios, options, started)
-        added = tuple(self.rule(item, session.provider) for item in recipe.added)
-        return replace(session, clock=recipe.clock, added=added)
+        added = tuple(self.rule(item, session.provider) for item in source.added)
+        return replace(session, clock=source.clock, added=added)
 
     def rule(self, added: Added, provider: str | None) -> Rule:
         """Load a rule that was added alone.

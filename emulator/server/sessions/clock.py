@@ -104,7 +104,7 @@ class Silence:
 
 
 @frozen
-class Stand:
+class ClockState:
     """How a session's clock stands, for the workers that share it: `now` of a virtual one, how often silence ended."""
 
     now: float | None
@@ -122,8 +122,8 @@ class Clock(Protocol):
     def call_at(self, at: float, callback: Callback) -> Waiter: ...
     def call_released(self, callback: Callback) -> Waiter: ...
     def release(self) -> None: ...
-    def stand(self) -> Stand: ...
-    def follow(self, stand: Stand) -> None: ...
+    def stand(self) -> ClockState: ...
+    def follow(self, stand: ClockState) -> None: ...
 
 
 class RealClock:
@@ -166,10 +166,10 @@ class RealClock:
     def release(self) -> None:
         self._silence.end()
 
-    def stand(self) -> Stand:
-        return Stand(None, False, self._silence.ended)
+    def stand(self) -> ClockState:
+        return ClockState(None, False, self._silence.ended)
 
-    def follow(self, stand: Stand) -> None:
+    def follow(self, stand: ClockState) -> None:
         self._silence.follow(stand.silences)
 
 
@@ -215,10 +215,10 @@ class VirtualClock:
         self._silence.end()
         self._step_soon()
 
-    def stand(self) -> Stand:
-        return Stand(self._now, self.held, self._silence.ended)
+    def stand(self) -> ClockState:
+        return ClockState(self._now, self.held, self._silence.ended)
 
-    def follow(self, stand: Stand) -> None:
+    def follow(self, stand: ClockState) -> None:
         """Move on to where another worker has moved the clock, waking what becomes due on the way."""
         if stand.held and not self.held:
             self.hold()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from emulator.core.engine.engine import Engine
 from emulator.core.errors import Json, Problem, SourceError
 from emulator.core.frozen import frozen
-from emulator.core.provider.keys import Way, keys_sent
+from emulator.core.provider.keys import KeyPlace, keys_sent
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session, check_upstreams
@@ -21,7 +21,7 @@ from emulator.server.metrics import Metrics
 from emulator.server.sessions.addresses import find_place, implied_provider, nowhere
 from emulator.server.sessions.builder import SENT, Builder
 from emulator.server.sessions.clock import Clock, VirtualClock, make_clock
-from emulator.server.sessions.source import Added, Recipe
+from emulator.server.sessions.source import Added, SessionSource
 
 if TYPE_CHECKING:
     from emulator.server.upstream.client import Upstream
@@ -55,28 +55,28 @@ class Sharing(Protocol):
     store: Any
 
     async def decide(
-        self, path: str, query: str, headers: Mapping[str, str], locate: Callable[[], tuple[World, Request]]
-    ) -> tuple[World, Exchange]: ...
+        self, path: str, query: str, headers: Mapping[str, str], locate: Callable[[], tuple[LiveSession, Request]]
+    ) -> tuple[LiveSession, Exchange]: ...
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     async def meet(self, id: str) -> None: ...
     async def meet_all(self) -> None: ...
     def changing(self, id: str) -> AbstractAsyncContextManager[None]: ...
-    async def share(self, world: World) -> None: ...
+    async def share(self, live: LiveSession) -> None: ...
     async def count(self) -> int: ...
-    async def complete(self, world: World, number: int, mark: str) -> None: ...
-    async def completed(self, world: World) -> list[tuple[int, str]]: ...
-    async def watch(self, world: World) -> None: ...
-    async def unwatch(self, world: World) -> None: ...
+    async def complete(self, live: LiveSession, number: int, mark: str) -> None: ...
+    async def completed(self, live: LiveSession) -> list[tuple[int, str]]: ...
+    async def watch(self, live: LiveSession) -> None: ...
+    async def unwatch(self, live: LiveSession) -> None: ...
 
 
 @dataclass(slots=True)
-class World:
+class LiveSession:
     """A session's current snapshot and its clock, and what the snapshot was built from."""
 
     session: Session
     clock: Clock
-    recipe: Recipe
+    source: SessionSource
     completed: list[tuple[int, str]] = field(default_factory=list)  # exchange, mark of the text taken of it
     watchers: set[Callable[[Exchange | None], None]] = field(default_factory=set)  # None: the session is gone
     size: int = 0  # bytes of the scenario and the rules that it was sent
@@ -87,7 +87,7 @@ class World:
 class Address:
     """Where a request goes: `path` is below the provider's base URL."""
 
-    world: World
+    live: LiveSession
     provider: str
     path: str
     base_url: str
@@ -95,14 +95,14 @@ class Address:
 
 
 @dataclass(slots=True)
-class Worlds:
+class LiveSessions:
     """All sessions of one process, or with `sharing` those of all workers that this one has met."""
 
     engine: Engine
     store: Store
     options: Options
     max_sessions: int = 10_000
-    by_id: dict[str, World] = field(default_factory=dict)
+    by_id: dict[str, LiveSession] = field(default_factory=dict)
     by_key: dict[str, str] = field(default_factory=dict)
     sharing: Sharing | None = None
     version: int = 0  # of what addresses depend on
@@ -112,7 +112,7 @@ class Worlds:
     records: bool = False  # every request goes to its upstream
     recorder: Callable[[Exchange, Sent], None] | None = None  # is told of each exchange that has ended
     builder: Builder = field(init=False)
-    ways: Sequence[Way] = field(init=False)  # in which any provider takes keys
+    ways: Sequence[KeyPlace] = field(init=False)  # in which any provider takes keys
 
     def __post_init__(self) -> None:
         self.builder = Builder(self.providers)
@@ -122,14 +122,14 @@ class Worlds:
     def providers(self) -> Mapping[str, Provider]:
         return self.engine.providers
 
-    def open_default(self, scenarios: Sequence[Scenario]) -> World:
+    def open_default(self, scenarios: Sequence[Scenario]) -> LiveSession:
         """Make the session that always exists.
 
         Raises: SourceError, where the scenarios disagree.
         """
-        return self._open(DEFAULT, scenarios, Recipe((), self.options))
+        return self._open(DEFAULT, scenarios, SessionSource((), self.options))
 
-    def open(self, scenario: Json, options: Options, label: str = SENT, size: int = 0) -> World:
+    def open(self, scenario: Json, options: Options, label: str = SENT, size: int = 0) -> LiveSession:
         """Make a session of its own, with a generated id and key; `label` stands for the scenario's file.
 
         Raises: Unaddressed, 409 for too many, or too many bytes (`size`), 422 for a scenario that does not load.
@@ -140,111 +140,111 @@ class Worlds:
         options = replace(options.over(self.options), api_keys=())
         try:
             scenarios = [] if scenario is None else [self.builder.read(scenario, options.provider, label)]
-            recipe = Recipe(() if scenario is None else ((scenario, label),), options)
-            world = self._open(secrets.token_hex(6), scenarios, recipe)
+            source = SessionSource(() if scenario is None else ((scenario, label),), options)
+            live = self._open(secrets.token_hex(6), scenarios, source)
         except SourceError as error:
             raise _unloadable(error) from None
-        self._resize(world, size)
-        return world
+        self._resize(live, size)
+        return live
 
     def _check_room(self, more: int) -> None:
         if self.size + more > MOST_SCENARIO_BYTES:
             message = f"the scenarios and rules of all sessions would be over {MOST_SCENARIO_BYTES // 10**6} MB"
             raise Unaddressed(409, "too_much_kept", f"{message}; delete sessions that are over")
 
-    def _resize(self, world: World, size: int) -> None:
-        self.size += size - world.size
-        world.size = size
+    def _resize(self, live: LiveSession, size: int) -> None:
+        self.size += size - live.size
+        live.size = size
 
     def too_many(self) -> Unaddressed:
         message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
         return Unaddressed(409, "too_many_sessions", message)
 
-    def _open(self, id: str, scenarios: Sequence[Scenario], recipe: Recipe) -> World:
-        draft = build_session(id, "", self.providers, scenarios, recipe.options, 0.0)
+    def _open(self, id: str, scenarios: Sequence[Scenario], source: SessionSource) -> LiveSession:
+        draft = build_session(id, "", self.providers, scenarios, source.options, 0.0)
         check_upstreams(scenarios, draft.provider, self.upstreams)
         clock = make_clock(draft.clock)
         key = self._key(draft.provider)
-        world = World(replace(draft, api_key=key, started=clock.now()), clock, replace(recipe, clock=clock.kind))
-        self.by_id[id] = world
+        live = LiveSession(replace(draft, api_key=key, started=clock.now()), clock, replace(source, clock=clock.kind))
+        self.by_id[id] = live
         self.by_key[key] = id
         self.version += 1
-        return world
+        return live
 
     def _key(self, provider: str | None) -> str:
         prefix = self.providers[provider].key_prefix if provider else ""
         return (prefix or KEY_PREFIX) + secrets.token_hex(16)
 
-    def adopt(self, world: World, session: Session, recipe: Recipe) -> None:
-        """Give a world another snapshot."""
-        self.by_key.pop(world.session.api_key, None)
-        world.session, world.recipe = session, recipe
-        self.by_id[session.id] = world
+    def adopt(self, live: LiveSession, session: Session, source: SessionSource) -> None:
+        """Give a live session another snapshot."""
+        self.by_key.pop(live.session.api_key, None)
+        live.session, live.source = session, source
+        self.by_id[session.id] = live
         self.by_key[session.api_key] = session.id
         self.version += 1
 
-    def find(self, id: str) -> World:
-        """Return a session's world.
+    def find(self, id: str) -> LiveSession:
+        """Return a live session.
 
         Raises: Unaddressed, 404.
         """
-        world = self.by_id.get(id)
-        if world is None:
+        live = self.by_id.get(id)
+        if live is None:
             raise Unaddressed(404, "emulator_unknown_session", f"There is no session '{id[:100]}'.")
-        return world
+        return live
 
-    def put_scenario(self, id: str, scenario: Json, label: str = SENT, size: int = 0) -> World:
+    def put_scenario(self, id: str, scenario: Json, label: str = SENT, size: int = 0) -> LiveSession:
         """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
 
         What is under way was decided by the old one and is sent to its end, also what is held or silent.
         Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id, or for
         too many bytes (`size`).
         """
-        world = self.find(id)
-        self._check_room(size - world.size)
+        live = self.find(id)
+        self._check_room(size - live.size)
         try:
-            loaded = self.builder.read(scenario, world.session.options.provider, label)
+            loaded = self.builder.read(scenario, live.session.options.provider, label)
             self.give(id, [loaded], [(scenario, label)])
         except SourceError as error:
             raise _unloadable(error) from None
-        self._resize(world, size)
-        return world
+        self._resize(live, size)
+        return live
 
-    def give(self, id: str, scenarios: Sequence[Scenario], sources: Sequence[tuple[Json, str]]) -> World:
+    def give(self, id: str, scenarios: Sequence[Scenario], sources: Sequence[tuple[Json, str]]) -> LiveSession:
         """Give a session other scenarios, loaded from these sources: turns and state begin anew, the rest stays.
 
         Raises: SourceError, where they disagree; Unaddressed, 409, where a rule has an added rule's id.
         """
-        world = self.find(id)
-        old = world.session
+        live = self.find(id)
+        old = live.session
         new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
         check_upstreams(scenarios, new.provider, self.upstreams)
         for rule in old.added:
             _check_free(rule.id, new)
-        world.session = replace(new, clock=world.clock.kind, added=old.added)
-        world.recipe = replace(world.recipe, scenarios=tuple(sources))
+        live.session = replace(new, clock=live.clock.kind, added=old.added)
+        live.source = replace(live.source, scenarios=tuple(sources))
         self.version += 1
-        self._forget(world, "turns")
-        return world
+        self._forget(live, "turns")
+        return live
 
-    def reset(self, id: str) -> World:
+    def reset(self, id: str) -> LiveSession:
         """Forget what happened in a session; its scenario and its key stay, its clock begins anew."""
-        world = self.find(id)
-        self._forget(world, "all")
-        world.clock.release()
-        world.clock = make_clock(world.session.clock)
-        world.session = replace(world.session, started=world.clock.now())
-        world.completed.clear()
-        return world
+        live = self.find(id)
+        self._forget(live, "all")
+        live.clock.release()
+        live.clock = make_clock(live.session.clock)
+        live.session = replace(live.session, started=live.clock.now())
+        live.completed.clear()
+        return live
 
-    def add_rule(self, id: str, rule: Mapping[str, Json], at: str | None, size: int = 0) -> World:
+    def add_rule(self, id: str, rule: Mapping[str, Json], at: str | None, size: int = 0) -> LiveSession:
         """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
 
         Raises: Unaddressed, 422, for a rule that does not load; 409 for too many bytes (`size`).
         """
-        world = self.find(id)
+        live = self.find(id)
         self._check_room(size)
-        session = world.session
+        session = live.session
         name = rule.get("id", f"added-{len(session.added) + 1}")
         _check_free(name, session)
         settings = session.settings[session.provider or next(iter(session.settings))]
@@ -259,10 +259,10 @@ class Worlds:
         except SourceError as error:
             raise _unloadable(_placed(error, at) if at else error) from None
         others = [made if item.id == name else item for item in session.added]
-        world.session = replace(session, added=tuple(others if name in known else [made, *others]))
-        world.recipe = world.recipe.with_rule(added)
-        self._resize(world, world.size + size)
-        return world
+        live.session = replace(session, added=tuple(others if name in known else [made, *others]))
+        live.source = live.source.with_rule(added)
+        self._resize(live, live.size + size)
+        return live
 
     def ended(self, exchange: Exchange, sent: Sent) -> None:
         """Count an exchange that has ended, and tell who watches its session's journal."""
@@ -274,43 +274,43 @@ class Worlds:
 
     def tell(self, exchange: Exchange) -> None:
         """Tell who watches a session's journal."""
-        world = self.by_id.get(exchange.request.session)
-        for watch in tuple(world.watchers) if world and not self.sharing else ():
+        live = self.by_id.get(exchange.request.session)
+        for watch in tuple(live.watchers) if live and not self.sharing else ():
             watch(exchange)
 
     def delete(self, id: str) -> None:
         """Remove a session. The default one cannot be removed."""
-        world = self.find(id)
+        live = self.find(id)
         if id == DEFAULT:
             raise Unaddressed(409, "default_session", "The default session always exists; reset it instead.")
-        self.drop(world)
+        self.drop(live)
         if not self.sharing:
             self.store.delete(id)
 
-    def drop(self, world: World) -> None:
+    def drop(self, live: LiveSession) -> None:
         """Know a session no longer."""
-        world.clock.release()
-        for watch in tuple(world.watchers):
+        live.clock.release()
+        for watch in tuple(live.watchers):
             watch(None)
-        self.by_id.pop(world.session.id, None)
-        self._resize(world, 0)
-        self.engine.repeats.forget(world.session)
+        self.by_id.pop(live.session.id, None)
+        self._resize(live, 0)
+        self.engine.answer_cache.forget(live.session)
         self.version += 1
-        self.by_key.pop(world.session.api_key, None)
+        self.by_key.pop(live.session.api_key, None)
 
-    def _forget(self, world: World, what: str) -> None:
+    def _forget(self, live: LiveSession, what: str) -> None:
         """Let the store forget: one that is shared does so in the step in which it takes the change."""
         if self.sharing:
-            world.forgets = what
+            live.forgets = what
         elif what == "all":
-            self.store.reset(world.session.id)
+            self.store.reset(live.session.id)
         else:
-            self.store.restart(world.session.id)
+            self.store.restart(live.session.id)
 
     # What control does with the sessions of all workers
 
-    async def meet(self, id: str) -> World:
-        """Return a session's world as it stands now.
+    async def meet(self, id: str) -> LiveSession:
+        """Return a session as it stands now.
 
         Raises: Unaddressed, 404.
         """
@@ -319,7 +319,7 @@ class Worlds:
         return self.find(id)
 
     @asynccontextmanager
-    async def changing(self, id: str) -> AsyncIterator[World]:
+    async def changing(self, id: str) -> AsyncIterator[LiveSession]:
         """Let nobody else change a session meanwhile; afterwards it has changed for all workers."""
         if self.sharing is None:
             yield self.find(id)
@@ -339,16 +339,16 @@ class Worlds:
         steps = path.split("/")[1:] or [""]
         addressed = steps[0] == "s" and len(steps) > 1
         if addressed:
-            world, steps, prefix = self.find(steps[1]), steps[2:], f"{origin}/s/{steps[1]}"
+            live, steps, prefix = self.find(steps[1]), steps[2:], f"{origin}/s/{steps[1]}"
         else:
             keys = keys_sent(self.ways, headers, query)
             chosen = next((self.by_key[key] for key in keys if key in self.by_key), DEFAULT)
-            world, prefix = self.by_id[chosen], origin
-        implied = world.session.provider or implied_provider(self.providers, headers)
+            live, prefix = self.by_id[chosen], origin
+        implied = live.session.provider or implied_provider(self.providers, headers)
         place = find_place(self.providers, prefix, steps, implied)
         if place is None:
             raise Unaddressed(404, "emulator_no_provider", nowhere(self.providers, path, prefix, steps, implied))
-        return Address(world, *place, addressed)
+        return Address(live, *place, addressed)
 
     def base_urls(self, session: Session, origin: str) -> dict[str, str]:
         """Return the base URL of each provider that a session is for."""
@@ -357,15 +357,15 @@ class Worlds:
         return {name: f"{prefix}/{name}{self.providers[name].base_path}" for name in names}
 
 
-def advance(world: World, seconds: float) -> None:
+def advance(live: LiveSession, seconds: float) -> None:
     """Move a session's virtual clock.
 
     Raises: Unaddressed, 409, on a real clock.
     """
-    if not isinstance(world.clock, VirtualClock):
+    if not isinstance(live.clock, VirtualClock):
         message = "This session's clock is real and cannot be moved; make the session with clock: virtual."
         raise Unaddressed(409, "real_clock", message)
-    world.clock.advance(seconds)
+    live.clock.advance(seconds)
 
 
 def _unloadable(error: SourceError) -> Unaddressed:

@@ -1,6 +1,6 @@
-"""The past in a shared store: what is kept of an exchange, and how it is made again when it is read.
+"""The journal in a shared store: what is kept of an exchange, and how it is made again when it is read.
 
-Kept are the request, what it was granted and the digest of its session's recipe; the engine is pure and does the rest.
+Kept are the request, what it was granted and the digest of its session's source; the engine is pure and does the rest.
 What it cannot work out again is kept beside them: an answer computed from the session's past, and a crash of our own.
 """
 
@@ -17,34 +17,34 @@ from emulator.core.scenario.session import Session
 from emulator.core.store import StoreFailed
 from emulator.core.values import Claim, Exchange, Frame, Plan, Request
 from emulator.server.crash import crash
-from emulator.server.sessions.live import World, Worlds
-from emulator.server.sessions.source import Recipe, read_recipe
+from emulator.server.sessions.live import LiveSession, LiveSessions
+from emulator.server.sessions.source import SessionSource, read_source
 from emulator.stores.redis.claims import grant_of, key_of
-from emulator.stores.redis.pipeline import Line
+from emulator.stores.redis.pipeline import Pipeline
 from emulator.stores.redis.store import Entry, RedisStore
 
 #: Sessions, as they once were, that are kept built.
 KEPT_SESSIONS = 256
 
 
-class Past:
+class SharedJournal:
     """Makes exchanges, and makes them again; `meet` lets this worker know a session."""
 
-    def __init__(self, worlds: Worlds, line: Line, meet: Callable[[str], Awaitable[None]]) -> None:
-        self._worlds = worlds
-        self._line = line
+    def __init__(self, sessions: LiveSessions, pipeline: Pipeline, meet: Callable[[str], Awaitable[None]]) -> None:
+        self._sessions = sessions
+        self._pipeline = pipeline
         self._meet = meet
-        self._sessions: dict[tuple[str, str, float], Session] = {}
+        self._built: dict[tuple[str, str, float], Session] = {}
 
     async def exchange(
-        self, store: RedisStore, world: World, request: Request, version: str, recipe: str
+        self, store: RedisStore, live: LiveSession, request: Request, version: str, source: str
     ) -> Exchange | None:
         """Claim, take and answer; None where the session is no longer what this worker knows.
 
         Raises: StoreFailed.
         """
-        engine, session = self._worlds.engine, world.session
-        kept = _pack(request, recipe)
+        engine, session = self._sessions.engine, live.session
+        kept = _pack(request, source)
         claim, grant = _unknown(request), None
         try:
             claim = engine.claim(session, request)
@@ -65,9 +65,9 @@ class Past:
         return exchange
 
     async def remake(self, id: str, entry: Entry, first: Exchange | None) -> Exchange | None:
-        """Make an exchange again; None where its recipe is no longer kept."""
-        request, recipe = _unpack(id, entry.request)
-        session = await self._session(id, recipe)
+        """Make an exchange again; None where its session's source is no longer kept."""
+        request, source = _unpack(id, entry.request)
+        session = await self._session(id, source)
         replays = entry.grant[10] > 0
         if session is None or (replays and first is None):
             return None
@@ -76,42 +76,42 @@ class Past:
             grant = grant_of(entry.grant, Plan("unlimited"))
             timeline = whole(rest["body"].encode(), 500, tuple(map(tuple, rest["headers"])), 0.0)
             return Exchange(_unknown(request), grant, request, timeline, "refused", crash=rest["crash"])
-        claim = self._worlds.engine.claim(session, request)
+        claim = self._sessions.engine.claim(session, request)
         grant = replace(grant_of(entry.grant, claim.plan), replay=first)
-        exchange = self._worlds.engine.answer(session, request, claim, grant)
+        exchange = self._sessions.engine.answer(session, request, claim, grant)
         if "frames" in rest:
             frames = tuple(Frame(at, data.encode(), kind) for at, data, kind in rest["frames"])
             exchange = replace(exchange, timeline=replace(exchange.timeline, frames=frames))
         return exchange
 
-    async def recipe(self, id: str, digest: str) -> Recipe | None:
-        """Return a recipe of a session."""
-        dumped = await self._line.send("HGET", key_of(id, "recipes"), digest)
-        return read_recipe(dumped) if dumped else None
+    async def source(self, id: str, digest: str) -> SessionSource | None:
+        """Return a source of a session, by its digest."""
+        dumped = await self._pipeline.send("HGET", key_of(id, "recipes"), digest)
+        return read_source(dumped) if dumped else None
 
     async def _session(self, id: str, digest: str) -> Session | None:
-        """Return a session as it was with a recipe."""
+        """Return a session as it was with a source."""
         await self._meet(id)
-        world = self._worlds.by_id.get(id)
-        if world is None:
+        live = self._sessions.by_id.get(id)
+        if live is None:
             return None
-        name = (id, digest, world.session.started)
-        if name not in self._sessions:
-            recipe = await self.recipe(id, digest)
-            if recipe is None:
+        name = (id, digest, live.session.started)
+        if name not in self._built:
+            source = await self.source(id, digest)
+            if source is None:
                 return None
             try:
-                session = self._worlds.builder.build(id, world.session.api_key, recipe, world.session.started)
+                session = self._sessions.builder.build(id, live.session.api_key, source, live.session.started)
             except SourceError:  # written by a server that has other providers
                 return None
-            self._sessions[name] = session
-            if len(self._sessions) > KEPT_SESSIONS:
-                del self._sessions[next(iter(self._sessions))]
-        return self._sessions[name]
+            self._built[name] = session
+            if len(self._built) > KEPT_SESSIONS:
+                del self._built[next(iter(self._built))]
+        return self._built[name]
 
     def forget(self, id: str) -> None:
         """Keep nothing of a session that is gone."""
-        self._sessions = {name: session for name, session in self._sessions.items() if name[0] != id}
+        self._built = {name: session for name, session in self._built.items() if name[0] != id}
 
 
 def _unknown(request: Request) -> Claim:
@@ -119,18 +119,18 @@ def _unknown(request: Request) -> Claim:
     return Claim(request.session, request.provider, None, Plan("unlimited"), request.at, False)
 
 
-def _pack(request: Request, recipe: str) -> bytes:
+def _pack(request: Request, source: str) -> bytes:
     head = [
         request.provider, request.method, request.path, request.query, request.headers, request.at, request.address,
-        request.base_url, request.too_large, request.addressed, request.real, recipe,
+        request.base_url, request.too_large, request.addressed, request.real, source,
     ]  # fmt: skip
     return orjson.dumps(head) + b"\n" + request.body
 
 
 def _unpack(id: str, kept: bytes) -> tuple[Request, str]:
     head, _, body = kept.partition(b"\n")
-    provider, method, path, query, headers, at, *others, recipe = orjson.loads(head)
-    return Request(id, provider, method, path, query, headers, body, at, *others), recipe
+    provider, method, path, query, headers, at, *others, source = orjson.loads(head)
+    return Request(id, provider, method, path, query, headers, body, at, *others), source
 
 
 def _rest(exchange: Exchange) -> bytes:

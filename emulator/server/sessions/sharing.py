@@ -23,15 +23,15 @@ from emulator.core.provider.keys import keys_sent
 from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import Store, StoreFailed
 from emulator.core.values import Exchange, Request
-from emulator.server.sessions.clock import Stand, make_clock
-from emulator.server.sessions.index import Directory
-from emulator.server.sessions.live import MOST_COMPLETED, Unaddressed, World, Worlds
-from emulator.server.sessions.shared_journal import Past
-from emulator.server.sessions.source import Recipe, digest_of, source_of
+from emulator.server.sessions.clock import ClockState, make_clock
+from emulator.server.sessions.index import SessionIndex
+from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions, Unaddressed
+from emulator.server.sessions.shared_journal import SharedJournal
+from emulator.server.sessions.source import SessionSource, digest_of, source_of
 from emulator.stores.redis.claims import key_of
-from emulator.stores.redis.pipeline import PATIENCE_S, Line
+from emulator.stores.redis.pipeline import PATIENCE_S, Pipeline
 from emulator.stores.redis.store import BEAT_S, SCRIPTS, TOLD, RedisStore, living, new_life
-from emulator.stores.redis.subscriber import Ear
+from emulator.stores.redis.subscriber import Subscriber
 
 log = logging.getLogger("emulator")
 
@@ -39,43 +39,43 @@ _FACTS = ("version", "life", "recipe", "key", "started", "now", "held", "silence
 
 
 @frozen
-class Met:
-    """What this worker knows of a session: its version, its life (a reset begins another), its recipe's digest."""
+class SessionVersion:
+    """What this worker knows of a session: its version, its life (a reset begins another), its source's digest."""
 
     version: str
     life: str
-    recipe: str
+    source: str
 
 
 class Sharing:
-    """One worker's part in it; makes itself the store of its worlds."""
+    """One worker's part in it; makes itself the store of its sessions."""
 
-    def __init__(self, worlds: Worlds, url: str, worker: str, journal_size: int) -> None:
-        self.worlds = worlds
-        self.line = Line(url, SCRIPTS)
-        self.past = Past(worlds, self.line, self._meet_once)
-        self.store = RedisStore(self.line, worker, journal_size, self.past.remake, self._virtual_now)
-        self._ear = Ear(self.line, self._hear, self._look_again)
-        self._known: dict[str, Met] = {}
-        self._directory = Directory(self.line)
+    def __init__(self, sessions: LiveSessions, url: str, worker: str, journal_size: int) -> None:
+        self.sessions = sessions
+        self.pipeline = Pipeline(url, SCRIPTS)
+        self.shared_journal = SharedJournal(sessions, self.pipeline, self._meet_once)
+        self.store = RedisStore(self.pipeline, worker, journal_size, self.shared_journal.remake, self._virtual_now)
+        self._subscriber = Subscriber(self.pipeline, self._hear, self._look_again)
+        self._known: dict[str, SessionVersion] = {}
+        self._index = SessionIndex(self.pipeline)
         self._tasks: list[asyncio.Task[None]] = []
-        self._files = Recipe((), worlds.options)
-        worlds.sharing = self
-        worlds.store = cast(Store, self.store)  # its claims are taken in `decide` alone
+        self._files = SessionSource((), sessions.options)
+        sessions.sharing = self
+        sessions.store = cast(Store, self.store)  # its claims are taken in `decide` alone
 
     def _virtual_now(self, id: str) -> float | None:
-        world = self.worlds.by_id.get(id)
-        return world.clock.stand().now if world else None
+        live = self.sessions.by_id.get(id)
+        return live.clock.stand().now if live else None
 
     async def start(self) -> None:
         """Join the other workers; where Redis is away, requests say so until it is back."""
-        world = self.worlds.by_id[DEFAULT]
-        self._files = replace(world.recipe, scenarios=tuple(source_of(item.file) for item in world.session.scenarios))
-        await self._ear.add(TOLD)
+        live = self.sessions.by_id[DEFAULT]
+        self._files = replace(live.source, scenarios=tuple(source_of(item.file) for item in live.session.scenarios))
+        await self._subscriber.add(TOLD)
         with suppress(StoreFailed):
             await self.store.beat()
             await self._lay_default()
-        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._ear.listen())]
+        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._subscriber.listen())]
 
     async def stop(self) -> None:
         """Finish what is to be written, then leave; not where the store does not answer."""
@@ -84,8 +84,8 @@ class Sharing:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.line.send("DEL", living(self.store.worker))
-        await self.line.close()
+        self.pipeline.send("DEL", living(self.store.worker))
+        await self.pipeline.close()
 
     async def _beat(self) -> None:
         while True:
@@ -96,23 +96,23 @@ class Sharing:
     # Requests
 
     async def decide(
-        self, path: str, query: str, headers: Mapping[str, str], locate: Callable[[], tuple[World, Request]]
-    ) -> tuple[World, Exchange]:
+        self, path: str, query: str, headers: Mapping[str, str], locate: Callable[[], tuple[LiveSession, Request]]
+    ) -> tuple[LiveSession, Exchange]:
         """Answer a request, looking again as often as its session has changed meanwhile.
 
         Raises: Unaddressed, StoreFailed.
         """
         await self._introduce(path, headers, query)
         while True:
-            world, request = locate()
-            known = self._known.get(world.session.id)
-            exchange = await self._exchange(world, request, known) if known else None
+            live, request = locate()
+            known = self._known.get(live.session.id)
+            exchange = await self._exchange(live, request, known) if known else None
             if exchange:
-                return world, exchange
-            await self.meet(world.session.id)
+                return live, exchange
+            await self.meet(live.session.id)
 
-    def _exchange(self, world: World, request: Request, known: Met) -> Awaitable[Exchange | None]:
-        return self.past.exchange(self.store, world, request, known.version, known.recipe)
+    def _exchange(self, live: LiveSession, request: Request, known: SessionVersion) -> Awaitable[Exchange | None]:
+        return self.shared_journal.exchange(self.store, live, request, known.version, known.source)
 
     async def _introduce(self, path: str, headers: Mapping[str, str], query: str) -> None:
         """Meet the session that a path or a key names."""
@@ -120,12 +120,12 @@ class Sharing:
         if steps[1:2] == ["s"] and len(steps) > 2:
             await self._meet_once(steps[2])
             return
-        for key in keys_sent(self.worlds.ways, headers, query):
-            if key not in self.worlds.by_key and (id := await self._directory.find(key)):
+        for key in keys_sent(self.sessions.ways, headers, query):
+            if key not in self.sessions.by_key and (id := await self._index.find(key)):
                 await self._meet_once(id)
 
     async def _meet_once(self, id: str) -> None:
-        if id not in self.worlds.by_id:
+        if id not in self.sessions.by_id:
             await self.meet(id)
 
     # Sessions as they stand
@@ -133,91 +133,91 @@ class Sharing:
     async def meet(self, id: str) -> None:
         """Look how a session stands, and follow; one that is gone is dropped, but the default one is made again."""
         before = self._known.get(id)
-        found = await self.line.send("HMGET", key_of(id, "session"), *_FACTS)
+        found = await self.pipeline.send("HMGET", key_of(id, "session"), *_FACTS)
         facts = dict(zip(_FACTS, (value.decode() if value else "" for value in found), strict=True))
         if self._known.get(id) is not before:
             return  # it was changed here meanwhile
         if not facts["version"]:
             await self._lose(id)
         elif before and before.version == facts["version"]:
-            self.worlds.by_id[id].clock.follow(_stand(facts))
+            self.sessions.by_id[id].clock.follow(_stand(facts))
         else:
             await self._follow(id, facts, before)
 
-    async def _follow(self, id: str, facts: Mapping[str, str], before: Met | None) -> None:
+    async def _follow(self, id: str, facts: Mapping[str, str], before: SessionVersion | None) -> None:
         """Make a session here what it is elsewhere."""
-        recipe = await self.past.recipe(id, facts["recipe"])
+        source = await self.shared_journal.source(id, facts["recipe"])
         if self._known.get(id) is not before:
             return
-        if recipe is None:
-            raise StoreFailed(f"The recipe of the session '{id}' is not in the store.")
+        if source is None:
+            raise StoreFailed(f"The source of the session '{id}' is not in the store.")
         try:
-            session = self.worlds.builder.build(id, facts["key"], recipe, float(facts["started"]))
+            session = self.sessions.builder.build(id, facts["key"], source, float(facts["started"]))
         except SourceError as error:
             raise StoreFailed(f"The scenario of the session '{id}' does not load here: {error}") from None
-        world = self.worlds.by_id.get(id)
+        live = self.sessions.by_id.get(id)
         stand = _stand(facts)
-        if world is None:
-            world = World(session, make_clock(recipe.clock, stand.now), recipe)
-        elif before is None or before.life != facts["life"] or world.clock.kind != recipe.clock:
-            world.clock.release()
-            world.clock = make_clock(recipe.clock, stand.now)
-        self.worlds.adopt(world, session, recipe)
-        world.clock.follow(stand)
-        self._known[id] = Met(facts["version"], facts["life"], facts["recipe"])
+        if live is None:
+            live = LiveSession(session, make_clock(source.clock, stand.now), source)
+        elif before is None or before.life != facts["life"] or live.clock.kind != source.clock:
+            live.clock.release()
+            live.clock = make_clock(source.clock, stand.now)
+        self.sessions.adopt(live, session, source)
+        live.clock.follow(stand)
+        self._known[id] = SessionVersion(facts["version"], facts["life"], facts["recipe"])
 
     async def _lose(self, id: str) -> None:
         if self._known.pop(id, None):
             self.store.lose(id)
-        self.past.forget(id)
+        self.shared_journal.forget(id)
         if id == DEFAULT:
             await self._lay_again()
-        elif id in self.worlds.by_id:
-            self.worlds.drop(self.worlds.by_id[id])
+        elif id in self.sessions.by_id:
+            self.sessions.drop(self.sessions.by_id[id])
 
     async def _lay_again(self) -> None:
         """Make the default session anew of the scenarios served, unless another worker has just done it."""
-        world = self.worlds.by_id[DEFAULT]
-        self._build_default(world)
-        await self._push(world, {"files": digest_of(self._files.dump())})
+        live = self.sessions.by_id[DEFAULT]
+        self._build_default(live)
+        await self._push(live, {"files": digest_of(self._files.dump())})
 
-    def _build_default(self, world: World) -> None:
-        session = world.session
-        if world.clock.kind != self._files.clock:
-            world.clock.release()
-            world.clock = make_clock(self._files.clock)
-        built = self.worlds.builder.build(DEFAULT, session.api_key, self._files, session.started)
-        self.worlds.adopt(world, built, self._files)
+    def _build_default(self, live: LiveSession) -> None:
+        session = live.session
+        if live.clock.kind != self._files.clock:
+            live.clock.release()
+            live.clock = make_clock(self._files.clock)
+        built = self.sessions.builder.build(DEFAULT, session.api_key, self._files, session.started)
+        self.sessions.adopt(live, built, self._files)
 
     async def _lay_default(self) -> None:
         """Make the default session of the scenarios served, unless it stands so; what happened in it stays."""
         files = digest_of(self._files.dump())
         async with self.store.locked(DEFAULT):
-            version, laid = await self.line.send("HMGET", key_of(DEFAULT, "session"), "version", "files")
+            version, laid = await self.pipeline.send("HMGET", key_of(DEFAULT, "session"), "version", "files")
             if version:
                 await self.meet(DEFAULT)
             if laid != files.encode():
-                world = self.worlds.by_id[DEFAULT]
-                self._build_default(world)
-                await self._push(world, {"files": files})
+                live = self.sessions.by_id[DEFAULT]
+                self._build_default(live)
+                await self._push(live, {"files": files})
 
-    async def _push(self, world: World, more: Mapping[str, str] | None = None) -> bool:
+    async def _push(self, live: LiveSession, more: Mapping[str, str] | None = None) -> bool:
         """Make a session elsewhere what it is here, and tell whether it is so.
 
         Where it is no longer as it was known here, it is made here what it is elsewhere.
         """
-        id, session, stand, dumped = world.session.id, world.session, world.clock.stand(), world.recipe.dump()
-        forget, world.forgets = world.forgets, ""
+        id, session, stand, dumped = live.session.id, live.session, live.clock.stand(), live.source.dump()
+        forget, live.forgets = live.forgets, ""
         before = self._known.get(id)
         life = before.life if before and forget != "all" else new_life()
-        known = self._known[id] = Met(secrets.token_hex(8), life, digest_of(dumped))
+        known = self._known[id] = SessionVersion(secrets.token_hex(8), life, digest_of(dumped))
         facts = {
-            "version": known.version, "recipe": known.recipe, "key": session.api_key, "started": repr(session.started),
+            "version": known.version, "recipe": known.source, "key": session.api_key, "started": repr(session.started),
             "now": repr(stand.now or 0.0), "held": "1" if stand.held else "", "silences": str(stand.silences),
         }  # fmt: skip
         version = before.version if before else ""
         facts |= more or {}
-        done = bool(await self.store.change(id, forget, version, life, facts, (known.recipe, dumped)))
+        done = bool(await self.store.change(id, forget, version, life, facts, (known.source, dumped)))
         if not done:
             self._known.pop(id, None)
             await self.meet(id)
@@ -233,55 +233,55 @@ class Sharing:
         """
         async with self.store.locked(id):
             await self.meet(id)
-            before = self.worlds.by_id.get(id)
+            before = self.sessions.by_id.get(id)
             yield
-            after = self.worlds.by_id.get(id)
+            after = self.sessions.by_id.get(id)
             if after:
                 await self._push_changed(after)
             elif before:
                 await self._delete(before)
 
-    async def _push_changed(self, world: World) -> None:
-        if not await self._push(world):
-            self.worlds.find(world.session.id)
-            raise StoreFailed(f"Another worker changed '{world.session.id}' meanwhile; nothing was done.")
+    async def _push_changed(self, live: LiveSession) -> None:
+        if not await self._push(live):
+            self.sessions.find(live.session.id)
+            raise StoreFailed(f"Another worker changed '{live.session.id}' meanwhile; nothing was done.")
 
-    async def _delete(self, world: World) -> None:
-        id = world.session.id
+    async def _delete(self, live: LiveSession) -> None:
+        id = live.session.id
         self._known.pop(id, None)
-        self.past.forget(id)
+        self.shared_journal.forget(id)
         self.store.delete(id)
-        await self._directory.remove(id, world.session.api_key)
+        await self._index.remove(id, live.session.api_key)
 
-    async def share(self, world: World) -> None:
+    async def share(self, live: LiveSession) -> None:
         """Let all workers have a session that was made here.
 
         Raises: Unaddressed, 409 for too many.
         """
         try:
-            if await self.count() > self.worlds.max_sessions:
-                raise self.worlds.too_many()
-            await self._push(world)
-            await self._directory.add(world.session.id, world.session.api_key)
+            if await self.count() > self.sessions.max_sessions:
+                raise self.sessions.too_many()
+            await self._push(live)
+            await self._index.add(live.session.id, live.session.api_key)
         except (StoreFailed, Unaddressed):
-            self.worlds.drop(world)
+            self.sessions.drop(live)
             raise
 
     async def count(self) -> int:
         """Return the number of sessions, the default one among them."""
-        return 1 + await self._directory.count()
+        return 1 + await self._index.count()
 
     async def meet_all(self) -> None:
-        for id in await self._directory.ids():
+        for id in await self._index.ids():
             await self._meet_once(id)
 
-    async def complete(self, world: World, number: int, mark: str) -> None:
+    async def complete(self, live: LiveSession, number: int, mark: str) -> None:
         """Keep what the application took as its result."""
-        await self.store.complete(world.session.id, orjson.dumps([number, mark]), MOST_COMPLETED)
+        await self.store.complete(live.session.id, orjson.dumps([number, mark]), MOST_COMPLETED)
 
-    async def completed(self, world: World) -> list[tuple[int, str]]:
+    async def completed(self, live: LiveSession) -> list[tuple[int, str]]:
         """Return what was kept so."""
-        found = await self.line.send("LRANGE", key_of(world.session.id, "completed"), 0, -1)
+        found = await self.pipeline.send("LRANGE", key_of(live.session.id, "completed"), 0, -1)
         return [(number, mark) for number, mark in map(orjson.loads, found)]
 
     # What other workers tell
@@ -289,30 +289,30 @@ class Sharing:
     async def _hear(self, channel: str, message: bytes) -> None:
         with suppress(StoreFailed):
             if channel == TOLD:
-                if message.decode() in self.worlds.by_id:
+                if message.decode() in self.sessions.by_id:
                     await self.meet(message.decode())
                 return
             await self._tell(channel.partition("{")[2].partition("}")[0], int(message))
 
     async def _tell(self, id: str, number: int) -> None:
-        world = self.worlds.by_id.get(id)
-        for exchange in await self.store.read(id, [number]) if world else []:
-            for watch in tuple(world.watchers if world else ()):
+        live = self.sessions.by_id.get(id)
+        for exchange in await self.store.read(id, [number]) if live else []:
+            for watch in tuple(live.watchers if live else ()):
                 watch(exchange)
 
     async def _look_again(self) -> None:
         """Follow what was told while nobody listened."""
-        for id in tuple(self.worlds.by_id):
+        for id in tuple(self.sessions.by_id):
             with suppress(StoreFailed):
                 await self.meet(id)
 
-    async def watch(self, world: World) -> None:
-        await self._ear.add(key_of(world.session.id, "ended"))
+    async def watch(self, live: LiveSession) -> None:
+        await self._subscriber.add(key_of(live.session.id, "ended"))
 
-    async def unwatch(self, world: World) -> None:
-        if not world.watchers:
-            await self._ear.remove(key_of(world.session.id, "ended"))
+    async def unwatch(self, live: LiveSession) -> None:
+        if not live.watchers:
+            await self._subscriber.remove(key_of(live.session.id, "ended"))
 
 
-def _stand(facts: Mapping[str, str]) -> Stand:
-    return Stand(float(facts["now"] or 0.0), bool(facts["held"]), int(facts["silences"] or 0))
+def _stand(facts: Mapping[str, str]) -> ClockState:
+    return ClockState(float(facts["now"] or 0.0), bool(facts["held"]), int(facts["silences"] or 0))

@@ -1,4 +1,4 @@
-"""A recipe: what a session is built from, as it was sent, so that any worker builds the same of it."""
+"""A session's source: what it is built from, as it was sent, so that any worker builds the same of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Added:
 
 
 @frozen
-class Recipe:
+class SessionSource:
     """Scenarios with the names of their files, the rules added (the newest first), and what decides over them."""
 
     scenarios: tuple[tuple[Json, str], ...]
@@ -34,8 +34,8 @@ class Recipe:
     clock: str = ""
     added: tuple[Added, ...] = ()
 
-    def with_rule(self, added: Added) -> Recipe:
-        """Return this recipe with one more rule, or in the place of the one that has its id."""
+    def with_rule(self, added: Added) -> SessionSource:
+        """Return this source with one more rule, or in the place of the one that has its id."""
         known = any(item.id == added.id for item in self.added)
         others = (added if item.id == added.id else item for item in self.added)
         return replace(self, added=tuple(others) if known else (added, *self.added))
@@ -49,13 +49,13 @@ class Recipe:
         )  # fmt: skip
 
 
-def read_recipe(data: bytes) -> Recipe:
+def read_source(data: bytes) -> SessionSource:
     """Read what `dump` wrote."""
     given = orjson.loads(data)
     options = given["options"]
     plan = options["plan"]
     options |= {"plan": Plan(**plan) if isinstance(plan, dict) else plan, "api_keys": tuple(options["api_keys"])}
-    return Recipe(
+    return SessionSource(
         tuple((scenario, label) for scenario, label in given["scenarios"]),
         Options(**options),
         given["clock"],
@@ -72,5 +72,5 @@ def _text(scenario: Json) -> Json:
 
 
 def source_of(file: str) -> tuple[str, str]:
-    """Return the text of a scenario file, and the file, as a recipe has them."""
+    """Return the text of a scenario file, and the file, as a source has them."""
     return Path(file).read_text(encoding="utf-8-sig"), printable(file)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping
 
 from emulator.core.store import StoreFailed
 from emulator.stores.redis.claims import key_of
-from emulator.stores.redis.pipeline import Line, Script
+from emulator.stores.redis.pipeline import Pipeline, Script
 
 KEPT = Script("kept")
 _KEY = "emulator:kept"
@@ -20,8 +20,8 @@ _KEY = "emulator:kept"
 class SharedBudget:
     """What sessions may keep together, journals and idempotency records; `most` in bytes."""
 
-    def __init__(self, line: Line, most: int) -> None:
-        self._line = line
+    def __init__(self, pipeline: Pipeline, most: int) -> None:
+        self._pipeline = pipeline
         self._most = most
         self._all = 0
         self._told: dict[str, int] = {}  # by session: what this worker has told, or has heard
@@ -34,7 +34,7 @@ class SharedBudget:
     async def know(self, session: str) -> None:
         """Learn what a session counts for, if that matters now."""
         if self._all > self._most and session not in self._told:
-            self._told[session] = int(await self._line.send("HGET", _KEY, session) or 0)
+            self._told[session] = int(await self._pipeline.send("HGET", _KEY, session) or 0)
 
     def room(self, session: str) -> int:
         """Return how many bytes a session that records may keep: where all are over, what the others leave to it."""
@@ -59,9 +59,9 @@ class SharedBudget:
         self._told = {id: size for id, size in (self._told | changed).items() if size}
 
     async def _bytes_of(self, session: str) -> int:
-        found = await self._line.send("HMGET", key_of(session, "session"), "bytes", "first-bytes")
+        found = await self._pipeline.send("HMGET", key_of(session, "session"), "bytes", "first-bytes")
         return sum(int(value or 0) for value in found)
 
     def tell(self, kept: Mapping[str, int]) -> Awaitable[int]:
         """Note what sessions keep, and return what all do."""
-        return self._line.send(*KEPT.call([_KEY], *(part for item in kept.items() for part in item)))
+        return self._pipeline.send(*KEPT.call([_KEY], *(part for item in kept.items() for part in item)))

@@ -59,7 +59,7 @@ class _Waiting(NamedTuple):
     until: float
 
 
-class Line:
+class Pipeline:
     """Sends commands as they come; a result is awaited by whom it concerns. Used on one event loop."""
 
     def __init__(self, url: str, scripts: Sequence[Script] = ()) -> None:

@@ -1,6 +1,6 @@
 """A store in Redis for many workers: one script takes a claim, and nothing else is awaited in the steady state.
 
-Of an exchange Redis holds what it was made from: the request, what was granted, and the session's recipe. `remake`
+Of an exchange Redis holds what it was made from: the request, what was granted, and the source of its session. `remake`
 makes it again when it is read, which gives the same because the core is pure. All keys of a session share a hash tag,
 so that a cluster keeps them on one node.
 """
@@ -42,7 +42,7 @@ from emulator.stores.redis.claims import (
     window_in,
     window_of,
 )
-from emulator.stores.redis.pipeline import Line, Script
+from emulator.stores.redis.pipeline import Pipeline, Script
 from emulator.stores.redis.unheard import FIND, Untold
 
 #: Rows of a journal that are read at once; other connections have their turn between them.
@@ -83,26 +83,26 @@ Remake = Callable[[str, Entry, Exchange | None], Awaitable[Exchange | None]]
 class RedisStore:
     """Implements Store for many workers, but that a claim is taken with its request, and awaited.
 
-    `remake(session, entry, first)` makes an exchange of an entry; None where its recipe is gone. `now(session)` is the
-    time of a virtual clock.
+    `remake(session, entry, first)` makes an exchange of an entry; None where the session's source is gone.
+    `now(session)` is the time of a virtual clock.
     """
 
     def __init__(
         self,
-        line: Line,
+        pipeline: Pipeline,
         worker: str,
         journal_size: int,
         remake: Remake,
         now: Callable[[str], float | None],
         journal_bytes: int = JOURNAL_BYTES,
     ) -> None:
-        self.line = line
+        self.pipeline = pipeline
         self.worker = worker
         self.journal_size = journal_size
         self._remake = remake
         self._now = now
-        self._budget = SharedBudget(line, journal_bytes)
-        self._untold = Untold(line)
+        self._budget = SharedBudget(pipeline, journal_bytes)
+        self._untold = Untold(pipeline)
         self._asks = itertools.count(1)
 
     # A request
@@ -132,11 +132,11 @@ class RedisStore:
 
     async def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> list[Any]:
         self._budget.touch(claim.session)
-        ask, until = next(self._asks), self.line.until()
+        ask, until = next(self._asks), self.pipeline.until()
         asked |= {"room": self._budget.room(claim.session), "ask": ask}
         command = TAKE.call(keys_of(claim.session, needed(claim)), orjson.dumps(asked), request)
         try:
-            taken: list[Any] = await self.line.send(*command)
+            taken: list[Any] = await self.pipeline.send(*command)
         except StoreFailed:
             fail = partial(self._fail, claim.session, _record(claim))
             self._untold.give_up(until, claim.session, grant_end(self.worker, ask), fail)
@@ -170,7 +170,7 @@ class RedisStore:
             good=good,
             rest=rest,
         )  # fmt: skip
-        return self._recorded(exchange, self.line.send(*command))
+        return self._recorded(exchange, self.pipeline.send(*command))
 
     async def _recorded(self, exchange: Exchange, noted: Awaitable[Any]) -> None:
         try:
@@ -217,7 +217,7 @@ class RedisStore:
     async def _rows(
         self, session: str, since: int, before: int | None = None, most: int | None = None
     ) -> tuple[list[Exchange], int]:
-        number, oldest = await self.line.send("HMGET", key_of(session, "session"), "number", "oldest")
+        number, oldest = await self.pipeline.send("HMGET", key_of(session, "session"), "number", "oldest")
         first, end = int(oldest or 1), before or int(number or 0) + 1
         exchanges: list[Exchange] = []
         gone, begin = first - 1, max(since + 1, first)
@@ -235,7 +235,7 @@ class RedisStore:
         if not numbers:
             return []
         fields = [f"{name}{number}" for number in numbers for name in _FIELDS]
-        values = await self.line.send("HMGET", key_of(session, "journal"), *fields)
+        values = await self.pipeline.send("HMGET", key_of(session, "journal"), *fields)
         rows = [values[at : at + len(_FIELDS)] for at in range(0, len(values), len(_FIELDS))]
         alive = {self.worker: True}
         made = [await self._made(session, row, alive) for row in rows if row[0] is not None]
@@ -260,11 +260,11 @@ class RedisStore:
             return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _ENDED))
         return exchange
 
-    async def world(self, session: str, at: float) -> Counters:
+    async def counters(self, session: str, at: float) -> Counters:
         sent = [
-            self.line.send("HMGET", key_of(session, "session"), "state", "number", "oldest"),
-            self.line.send("HGETALL", key_of(session, "calls")),
-            self.line.send("HGETALL", key_of(session, "windows")),
+            self.pipeline.send("HMGET", key_of(session, "session"), "state", "number", "oldest"),
+            self.pipeline.send("HGETALL", key_of(session, "calls")),
+            self.pipeline.send("HGETALL", key_of(session, "windows")),
         ]
         (state, number, oldest), calls, windows = await asyncio.gather(*sent)
         found = [(name.decode().split(SEPARATOR, 1), window_in(value)) for name, value in _pairs(windows)]
@@ -279,7 +279,7 @@ class RedisStore:
 
     def change(
         self, session: str, forget: str, version: str, life: str, facts: Mapping[str, str],
-        recipe: tuple[str, bytes] = ("", b""),
+        source: tuple[str, bytes] = ("", b""),
     ) -> Awaitable[Any]:  # fmt: skip
         """Forget turns, or all, and set facts of a session, in one step; other workers are told.
 
@@ -288,7 +288,9 @@ class RedisStore:
         pairs: list[str] = [part for fact in facts.items() for part in fact]
         self._budget.touch(session)
         keys = keys_of(session, CHANGED)
-        return self.line.send(*CHANGE.call(keys, forget, version, life, TOLD, session, *recipe, MOST_RECIPES, *pairs))
+        return self.pipeline.send(
+            *CHANGE.call(keys, forget, version, life, TOLD, session, *source, MOST_RECIPES, *pairs)
+        )
 
     def restart(self, session: str) -> None:
         self.change(session, "turns", "", "", {})
@@ -297,8 +299,8 @@ class RedisStore:
         self.change(session, "all", "", new_life(), {})
 
     def delete(self, session: str) -> None:
-        self.line.send("DEL", *keys_of(session, CHANGED))
-        self.line.send("PUBLISH", TOLD, session)
+        self.pipeline.send("DEL", *keys_of(session, CHANGED))
+        self.pipeline.send("PUBLISH", TOLD, session)
         self.lose(session)
 
     def lose(self, session: str) -> None:
@@ -307,7 +309,7 @@ class RedisStore:
 
     def complete(self, session: str, completed: bytes, most: int) -> Awaitable[Any]:
         """Keep what the application took as its result, if the session is there; the newest of them."""
-        return self.line.send(*COMPLETE.call(keys_of(session, ("session", "completed")), completed, most))
+        return self.pipeline.send(*COMPLETE.call(keys_of(session, ("session", "completed")), completed, most))
 
     @asynccontextmanager
     async def locked(self, session: str) -> AsyncIterator[None]:
@@ -320,12 +322,12 @@ class RedisStore:
             await self._lock(lock, token)
             yield
         finally:  # also where nobody knows whether it was got
-            self.line.send(*UNLOCK.call([lock], token))
+            self.pipeline.send(*UNLOCK.call([lock], token))
 
     async def _lock(self, lock: str, token: str) -> None:
         try:
             async with asyncio.timeout(TRIES_S):
-                while not await self.line.send("SET", lock, token, "NX", "PX", int(LOCK_S * 1000)):
+                while not await self.pipeline.send("SET", lock, token, "NX", "PX", int(LOCK_S * 1000)):
                     await asyncio.sleep(TRY_S)
         except TimeoutError:
             raise StoreFailed(f"Others have kept {lock} for {TRIES_S:g} s.") from None
@@ -333,14 +335,14 @@ class RedisStore:
     # Workers
 
     async def is_alive(self, worker: str) -> bool:
-        return worker == self.worker or bool(await self.line.send("EXISTS", living(worker)))
+        return worker == self.worker or bool(await self.pipeline.send("EXISTS", living(worker)))
 
     async def beat(self) -> None:
         """Say that this worker is alive, make good what failed, and look at the clock and at all that is kept.
 
         Raises: StoreFailed.
         """
-        self.line.set_clock(await self.line.send(*BEAT.call([living(self.worker)], int(ALIVE_S * 1000))))
+        self.pipeline.set_clock(await self.pipeline.send(*BEAT.call([living(self.worker)], int(ALIVE_S * 1000))))
         await self._untold.beat()
         await self._budget.beat()
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from redis import exceptions
 from redis.asyncio.client import PubSub
 
-from emulator.stores.redis.pipeline import ANSWER_S, Line
+from emulator.stores.redis.pipeline import ANSWER_S, Pipeline
 
 log = logging.getLogger("emulator")
 
@@ -19,13 +19,13 @@ AGAIN_S = 0.2
 _FAILURES = (exceptions.RedisError, OSError)
 
 
-class Ear:
+class Subscriber:
     """Calls `hear(channel, message)` for every message, and `begun()` whenever it begins to listen."""
 
     def __init__(
-        self, line: Line, hear: Callable[[str, bytes], Awaitable[None]], begun: Callable[[], Awaitable[None]]
+        self, pipeline: Pipeline, hear: Callable[[str, bytes], Awaitable[None]], begun: Callable[[], Awaitable[None]]
     ) -> None:
-        self._line = line
+        self._pipeline = pipeline
         self._hear = hear
         self._begun = begun
         self._channels: set[str] = set()
@@ -49,7 +49,7 @@ class Ear:
     async def listen(self) -> None:
         """Listen until cancelled."""
         while True:
-            client = self._line.listener()
+            client = self._pipeline.listener()
             try:
                 async with client, client.pubsub() as pubsub:
                     async with asyncio.timeout(ANSWER_S):

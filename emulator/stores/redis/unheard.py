@@ -11,7 +11,7 @@ import orjson
 
 from emulator.core.store import StoreFailed
 from emulator.stores.redis.claims import grant_end, keys_of
-from emulator.stores.redis.pipeline import Line, Script
+from emulator.stores.redis.pipeline import Pipeline, Script
 
 FIND = Script("find")
 #: Notes, and claims, that wait for Redis.
@@ -30,8 +30,8 @@ class _Unheard(NamedTuple):
 class Untold:
     """One worker's; `beat` is called once a second."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
         self._notes: deque[tuple[Any, ...]] = deque(maxlen=MOST)
         self._claims: deque[_Unheard] = deque(maxlen=MOST)
 
@@ -42,7 +42,7 @@ class Untold:
             if not told.cancelled() and told.exception():
                 self._notes.append(command)
 
-        future = self._line.send(*command)
+        future = self._pipeline.send(*command)
         future.add_done_callback(done)
         return future
 
@@ -67,7 +67,7 @@ class Untold:
 
     async def _find(self, session: str, items: dict[str, _Unheard]) -> None:
         try:
-            found = await self._line.send(*FIND.call(keys_of(session, ("session", "journal")), *items))
+            found = await self._pipeline.send(*FIND.call(keys_of(session, ("session", "journal")), *items))
         except StoreFailed:
             self._claims.extendleft(items.values())
             raise

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import NOW, PROVIDERS, World, body_of, chat, make_turn, make_world
+from build import NOW, PROVIDERS, EngineSession, body_of, chat, make_session, make_turn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,7 +131,7 @@ def test_json_is_given_where_it_is_asked_for(asked: Any, text: str, notes: list[
 
 
 def test_tools_act_only_where_they_are_documented() -> None:
-    exchange = make_world().send("beatra", chat(tools=[WEATHER]))
+    exchange = make_session().send("beatra", chat(tools=[WEATHER]))
     assert exchange.finish_reason == "stop"
 
 
@@ -179,8 +179,8 @@ def test_dimensions_that_make_no_sense_are_the_usual_ones(dimensions: Any) -> No
     ids=["one", "each", "too-few", "auto"],
 )  # fmt: skip
 def test_scripted_embeddings(embedding: Any, inputs: Any, found: Any, notes: list[str]) -> None:
-    world = make_world({"provider": "brainstormrouter", "rules": [{"reply": {"embedding": embedding}}]})
-    exchange = world.send("brainstormrouter", {"model": "auto", "input": inputs}, path="/embeddings")
+    live = make_session({"provider": "brainstormrouter", "rules": [{"reply": {"embedding": embedding}}]})
+    exchange = live.send("brainstormrouter", {"model": "auto", "input": inputs}, path="/embeddings")
     assert [item["embedding"] for item in body_of(exchange)["data"]] == found
     assert ([note.message for note in exchange.notes], exchange.rule_id) == (notes, "rule-1")
 
@@ -209,24 +209,24 @@ NUMBERS = "an answer holds 3145728 numbers"
 def test_inputs_and_the_numbers_of_an_answer_are_bounded(
     inputs: list[Any], reply: Any, asked: dict[str, Any], message: str | None
 ) -> None:
-    world = make_world({"provider": "brainstormrouter", "rules": [{"reply": {"embedding": reply}}]})
-    exchange = world.send("brainstormrouter", {"model": "auto", "input": inputs, **asked}, path="/embeddings")
+    live = make_session({"provider": "brainstormrouter", "rules": [{"reply": {"embedding": reply}}]})
+    exchange = live.send("brainstormrouter", {"model": "auto", "input": inputs, **asked}, path="/embeddings")
     found = exchange.refusal and [(item.path, item.message) for item in exchange.refusal[2].details]
     assert (exchange.timeline.status, found) == ((400, [("input", message)]) if message else (200, None))
 
 
 def test_too_many_inputs_are_refused_where_nothing_is_validated() -> None:
-    world = make_world({"provider": "brainstormrouter", "validation": "off"})
-    refused = world.send("brainstormrouter", {"model": "auto", "input": ["x"] * 2049}, path="/embeddings")
+    live = make_session({"provider": "brainstormrouter", "validation": "off"})
+    refused = live.send("brainstormrouter", {"model": "auto", "input": ["x"] * 2049}, path="/embeddings")
     assert (refused.timeline.status, refused.claim.counted) == (400, False)
 
 
 # The router
 
 
-def get(world: World, name: str, query: str = "", **given: Any) -> Any:
+def get(live: EngineSession, name: str, query: str = "", **given: Any) -> Any:
     operation = ROUTER.operations[name]
-    exchange = world.send(
+    exchange = live.send(
         "brainstormrouter", given.pop("body", None), method=operation.method, path=operation.path, query=query, **given
     )
     body = body_of(exchange)
@@ -237,7 +237,7 @@ def get(world: World, name: str, query: str = "", **given: Any) -> Any:
 
 
 def test_models_are_listed_with_their_prices() -> None:
-    listed = get(make_world(), "models")
+    listed = get(make_session(), "models")
     assert [item["id"] for item in listed["data"]] == list(ROUTER.models)
     assert listed["data"][0] == {
         "id": "claude-opus-4-6", "object": "model", "created": 1767225600, "owned_by": "anthropic",
@@ -270,13 +270,13 @@ def test_a_long_text_is_quoted_from_its_beginning_and_not_taken_apart() -> None:
 
 
 def test_another_long_request_has_another_answer() -> None:
-    one, two, again = (make_world().send("beatra", chat(text="x" * 200_000 + end)) for end in "aba")
+    one, two, again = (make_session().send("beatra", chat(text="x" * 200_000 + end)) for end in "aba")
     texts = [body_of(item)["choices"][0]["message"]["content"] for item in (one, two, again)]
     assert (texts[0] == texts[2], texts[0] == texts[1]) == (True, False)
 
 
 def test_recommendations_rank_by_the_tasks_capability() -> None:
-    found = get(make_world(), "recommendations", "task=translate+a+letter")
+    found = get(make_session(), "recommendations", "task=translate+a+letter")
     best = [item["model"] for item in found["recommendations"]]
     assert (best[0], found["task"]) == ("gemini-3.1-pro", "translate a letter")
     scores = [item["score"] for item in found["recommendations"]]
@@ -312,7 +312,7 @@ def past(*outcomes: tuple[str, str, int], seconds: float = 0.1, sent: bool = Fal
     """Return exchanges, each of a text, a model and a status."""
     found = []
     for text, model, status in outcomes:
-        exchange = make_world().send("brainstormrouter", chat("brainstormrouter", text, model=model))
+        exchange = make_session().send("brainstormrouter", chat("brainstormrouter", text, model=model))
         timeline = replace(exchange.timeline, status=status, end_at=seconds)
         found.append(replace(exchange, timeline=timeline, sent=Sent(1, (), "complete", seconds * 2) if sent else None))
     return found
@@ -331,7 +331,7 @@ def test_rankings_learn_from_the_sessions_outcomes() -> None:
 
 
 def test_rankings_are_drawn_anew_for_each_request_and_again_the_same() -> None:
-    one, two = make_world(), make_world()
+    one, two = make_session(), make_session()
     first = [get(one, "rankings"), get(one, "rankings")]
     assert first == [get(two, "rankings"), get(two, "rankings")]
     assert first[0] != first[1]
@@ -343,7 +343,7 @@ def health_of(history: list[Exchange], owner: str) -> Any:
 
 
 def test_health_of_nothing() -> None:
-    assert [item["provider"] for item in get(make_world(), "health")["providers"]] == [
+    assert [item["provider"] for item in get(make_session(), "health")["providers"]] == [
         "anthropic", "deepseek", "google", "moonshot", "openai"
     ]  # fmt: skip
     assert health_of([], "openai") == {
@@ -403,25 +403,25 @@ def test_patterns_tell_shares_and_trends() -> None:
         {"task": "review", "model": "kimi-k2.5", "share": 0.5, "trend": "rising"},
         {"task": "translation", "model": "gpt-5.4", "share": 1.0, "trend": "steady"},
     ]
-    assert get(make_world(), "patterns") == {"patterns": []}
+    assert get(make_session(), "patterns") == {"patterns": []}
 
 
 def test_the_past_is_of_chats_of_this_provider() -> None:
-    world = make_world()
-    world.send("beatra"), world.send("brainstormrouter", key=None), get(world, "models")
-    world.send("brainstormrouter", chat("brainstormrouter", messages=[]))
-    assert get(world, "patterns") == {"patterns": []}
-    world.send("brainstormrouter", chat("brainstormrouter", "review", model="gpt-5.4"), at=NOW)
-    assert [row["model"] for row in get(world, "patterns")["patterns"]] == ["gpt-5.4"]
+    live = make_session()
+    live.send("beatra"), live.send("brainstormrouter", key=None), get(live, "models")
+    live.send("brainstormrouter", chat("brainstormrouter", messages=[]))
+    assert get(live, "patterns") == {"patterns": []}
+    live.send("brainstormrouter", chat("brainstormrouter", "review", model="gpt-5.4"), at=NOW)
+    assert [row["model"] for row in get(live, "patterns")["patterns"]] == ["gpt-5.4"]
 
 
 def test_a_rule_can_have_the_built_in_reply_of_any_operation() -> None:
     rules = [{"when": {"operation": "any"}, "reply": {"builtin": True, "status": 202, "latency": 3}}]
-    world = make_world({"rules": rules})
+    live = make_session({"rules": rules})
     answers = [
-        world.send("brainstormrouter", method="GET", path="/models"),
-        world.send("brainstormrouter", {"model": "auto", "input": "x"}, path="/embeddings"),
-        world.send("brainstormrouter"),
+        live.send("brainstormrouter", method="GET", path="/models"),
+        live.send("brainstormrouter", {"model": "auto", "input": "x"}, path="/embeddings"),
+        live.send("brainstormrouter"),
     ]
     assert [(item.timeline.status, item.timeline.head_at, item.rule_id) for item in answers] == [
         (202, 3.0, "rule-1")

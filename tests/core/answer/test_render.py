@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from build import NAMES, NOW, PROVIDERS, body_of, chat, chunks_of, make_turn, make_world
+from build import NAMES, NOW, PROVIDERS, body_of, chat, chunks_of, make_session, make_turn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,9 +171,9 @@ def test_a_cut_is_noted_with_its_fact() -> None:
 
 
 def test_the_documented_default_caps_and_the_fact_is_named_only_then() -> None:
-    world = make_world({"rules": [{"reply": {"text": "word " * 30}}]})
+    live = make_session({"rules": [{"reply": {"text": "word " * 30}}]})
     answers = [
-        world.send("braintwin", chat("braintwin", **given)) for given in ({}, {"max_tokens": 16}, {"max_tokens": 99})
+        live.send("braintwin", chat("braintwin", **given)) for given in ({}, {"max_tokens": 16}, {"max_tokens": 99})
     ]
     assert [item.finish_reason for item in answers] == ["length", "length", "stop"]
     assert [[note.fact for note in item.notes] for item in answers] == [["bt-max-tokens-default"], [None], []]
@@ -190,7 +190,7 @@ def test_verbatim_is_neither_cut_nor_stopped() -> None:
     "kind", [{"json": {"a": "word " * 30}}, {"events": ['{"a": "' + "word " * 30 + '"}']}], ids=["json", "events"]
 )
 def test_json_and_events_are_never_cut(kind: dict[str, Any]) -> None:
-    exchange = make_world({"rules": [{"reply": {**kind, "off_contract": True}}]}).send("braintwin")
+    exchange = make_session({"rules": [{"reply": {**kind, "off_contract": True}}]}).send("braintwin")
     assert (b"word " * 30) in exchange.timeline.frames[0].data
     assert exchange.finish_reason is None
 
@@ -234,8 +234,8 @@ TOO_MANY = "where n is over 1 (a bound of the emulator's, assumed)"
     ids=["whole", "tokens", "one", "one-streamed", "streamed"],
 )  # fmt: skip
 def test_many_choices_of_a_long_text_are_refused(n: int, text: str, asked: dict[str, Any], message: str | None) -> None:
-    world = make_world({"rules": [{"reply": {"text": text, "stream": {"split": "chars" if n > 1 else "tokens"}}}]})
-    exchange = world.send("brivionix", chat("brivionix", n=n, **asked))
+    live = make_session({"rules": [{"reply": {"text": text, "stream": {"split": "chars" if n > 1 else "tokens"}}}]})
+    exchange = live.send("brivionix", chat("brivionix", n=n, **asked))
     found = exchange.refusal and [(item.path, item.message) for item in exchange.refusal[2].details]
     assert (exchange.timeline.status, found) == ((400, [("n", message)]) if message else (200, None))
 
@@ -532,7 +532,7 @@ def test_embeddings(form: str | None) -> None:
 
 @pytest.mark.parametrize("provider", NAMES)
 def test_a_stream_has_the_documented_order(provider: str) -> None:
-    exchange = make_world({"rules": [{"reply": {"text": "a b"}}]}).send(provider, chat(provider, stream=True))
+    exchange = make_session({"rules": [{"reply": {"text": "a b"}}]}).send(provider, chat(provider, stream=True))
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks_of(exchange)]
     assert deltas == [{"role": "assistant"}, {"content": "a"}, {"content": " b"}, {}]
     assert exchange.timeline.frames[-1].data == b"data: [DONE]\n\n"

@@ -8,7 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import KEY, NAMES, NOW, PROVIDERS, World, body_of, chat, chunks_of, headers_of, make_request, make_world
+from build import (
+    KEY,
+    NAMES,
+    NOW,
+    PROVIDERS,
+    EngineSession,
+    body_of,
+    chat,
+    chunks_of,
+    headers_of,
+    make_request,
+    make_session,
+)
 
 from emulator.core.errors import STATUS
 from emulator.core.values import Exchange, Grant, Standing
@@ -21,9 +33,9 @@ def text(exchange: Exchange) -> str:
     return said
 
 
-def said(world: World, *texts: str) -> list[str]:
+def said(live: EngineSession, *texts: str) -> list[str]:
     """Say something to a world again and again; return what answered: the text, or the error's status."""
-    exchanges = [world.send(body=chat(text=item)) for item in texts]
+    exchanges = [live.send(body=chat(text=item)) for item in texts]
     return [text(item) if item.timeline.status == 200 else str(item.timeline.status) for item in exchanges]
 
 
@@ -37,7 +49,7 @@ def rule(say: str, **given: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(("body", "kind"), [("<html>Bad gateway", "text/html"), ("upstream gone", "text/plain")])
 def test_an_error_with_a_text_of_its_own_is_sent_as_it_is(body: str, kind: str) -> None:
     reply = {"error": {"status": 502, "body": body}, "off_contract": True}
-    exchange = make_world({"provider": "beatra", "rules": [{"reply": reply}]}).send()
+    exchange = make_session({"provider": "beatra", "rules": [{"reply": reply}]}).send()
     assert b"".join(frame.data for frame in exchange.timeline.frames) == body.encode()
     assert (exchange.timeline.status, dict(exchange.timeline.headers)["content-type"]) == (
         502, f"{kind}; charset=utf-8",
@@ -45,21 +57,21 @@ def test_an_error_with_a_text_of_its_own_is_sent_as_it_is(body: str, kind: str) 
 
 
 def test_the_first_rule_that_matches_answers() -> None:
-    world = make_world({"rules": [rule("a", when={"last_user": "hi"}), rule("b"), rule("c")]})
-    assert said(world, "hi", "other") == ["a", "b"]
+    live = make_session({"rules": [rule("a", when={"last_user": "hi"}), rule("b"), rule("c")]})
+    assert said(live, "hi", "other") == ["a", "b"]
 
 
 def test_what_comes_after_a_rule_that_always_answers_is_no_candidate() -> None:
     rules = [rule("a", when={"state": "x"}), {"reply": {"text": "b", "times": 1}}, rule("c"), rule("d")]
-    claim = make_world({"rules": rules}).send().claim
+    claim = make_session({"rules": rules}).send().claim
     assert [candidate.rule for candidate in claim.candidates] == ["rule-1", "rule-2", "rule-3"]
 
 
 def test_rules_of_files_are_tried_in_the_order_given_and_each_for_its_provider() -> None:
-    world = make_world(
+    live = make_session(
         {"provider": "braintwin", "rules": [rule("twin")]}, {"rules": [rule("any")]}, {"rules": [rule("late")]}
     )
-    answers = [world.send("beatra"), world.send("braintwin")]
+    answers = [live.send("beatra"), live.send("braintwin")]
     assert [text(item) for item in answers] == ["any", "twin"]
     assert [(item.rule, item.rule_id) for item in answers] == [
         ("s2.yaml:rules[0]", "rule-1@2"),
@@ -78,8 +90,8 @@ def test_rules_of_files_are_tried_in_the_order_given_and_each_for_its_provider()
     ids=["default", "repeat", "cycle", "unmatched"],
 )
 def test_after_the_last_reply(given: dict[str, Any], expected: list[str]) -> None:
-    world = make_world({"rules": [{"replies": [{"text": "a"}, {"text": "b"}], **given}, rule("next")]})
-    assert said(world, *["hi"] * 5) == expected
+    live = make_session({"rules": [{"replies": [{"text": "a"}, {"text": "b"}], **given}, rule("next")]})
+    assert said(live, *["hi"] * 5) == expected
 
 
 @pytest.mark.parametrize(
@@ -93,8 +105,8 @@ def test_after_the_last_reply(given: dict[str, Any], expected: list[str]) -> Non
 )
 def test_times(given: dict[str, Any], expected: list[str]) -> None:
     replies = [{"text": "a", "times": 2}, {"text": "b", "times": 2}]
-    world = make_world({"rules": [{"replies": replies, **given}, rule("next")]})
-    assert said(world, *["hi"] * 6) == expected
+    live = make_session({"rules": [{"replies": replies, **given}, rule("next")]})
+    assert said(live, *["hi"] * 6) == expected
 
 
 @pytest.mark.parametrize(
@@ -108,20 +120,20 @@ def test_times(given: dict[str, Any], expected: list[str]) -> None:
 )
 def test_count_by(by: str, expected: list[int]) -> None:
     replies = [{"text": str(turn)} for turn in range(1, 7)]
-    world = make_world({"rules": [{"count_by": by, "replies": replies}]})
+    live = make_session({"rules": [{"count_by": by, "replies": replies}]})
     other = chat(text="other")
     answers = [
-        world.send(),
-        world.send(headers={"x-tenant": "acme"}),
-        world.send(body=other, headers={"x-tenant": "acme", "session": "2"}),
-        world.send(body=other, key="another-key", headers={"x-tenant": "acme"}),
-        world.send(body=other, headers={"x-tenant": "acme"}),
+        live.send(),
+        live.send(headers={"x-tenant": "acme"}),
+        live.send(body=other, headers={"x-tenant": "acme", "session": "2"}),
+        live.send(body=other, key="another-key", headers={"x-tenant": "acme"}),
+        live.send(body=other, headers={"x-tenant": "acme"}),
     ]
     assert [int(text(item)) for item in answers] == expected
 
 
 def test_state_moves_at_every_claim_errors_included() -> None:
-    world = make_world(
+    live = make_session(
         {
             "rules": [
                 {"when": {"state": "started"}, "reply": {"error": "server_error"}, "then": {"state": 1}},
@@ -130,22 +142,22 @@ def test_state_moves_at_every_claim_errors_included() -> None:
             ]
         }
     )
-    assert said(world, *["hi"] * 4) == ["500", "in 1", "then False", "then False"]
+    assert said(live, *["hi"] * 4) == ["500", "in 1", "then False", "then False"]
 
 
 def test_refusals_come_before_rules_and_take_no_turn() -> None:
-    world = make_world({"plan": {"requests_per_minute": 2}, "rules": [{"replies": [{"text": "a"}, {"text": "b"}]}]})
-    exchanges = [world.send(key=None), world.send(body={}), *[world.send() for _ in range(3)]]
+    live = make_session({"plan": {"requests_per_minute": 2}, "rules": [{"replies": [{"text": "a"}, {"text": "b"}]}]})
+    exchanges = [live.send(key=None), live.send(body={}), *[live.send() for _ in range(3)]]
     assert [item.timeline.status for item in exchanges] == [401, 400, 200, 200, 429]
     assert [text(item) for item in exchanges[2:4]] == ["a", "b"]
 
 
 def test_operations_without_a_rule_get_the_built_in_reply() -> None:
-    world = make_world({"provider": "brainstormrouter", "rules": [rule("a", when={"last_user": "hi"})]})
+    live = make_session({"provider": "brainstormrouter", "rules": [rule("a", when={"last_user": "hi"})]})
     answers = [
-        world.send("brainstormrouter", method="GET", path="/models"),
-        world.send("brainstormrouter"),
-        world.send("beatra"),
+        live.send("brainstormrouter", method="GET", path="/models"),
+        live.send("brainstormrouter"),
+        live.send("beatra"),
     ]
     assert [item.rule for item in answers] == ["built-in", "unmatched", "built-in"]
 
@@ -155,8 +167,8 @@ def test_operations_without_a_rule_get_the_built_in_reply() -> None:
 )
 def test_operation(operation: str, rules: list[str]) -> None:
     reply = {"json": {"object": "list", "data": []}, "off_contract": True}
-    world = make_world({"rules": [{"when": {"operation": operation}, "reply": reply}]})
-    answers = [world.send("brainstormrouter", method="GET", path="/models"), world.send("brainstormrouter")]
+    live = make_session({"rules": [{"when": {"operation": operation}, "reply": reply}]})
+    answers = [live.send("brainstormrouter", method="GET", path="/models"), live.send("brainstormrouter")]
     assert [item.rule for item in answers] == rules
 
 
@@ -164,7 +176,7 @@ def test_operation(operation: str, rules: list[str]) -> None:
 
 
 def test_a_miss_is_a_404_of_our_own_with_the_nearest_rules() -> None:
-    world = make_world(
+    live = make_session(
         """emulator: 1
 rules:
   - id: far
@@ -183,8 +195,8 @@ rules:
     reply: {text: d}
 """
     )
-    world.send()
-    exchange = world.send(headers={"x-should": "x"}, at=NOW + 1)
+    live.send()
+    exchange = live.send(headers={"x-should": "x"}, at=NOW + 1)
     nearest = [
         {"rule": "s1.yaml:6", "id": "used-up",
          "differences": [{"field": "times", "expected": "at most 1 calls", "actual": "used up"}]},
@@ -219,7 +231,7 @@ rules:
     ids=["one-of", "not", "long", "secret", "tool-result"],
 )
 def test_a_miss_says_what_differed(when: dict[str, Any], difference: str) -> None:
-    message = body_of(make_world({"rules": [rule("a", when=when)]}).send())["error"]["message"]
+    message = body_of(make_session({"rules": [rule("a", when=when)]}).send())["error"]["message"]
     assert message.startswith(
         f"No rule of the scenario answers this request. Nearest: s1.yaml:rules[0] (rule-1): {difference}"
     )
@@ -227,8 +239,8 @@ def test_a_miss_says_what_differed(when: dict[str, Any], difference: str) -> Non
 
 
 def test_unmatched_built_in_answers_what_no_rule_does() -> None:
-    world = make_world({"unmatched": "built-in", "rules": [rule("a", when={"last_user": "hi"})]})
-    assert [world.send(body=chat(text=item)).rule for item in ("hi", "ho")] == ["s1.yaml:rules[0]", "built-in"]
+    live = make_session({"unmatched": "built-in", "rules": [rule("a", when={"last_user": "hi"})]})
+    assert [live.send(body=chat(text=item)).rule for item in ("hi", "ho")] == ["s1.yaml:rules[0]", "built-in"]
 
 
 # Scripted errors
@@ -237,7 +249,7 @@ def test_unmatched_built_in_answers_what_no_rule_does() -> None:
 @pytest.mark.parametrize("provider", NAMES)
 @pytest.mark.parametrize("name", STATUS)
 def test_each_error_has_its_status_and_the_providers_envelope(provider: str, name: str) -> None:
-    exchange = make_world({"rules": [{"reply": {"error": name}}]}).send(provider)
+    exchange = make_session({"rules": [{"reply": {"error": name}}]}).send(provider)
     error = body_of(exchange)["error"]
     assert exchange.timeline.status == STATUS[name]
     assert error["message"] == PROVIDERS[provider].errors[name]["message"]
@@ -250,7 +262,7 @@ def test_each_error_has_its_status_and_the_providers_envelope(provider: str, nam
 def test_a_scripted_error_with_message_and_details() -> None:
     details = [{"path": "messages[0]", "message": "is odd"}, {"field": "top_p", "message": "too"}]
     error = {"name": "invalid_request", "message": "No, ${request.last_user}.", "details": details}
-    exchange = make_world({"rules": [{"reply": {"error": error, "status": 418, "off_contract": True}}]}).send()
+    exchange = make_session({"rules": [{"reply": {"error": error, "status": 418, "off_contract": True}}]}).send()
     body = body_of(exchange)["error"]
     assert (exchange.timeline.status, body["message"]) == (418, "No, hello.")
     assert body["details"] == [
@@ -260,18 +272,18 @@ def test_a_scripted_error_with_message_and_details() -> None:
 
 def test_details_alone_make_the_message() -> None:
     error = {"name": "invalid_request", "details": [{"path": "a", "message": "is odd"}, {"path": "", "message": "too"}]}
-    body = body_of(make_world({"rules": [{"reply": {"error": error}}]}).send("braintwin"))["error"]
+    body = body_of(make_session({"rules": [{"reply": {"error": error}}]}).send("braintwin"))["error"]
     assert (body["message"], body["param"]) == ("a: is odd; The body too", "a")
 
 
 def test_a_scripted_error_with_a_body_of_its_own() -> None:
     reply = {"error": {"status": 507, "body": {"oops": "${n}"}}, "off_contract": True}
-    exchange = make_world({"rules": [{"reply": reply}]}).send()
+    exchange = make_session({"rules": [{"reply": reply}]}).send()
     assert (exchange.timeline.status, body_of(exchange), exchange.refusal) == (507, {"oops": "1"}, None)
 
 
 def test_an_error_to_a_streamed_request_is_plain_json() -> None:
-    exchange = make_world({"rules": [{"reply": {"error": "server_error"}}]}).send(body=chat(stream=True))
+    exchange = make_session({"rules": [{"reply": {"error": "server_error"}}]}).send(body=chat(stream=True))
     assert (exchange.timeline.stream, headers_of(exchange)["content-type"]) == (False, "application/json")
 
 
@@ -287,7 +299,7 @@ def test_an_error_to_a_streamed_request_is_plain_json() -> None:
     ids=["seconds", "rounded-up", "zero", "header-wins", "absent"],
 )
 def test_retry_after(reply: dict[str, Any], value: str | None) -> None:
-    exchange = make_world({"rules": [{"reply": {"error": "rate_limited", **reply}}]}).send()
+    exchange = make_session({"rules": [{"reply": {"error": "rate_limited", **reply}}]}).send()
     assert [item for name, item in exchange.timeline.headers if name == "retry-after"] == ([value] if value else [])
 
 
@@ -306,7 +318,7 @@ OURS = {"content-type", "x-emulator-exchange", "x-emulator-rule", "x-should-retr
 @pytest.mark.parametrize("provider", NAMES)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_answers_have_the_documented_headers_and_ours(provider: str, stream: bool) -> None:
-    headers = headers_of(make_world().send(provider, chat(provider, stream=stream)))
+    headers = headers_of(make_session().send(provider, chat(provider, stream=stream)))
     kind = "text/event-stream" if stream else "application/json"
     assert headers.pop("content-type") == kind
     assert (headers.pop("x-emulator-exchange"), headers.pop("x-emulator-rule")) == ("1", "built-in")
@@ -318,30 +330,30 @@ def test_answers_have_the_documented_headers_and_ours(provider: str, stream: boo
 @pytest.mark.parametrize("request_", [{"key": None}, {"raw": b"{"}, {"path": "/x"}, {"method": "PUT"}],
                          ids=["401", "400", "404", "405"])  # fmt: skip
 def test_refusals_have_the_documented_headers_too(provider: str, request_: dict[str, Any]) -> None:
-    exchange = make_world().send(provider, **request_)
+    exchange = make_session().send(provider, **request_)
     headers = headers_of(exchange)
     assert set(headers) - OURS == set(DOCUMENTED[provider])
     assert (headers["x-emulator-rule"], exchange.rule) == ("refused", "refused")
 
 
 def test_a_plan_without_limits_shows_a_large_one() -> None:
-    headers = headers_of(make_world(plan="unlimited").send("braintwin"))
+    headers = headers_of(make_session(plan="unlimited").send("braintwin"))
     assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("1000000", "1000000")
 
 
 def test_a_scripted_429_shows_that_nothing_remains_and_other_errors_do_not() -> None:
-    world = make_world({"rules": [{"replies": [{"error": "rate_limited"}, {"error": "server_error"}]}]})
-    shown = [headers_of(world.send("braintwin"))["x-ratelimit-remaining"] for _ in range(2)]
+    live = make_session({"rules": [{"replies": [{"error": "rate_limited"}, {"error": "server_error"}]}]})
+    shown = [headers_of(live.send("braintwin"))["x-ratelimit-remaining"] for _ in range(2)]
     assert shown == ["0", "58"]
 
 
 def test_reset_is_rounded_up() -> None:
-    assert headers_of(make_world().send("braintwin", at=NOW + 0.25))["x-ratelimit-reset"] == "1800000061"
+    assert headers_of(make_session().send("braintwin", at=NOW + 0.25))["x-ratelimit-reset"] == "1800000061"
 
 
 def test_a_reply_sets_headers_and_replaces_documented_ones() -> None:
     reply = {"text": "a", "headers": {"X-Extra": "${request.last_user}", "X-RateLimit-Remaining": "5"}}
-    exchange = make_world({"rules": [{"reply": reply}]}).send("braintwin", chat("braintwin", "héllo\n!"))
+    exchange = make_session({"rules": [{"reply": reply}]}).send("braintwin", chat("braintwin", "héllo\n!"))
     found = [
         (name, value) for name, value in exchange.timeline.headers if name.startswith(("x-extra", "x-ratelimit-rem"))
     ]
@@ -362,8 +374,8 @@ LIMITED = "Rate limit exceeded: {} a minute on the plan {}."
     ids=["requests", "tokens"],
 )
 def test_a_request_over_the_plan_is_refused(plan: dict[str, int], message: str) -> None:
-    world = make_world({"plan": plan})
-    first, second = world.send("braintwin"), world.send("braintwin")
+    live = make_session({"plan": plan})
+    first, second = live.send("braintwin"), live.send("braintwin")
     assert [first.timeline.status, second.timeline.status] == [200, 429]
     assert body_of(second)["error"]["message"] == message
     assert headers_of(second)["x-ratelimit-remaining"] == "0"
@@ -372,9 +384,9 @@ def test_a_request_over_the_plan_is_refused(plan: dict[str, int], message: str) 
 
 
 def test_every_refusal_has_an_id_of_its_own() -> None:
-    world = make_world({"plan": {"requests_per_minute": 3}})
-    world.send(), world.send(key=None), world.send()
-    exchanges = [world.send() for _ in range(6)] + [world.send(key=None) for _ in range(6)]
+    live = make_session({"plan": {"requests_per_minute": 3}})
+    live.send(), live.send(key=None), live.send()
+    exchanges = [live.send() for _ in range(6)] + [live.send(key=None) for _ in range(6)]
     ids = [headers_of(item)["x-request-id"] for item in exchanges]
     assert len(set(ids)) == 12
 
@@ -389,19 +401,19 @@ def test_only_what_is_computed_of_the_past_asks_for_it(operation: str, looks: bo
     found = PROVIDERS["brainstormrouter"].operations[operation]
     body = {"tasks": []} if found.method == "POST" else None
     request = make_request("brainstormrouter", body, method=found.method, path=found.path)
-    world = make_world()
-    assert world.engine.claim(world.session, request).history is looks
+    live = make_session()
+    assert live.engine.claim(live.session, request).history is looks
 
 
-def keyed(world: World, **given: Any) -> Exchange:
-    return world.send(headers={"idempotency-key": UUID}, **given)
+def keyed(live: EngineSession, **given: Any) -> Exchange:
+    return live.send(headers={"idempotency-key": UUID}, **given)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_replay_has_the_same_frames_and_fresh_headers(stream: bool) -> None:
     reply = {"text": "one ${n}", "headers": {"x-extra": "${n}"}, "stream": {"ttft": 1}}
-    world = make_world({"rules": [{"reply": reply}]})
-    first, again = (keyed(world, body=chat(stream=stream, x=1), at=at) for at in (NOW, NOW + 100))
+    live = make_session({"rules": [{"reply": reply}]})
+    first, again = (keyed(live, body=chat(stream=stream, x=1), at=at) for at in (NOW, NOW + 100))
     assert (again.timeline.status, again.timeline.frames) == (200, first.timeline.frames)
     one, two = headers_of(first), headers_of(again)
     assert one.pop("x-request-id") != two.pop("x-request-id")
@@ -414,15 +426,15 @@ def test_a_replay_has_the_same_frames_and_fresh_headers(stream: bool) -> None:
 
 
 def test_a_key_with_another_body_is_a_mismatch() -> None:
-    world = make_world()
-    keyed(world)
-    exchange = keyed(world, body=chat(text="other"))
+    live = make_session()
+    keyed(live)
+    exchange = keyed(live, body=chat(text="other"))
     assert (exchange.timeline.status, body_of(exchange)["error"]["code"]) == (422, "idempotency_mismatch")
 
 
 def test_a_key_whose_first_answer_is_not_over_is_in_progress() -> None:
-    world = make_world({"rules": [{"reply": {"text": "slow", "latency": 5}}]})
-    exchanges = [keyed(world, at=NOW + after) for after in (0, 4, 6)]
+    live = make_session({"rules": [{"reply": {"text": "slow", "latency": 5}}]})
+    exchanges = [keyed(live, at=NOW + after) for after in (0, 4, 6)]
     assert [item.timeline.status for item in exchanges] == [200, 409, 200]
     assert body_of(exchanges[1])["error"]["code"] == "idempotency_in_progress"
 
@@ -431,18 +443,18 @@ def test_a_key_whose_first_answer_is_not_over_is_in_progress() -> None:
     "first", [{"error": "rate_limited"}, {"text": "a", "faults": [{"cut": {"after_bytes": 3}}]}], ids=["429", "cut"]
 )
 def test_after_a_failure_the_key_runs_again(first: dict[str, Any]) -> None:
-    world = make_world({"rules": [{"replies": [first, {"text": "second"}]}]})
-    keyed(world)
-    again = keyed(world)
+    live = make_session({"rules": [{"replies": [first, {"text": "second"}]}]})
+    keyed(live)
+    again = keyed(live)
     assert (text(again), again.grant.replay) == ("second", None)
 
 
 # Draws
 
 
-def run(world: World, provider: str) -> list[tuple[bytes, ...]]:
+def run(live: EngineSession, provider: str) -> list[tuple[bytes, ...]]:
     bodies = [chat(provider), chat(provider, "other", stream=True), {}, chat(provider)]
-    return [tuple(frame.data for frame in world.send(provider, body).timeline.frames) for body in bodies]
+    return [tuple(frame.data for frame in live.send(provider, body).timeline.frames) for body in bodies]
 
 
 SCRIPT: dict[str, Any] = {
@@ -460,34 +472,34 @@ SCRIPT: dict[str, Any] = {
 @pytest.mark.parametrize("provider", NAMES)
 @pytest.mark.parametrize("script", [{"seed": 7}, SCRIPT], ids=["built-in", "scripted"])
 def test_the_same_seed_gives_the_same_bytes_in_any_session(provider: str, script: dict[str, Any]) -> None:
-    one, two = make_world(script, plan="unlimited"), make_world(script, plan="unlimited", id="own")
+    one, two = make_session(script, plan="unlimited"), make_session(script, plan="unlimited", id="own")
     two.session = replace(two.session, api_key=KEY)
     assert run(one, provider) == run(two, provider)
 
 
 @pytest.mark.parametrize("provider", NAMES)
 def test_another_seed_gives_other_bytes(provider: str) -> None:
-    one, two = (run(make_world({**SCRIPT, "seed": seed}, plan="unlimited"), provider) for seed in (7, 8))
+    one, two = (run(make_session({**SCRIPT, "seed": seed}, plan="unlimited"), provider) for seed in (7, 8))
     assert [left != right for left, right in zip(one[:2], two[:2], strict=True)] == [True, True]
 
 
 def test_the_same_request_gets_the_same_words_under_a_new_id() -> None:
-    world = make_world()
-    one, two = (body_of(world.send()) for _ in range(2))
+    live = make_session()
+    one, two = (body_of(live.send()) for _ in range(2))
     assert one["choices"] == two["choices"]
     assert one["id"] != two["id"]
 
 
 def test_defaults_filled_in_the_built_in_words_are_the_same() -> None:
-    world = make_world()
+    live = make_session()
     bodies = [chat("brivionix"), chat("brivionix", temperature=0.7, top_p=1), chat("brivionix", temperature=0.6)]
-    choices = [body_of(world.send("brivionix", body))["choices"] for body in bodies]
+    choices = [body_of(live.send("brivionix", body))["choices"] for body in bodies]
     assert choices[0] == choices[1] != choices[2]
 
 
 def test_a_streamed_built_in_reply_says_the_same_as_a_whole_one() -> None:
-    world = make_world()
-    whole, streamed = world.send("brivionix"), world.send("brivionix", chat("brivionix", stream=True))
+    live = make_session()
+    whole, streamed = live.send("brivionix"), live.send("brivionix", chat("brivionix", stream=True))
     deltas = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks_of(streamed)]
     assert "".join(deltas) == text(whole)
 
@@ -502,9 +514,9 @@ def test_what_templates_can_name() -> None:
         "${request.headers.x-tenant}|${request.body.messages.0.content}|${request.tools}|${vars.who.0}|${state}|${n}|"
         "${now}|$${n}"
     )
-    world = make_world({"vars": {"who": ["Ada"]}, "rules": [rule(template)]})
+    live = make_session({"vars": {"who": ["Ada"]}, "rules": [rule(template)]})
     messages = [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "hi"}]
-    exchange = world.send("brivionix", chat("brivionix", messages=messages), headers={"x-tenant": "acme"})
+    exchange = live.send("brivionix", chat("brivionix", messages=messages), headers={"x-tenant": "acme"})
     assert text(exchange) == (
         "hi|Be kind|gpt-5.4-mini|chat|brivionix|default|POST|/chat/completions|false|1|0|acme|Be kind|[]|Ada|started|1|"
         "1800000000|${n}"
@@ -513,7 +525,7 @@ def test_what_templates_can_name() -> None:
 
 @pytest.mark.parametrize("name", ["authorization", "x-api-key", "cookie"])
 def test_templates_cannot_name_secrets(name: str) -> None:
-    exchange = make_world({"rules": [rule(f"${{request.headers.{name}}}!")]}).send(
+    exchange = make_session({"rules": [rule(f"${{request.headers.{name}}}!")]}).send(
         headers={"cookie": "c", "x-api-key": "x"}
     )
     assert text(exchange) == "!"
@@ -523,23 +535,23 @@ def test_templates_cannot_name_secrets(name: str) -> None:
 
 
 def test_vars_are_per_provider() -> None:
-    world = make_world(
+    live = make_session(
         {"provider": "beatra", "vars": {"who": "Ada"}, "rules": [rule("${vars.who}")]},
         {"provider": "braintwin", "vars": {"who": "Grace"}, "rules": [rule("${vars.who}")]},
     )
-    assert [text(world.send(name)) for name in ("beatra", "braintwin")] == ["Ada", "Grace"]
+    assert [text(live.send(name)) for name in ("beatra", "braintwin")] == ["Ada", "Grace"]
 
 
 # Models
 
 
 def test_auto_becomes_the_model_that_serves() -> None:
-    world = make_world()
+    live = make_session()
     embed = {"model": "auto", "input": "x"}
     served = [
-        world.send("beatra"),
-        world.send("brainstormrouter"),
-        world.send("brainstormrouter", embed, path="/embeddings"),
+        live.send("beatra"),
+        live.send("brainstormrouter"),
+        live.send("brainstormrouter", embed, path="/embeddings"),
     ]
     assert [(item.model, body_of(item)["model"]) for item in served] == [
         (name, name) for name in ("beatra-1", "claude-opus-4-6", "text-embedding-3-large")
@@ -551,8 +563,8 @@ def test_auto_becomes_the_model_that_serves() -> None:
 
 def test_faults_are_applied_and_what_had_no_hold_is_noted() -> None:
     faults = [{"stall": {"after_chunks": 1, "for": 5}}, {"cut": {"after_bytes": 10}}]
-    world = make_world({"rules": [{"reply": {"text": "hello there", "faults": faults}}]})
-    exchange = world.send()
+    live = make_session({"rules": [{"reply": {"text": "hello there", "faults": faults}}]})
+    exchange = live.send()
     assert exchange.timeline.faults == ("cut",)
     assert (exchange.timeline.end, sum(len(frame.data) for frame in exchange.timeline.frames)) == ("fin", 10)
     assert [(note.path, note.message) for note in exchange.notes] == [
@@ -565,7 +577,7 @@ def test_faults_are_applied_and_what_had_no_hold_is_noted() -> None:
 
 @pytest.mark.parametrize("provider", NAMES)
 def test_strict_sends_only_what_the_samples_show(provider: str) -> None:
-    exchange = make_world(validation="strict").send(provider)
+    exchange = make_session(validation="strict").send(provider)
     shown = PROVIDERS[provider].operations["chat"].shown.get("response")
     assert (
         body_of(exchange).keys()
@@ -577,15 +589,15 @@ def test_strict_sends_only_what_the_samples_show(provider: str) -> None:
 
 
 def test_a_claim_without_a_call_is_never_granted_a_reply() -> None:
-    world = make_world()
-    sent = world.send(key=None)
+    live = make_session()
+    sent = live.send(key=None)
     claim = replace(sent.claim, refusal=None, counted=True)
     with pytest.raises(TypeError, match="a claim without a call was granted a reply"):
-        world.engine.answer(world.session, sent.request, claim, Grant(1, Standing(None, None, None, NOW), "started"))
+        live.engine.answer(live.session, sent.request, claim, Grant(1, Standing(None, None, None, NOW), "started"))
 
 
 def test_what_is_sent_is_json_without_escapes() -> None:
-    exchange = make_world({"rules": [rule("héllo 🌍")]}).send()
+    exchange = make_session({"rules": [rule("héllo 🌍")]}).send()
     data = exchange.timeline.frames[0].data
     assert "héllo 🌍".encode() in data
     assert json.loads(data)["choices"][0]["message"]["content"] == "héllo 🌍"
@@ -603,7 +615,7 @@ def test_what_is_sent_is_json_without_escapes() -> None:
     ids=["reply", "unmatched"],
 )
 def test_a_request_for_the_upstream_says_so_where_there_is_none(scenario: Any, rule: str) -> None:
-    exchange = make_world(scenario).send("beatra")
+    exchange = make_session(scenario).send("beatra")
     assert (exchange.proxied, exchange.rule, exchange.timeline.status) == (True, rule, 404)
     assert body_of(exchange) == {
         "error": {
@@ -614,15 +626,15 @@ def test_a_request_for_the_upstream_says_so_where_there_is_none(scenario: Any, r
 
 
 def test_an_operation_without_rules_is_built_in_whatever_unmatched_says() -> None:
-    world = make_world({"unmatched": "proxy", "rules": [{"when": {"turn": 9}, "reply": {"text": "x"}}]})
-    exchange = world.send("brainstormrouter", method="GET", path="/models")
+    live = make_session({"unmatched": "proxy", "rules": [{"when": {"turn": 9}, "reply": {"text": "x"}}]})
+    exchange = live.send("brainstormrouter", method="GET", path="/models")
     assert (exchange.proxied, exchange.rule) == (False, "built-in")
 
 
 def test_validation_and_chaos_come_before_the_upstream() -> None:
     rules = {"rules": [{"reply": {"proxy": True}}]}
-    assert make_world(rules).send("beatra", raw=b"{").rule == "refused"
-    struck = make_world({**rules, "chaos": [{"chance": 1, "error": "server_error"}]}).send("beatra")
+    assert make_session(rules).send("beatra", raw=b"{").rule == "refused"
+    struck = make_session({**rules, "chaos": [{"chance": 1, "error": "server_error"}]}).send("beatra")
     assert (struck.proxied, struck.timeline.status) == (False, 500)
-    passed = make_world({**rules, "chaos": [{"chance": 1, "fault": {"empty": True}}]}).send("beatra")
+    passed = make_session({**rules, "chaos": [{"chance": 1, "fault": {"empty": True}}]}).send("beatra")
     assert (passed.proxied, passed.timeline.faults) == (True, ())

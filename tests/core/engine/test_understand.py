@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import KEY, NAMES, NOW, PROVIDERS, body_of, chat, headers_of, make_request, make_world
+from build import KEY, NAMES, NOW, PROVIDERS, body_of, chat, headers_of, make_request, make_session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,7 +47,7 @@ UNKNOWN = [
 @pytest.mark.parametrize(("path", "hint"), UNKNOWN, ids=["slash", "v1", "v1-twice", "misspelt", "unknown", "none"])
 def test_an_unknown_path_names_the_right_one(path: str, hint: str) -> None:
     said = f"There is nothing at /beatra/v1{path}. {hint}"
-    assert refused(make_world().send(path=path)) == ("not_found", said, [])
+    assert refused(make_session().send(path=path)) == ("not_found", said, [])
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_an_unknown_path_names_the_right_one(path: str, hint: str) -> None:
     ids=["get", "post"],
 )
 def test_a_wrong_method_names_the_right_ones(provider: str, method: str, path: str, allow: str, message: str) -> None:
-    exchange = make_world().send(provider, method=method, path=path)
+    exchange = make_session().send(provider, method=method, path=path)
     assert refused(exchange) == ("method_not_allowed", message, [])
     assert (status(exchange), headers_of(exchange)["allow"]) == (405, allow)
 
 
 def test_head_is_answered_as_get() -> None:
-    world = make_world()
-    got, head = (world.send("brainstormrouter", method=method, path="/models", raw=b"") for method in ("GET", "HEAD"))
+    live = make_session()
+    got, head = (live.send("brainstormrouter", method=method, path="/models", raw=b"") for method in ("GET", "HEAD"))
     assert (status(head), body_of(head)) == (200, body_of(got))
 
 
@@ -119,7 +119,7 @@ NOT_ITS_OWN = "The API key is not good here. In the session own its own api_key 
     ],
 )  # fmt: skip
 def test_keys(scenario: str, options: dict[str, Any], key: str | None, message: str | None) -> None:
-    exchange = make_world(f"emulator: 1\n{scenario}", **options).send(key=key)
+    exchange = make_session(f"emulator: 1\n{scenario}", **options).send(key=key)
     assert (exchange.refusal and exchange.refusal[2].message) == message
     assert status(exchange) == (401 if message else 200)
 
@@ -138,31 +138,31 @@ def test_keys(scenario: str, options: dict[str, Any], key: str | None, message: 
     ],
 )
 def test_a_key_of_another_provider_is_told_as_such(provider: str, key: str, why: str) -> None:
-    exchange = make_world(api_keys=("good",)).send(provider, key=key)
+    exchange = make_session(api_keys=("good",)).send(provider, key=key)
     assert exchange.refusal is not None
     assert exchange.refusal[2].message == f"The API key is not good here. {why}"
 
 
 def test_the_key_of_a_session_for_one_provider_is_not_good_at_another() -> None:
-    world = make_world(id="own", provider="brivionix")
-    assert status(world.send("brivionix", key="emu-generated")) == 200
-    exchange = world.send("beatra", key="emu-generated")
+    live = make_session(id="own", provider="brivionix")
+    assert status(live.send("brivionix", key="emu-generated")) == 200
+    exchange = live.send("beatra", key="emu-generated")
     assert exchange.refusal is not None
     assert exchange.refusal[2].message == "The API key is not good here. It is that of a session for brivionix."
 
 
 @pytest.mark.parametrize("provider", NAMES)
 def test_a_refused_key_rests_on_the_providers_fact(provider: str) -> None:
-    exchange = make_world().send(provider, key=None)
+    exchange = make_session().send(provider, key=None)
     assert exchange.refusal is not None
     assert exchange.refusal[2].fact == PROVIDERS[provider].auth_fact
 
 
 @pytest.mark.parametrize("provider", NAMES)
 def test_the_key_is_checked_before_the_body_and_the_path_before_the_key(provider: str) -> None:
-    world = make_world()
-    assert refused(world.send(provider, raw=b"{", key=None))[0] == "unauthorized"
-    assert refused(world.send(provider, path="/nowhere", key=None))[0] == "not_found"
+    live = make_session()
+    assert refused(live.send(provider, raw=b"{", key=None))[0] == "unauthorized"
+    assert refused(live.send(provider, path="/nowhere", key=None))[0] == "not_found"
 
 
 # Bodies
@@ -194,7 +194,7 @@ MALFORMED = {
 @pytest.mark.parametrize("provider", NAMES)
 @pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_body_is_refused(provider: str, raw: bytes) -> None:
-    exchange = make_world().send(provider, raw=raw)
+    exchange = make_session().send(provider, raw=raw)
     name, message, details = refused(exchange)
     reason = details[0][1]
     assert (status(exchange), name, message) == (400, "invalid_request", f"The body is not valid JSON: {reason}.")
@@ -215,12 +215,12 @@ def test_a_malformed_body_is_refused(provider: str, raw: bytes) -> None:
     ids=["empty", "deep", "list", "string", "null", "number"],
 )
 def test_what_is_no_object_of_bounded_depth_is_refused(raw: bytes, reason: str) -> None:
-    _, message, _ = refused(make_world().send(raw=raw))
+    _, message, _ = refused(make_session().send(raw=raw))
     assert message == f"The body {reason}."
 
 
 def test_a_body_as_deep_as_the_bound_is_accepted() -> None:
-    exchange = make_world().send(raw=JUST)
+    exchange = make_session().send(raw=JUST)
     assert (status(exchange), [path for _, path, _ in notes(exchange)]) == (200, ["x"])
 
 
@@ -240,7 +240,7 @@ TOO_MANY = "The body holds more than 500000 values (a bound of the emulator's, a
     ids=["most", "one-more", "lists", "signs-in-a-string", "escapes", "strings"],
 )
 def test_the_values_of_a_body_are_bounded(items: bytes, message: str | None) -> None:
-    exchange = make_world().send(raw=b'{"model": "auto", "messages": [], "x": [' + items + b"]}")
+    exchange = make_session().send(raw=b'{"model": "auto", "messages": [], "x": [' + items + b"]}")
     assert (exchange.refusal and exchange.refusal[2].message) == message
     assert status(exchange) == (400 if message else 200)
 
@@ -251,7 +251,7 @@ def test_a_string_without_an_end_is_passed_in_one_step() -> None:
 
 
 def test_a_layer_of_empty_lists_is_no_level() -> None:
-    assert [status(make_world().send(body=chat(x=nested(levels)))) for levels in (199, 200)] == [200, 400]
+    assert [status(make_session().send(body=chat(x=nested(levels)))) for levels in (199, 200)] == [200, 400]
 
 
 def nested(levels: int) -> Any:
@@ -262,7 +262,7 @@ def nested(levels: int) -> Any:
 
 
 def test_undocumented_fields_are_noted_up_to_a_bound() -> None:
-    exchange = make_world().send(body=chat() | {f"k{n}": 1 for n in range(250)})
+    exchange = make_session().send(body=chat() | {f"k{n}": 1 for n in range(250)})
     found = [(path, message) for _, path, message in notes(exchange)]
     assert [path for path, _ in found] == [*(f"k{n}" for n in range(100)), ""]
     assert found[-1] == ("", "150 more fields are not in the docs")
@@ -270,7 +270,7 @@ def test_undocumented_fields_are_noted_up_to_a_bound() -> None:
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
     messages = [{"role": "user", "content": "[{" * 300}]
-    assert status(make_world().send(body=chat(messages=messages))) == 200
+    assert status(make_session().send(body=chat(messages=messages))) == 200
 
 
 @pytest.mark.parametrize("number", ["1" * 400, "-" + "9" * 40, "1e400", "1e-400", "0.1e309", "1.7976931348623157e308"])
@@ -278,18 +278,18 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
 @pytest.mark.parametrize("validation", ["documented", "strict", "off"])
 def test_huge_numbers_never_break_the_emulator(number: str, field: str, validation: str) -> None:
     raw = b'{"model": "gpt-4", "messages": [], "%s": %s}' % (field.encode(), number.encode())
-    assert status(make_world(validation=validation).send("braintwin", raw=raw)) in (200, 400)
+    assert status(make_session(validation=validation).send("braintwin", raw=raw)) in (200, 400)
 
 
 def test_a_body_over_the_bound_is_refused() -> None:
     message = "The request body is larger than this server takes (--max-body)."
-    exchange = make_world().send(raw=b"", too_large=True)
+    exchange = make_session().send(raw=b"", too_large=True)
     assert (status(exchange), refused(exchange)) == (413, ("too_large", message, []))
 
 
 @given(raw=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_bytes_get_an_answer_of_the_provider(raw: bytes) -> None:
-    assert 200 <= status(make_world().send("brivionix", raw=raw)) < 500
+    assert 200 <= status(make_session().send("brivionix", raw=raw)) < 500
 
 
 # JSON of any shape, at the places that the engine reads itself
@@ -312,7 +312,7 @@ def test_whatever_the_fields_are_the_answer_is_no_failure_of_ours(
     provider: str, level: str, body: dict[str, Any], embeddings: bool
 ) -> None:
     path = "/embeddings" if embeddings and provider == "brainstormrouter" else "/chat/completions"
-    exchange = make_world(validation=level, plan="unlimited").send(provider, raw=json.dumps(body).encode(), path=path)
+    exchange = make_session(validation=level, plan="unlimited").send(provider, raw=json.dumps(body).encode(), path=path)
     assert status(exchange) in (200, 400)
 
 
@@ -327,8 +327,8 @@ TYPE_MESSAGE = "Content-Type must be application/json, not 'text/plain'"
 def test_json_content_types_are_good(provider: str, kind: str | None) -> None:
     sent = make_request(provider)
     headers = {**sent.headers, "content-type": kind} if kind else {"authorization": f"Bearer {KEY}"}
-    world = make_world(plan="unlimited")
-    claim = world.engine.claim(world.session, replace(sent, headers=headers))
+    live = make_session(plan="unlimited")
+    claim = live.engine.claim(live.session, replace(sent, headers=headers))
     assert (claim.refusal, claim.call and claim.call.notes) == (None, ())
 
 
@@ -339,7 +339,7 @@ def test_json_content_types_are_good(provider: str, kind: str | None) -> None:
 def test_another_content_type_is_refused_where_the_docs_name_one(
     provider: str, code: int, name: str, fact: str
 ) -> None:
-    exchange = make_world().send(provider, headers={"content-type": "text/plain"})
+    exchange = make_session().send(provider, headers={"content-type": "text/plain"})
     details = [("content-type", "must be application/json")]
     assert (status(exchange), refused(exchange)) == (code, (name, f"{TYPE_MESSAGE}.", details))
     assert exchange.refusal is not None
@@ -360,8 +360,8 @@ def test_another_content_type_is_refused_where_the_docs_name_one(
 def test_another_content_type_is_noted_elsewhere(
     provider: str, options: dict[str, str], mute: list[str], fact: str | None
 ) -> None:
-    world = make_world({"mute": mute}, **options)
-    exchange = world.send(provider, headers={"content-type": "text/plain"})
+    live = make_session({"mute": mute}, **options)
+    exchange = live.send(provider, headers={"content-type": "text/plain"})
     assert status(exchange) == 200
     assert (fact, "headers.content-type", TYPE_MESSAGE) in notes(exchange)
 
@@ -385,7 +385,7 @@ WRONG_DETAILS = {
 @pytest.mark.parametrize("provider", NAMES)
 @pytest.mark.parametrize(("level", "code"), [("documented", 400), ("strict", 400), ("off", 200)])
 def test_what_the_docs_rule_out(provider: str, level: str, code: int) -> None:
-    exchange = make_world(validation=level).send(provider, chat(provider, **WRONG[provider]))
+    exchange = make_session(validation=level).send(provider, chat(provider, **WRONG[provider]))
     assert status(exchange) == code
     if code == 400:
         assert refused(exchange) == ("invalid_request", None, [WRONG_DETAILS[provider]])
@@ -394,7 +394,7 @@ def test_what_the_docs_rule_out(provider: str, level: str, code: int) -> None:
 @pytest.mark.parametrize("provider", NAMES)
 @pytest.mark.parametrize(("level", "code"), [("documented", 200), ("strict", 400), ("off", 200)])
 def test_what_the_docs_do_not_know(provider: str, level: str, code: int) -> None:
-    exchange = make_world(validation=level).send(provider, chat(provider, nonsense=1, n=1))
+    exchange = make_session(validation=level).send(provider, chat(provider, nonsense=1, n=1))
     assert status(exchange) == code
     if level == "documented":
         assert [note for note in notes(exchange) if note[1] in ("nonsense", "n")] == [
@@ -408,7 +408,7 @@ def test_what_the_docs_do_not_know(provider: str, level: str, code: int) -> None
 
 def test_all_offending_fields_are_named() -> None:
     body = {"model": 5, "messages": [{"role": "tool", "content": ["x"]}, "x"], "temperature": 3, "top_p": 1}
-    assert refused(make_world().send(body=body))[2] == [
+    assert refused(make_session().send(body=body))[2] == [
         ("temperature", "is not allowed here (temperature or top_p, not both)"),
         ("top_p", "is not allowed here (temperature or top_p, not both)"),
         ("model", "must be a string, not 5"),
@@ -420,9 +420,9 @@ def test_all_offending_fields_are_named() -> None:
 
 
 def test_query_parameters_are_the_body_of_a_get() -> None:
-    world = make_world()
+    live = make_session()
     path, query = "/intelligence/recommendations", "task=code+review&empty="
-    exchange = world.send("brainstormrouter", method="GET", path=path, query=query)
+    exchange = live.send("brainstormrouter", method="GET", path=path, query=query)
     assert exchange.claim.call is not None
     assert exchange.claim.call.body == {"task": "code review", "empty": ""}
     assert notes(exchange) == [(None, "empty", "is not in the docs; it was accepted and has no effect")]
@@ -442,12 +442,12 @@ def test_query_parameters_are_the_body_of_a_get() -> None:
     ],
 )
 def test_an_unknown_model_is_refused_with_the_nearest_name(provider: str, model: str, message: str) -> None:
-    exchange = make_world().send(provider, chat(provider, model=model))
+    exchange = make_session().send(provider, chat(provider, model=model))
     assert refused(exchange) == ("invalid_request", None, [("model", message)])
 
 
 def test_an_unknown_model_is_noted_where_the_list_is_open() -> None:
-    exchange = make_world().send("brainstormrouter", chat("brainstormrouter", model="gpt-9"))
+    exchange = make_session().send("brainstormrouter", chat("brainstormrouter", model="gpt-9"))
     assert (status(exchange), exchange.model) == (200, "gpt-9")
     assert notes(exchange) == [("br-model-named", "model", "the docs don't name 'gpt-9'; any id is accepted")]
 
@@ -458,7 +458,7 @@ def test_an_unknown_model_is_noted_where_the_list_is_open() -> None:
     ids=["listed", "muted", "off"],
 )
 def test_an_unknown_model_is_good_where_the_session_says_so(scenario: dict[str, Any], options: dict[str, str]) -> None:
-    exchange = make_world(scenario, **options).send(body=chat(model="mine"))
+    exchange = make_session(scenario, **options).send(body=chat(model="mine"))
     assert (status(exchange), exchange.model) == (200, "mine")
 
 
@@ -482,7 +482,7 @@ WINDOW = "over the context window of 8192 tokens of gpt-4"
     ids=["fits", "over", "asks-all", "asks-more", "negative-fits", "negative-over"],
 )
 def test_context_window(count: int, fields: dict[str, Any], message: str | None) -> None:
-    exchange = make_world().send("braintwin", chat("braintwin", words(count), **fields))
+    exchange = make_session().send("braintwin", chat("braintwin", words(count), **fields))
     details = [] if message is None else [("messages", message)]
     assert [(item.path, item.message) for item in (exchange.refusal[2].details if exchange.refusal else ())] == details
     assert exchange.refusal is None or exchange.refusal[2].fact == "bt-context-window"
@@ -492,7 +492,7 @@ def test_context_window(count: int, fields: dict[str, Any], message: str | None)
     ("scenario", "options"), [({"mute": ["bt-context-window"]}, {}), ({}, {"validation": "off"})], ids=["muted", "off"]
 )
 def test_context_window_can_be_muted(scenario: dict[str, Any], options: dict[str, str]) -> None:
-    assert status(make_world(scenario, **options).send("braintwin", chat("braintwin", words(9000)))) == 200
+    assert status(make_session(scenario, **options).send("braintwin", chat("braintwin", words(9000)))) == 200
 
 
 # Idempotency keys
@@ -506,9 +506,9 @@ UUID = "8e03978e-40d5-43e8-bc93-6894a57f9324"
     ids=["plain", "upper-case", "quoted", "absent"],
 )
 def test_good_idempotency_keys(given_key: str | None, value: str | None) -> None:
-    world = make_world()
+    live = make_session()
     headers = {"idempotency-key": given_key} if given_key else {}
-    claim = world.engine.claim(world.session, make_request(headers=headers))
+    claim = live.engine.claim(live.session, make_request(headers=headers))
     assert (claim.refusal, claim.idempotency and claim.idempotency[0]) == (None, value)
 
 
@@ -517,27 +517,27 @@ def test_good_idempotency_keys(given_key: str | None, value: str | None) -> None
     ["", '"', "retry-1", UUID[:-1], UUID + "0", UUID.replace("-", ""), UUID.replace("8", "g"), f'"{UUID}', f"'{UUID}'"],
 )
 def test_other_idempotency_keys_are_refused(given_key: str) -> None:
-    exchange = make_world().send(headers={"idempotency-key": given_key})
+    exchange = make_session().send(headers={"idempotency-key": given_key})
     details = [("idempotency-key", f"must be a UUID, not {given_key!r}")]
     assert refused(exchange) == ("invalid_request", None, details)
 
 
 @pytest.mark.parametrize("provider", [name for name in NAMES if name != "beatra"])
 def test_idempotency_keys_mean_nothing_where_the_docs_know_none(provider: str) -> None:
-    exchange = make_world().send(provider, headers={"idempotency-key": "anything"})
+    exchange = make_session().send(provider, headers={"idempotency-key": "anything"})
     assert (status(exchange), exchange.claim.idempotency) == (200, None)
 
 
 def test_an_idempotency_key_can_be_muted() -> None:
-    exchange = make_world({"mute": ["be-idempotency"]}).send(headers={"idempotency-key": "anything"})
+    exchange = make_session({"mute": ["be-idempotency"]}).send(headers={"idempotency-key": "anything"})
     assert (status(exchange), exchange.claim.idempotency) == (200, None)
 
 
 def test_the_fingerprint_is_of_the_json_and_not_of_its_bytes() -> None:
-    world, headers = make_world(), {"idempotency-key": UUID}
+    live, headers = make_session(), {"idempotency-key": UUID}
     body = chat(temperature=1)
     claims = [
-        world.engine.claim(world.session, make_request(raw=raw, headers=headers))
+        live.engine.claim(live.session, make_request(raw=raw, headers=headers))
         for raw in (
             json.dumps(body).encode(),
             json.dumps(dict(reversed(body.items())), indent=2).encode(),
@@ -594,7 +594,7 @@ def test_a_muted_fact_forbids_nothing(fact: str) -> None:
     body.pop(breach.get("drop"), None)
     also = breach.get("also", [])
     outcomes = [
-        make_world({"mute": mute, "provider": provider}).send(provider, body, **breach.get("request", {}))
+        make_session({"mute": mute, "provider": provider}).send(provider, body, **breach.get("request", {}))
         for mute in ([], also, [fact, *also])
     ]
     assert [status(exchange) < 400 for exchange in outcomes] == [False, False, True], outcomes[2].refusal
@@ -628,18 +628,18 @@ def _constraints(document: Any) -> set[str]:
 
 
 def test_muting_a_default_takes_its_effect_away() -> None:
-    exchange = make_world({"mute": ["bt-max-tokens-default"]}).send("braintwin")
+    exchange = make_session({"mute": ["bt-max-tokens-default"]}).send("braintwin")
     assert exchange.finish_reason == "stop"
 
 
 @pytest.mark.parametrize("model", [5, None, ["x"]], ids=["number", "null", "list"])
 def test_a_model_that_is_no_name_is_none(model: Any) -> None:
-    exchange = make_world(validation="off").send(body={"model": model})
+    exchange = make_session(validation="off").send(body={"model": model})
     assert (status(exchange), exchange.claim.call and exchange.claim.call.model) == (200, "")
 
 
 def test_elapsed_is_counted_from_the_sessions_start() -> None:
-    exchange = make_world().send(at=NOW + 2.5)
+    exchange = make_session().send(at=NOW + 2.5)
     assert (exchange.claim.call and exchange.claim.call.elapsed) == 2.5
 
 

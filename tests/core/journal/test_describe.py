@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import KEY, NOW, chat, make_world
+from build import KEY, NOW, chat, make_session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,8 +19,8 @@ UUID = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 
 
 def test_an_answered_exchange() -> None:
-    world = make_world({"seed": 7, "rules": [{"id": "hi", "reply": {"text": "hello", "stream": {"itl": 1}}}]})
-    exchange = world.send("braintwin", chat("braintwin", n=1, stream=True), headers={"x-a": "b"})
+    live = make_session({"seed": 7, "rules": [{"id": "hi", "reply": {"text": "hello", "stream": {"itl": 1}}}]})
+    exchange = live.send("braintwin", chat("braintwin", n=1, stream=True), headers={"x-a": "b"})
     exchange = replace(exchange, sent=Sent(99, (0.1, 1.1), "client_left", 1.5))
     row = describe(exchange)
     text = row["response"].pop("body_text")
@@ -53,7 +53,7 @@ def test_an_answered_exchange() -> None:
 
 
 def test_a_refused_exchange() -> None:
-    row = describe(make_world().send(body=chat(temperature=3)))
+    row = describe(make_session().send(body=chat(temperature=3)))
     assert row["refusal"] == {
         "code": "invalid_request", "status": 400, "fact": "be-temperature", "message": None,
         "details": [{"path": "temperature", "message": "must be at most 2, not 3", "fact": "be-temperature"}],
@@ -78,37 +78,37 @@ def test_a_refused_exchange() -> None:
     ids=["400", "401", "404", "unknown", "no-string", "no-object", "no-json", "no-body"],
 )
 def test_a_refused_exchange_shows_the_model_that_its_body_names(request_: dict[str, Any], model: str) -> None:
-    row = describe(make_world().send(**request_))
+    row = describe(make_session().send(**request_))
     assert (row["rule"], row["model"]) == ("refused", model)
 
 
 def test_a_limited_exchange_shows_its_model() -> None:
-    world = make_world({"plan": {"requests_per_minute": 1}})
-    rows = [describe(world.send()) for _ in range(2)]
+    live = make_session({"plan": {"requests_per_minute": 1}})
+    rows = [describe(live.send()) for _ in range(2)]
     assert [(row["response"]["status"], row["model"]) for row in rows] == [(200, "beatra-1"), (429, "auto")]
 
 
 def test_a_replayed_exchange_names_the_first() -> None:
-    world = make_world()
-    rows = [describe(world.send(headers={"idempotency-key": UUID})) for _ in range(2)]
+    live = make_session()
+    rows = [describe(live.send(headers={"idempotency-key": UUID})) for _ in range(2)]
     assert [row["replay_of"] for row in rows] == [None, 1]
 
 
 def test_a_replay_is_no_call_of_its_rule() -> None:
-    world = make_world({"rules": [{"reply": {"text": "a"}}]})
-    rows = [describe(world.send(headers={"idempotency-key": UUID})) for _ in range(2)]
+    live = make_session({"rules": [{"reply": {"text": "a"}}]})
+    rows = [describe(live.send(headers={"idempotency-key": UUID})) for _ in range(2)]
     assert [(row["rule_id"], row["call"]) for row in rows] == [("rule-1", 1), ("rule-1", None)]
 
 
 def test_a_query_is_shown_without_its_secrets() -> None:
     query = "task=code&api_key=sk-very-secret&access-token=t0ps3cret&x=1"
-    row = describe(make_world().send("brainstormrouter", method="GET", path="/models", query=query))
+    row = describe(make_session().send("brainstormrouter", method="GET", path="/models", query=query))
     key, token = redact("sk-very-secret"), redact("t0ps3cret")
     assert row["path"] == f"/brainstormrouter/v1/models?task=code&api_key={key}&access-token={token}&x=1"
 
 
 def test_an_unmatched_exchange_has_the_nearest_rules() -> None:
-    row = describe(make_world({"rules": [{"when": {"model": "x"}, "reply": {"text": "a"}}]}).send())
+    row = describe(make_session({"rules": [{"when": {"model": "x"}, "reply": {"text": "a"}}]}).send())
     assert (row["rule"], row["nearest"]) == (
         "unmatched",
         [
@@ -163,10 +163,10 @@ ASKED = {"stream_options": {"include_usage": True}}
 def test_usage_and_finish_reason_are_shown_where_they_went_out(
     fields: Any, faults: list[Any], sent: int | None, shown: Any
 ) -> None:
-    world = make_world(
+    live = make_session(
         {"rules": [{"reply": {"text": "one two three", "stream": {"split": "words"}, "faults": faults}}]}
     )
-    exchange = world.send("brivionix", chat("brivionix", **{"stream": True} | fields))
+    exchange = live.send("brivionix", chat("brivionix", **{"stream": True} | fields))
     if sent is not None:
         exchange = replace(exchange, sent=Sent(0, (0.0,) * sent, "complete", 0.0))
     response = describe(exchange)["response"]
@@ -179,8 +179,8 @@ def test_chunks_of_any_form_are_shown(how: str, choices: Any) -> None:
     odd = {"choices": choices}
     fault = {"error_event": {"after_chunks": 1, "error": {"status": 500, "body": odd}}}
     replies: dict[str, Any] = {"events": {"events": [odd, "[DONE]"]}, "error event": {"text": "a", "faults": [fault]}}
-    world = make_world({"rules": [{"reply": {**replies[how], "off_contract": True}}]})
-    response = describe(world.send(body=chat(stream=True)))["response"]
+    live = make_session({"rules": [{"reply": {**replies[how], "off_contract": True}}]})
+    response = describe(live.send(body=chat(stream=True)))["response"]
     assert (response["finish_reason"], response["usage"]) == UNENDED
 
 
@@ -224,20 +224,20 @@ def test_a_body_too_deep_to_be_written_again_is_shown_as_text() -> None:
     ids=["top", "nested", "spaces", "compact", "huge-number", "no-json"],
 )  # fmt: skip
 def test_keys_that_stand_twice_are_noted(raw: bytes, names: list[str]) -> None:
-    notes = describe(make_world().send(raw=raw))["notes"]
+    notes = describe(make_session().send(raw=raw))["notes"]
     message = "stands twice in one object; the last one counts"
     assert [note["path"] for note in notes if note["message"] == message] == names
 
 
 def test_many_equal_keys_are_counted_once() -> None:
     raw = b'{"model": "auto", "messages": [], ' + b", ".join(b'"k%d": 1, "k%d": 2' % (n, n) for n in range(5000)) + b"}"
-    notes = describe(make_world(validation="off").send(raw=raw))["notes"]
+    notes = describe(make_session(validation="off").send(raw=raw))["notes"]
     assert [note["path"] for note in notes] == [*(f"k{n}" for n in range(100)), ""]
     assert notes[-1]["message"] == "4900 more keys stand twice in one object"
 
 
 def test_a_body_over_a_million_bytes_is_not_read_again() -> None:
-    exchange = make_world().send(raw=b'{"model": "x", "model": "auto", "messages": []' + b" " * 1_000_000 + b"}")
+    exchange = make_session().send(raw=b'{"model": "x", "model": "auto", "messages": []' + b" " * 1_000_000 + b"}")
     found = describe(exchange)
     assert (found["body"], len(found["body_text"]), found["notes"]) == (None, 1_000_000, [])
 
@@ -260,16 +260,16 @@ SECRET = "sk-very-secret-0123456789"
     ids=lambda headers: " ".join([*headers, *headers.values()])[:40],
 )  # fmt: skip
 def test_no_key_is_shown(headers: dict[str, str]) -> None:
-    world = make_world({"rules": [{"when": {"headers": dict.fromkeys(headers, "x")}, "reply": {"text": "a"}}]})
-    shown = json.dumps(describe(world.send(headers=headers, key=SECRET)))
+    live = make_session({"rules": [{"when": {"headers": dict.fromkeys(headers, "x")}, "reply": {"text": "a"}}]})
+    shown = json.dumps(describe(live.send(headers=headers, key=SECRET)))
     assert SECRET not in shown
     assert SECRET[4:] not in shown
 
 
 def test_a_session_key_and_a_refused_key_are_not_shown() -> None:
-    world = make_world({"keys": ["the-good-key-of-the-file"]}, id="own")
+    live = make_session({"keys": ["the-good-key-of-the-file"]}, id="own")
     rows = [
-        describe(world.send(key=key)) for key in ("emu-generated", "the-good-key-of-the-file", "some-other-key-here")
+        describe(live.send(key=key)) for key in ("emu-generated", "the-good-key-of-the-file", "some-other-key-here")
     ]
     shown = json.dumps(rows)
     assert [word in shown for word in ("emu-generated", "good-key", "other-key")] == [False] * 3
@@ -303,5 +303,5 @@ def test_redact_of_nothing() -> None:
 
 
 def test_a_crash_is_shown() -> None:
-    exchange: Exchange = replace(make_world().send(), crash="Traceback")
+    exchange: Exchange = replace(make_session().send(), crash="Traceback")
     assert describe(exchange)["crash"] == "Traceback"

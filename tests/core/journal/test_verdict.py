@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from build import NOW, PROVIDERS, World, chat, make_world
+from build import NOW, PROVIDERS, EngineSession, chat, make_session
 
 from emulator.core.journal.attempts import answered_text, group, retry_after, wait_between
 from emulator.core.journal.client_rules import mark_of
@@ -21,7 +21,7 @@ CUT = {"text": "Half of it, then the rest.", "stream": {"split": 11}, "faults": 
 class Tape:
     """A client's requests at one provider; times in seconds from the first, `took` until the answer ended."""
 
-    world: World
+    live: EngineSession
     provider: str
     exchanges: list[Exchange] = field(default_factory=list)
     completed: list[tuple[int, str]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Tape:
     def send(self, at: float, took: float = 0.0, end: Any = None, real: float | None = None, **request: Any) -> None:
         """Send at a time; `real` is the real time, where it is not the session's."""
         given = {"body": chat(self.provider, **request.pop("fields", {}))} | request
-        made = self.world.send(self.provider, at=NOW + at, **given)
+        made = self.live.send(self.provider, at=NOW + at, **given)
         began = at if real is None else real
         ended = end or ("cut" if made.timeline.broken else "complete")
         sent = Sent(1, (took,), ended, took, began + took)
@@ -41,7 +41,7 @@ class Tape:
 
 
 def tape(provider: str, *replies: Any, **rule: Any) -> Tape:
-    return Tape(make_world({"rules": [{"replies": list(replies), **rule}]}, plan="unlimited"), provider)
+    return Tape(make_session({"rules": [{"replies": list(replies), **rule}]}, plan="unlimited"), provider)
 
 
 def told(finding: Finding) -> tuple[str, str, tuple[int, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from build import chat, make_world
+from build import chat, make_session
 
 from emulator.core.errors import SourceError
 from emulator.core.journal.verify import Verified, verify
@@ -25,12 +25,12 @@ MANY = {"body": {"$": {"schema": {"allOf": [NODE] * 70}}}}
 @pytest.fixture(scope="module")
 def exchanges() -> Sequence[Exchange]:
     """Two chats at one provider, an embedding at another, and a request that was not understood."""
-    world = make_world(RULES)
-    world.send("beatra", chat("beatra", "the report, please"))
-    world.send("beatra", chat("beatra", "another", stream=True, temperature=0.2), headers={"x-tenant": "acme"})
-    world.send("brainstormrouter", {"model": "auto", "input": "text"}, path="/embeddings")
-    world.send("beatra", raw=b"{")
-    return world.store.journal("default", 0)[0]
+    live = make_session(RULES)
+    live.send("beatra", chat("beatra", "the report, please"))
+    live.send("beatra", chat("beatra", "another", stream=True, temperature=0.2), headers={"x-tenant": "acme"})
+    live.send("brainstormrouter", {"model": "auto", "input": "text"}, path="/embeddings")
+    live.send("beatra", raw=b"{")
+    return live.store.journal("default", 0)[0]
 
 
 @pytest.mark.parametrize(

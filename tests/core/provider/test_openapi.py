@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import jsonschema
 import pytest
-from build import NAMES, PROVIDERS, body_of, chat, chunks_of, headers_of, make_world
+from build import NAMES, PROVIDERS, body_of, chat, chunks_of, headers_of, make_session
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from emulator.core.errors import STATUS
@@ -96,11 +96,11 @@ def test_errors_that_a_provider_never_answers_with_are_left_out(provider: str, l
 
 @pytest.mark.parametrize("provider", NAMES)
 def test_answers_are_as_the_document_says(provider: str) -> None:
-    made, world = document(provider), make_world(plan="unlimited")
+    made, live = document(provider), make_session(plan="unlimited")
     schemas = made["components"]["schemas"]
     check(made, schemas["chat.request"], chat(provider))
-    check(made, schemas["chat.response"], body_of(world.send(provider)))
-    for chunk in chunks_of(world.send(provider, chat(provider, stream=True))):
+    check(made, schemas["chat.response"], body_of(live.send(provider)))
+    for chunk in chunks_of(live.send(provider, chat(provider, stream=True))):
         check(made, schemas["chat.chunk"], chunk)
 
 
@@ -108,7 +108,7 @@ def test_answers_are_as_the_document_says(provider: str) -> None:
 @pytest.mark.parametrize("name", STATUS)
 def test_errors_have_the_form_that_the_document_gives(provider: str, name: str) -> None:
     made = document(provider)
-    answered = make_world({"rules": [{"reply": {"error": name}}]}, plan="unlimited").send(provider)
+    answered = make_session({"rules": [{"reply": {"error": name}}]}, plan="unlimited").send(provider)
     if name in made["components"]["responses"]:
         response = made["components"]["responses"][name]
         check(made, response["content"]["application/json"]["schema"], body_of(answered))

@@ -28,7 +28,7 @@ from emulator.core.provider.folder import load_providers
 from emulator.core.provider.openapi import openapi
 from emulator.core.scenario.session import DEFAULT, Options, build_session
 from emulator.core.values import Exchange, Request, Sent
-from emulator.server.sessions.live import Worlds
+from emulator.server.sessions.live import LiveSessions
 from emulator.stores.memory import MemoryStore
 from emulator.testing.client import Control
 from emulator.testing.session import EmulatedSession
@@ -43,7 +43,7 @@ HELLO = [{"role": "user", "content": "Hello"}]
 RULES = "rules: [{reply: {text: Hi}}]"
 
 
-class World:
+class LiveSession:
     """An engine, a session of the sample provider and a store."""
 
     def __init__(self, text: str = "", **options: Any) -> None:
@@ -65,7 +65,7 @@ class World:
         request = Request(DEFAULT, "sample", method, path, query, given, body, at, path, "http://h")
         claim = self.engine.claim(self.session, request)
         grant = self.store.take(claim)
-        self.form = self.engine.repeats.form(self.session, request, claim, grant)
+        self.form = self.engine.answer_cache.form(self.session, request, claim, grant)
         exchange = self.engine.answer(self.session, request, claim, grant)
         self.store.record(exchange)
         return exchange
@@ -117,7 +117,7 @@ CHAT = b'{"model": "%b", "messages": [{"role": "user", "content": "Hello"}]}'
     ],
 )
 def test_errors_have_names_and_status_of_their_own(name: str, status: int, code: str) -> None:
-    exchange = World(f"rules: [{{reply: {{error: {name}}}}}]").send("/models/small:generate", GENERATE)
+    exchange = LiveSession(f"rules: [{{reply: {{error: {name}}}}}]").send("/models/small:generate", GENERATE)
     assert told(exchange) == (name, status)
     assert data(exchange)["error"]["code"] == code
     assert data(exchange)["error"]["status"] == status
@@ -160,14 +160,14 @@ def test_where_another_provider_lacks_a_name_it_says_what_that_is_like() -> None
     "chaos: [{chance: 1, error: quota_exhausted}]",
 ])  # fmt: skip
 def test_faults_and_chaos_know_further_names(text: str) -> None:
-    exchange = World(text).send("/models/small:stream", GENERATE)
+    exchange = LiveSession(text).send("/models/small:stream", GENERATE)
     assert b"no_money" in b"".join(frame.data for frame in exchange.timeline.frames)
     with pytest.raises(SourceError, match="there is no error 'quota'"):
         scenario(text.replace("quota_exhausted", "quota"))
 
 
 def test_a_model_that_is_not_there_has_its_own_error() -> None:
-    bodies = [World().send("/chat/completions", CHAT % b"nope"), World().send("/models/nope")]
+    bodies = [LiveSession().send("/chat/completions", CHAT % b"nope"), LiveSession().send("/models/nope")]
     assert [told(item) for item in bodies] == [("no_model", 404)] * 2
     assert data(bodies[0])["error"]["message"].startswith("model: there is no model 'nope'")
 
@@ -185,7 +185,7 @@ def test_a_model_that_is_not_there_has_its_own_error() -> None:
     ],
 )
 def test_the_path_of_a_base_url_is_its_prefix(path: str, found: tuple[str, str]) -> None:
-    address = worlds().locate(path, {}, "http://h")
+    address = sessions().locate(path, {}, "http://h")
     assert (address.provider, address.path, address.base_url) == ("sample", *found)
 
 
@@ -193,15 +193,15 @@ def test_what_was_meant_is_said_with_the_base_url() -> None:
     from emulator.server.sessions.live import Unaddressed
 
     with pytest.raises(Unaddressed) as caught:
-        worlds().locate("/v1beta/sample/models", {}, "http://h")
+        sessions().locate("/v1beta/sample/models", {}, "http://h")
     assert "(did you mean http://h/sample/llm/v1beta/models?)" in caught.value.message
     assert "http://h/beatra/v1, " in caught.value.message
-    doubled = World().send("/llm/v1beta/models")
+    doubled = LiveSession().send("/llm/v1beta/models")
     assert "Did you mean http://h/models?" in data(doubled)["error"]["message"]
 
 
-def worlds() -> Worlds:
-    found = Worlds(Engine(PROVIDERS), MemoryStore(), Options())
+def sessions() -> LiveSessions:
+    found = LiveSessions(Engine(PROVIDERS), MemoryStore(), Options())
     found.open_default([])
     return found
 
@@ -212,7 +212,7 @@ def test_a_base_url_without_a_path(tmp_path: Path) -> None:
     change(folder, "path: /models,", "path: /v1/models,")
     bare = load_provider(folder)
     assert (bare.base_path, bare.below(["v1", "models"])) == ("", "/v1/models")
-    found = Worlds(Engine({**PROVIDERS, "sample": bare}), MemoryStore(), Options(provider="sample"))
+    found = LiveSessions(Engine({**PROVIDERS, "sample": bare}), MemoryStore(), Options(provider="sample"))
     found.open_default([])
     addresses = [found.locate(path, {}, "http://h") for path in ("/sample/v1/models", "/v1/models", "/sample")]
     assert [(item.path, item.base_url) for item in addresses] == [
@@ -243,7 +243,7 @@ def test_routes_find_the_path_that_says_most() -> None:
     ],
 )  # fmt: skip
 def test_methods_and_paths_with_parameters(method: str, path: str, status: int, allow: str | None) -> None:
-    exchange = World().send(path, method=method)
+    exchange = LiveSession().send(path, method=method)
     assert (exchange.timeline.status, dict(exchange.timeline.headers).get("allow")) == (status, allow)
 
 
@@ -257,8 +257,8 @@ def test_a_parameter_is_decoded_once_and_ends_no_segment(server: Emulator) -> No
 
 
 def test_the_model_of_a_path_is_the_model_and_its_stream_has_a_path_of_its_own() -> None:
-    world = World("rules: [{when: {model: small, stream: true}, reply: {text: A}}, {reply: {text: B}}]")
-    one, other = world.send("/models/small:stream", GENERATE), world.send("/models/small:generate", GENERATE)
+    live = LiveSession("rules: [{when: {model: small, stream: true}, reply: {text: A}}, {reply: {text: B}}]")
+    one, other = live.send("/models/small:stream", GENERATE), live.send("/models/small:generate", GENERATE)
     assert (one.timeline.stream, one.rule_id, one.model, one.claim.operation) == (True, "rule-1", "small", "generate")
     assert (other.timeline.stream, other.rule_id, other.claim.call and other.claim.call.params) == (
         False, "rule-2", {"model": "small"},
@@ -266,19 +266,19 @@ def test_the_model_of_a_path_is_the_model_and_its_stream_has_a_path_of_its_own()
 
 
 def test_answers_with_parameters_are_compiled_each_by_itself() -> None:
-    world = World()
+    live = LiveSession()
     for _ in range(3):
-        bodies = [data(world.send(path))["id"] for path in ("/files/a/1", "/files/b/1")]
+        bodies = [data(live.send(path))["id"] for path in ("/files/a/1", "/files/b/1")]
         assert bodies == ["a", "b"]
-    assert world.form
-    assert b'"b"' in world.form.unit + b"".join(world.form.body)
+    assert live.form
+    assert b'"b"' in live.form.unit + b"".join(live.form.body)
 
 
 def test_requests_with_other_parameters_are_other_requests() -> None:
-    world = World("rules: [{replies: [{text: A}, {text: B}], count_by: request}]")
+    live = LiveSession("rules: [{replies: [{text: A}, {text: B}], count_by: request}]")
     paths = ["/models/small:generate", "/models/a%2Flarge:generate", "/models/small:generate"]
-    assert [world.send(path, GENERATE).reply for path in paths] == [0, 0, 1]
-    failed = World("rules: [{when: {operation: any}, reply: {error: server_error}}]")
+    assert [live.send(path, GENERATE).reply for path in paths] == [0, 0, 1]
+    failed = LiveSession("rules: [{when: {operation: any}, reply: {error: server_error}}]")
     sent = [replace(failed.send(path), sent=Sent(0, (), "complete", 0.0)) for path in ("/files/a/1", "/files/b/1")]
     assert [len(call.exchanges) for call in group(sent)] == [1, 1]
 
@@ -287,17 +287,17 @@ def test_requests_with_other_parameters_are_other_requests() -> None:
 
 
 def test_a_rule_without_an_operation_concerns_every_chat() -> None:
-    world = World(RULES)
-    sent = [world.send("/chat/completions", CHAT % b"small"), world.send("/models/small:generate", GENERATE)]
+    live = LiveSession(RULES)
+    sent = [live.send("/chat/completions", CHAT % b"small"), live.send("/models/small:generate", GENERATE)]
     assert [item.rule_id for item in sent] == ["rule-1"] * 2
-    assert world.send("/models/small").rule_id is None
-    only = World("rules: [{when: {operation: chat}, reply: {text: Hi}}]")
+    assert live.send("/models/small").rule_id is None
+    only = LiveSession("rules: [{when: {operation: chat}, reply: {text: Hi}}]")
     assert only.send("/models/small:generate", GENERATE).rule_id is None
 
 
 def test_an_operation_has_ids_of_its_own() -> None:
-    world = World(RULES)
-    sent = [world.send("/chat/completions", CHAT % b"small"), world.send("/models/small:generate", GENERATE)]
+    live = LiveSession(RULES)
+    sent = [live.send("/chat/completions", CHAT % b"small"), live.send("/models/small:generate", GENERATE)]
     assert [data(item)["id"][:4] for item in sent] == ["smp-", "gen_"]
 
 
@@ -324,14 +324,15 @@ def test_a_scenario_made_of_a_journal_tells_models_of_paths_apart(server: Emulat
     ],
 )  # fmt: skip
 def test_ways_to_send_a_key(headers: dict[str, str], query: str, name: str | None) -> None:
-    exchange = World().send("/models/small", headers={**HEADERS, **headers}, query=query)
+    exchange = LiveSession().send("/models/small", headers={**HEADERS, **headers}, query=query)
     assert told(exchange)[0] == name
     assert [note.path for note in exchange.notes if note.path == "key"] == []
 
 
 def test_what_is_said_of_no_key_names_the_first_way() -> None:
     assert (
-        "send it as 'x-sample-key: KEY'" in data(World().send("/models", headers=HEADERS, query=""))["error"]["message"]
+        "send it as 'x-sample-key: KEY'"
+        in data(LiveSession().send("/models", headers=HEADERS, query=""))["error"]["message"]
     )
 
 
@@ -356,12 +357,12 @@ def test_a_session_is_found_by_its_key_in_any_way_and_the_key_is_shown_nowhere(
     ],
 )  # fmt: skip
 def test_headers_of_requests_are_checked(headers: dict[str, str], validation: str, told_of: str | None) -> None:
-    exchange = World(validation=validation).send("/models/small", headers=headers)
+    exchange = LiveSession(validation=validation).send("/models/small", headers=headers)
     assert told(exchange)[1] == (400 if told_of else 200)
     if told_of and exchange.refusal:
         assert data(exchange)["error"]["message"].startswith(told_of)
         assert exchange.refusal[2].fact == "sa-version"
-    assert told(World(f"mute: [sa-version]\n{RULES}").send("/models/small", headers={}))[1] == 200
+    assert told(LiveSession(f"mute: [sa-version]\n{RULES}").send("/models/small", headers={}))[1] == 200
 
 
 # Variables
@@ -427,11 +428,11 @@ def test_times_as_headers_show_them() -> None:
 
 
 def test_headers_show_limits_in_every_form_and_are_compiled() -> None:
-    world = World(RULES)
+    live = LiveSession(RULES)
     for passed in (0.0, 1.5, 59.98):
-        exchange = world.send("/models/small:generate", GENERATE, at=NOW + passed)
-    assert world.form
-    head, _ = world.form.fill(NOW + 59.98, exchange.grant)
+        exchange = live.send("/models/small:generate", GENERATE, at=NOW + passed)
+    assert live.form
+    head, _ = live.form.fill(NOW + 59.98, exchange.grant)
     shown = dict(exchange.timeline.headers)
     assert {name: shown[name] for name in shown if name[2:].startswith(("reset", "tokens", "limit"))} == {
         "x-reset": "1800000060", "x-reset-in": "20ms", "x-reset-at": "2027-01-15T08:01:00Z", "x-reset-tokens": "20ms",

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from build import PROVIDERS, chat, make_world
+from build import PROVIDERS, chat, make_session
 from hypothesis import given
 from hypothesis import strategies as st
 from relaying import COMPLETE, answered, heard, sent, through
@@ -52,8 +52,8 @@ def bare(exchange: Exchange) -> Any:
 
 def replayed(recorder: Recorder, asked: Sequence[tuple[str, Any]]) -> list[Any]:
     """Ask a recording the same requests in their order."""
-    world = make_world(recorder.text())
-    return [bare(world.send(provider, **request)) for provider, request in asked]
+    live = make_session(recorder.text())
+    return [bare(live.send(provider, **request)) for provider, request in asked]
 
 
 CALL = {"tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}}]}
@@ -111,7 +111,7 @@ TOOLS = {"tools": [{"type": "function", "function": {"name": "weather", "paramet
     ids=str,
 )  # fmt: skip
 def test_a_recording_answers_the_same(provider: str, reply: Any, fields: Any) -> None:
-    upstream = make_world({"rules": [{"reply": reply}]}, plan="unlimited")
+    upstream = make_session({"rules": [{"reply": reply}]}, plan="unlimited")
     request: dict[str, Any] = {"body": chat(provider, "What about Oslo?", **fields)}
     if "embedding" in reply:
         request = {"body": {"model": "auto", "input": ["x", "y"]}, "path": "/embeddings"}
@@ -123,7 +123,7 @@ def test_a_recording_answers_the_same(provider: str, reply: Any, fields: Any) ->
 
 def test_a_readable_answer_is_told_readably() -> None:
     pace = {"split": "words", "ttft": "200ms", "itl": "30ms"}
-    upstream = make_world({"rules": [{"reply": {"text": "One two three", "latency": "1s", "stream": pace}}]})
+    upstream = make_session({"rules": [{"reply": {"text": "One two three", "latency": "1s", "stream": pace}}]})
     recorder = record([through(upstream, body=chat(stream=True)), through(upstream)])
     when = {"operation": "chat", "model": "auto", "last_user": {"equals": "hello"}, "turn": 1, "step": 0}
     said = {"text": "One two three", "finish_reason": "stop", "verbatim": True, "latency": 1.0}
@@ -148,12 +148,12 @@ def test_the_pace_of_a_stream_is_kept_event_by_event() -> None:
     pieces = [(at, b"data: %b\n\n" % orjson.dumps(chunk)) for at, chunk in zip(times, chunks, strict=True)]
     recorder = record([answered(heard(body=pieces, kind=STREAM), body=chat(stream=True))])
     assert first_reply(recorder)["stream"] == {"ttft": 0.5, "itl": [0.0, 0.2, 2.0, 0.0]}
-    answer = make_world(recorder.text()).send("beatra", chat(stream=True))
+    answer = make_session(recorder.text()).send("beatra", chat(stream=True))
     assert [round(frame.at, 6) for frame in answer.timeline.frames] == times
 
 
 def test_equal_requests_share_a_rule_and_different_ones_never() -> None:
-    upstream = make_world({"rules": [{"replies": [{"text": str(number)} for number in range(9)]}]})
+    upstream = make_session({"rules": [{"replies": [{"text": str(number)} for number in range(9)]}]})
     bodies = [chat(), chat(temperature=0.5), chat(), chat(temperature=0.5, seed=1), chat(text="bye"), chat(),
               chat(messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]),
               {"messages": [{"role": "user", "content": "hello"}], "model": "auto", "temperature": 0.5}]  # fmt: skip
@@ -181,7 +181,7 @@ def test_any_requests_are_told_apart(asked: list[tuple[Any, dict[str, Any]]]) ->
     for text, fields in asked:
         content = [{"type": "text", "text": text[0]}] if isinstance(text, list) else text
         bodies.append(chat("brivionix", messages=[{"role": "user", "content": content}], **fields))
-    upstream = make_world({"rules": [{"replies": [{"text": str(number)} for number in range(9)]}]})
+    upstream = make_session({"rules": [{"replies": [{"text": str(number)} for number in range(9)]}]})
     exchanges = [through(upstream, "brivionix", body) for body in bodies]
     found = replayed(record(exchanges, "brivionix"), [("brivionix", {"body": body}) for body in bodies])
     assert found == [bare(exchange) for exchange in exchanges]
@@ -193,9 +193,9 @@ def test_requests_with_a_query_are_told_apart() -> None:
         for number, query in enumerate(["", "limit=1", "limit=2"])
     ]
     recorder = record(exchanges, "brainstormrouter")
-    world = make_world(recorder.text())
+    live = make_session(recorder.text())
     for query, number in (("limit=2", 2), ("", 0), ("limit=1", 1)):
-        answer = world.send("brainstormrouter", method="GET", path="/models", query=query)
+        answer = live.send("brainstormrouter", method="GET", path="/models", query=query)
         assert orjson.loads(answer.timeline.frames[0].data) == {"data": [number]}
 
 
@@ -203,7 +203,7 @@ def test_requests_with_a_query_are_told_apart() -> None:
 
 
 def test_what_the_docs_rule_out_and_the_upstream_takes_is_let_through() -> None:
-    upstream = make_world({"rules": [{"reply": {"text": "Taken."}}]}, validation="off")
+    upstream = make_session({"rules": [{"reply": {"text": "Taken."}}]}, validation="off")
     bodies = [chat(temperature=9), chat(model="other"), chat(temperature=0.5, top_p=0.5), chat()]
     exchanges = [through(upstream, body=body) for body in bodies]
     recorder = record(exchanges)
@@ -229,7 +229,7 @@ def test_an_error_to_what_the_docs_rule_out_is_the_upstreams() -> None:
 
 
 def test_what_the_emulator_refuses_alike_needs_no_rule() -> None:
-    recorder = record([through(make_world(), body=chat(temperature=9))])
+    recorder = record([through(make_session(), body=chat(temperature=9))])
     data = yaml.safe_load(recorder.text())
     assert (data["rules"], "mute" in data) == ([], False)
     assert "the emulator refuses it in the same words" in "\n".join(recorder.report())
@@ -260,8 +260,8 @@ def test_an_answer_without_a_body_is_left_out(status: int) -> None:
 
 def test_an_answer_that_its_client_left_is_left_out() -> None:
     recorder = Recorder(ENGINE, PROVIDERS["beatra"], URL)
-    recorder.add(through(make_world()), replace(COMPLETE, end="client_left"))
-    recorder.add(make_world().send("beatra"), COMPLETE)
+    recorder.add(through(make_session()), replace(COMPLETE, end="client_left"))
+    recorder.add(make_session().send("beatra"), COMPLETE)
     assert list(recorder.report())[1:3] == [
         "Left out 1 exchange, first 1: the client left before its end.",
         "Left out 1 exchange, first 1: the upstream was not asked.",
@@ -269,7 +269,7 @@ def test_an_answer_that_its_client_left_is_left_out() -> None:
 
 
 def test_an_answer_given_again_to_an_idempotency_key_is_no_reply() -> None:
-    upstream, key = make_world(), {"idempotency-key": '"5B1CBB2C-6cb1-4f3f-9e64-f7bd58b3dd0b"'}
+    upstream, key = make_session(), {"idempotency-key": '"5B1CBB2C-6cb1-4f3f-9e64-f7bd58b3dd0b"'}
     exchanges = [through(upstream, headers=key), through(upstream, headers=key), through(upstream)]
     recorder = record(exchanges)
     assert len(yaml.safe_load(recorder.text())["rules"][0]["replies"]) == 2
@@ -290,8 +290,8 @@ def test_an_upstream_that_gives_no_answer_is_told_as_that_error(name: str) -> No
 
 
 def test_limits_are_replayed_and_the_time_of_a_reset_is_new() -> None:
-    upstream = make_world({"rules": [{"reply": {"text": "Hi."}}]}, plan="unlimited")
-    limited = make_world({"plan": {"requests_per_minute": 2}, "rules": [{"reply": {"text": "Hi."}}]})
+    upstream = make_session({"rules": [{"reply": {"text": "Hi."}}]}, plan="unlimited")
+    limited = make_session({"plan": {"requests_per_minute": 2}, "rules": [{"reply": {"text": "Hi."}}]})
     exchanges = [through(limited, "braintwin") for _ in range(3)]
     recorder = record([*exchanges, through(upstream, "braintwin")], "braintwin")
     replies = yaml.safe_load(recorder.text())["rules"][0]["replies"]

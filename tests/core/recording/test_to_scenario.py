@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from build import PROVIDERS, World, chat, make_world
+from build import PROVIDERS, EngineSession, chat, make_session
 
 from emulator.core.journal.describe import describe
 from emulator.core.recording.to_scenario import scenario_text
@@ -23,8 +23,8 @@ TOOLS = {"tools": [WEATHER]}
 CALL = {"tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}, "id": "call_1"}]}
 
 
-def written(world: World) -> str:
-    rows = [describe(item) for item in world.store.journal("default", 0)[0]]
+def written(live: EngineSession) -> str:
+    rows = [describe(item) for item in live.store.journal("default", 0)[0]]
     return scenario_text(orjson.loads(orjson.dumps(rows)), PROVIDERS)
 
 
@@ -97,15 +97,15 @@ def cut(**place: Any) -> dict[str, Any]:
          "broken-page", "streamed-page"],
 )  # fmt: skip
 def test_what_is_written_answers_the_same(provider: str, reply: Any, fields: Any) -> None:
-    first = make_world({"rules": [{"reply": reply}]}, plan="unlimited")
+    first = make_session({"rules": [{"reply": reply}]}, plan="unlimited")
     body = chat(provider, "What about Oslo?", **fields)
     expected = answer_of(first.send(provider, body))
-    second = make_world(written(first), plan="unlimited")
+    second = make_session(written(first), plan="unlimited")
     assert answer_of(second.send(provider, body)) == expected
 
 
 def test_a_cut_between_events_is_told_in_events() -> None:
-    first = make_world({"rules": [{"reply": cut(after_chunks=2, how="fin")}]})
+    first = make_session({"rules": [{"reply": cut(after_chunks=2, how="fin")}]})
     first.send("beatra", chat("beatra", stream=True))
     reply = yaml.safe_load(written(first))["rules"][0]["replies"][0]
     assert reply["faults"] == [{"cut": {"after_chunks": 2, "how": "fin"}}]
@@ -113,23 +113,23 @@ def test_a_cut_between_events_is_told_in_events() -> None:
 
 @pytest.mark.parametrize("how", ["reset", "garbage"])
 def test_how_a_stream_broke_is_kept(how: str) -> None:
-    first = make_world({"rules": [{"reply": cut(after_chunks=2, how=how)}]})
+    first = make_session({"rules": [{"reply": cut(after_chunks=2, how=how)}]})
     first.send("beatra", chat("beatra", stream=True))
-    assert make_world(written(first)).send("beatra", chat("beatra", stream=True)).timeline.end == how
+    assert make_session(written(first)).send("beatra", chat("beatra", stream=True)).timeline.end == how
 
 
 def test_a_stream_cut_inside_an_event_stays_cut_at_that_byte() -> None:
-    first = make_world({"rules": [{"reply": cut(after_bytes=500, how="fin")}]})
+    first = make_session({"rules": [{"reply": cut(after_bytes=500, how="fin")}]})
     sent = first.send("beatra", chat("beatra", stream=True)).timeline
-    again = make_world(written(first)).send("beatra", chat("beatra", stream=True)).timeline
+    again = make_session(written(first)).send("beatra", chat("beatra", stream=True)).timeline
     assert sum(len(frame.data) for frame in again.frames) == sum(len(frame.data) for frame in sent.frames) == 500
     assert again.end == "fin"
 
 
 def test_a_whole_answer_cut_inside_its_body_stays_cut_at_that_byte() -> None:
-    first = make_world({"rules": [{"reply": cut(after_bytes=10, how="fin")}]})
+    first = make_session({"rules": [{"reply": cut(after_bytes=10, how="fin")}]})
     first.send("beatra")
-    again = make_world(written(first)).send("beatra").timeline
+    again = make_session(written(first)).send("beatra").timeline
     assert (b"".join(frame.data for frame in again.frames)[:2], again.end, again.frames[-1].data[10:]) == (
         b'{"', "fin", b"",
     )  # fmt: skip
@@ -137,14 +137,14 @@ def test_a_whole_answer_cut_inside_its_body_stays_cut_at_that_byte() -> None:
 
 def test_embeddings_are_kept_as_they_were() -> None:
     body = {"model": "auto", "input": ["one", "two"]}
-    first = make_world({"rules": [{"reply": {"embedding": [0.25, 0.5]}}]})
+    first = make_session({"rules": [{"reply": {"embedding": [0.25, 0.5]}}]})
     expected = answer_of(first.send("brainstormrouter", body, path="/embeddings"))
-    again = make_world(written(first)).send("brainstormrouter", body, path="/embeddings")
+    again = make_session(written(first)).send("brainstormrouter", body, path="/embeddings")
     assert answer_of(again) == expected
 
 
 def test_replies_to_equal_requests_come_in_turn_and_other_requests_have_rules_of_their_own() -> None:
-    first = make_world({"rules": [{"replies": [{"error": "rate_limited"}, {"text": "Hello."}]}]})
+    first = make_session({"rules": [{"replies": [{"error": "rate_limited"}, {"text": "Hello."}]}]})
     for text in ("hi", "hi", "bye"):
         first.send("beatra", chat("beatra", text))
     assert yaml.safe_load(written(first)) == {
@@ -175,21 +175,21 @@ def test_replies_to_equal_requests_come_in_turn_and_other_requests_have_rules_of
 
 
 def test_several_providers_share_a_scenario_that_names_none() -> None:
-    first = make_world({"rules": [{"reply": {"text": "Hello."}}]})
+    first = make_session({"rules": [{"reply": {"text": "Hello."}}]})
     for provider in ("beatra", "braintwin"):
         first.send(provider)
     assert "provider" not in yaml.safe_load(written(first))
 
 
 def test_what_answers_itself_is_left_out() -> None:
-    first = make_world({"rules": [{"when": {"last_user": "x"}, "reply": {"text": "Hello."}}]})
+    first = make_session({"rules": [{"when": {"last_user": "x"}, "reply": {"text": "Hello."}}]})
     first.send("beatra", raw=b"{")
     first.send("beatra", chat("beatra", "y"))
     assert yaml.safe_load(written(first)) == {"emulator": 1, "rules": []}
 
 
 def test_a_replay_of_an_idempotency_key_is_no_second_reply() -> None:
-    first = make_world({"rules": [{"reply": {"text": "Hello."}}]})
+    first = make_session({"rules": [{"reply": {"text": "Hello."}}]})
     headers = {"idempotency-key": "5b1cbb2c-6cb1-4f3f-9e64-f7bd58b3dd0b"}
     for _ in range(2):
         first.send("beatra", headers=headers)
@@ -197,7 +197,7 @@ def test_a_replay_of_an_idempotency_key_is_no_second_reply() -> None:
 
 
 def test_no_secret_of_an_answer_is_written() -> None:
-    first = make_world(
+    first = make_session(
         {"rules": [{"reply": {"text": "a", "headers": {"set-cookie": "s=secret-1", "x-token": "secret-2"}}}]}
     )
     first.send("beatra")
@@ -206,7 +206,9 @@ def test_no_secret_of_an_answer_is_written() -> None:
 
 
 def test_without_the_documented_headers_only_retry_after_is_kept() -> None:
-    first = make_world({"rules": [{"reply": {"error": "rate_limited", "retry_after": 3, "headers": {"x-extra": "1"}}}]})
+    first = make_session(
+        {"rules": [{"reply": {"error": "rate_limited", "retry_after": 3, "headers": {"x-extra": "1"}}}]}
+    )
     row = describe(first.send("beatra"))
     assert yaml.safe_load(scenario_text([row]))["rules"][0]["replies"] == [
         {"error": "rate_limited", "headers": {"retry-after": "3"}}

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from build import NAMES, PROVIDERS, chat, make_request, make_world
+from build import NAMES, PROVIDERS, chat, make_request, make_session
 from hypothesis import given
 from hypothesis import strategies as st
 from relaying import answered, heard, sent, through
@@ -83,9 +83,9 @@ def test_what_is_packed_is_shown_unpacked(encoding: str, packed: bytes) -> None:
 
 
 def test_usage_model_and_the_reason_are_read_from_the_answer() -> None:
-    world = make_world({"rules": [{"reply": {"text": "Hi.", "usage": {"prompt_tokens": 5, "completion_tokens": 2}}}]})
+    live = make_session({"rules": [{"reply": {"text": "Hi.", "usage": {"prompt_tokens": 5, "completion_tokens": 2}}}]})
     for body in (chat(), chat(stream=True, stream_options={"include_usage": True})):
-        exchange = through(world, body=body)
+        exchange = through(live, body=body)
         usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
         assert (exchange.usage, exchange.tokens, exchange.model) == (usage, 7, "beatra-1")
         assert exchange.finish_reason == "stop"
@@ -102,7 +102,7 @@ def test_what_is_no_message_is_read_without_a_fault(body: bytes) -> None:
 @pytest.mark.parametrize("provider", NAMES)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_of_a_documented_answer_there_is_nothing_to_say(provider: str, stream: bool) -> None:
-    assert through(make_world(), provider, chat(provider, stream=stream)).notes == ()
+    assert through(make_session(), provider, chat(provider, stream=stream)).notes == ()
 
 
 def notes(*args: Any, **options: Any) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from build import NOW, PROVIDERS, chat, make_world
+from build import NOW, PROVIDERS, chat, make_session
 
 from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
@@ -17,8 +17,8 @@ RULES = "rules:\n  - {id: one, reply: {text: a b c d, stream: {split: words}}}\n
 
 
 def answers(chaos: str, count: int = 200, rules: str = RULES, **body: Any) -> list[Exchange]:
-    world = make_world(f"{HEAD}{rules}chaos:\n{chaos}", plan="unlimited")
-    return [world.send(body=chat(**body)) for _ in range(count)]
+    live = make_session(f"{HEAD}{rules}chaos:\n{chaos}", plan="unlimited")
+    return [live.send(body=chat(**body)) for _ in range(count)]
 
 
 def notes(exchange: Exchange) -> list[str]:
@@ -87,15 +87,15 @@ def test_built_in_answers_are_struck_too_and_refusals_are_not() -> None:
 
 def test_a_turn_is_spent_all_the_same() -> None:
     rules = "rules:\n  - replies: [{text: first}, {text: second}]\n"
-    world = make_world(f"{HEAD}{rules}chaos:\n  - {{chance: 0.5, error: server_error}}\n", plan="unlimited")
-    sent = [world.send() for _ in range(20)]
+    live = make_session(f"{HEAD}{rules}chaos:\n  - {{chance: 0.5, error: server_error}}\n", plan="unlimited")
+    sent = [live.send() for _ in range(20)]
     assert 500 in {exchange.timeline.status for exchange in sent}
     assert [exchange.reply for exchange in sent] == [0, *[1] * 19]
 
 
 def test_a_limit_that_strikes_shows_nothing_left() -> None:
-    world = make_world("emulator: 1\nchaos: [{chance: 1, error: rate_limited}]\n")
-    exchange = world.send(provider="braintwin", body=chat("braintwin"))
+    live = make_session("emulator: 1\nchaos: [{chance: 1, error: rate_limited}]\n")
+    exchange = live.send(provider="braintwin", body=chat("braintwin"))
     assert dict(exchange.timeline.headers)["x-ratelimit-remaining"] == "0"
 
 
@@ -135,11 +135,11 @@ def test_an_error_that_the_docs_do_not_list_is_a_warning() -> None:
 def test_it_strikes_no_refusal_no_replay_and_nothing_unmatched() -> None:
     rules = "rules:\n  - {when: {last_user: one}, reply: {text: a}}\n"
     chaos = "chaos: [{chance: 0.5, error: model_unavailable}, {chance: 0.5, fault: {invalid_json: true}}]\n"
-    world = make_world(f"{HEAD}{rules}{chaos}", plan="unlimited")
+    live = make_session(f"{HEAD}{rules}{chaos}", plan="unlimited")
 
     def ask(text: str, at: float = 0.0, **body: Any) -> tuple[int, tuple[str, ...], list[str]]:
         headers = {"idempotency-key": "550e8400-e29b-41d4-a716-446655440000"} if text == "one" else {}
-        exchange = world.send(body=chat(text=text, **body), headers=headers, at=NOW + at)
+        exchange = live.send(body=chat(text=text, **body), headers=headers, at=NOW + at)
         return exchange.timeline.status, exchange.timeline.faults, notes(exchange)
 
     while ask("one") != (200, (), []):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from build import NOW, PROVIDERS, make_world, scenario
+from build import NOW, PROVIDERS, make_session, scenario
 
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import Conflict, Options, Session, Settings, build_session
@@ -159,7 +159,7 @@ def test_a_conflict_of_scenarios_without_places() -> None:
 def test_rules_are_found_by_their_exact_text_and_stay_in_order() -> None:
     texts = ["a", None, "b", "a", {"equals": "a"}, {"not": "a"}, {"contains": "a"}]
     rules = [{"reply": {"text": "x"}, **({"when": {"last_user": text}} if text else {})} for text in texts]
-    index = make_world({"rules": rules}).session.rules_for("beatra", "chat")
+    index = make_session({"rules": rules}).session.rules_for("beatra", "chat")
     numbers = {rule.id: number for number, rule in enumerate(index.rules)}
     for text, found in (("a", [0, 1, 3, 4, 5, 6]), ("b", [1, 2, 5, 6]), ("c", [1, 5, 6]), (None, [1, 5, 6])):
         assert [numbers[rule.id] for rule in index.possible(text)] == found

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from emulator.core.scenario.session import Options
 from emulator.server.control.app import control_app, list_sessions
 from emulator.server.control.bodies import list_pieces
-from emulator.server.setup import Setup, make_worlds
+from emulator.server.setup import Setup, make_live_sessions
 
 RULE = "emulator: 1\nrules:\n- {id: hi, reply: {text: hello}, expect: {calls: 1}}\n"
 
@@ -196,14 +196,14 @@ def test_a_piece_of_a_list_ends_with_its_bytes_too() -> None:
 
 
 def test_a_session_that_is_deleted_while_the_list_is_read_is_left_out() -> None:
-    worlds = make_worlds(Setup())
-    gone = worlds.open(None, Options(), "x")
+    sessions = make_live_sessions(Setup())
+    gone = sessions.open(None, Options(), "x")
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [],
                        "scheme": "http", "server": ("127.0.0.1", 80)})  # fmt: skip
 
     async def read() -> bytes:
-        response: Any = await list_sessions(worlds, request)
-        worlds.delete(gone.session.id)
+        response: Any = await list_sessions(sessions, request)
+        sessions.delete(gone.session.id)
         return b"".join([piece async for piece in response.body_iterator])
 
     assert [item["id"] for item in json.loads(asyncio.run(read()))["sessions"]] == ["default"]
@@ -353,7 +353,7 @@ def test_a_scenario_that_does_not_load_leaves_the_old_one(control: httpx2.Client
 
 def asked(setup: Setup, loopback: bool, token: str | None, path: str = "health", **headers: str) -> tuple[int, str]:
     """Ask the app itself, as a server that is bound to loopback or not; return the status and the error's message."""
-    app = control_app(make_worlds(setup), loopback, token)
+    app = control_app(make_live_sessions(setup), loopback, token)
 
     async def get() -> httpx2.Response:
         transport = httpx2.ASGITransport(app=app)
@@ -495,8 +495,8 @@ def test_without_a_body_its_type_does_not_matter(
 
 
 def test_sessions_are_bounded() -> None:
-    worlds = make_worlds(Setup(max_sessions=2))
-    app = control_app(worlds, True, None)
+    sessions = make_live_sessions(Setup(max_sessions=2))
+    app = control_app(sessions, True, None)
 
     async def make() -> list[httpx2.Response]:
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client:
@@ -510,13 +510,13 @@ def test_sessions_are_bounded() -> None:
 
 def test_options_of_the_server_hold_in_its_sessions_but_its_keys_do_not() -> None:
     options = Options(seed=9, validation="strict", plan="unlimited", api_keys=(KEY,))
-    worlds = make_worlds(Setup(options=options))
-    made = worlds.open(None, Options(seed=4)).session
+    sessions = make_live_sessions(Setup(options=options))
+    made = sessions.open(None, Options(seed=4)).session
     assert (made.seed, made.settings["beatra"].validation, made.settings["beatra"].keys) == (4, "strict", None)
 
 
 def test_a_body_over_the_bound_is_refused(emulator_url: str) -> None:
-    app = control_app(make_worlds(Setup()), True, None)
+    app = control_app(make_live_sessions(Setup()), True, None)
 
     async def mark(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "emulator.too_large": True}, receive, send)

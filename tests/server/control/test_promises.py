@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from build import PROVIDERS, chat, make_world
+from build import PROVIDERS, chat, make_session
 
 from emulator import Emulator
 from emulator.core.engine.load import parse_text
@@ -96,7 +96,7 @@ def test_the_admin_token_is_compared_in_constant_time(monkeypatch: pytest.Monkey
         return compare_digest(given, good)
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    app = control_app(worlds=None, loopback=False, admin_token="good")  # type: ignore[arg-type]
+    app = control_app(sessions=None, loopback=False, admin_token="good")  # type: ignore[arg-type]
 
     async def ask() -> int:
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client:
@@ -140,9 +140,9 @@ def test_a_template_sees_the_request_and_nothing_else(path: str, monkeypatch: py
     monkeypatch.setenv("HOME", SECRET)
     text = f"emulator: 1\nprovider: beatra\nvars: {{a: 1}}\nrules: [{{reply: {{text: '[${{{path}}}]'}}}}]\n"
     try:
-        world = make_world(text)
+        live = make_session(text)
     except SourceError:
         return
-    exchange = world.send(headers={"cookie": SECRET})
+    exchange = live.send(headers={"cookie": SECRET})
     assert b"[]" in b"".join(frame.data for frame in exchange.timeline.frames)
     assert os.environ["HOME"] == SECRET

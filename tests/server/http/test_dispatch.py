@@ -16,7 +16,7 @@ from emulator.core.values import Claim, Plan, Request
 from emulator.server.http.dispatch import Dispatch
 from emulator.server.http.protocol import Connection, bind
 from emulator.server.sessions.clock import VirtualClock
-from emulator.server.setup import Setup, make_worlds
+from emulator.server.setup import Setup, make_live_sessions
 
 COUNTED = {"rules": [{"reply": {"text": "${n}"}}]}
 CYCLE = {"rules": [{"replies": [{"text": "a"}, {"text": "b"}], "after_last": "cycle"}]}
@@ -54,16 +54,16 @@ class Server:
     def __init__(self, folder: Path, scenario: Any, **options: Any) -> None:
         file = folder / "a.json"
         file.write_text(json.dumps({"emulator": 1, "provider": "beatra", **scenario}))
-        self.worlds = make_worlds(Setup((file,), Options(**options)))
+        self.sessions = make_live_sessions(Setup((file,), Options(**options)))
         self.claims: list[Claim] = []
         self.transport = Transport()
         state = SimpleNamespace(connections=set(), total_requests=0, default_headers=[])
-        dispatch = Dispatch(self.worlds, None, lambda *_: None, lambda *_: None)
+        dispatch = Dispatch(self.sessions, None, lambda *_: None, lambda *_: None)
         config = SimpleNamespace(timeout_keep_alive=5)
         self.connection: Connection = bind(dispatch, 1000)(config, state, {}, asyncio.get_running_loop())
         self.connection.connection_made(self.transport)
-        claim = self.worlds.engine.claim
-        self.worlds.engine.claim = self._counted(claim)  # type: ignore[method-assign]
+        claim = self.sessions.engine.claim
+        self.sessions.engine.claim = self._counted(claim)  # type: ignore[method-assign]
 
     def _counted(self, claim: Callable[..., Claim]) -> Callable[..., Claim]:
         def counted(session: Any, request: Request) -> Claim:
@@ -74,7 +74,7 @@ class Server:
 
     @property
     def clock(self) -> VirtualClock:
-        clock = self.worlds.by_id["default"].clock
+        clock = self.sessions.by_id["default"].clock
         assert isinstance(clock, VirtualClock)
         return clock
 
@@ -135,7 +135,7 @@ def test_each_answer_has_its_own_number_id_and_place_in_the_journal(tmp_path: Pa
     assert len(server.claims) < 12
     numbers = [answer.partition(b"x-emulator-exchange: ")[2].split()[0] for answer in answers]
     assert numbers == [b"%d" % number for number in range(1, 13)]
-    exchanges, dropped = server.worlds.store.journal("default", 0)  # type: ignore[misc]
+    exchanges, dropped = server.sessions.store.journal("default", 0)  # type: ignore[misc]
     assert dropped == 0
     for answer, exchange in zip(answers, exchanges, strict=True):
         assert answer.endswith(b"".join(frame.data for frame in exchange.timeline.frames))
@@ -178,15 +178,15 @@ def test_rules_that_ask_for_the_time_are_asked_each_time(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "change",
     [
-        lambda worlds: worlds.add_rule("default", {"reply": {"text": "new"}}, None),
-        lambda worlds: worlds.put_scenario("default", {"emulator": 1, "rules": [{"reply": {"text": "new"}}]}),
+        lambda sessions: sessions.add_rule("default", {"reply": {"text": "new"}}, None),
+        lambda sessions: sessions.put_scenario("default", {"emulator": 1, "rules": [{"reply": {"text": "new"}}]}),
     ],
     ids=["rule", "scenario"],
 )
 def test_what_was_known_is_not_once_the_session_has_changed(tmp_path: Path, change: Callable[[Any], Any]) -> None:
     server = Server(tmp_path, CYCLE, plan="unlimited")
     server.ask(*[chat()] * 6)
-    change(server.worlds)
+    change(server.sessions)
     assert server.said(*[chat()] * 6) == ["new"] * 6
     decided = len(server.claims)
     assert server.said(*[chat()] * 3) == ["new"] * 3
@@ -195,13 +195,11 @@ def test_what_was_known_is_not_once_the_session_has_changed(tmp_path: Path, chan
 
 def test_what_was_known_of_a_session_is_not_once_it_is_gone(tmp_path: Path) -> None:
     server = Server(tmp_path, CYCLE, plan="unlimited")
-    world = server.worlds.open(None, Options(provider="beatra", plan="unlimited"))
-    mine = chat(authorization=f"Bearer {world.session.api_key}").replace(
-        b"/beatra", b"/s/%b" % world.session.id.encode()
-    )
+    live = server.sessions.open(None, Options(provider="beatra", plan="unlimited"))
+    mine = chat(authorization=f"Bearer {live.session.api_key}").replace(b"/beatra", b"/s/%b" % live.session.id.encode())
     assert server.ask(*[mine] * 6)[-1].startswith(b"HTTP/1.1 200")
     assert len(server.claims) < 6
-    server.worlds.delete(world.session.id)
+    server.sessions.delete(live.session.id)
     assert server.ask(mine)[0].startswith(b"HTTP/1.1 404")
 
 
@@ -245,5 +243,5 @@ def test_known_bytes_wait_for_the_answer_before_them(tmp_path: Path) -> None:
 def test_times_of_what_came_before_are_those_of_its_clock(tmp_path: Path) -> None:
     server = Server(tmp_path, CYCLE, plan="unlimited", clock="virtual")
     server.ask(*[chat()] * 9)
-    exchanges, _ = server.worlds.store.journal("default", 0)  # type: ignore[misc]
+    exchanges, _ = server.sessions.store.journal("default", 0)  # type: ignore[misc]
     assert [(exchange.sent.at, exchange.sent.frames) for exchange in exchanges if exchange.sent] == [(0.0, (0.0,))] * 9

@@ -6,19 +6,19 @@ import pytest
 from build import NAMES
 
 from emulator.core.scenario.session import Options
-from emulator.server.sessions.live import Unaddressed, Worlds
-from emulator.server.setup import Setup, make_worlds
+from emulator.server.sessions.live import LiveSessions, Unaddressed
+from emulator.server.setup import Setup, make_live_sessions
 
 ORIGIN = "http://h"
 
 
-def make(provider: str | None = None) -> Worlds:
-    return make_worlds(Setup(options=Options(provider=provider)))
+def make(provider: str | None = None) -> LiveSessions:
+    return make_live_sessions(Setup(options=Options(provider=provider)))
 
 
-def located(worlds: Worlds, path: str, **headers: str) -> tuple[str, str, str, str]:
-    found = worlds.locate(path, headers, ORIGIN)
-    return found.world.session.id, found.provider, found.path, found.base_url
+def routed(sessions: LiveSessions, path: str, **headers: str) -> tuple[str, str, str, str]:
+    found = sessions.locate(path, headers, ORIGIN)
+    return found.live.session.id, found.provider, found.path, found.base_url
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def located(worlds: Worlds, path: str, **headers: str) -> tuple[str, str, str, s
     ],
 )
 def test_a_path_names_its_provider(path: str, found: tuple[str, str, str]) -> None:
-    assert located(make(), path) == ("default", *found)
+    assert routed(make(), path) == ("default", *found)
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def test_a_path_names_its_provider(path: str, found: tuple[str, str, str]) -> No
 def test_a_path_that_names_no_provider_means_the_sessions_or_the_hosts(
     provider: str | None, host: str, found: str
 ) -> None:
-    assert located(make(provider), "/v1/models", host=host) == ("default", found, "/models", "http://h/v1")
+    assert routed(make(provider), "/v1/models", host=host) == ("default", found, "/models", "http://h/v1")
 
 
 def test_where_there_is_one_provider_it_is_meant() -> None:
-    worlds = make()
-    worlds.engine.providers = {"beatra": worlds.providers["beatra"]}
-    assert located(worlds, "/v1/models")[1] == "beatra"
+    sessions = make()
+    sessions.engine.providers = {"beatra": sessions.providers["beatra"]}
+    assert routed(sessions, "/v1/models")[1] == "beatra"
 
 
 def test_where_one_provider_has_a_path_it_is_meant() -> None:
-    assert located(make(), "/v1/models", host="elsewhere") == ("default", "brainstormrouter", "/models", "http://h/v1")
+    assert routed(make(), "/v1/models", host="elsewhere") == ("default", "brainstormrouter", "/models", "http://h/v1")
 
 
 BASES = "The base URLs are: " + ", ".join(f"http://h/{name}/v1" for name in NAMES) + "."
@@ -107,26 +107,26 @@ def test_a_path_without_v1_or_in_another_order_is_told_the_right_url(
 
 
 def test_a_session_is_named_by_path_or_by_its_generated_key() -> None:
-    worlds = make()
-    one, two = (worlds.open(None, Options()).session for _ in range(2))
+    sessions = make()
+    one, two = (sessions.open(None, Options()).session for _ in range(2))
     key = f"Bearer {two.api_key}"
     base = f"http://h/s/{one.id}"
-    assert located(worlds, f"/s/{one.id}/beatra/v1/x", authorization=key) == (
+    assert routed(sessions, f"/s/{one.id}/beatra/v1/x", authorization=key) == (
         one.id,
         "beatra",
         "/x",
         f"{base}/beatra/v1",
     )
-    assert located(worlds, "/beatra/v1/x", authorization=key)[0] == two.id
-    assert located(worlds, "/beatra/v1/x", authorization="Bearer other")[0] == "default"
-    assert located(worlds, f"/s/{one.id}/v1/x", host="api.beatra.ai") == (one.id, "beatra", "/x", f"{base}/v1")
+    assert routed(sessions, "/beatra/v1/x", authorization=key)[0] == two.id
+    assert routed(sessions, "/beatra/v1/x", authorization="Bearer other")[0] == "default"
+    assert routed(sessions, f"/s/{one.id}/v1/x", host="api.beatra.ai") == (one.id, "beatra", "/x", f"{base}/v1")
 
 
 def test_a_deleted_sessions_key_means_the_default_session() -> None:
-    worlds = make()
-    session = worlds.open(None, Options()).session
-    worlds.delete(session.id)
-    assert located(worlds, "/beatra/v1/x", authorization=f"Bearer {session.api_key}")[0] == "default"
+    sessions = make()
+    session = sessions.open(None, Options()).session
+    sessions.delete(session.id)
+    assert routed(sessions, "/beatra/v1/x", authorization=f"Bearer {session.api_key}")[0] == "default"
 
 
 def test_an_unknown_session() -> None:
@@ -136,7 +136,7 @@ def test_an_unknown_session() -> None:
 
 
 def test_base_urls_are_of_the_providers_that_a_session_is_for() -> None:
-    worlds = make()
-    session = worlds.open(None, Options(provider="beatra")).session
-    assert worlds.base_urls(session, ORIGIN) == {"beatra": f"http://h/s/{session.id}/beatra/v1"}
-    assert list(worlds.base_urls(worlds.by_id["default"].session, ORIGIN)) == NAMES
+    sessions = make()
+    session = sessions.open(None, Options(provider="beatra")).session
+    assert sessions.base_urls(session, ORIGIN) == {"beatra": f"http://h/s/{session.id}/beatra/v1"}
+    assert list(sessions.base_urls(sessions.by_id["default"].session, ORIGIN)) == NAMES

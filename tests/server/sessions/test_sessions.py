@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from emulator.server.sessions.builder import KEPT_SCENARIOS, Builder
-from emulator.server.sessions.live import Worlds
-from emulator.server.setup import Setup, ignore, listen, make_server, make_worlds, origin, run
+from emulator.server.sessions.live import LiveSessions
+from emulator.server.setup import Setup, ignore, listen, make_live_sessions, make_server, origin, run
 from emulator.testing.client import Control, ControlError
 
 
@@ -22,9 +22,9 @@ class Served:
 
     def __init__(self, **setup: Any) -> None:
         made = Setup(**setup)
-        self.worlds: Worlds = make_worlds(made)
+        self.sessions: LiveSessions = make_live_sessions(made)
         sock = listen(made)
-        self.server = make_server(made, self.worlds, ignore, ignore)
+        self.server = make_server(made, self.sessions, ignore, ignore)
         self.thread = threading.Thread(target=run, args=(self.server, sock))
         self.thread.start()
         self.control = Control(origin(made, sock))
@@ -34,7 +34,7 @@ class Served:
         return str(self.ask("POST", "/sessions", {"provider": "beatra", **body})["id"])
 
     def chat(self, session: str, text: str = "hi", **fields: Any) -> int:
-        key = self.worlds.by_id[session].session.api_key
+        key = self.sessions.by_id[session].session.api_key
         body = {"model": "auto", "messages": [{"role": "user", "content": text}], **fields}
         connection = http.client.HTTPConnection(self.control.url.partition("//")[2])
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
@@ -90,9 +90,9 @@ def test_sessions_are_bounded(serve: Callable[..., Served]) -> None:
 
 
 def test_what_sessions_are_sent_is_bounded_together(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.sessions.live.MOST_SCENARIO_BYTES", served.worlds.size + 3_000_000)
+    monkeypatch.setattr("emulator.server.sessions.live.MOST_SCENARIO_BYTES", served.sessions.size + 3_000_000)
     rule = {"reply": {"text": "x" * 1_400_000}}
-    scenario, before = {"emulator": 1, "rules": [rule]}, served.worlds.size
+    scenario, before = {"emulator": 1, "rules": [rule]}, served.sessions.size
     one, two = (served.session(scenario=scenario) for _ in range(2))
     for method, path, body in (
         ("POST", "/sessions", {"scenario": scenario}),
@@ -108,7 +108,7 @@ def test_what_sessions_are_sent_is_bounded_together(served: Served, monkeypatch:
     served.ask("POST", f"/sessions/{one}/rules", {"rule": rule})
     for session in (one, two):
         served.ask("DELETE", f"/sessions/{session}")
-    assert served.worlds.size == before
+    assert served.sessions.size == before
 
 
 def test_each_journal_is_bounded_and_says_what_it_dropped(serve: Callable[..., Served]) -> None:
@@ -125,15 +125,15 @@ def test_each_journal_is_bounded_and_says_what_it_dropped(serve: Callable[..., S
 
 
 def test_thousands_stand_side_by_side_and_nothing_of_them_stays(served: Served) -> None:
-    made = [served.worlds.open(None, served.worlds.options).session for _ in range(3000)]
+    made = [served.sessions.open(None, served.sessions.options).session for _ in range(3000)]
     assert len({item.id for item in made} | {item.api_key for item in made}) == 6000
     for item in made:
-        served.worlds.delete(item.id)
-    assert (list(served.worlds.by_id), list(served.worlds.by_key.values())) == (["default"], ["default"])
+        served.sessions.delete(item.id)
+    assert (list(served.sessions.by_id), list(served.sessions.by_key.values())) == (["default"], ["default"])
 
 
 def test_scenarios_that_were_sent_are_kept_compiled_but_not_for_ever(served: Served) -> None:
-    builder = Builder(served.worlds.providers)
+    builder = Builder(served.sessions.providers)
     text = "emulator: 1\nrules:\n  - reply: {text: A}\n"
     first = builder.read(text, "beatra")
     assert builder.read(text, "beatra") is first
@@ -145,7 +145,7 @@ def test_scenarios_that_were_sent_are_kept_compiled_but_not_for_ever(served: Ser
 
 
 def test_a_scenario_sent_as_bytes_is_kept_too_and_told_from_the_object_it_says(served: Served) -> None:
-    builder, data = Builder(served.worlds.providers), {"emulator": 1, "rules": [{"reply": {"text": "A"}}]}
+    builder, data = Builder(served.sessions.providers), {"emulator": 1, "rules": [{"reply": {"text": "A"}}]}
     text = orjson.dumps(data)
     made = builder.read(data, "beatra")
     assert builder.read(text, "beatra") is builder.read(text, "beatra")
@@ -287,7 +287,7 @@ def test_a_verdict_rests_on_what_was_completed_until_a_reset(served: Served) -> 
         },
     )  # fmt: skip
     served.ask("POST", f"/sessions/{session}/reset")
-    assert served.worlds.by_id[session].completed == []
+    assert served.sessions.by_id[session].completed == []
 
 
 # Live events
@@ -319,7 +319,7 @@ def test_events_tell_each_exchange_as_it_ends(served: Served) -> None:
 def test_a_watcher_that_leaves_is_forgotten(served: Served) -> None:
     session = served.session()
     connection, response = watch(served, session)
-    watchers = served.worlds.by_id[session].watchers
+    watchers = served.sessions.by_id[session].watchers
     assert len(watchers) == 1
     response.close()
     connection.close()
@@ -335,7 +335,7 @@ def test_a_reader_too_slow_is_cut_off_and_breaks_nothing(served: Served, monkeyp
     monkeypatch.setattr("emulator.server.control.journal.WATCHED_BYTES", 0)
     session = served.session()
     connection, response = watch(served, session)
-    watchers = served.worlds.by_id[session].watchers
+    watchers = served.sessions.by_id[session].watchers
     [watcher] = watchers
     watcher._waiting = 1  # as if it had not read what came before
     assert served.chat(session) == 200

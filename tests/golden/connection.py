@@ -48,7 +48,7 @@ class Ended(Exception):
     """The connection ended, by `args[0]`."""
 
 
-class Talk:
+class Connection:
     """Sends requests to a server, one after another, on one connection as long as it lasts."""
 
     def __init__(self, url: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from emulator import Emulator
 
+from .connection import Answer, Connection, request
 from .normal import NOON, normal, normal_head
-from .talk import Answer, Talk, request
 
 PROVIDERS = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 MODELS = {"beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini"}
@@ -24,7 +24,7 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.api, self.line = Talk(url), Talk(url)
+        self.api, self.line = Connection(url), Connection(url)
 
     def control(self, method: str, path: str, body: Any = None, **how: Any) -> Answer:
         """Ask the control API; headers that are given come beside."""

@@ -12,7 +12,7 @@ from emulator.core.wires.completion import COUNTS, Kind, Part
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows, tells
 
 
-class Hearing:
+class StreamReader:
     """What the events of a stream have said so far."""
 
     def __init__(self, every_choice: bool = False) -> None:
