@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, expect
-from sockets.raw import Connection, EngineSession, chat, control, make_session, request
+from sockets.raw import Connection, ServedSession, chat, control, make_session, request
 
 from emulator import Emulator
 
@@ -59,11 +59,11 @@ class Watched:
 
 
 @pytest.fixture
-def make(url: str) -> Iterator[Callable[..., EngineSession]]:
+def make(url: str) -> Iterator[Callable[..., ServedSession]]:
     """Makes sessions that end with the test."""
-    made: list[EngineSession] = []
+    made: list[ServedSession] = []
 
-    def make(scenario: str | None, **options: Any) -> EngineSession:
+    def make(scenario: str | None, **options: Any) -> ServedSession:
         made.append(make_session(url, scenario, **options))
         return made[-1]
 
@@ -73,7 +73,7 @@ def make(url: str) -> Iterator[Callable[..., EngineSession]]:
 
 
 @pytest.fixture
-def watched(browser: Browser, url: str, make: Callable[..., EngineSession]) -> Iterator[Watched]:
+def watched(browser: Browser, url: str, make: Callable[..., ServedSession]) -> Iterator[Watched]:
     """A page that closes before the sessions of `make` end: it would ask for one that is gone."""
     found = Watched(browser, url, viewport={"width": 1200, "height": 800})
     yield found
@@ -82,7 +82,7 @@ def watched(browser: Browser, url: str, make: Callable[..., EngineSession]) -> I
 
 
 @pytest.fixture
-def live(make: Callable[..., EngineSession]) -> EngineSession:
+def live(make: Callable[..., ServedSession]) -> ServedSession:
     return make(SCENARIO, plan={"requests_per_minute": 9})
 
 
@@ -94,7 +94,7 @@ def rows(page: Page, count: int) -> None:
     expect(page.locator("#rows .row")).to_have_count(count, timeout=20_000)
 
 
-def cut_stream(live: EngineSession) -> None:
+def cut_stream(live: ServedSession) -> None:
     """Ask for the stream that is reset."""
     with live.connect() as connection:
         connection.send(live.request(chat("the weather", stream=True), headers={"x-tenant": "acme"}))
@@ -106,7 +106,7 @@ def lines_of(box: Locator) -> list[str]:
     return [line for line in box.inner_text().split("\n") if line]
 
 
-def opened(watched: Watched, live: EngineSession, n: int) -> Page:
+def opened(watched: Watched, live: ServedSession, n: int) -> Page:
     page = watched.open(f"#/exchanges/{live.id}/{n}")
     expect(page.locator("#detail h2")).to_contain_text(f"#{n} ")
     return page
@@ -115,7 +115,7 @@ def opened(watched: Watched, live: EngineSession, n: int) -> Page:
 # The table
 
 
-def test_exchanges_are_shown(watched: Watched, live: EngineSession) -> None:
+def test_exchanges_are_shown(watched: Watched, live: ServedSession) -> None:
     live.ask(chat("retry"))
     cut_stream(live)
     live.ask(chat("hello"))
@@ -134,7 +134,7 @@ def test_exchanges_are_shown(watched: Watched, live: EngineSession) -> None:
     assert cells(page, "took")[1:] == ["300 ms", "0 ms", "0 ms"]
 
 
-def test_exchanges_appear_over_the_live_stream(watched: Watched, live: EngineSession) -> None:
+def test_exchanges_appear_over_the_live_stream(watched: Watched, live: ServedSession) -> None:
     page = watched.open()
     with page.expect_request("**/journal/events"):
         page.select_option("#session", live.id)
@@ -147,7 +147,7 @@ def test_exchanges_appear_over_the_live_stream(watched: Watched, live: EngineSes
     assert cells(page, "answer") == ["session:14 · story", "session:6 · limited · rate_limited"]
 
 
-def test_exchanges_of_all_sessions_appear(watched: Watched, live: EngineSession) -> None:
+def test_exchanges_of_all_sessions_appear(watched: Watched, live: ServedSession) -> None:
     page = watched.open()
     expect(page.locator("#live")).to_have_text("live")
     other = make_session(live.url, "rules: []")
@@ -161,7 +161,7 @@ def test_exchanges_of_all_sessions_appear(watched: Watched, live: EngineSession)
     watched.wrong = [item for item in watched.wrong if "404 (Not Found)" not in item]
 
 
-def test_a_session_that_is_reset_begins_anew(watched: Watched, live: EngineSession) -> None:
+def test_a_session_that_is_reset_begins_anew(watched: Watched, live: ServedSession) -> None:
     live.ask(chat("a story"))
     live.ask(chat("a story"))
     page = watched.open(session=live.id)
@@ -172,7 +172,7 @@ def test_a_session_that_is_reset_begins_anew(watched: Watched, live: EngineSessi
     assert cells(page, "status") == ["429"]
 
 
-def test_an_exchange_under_way_is_shown_and_ends(watched: Watched, make: Callable[..., EngineSession]) -> None:
+def test_an_exchange_under_way_is_shown_and_ends(watched: Watched, make: Callable[..., ServedSession]) -> None:
     reply = "{text: a b, stream: {split: words}, faults: [{stall: {after_chunks: 2, for: forever}}]}"
     live = make(f"clock: virtual\nprovider: beatra\nrules: [{{reply: {reply}}}]")
     page = watched.open(session=live.id)
@@ -194,7 +194,7 @@ def test_an_exchange_under_way_is_shown_and_ends(watched: Watched, make: Callabl
     ("kind", "found"),
     [("all", "12345"), ("errors", "1345"), ("refused", "45"), ("unmatched", "3"), ("faults", "2")],
 )
-def test_the_table_is_filtered(watched: Watched, live: EngineSession, kind: str, found: str) -> None:
+def test_the_table_is_filtered(watched: Watched, live: ServedSession, kind: str, found: str) -> None:
     live.ask(chat("retry"))
     cut_stream(live)
     live.ask(chat("hello"))
@@ -219,7 +219,7 @@ def test_the_table_is_filtered(watched: Watched, live: EngineSession, kind: str,
         ("zebra", ""),
     ],  # no word that a random id can hold
 )
-def test_the_table_is_searched(watched: Watched, live: EngineSession, words: str, found: str) -> None:
+def test_the_table_is_searched(watched: Watched, live: ServedSession, words: str, found: str) -> None:
     live.ask(chat("retry"))
     live.ask(chat("a poem"))
     live.ask(chat(temperature=3))
@@ -230,7 +230,7 @@ def test_the_table_is_searched(watched: Watched, live: EngineSession, words: str
     assert "".join(cells(page, "n")) == found
 
 
-def test_the_keyboard_is_enough(watched: Watched, live: EngineSession) -> None:
+def test_the_keyboard_is_enough(watched: Watched, live: ServedSession) -> None:
     for text in ("a story", "a poem", "retry"):
         live.ask(chat(text))
     page = watched.open(session=live.id)
@@ -262,7 +262,7 @@ def test_the_keyboard_is_enough(watched: Watched, live: EngineSession) -> None:
 # One exchange
 
 
-def test_violations_are_marked_at_their_place(watched: Watched, live: EngineSession) -> None:
+def test_violations_are_marked_at_their_place(watched: Watched, live: ServedSession) -> None:
     body = {"model": "auto", "messages": [{"role": "user"}], "temperature": 9, "top_k": 1}
     live.ask(body, headers={"Idempotency-Key": "nope"})
     page = opened(watched, live, 1)
@@ -278,7 +278,7 @@ def test_violations_are_marked_at_their_place(watched: Watched, live: EngineSess
     expect(page.locator("#detail .box")).to_contain_text("Refused: invalid_request, 400")
 
 
-def test_a_violation_of_a_header_is_marked_there(watched: Watched, live: EngineSession) -> None:
+def test_a_violation_of_a_header_is_marked_there(watched: Watched, live: ServedSession) -> None:
     live.ask(chat("a story"), headers={"Idempotency-Key": "nope"})
     page = opened(watched, live, 1)
     lines = lines_of(page.locator("#detail details[open] .code"))
@@ -290,7 +290,7 @@ def test_a_violation_of_a_header_is_marked_there(watched: Watched, live: EngineS
     ]
 
 
-def test_notes_are_shown_and_marked(watched: Watched, live: EngineSession) -> None:
+def test_notes_are_shown_and_marked(watched: Watched, live: ServedSession) -> None:
     live.ask(chat("a story", foo=1))
     page = opened(watched, live, 1)
     note = "foo is not in the docs; it was accepted and has no effect"
@@ -298,7 +298,7 @@ def test_notes_are_shown_and_marked(watched: Watched, live: EngineSession) -> No
     expect(page.locator("#detail .mark")).to_have_text(f"ⓘ {note.replace(' is', ': is', 1)}")
 
 
-def test_a_cut_stream_has_its_waterfall(watched: Watched, live: EngineSession) -> None:
+def test_a_cut_stream_has_its_waterfall(watched: Watched, live: ServedSession) -> None:
     cut_stream(live)
     page = opened(watched, live, 1)
     assert page.locator("#detail .chip").all_inner_texts() == ["⚡ comment", "⚡ cut"]
@@ -317,7 +317,7 @@ def test_a_cut_stream_has_its_waterfall(watched: Watched, live: EngineSession) -
     assert real["y"] > planned["y"]
 
 
-def test_near_misses_are_a_diff_in_two_columns(watched: Watched, live: EngineSession) -> None:
+def test_near_misses_are_a_diff_in_two_columns(watched: Watched, live: ServedSession) -> None:
     live.ask(chat("a poem about the weather"))
     page = opened(watched, live, 1)
     assert page.locator("#detail h3", has_text="Near miss").all_inner_texts() == [
@@ -351,7 +351,7 @@ BODIES = {
 
 @pytest.mark.parametrize(("provider", "body"), BODIES.values(), ids=BODIES)
 def test_the_rule_that_is_shown_answers(
-    watched: Watched, make: Callable[..., EngineSession], provider: str, body: dict[str, Any]
+    watched: Watched, make: Callable[..., ServedSession], provider: str, body: dict[str, Any]
 ) -> None:
     live = make(NEVER)
     path = f"/{provider}/v1/chat/completions"
@@ -364,7 +364,7 @@ def test_the_rule_that_is_shown_answers(
     assert answer.json["choices"][0]["message"]["content"] == "Hello from the scenario."
 
 
-def test_the_rule_for_another_operation_answers(watched: Watched, make: Callable[..., EngineSession]) -> None:
+def test_the_rule_for_another_operation_answers(watched: Watched, make: Callable[..., ServedSession]) -> None:
     live = make(NEVER)
     path = "/brainstormrouter/v1/models"
     assert live.ask(None, method="GET", path=path).status == 404
@@ -377,7 +377,7 @@ def test_the_rule_for_another_operation_answers(watched: Watched, make: Callable
 # Sessions and the verdict
 
 
-def test_a_session_is_shown_and_advanced(watched: Watched, live: EngineSession) -> None:
+def test_a_session_is_shown_and_advanced(watched: Watched, live: ServedSession) -> None:
     live.ask(chat("a story"))
     page = watched.open("#/sessions", live.id)
     card = page.get_by_role("article", name=f"Session {live.id}")
@@ -403,7 +403,7 @@ def test_a_real_clock_has_no_buttons(watched: Watched) -> None:
     expect(card.get_by_role("button")).to_have_count(0)
 
 
-def test_the_verdict_is_shown_and_leads_to_its_exchanges(watched: Watched, live: EngineSession) -> None:
+def test_the_verdict_is_shown_and_leads_to_its_exchanges(watched: Watched, live: ServedSession) -> None:
     live.ask(chat("retry"))
     live.ask(chat("retry"))
     page = watched.open("#/verdict", live.id)
@@ -450,7 +450,7 @@ def test_the_token_is_asked_for(browser: Browser) -> None:
 # Ten thousand
 
 
-def fill_journal(live: EngineSession, count: int) -> None:
+def fill_journal(live: ServedSession, count: int) -> None:
     """Make exchanges as fast as the server takes them: a hundred at once on one connection."""
     batch = b"".join(live.request(chat(f"number-{index}.")) for index in range(100))
     with live.connect() as connection:
@@ -462,7 +462,7 @@ def fill_journal(live: EngineSession, count: int) -> None:
                 answers += 1
 
 
-def test_ten_thousand_exchanges(watched: Watched, make: Callable[..., EngineSession]) -> None:
+def test_ten_thousand_exchanges(watched: Watched, make: Callable[..., ServedSession]) -> None:
     live = make(None)
     fill_journal(live, 10_000)
     page = watched.open(session=live.id)
@@ -495,7 +495,7 @@ TURNED = "abc\u202edcba\u2066x\u200bz"
 SPELT = r"abc\u202edcba\u2066x\u200bz"
 
 
-def hostile_requests(live: EngineSession) -> None:
+def hostile_requests(live: ServedSession) -> None:
     """Put hostile text wherever a request, a scenario or the control API can."""
     text = f"{EVIL} {TURNED}"
     url, path = "".join(f"%{byte:02x}" for byte in EVIL.encode()), "/beatra/v1/chat/completions"
@@ -514,7 +514,7 @@ def hostile_requests(live: EngineSession) -> None:
     control(live.url, "POST", f"/sessions/{live.id}/completed", {"exchange": 1, "text": text})
 
 
-def hostile_session(url: str) -> EngineSession:
+def hostile_session(url: str) -> ServedSession:
     text = f"{EVIL} {TURNED}"
     scenario = {
         "emulator": 1,
@@ -531,7 +531,7 @@ def hostile_session(url: str) -> EngineSession:
         ],
     }  # fmt: skip
     made = control(url, "POST", "/sessions", {"scenario": scenario, "file": EVIL, "plan": "unlimited"})
-    return EngineSession(url, made["id"], made["api_key"])
+    return ServedSession(url, made["id"], made["api_key"])
 
 
 #: What the page is made of; anything else came from a request.
@@ -599,7 +599,7 @@ def test_the_browser_lets_no_text_become_markup(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_text_can_be_read(browser: Browser, url: str, live: EngineSession, scheme: Any) -> None:
+def test_the_text_can_be_read(browser: Browser, url: str, live: ServedSession, scheme: Any) -> None:
     """Each colour of text stands off its background by 4.5 to 1, as WCAG AA asks."""
     live.ask(chat("hello", foo=1))
     watched = Watched(browser, url, color_scheme=scheme)
@@ -626,7 +626,7 @@ def test_the_text_can_be_read(browser: Browser, url: str, live: EngineSession, s
     page.close()
 
 
-def test_a_phone_is_wide_enough(browser: Browser, url: str, live: EngineSession) -> None:
+def test_a_phone_is_wide_enough(browser: Browser, url: str, live: ServedSession) -> None:
     live.ask(chat("x" * 2000, foo="y" * 500))
     cut_stream(live)
     watched = Watched(browser, url, viewport={"width": 400, "height": 800})

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
-from sockets.raw import EngineSession, chat, control, make_session
+from sockets.raw import ServedSession, chat, control, make_session
 
 import emulator.server.control.app
 from emulator import Emulator
@@ -78,7 +78,7 @@ def elsewhere() -> Iterator[int]:
 
 
 @pytest.fixture
-def live(url: str) -> Iterator[EngineSession]:
+def live(url: str) -> Iterator[ServedSession]:
     made = make_session(url, "rules: [{reply: {text: hello}}]", provider="beatra", clock="virtual")
     made.ask(chat("hi"))
     yield made
@@ -99,7 +99,7 @@ def open_page(browser: Browser) -> Iterator[Callable[[str], Page]]:
         page.close()
 
 
-def state(live: EngineSession) -> tuple[Any, ...]:
+def state(live: ServedSession) -> tuple[Any, ...]:
     """Return all that a page could change."""
     session = control(live.url, "GET", f"/sessions/{live.id}")
     sessions = sorted(item["id"] for item in control(live.url, "GET", "/sessions")["sessions"])
@@ -114,7 +114,7 @@ def at(url: str, name: str) -> str:
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("page_name", ["127.0.0.1", "localhost", "evil.localhost"])
 def test_a_page_of_another_origin_changes_nothing(
-    live: EngineSession, open_page: Callable[[str], Page], elsewhere: int, page_name: str, name: str
+    live: ServedSession, open_page: Callable[[str], Page], elsewhere: int, page_name: str, name: str
 ) -> None:
     page = open_page(f"http://{page_name}:{elsewhere}/")
     before = state(live)
@@ -144,7 +144,7 @@ def test_without_the_check_it_could(
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_the_inspectors_own_origin_may(live: EngineSession, open_page: Callable[[str], Page], name: str) -> None:
+def test_the_inspectors_own_origin_may(live: ServedSession, open_page: Callable[[str], Page], name: str) -> None:
     page = open_page(f"{at(live.url, name)}/")
     ask = """async ([path, method, body]) => {
       const headers = {"content-type": "application/json"};

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sockets.raw import Connection, EngineSession, chat, control, make_session, request
+from sockets.raw import Connection, ServedSession, chat, control, make_session, request
 
 from emulator.core.store import StoreFailed
 from emulator.stores.redis import pipeline as line_module
@@ -47,7 +47,7 @@ def text_of(answer: Any) -> Any:
     return answer.json["choices"][0]["message"]["content"]
 
 
-def end_of(live: EngineSession, n: int) -> str:
+def end_of(live: ServedSession, n: int) -> str:
     """Return how an exchange ended, once it is told: what failed is told with a beat."""
     for _ in range(1000):
         found = next(str(item["sent"]["end"]) for item in live.journal() if item["n"] == n)
@@ -227,7 +227,7 @@ def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_it_lasts(
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_server_stops_though_redis_stands_still(server: RedisServer, workers: int) -> None:
     with Serving(server.url, workers=workers, scenario=f"emulator: 1\nprovider: beatra\n{COUNTED}") as running:
-        live = EngineSession(running.url, "default", "sk-test")
+        live = ServedSession(running.url, "default", "sk-test")
         assert text_of(live.ask()) == "number 1"
         with Connection(running.url) as connection, server.paused():
             connection.send(live.request())

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import redis
-from sockets.raw import CHAT, Answer, Connection, LiveSession, chat, contents, control, make_session, request
+from sockets.raw import CHAT, Answer, Connection, ServedSession, chat, contents, control, make_session, request
 
 from emulator.core.engine.engine import Engine
 from emulator.server.sessions.live import LiveSessions
@@ -33,9 +33,9 @@ def two(redis_server: RedisServer) -> Iterator[tuple[Member, Member]]:
         yield a, b
 
 
-def at(live: LiveSession, member: Member) -> LiveSession:
+def at(live: ServedSession, member: Member) -> ServedSession:
     """Return the same session as another server has it."""
-    return LiveSession(member.url, live.id, live.key)
+    return ServedSession(member.url, live.id, live.key)
 
 
 def text_of(answer: Answer) -> Any:

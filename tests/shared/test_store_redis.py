@@ -70,7 +70,7 @@ class Waited:
         found: tuple[Sequence[Exchange], int] = self.wait(lambda: self.store.journal(self.prefix + session, since))
         return found
 
-    def live(self, session: str, at: float) -> Counters:
+    def counters(self, session: str, at: float) -> Counters:
         found: Counters = self.wait(lambda: self.store.counters(self.prefix + session, at))
         return found
 

@@ -175,7 +175,7 @@ def control(url: str, method: str, path: str, body: Any = None) -> Any:
 
 
 @dataclass(frozen=True)
-class EngineSession:
+class ServedSession:
     """A session of one test."""
 
     url: str
@@ -218,8 +218,8 @@ class EngineSession:
         raise AssertionError(f"exchange {n} did not end: {[item['sent'] for item in self.journal()]}")
 
 
-def make_session(url: str, scenario: str | None = None, **options: Any) -> EngineSession:
+def make_session(url: str, scenario: str | None = None, **options: Any) -> ServedSession:
     """Make a session; a scenario is YAML text without its first line."""
     text = None if scenario is None else f"emulator: 1\n{scenario}"
     session = control(url, "POST", "/sessions", {"scenario": text, "plan": "unlimited", **options})
-    return EngineSession(url, session["id"], session["api_key"])
+    return ServedSession(url, session["id"], session["api_key"])

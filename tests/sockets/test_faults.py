@@ -15,7 +15,7 @@ from emulator import Emulator
 from emulator.core.faults.faults import FAULTS
 from emulator.server.http import delivery
 
-from .raw import CHAT, Connection, EngineSession, make_session
+from .raw import CHAT, Connection, ServedSession, make_session
 
 Fault = dict[str, Any]
 STREAM = {**CHAT, "stream": True}
@@ -27,12 +27,12 @@ GARBAGE = b"\xff\x00not a chunk\r\n"
 COMMENT = b": keep-alive\n\n"
 
 
-def live(url: str, content: dict[str, Any], *faults: Fault, clock: str = "virtual") -> EngineSession:
+def live(url: str, content: dict[str, Any], *faults: Fault, clock: str = "virtual") -> ServedSession:
     reply = {**content, "off_contract": True, "faults": faults}
     return make_session(url, f"provider: beatra\nclock: {clock}\nrules: {json.dumps([{'reply': reply}])}")
 
 
-def streaming(url: str, *faults: Fault, clock: str = "virtual") -> EngineSession:
+def streaming(url: str, *faults: Fault, clock: str = "virtual") -> ServedSession:
     return live(url, {"events": EVENTS}, *faults, clock=clock)
 
 
@@ -49,7 +49,7 @@ def pieces(data: bytes, *sizes: int) -> list[bytes]:
     return found
 
 
-def wire(live: EngineSession, body: Any = STREAM) -> tuple[bytes, bytes, str]:
+def wire(live: ServedSession, body: Any = STREAM) -> tuple[bytes, bytes, str]:
     """Return the head, the bytes after it, and how it ended: kept (the connection answers again), closed or reset."""
     with live.connect() as connection:
         connection.send(live.request(body))
@@ -225,11 +225,11 @@ MANY = [f"number {n} of many" for n in range(8000)]
 WINDOW = 4096
 
 
-def resetting(url: str, clock: str = "virtual") -> EngineSession:
+def resetting(url: str, clock: str = "virtual") -> ServedSession:
     return live(url, {"events": [*MANY, "[DONE]"]}, {"cut": {"after_chunks": len(MANY), "how": "reset"}}, clock=clock)
 
 
-def unread(made: EngineSession, monkeypatch: pytest.MonkeyPatch, stuck_s: float = 30.0) -> Connection:
+def unread(made: ServedSession, monkeypatch: pytest.MonkeyPatch, stuck_s: float = 30.0) -> Connection:
     """Ask for a stream and read nothing of it, until its end has come or long could have."""
     monkeypatch.setattr(delivery, "STUCK_S", stuck_s)
     connection = Connection(made.url, WINDOW)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from emulator.core.engine.engine import Engine
-from sockets.raw import Answer, Connection, EngineSession, chat, contents, control, events, make_session, request
+from sockets.raw import Answer, Connection, ServedSession, chat, contents, control, events, make_session, request
 
 ECHO = """
 rules:
@@ -36,7 +36,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def echo(emulator_url: str) -> EngineSession:
+def echo(emulator_url: str) -> ServedSession:
     return make_session(emulator_url, ECHO)
 
 
@@ -51,7 +51,7 @@ def said(answer: Answer) -> str:
     return str(answer.json["choices"][0]["message"]["content"])
 
 
-def cut_session(url: str, fault: str, text: str = "one two three") -> EngineSession:
+def cut_session(url: str, fault: str, text: str = "one two three") -> ServedSession:
     return make_session(
         url, f"rules: [{{reply: {{text: {text}, stream: {{split: words}}, faults: [{{cut: {fault}}}]}}}}]"
     )
@@ -71,7 +71,7 @@ def nothing_yet(connection: Connection) -> bool:
 # Connections
 
 
-def test_one_connection_takes_many_requests(echo: EngineSession, connection: Connection) -> None:
+def test_one_connection_takes_many_requests(echo: ServedSession, connection: Connection) -> None:
     for number in range(3):
         connection.send(echo.request(chat(f"n{number}")))
         answer = connection.answer()
@@ -82,14 +82,14 @@ def test_one_connection_takes_many_requests(echo: EngineSession, connection: Con
         assert (contents(answer), answer.ended) == (["You", " said", f" s{number}."], True)
 
 
-def test_connection_close_is_answered_and_obeyed(echo: EngineSession, connection: Connection) -> None:
+def test_connection_close_is_answered_and_obeyed(echo: ServedSession, connection: Connection) -> None:
     connection.send(echo.request(headers={"Connection": "close"}) + echo.request())
     answer = connection.answer()
     assert (said(answer), answer.headers["connection"]) == ("You said hi.", "close")
     assert connection.at_end()
 
 
-def test_control_and_chat_share_a_connection(echo: EngineSession, connection: Connection) -> None:
+def test_control_and_chat_share_a_connection(echo: ServedSession, connection: Connection) -> None:
     health = request(echo.url, None, method="GET", path="/_emulator/health")
     connection.send(health + echo.request() + health)
     assert connection.answer().json["status"] == "ok"
@@ -98,7 +98,7 @@ def test_control_and_chat_share_a_connection(echo: EngineSession, connection: Co
 
 
 @pytest.mark.parametrize("count", [2, 16, 40])
-def test_pipelined_requests_are_answered_in_order(echo: EngineSession, connection: Connection, count: int) -> None:
+def test_pipelined_requests_are_answered_in_order(echo: ServedSession, connection: Connection, count: int) -> None:
     connection.send(b"".join(echo.request(chat(f"n{number}", stream=number % 2 == 1)) for number in range(count)))
     for number in range(count):
         answer = connection.answer()
@@ -143,7 +143,7 @@ def test_a_pipelined_request_is_claimed_when_its_turn_comes(emulator_url: str) -
     assert second == first + 10
 
 
-def test_http_10_closes_and_does_not_chunk(echo: EngineSession, emulator_url: str) -> None:
+def test_http_10_closes_and_does_not_chunk(echo: ServedSession, emulator_url: str) -> None:
     for stream in (False, True):
         with Connection(emulator_url) as connection:
             connection.send(echo.request(chat(stream=stream), version="1.0"))
@@ -154,7 +154,7 @@ def test_http_10_closes_and_does_not_chunk(echo: EngineSession, emulator_url: st
             assert connection.at_end()
 
 
-def test_http_10_keeps_the_connection_that_asks_for_it(echo: EngineSession, connection: Connection) -> None:
+def test_http_10_keeps_the_connection_that_asks_for_it(echo: ServedSession, connection: Connection) -> None:
     keep = {"Connection": "keep-alive"}
     for _ in range(2):
         connection.send(echo.request(version="1.0", headers=keep))
@@ -169,7 +169,7 @@ def test_http_10_keeps_the_connection_that_asks_for_it(echo: EngineSession, conn
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_client_that_finished_sending_gets_all(echo: EngineSession, connection: Connection, stream: bool) -> None:
+def test_a_client_that_finished_sending_gets_all(echo: ServedSession, connection: Connection, stream: bool) -> None:
     connection.send(echo.request(chat("a", stream=stream)) + echo.request(chat("b")))
     connection.finish_sending()
     answer = connection.answer()
@@ -193,13 +193,13 @@ def test_a_client_that_finished_sending_gets_a_slow_stream(emulator_url: str) ->
 
 
 @pytest.mark.parametrize("size", [10, 150, -1], ids=["head", "body", "last byte"])
-def test_a_connection_that_ends_in_a_request_is_closed(echo: EngineSession, connection: Connection, size: int) -> None:
+def test_a_connection_that_ends_in_a_request_is_closed(echo: ServedSession, connection: Connection, size: int) -> None:
     connection.send(echo.request()[:size])
     connection.finish_sending()
     assert connection.at_end()
 
 
-def test_what_came_before_half_a_request_is_answered(echo: EngineSession, connection: Connection) -> None:
+def test_what_came_before_half_a_request_is_answered(echo: ServedSession, connection: Connection) -> None:
     connection.send(echo.request(chat("a")) + echo.request(chat("b"))[:-5])
     connection.finish_sending()
     assert said(connection.answer()) == "You said a."
@@ -209,7 +209,7 @@ def test_what_came_before_half_a_request_is_answered(echo: EngineSession, connec
 # Bodies of requests
 
 
-def test_continue_is_sent_before_the_body(echo: EngineSession, connection: Connection) -> None:
+def test_continue_is_sent_before_the_body(echo: ServedSession, connection: Connection) -> None:
     data = echo.request(headers={"Expect": "100-continue"})
     head, _, body = data.partition(b"\r\n\r\n")
     for _ in range(2):
@@ -253,7 +253,7 @@ def test_no_continue_is_owed_once_the_request_is_there(emulator_url: str, expect
         assert said(connection.answer()) == "You said last."
 
 
-def test_a_body_too_large_is_refused_without_being_asked_for(echo: EngineSession, connection: Connection) -> None:
+def test_a_body_too_large_is_refused_without_being_asked_for(echo: ServedSession, connection: Connection) -> None:
     headers = {"Expect": "100-continue", "Content-Length": str(TOO_LARGE)}
     connection.send(echo.request(b"", headers=headers))
     answer = connection.answer()
@@ -261,7 +261,7 @@ def test_a_body_too_large_is_refused_without_being_asked_for(echo: EngineSession
     assert connection.at_end()
 
 
-def test_a_body_too_large_is_refused_in_its_turn(echo: EngineSession, connection: Connection) -> None:
+def test_a_body_too_large_is_refused_in_its_turn(echo: ServedSession, connection: Connection) -> None:
     headers = {"Expect": "100-continue", "Content-Length": str(TOO_LARGE)}
     connection.send(echo.request(chat("first")) + echo.request(b"", headers=headers))
     assert said(connection.answer()) == "You said first."
@@ -270,7 +270,7 @@ def test_a_body_too_large_is_refused_in_its_turn(echo: EngineSession, connection
     assert connection.at_end()
 
 
-def test_a_body_too_large_is_drained_and_refused(echo: EngineSession, connection: Connection) -> None:
+def test_a_body_too_large_is_drained_and_refused(echo: ServedSession, connection: Connection) -> None:
     connection.send(echo.request(b"x" * TOO_LARGE))
     answer = connection.answer()
     assert (answer.status, answer.error_code) == (413, "too_large")
@@ -278,7 +278,7 @@ def test_a_body_too_large_is_drained_and_refused(echo: EngineSession, connection
     assert said(connection.answer()) == "You said hi."
 
 
-def test_a_chunked_body_too_large_is_drained_and_refused(echo: EngineSession, connection: Connection) -> None:
+def test_a_chunked_body_too_large_is_drained_and_refused(echo: ServedSession, connection: Connection) -> None:
     connection.send(echo.request(b"", headers={"Transfer-Encoding": "chunked"}))
     chunk = b"f4240\r\n" + b"x" * 1_000_000 + b"\r\n"
     for _ in range(21):
@@ -289,7 +289,7 @@ def test_a_chunked_body_too_large_is_drained_and_refused(echo: EngineSession, co
     assert said(connection.answer()) == "You said hi."
 
 
-def test_a_control_body_too_large_is_refused(echo: EngineSession, connection: Connection) -> None:
+def test_a_control_body_too_large_is_refused(echo: ServedSession, connection: Connection) -> None:
     headers = {"Expect": "100-continue", "Content-Length": str(TOO_LARGE)}
     connection.send(request(echo.url, b"", path="/_emulator/sessions", headers=headers))
     answer = connection.answer()
@@ -303,14 +303,14 @@ def chunked(body: bytes, sizes: int) -> bytes:
 
 
 @pytest.mark.parametrize("sizes", [1, 7, 1000])
-def test_chunked_request_bodies(echo: EngineSession, connection: Connection, sizes: int) -> None:
+def test_chunked_request_bodies(echo: ServedSession, connection: Connection, sizes: int) -> None:
     head = echo.request(b"", headers={"Transfer-Encoding": "chunked"})
     for text in ("a", "é" * 30):
         connection.send(head + chunked(json.dumps(chat(text), ensure_ascii=False).encode(), sizes))
         assert said(connection.answer()) == f"You said {text}."
 
 
-def test_requests_that_come_byte_by_byte(echo: EngineSession, connection: Connection) -> None:
+def test_requests_that_come_byte_by_byte(echo: ServedSession, connection: Connection) -> None:
     connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     head = echo.request(b"", headers={"Transfer-Encoding": "chunked"})
     for data in (head + chunked(json.dumps(chat("a")).encode(), 9), echo.request(chat("a"))):
@@ -319,7 +319,7 @@ def test_requests_that_come_byte_by_byte(echo: EngineSession, connection: Connec
         assert said(connection.answer()) == "You said a."
 
 
-def test_a_trailer_is_no_header(echo: EngineSession, connection: Connection) -> None:
+def test_a_trailer_is_no_header(echo: ServedSession, connection: Connection) -> None:
     head = echo.request(b"", headers={"Transfer-Encoding": "chunked"})
     body = json.dumps(chat()).encode()
     connection.send(head + b"%x\r\n%b\r\n0\r\nauthorization: Bearer other\r\nx-a: b\r\n\r\n" % (len(body), body))
@@ -329,7 +329,7 @@ def test_a_trailer_is_no_header(echo: EngineSession, connection: Connection) -> 
 # Requests of every kind
 
 
-def test_head_has_no_body(echo: EngineSession, connection: Connection) -> None:
+def test_head_has_no_body(echo: ServedSession, connection: Connection) -> None:
     models = "/brainstormrouter/v1/models"
     connection.send(echo.request(None, method="GET", path=models))
     whole = connection.answer()
@@ -341,7 +341,7 @@ def test_head_has_no_body(echo: EngineSession, connection: Connection) -> None:
     assert echo.ended(int(answer.headers["x-emulator-exchange"]))["sent"]["bytes"] == 0
 
 
-def test_targets_in_absolute_form(echo: EngineSession, connection: Connection) -> None:
+def test_targets_in_absolute_form(echo: ServedSession, connection: Connection) -> None:
     connection.send(echo.request(path=f"{echo.url}/beatra/v1/chat/completions"))
     assert said(connection.answer()) == "You said hi."
     connection.send(echo.request(path="http://api.beatra.ai/v1/chat/completions"))
@@ -355,7 +355,7 @@ def test_targets_in_absolute_form(echo: EngineSession, connection: Connection) -
 @pytest.mark.parametrize(
     ("method", "path"), [("CONNECT", "example.com:443"), ("OPTIONS", "*"), ("GET", "/"), ("GET", "//"), ("GET", "/s")]
 )
-def test_targets_that_name_nothing(echo: EngineSession, connection: Connection, method: str, path: str) -> None:
+def test_targets_that_name_nothing(echo: ServedSession, connection: Connection, method: str, path: str) -> None:
     connection.send(echo.request(None, method=method, path=path))
     answer = connection.answer()
     assert answer.status == 404
@@ -370,20 +370,20 @@ def test_targets_that_name_nothing(echo: EngineSession, connection: Connection, 
 
 
 @pytest.mark.parametrize("path", ["/beatra/v1/chat/completion%73", "/b%65atra/v1/chat%2Fcompletions"])
-def test_percent_encoded_paths(echo: EngineSession, path: str) -> None:
+def test_percent_encoded_paths(echo: ServedSession, path: str) -> None:
     answer = echo.ask(path=path)
     assert said(answer) == "You said hi."
     assert echo.ended(int(answer.headers["x-emulator-exchange"]))["path"] == path
 
 
 @pytest.mark.parametrize("path", ["/beatra/v1/%ff", "/beatra/v1/%", "/beatra/v1/%0d%0aX", "/s/%ff/v1/x"])
-def test_paths_that_decode_to_nothing_known(echo: EngineSession, path: str) -> None:
+def test_paths_that_decode_to_nothing_known(echo: ServedSession, path: str) -> None:
     answer = echo.ask(path=path)
     assert answer.status == 404
     assert answer.json["error"]
 
 
-def test_the_host_header_names_a_provider(echo: EngineSession) -> None:
+def test_the_host_header_names_a_provider(echo: ServedSession) -> None:
     answer = echo.ask(path="/v1/chat/completions", headers={"Host": "api.beatra.ai"})
     assert said(answer) == "You said hi."
     assert echo.ended(int(answer.headers["x-emulator-exchange"]))["provider"] == "beatra"
@@ -392,7 +392,7 @@ def test_the_host_header_names_a_provider(echo: EngineSession) -> None:
     assert echo.ask(path="/v1/chat/completions", headers={"Host": "example.com"}).error_code == "emulator_no_provider"
 
 
-def test_a_request_without_host_is_answered(echo: EngineSession, connection: Connection) -> None:
+def test_a_request_without_host_is_answered(echo: ServedSession, connection: Connection) -> None:
     data = echo.request()
     begin, end = data.index(b"Host:"), data.index(b"Authorization:")
     connection.send(data[:begin] + data[end:])
@@ -447,7 +447,7 @@ def test_a_head_too_large_is_refused(connection: Connection, data: bytes) -> Non
     assert connection.at_end()
 
 
-def test_small_chunks_are_no_large_head(echo: EngineSession, connection: Connection) -> None:
+def test_small_chunks_are_no_large_head(echo: ServedSession, connection: Connection) -> None:
     body = json.dumps(chat("x" * 30_000)).encode()
     framed = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
     connection.send(echo.request(b"", headers={"Transfer-Encoding": "chunked"}) + framed)
@@ -456,7 +456,7 @@ def test_small_chunks_are_no_large_head(echo: EngineSession, connection: Connect
 
 @pytest.mark.parametrize("sent", [1, 60, -1])
 def test_a_request_that_comes_too_slowly_is_refused(
-    echo: EngineSession, connection: Connection, sent: int, monkeypatch: pytest.MonkeyPatch
+    echo: ServedSession, connection: Connection, sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     connection.send(echo.request()[:sent])
@@ -466,7 +466,7 @@ def test_a_request_that_comes_too_slowly_is_refused(
 
 
 def test_a_request_that_begins_behind_another_is_given_up_too(
-    echo: EngineSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    echo: ServedSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     connection.send(echo.request() + echo.request()[:40])
@@ -475,7 +475,7 @@ def test_a_request_that_begins_behind_another_is_given_up_too(
 
 
 def test_a_request_that_comes_in_time_is_not_given_up_later(
-    echo: EngineSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    echo: ServedSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 0.2)
     for _ in range(2):
@@ -486,7 +486,7 @@ def test_a_request_that_comes_in_time_is_not_given_up_later(
 
 
 def test_each_pipelined_request_has_its_own_time_to_come_in(
-    echo: EngineSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    echo: ServedSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Something is begun and not yet whole all the while, but never the same request for long."""
     monkeypatch.setattr("emulator.server.http.protocol.REQUEST_S", 1.0)
@@ -514,7 +514,7 @@ def test_a_request_that_the_server_does_not_read_is_not_late(
         assert [said(connection.answer()) for _ in range(17)] == ["You said hi."] * 17
 
 
-def test_what_came_before_bytes_that_are_no_http_is_answered(echo: EngineSession, connection: Connection) -> None:
+def test_what_came_before_bytes_that_are_no_http_is_answered(echo: ServedSession, connection: Connection) -> None:
     connection.send(echo.request() + b"\x00\x01\x02" + echo.request())
     assert said(connection.answer()) == "You said hi."
     assert connection.answer().error_code == "emulator_not_http"
@@ -524,7 +524,7 @@ def test_what_came_before_bytes_that_are_no_http_is_answered(echo: EngineSession
 @pytest.mark.parametrize("framing", ["length", "chunked", "no body"])
 @pytest.mark.parametrize("split", [False, True], ids=["at once", "byte by byte"])
 def test_an_upgrade_header_is_passed_over(
-    echo: EngineSession, connection: Connection, framing: str, split: bool
+    echo: ServedSession, connection: Connection, framing: str, split: bool
 ) -> None:
     """Some HTTP clients offer HTTP/2 in this way, with a body."""
     headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQ"}
@@ -543,7 +543,7 @@ def test_an_upgrade_header_is_passed_over(
     assert said(connection.answer()) == "You said hi."
 
 
-def test_an_upgrade_with_a_body_that_is_asked_for(echo: EngineSession, connection: Connection) -> None:
+def test_an_upgrade_with_a_body_that_is_asked_for(echo: ServedSession, connection: Connection) -> None:
     headers = {"Connection": "Upgrade", "Upgrade": "h2c", "Expect": "100-continue"}
     head, _, body = echo.request(headers=headers).partition(b"\r\n\r\n")
     connection.send(head + b"\r\n\r\n")
@@ -573,7 +573,7 @@ def test_the_exact_bytes_of_a_stream(emulator_url: str) -> None:
     )
 
 
-def test_the_exact_bytes_of_a_chat_stream(echo: EngineSession) -> None:
+def test_the_exact_bytes_of_a_chat_stream(echo: ServedSession) -> None:
     answer = echo.ask(chat(stream=True))
     first = json.loads(events(answer)[0])
     head = f'{{"id":"{first["id"]}","object":"chat.completion.chunk","created":{first["created"]},"model":"beatra-1",'

@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from sockets.raw import EngineSession, make_session
+from sockets.raw import ServedSession, make_session
 
 PROVIDERS = ("braintwin", "brainstormrouter", "brivionix", "beatra")
 MODELS = {
@@ -49,7 +49,7 @@ rules:
 """
 
 
-def client(live: EngineSession, provider: str, **options: Any) -> OpenAI:
+def client(live: ServedSession, provider: str, **options: Any) -> OpenAI:
     base_url = f"{live.url}/s/{live.id}/{provider}/v1"
     return OpenAI(**{"base_url": base_url, "api_key": live.key, "max_retries": 0, "timeout": 5, **options})
 
@@ -60,16 +60,16 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def greeting(emulator_url: str) -> EngineSession:
+def greeting(emulator_url: str) -> ServedSession:
     return make_session(emulator_url, GREETING)
 
 
 @pytest.fixture
-def plain(emulator_url: str) -> EngineSession:
+def plain(emulator_url: str) -> ServedSession:
     return make_session(emulator_url)
 
 
-def test_create(greeting: EngineSession, provider: str) -> None:
+def test_create(greeting: ServedSession, provider: str) -> None:
     with client(greeting, provider) as api:
         answer = api.chat.completions.create(model=MODELS[provider], messages=HELLO)
     assert answer.object == "chat.completion"
@@ -79,7 +79,7 @@ def test_create(greeting: EngineSession, provider: str) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
-def test_stream(greeting: EngineSession, provider: str) -> None:
+def test_stream(greeting: ServedSession, provider: str) -> None:
     with client(greeting, provider) as api:
         stream = api.chat.completions.create(model=MODELS[provider], messages=HELLO, stream=True)
         chunks = list(stream)
@@ -89,7 +89,7 @@ def test_stream(greeting: EngineSession, provider: str) -> None:
     assert len({chunk.id for chunk in chunks}) == 1
 
 
-def test_stream_with_usage(greeting: EngineSession, provider: str) -> None:
+def test_stream_with_usage(greeting: ServedSession, provider: str) -> None:
     with client(greeting, provider) as api:
         whole = api.chat.completions.create(model=MODELS[provider], messages=HELLO)
         chunks = list(
@@ -101,7 +101,7 @@ def test_stream_with_usage(greeting: EngineSession, provider: str) -> None:
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
-def test_stream_helper_gathers_the_answer(greeting: EngineSession, provider: str) -> None:
+def test_stream_helper_gathers_the_answer(greeting: ServedSession, provider: str) -> None:
     with client(greeting, provider) as api:
         with api.chat.completions.stream(model=MODELS[provider], messages=HELLO) as stream:
             texts = [event.delta for event in stream if event.type == "content.delta"]
@@ -109,7 +109,7 @@ def test_stream_helper_gathers_the_answer(greeting: EngineSession, provider: str
         assert stream.get_final_completion().choices[0].message.content == "Hi there, my friend!"
 
 
-def test_async(greeting: EngineSession, provider: str) -> None:
+def test_async(greeting: ServedSession, provider: str) -> None:
     async def talk() -> tuple[str | None, list[str]]:
         base_url = f"{greeting.url}/s/{greeting.id}/{provider}/v1"
         async with AsyncOpenAI(base_url=base_url, api_key=greeting.key, max_retries=0, timeout=5) as api:
@@ -131,7 +131,7 @@ def test_async(greeting: EngineSession, provider: str) -> None:
 
 
 @pytest.mark.parametrize("provider", ["brainstormrouter", "brivionix"], indirect=True)
-def test_tool_round_trip(plain: EngineSession, provider: str) -> None:
+def test_tool_round_trip(plain: ServedSession, provider: str) -> None:
     with client(plain, provider) as api:
         asked: Any = [{"role": "user", "content": "What is the weather in Paris?"}]
         first = api.chat.completions.create(model=MODELS[provider], messages=asked, tools=[WEATHER])
@@ -170,7 +170,7 @@ def test_tools_streamed_in_fragments(emulator_url: str, provider: str) -> None:
     assert fragments > 6
 
 
-def test_an_image_is_taken_where_documented(plain: EngineSession) -> None:
+def test_an_image_is_taken_where_documented(plain: ServedSession) -> None:
     with client(plain, "brivionix") as api:
         answer = api.chat.completions.create(model="gpt-5.4-mini", messages=IMAGE)
         text_only = api.chat.completions.create(model="gpt-5.4-mini", messages=HELLO)
@@ -180,7 +180,7 @@ def test_an_image_is_taken_where_documented(plain: EngineSession) -> None:
     assert answer.usage.prompt_tokens > text_only.usage.prompt_tokens + 85
 
 
-def test_an_image_is_refused_where_content_is_a_string(plain: EngineSession) -> None:
+def test_an_image_is_refused_where_content_is_a_string(plain: ServedSession) -> None:
     with client(plain, "beatra") as api, pytest.raises(openai.BadRequestError) as caught:
         api.chat.completions.create(model="auto", messages=IMAGE)
     assert caught.value.code == "invalid_request"
@@ -188,7 +188,7 @@ def test_an_image_is_refused_where_content_is_a_string(plain: EngineSession) -> 
     assert "messages" in json.dumps(caught.value.body["details"])
 
 
-def test_structured_output(plain: EngineSession, provider: str) -> None:
+def test_structured_output(plain: ServedSession, provider: str) -> None:
     schema = {
         "type": "object",
         "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0}},
@@ -205,7 +205,7 @@ def test_structured_output(plain: EngineSession, provider: str) -> None:
     assert (type(value["name"]), type(value["age"]), value["age"] >= 0) == (str, int, True)
 
 
-def test_seed_is_reproducible(plain: EngineSession) -> None:
+def test_seed_is_reproducible(plain: ServedSession) -> None:
     with client(plain, "brivionix") as api:
         answers = [
             api.chat.completions.create(model="gpt-5.4-mini", messages=HELLO, seed=seed).choices[0].message.content
@@ -217,25 +217,25 @@ def test_seed_is_reproducible(plain: EngineSession) -> None:
 # Errors
 
 
-def refusal(live: EngineSession, provider: str, **fields: Any) -> openai.APIStatusError:
+def refusal(live: ServedSession, provider: str, **fields: Any) -> openai.APIStatusError:
     with client(live, provider) as api, pytest.raises(openai.APIStatusError) as caught:
         api.chat.completions.create(**{"model": MODELS[provider], "messages": HELLO, **fields})
     return caught.value
 
 
-def test_a_wrong_field_is_a_bad_request(plain: EngineSession, provider: str) -> None:
+def test_a_wrong_field_is_a_bad_request(plain: ServedSession, provider: str) -> None:
     error = refusal(plain, provider, temperature="hot")
     assert type(error) is openai.BadRequestError
     assert "temperature" in error.response.text
     assert error.response.headers["x-emulator-rule"] == "refused"
 
 
-def test_a_wrong_key_is_an_authentication_error(plain: EngineSession, provider: str) -> None:
+def test_a_wrong_key_is_an_authentication_error(plain: ServedSession, provider: str) -> None:
     with client(plain, provider, api_key="sk-wrong") as api, pytest.raises(openai.AuthenticationError):
         api.chat.completions.create(model=MODELS[provider], messages=HELLO)
 
 
-def test_an_unknown_path_is_not_found(plain: EngineSession, provider: str) -> None:
+def test_an_unknown_path_is_not_found(plain: ServedSession, provider: str) -> None:
     with client(plain, provider) as api, pytest.raises(openai.NotFoundError):
         api.completions.create(model=MODELS[provider], prompt="hi")
 
@@ -344,7 +344,7 @@ def test_a_silent_server_times_the_client_out(emulator_url: str, provider: str) 
 # Other operations
 
 
-def test_embeddings(plain: EngineSession) -> None:
+def test_embeddings(plain: ServedSession) -> None:
     with client(plain, "brainstormrouter") as api:
         packed = api.embeddings.create(model="auto", input=["one", "two"])  # the SDK asks for base64
         floats = api.embeddings.create(model="auto", input="one", encoding_format="float")
@@ -357,14 +357,14 @@ def test_embeddings(plain: EngineSession) -> None:
     assert bodies == ["base64", "float"]
 
 
-def test_models(plain: EngineSession) -> None:
+def test_models(plain: ServedSession) -> None:
     with client(plain, "brainstormrouter") as api:
         names = [model.id for model in api.models.list()]
     assert "claude-opus-4-6" in names
 
 
 @pytest.mark.parametrize("provider", ["braintwin", "brivionix", "beatra"], indirect=True)
-def test_what_is_not_documented_is_not_found(plain: EngineSession, provider: str) -> None:
+def test_what_is_not_documented_is_not_found(plain: ServedSession, provider: str) -> None:
     with client(plain, provider) as api:
         with pytest.raises(openai.NotFoundError):
             api.models.list()

@@ -487,7 +487,7 @@ def test_what_was_sent_is_dropped_with_its_exchange(store: Store) -> None:
     assert ([row.grant.number for row in rows], dropped) == (list(range(2, 12)), 1)
 
 
-def test_the_world_leaves_out_windows_that_are_over_and_counts_of_no_rule(store: Store) -> None:
+def test_the_counters_leave_out_windows_that_are_over_and_counts_of_no_rule(store: Store) -> None:
     store.take(claim(ANY, plan=Plan("p", 5, 50)))
     store.take(claim())
     assert store.counters("s", NOW + 60) == Counters("started", {"any": 1}, [], 2, 0)

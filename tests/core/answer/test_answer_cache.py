@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from build import MODELS, NAMES, LiveSession, chat, make_request, make_session
+from build import MODELS, NAMES, EngineSession, chat, make_request, make_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ REPLIES: dict[str, dict[str, Any]] = {
 
 
 def again(
-    live: LiveSession, request: Request, times: int
+    live: EngineSession, request: Request, times: int
 ) -> list[tuple[CompiledAnswer | None, tuple[bytes, bytes] | None, Any]]:
     """Ask the same so often, a second later each time; return each form, what it gives, and what is rendered."""
     found = []
@@ -43,7 +43,7 @@ def again(
         asked = replace(request, at=request.at + number)
         claim = live.engine.claim(live.session, asked)
         grant = live.store.take(claim)
-        form = live.engine.answer_cache.form(live.session, asked, claim, grant)
+        form = live.engine.answer_cache.compiled(live.session, asked, claim, grant)
         exchange = live.engine.answer(live.session, asked, claim, grant)
         live.store.record(exchange)
         found.append((form, form.fill(asked.at, grant) if form else None, in_one_piece(exchange.timeline)))

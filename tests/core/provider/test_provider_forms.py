@@ -65,7 +65,7 @@ class LiveSession:
         request = Request(DEFAULT, "sample", method, path, query, given, body, at, path, "http://h")
         claim = self.engine.claim(self.session, request)
         grant = self.store.take(claim)
-        self.form = self.engine.answer_cache.form(self.session, request, claim, grant)
+        self.form = self.engine.answer_cache.compiled(self.session, request, claim, grant)
         exchange = self.engine.answer(self.session, request, claim, grant)
         self.store.record(exchange)
         return exchange
