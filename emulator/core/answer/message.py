@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import orjson
@@ -86,12 +86,15 @@ def _stream(turn: Turn, saying: AnswerValues, reply: Reply) -> _Written:
     return timed(turn, events, reply), tuple(notes)
 
 
-def _pieces(part: Part, how: Json, choices: int, notes: list[Note]) -> Sequence[bytes]:
-    """Return the pieces of a part as JSON, and note where they are larger than asked; short ones are remembered."""
+def _pieces(part: Part, how: Json, choices: int, notes: list[Note]) -> Iterable[bytes]:
+    """Return the pieces of a part as JSON, and note where they are larger than asked; short ones are remembered.
+
+    Others are encoded one by one: orjson takes a kilobyte for each, however short it is.
+    """
     if isinstance(how, list):
         how = how if part.kind != "call" else "tokens"
     if isinstance(how, list) or choices > 1 or len(part.text) > LONGEST_REMEMBERED:
-        return list(map(orjson.dumps, _bounded(split(part.text, how), MOST_PIECES // choices, notes)))
+        return map(orjson.dumps, _bounded(split(part.text, how), MOST_PIECES // choices, notes))
     return _remembered(part.text, how)
 
 

@@ -67,7 +67,7 @@ class Wire:
         """Write a whole answer."""
         return self.write(self._scope(saying))
 
-    def streamed(self, saying: AnswerValues, pieces: Sequence[Sequence[bytes]], usage: bool) -> list[tuple[bytes, str]]:
+    def streamed(self, saying: AnswerValues, pieces: Sequence[Iterable[bytes]], usage: bool) -> list[tuple[bytes, str]]:
         """Write the events of a stream: the pieces of each part, as JSON, and `usage` where it is asked for.
 
         What waits for its time is `data`, what comes with the event before it `along`, and the end `done`.
@@ -92,7 +92,7 @@ class Wire:
             for choice in (range(scope["choices"]) if event.by_choice else (0,))
         ]
 
-    def _pieces(self, kind: str, scope: Scope, pieces: Sequence[bytes]) -> list[tuple[bytes, str]]:
+    def _pieces(self, kind: str, scope: Scope, pieces: Iterable[bytes]) -> list[tuple[bytes, str]]:
         """Write a part's pieces, each between bytes that are the same for all."""
         events = self.events.get(("piece", kind), ())
         sides = [
