@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -36,6 +37,10 @@ LOG_GRACE_S = 1.0
 #: Objects before a collection of each age. A journal's exchanges live long and hold no cycles: to walk all of them time
 #: and again would make streams late by tens of milliseconds, and to walk a million new ones at once by a second.
 COLLECT_AFTER = (10_000, 10, 1_000)
+#: Bytes from which a block is mapped by itself, and so given back once it is freed. glibc's own bound grows to 32 MB
+#: with what is asked for, and bodies of some megabytes then lie among small objects that keep their room.
+MAPPED_FROM = 1_000_000
+_M_MMAP_THRESHOLD = -3
 
 
 def serve_alone(setup: Setup, sessions: LiveSessions, sock: socket.socket, ready_file: Path | None, quiet: bool) -> int:
@@ -56,6 +61,13 @@ def serve_with_workers(
         return Workers(setup, port, quiet).serve(announce)
 
 
+def _give_back_large_blocks() -> None:
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it, musl does not
+        if mallopt:
+            mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM)
+
+
 def serve_until_stopped(
     setup: Setup,
     sessions: LiveSessions,
@@ -72,6 +84,7 @@ def serve_until_stopped(
     server.config.timeout_notify = 0
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+    _give_back_large_blocks()
     try:
         with reloading(setup, sessions, server, watching, lambda text: log.write(f"{printable_lines(text)}\n")):
             run(server, sock)
