@@ -1,7 +1,7 @@
 """A long run of mixed requests: memory must not grow, nothing may be lost, and no answer may be a 5xx of ours.
 
-Every 500th request or so has a body of 4 MB, streamed back in pieces or not, and its connection stays open a while,
-idle; other connections come and go all the time.
+Every 500th request or so has a body of 4 MB, streamed back in pieces and whole in turn, and its connection stays open
+a while, idle; other connections come and go all the time.
 
 Run it by hand: python tests/bench/soak.py [REQUESTS, default 1000000]
 """
@@ -79,7 +79,7 @@ class Client(threading.Thread):
         self.requests = requests
         self.messages = {kind: message(parts.netloc, kind) for kind in (*KEPT, *BREAKING, LONG, f"{LONG} stream")}
         self.idle: deque[socket.socket] = deque()
-        self.sent = self.errors = 0
+        self.sent = self.errors = self.long = 0
 
     def run(self) -> None:
         kinds = [KEPT[index % len(KEPT)] for index in range(BATCH)]
@@ -99,7 +99,8 @@ class Client(threading.Thread):
         """Send a long body on a connection that is then left open, and close the one that was left so before others."""
         connection = socket.create_connection(self.where, TIMEOUT_S)
         self.idle.append(connection)
-        self.exchange(connection, self.messages[f"{LONG} stream" if len(self.idle) % 2 else LONG], 1)
+        self.long += 1
+        self.exchange(connection, self.messages[f"{LONG} stream" if self.long % 2 else LONG], 1)
         if len(self.idle) > IDLE:
             self.idle.popleft().close()
 
