@@ -310,7 +310,7 @@ def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw
             **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
             **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
         }
-    return tuple((name.lower(), fill_text(compiled, values)) for name, compiled in provider.headers)
+    return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
 
 
 def _counted(number: int | None) -> int:

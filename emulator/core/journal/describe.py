@@ -17,7 +17,6 @@ from contextlib import suppress
 
 import orjson
 
-from emulator.core.echoes import across_events, changed, held, noting, telling, without
 from emulator.core.errors import Json
 from emulator.core.redaction import (
     Show,
@@ -30,6 +29,7 @@ from emulator.core.redaction import (
     redact_query,
     redact_text,
 )
+from emulator.core.repeated_secrets import across_events, changed, held, noting, telling, without
 from emulator.core.values import Exchange, Note, Request, Timeline
 from emulator.core.wires.sse import payload
 

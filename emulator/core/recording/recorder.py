@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from emulator.core.echoes import across_events, secrets_of, without
 from emulator.core.engine.engine import Engine
 from emulator.core.errors import Json
 from emulator.core.journal.describe import describe
@@ -20,6 +19,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.recording.replay import Allowed, NotReplayable, allowing, replayed
 from emulator.core.recording.to_scenario import masked, to_yaml, wanted, when_of
 from emulator.core.recording.undocumented import MAX_DEPTH
+from emulator.core.repeated_secrets import across_events, secrets_of, without
 from emulator.core.tree import canonical, deeper
 from emulator.core.values import Exchange, Note, Sent
 
