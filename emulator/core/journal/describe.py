@@ -63,7 +63,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "at": request.at,
         "method": request.method,
         "path": asked["path"],
-        **({"params": without(dict(claim.call.params), secrets)} if claim.call and claim.call.params else {}),
+        **({"params": without(dict(claim.params), secrets)} if claim.params else {}),
         "headers": asked["headers"],
         "key": redact(claim.key),
         "body": asked["body"],
@@ -117,6 +117,8 @@ def model_of(exchange: Exchange) -> str:
     call = exchange.claim.call
     if exchange.model or call:
         return exchange.model or (call.model if call else "")
+    if "model" in exchange.claim.params:
+        return exchange.claim.params["model"]
     body, _ = read_body(exchange.request.body)
     wire = exchange.claim.wire
     return wire.request.model(body) if wire and isinstance(body, dict) else _model(body)
