@@ -52,5 +52,5 @@ def recording(upstream: str, provider: str = "beatra", timeout: float = 60.0) ->
     try:
         yield found
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()
