@@ -28,8 +28,8 @@ from tests.bench.paced import allow_files
 from tests.bench.parts import MOCKS, PARTS, Run
 from tests.bench.report import Figure, environment, table, write
 
-SHORT = partial(Run, rounds=3, seconds=1, paced_s=2, answer_cache=3)
-WHOLE = partial(Run, rounds=5, seconds=2, paced_s=5, answer_cache=9)
+SHORT = partial(Run, rounds=3, seconds=1, paced_s=2, repeats=3)
+WHOLE = partial(Run, rounds=5, seconds=2, paced_s=5, repeats=9)
 NOT_FOUND = "it was not found; name its command with --{} or ${}, or put it on the PATH"
 
 

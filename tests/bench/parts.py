@@ -41,7 +41,7 @@ class Run:
     rounds: int
     seconds: int
     paced_s: float
-    answer_cache: int
+    repeats: int
     commands: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -172,7 +172,7 @@ def lateness(late: paced.Lateness) -> list[Figure]:
 def cold_start(run: Run) -> list[Figure]:
     scenario = servers.write_scenario(run.folder / "one.json")
     start_once(scenario)  # compiles
-    times = [start_once(scenario) for _ in range(run.answer_cache)]
+    times = [start_once(scenario) for _ in range(run.repeats)]
     ready, answered = zip(*times, strict=True)
     return [
         Figure("start", "from spawn to the ready line", ready, "s", Goal("≤", 0.35)),
@@ -199,7 +199,7 @@ def start_once(scenario: Path) -> tuple[float, float]:
 def plugin(run: Run) -> list[Figure]:
     command = [sys.executable, "-c", IMPORT]
     printed = [subprocess.run(command, cwd=servers.ROOT, capture_output=True, text=True, check=True).stdout.split()
-               for _ in range(run.answer_cache)]  # fmt: skip
+               for _ in range(run.repeats)]  # fmt: skip
     milliseconds, modules = zip(*printed, strict=True)
     return [
         Figure("plugin", "import, beside pytest's own", [float(text) for text in milliseconds], "ms"),
@@ -208,7 +208,7 @@ def plugin(run: Run) -> list[Figure]:
 
 
 def tests(run: Run) -> list[Figure]:
-    times = {fixtures: [pytest_seconds(str(run.folder), fixtures, 500, "0") for _ in range(run.answer_cache // 3)]
+    times = {fixtures: [pytest_seconds(str(run.folder), fixtures, 500, "0") for _ in range(run.repeats // 3)]
              for fixtures in ("emulator, number", "number")}  # fmt: skip
     real = {fixtures: [seconds for seconds, _ in pairs] for fixtures, pairs in times.items()}
     return [
