@@ -54,7 +54,8 @@ def _usage(turn: Turn, tokens: int, reply: Reply) -> dict[str, int] | None:
         return None
     given = neutral_usage(reply.usage) or {}
     told, said = given.get("input", turn.call.prompt_tokens), given.get("output", tokens)
-    return {"input": told, "output": said, "total": told + said}
+    details = {name: given.get(name, 0) for name in wire_of(turn).details}
+    return {"input": told, "output": said, "total": told + said, **details}
 
 
 def _check_together(turn: Turn, tokens: int) -> None:

@@ -19,7 +19,7 @@ from emulator.core.provider.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.redaction import is_redacted, is_secret, literals
 from emulator.core.tree import change_texts
-from emulator.core.wires.completion import COUNTS, REASONS, Completion, Part, named_usage
+from emulator.core.wires.completion import COUNTS, DETAILS, REASONS, Completion, Part, named_usage
 from emulator.core.wires.conversation import last_text
 from emulator.core.wires.sse import payload
 from emulator.core.wires.wire import Wire
@@ -212,7 +212,8 @@ def _said(completion: Completion, usage: Json) -> dict[str, Json]:
     reply["verbatim"] = True  # what was cut was cut already
     counted = named_usage(completion.usage)
     if counted:
-        reply["usage"] = {name: number for name, number in counted.items() if name != COUNTS["total"]}
+        usual = {COUNTS["total"]: counted.get(COUNTS["total"]), **dict.fromkeys(DETAILS.values(), 0)}
+        reply["usage"] = {name: number for name, number in counted.items() if usual.get(name) != number}
     elif usage:
         reply["usage"] = usage
     if reply.get("usage") == "none" or reply["finish_reason"] not in REASONS:

@@ -15,7 +15,7 @@ from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import Path as Steps
-from emulator.core.wires.completion import KINDS, REASONS
+from emulator.core.wires.completion import DETAILS, KINDS, REASONS
 from emulator.core.wires.places import places
 from emulator.core.wires.reader import Match, reader
 from emulator.core.wires.request import RequestForm
@@ -151,6 +151,7 @@ class _Loader:
             self.data["stream"].get("pace", "events"),
             "usage.total" in holes(whole),
             places(whole, events),
+            tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
             frozenset(_fresh([whole, *(node for found in events.values() for node in found)])),
         )
 

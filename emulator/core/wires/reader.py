@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import Kind
+from emulator.core.wires.completion import COUNTS, DETAILS, Kind
 from emulator.core.wires.template import PART, Array, Choices, Each, Hole, If, Literal, Node, Object, Text, Whole, holes
 
 #: What was found by the names of holes; beside them the keys below.
@@ -20,7 +20,7 @@ Match: TypeAlias = Callable[[Json, Found], bool]
 
 #: Parts that `$each` found, the rows of a list, and whether something was there that the template has no form for.
 PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
-_COUNTS = ("usage.input", "usage.output", "usage.total", "choice", "part.index", "part.call")
+_COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "choice", "part.index", "part.call")
 #: What is not read: an answer is known by it, and does not say it.
 _ASIDE = ("created",)
 

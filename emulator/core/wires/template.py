@@ -17,10 +17,13 @@ from typing import TypeAlias
 from emulator.core.errors import Json, nearest
 from emulator.core.frozen import frozen
 from emulator.core.tree import Path
-from emulator.core.wires.completion import KINDS
+from emulator.core.wires.completion import COUNTS, DETAILS, KINDS
 
 #: Of an answer, of a part of it, and of a piece of a part.
-ANSWER = ("id", "created", "model", "choice", "text", "refusal", "finish", "usage.input", "usage.output", "usage.total")
+ANSWER = (
+    "id", "created", "model", "choice", "text", "refusal", "finish",
+    *(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "usage.asked",
+)  # fmt: skip
 PART = ("part.id", "part.name", "part.text", "part.arguments", "part.input", "part.index", "part.call")
 PIECE = "piece"
 #: What `$if` can ask for and `$whole` can change, beside holes.

@@ -10,7 +10,7 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.wires.completion import COUNTS, KINDS, Completion, Part
+from emulator.core.wires.completion import COUNTS, DETAILS, KINDS, Completion, Part
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event as write_event
@@ -59,6 +59,7 @@ class Wire:
     paced: Literal["events", "pieces"] = "events"
     totals: bool = True  # its usage has a total
     places: Mapping[str, str] = field(default_factory=dict)  # where it says what
+    details: Sequence[str] = ()  # of DETAILS, what it tells
     fresh: frozenset[str] = frozenset()  # the fields that hold an answer's id and time
 
     # Writing
@@ -73,6 +74,7 @@ class Wire:
         What waits for its time is `data`, what comes with the event before it `along`, and the end `done`.
         """
         scope = self._scope(saying)
+        scope["usage.asked"] = usage or None
         along = "data" if self.paced == "events" else "along"
         events = self._written("start", "", scope, "data")
         for values, part, said in zip(scope[WRITTEN], saying.completion.parts, pieces, strict=True):
@@ -114,8 +116,10 @@ class Wire:
             "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
             WRITTEN: list(_values(completion.parts)), "usage": usage, "usage.input": counts["input"],
-            "usage.output": counts["output"], "usage.total": counts["total"],
+            "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
         }  # fmt: skip
+        for name in self.details:
+            scope[f"usage.{name}"] = counts.get(name, 0)
         for name, table in self.words.items():
             scope[name] = table.get(finish or "", finish)
         return scope
