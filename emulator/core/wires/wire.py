@@ -10,7 +10,7 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.wires.completion import COUNTS, DETAILS, KINDS, Completion, Part
+from emulator.core.wires.completion import COUNTS, KINDS, Completion, Part
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event as write_event
