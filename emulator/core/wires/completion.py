@@ -32,7 +32,7 @@ class Part:
 
 @frozen
 class Completion:
-    """What the model says; `usage` by the names of COUNTS, DETAILS. `unread`: it said more, in a form of no template."""
+    """What the model says; `usage` by the names of COUNTS, DETAILS. `unread`: it said more, in no known form."""
 
     parts: tuple[Part, ...] = ()
     finish: str | None = None
