@@ -124,7 +124,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--api-key", "api_keys", multiple=True, metavar="KEY",
                      help="A good key; without any, every key is good."),
         click.option("--plan", metavar="NAME", help="The plan whose limits count."),
-        click.option("--validation", type=click.Choice(["documented", "strict", "off"]), help="Default: documented."),
+        click.option("--validation", type=click.Choice(["documented", "compatible", "strict", "off"]), help="Default: documented."),
         click.option("--seed", type=SEED, metavar="N", help="Of all random draws. Default: 0."),
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
         click.option("--reload", is_flag=True, help="Load the scenario files anew whenever one changes."),

@@ -169,13 +169,21 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
     """Answer deterministically from the request itself."""
     kind = turn.operation.kind
     if kind == "chat":
-        content, notes = builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
+        content, notes = builtin_message(turn, seed, {**turn.defaults, **_sent(turn)})
         rendered = render_message(turn, content, reply)
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if kind == "embeddings":
         return render_embedding(turn, "auto", reply)
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
     return Rendered(render_json(turn, body, reply))
+
+
+def _sent(turn: Turn) -> Mapping[str, Json]:
+    """Return the body without nulls where a default stands for them."""
+    body: Mapping[str, Json] = turn.call.body
+    if None not in body.values():
+        return body
+    return {name: value for name, value in body.items() if value is not None or name not in turn.defaults}
 
 
 def _body(turn: Turn) -> Json:

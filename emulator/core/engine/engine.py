@@ -15,7 +15,7 @@ from functools import partial
 
 from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
-from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
+from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id, whole
 from emulator.core.answer.reply import (
     error_event,
     fill_reply,
@@ -232,7 +232,10 @@ def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | No
 def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, refusal: Refusal) -> _Outcome:
     draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
     rendered = Rendered(_error(provider, refusal, draw, claim.at))
-    return _Outcome("refused", draw, rendered, refusal=refusal, headers=tuple(refusal.headers.items()))
+    headers = tuple(refusal.headers.items())
+    if provider.errors[refusal.name].get("empty") and refusal.message:
+        headers = (*headers, ("x-emulator-hint", _one_line(refusal.message)))
+    return _Outcome("refused", draw, rendered, refusal=refusal, headers=headers)
 
 
 def _exchange(
@@ -280,9 +283,11 @@ def _check_grant(claim: Claim, grant: Grant) -> None:
 
 
 def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN) -> Timeline:
+    given = provider.errors[refusal.name]
+    if given.get("empty"):
+        return whole(b"", reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
     body = provider.error_body(refusal, render_id(provider, "request", draw, at))
-    status = reply.status or provider.errors[refusal.name]["status"]
-    return render_body(body, status, (), reply.latency.draw(draw, "latency"))
+    return render_body(body, reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
 
 
 def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:

@@ -191,7 +191,7 @@ def _check_options(options: Options, providers: Mapping[str, Provider], only: st
     checks: list[tuple[str, Any, Iterable[str]]] = [
         ("provider", options.provider, providers),
         ("plan", options.plan if isinstance(options.plan, str) else None, plans),
-        ("validation", options.validation, ("documented", "strict", "off")),
+        ("validation", options.validation, ("documented", "compatible", "strict", "off")),
         ("clock", options.clock, ("real", "virtual")),
     ]
     for name, value, known in checks:
