@@ -160,9 +160,7 @@ def _check_rules(settings: Settings, operation: Operation, call: Call, model: Mo
         raise Refusal(broken[0].error, details=[violation], documented=words)
 
 
-def _compare(
-    provider: Provider, reference: Provider, settings: Settings, operation: Operation, call: Call
-) -> Call:
+def _compare(provider: Provider, reference: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
     """Note, or at `compatible` refuse, what the API would refuse with which a provider is compatible."""
     like = provider.like(operation)
     if like is None:
@@ -178,7 +176,8 @@ def _compare(
     if settings.validation == "compatible":
         raise Refusal("invalid_request", details=found)
     notes = [
-        Note(item.fact, item.path, f"{reference.title} would refuse this: {item.message}") for item in found[:MOST_NOTED]
+        Note(item.fact, item.path, f"{reference.title} would refuse this: {item.message}")
+        for item in found[:MOST_NOTED]
     ]
     return replace(call, notes=(*call.notes, *notes))
 

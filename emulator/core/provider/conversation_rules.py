@@ -1,6 +1,6 @@
 """What a conversation must keep to and JSON Schema cannot say: a closed list of rules, each one function.
 
-A provider lists the ones it has, with fact, error and words. They are asked after the schema, in its order, until one is
+A provider lists the ones it has, with fact, error and words. They are asked after the schema, in order, until one is
 broken. Each returns what fills the holes of `param` and `message`, or None.
 """
 
@@ -80,8 +80,8 @@ def asked_at(asked: Asked) -> Callable[[Selector], bool]:
 class ConversationRules:
     """The rules of an operation, without the muted ones; `messages` is the field in which messages are.
 
-    Most requests have none of the fields that rules are about, and messages of two texts each, which break none of those
-    about messages but for their roles: they cost next to nothing.
+    Most requests have none of the fields that rules are about, and messages of two texts each, which only rules about
+    roles look at: they cost next to nothing.
     """
 
     __slots__ = ("_always", "_messages", "_tops", "rules")

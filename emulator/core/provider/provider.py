@@ -135,7 +135,7 @@ class Operation:
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def structure(self, muted: frozenset[str]) -> tuple[Schema, ConversationRules | None]:
-        """Return what another API must keep to that is like this one: no list of fields, nothing that models differ in."""
+        """Return what a compatible API must keep to: no list of fields, and nothing that models differ in."""
         document = schemas.mute(schemas.open_world(self.request), muted)
         shared = [rule for rule in self.conversation if not rule.of_models]
         rules = ConversationRules(shared, muted, self.wire.request.fields("messages")[0]) if self.wire else None

@@ -1,6 +1,6 @@
 """How a provider words what breaks a schema: by the keyword that is broken, in its own text, type, code and param.
 
-What is said of one place (`exceptions`) goes before what is said of a keyword. The first violation is told, as one fault.
+What is said of one place (`exceptions`) goes before what is said of a keyword. Only the first violation is told.
 """
 
 from __future__ import annotations
