@@ -80,6 +80,8 @@ class Mutator:
         """Raises: UnsupportedKeyword."""
         self.document = Document(schema)
         self.valid = self.document.verdict(schema)
+        parts = [schema, *schema.get("allOf", ())]
+        self.required = frozenset(name for part in parts for name in part.get("required", ()))
         self._kept: dict[int, list[tuple[str, Operator, Json]]] = {}
         self._examples: dict[int, tuple[Json]] = {}
 
@@ -113,9 +115,14 @@ class Mutator:
         for part, found, steps, comment in self.applying(self.document.schema, value, ()):
             for mutation in self.at(part, found, steps, comment, value):
                 known = (mutation.steps, mutation.operator, repr(mutation.after))
-                if known not in seen:
+                if known not in seen and not self.leaves_out(mutation):
                     seen.add(known)
                     yield mutation
+
+    def leaves_out(self, mutation: Mutation) -> bool:
+        """Tell whether a fault is null for an optional field of a body, which may be as good as leaving it out."""
+        to_null = mutation.after is None and mutation.operator != "remove"
+        return to_null and len(mutation.steps) == 1 and mutation.steps[0] not in self.required
 
     def applying(self, part: Json, value: Json, steps: Steps, comment: str = "") -> Iterator[Place]:
         """Yield every part of the schema that holds for a place of a valid value, with the nearest `$comment`."""

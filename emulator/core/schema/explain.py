@@ -123,7 +123,7 @@ def _fits_no_branch(error: ValidationError) -> Iterator[Violation]:
     missing = _missing_everywhere(error) if is_object else []
     tags = _tags(error)
     if missing:
-        yield from (_violation(error, "is required", name) for name in missing)
+        yield from (_violation(error, "is required", name, keyword="required") for name in missing)
     elif not is_object and error.schema.get("type") == "object":
         return  # it was told so
     elif not tags and is_object and all(map(_requires, error.validator_value)):

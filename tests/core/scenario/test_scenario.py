@@ -47,7 +47,7 @@ SETTINGS = {
     "seed: -9223372036854775809": "2:1: seed: must be a whole number of at most 64 bits, not -9.223372036854776e+18",
     "seed: 1e30": "2:1: seed: must be a whole number of at most 64 bits, not 1e+30",
     "clock: warp": "2:1: clock: must be one of 'real', 'virtual'; not 'warp'",
-    "validation: documentd": "2:1: validation: must be one of 'documented', 'strict', 'off'; not 'documentd'; "
+    "validation: documentd": "2:1: validation: must be one of 'documented', 'compatible', 'strict', 'off'; not 'documentd'; "
     "did you mean 'documented'?",
     "mute: be-model": "2:1: mute: must be a list, not 'be-model'",
     "mute: [be-modle]": "2:8: mute[0]: there is no fact 'be-modle'; did you mean 'be-model'?",
