@@ -179,11 +179,9 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
 
 
 def _sent(turn: Turn) -> Mapping[str, Json]:
-    """Return the body without nulls where a default stands for them."""
+    """Return the body without nulls, which count as left out."""
     body: Mapping[str, Json] = turn.call.body
-    if None not in body.values():
-        return body
-    return {name: value for name, value in body.items() if value is not None or name not in turn.defaults}
+    return {name: value for name, value in body.items() if value is not None} if None in body.values() else body
 
 
 def _body(turn: Turn) -> Json:

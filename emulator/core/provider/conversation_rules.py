@@ -81,27 +81,32 @@ class ConversationRules:
     """The rules of an operation, without the muted ones; `messages` is the field in which messages are.
 
     Most requests have none of the fields that rules are about, and messages of two texts each, which only rules about
-    roles look at: they cost next to nothing.
+    roles look at: they cost next to nothing. `present` are the fields that are always there.
     """
 
-    __slots__ = ("_always", "_messages", "_tops", "rules")
+    __slots__ = ("_always", "_messages", "_tops", "_traits", "rules")
 
-    def __init__(self, rules: Iterable[ConversationRule], muted: frozenset[str], messages: str) -> None:
-        self.rules = tuple(rule for rule in rules if rule.fact not in muted)
+    def __init__(
+        self, rules: Iterable[ConversationRule], muted: frozenset[str], messages: str, present: Iterable[str] = ()
+    ) -> None:
         self._messages = messages
-        self._tops = frozenset().union(*(rule.tops for rule in self.rules)) - {messages}
-        self._always = any(rule.name in _OF_ROLES for rule in self.rules)
+        there = {messages, *present}
+        self.rules = tuple((rule, rule.tops - there) for rule in rules if rule.fact not in muted)
+        self._tops = frozenset().union(*(tops for _, tops in self.rules))
+        self._always = any(rule.name in _OF_ROLES for rule, _ in self.rules)
+        self._traits = frozenset(rule.trait for rule, tops in self.rules if rule.trait and not tops)
 
     def first_broken(self, asked: Asked) -> tuple[ConversationRule, Finding] | None:
         """Return the first rule that a request breaks."""
         plain = _is_plain(asked.body.get(self._messages))
-        if plain and not self._always and self._tops.isdisjoint(asked.body):
+        marked = bool(asked.traits) and not self._traits.isdisjoint(asked.traits or ())
+        if plain and not (marked or self._always) and self._tops.isdisjoint(asked.body):
             return None
         if asked.defaults:
             sent = {name: value for name, value in asked.body.items() if value is not None}
             asked = replace(asked, body={**asked.defaults, **sent})
-        for rule in self.rules:
-            if not plain or rule.name in _OF_ROLES or not (rule.tops - {self._messages}).isdisjoint(asked.body):
+        for rule, tops in self.rules:
+            if not plain or marked or rule.name in _OF_ROLES or not tops.isdisjoint(asked.body):
                 finding = rule.broken(asked)
                 if finding is not None:
                     return rule, finding

@@ -129,17 +129,20 @@ class Operation:
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def rules(self, muted: frozenset[str]) -> ConversationRules | None:
         """Return what a conversation must keep to, without the muted facts, if there is anything."""
-        if self.wire is None or not self.conversation:
+        return self._rules(self.conversation, muted) if self.conversation else None
+
+    def _rules(self, rules: Sequence[ConversationRule], muted: frozenset[str]) -> ConversationRules | None:
+        if self.wire is None:
             return None
-        return ConversationRules(self.conversation, muted, self.wire.request.fields("messages")[0])
+        form = self.wire.request
+        return ConversationRules(rules, muted, form.fields("messages")[0], form.fields("model"))
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def structure(self, muted: frozenset[str]) -> tuple[Schema, ConversationRules | None]:
         """Return what a compatible API must keep to: no list of fields, and nothing that models differ in."""
         document = schemas.mute(schemas.open_world(self.request), muted)
         shared = [rule for rule in self.conversation if not rule.of_models]
-        rules = ConversationRules(shared, muted, self.wire.request.fields("messages")[0]) if self.wire else None
-        return Schema(document), rules
+        return Schema(document), self._rules(shared, muted)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def checks(self, muted: frozenset[str]) -> Checks:
