@@ -504,6 +504,11 @@ RIGHT: dict[str, Body] = {
     "loop": talk(user(), calls("1"), answer("1"), tools=[tool()]),
     "loop-without-tools": talk(user(), calls("1"), answer("1")),
     "two-answers": talk(user(), calls("1", "2"), answer("2"), answer("1"), user()),
+    "custom-loop": talk(
+        user(),
+        {"role": "assistant", "tool_calls": [{"id": "1", "type": "custom", "custom": {"name": "c", "input": "x"}}]},
+        answer("1"),
+    ),
     "two-loops": talk(user(), calls("1"), answer("1"), calls("2"), answer("2"), tools=[tool()]),
     "call-with-text": talk(user(), {**calls("1"), "content": "Wait."}, answer("1")),
     "function-message": talk(
@@ -603,17 +608,17 @@ TEXTS = {
     "no-messages": "Missing required parameter: 'messages'.",
     "robot": "Invalid value: 'robot'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and "
     "'developer'.",
-    "129-tools": "Invalid 'tools': array too long. Expected an array with maximum length 128, but got an array with length "
-    "129 instead.",
+    "129-tools": "Invalid 'tools': array too long. Expected an array with maximum length 128, but got an array with "
+    "length 129 instead.",
     "answer-first": "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
     "'tool_calls'.",
     "one-call-of-two": "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
     "'tool_call_id'. The following tool_call_ids did not have response messages: 2",
     "silent-assistant": "Invalid value for 'content': expected a string, got null.",
-    "parallel-without-tools": "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed when 'tools' "
-    "are specified.",
-    "strict-open": "Invalid schema for function 'f': In context=(), 'additionalProperties' is required to be supplied and "
-    "to be false.",
+    "parallel-without-tools": "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed when "
+    "'tools' are specified.",
+    "strict-open": "Invalid schema for function 'f': In context=(), 'additionalProperties' is required to be supplied "
+    "and to be false.",
 }
 
 
