@@ -69,10 +69,12 @@ class ConversationRule:
             return False
         if self.without is not None and (asked.traits is None or self.without in asked.traits):
             return False
-        return all(map(asked_at(asked), self.when)) and not any(map(asked_at(asked), self.unless))
+        if not (self.when or self.unless):
+            return True
+        return all(map(_is_at(asked), self.when)) and not any(map(_is_at(asked), self.unless))
 
 
-def asked_at(asked: Asked) -> Callable[[Selector], bool]:
+def _is_at(asked: Asked) -> Callable[[Selector], bool]:
     """Return what tells whether a selector finds something."""
     return lambda selector: next(selector.find(asked.body), None) is not None
 
@@ -84,33 +86,43 @@ class ConversationRules:
     roles look at: they cost next to nothing. `present` are the fields that are always there.
     """
 
-    __slots__ = ("_always", "_messages", "_tops", "_traits", "rules")
+    __slots__ = ("_by_field", "_messages", "_of_roles", "_traits", "rules")
 
     def __init__(
         self, rules: Iterable[ConversationRule], muted: frozenset[str], messages: str, present: Iterable[str] = ()
     ) -> None:
         self._messages = messages
+        self.rules = tuple(rule for rule in rules if rule.fact not in muted)
         there = {messages, *present}
-        self.rules = tuple((rule, rule.tops - there) for rule in rules if rule.fact not in muted)
-        self._tops = frozenset().union(*(tops for _, tops in self.rules))
-        self._always = any(rule.name in _OF_ROLES for rule, _ in self.rules)
-        self._traits = frozenset(rule.trait for rule, tops in self.rules if rule.trait and not tops)
+        self._by_field: dict[str, list[int]] = {}
+        for index, rule in enumerate(self.rules):
+            for name in rule.tops - there:
+                self._by_field.setdefault(name, []).append(index)
+        self._of_roles = [index for index, rule in enumerate(self.rules) if rule.name in _OF_ROLES]
+        self._traits = frozenset(rule.trait for rule in self.rules if rule.trait and rule.tops <= there)
 
     def first_broken(self, asked: Asked) -> tuple[ConversationRule, Finding] | None:
         """Return the first rule that a request breaks."""
-        plain = _is_plain(asked.body.get(self._messages))
-        marked = bool(asked.traits) and not self._traits.isdisjoint(asked.traits or ())
-        if plain and not (marked or self._always) and self._tops.isdisjoint(asked.body):
-            return None
-        if asked.defaults:
+        rules = self._concerned(asked)
+        if rules and asked.defaults:
             sent = {name: value for name, value in asked.body.items() if value is not None}
             asked = replace(asked, body={**asked.defaults, **sent})
-        for rule, tops in self.rules:
-            if not plain or marked or rule.name in _OF_ROLES or not tops.isdisjoint(asked.body):
-                finding = rule.broken(asked)
-                if finding is not None:
-                    return rule, finding
+        for rule in rules:
+            finding = rule.broken(asked)
+            if finding is not None:
+                return rule, finding
         return None
+
+    def _concerned(self, asked: Asked) -> Sequence[ConversationRule]:
+        """Return the rules that a request can break."""
+        if asked.traits and not self._traits.isdisjoint(asked.traits):
+            return self.rules
+        if not _is_plain(asked.body.get(self._messages)):
+            return self.rules
+        found = set(self._of_roles)
+        for name in asked.body:
+            found.update(self._by_field.get(name, ()))
+        return [self.rules[index] for index in sorted(found)]
 
 
 def _is_plain(messages: Json) -> bool:

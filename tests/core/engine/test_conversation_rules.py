@@ -709,7 +709,8 @@ def test_names_that_stand_twice() -> None:
     rules = ConversationRules([rule], frozenset(), "messages")
     body = {"tools": [{"name": "f"}, {"name": "g"}, {"name": "f"}]}
     broken = rules.first_broken(Asked(body, Conversation()))
-    assert broken and told(*broken)[0].message == "tools[2].name f"
+    assert broken
+    assert told(*broken)[0].message == "tools[2].name f"
     assert rules.first_broken(Asked({"tools": body["tools"][:2]}, Conversation())) is None
 
 
