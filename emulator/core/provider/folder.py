@@ -36,7 +36,7 @@ _DETAIL_HOLES = {"field", "message"}
 
 
 def load_providers(extra: Path | None = None) -> dict[str, Provider]:
-    """Load the built-in providers and those of another folder of provider folders.
+    """Load the built-in providers and those of another folder of provider folders, the default first.
 
     Raises: SourceError, with all that is wrong in any of them.
     """
@@ -55,7 +55,7 @@ def load_providers(extra: Path | None = None) -> dict[str, Provider]:
             problems.append(Problem(str(folder), 1, 1, "", "holds no provider; each has a folder with a provider.yaml"))
     if problems:
         raise SourceError(problems)
-    return providers
+    return dict(sorted(providers.items(), key=lambda item: not item[1].default))
 
 
 def load_provider(folder: Path | str) -> Provider:
@@ -298,7 +298,7 @@ class _Loader:
             envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"),
             errors=_errors(data["errors"]["names"]), operations=operations, routes=Routes(operations.values()),
             tasks=data.get("tasks", {}),
-            facts={item["id"]: Fact(**item) for item in data["facts"]},
+            facts={item["id"]: Fact(**item) for item in data["facts"]}, default=data.get("default", False),
         )  # fmt: skip
 
 

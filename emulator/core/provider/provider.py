@@ -167,6 +167,7 @@ class Provider:
     routes: Routes[Operation]
     tasks: Mapping[str, Mapping[str, Json]]
     facts: Mapping[str, Fact]
+    default: bool = False  # it is meant where several could be
 
     @functools.cached_property
     def tells_more(self) -> bool:
