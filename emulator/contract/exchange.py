@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer, Sent
-from emulator.core.echoes import codings, finder, holds
 from emulator.core.errors import Json
 from emulator.core.redaction import redact, redact_header, redact_json
+from emulator.core.repeated_secrets import codings, finder, holds
 
 SHOWN_CHARACTERS = 4_000
 CURL_CHARACTERS = 20_000

@@ -12,7 +12,7 @@ from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, sh
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.operations import operation_problems
 from emulator.core.provider.provider import UNLIMITED, Fact, Model, Operation, Provider, fill_text, holes, read_plan
-from emulator.core.provider.routes import Routes
+from emulator.core.provider.routes import Routes, parameters
 from emulator.core.redaction import is_secret
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.formats import data_folder as data_folder
@@ -22,6 +22,7 @@ from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import walk
 from emulator.core.wires.load import load_wire, wire_files
+from emulator.core.wires.request import IN_PATH
 from emulator.core.wires.samples import differences
 from emulator.core.wires.wire import Wire
 
@@ -201,6 +202,9 @@ class _Loader:
             if done is not None and operation.wire and operation.wire.last != done:
                 last = operation.wire.last
                 self.report(("stream", "done"), f"must be as the wire ends a stream, '{last}', or left out")
+            if operation.wire and operation.wire.request.model_in_path and "model" not in parameters(operation.path):
+                message = f"lacks {IN_PATH}, where its wire '{operation.wire.name}' has the model"
+                self.report(("operations", operation.name, "path"), message)
         if self.problems or self.folder.parent == data_folder("schemas"):
             return
         for name, operation in operations.items():

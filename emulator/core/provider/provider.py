@@ -175,6 +175,12 @@ class Provider:
         return any(hole in RATE_HOLES for _, form in self.headers for hole in holes(form))
 
     @property
+    def rate_holes(self) -> dict[str, str]:
+        """What each header shows that shows one thing: its hole, by the header's name in lower case."""
+        matches = {name.lower(): _HOLE.fullmatch(form) for name, form in self.headers}
+        return {name: match[1] for name, match in matches.items() if match}
+
+    @property
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
 
