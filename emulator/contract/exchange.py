@@ -32,6 +32,8 @@ def scrub(text: str, key: str) -> str:
         text = finder(key, "[A-Za-z0-9]" if len(key) < _LONG_KEY else "").sub(lambda found: _KEY, text)
     end = text.rstrip("…")
     for told in (key, *codings(key)):
+        if told[:_TELLING] not in end[-len(told) :]:
+            continue
         for size in range(len(told) - 1, _TELLING - 1, -1):
             if end.endswith(told[:size]):
                 return f"{end[:-size]}{_KEY}"

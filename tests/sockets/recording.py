@@ -55,5 +55,5 @@ def recording(
     try:
         yield found
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()
