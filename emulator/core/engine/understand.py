@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from emulator.core.answer.embeddings import check_inputs
+from emulator.core.answer.embeddings import check_inputs, check_vectors
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
 from emulator.core.provider.keys import key_sent
 from emulator.core.provider.provider import Checks, Operation, Provider
@@ -41,6 +41,8 @@ _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 def route(provider: Provider, request: Request) -> Route[Operation]:
     methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
     if methods is None:
+        if provider.is_not_emulated(request.path) and provider.routes.find(request.path.rstrip("/")) is None:
+            raise _not_emulated(provider, request)
         raise Refusal("not_found", _wrong_address(provider, request))
     found = methods.get("GET" if request.method == "HEAD" else request.method)
     if found is None:
@@ -48,6 +50,13 @@ def route(provider: Provider, request: Request) -> Route[Operation]:
         message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
         raise Refusal("method_not_allowed", message, headers={"allow": ", ".join(allowed)})
     return found
+
+
+def _not_emulated(provider: Provider, request: Request) -> Refusal:
+    """Say in words of our own that the API has a path, and the emulator has not."""
+    address = f"{provider.base_path}{request.path}"
+    message = f"{request.method} {address} is part of {provider.title}'s API, but this emulator does not have it."
+    return Refusal(provider.not_emulated[1], message, headers={"x-should-retry": "false"})
 
 
 def _wrong_address(provider: Provider, request: Request) -> str:
@@ -109,7 +118,7 @@ def understand(
     notes: list[Note] = []
     if provider.request_headers is not None and settings.validation != "off":
         _check_headers(provider, settings, request)
-    if operation.method == "GET":
+    if operation.method != "POST":
         asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
         body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
     else:
@@ -117,11 +126,13 @@ def understand(
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
         body = decode(request.body)
-    if operation.kind == "embeddings":
-        check_inputs(body)
     if settings.validation != "off":
         _validate(operation, settings, body, notes)
+    if operation.kind == "embeddings":
+        check_inputs(body)
     said = conversation(operation, body)
+    if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
+        said = replace(said, model=default)
     if "model" in params:
         said = replace(said, model=params["model"])
     if operation.streams_at:
@@ -130,7 +141,14 @@ def understand(
     call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)
     if settings.validation != "off" and (operation.takes("model") or "model" in params):
         call = _check_model(provider, settings, operation, call)
+    if settings.validation != "off" and operation.kind == "embeddings":
+        check_vectors(provider, operation, call, settings.muted)
     return call
+
+
+def _default_model(operation: Operation, settings: Settings) -> Json:
+    """Return the documented model of a body that names none."""
+    return operation.checks(settings.muted).defaults.get("model")
 
 
 def _check_headers(provider: Provider, settings: Settings, request: Request) -> None:
@@ -225,10 +243,16 @@ def _check_model(provider: Provider, settings: Settings, operation: Operation, c
         hint = nearest(call.model, provider.model_ids | settings.models)
         message = f"there is no model {shown(call.model)}; {hint}"
         if not provider.models_open:
-            raise Refusal(provider.models_unknown, details=[Violation("model", message, fact)])
+            text = provider.error_text(provider.models_unknown, {"model": call.model})
+            raise Refusal(provider.models_unknown, text, [Violation("model", message, fact)])
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
     model = provider.models.get(call.model)
+    error, error_fact = operation.other_model
+    if model and operation.uses and model.use not in operation.uses and error_fact not in settings.muted:
+        message = f"{call.model} does not do this; it is a model for {model.use}"
+        text = provider.error_text(error, {"model": call.model}) or provider.errors[error]["message"]
+        raise Refusal(error, text, [Violation("model", message, error_fact)], error_fact)
     window = model.context_window if model and provider.context_fact not in (None, *settings.muted) else None
     if window is not None:
         _check_window(provider, settings, operation, call, window)

@@ -11,7 +11,19 @@ from emulator.core.durations import parse_duration
 from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, shown
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.operations import operation_problems
-from emulator.core.provider.provider import UNLIMITED, Fact, Model, Operation, Provider, fill_text, holes, read_plan
+from emulator.core.provider.provider import (
+    UNLIMITED,
+    Fact,
+    HeaderScope,
+    Limit,
+    Model,
+    Operation,
+    Provider,
+    drawn_length,
+    fill_text,
+    holes,
+    read_plan,
+)
 from emulator.core.provider.routes import Routes
 from emulator.core.redaction import is_secret
 from emulator.core.schema import schema as schemas
@@ -25,8 +37,8 @@ from emulator.core.wires.load import load_wire, wire_files
 from emulator.core.wires.samples import differences
 from emulator.core.wires.wire import Wire
 
-#: What the holes of an id can be filled with.
-_DRAWN = {"alnum": "a" * 24, "hex": "0" * 24, "ulid": "0" * 26}
+#: The holes of an error's template.
+TEXT_HOLES = ("model", "limit", "given", "used", "wait")
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 #: The request of an operation whose request is not described.
 _ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
@@ -149,7 +161,10 @@ class _Loader:
         return Operation(
             name, data["method"], data["path"], data["kind"], request.document if request else _ANYTHING, response,
             chunk, data.get("fact"), shown, {**self.data["ids"], **data.get("ids", {})}, data.get("streams_at"),
-            data.get("body"), self.wire(name, data),
+            data.get("body"), self.wire(name, data), tuple(data.get("models", {}).get("use", ())),
+            _error_of(data.get("models", {"other": "invalid_request"}), "other"),
+            {what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
+            data.get("categories", {}),
         )  # fmt: skip
 
     def wire(self, name: str, data: Mapping[str, Json]) -> Wire | None:
@@ -224,14 +239,33 @@ class _Loader:
                 self.report(("errors", "names", name), "lacks 'message'")
             for key in sorted(wanted - _ENVELOPE_HOLES - set(given)) if own else ():
                 self.report(("errors", "names", name), f"lacks '{key}', which the envelope has a hole for")
-            for key in set(given) - wanted - {"message", "fact", "documented", "status", "like"}:
+            for hole in holes(given.get("template")):
+                if hole not in TEXT_HOLES:
+                    place = ("errors", "names", name, "template")
+                    self.report(place, f"nothing fills ${{{hole}}}; {nearest(hole, TEXT_HOLES)}")
+            for key in (
+                set(given) - wanted - {"message", "template", "retry_after", "fact", "documented", "status", "like"}
+            ):
                 self.report(("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}")
         if "details" in wanted and "detail" not in self.data["errors"]:
             self.report(("errors",), "lacks 'detail', the shape of one of ${details}")
 
+        self.check_named(names)
         for name in holes(self.data["errors"].get("detail")):
             if name not in _DETAIL_HOLES:
                 self.report(("errors", "detail"), f"nothing fills ${{{name}}}; {nearest(name, _DETAIL_HOLES)}")
+
+    def check_named(self, errors: Mapping[str, Json]) -> None:
+        """The errors and operations that are named beside their lists are there."""
+        operations = self.data["operations"]
+        for path, value in walk(self.data):
+            at, last = path[:1], path[-1:]
+            of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",))
+            of_error = (of_operation and last in (("other",), ("error",))) or path[:2] == ("plans", "over")
+            if (of_error or path == ("not_emulated", "error")) and value not in errors:
+                self.report(path, f"there is no error '{value}'; {nearest(value, errors)}")
+            elif at == ("headers",) and path[2:3] in (("operations",), ("not_streamed",)) and value not in operations:
+                self.report(path, f"there is no operation '{value}'; {nearest(value, operations)}")
 
     def check_models_and_plans(self) -> None:
         models = self.data["models"]
@@ -299,7 +333,27 @@ class _Loader:
             errors=_errors(data["errors"]["names"]), operations=operations, routes=Routes(operations.values()),
             tasks=data.get("tasks", {}),
             facts={item["id"]: Fact(**item) for item in data["facts"]},
+            model_entry=data["models"].get("entry"), header_scopes=_scopes(data["headers"]),
+            over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         )  # fmt: skip
+
+
+def _error_of(item: Mapping[str, Json], key: str) -> tuple[str, str | None]:
+    return item[key], item.get("fact")
+
+
+def _scopes(headers: Sequence[Mapping[str, Json]]) -> dict[str, HeaderScope]:
+    """Return which answers have a header, for those that not all have."""
+    keys = ("operations", "not_on", "not_streamed")
+    return {
+        item["name"]: HeaderScope(*(frozenset(item.get(key, ())) for key in keys))
+        for item in headers
+        if any(key in item for key in keys)
+    }
+
+
+def _not_emulated(given: Mapping[str, Json] | None) -> tuple[Sequence[str], str]:
+    return (tuple(given["paths"]), given["error"]) if given else ((), "not_found")
 
 
 def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:
@@ -313,7 +367,8 @@ def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json
 
 def _sample_id(operation: Operation) -> str:
     """Return an id as an answer can have it."""
-    return fill_text(operation.ids["response"], _DRAWN)
+    form = operation.ids["response"]
+    return fill_text(form, {hole: "0" * drawn_length(hole)[1] for hole in holes(form)})
 
 
 def _named(document: Json) -> set[str]:

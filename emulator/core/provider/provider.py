@@ -27,13 +27,15 @@ UNLIMITED = Plan("unlimited")
 #: What the headers of a limit show where a plan has none.
 UNLIMITED_SHOWN = 1_000_000
 
-#: What headers can show of a limit beside its requests and its end in Unix seconds.
+#: What headers can show beside the requests of a limit, its end in Unix seconds, and the request's id.
 RATE_HOLES = frozenset(
-    ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at")
-)
+    ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at",
+     "processing_ms", "model")
+)  # fmt: skip
 #: What an operation's body can say of the model that its path names: holes, and the fields of Model.
 MODEL_HOLES: Mapping[str, str] = {
-    "model.id": "id", "model.owner": "owner", "model.context_window": "context_window",
+    "model.id": "id", "model.owner": "owner", "model.context_window": "context_window", "model.pricing": "pricing",
+    "model.capabilities": "capabilities",
 }  # fmt: skip
 
 _HOLE = re.compile(r"\$\{([a-z0-9_.]+)\}")
@@ -81,6 +83,34 @@ class Model:
     capabilities: Mapping[str, float] = field(default_factory=dict)
     embedding: bool = False
     assumed: bool = False
+    use: str = "chat"  # the word by which operations say which models they take
+    answers_as: str = ""  # the id that its answers name, where that is another
+    dimensions: int | None = None  # of its vectors
+    shortens: bool = False  # a request may ask for fewer dimensions
+
+
+@frozen
+class HeaderScope:
+    """The answers that have a header: of some operations (none: of all), but those of a status, and some streams."""
+
+    operations: frozenset[str] = frozenset()
+    not_on: frozenset[int] = frozenset()
+    not_streamed: frozenset[str] = frozenset()
+
+    def covers(self, operation: str | None, status: int, stream: bool) -> bool:
+        """Tell whether an answer has the header."""
+        if self.operations and operation not in self.operations:
+            return False
+        return status not in self.not_on and not (stream and operation in self.not_streamed)
+
+
+@frozen
+class Limit:
+    """The most of something that a request may have, and the error beyond it."""
+
+    most: int
+    error: str
+    fact: str | None = None
 
 
 @frozen
@@ -113,6 +143,10 @@ class Operation:
     streams_at: str | None = None
     body: Json = None
     wire: Wire | None = None  # of a chat: how it says things
+    uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
+    other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def checks(self, muted: frozenset[str]) -> Checks:
@@ -167,10 +201,14 @@ class Provider:
     routes: Routes[Operation]
     tasks: Mapping[str, Mapping[str, Json]]
     facts: Mapping[str, Fact]
+    model_entry: Json = None  # the template of a model in the list of models
+    header_scopes: Mapping[str, HeaderScope] = field(default_factory=dict)  # by the name of the header
+    over: Mapping[str, str] = field(default_factory=dict)  # the errors of a plan's limits, by what is used up
+    not_emulated: tuple[Sequence[str], str] = ((), "not_found")  # beginnings of paths that only the API has, the error
 
     @functools.cached_property
     def tells_more(self) -> bool:
-        """Tell whether headers show more of a limit than requests and a number of seconds."""
+        """Tell whether headers show more than the requests of a limit and a number of seconds."""
         return any(hole in RATE_HOLES for _, form in self.headers for hole in holes(form))
 
     @property
@@ -227,13 +265,24 @@ class Provider:
         route = (self.routes.find(path) or {}).get(method)
         return route.operation if route else None
 
+    def is_not_emulated(self, path: str) -> bool:
+        """Tell whether the API has a path that is left out here."""
+        return any(path == begin or path.startswith(f"{begin}/") for begin in self.not_emulated[0])
+
+    def error_text(self, name: str, values: Mapping[str, Json]) -> str | None:
+        """Return what an error says where more is known, if the provider has words for that."""
+        template = self.errors[name].get("template")
+        return None if template is None else fill_text(template, values)
+
     def error_body(self, refusal: Refusal, request_id: str) -> Json:
         """Fill this provider's envelope."""
         given = self.errors[refusal.name]
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
         values = {
             "message": refusal.message or _summary(refusal.details) or given["message"],
-            "param": (refusal.details[0].path or None) if refusal.details else None,
+            "param": (refusal.details[0].path or None)
+            if refusal.details and given.get("param", "") is not None
+            else None,
             "details": details,
             "request_id": request_id,
             "status": given["status"],
@@ -274,6 +323,17 @@ def fill(shape: Json, values: Mapping[str, Json]) -> Json:
         return values[whole[1]] if whole else _HOLE.sub(lambda hole: str(values[hole[1]]), text)
 
     return change_texts(shape, filled)
+
+
+def model_values(model: Model) -> dict[str, Json]:
+    """Return the values of a template's holes for a model."""
+    return {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()}
+
+
+def drawn_length(hole: str) -> tuple[str, int]:
+    """Return what a hole of an id draws, and how many characters: `hex32` says so, 24 are usual."""
+    kind = hole.rstrip("0123456789")
+    return kind, 26 if kind == "ulid" else int(hole[len(kind) :] or 24)
 
 
 def fill_text(form: str, values: Mapping[str, Json]) -> str:
