@@ -304,14 +304,6 @@ def test_headers_of_answers_and_of_errors(api: OpenAI) -> None:
     assert not [name for name in api.models.with_raw_response.list().headers if name.startswith("x-ratelimit")]
 
 
-LIMITS = """
-provider: openai
-clock: virtual
-plan: {requests_per_minute: %s, tokens_per_minute: %s}
-rules: []
-"""
-
-
 @pytest.mark.parametrize(
     ("requests", "tokens", "times", "kind", "message"),
     [
@@ -322,7 +314,8 @@ rules: []
     ids=["requests", "tokens", "one request"],
 )
 def test_limits(emulator_url: str, requests: int, tokens: int, times: int, kind: str, message: str) -> None:
-    with client(make_session(emulator_url, LIMITS % (requests, tokens))) as api:
+    plan = {"requests_per_minute": requests, "tokens_per_minute": tokens}
+    with client(make_session(emulator_url, provider="openai", plan=plan, clock="virtual")) as api:
         for _ in range(times - 1):
             api.chat.completions.create(model="gpt-5.4", messages=HELLO)
         with pytest.raises(openai.RateLimitError) as caught:
