@@ -66,7 +66,8 @@ def requests(schema: Json, models: Sequence[str], wire: Wire | None = None, most
     overrides: dict[str, Values] = {f"/{name}": st.integers(1, most_tokens) for name in caps}
     if models:
         overrides |= {f"/{name}": st.sampled_from(models) for name in named}
-    return values(schema, overrides).map(functools.partial(answered, wire))
+    good = Document(schema).verdict(schema)  # a conversation may need a message, and hold none but lost answers
+    return values(schema, overrides).map(functools.partial(answered, wire)).filter(good)
 
 
 def answered(wire: Wire | None, body: Json) -> Json:
@@ -146,7 +147,7 @@ class _Compiler:
             raise Endless(f"{at}: a required field is forbidden")
         more = flat.get("additionalProperties", True)
         if not properties and not required:
-            return st.just({}) if more is False else st.dictionaries(TEXTS, self.extra(more, at, depth), max_size=3)
+            return st.just({}) if more is False else self.dictionary(flat, more, at, depth)
         optional: dict[str, Values] = {}
         for name, part in properties.items():
             if name not in required and name not in absent:
@@ -156,6 +157,14 @@ class _Compiler:
                     continue
         needed = {name: self.strategy(properties.get(name, more), f"{at}/{escape(name)}", depth) for name in required}
         return _objects(needed, optional)
+
+    def dictionary(self, flat: Mapping[str, Json], more: Json, at: str, depth: int) -> Values:
+        """Return a strategy of objects whose names are free."""
+        names: st.SearchStrategy[str] = TEXTS
+        if "propertyNames" in flat:
+            names = names.filter(self.document.verdict(flat["propertyNames"]))
+        most = min(flat.get("maxProperties", MOST_ITEMS), MOST_ITEMS)
+        return st.dictionaries(names, self.extra(more, at, depth), max_size=most)
 
     def extra(self, more: Json, at: str, depth: int) -> Values:
         return ANY_JSON if more in (True, {}) else self.strategy(more, f"{at}/*", depth)
