@@ -58,7 +58,7 @@ def _boundaries(contract: Contract, operation: Operation, good: Mapping[str, Jso
         if item.steps != (_MODEL,):
             yield _in_conversation(contract, operation, item, good)
     if operation.wire and _MODEL in good:
-        for model in provider.models.values():
+        for model in provider.models_of(operation):
             if not model.embedding:
                 comment = f"{provider.models_fact or ''}{': assumed' if model.assumed else ''}"
                 yield Boundary((_MODEL,), "listed", slug(model.id), comment, True, {**good, _MODEL: model.id})

@@ -171,8 +171,7 @@ class _Loader:
         """Load the wire that a chat names, or the usual one."""
         if data["kind"] != "chat":
             return None
-        properties = own_schema("provider").document["$defs"]["operation"]["properties"]
-        named = data.get("wire", properties["wire"]["default"])
+        named = data.get("wire", _usual("$defs", "operation", "wire"))
         try:
             return load_wire(named, self.folder)
         except SourceError as error:
@@ -333,9 +332,17 @@ class _Loader:
             errors=_errors(data["errors"]["names"]), operations=operations, routes=Routes(operations.values()),
             tasks=data.get("tasks", {}),
             facts={item["id"]: Fact(**item) for item in data["facts"]},
-            model_entry=data["models"].get("entry"), header_scopes=_scopes(data["headers"]),
+            model_entry=data["models"].get("entry", _usual("models", "entry")), header_scopes=_scopes(data["headers"]),
             over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         )  # fmt: skip
+
+
+def _usual(*names: str) -> Json:
+    """Return what the schema of provider.yaml says of a key that is left out."""
+    found: Json = own_schema("provider").document
+    for name in names:
+        found = found[name] if name in found else found["properties"][name]
+    return found["default"]
 
 
 def _error_of(item: Mapping[str, Json], key: str) -> tuple[str, str | None]:

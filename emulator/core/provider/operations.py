@@ -16,7 +16,7 @@ _NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
 def operation_problems(data: Mapping[str, Json], operations: Mapping[str, Operation]) -> Iterator[tuple[Path, str]]:
     """Yield each problem with its place in provider.yaml, whose data this is."""
     taken: dict[tuple[str, str], tuple[str, str]] = {}
-    yield from _of_entry(data, operations)
+    yield from _of_entry(data["models"].get("entry"))
     for name, operation in operations.items():
         if name == "any":
             yield ("operations", name), "'any' means all operations; choose another name"
@@ -70,11 +70,8 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
         yield (*place, "body"), f"is for kind: body, not {kind}"
 
 
-def _of_entry(data: Mapping[str, Json], operations: Mapping[str, Operation]) -> Iterator[tuple[Path, str]]:
-    """The holes of an entry of the list of models can be filled; it is there where models are listed."""
-    entry = data["models"].get("entry")
-    if entry is None and any(operation.kind == "models" for operation in operations.values()):
-        yield ("models",), "lacks 'entry', what the list of models says of each"
+def _of_entry(entry: Json) -> Iterator[tuple[Path, str]]:
+    """The holes of an entry of the list of models can be filled."""
     for name in holes(entry):
         if name not in MODEL_HOLES:
             yield ("models", "entry"), f"nothing fills ${{{name}}}; {nearest(name, MODEL_HOLES)}"

@@ -255,6 +255,10 @@ class Provider:
                 return "/" + "/".join(steps[len(base) :])
         return None
 
+    def models_of(self, operation: Operation) -> list[Model]:
+        """Return the models that an operation takes."""
+        return [model for model in self.models.values() if not operation.uses or model.use in operation.uses]
+
     @functools.cached_property
     def model_ids(self) -> frozenset[str]:
         """What `model` can be by the docs: `auto` too, where the provider routes."""
