@@ -299,10 +299,10 @@ def at(value: Any, path: tuple[str, ...]) -> Any:
 @settings(GENERATED, max_examples=200)
 @given(TEXTS)
 def test_a_query_of_any_text_is_answered(text: str) -> None:
-    """The GET operations take no body; their query is theirs."""
+    """The GET operations take no body; their query is theirs. Those with parameters in their path take none."""
     for provider in PROVIDERS.values():
         for operation in provider.operations.values():
-            if operation.method == "GET":
+            if operation.method == "GET" and operation.path in provider.routes.whole:
                 check_query(provider, operation, text)
 
 
