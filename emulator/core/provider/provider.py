@@ -18,6 +18,7 @@ from emulator.core.provider.conversation_rules import ConversationRule, Conversa
 from emulator.core.provider.holes import fill as fill
 from emulator.core.provider.holes import fill_text as fill_text
 from emulator.core.provider.holes import holes as holes
+from emulator.core.provider.holes import only_hole
 from emulator.core.provider.keys import KeyPlace
 from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import PlaceWording, Wording, documented
@@ -246,8 +247,8 @@ class Provider:
     @property
     def rate_holes(self) -> dict[str, str]:
         """What each header shows that shows one thing: its hole, by the header's name in lower case."""
-        matches = {name.lower(): _HOLE.fullmatch(form) for name, form in self.headers}
-        return {name: match[1] for name, match in matches.items() if match}
+        found = {name.lower(): only_hole(form) for name, form in self.headers}
+        return {name: hole for name, hole in found.items() if hole}
 
     @property
     def host(self) -> str:
