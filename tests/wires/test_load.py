@@ -33,7 +33,7 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
         ]),
         ('key: "${id}"', 'key: "${piece}"', [
              "33:3: response.key: nothing fills ${piece} here; known: choice, created, finish, id, model, "
-             "refusal, text, usage.input, usage.output, usage.total",
+             "refusal, text, usage.asked, usage.cached, usage.input, usage.output, usage.reasoning, usage.total",
         ]),
         ('key: "${id}"', 'key: "${id"', [
              "33:3: response.key: '${id' has no closing brace",

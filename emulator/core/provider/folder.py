@@ -45,7 +45,6 @@ _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 #: The request of an operation whose request is not described.
 _ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
 #: What leads a client to an API that is like OpenAI's.
-_ENV = {"OPENAI_BASE_URL": "${base_url}", "OPENAI_API_KEY": "${key}"}
 _DETAIL_HOLES = {"field", "message"}
 #: What the exact text of an error can name.
 _EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait")
@@ -405,7 +404,7 @@ class _Loader:
             versions=data.get("versions", ()),
             key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
             accepts=tuple(map(read_way, data["auth"].get("accepts", ["bearer"]))),
-            request_headers=self.headers.document if self.headers else None, env=data.get("env", _ENV),
+            request_headers=self.headers.document if self.headers else None, env=data.get("env", _usual("env")),
             key_missing=data["auth"].get("missing", "unauthorized"),
             key_wrong=data["auth"].get("wrong", "unauthorized"),
             content_type=(content_type["other"], content_type.get("fact")),

@@ -258,7 +258,12 @@ def check_names(provider: Provider, answer: Answer, mutation: Mutation) -> None:
         elif shape == "${details}":
             assert any(is_about(item["field"], mutation) for item in found), found
             assert all(item["message"] for item in found)
-        elif shape == "${message}" and mutation.path and mutation.operator != "combine" and not provider.wordings:
+        elif (
+            shape == "${message}"
+            and mutation.path
+            and mutation.operator not in ("combine", "forbid")
+            and not provider.wordings
+        ):
             assert mutation.path in found or is_about(found.partition(":")[0], mutation)
 
 
@@ -268,6 +273,8 @@ def is_about(path: str, mutation: Mutation) -> bool:
         return path.removeprefix(f"{mutation.path}.") in set(mutation.after) - set(mutation.before) or path in (
             mutation.after
         )
+    if mutation.operator == "forbid":
+        return True  # of two values that do not go together either is at fault
     if mutation.path.endswith("]") and path.rpartition("[")[0] == mutation.path.rpartition("[")[0] != "":
         return True
     return path == mutation.path or path.startswith((f"{mutation.path}.", f"{mutation.path}["))
