@@ -23,7 +23,7 @@ from emulator.core.wires.conversation import Conversation
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS: Mapping[str, Provider] = load_providers()
-NAMES = sorted(PROVIDERS)
+NAMES = list(PROVIDERS)
 #: The providers whose docs are the project's own.
 FOUR = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 KEY = "sk-a-key-of-the-tests"

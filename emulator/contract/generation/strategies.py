@@ -62,12 +62,17 @@ def values(schema: Json, overrides: Mapping[str, Values] | None = None) -> Value
 
 def requests(schema: Json, models: Sequence[str], wire: Wire | None = None, most_tokens: int = 64) -> Values:
     """Return a strategy of request bodies that an endpoint serving `models` answers, within a small budget."""
-    caps, named = (wire.request.fields("cap"), wire.request.fields("model")) if wire else ([], ["model"])
-    overrides: dict[str, Values] = {f"/{name}": st.integers(1, most_tokens) for name in caps}
+    caps = wire.request.paths("cap") if wire else ()
+    overrides: dict[str, Values] = {f"/{path.replace('.', '/')}": st.integers(1, most_tokens) for path in caps}
     if models:
-        overrides |= {f"/{name}": st.sampled_from(models) for name in named}
+        overrides |= {f"/{name}": st.sampled_from(models) for name in model_fields(wire)}
     good = Document(schema).verdict(schema)  # a conversation may need a message, and hold none but lost answers
     return values(schema, overrides).map(functools.partial(answered, wire)).filter(good)
+
+
+def model_fields(wire: Wire | None) -> list[str]:
+    """Return the fields of a body that name a model; none where its path does."""
+    return wire.request.fields("model") if wire else ["model"]
 
 
 def answered(wire: Wire | None, body: Json) -> Json:

@@ -71,8 +71,8 @@ def check_vectors(provider: Provider, operation: Operation, call: Call, muted: C
     for what, given in (("input_tokens", max(found, default=0)), ("total_tokens", sum(found))):
         limit = operation.limits.get(what)
         if limit and given > limit.most and limit.fact not in muted:
-            values = {"model": call.model, "limit": limit.most, "given": given}
-            raise Refusal(limit.error, provider.error_text(limit.error, values), fact=limit.fact)
+            values: dict[str, Json] = {"model": call.model, "limit": limit.most, "given": given}
+            raise provider.refuse(limit.error, "", (), limit.fact, None, **values)
     model, asked = provider.models.get(call.model), call.body.get("dimensions")
     if model and model.dimensions and asked is not None:
         _check_dimensions(model, asked)

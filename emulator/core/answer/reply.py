@@ -172,7 +172,7 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
     """Answer deterministically from the request itself."""
     kind = turn.operation.kind
     if kind == "chat":
-        content, notes = builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
+        content, notes = builtin_message(turn, seed, {**turn.defaults, **_sent(turn)})
         rendered = render_message(turn, content, reply)
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if kind == "embeddings":
@@ -181,6 +181,12 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
         return render_moderation(seed, turn, reply)
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
     return Rendered(render_json(turn, body, reply))
+
+
+def _sent(turn: Turn) -> Mapping[str, Json]:
+    """Return the body without nulls, which count as left out."""
+    body: Mapping[str, Json] = turn.call.body
+    return {name: value for name, value in body.items() if value is not None} if None in body.values() else body
 
 
 def _body(turn: Turn) -> Json:

@@ -15,7 +15,7 @@ from functools import partial
 
 from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
-from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
+from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id, whole
 from emulator.core.answer.reply import (
     error_event,
     fill_reply,
@@ -32,6 +32,7 @@ from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import apply
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
+from emulator.core.provider.routes import Route
 from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules
 from emulator.core.scenario.chaos import Strikes, strikes
 from emulator.core.scenario.scenario import Reply, Rule
@@ -79,25 +80,26 @@ class Engine:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
         provider = self.providers[request.provider]
         settings = session.settings[provider.name]
-        operation: Operation | None = None
+        found: Route[Operation] | None = None
         key: str | None = None
         try:
             found = route(provider, request)
-            operation = found.operation
             key = authenticate(session, provider, settings, request, self.prefixes)
             call = understand(session, provider, settings, found, request)
             idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as error:
             error.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
-            name = operation.name if operation else None
+            operation = found.operation if found else None
             return Claim(
                 session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
-                refusal=error, operation=name, wire=operation.wire if operation else None,
+                refusal=error, operation=operation.name if operation else None,
+                wire=operation.wire if operation else None, params=found.params if found else {},
             )  # fmt: skip
+        operation = found.operation
         rules = candidates(session.rules_for(provider.name, operation.name), call, key)
         return Claim(
             session.id, provider.name, key, settings.plan, request.at, True, rules, "built-in", idempotency,
-            operation.kind in LOOK_BACK, call, None, operation.name, wire=operation.wire,
+            operation.kind in LOOK_BACK, call, None, operation.name, wire=operation.wire, params=found.params,
         )  # fmt: skip
 
     def again(self, session: Session, request: Request, grant: Grant) -> Exchange:
@@ -232,7 +234,10 @@ def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | No
 def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, refusal: Refusal) -> _Outcome:
     draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
     rendered = Rendered(_error(provider, refusal, draw, claim.at))
-    return _Outcome("refused", draw, rendered, refusal=refusal, headers=tuple(refusal.headers.items()))
+    headers = tuple(refusal.headers.items())
+    if provider.errors[refusal.name].get("empty") and refusal.message:
+        headers = (*headers, ("x-emulator-hint", _one_line(refusal.message)))
+    return _Outcome("refused", draw, rendered, refusal=refusal, headers=headers)
 
 
 def _exchange(
@@ -294,13 +299,15 @@ def _over(provider: Provider, claim: Claim, standing: Standing, what: str, asked
     }
     usual = f"Rate limit exceeded: {figure} {what} a minute on the plan {plan.name}."
     headers = {"retry-after": str(max(1, math.ceil(wait)))} if provider.errors[name].get("retry_after") else {}
-    return Refusal(name, provider.error_text(name, values) or usual, headers=headers)
+    return provider.refuse(name, usual, headers=headers, **values)
 
 
 def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN) -> Timeline:
+    given = provider.errors[refusal.name]
+    if given.get("empty"):
+        return whole(b"", reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
     body = provider.error_body(refusal, render_id(provider, "request", draw, at))
-    status = reply.status or provider.errors[refusal.name]["status"]
-    return render_body(body, status, (), reply.latency.draw(draw, "latency"))
+    return render_body(body, reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
 
 
 def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:
@@ -333,10 +340,10 @@ def _documented(provider: Provider, claim: Claim, standing: Standing, outcome: _
             "model": _one_line(outcome.model),
         }
     if not provider.header_scopes:
-        return tuple((name.lower(), fill_text(compiled, values)) for name, compiled in provider.headers)
+        return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
     return tuple(
-        (name.lower(), fill_text(compiled, values))
-        for name, compiled in provider.headers
+        (name.lower(), fill_text(form, values))
+        for name, form in provider.headers
         if name not in provider.header_scopes
         or provider.header_scopes[name].covers(claim.operation, timeline.status, timeline.stream)
     )

@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -16,8 +16,9 @@ import orjson
 
 from emulator.core.answer.embeddings import check_inputs, check_vectors
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
+from emulator.core.provider.conversation_rules import Asked, told
 from emulator.core.provider.keys import key_sent
-from emulator.core.provider.provider import Checks, Operation, Provider
+from emulator.core.provider.provider import Checks, Model, Operation, Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.session import DEFAULT, Session, Settings
 from emulator.core.schema.schema import undocumented
@@ -43,12 +44,12 @@ def route(provider: Provider, request: Request) -> Route[Operation]:
     if methods is None:
         if provider.is_not_emulated(request.path) and provider.routes.find(request.path.rstrip("/")) is None:
             raise _not_emulated(provider, request)
-        raise Refusal("not_found", _wrong_address(provider, request))
+        raise provider.refuse(provider.unknown_path, _wrong_address(provider, request))
     found = methods.get("GET" if request.method == "HEAD" else request.method)
     if found is None:
         allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
         message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
-        raise Refusal("method_not_allowed", message, headers={"allow": ", ".join(allowed)})
+        raise provider.refuse(provider.wrong_method, message, headers={"allow": ", ".join(allowed)})
     return found
 
 
@@ -83,15 +84,20 @@ def authenticate(
         return key
     if not key:
         message = f"No API key: send it as {provider.accepts[0]}."
-        raise Refusal("unauthorized", message, fact=provider.auth_fact)
+        raise provider.refuse(provider.key_missing, message, fact=provider.auth_fact)
     listed = settings.keys is not None and key in settings.keys
     anyone = settings.keys is None and session.id == DEFAULT and not request.addressed
     own = key == session.api_key and session.provider in (None, provider.name)
     good = listed or anyone or own
     if not good or "invalid" in key:
         message = f"The API key is not good here.{_mixed_up(session, provider, request, key, prefixes)}"
-        raise Refusal("unauthorized", message, fact=provider.auth_fact)
+        raise provider.refuse(provider.key_wrong, message, fact=provider.auth_fact, key=_masked(key))
     return key
+
+
+def _masked(key: str) -> str:
+    """Return a key with its middle hidden: three characters are seen at most."""
+    return f"{key[:2]}{'*' * min(len(key) - 3, 40)}{key[-1]}" if len(key) > 8 else "*" * len(key)
 
 
 def _mixed_up(session: Session, provider: Provider, request: Request, key: str, prefixes: Mapping[str, str]) -> str:
@@ -125,9 +131,9 @@ def understand(
         _check_content_type(provider, settings, request, notes)
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        body = decode(request.body)
+        body = _decoded(provider, request.body)
     if settings.validation != "off":
-        _validate(operation, settings, body, notes)
+        _validate(provider, operation, settings, body, notes)
     if operation.kind == "embeddings":
         check_inputs(body)
     said = conversation(operation, body)
@@ -139,11 +145,54 @@ def understand(
         said = replace(said, stream=route.streams)
     cost = prompt_tokens(said.messages, _written_tools(operation, body) if said.tools else None)
     call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)
-    if settings.validation != "off" and (operation.takes("model") or "model" in params):
+    if settings.validation == "off":
+        return call
+    if operation.takes("model") or "model" in params:
         call = _check_model(provider, settings, operation, call)
-    if settings.validation != "off" and operation.kind == "embeddings":
+    if operation.kind == "embeddings":
         check_vectors(provider, operation, call, settings.muted)
+    model = provider.models.get(call.model)
+    if operation.conversation:
+        _check_rules(settings, operation, call, model)
+    if operation.wire and provider.reference:
+        call = _compare(provider, provider.reference, settings, operation, call)
+    if model and operation.wire:
+        _check_window(provider, settings, operation, call, model)
     return call
+
+
+def _check_rules(settings: Settings, operation: Operation, call: Call, model: Model | None) -> None:
+    """Refuse what a conversation must not be, though its schema allows it."""
+    rules = operation.rules(settings.muted)
+    if rules is None:
+        return
+    known = (model.traits, model.output_limit, model.defaults) if model else ()
+    broken = rules.first_broken(Asked(call.body, call.conversation, *known))
+    if broken:
+        violation, words = told(*broken)
+        raise Refusal(broken[0].error, details=[violation], documented=words)
+
+
+def _compare(provider: Provider, reference: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
+    """Note, or at `compatible` refuse, what the API would refuse with which a provider is compatible."""
+    like = provider.like(operation)
+    if like is None:
+        return call
+    schema, rules = like.structure(settings.muted | provider.reference_muted)
+    found: Sequence[Violation] = ()
+    if not schema.verdict(call.body):
+        found = schema.violations(call.body)
+    elif rules and (broken := rules.first_broken(Asked(call.body, call.conversation))):
+        found = [told(*broken)[0]]
+    if not found:
+        return call
+    if settings.validation == "compatible":
+        raise Refusal("invalid_request", details=found)
+    notes = [
+        Note(item.fact, item.path, f"{reference.title} would refuse this: {item.message}")
+        for item in found[:MOST_NOTED]
+    ]
+    return replace(call, notes=(*call.notes, *notes))
 
 
 def _default_model(operation: Operation, settings: Settings) -> Json:
@@ -180,7 +229,14 @@ def _check_content_type(provider: Provider, settings: Settings, request: Request
     if name == "note" or fact in settings.muted or settings.validation == "off":
         notes.append(Note(fact, "headers.content-type", message))
     else:
-        raise Refusal(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
+        raise provider.refuse(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
+
+
+def _decoded(provider: Provider, body: bytes) -> Mapping[str, Json]:
+    try:
+        return decode(body)
+    except Refusal as refusal:
+        raise provider.refuse(provider.malformed, refusal.message or "", refusal.details) from None
 
 
 def decode(body: bytes) -> Mapping[str, Json]:
@@ -214,14 +270,28 @@ def _signs(body: bytes) -> int:
     return sum(map(body.count, (b",", b"[", b"{")))
 
 
-def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
+def _validate(provider: Provider, operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
     checks = operation.checks(settings.muted)
     if checks.strict.verdict(body):
         return
     strict = settings.validation == "strict"
+    if not strict and (provider.nulls_fact is None or provider.nulls_fact in settings.muted):
+        body = without_nulls(operation, body)
     if strict or not checks.documented.verdict(body):
-        raise Refusal("invalid_request", details=(checks.strict if strict else checks.documented).violations(body))
+        violations = (checks.strict if strict else checks.documented).violations(body)
+        raise provider.refuse_body(operation, violations, settings.muted)
     notes += undocumented_fields(operation, checks, body)
+
+
+def without_nulls(operation: Operation, body: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return a body without the optional documented fields that are null, which count as left out."""
+    if None not in body.values():
+        return body
+    return {
+        name: value
+        for name, value in body.items()
+        if value is not None or name in operation.required or not operation.takes(name)
+    }
 
 
 def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Iterator[Note]:
@@ -236,31 +306,29 @@ def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Ite
 
 
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
-    """Refuse or note a model that the docs don't have, and a conversation over the model's window."""
+    """Refuse or note a model that the docs don't have."""
     fact = provider.models_fact
     known = call.model in provider.model_ids or call.model in settings.models
     if not known and fact not in settings.muted:
         hint = nearest(call.model, provider.model_ids | settings.models)
         message = f"there is no model {shown(call.model)}; {hint}"
         if not provider.models_open:
-            text = provider.error_text(provider.models_unknown, {"model": call.model})
-            raise Refusal(provider.models_unknown, text, [Violation("model", message, fact)])
+            details = [Violation("model", message, fact)]
+            raise provider.refuse(provider.models_unknown, "", details, model=call.model)
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
     model = provider.models.get(call.model)
     error, error_fact = operation.other_model
     if model and operation.uses and model.use not in operation.uses and error_fact not in settings.muted:
         message = f"{call.model} does not do this; it is a model for {model.use}"
-        text = provider.error_text(error, {"model": call.model}) or provider.errors[error]["message"]
-        raise Refusal(error, text, [Violation("model", message, error_fact)], error_fact)
-    window = model.context_window if model and provider.context_fact not in (None, *settings.muted) else None
-    if window is not None:
-        _check_window(provider, settings, operation, call, window)
+        raise provider.refuse(error, "", [Violation("model", message, error_fact)], error_fact, model=call.model)
     return call
 
 
-def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, window: int) -> None:
-    if operation.wire is None:
+def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, model: Model) -> None:
+    """Refuse a conversation over the model's window."""
+    window = model.context_window
+    if operation.wire is None or window is None or provider.context_fact in (None, *settings.muted):
         return
     form, checks = operation.wire.request, operation.checks(settings.muted)
     cap = call.conversation.cap
@@ -273,7 +341,9 @@ def _check_window(provider: Provider, settings: Settings, operation: Operation, 
             f"over the context window of {window} tokens of {call.model}"
         )
         path = form.fields("messages")[0]
-        raise Refusal("invalid_request", details=[Violation(path, message, provider.context_fact)])
+        details = [Violation(path, message, provider.context_fact)]
+        given = call.prompt_tokens + int(cap)
+        raise provider.refuse(provider.context_error, "", details, limit=window, given=given)
 
 
 def idempotency_of(

@@ -21,7 +21,7 @@ from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.scenario.matchers import Condition, MatchError, compile_when, state_set
 from emulator.core.scenario.scenario import Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.scenario.template import compile_template, reply_path_check
-from emulator.core.schema.outside import Allowance
+from emulator.core.schema.untrusted import Allowance
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of
 
@@ -111,7 +111,7 @@ class _Parser:
         return None if given is None else int(given)
 
     def check_settings(self) -> None:
-        facts = {fact for provider in self.scope() for fact in provider.facts}
+        facts = {fact for provider in self.scope() for fact in provider.known_facts}
         for index, fact in enumerate(self.data.get("mute", ())):
             if fact not in facts:
                 self.report(("mute", index), f"there is no fact '{fact}'; {nearest(fact, facts)}")

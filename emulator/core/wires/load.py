@@ -17,7 +17,7 @@ from emulator.core.source import Source, parse_source
 from emulator.core.tree import Path as Steps
 from emulator.core.wires.completion import DETAILS, KINDS, REASONS
 from emulator.core.wires.places import places
-from emulator.core.wires.reader import Match, reader
+from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event
 from emulator.core.wires.template import PIECE, USAGE, Array, Hole, Literal, Node, Object, Parser, holes, nodes
@@ -136,9 +136,18 @@ class _Loader:
         whole = parser.answer(self.data["response"], ("response",))
         events = self.events(Parser(self.report, tuple(words), whole))
         asked = asked.get("messages", {}).get("parts", {})
-        parts = {kind: parser.asked(shape, ("request", "messages", "parts", kind)) for kind, shape in asked.items()}
+        parts = {
+            kind: [
+                parser.asked(
+                    item, ("request", "messages", "parts", kind, *([index] if isinstance(shape, list) else []))
+                )
+                for index, item in enumerate(shape if isinstance(shape, list) else [shape])
+            ]
+            for kind, shape in asked.items()
+        }
         self.fail()
-        form = RequestForm(self.data["request"], {kind: reader(node) for kind, node in parts.items()})
+        matches = {kind: any_of([reader(node) for node in found]) for kind, found in parts.items()}
+        form = RequestForm(self.data["request"], matches)
         self.check_kinds(form.kinds, whole, events)
         self.fail()
         return Wire(
@@ -198,6 +207,20 @@ class _Loader:
         fields = {item.name: item.node for item in node.fields} if isinstance(node, Object) else {}
         named = fields.get(self.data["stream"].get("event", ""))
         return Event(event_writer(node, named), known(node, reader(node, needed)), "choice" in holes(node), "")
+
+
+def any_of(matches: Sequence[Match]) -> Match:
+    """Look for the first of several forms that a value has."""
+
+    def look(value: Json, found: Found) -> bool:
+        for match in matches:
+            tried: Found = {}
+            if match(value, tried):
+                found.update(tried)
+                return True
+        return False
+
+    return matches[0] if len(matches) == 1 else look
 
 
 def _holds(data: Json, path: Steps) -> bool:

@@ -120,7 +120,7 @@ class Wire:
         scope = {
             "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
-            WRITTEN: list(_values(completion.parts)), "usage": usage, "usage.input": counts["input"],
+            WRITTEN: list(_values(completion)), "usage": usage, "usage.input": counts["input"],
             "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
             "echoes": saying.echoes,
         }  # fmt: skip
@@ -148,12 +148,17 @@ class Wire:
 
     def ends(self, data: bytes) -> bool:
         """Tell whether an event's data is the last of a stream."""
-        stops = self.events.get(("stop", ""), ())[-1:]
-        looks = [event.match for event in stops if event.match]
-        if any(event.text.encode() == data for event in stops if not event.match):
-            return True
-        value = parsed(data) if looks else None
-        return any(look(value, {}) for look in looks)
+        stop = self._stop
+        return stop is not None and (self.ends_with(parsed(data)) if stop.match else stop.text.encode() == data)
+
+    def ends_with(self, value: Json) -> bool:
+        """Tell whether an event's data, as JSON, is the last of a stream."""
+        return self._stop is not None and self._stop.match is not None and self._stop.match(value, {})
+
+    @property
+    def _stop(self) -> Event | None:
+        stops = self.events.get(("stop", ""))
+        return stops[-1] if stops else None
 
     @property
     def texts(self) -> list[str]:
@@ -230,21 +235,22 @@ def parsed(data: bytes) -> Json:
 _NO_USAGE = dict.fromkeys(COUNTS)
 
 
-def _values(parts: Sequence[Part]) -> Iterator[dict[str, Json]]:
+def _values(completion: Completion) -> Iterator[dict[str, Json]]:
     """Yield the values of each part's holes, with its place among all and among the calls."""
     calls = 0
-    for index, part in enumerate(parts):
+    broken: Json = {} if completion.finish == "length" else None
+    for index, part in enumerate(completion.parts):
         yield {
             "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
-            "part.arguments": part.text, "part.input": _object(part) if part.kind == "call" else None,
+            "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
             "part.index": index, "part.call": calls,
         }  # fmt: skip
         calls += part.kind == "call"
 
 
-def _object(part: Part) -> Json:
-    """Return arguments as JSON; those that are none stay a text."""
+def _object(text: str, broken: Json) -> Json:
+    """Return arguments as JSON; in the place of those that are none what is given, else their text."""
     try:
-        return orjson.loads(part.text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return part.text
+        return text if broken is None else broken
