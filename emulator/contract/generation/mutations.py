@@ -265,8 +265,10 @@ def _other_words(words: Json, part: Json) -> Iterator[Change]:
 
 
 def _past(keyword: str, value: Any, part: Mapping[str, Json]) -> Json:
-    """Return a number just past a bound, by a step that a decimal of two places shows."""
-    step = 1 if part.get("type") == "integer" else 0.01
+    """Return a number just past a bound, by a step that a decimal of two places shows; past a large one by far."""
+    if abs(value) >= 2**53:
+        return 2.0 * value
+    step = 1 if "integer" in part.get("type", ()) else 0.01
     return round(value - step if "inimum" in keyword else value + step, 2)
 
 

@@ -58,7 +58,7 @@ def cost_forecast(turn: Turn, past: Sequence[Exchange]) -> Json:
     asked = asked if isinstance(asked, list) else []
     tasks = [_forecast(turn.provider, item) for item in asked if isinstance(item, Mapping)]
     return {
-        "strategy": turn.call.body.get("strategy", "combined"),
+        "strategy": turn.call.body.get("strategy") or "combined",
         "currency": "USD",
         "total_cost": round(sum(task["cost"] for task in tasks), 6),
         "tasks": tasks,

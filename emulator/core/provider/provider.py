@@ -286,8 +286,8 @@ class Provider:
     @property
     def rate_holes(self) -> dict[str, str]:
         """What each header shows that shows one thing: its hole, by the header's name in lower case."""
-        shown = {name.lower(): only_hole(form) for name, form in self.headers}
-        return {name: hole for name, hole in shown.items() if hole}
+        found = {name.lower(): only_hole(form) for name, form in self.headers}
+        return {name: hole for name, hole in found.items() if hole}
 
     @property
     def host(self) -> str:
