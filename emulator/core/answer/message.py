@@ -43,6 +43,7 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
         int(turn.at),
         turn.model,
         choices,
+        turn.call.conversation.echoes,
     )
     timeline, more = (_stream if turn.call.stream else _whole)(turn, saying, reply)
     spent = usage["total"] if usage else turn.call.prompt_tokens + tokens * choices

@@ -11,11 +11,12 @@ from emulator.core.answer.builtin import builtin_message
 from emulator.core.answer.computed import ANSWERS
 from emulator.core.answer.embeddings import render_embedding, told_usage
 from emulator.core.answer.message import render_message
+from emulator.core.answer.moderations import render_moderation
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.provider.provider import MODEL_HOLES, Checks, Model, Operation, Provider, fill
+from emulator.core.provider.provider import Checks, Model, Operation, Provider, fill, model_values
 from emulator.core.redaction import is_secret
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings
@@ -58,9 +59,11 @@ def _cap(operation: Operation, call: Call, checks: Checks) -> tuple[int | None, 
 
 
 def served_model(provider: Provider, operation: Operation, call: Call) -> str:
-    """Return the model that serves a call: `auto` becomes the one that the provider routes to."""
+    """Return the model that serves a call: that to which `auto` is routed, or for which an alias stands."""
     auto = provider.auto_embedding if operation.kind == "embeddings" else provider.auto
-    return auto if call.model == "auto" and auto else call.model
+    named = auto if call.model == "auto" and auto else call.model
+    model = provider.models.get(named)
+    return model.answers_as or named if model else named
 
 
 def fill_reply(
@@ -174,6 +177,8 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if kind == "embeddings":
         return render_embedding(turn, "auto", reply)
+    if kind == "moderations":
+        return render_moderation(seed, turn, reply)
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
     return Rendered(render_json(turn, body, reply))
 
@@ -186,6 +191,6 @@ def _sent(turn: Turn) -> Mapping[str, Json]:
 
 def _body(turn: Turn) -> Json:
     """Fill the template of an operation's body: from its path, and from the model that the path names."""
-    model = turn.provider.models.get(turn.model, Model(turn.model))
+    model = turn.provider.models.get(turn.call.model, Model(turn.call.model))
     values = {f"path.{name}": value for name, value in turn.call.params.items()}
-    return fill(turn.operation.body, values | {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()})
+    return fill(turn.operation.body, values | model_values(model))

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from emulator.core.answer.embeddings import check_inputs
+from emulator.core.answer.embeddings import check_inputs, check_vectors
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
 from emulator.core.provider.conversation_rules import Asked, told
 from emulator.core.provider.keys import key_sent
@@ -42,6 +42,8 @@ _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 def route(provider: Provider, request: Request) -> Route[Operation]:
     methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
     if methods is None:
+        if provider.is_not_emulated(request.path) and provider.routes.find(request.path.rstrip("/")) is None:
+            raise _not_emulated(provider, request)
         raise provider.refuse(provider.unknown_path, _wrong_address(provider, request))
     found = methods.get("GET" if request.method == "HEAD" else request.method)
     if found is None:
@@ -49,6 +51,13 @@ def route(provider: Provider, request: Request) -> Route[Operation]:
         message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
         raise provider.refuse(provider.wrong_method, message, headers={"allow": ", ".join(allowed)})
     return found
+
+
+def _not_emulated(provider: Provider, request: Request) -> Refusal:
+    """Say in words of our own that the API has a path, and the emulator has not."""
+    address = f"{provider.base_path}{request.path}"
+    message = f"{request.method} {address} is part of {provider.title}'s API, but this emulator does not have it."
+    return Refusal(provider.not_emulated[1], message, headers={"x-should-retry": "false"})
 
 
 def _wrong_address(provider: Provider, request: Request) -> str:
@@ -115,7 +124,7 @@ def understand(
     notes: list[Note] = []
     if provider.request_headers is not None and settings.validation != "off":
         _check_headers(provider, settings, request)
-    if operation.method == "GET":
+    if operation.method != "POST":
         asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
         body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
     else:
@@ -123,11 +132,13 @@ def understand(
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
         body = _decoded(provider, request.body)
-    if operation.kind == "embeddings":
-        check_inputs(body)
     if settings.validation != "off":
         _validate(provider, operation, settings, body, notes)
+    if operation.kind == "embeddings":
+        check_inputs(body)
     said = conversation(operation, body)
+    if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
+        said = replace(said, model=default)
     if "model" in params:
         said = replace(said, model=params["model"])
     if operation.streams_at:
@@ -137,7 +148,9 @@ def understand(
     if settings.validation == "off":
         return call
     if operation.takes("model") or "model" in params:
-        call = _check_model(provider, settings, call)
+        call = _check_model(provider, settings, operation, call)
+    if operation.kind == "embeddings":
+        check_vectors(provider, operation, call, settings.muted)
     model = provider.models.get(call.model)
     if operation.conversation:
         _check_rules(settings, operation, call, model)
@@ -180,6 +193,11 @@ def _compare(provider: Provider, reference: Provider, settings: Settings, operat
         for item in found[:MOST_NOTED]
     ]
     return replace(call, notes=(*call.notes, *notes))
+
+
+def _default_model(operation: Operation, settings: Settings) -> Json:
+    """Return the documented model of a body that names none."""
+    return operation.checks(settings.muted).defaults.get("model")
 
 
 def _check_headers(provider: Provider, settings: Settings, request: Request) -> None:
@@ -287,7 +305,7 @@ def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Ite
         yield Note(None, "", f"{len(paths) - MOST_NOTED} more fields are not in the docs")
 
 
-def _check_model(provider: Provider, settings: Settings, call: Call) -> Call:
+def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
     """Refuse or note a model that the docs don't have."""
     fact = provider.models_fact
     known = call.model in provider.model_ids or call.model in settings.models
@@ -299,6 +317,11 @@ def _check_model(provider: Provider, settings: Settings, call: Call) -> Call:
             raise provider.refuse(provider.models_unknown, "", details, model=call.model)
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
+    model = provider.models.get(call.model)
+    error, error_fact = operation.other_model
+    if model and operation.uses and model.use not in operation.uses and error_fact not in settings.muted:
+        message = f"{call.model} does not do this; it is a model for {model.use}"
+        raise provider.refuse(error, "", [Violation("model", message, error_fact)], error_fact, model=call.model)
     return call
 
 

@@ -14,7 +14,19 @@ from emulator.core.provider import wording
 from emulator.core.provider.conversation_rules import ConversationRule, read_rule, rule_problems
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.operations import operation_problems
-from emulator.core.provider.provider import UNLIMITED, Fact, Model, Operation, Provider, fill_text, holes, read_plan
+from emulator.core.provider.provider import (
+    UNLIMITED,
+    Fact,
+    HeaderScope,
+    Limit,
+    Model,
+    Operation,
+    Provider,
+    drawn_length,
+    fill_text,
+    holes,
+    read_plan,
+)
 from emulator.core.provider.routes import Routes, parameters
 from emulator.core.redaction import is_secret
 from emulator.core.schema import schema as schemas
@@ -29,8 +41,6 @@ from emulator.core.wires.request import IN_PATH
 from emulator.core.wires.samples import differences
 from emulator.core.wires.wire import Wire
 
-#: What the holes of an id can be filled with.
-_DRAWN = {"alnum": "a" * 24, "hex": "0" * 24, "ulid": "0" * 26}
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 #: The request of an operation whose request is not described.
 _ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
@@ -38,7 +48,7 @@ _ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
 _ENV = {"OPENAI_BASE_URL": "${base_url}", "OPENAI_API_KEY": "${key}"}
 _DETAIL_HOLES = {"field", "message"}
 #: What the exact text of an error can name.
-_EXACT_HOLES = ("key", "model", "limit", "given")
+_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait")
 #: Where provider.yaml names an error.
 _ERRORS_NAMED: Sequence[tuple[str, ...]] = (
     ("models", "unknown"), ("models", "context"), ("auth", "missing"), ("auth", "wrong"), ("content_type", "other"),
@@ -169,6 +179,10 @@ class _Loader:
             name, data["method"], data["path"], data["kind"], request.document if request else _ANYTHING, response,
             chunk, data.get("fact"), shown, {**self.data["ids"], **data.get("ids", {})}, data.get("streams_at"),
             data.get("body"), self.wire(name, data), self.rules(data), _places(data),
+            tuple(data.get("models", {}).get("use", ())),
+            _error_of(data.get("models", {"other": "invalid_request"}), "other"),
+            {what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
+            data.get("categories", {}),
         )  # fmt: skip
 
     def rules(self, data: Mapping[str, Json]) -> list[ConversationRule]:
@@ -180,8 +194,7 @@ class _Loader:
         """Load the wire that a chat names, or the usual one."""
         if data["kind"] != "chat":
             return None
-        properties = own_schema("provider").document["$defs"]["operation"]["properties"]
-        named = data.get("wire", properties["wire"]["default"])
+        named = data.get("wire", _usual("$defs", "operation", "wire"))
         try:
             return load_wire(named, self.folder)
         except SourceError as error:
@@ -251,11 +264,13 @@ class _Loader:
                 self.report(("errors", "names", name), "lacks 'message'")
             for key in sorted(wanted - _ENVELOPE_HOLES - set(given)) if own else ():
                 self.report(("errors", "names", name), f"lacks '{key}', which the envelope has a hole for")
-            for key in set(given) - wanted - {"message", "fact", "documented", "status", "like", "exact", "empty"}:
+            known = {"message", "retry_after", "fact", "documented", "status", "like", "exact", "empty"}
+            for key in set(given) - wanted - known:
                 self.report(("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}")
         if "details" in wanted and "detail" not in self.data["errors"]:
             self.report(("errors",), "lacks 'detail', the shape of one of ${details}")
 
+        self.check_named(names)
         for name in holes(self.data["errors"].get("detail")):
             if name not in _DETAIL_HOLES:
                 self.report(("errors", "detail"), f"nothing fills ${{{name}}}; {nearest(name, _DETAIL_HOLES)}")
@@ -331,6 +346,18 @@ class _Loader:
                 self.report(("compatible_with", "except", index), hint)
         self.reference_muted = frozenset(muted)
 
+    def check_named(self, errors: Mapping[str, Json]) -> None:
+        """The errors and operations that are named beside their lists are there."""
+        operations = self.data["operations"]
+        for path, value in walk(self.data):
+            at, last = path[:1], path[-1:]
+            of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",))
+            of_error = (of_operation and last in (("other",), ("error",))) or path[:2] == ("plans", "over")
+            if (of_error or path == ("not_emulated", "error")) and value not in errors:
+                self.report(path, f"there is no error '{value}'; {nearest(value, errors)}")
+            elif at == ("headers",) and path[2:3] in (("operations",), ("not_streamed",)) and value not in operations:
+                self.report(path, f"there is no operation '{value}'; {nearest(value, operations)}")
+
     def check_models_and_plans(self) -> None:
         models = self.data["models"]
         ids = {item["id"] for item in models["list"]}
@@ -402,7 +429,35 @@ class _Loader:
             errors=_errors(data["errors"]["names"]), operations=operations, routes=Routes(operations.values()),
             tasks=data.get("tasks", {}),
             facts={item["id"]: Fact(**item) for item in data["facts"]}, default=data.get("default", False),
+            model_entry=data["models"].get("entry", _usual("models", "entry")), header_scopes=_scopes(data["headers"]),
+            over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         )  # fmt: skip
+
+
+def _usual(*names: str) -> Json:
+    """Return what the schema of provider.yaml says of a key that is left out."""
+    found: Json = own_schema("provider").document
+    for name in names:
+        found = found[name] if name in found else found["properties"][name]
+    return found["default"]
+
+
+def _error_of(item: Mapping[str, Json], key: str) -> tuple[str, str | None]:
+    return item[key], item.get("fact")
+
+
+def _scopes(headers: Sequence[Mapping[str, Json]]) -> dict[str, HeaderScope]:
+    """Return which answers have a header, for those that not all have."""
+    keys = ("operations", "not_on", "not_streamed")
+    return {
+        item["name"]: HeaderScope(*(frozenset(item.get(key, ())) for key in keys))
+        for item in headers
+        if any(key in item for key in keys)
+    }
+
+
+def _not_emulated(given: Mapping[str, Json] | None) -> tuple[Sequence[str], str]:
+    return (tuple(given["paths"]), given["error"]) if given else ((), "not_found")
 
 
 def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:
@@ -416,7 +471,8 @@ def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json
 
 def _sample_id(operation: Operation) -> str:
     """Return an id as an answer can have it."""
-    return fill_text(operation.ids["response"], _DRAWN)
+    form = operation.ids["response"]
+    return fill_text(form, {hole: "0" * drawn_length(hole)[1] for hole in holes(form)})
 
 
 def _named(document: Json) -> set[str]:

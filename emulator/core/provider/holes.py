@@ -33,6 +33,12 @@ def _parts(form: str) -> tuple[tuple[str, bool], ...]:
     return tuple((part, index % 2 == 1) for index, part in enumerate(_HOLE.split(form)) if part)
 
 
+def only_hole(form: str) -> str | None:
+    """Return the hole that is all of a text."""
+    whole = _HOLE.fullmatch(form)
+    return whole[1] if whole else None
+
+
 def holes(shape: Json) -> Iterator[str]:
     """Yield the names of a shape's holes."""
     for _, leaf in walk(shape):

@@ -31,13 +31,15 @@ UNLIMITED = Plan("unlimited")
 #: What the headers of a limit show where a plan has none.
 UNLIMITED_SHOWN = 1_000_000
 
-#: What headers can show of a limit beside its requests and its end in Unix seconds.
+#: What headers can show beside the requests of a limit, its end in Unix seconds, and the request's id.
 RATE_HOLES = frozenset(
-    ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at")
-)
+    ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at",
+     "processing_ms", "model")
+)  # fmt: skip
 #: What an operation's body can say of the model that its path names: holes, and the fields of Model.
 MODEL_HOLES: Mapping[str, str] = {
-    "model.id": "id", "model.owner": "owner", "model.context_window": "context_window",
+    "model.id": "id", "model.owner": "owner", "model.context_window": "context_window", "model.pricing": "pricing",
+    "model.capabilities": "capabilities",
 }  # fmt: skip
 
 
@@ -86,6 +88,34 @@ class Model:
     traits: frozenset[str] = frozenset()
     output_limit: int | None = None
     defaults: Mapping[str, Json] = field(default_factory=dict)  # what a field is that a request leaves out
+    use: str = "chat"  # the word by which operations say which models they take
+    answers_as: str = ""  # the id that its answers name, where that is another
+    dimensions: int | None = None  # of its vectors
+    shortens: bool = False  # a request may ask for fewer dimensions
+
+
+@frozen
+class HeaderScope:
+    """The answers that have a header: of some operations (none: of all), but those of a status, and some streams."""
+
+    operations: frozenset[str] = frozenset()
+    not_on: frozenset[int] = frozenset()
+    not_streamed: frozenset[str] = frozenset()
+
+    def covers(self, operation: str | None, status: int, stream: bool) -> bool:
+        """Tell whether an answer has the header."""
+        if self.operations and operation not in self.operations:
+            return False
+        return status not in self.not_on and not (stream and operation in self.not_streamed)
+
+
+@frozen
+class Limit:
+    """The most of something that a request may have, and the error beyond it."""
+
+    most: int
+    error: str
+    fact: str | None = None
 
 
 @frozen
@@ -144,6 +174,11 @@ class Operation:
         document = schemas.mute(schemas.open_world(self.request), muted)
         shared = [rule for rule in self.conversation if not rule.of_models]
         return Schema(document), self._rules(shared, muted)
+
+    uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
+    other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def checks(self, muted: frozenset[str]) -> Checks:
@@ -209,6 +244,10 @@ class Provider:
     default: bool = False  # it is meant where several could be
     reference: Provider | None = None  # the API with which it is compatible
     reference_muted: frozenset[str] = frozenset()  # what of that does not hold here
+    model_entry: Json = None  # the template of a model in the list of models
+    header_scopes: Mapping[str, HeaderScope] = field(default_factory=dict)  # by the name of the header
+    over: Mapping[str, str] = field(default_factory=dict)  # the errors of a plan's limits, by what is used up
+    not_emulated: tuple[Sequence[str], str] = ((), "not_found")  # beginnings of paths that only the API has, the error
 
     def like(self, operation: Operation) -> Operation | None:
         """Return the operation of the API with which this one is compatible, if it is a chat there too."""
@@ -241,7 +280,7 @@ class Provider:
 
     @functools.cached_property
     def tells_more(self) -> bool:
-        """Tell whether headers show more of a limit than requests and a number of seconds."""
+        """Tell whether headers show more than the requests of a limit and a number of seconds."""
         return any(hole in RATE_HOLES for _, form in self.headers for hole in holes(form))
 
     @property
@@ -294,6 +333,10 @@ class Provider:
                 return "/" + "/".join(steps[len(base) :])
         return None
 
+    def models_of(self, operation: Operation) -> list[Model]:
+        """Return the models that an operation takes."""
+        return [model for model in self.models.values() if not operation.uses or model.use in operation.uses]
+
     @functools.cached_property
     def model_ids(self) -> frozenset[str]:
         """What `model` can be by the docs: `auto` too, where the provider routes."""
@@ -304,13 +347,19 @@ class Provider:
         route = (self.routes.find(path) or {}).get(method)
         return route.operation if route else None
 
+    def is_not_emulated(self, path: str) -> bool:
+        """Tell whether the API has a path that is left out here."""
+        return any(path == begin or path.startswith(f"{begin}/") for begin in self.not_emulated[0])
+
     def error_body(self, refusal: Refusal, request_id: str) -> Json:
         """Fill this provider's envelope."""
         given = self.errors[refusal.name]
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
         values: dict[str, Json] = {
             "message": refusal.message or _summary(refusal.details) or given["message"],
-            "param": (refusal.details[0].path or None) if refusal.details else None,
+            "param": (refusal.details[0].path or None)
+            if refusal.details and given.get("param", "") is not None
+            else None,
             "details": details,
             "request_id": request_id,
             "status": given["status"],
@@ -342,3 +391,14 @@ def _difference(shape: Json, body: Json) -> str | None:
 def _summary(details: Sequence[Violation]) -> str:
     texts = [f"{item.path}: {item.message}" if item.path else f"The body {item.message}" for item in details]
     return "; ".join(texts)[:2000]
+
+
+def model_values(model: Model) -> dict[str, Json]:
+    """Return the values of a template's holes for a model."""
+    return {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()}
+
+
+def drawn_length(hole: str) -> tuple[str, int]:
+    """Return what a hole of an id draws, and how many characters: `hex32` says so, 24 are usual."""
+    kind = hole.rstrip("0123456789")
+    return kind, 26 if kind == "ulid" else int(hole[len(kind) :] or 24)

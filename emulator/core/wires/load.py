@@ -24,9 +24,6 @@ from emulator.core.wires.template import PIECE, USAGE, Array, Hole, Literal, Nod
 from emulator.core.wires.wire import MOMENTS, OF_PART, Event, Wire
 from emulator.core.wires.writer import Writer, event_writer, writer
 
-#: Kinds of parts that every wire says; one that has no words for reasoning leaves it out.
-NEEDED = ("text", "refusal", "call")
-
 
 def wire_files(folder: Path) -> dict[str, Path]:
     """Return the wires that a provider's folder can name."""
@@ -123,8 +120,11 @@ class _Loader:
         for part in ("request", "response", "stream"):
             if part not in self.data:
                 self.report((), f"lacks '{part}'")
-        for part in ("at", "role", "content"):
-            if part not in self.data.get("request", {}).get("messages", {}):
+        asked = self.data.get("request", {})
+        if "prompt" in asked and "messages" in asked:
+            self.report(("request", "prompt"), "is for an API that has no messages; leave one of them out")
+        for part in ("at", "role", "content") if "prompt" not in asked else ():
+            if part not in asked.get("messages", {}):
                 self.report(("request", "messages"), f"lacks '{part}'")
         self.fail()
         words = self.data.get("words", {})
@@ -135,7 +135,7 @@ class _Loader:
         parser = Parser(self.report, tuple(words))
         whole = parser.answer(self.data["response"], ("response",))
         events = self.events(Parser(self.report, tuple(words), whole))
-        asked = self.data["request"]["messages"].get("parts", {})
+        asked = asked.get("messages", {}).get("parts", {})
         parts = {
             kind: [
                 parser.asked(
@@ -146,13 +146,13 @@ class _Loader:
             for kind, shape in asked.items()
         }
         self.fail()
-        self.check_kinds(whole, events)
+        matches = {kind: any_of([reader(node) for node in found]) for kind, found in parts.items()}
+        form = RequestForm(self.data["request"], matches)
+        self.check_kinds(form.kinds, whole, events)
         self.fail()
         return Wire(
             self.name,
-            RequestForm(
-                self.data["request"], {kind: any_of([reader(node) for node in found]) for kind, found in parts.items()}
-            ),
+            form,
             words,
             writer(whole),
             known(whole, reader(whole)),
@@ -188,10 +188,10 @@ class _Loader:
                     self.report(path, "must have ${piece} once, where nothing is left out")
         return found
 
-    def check_kinds(self, whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
+    def check_kinds(self, needed: Sequence[str], whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
         """Check that an answer can say each kind of part, whole and streamed."""
         kinds = {kind for node in nodes(whole) for kind in getattr(node, "kinds", ())} | holes(whole)
-        for kind in NEEDED:
+        for kind in needed:
             if kind not in kinds:
                 self.report(("response",), f"has no template for a part that is a {kind}")
             if (PIECE, kind) not in events and not (kind == "call" and ("begin", kind) in events):

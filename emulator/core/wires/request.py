@@ -18,6 +18,10 @@ MAX_CHOICES = 128
 #: How many stop sequences have an effect; OpenAI's API takes four.
 MOST_STOPS = 1000
 
+#: How many prompts of a request are answered.
+MOST_PROMPTS = 128
+#: The parts that every answer to messages can say; an answer to a prompt says the first.
+NEEDED = ("text", "refusal", "call")
 #: What a tool choice can ask for beside what is free.
 CHOICES: tuple[Choice, ...] = ("none", "required", "named")
 Look: TypeAlias = Callable[[Json], Json]
@@ -36,16 +40,20 @@ class RequestForm:
         self._schema, self._usage, self._json = (
             _look(data.get("schema")), _look(data.get("usage")), _condition(data.get("json")),
         )  # fmt: skip
-        self._messages = _Messages(data["messages"], data.get("system"), parts)
+        prompt = data.get("prompt")
+        self._messages = _Messages(data["messages"], data.get("system"), parts) if prompt is None else _Prompts(prompt)
+        self._echo = _look((prompt or {}).get("echo"))
+        self.kinds = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
         tools = data.get("tools", {})
         self._tools = _look(tools.get("at"))
         self._tool = [_look(tools.get(name)) for name in ("name", "description", "parameters")]
         choice = data.get("tool_choice", {})
         self._named = _look(choice.get("name"))
         self._conditions = [(word, _condition(choice[word])) for word in CHOICES if word in choice]
-        self.call_id: str | None = data["messages"].get("call_id")  # the field of a message that answers a call
+        self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
         self.tells_usage = "usage" not in data  # unasked, in every stream
-        self._seldom = frozenset(self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools"))
+        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools")
+        self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
 
     def read(self, body: Mapping[str, Json], with_tools: bool = True) -> Conversation:
         """Return what a body says; without tools, where the docs know none."""
@@ -56,19 +64,24 @@ class RequestForm:
         choice, named = self._chosen(body) if tools else ("free", "")
         number = self._choices(body)
         several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
+        number = number if several else 1
+        messages = self._messages.read(body)
+        prompts = messages[:MOST_PROMPTS] if isinstance(self._messages, _Prompts) else messages[:1]
+        echoes = [message.text for message in prompts for _ in range(number)] if self._echo(body) is True else ()
         return Conversation(
             model,
             stream,
-            self._messages.read(body),
+            messages,
             tools,
             choice,
             named,
             self._cap(body),
-            number if several else 1,
+            number * max(1, len(prompts)),
             _texts(self._stop(body)),
             self._schema(body),
             self._json(body),
             self.tells_usage or self._usage(body) is True,
+            tuple(echoes),
         )
 
     def model(self, body: Mapping[str, Json]) -> str:
@@ -111,7 +124,7 @@ class RequestForm:
 
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
-        given = self._data.get(name)
+        given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
         if name == "json":
             return list(given or ())
         if not isinstance(given, Mapping):
@@ -185,6 +198,18 @@ class _Messages:
         if isinstance(content, list):
             return "\n".join(part["part.text"] for kind, part in self._told(content) if kind == "text")
         return _written(content)
+
+
+class _Prompts:
+    """The prompts of an API that has no messages: each is a text, or tokens, and is answered by itself."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._at = _look(data["at"])
+
+    def read(self, body: Mapping[str, Json]) -> tuple[Message, ...]:
+        given = self._at(body)
+        several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
+        return tuple([Message("user", _written(item)) for item in (given if several else [given])])
 
 
 def _call(part: Found) -> tuple[str, str, str]:

@@ -33,6 +33,7 @@ class AnswerValues:
     created: int = 0
     model: str = ""
     choices: int = 1
+    echoes: Sequence[str] = ()  # what is said before the text of each choice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +103,10 @@ class Wire:
             for event in events
             for choice in (range(scope["choices"]) if event.by_choice else (0,))
         ]
+        if scope["echoes"] and kind == "text":
+            begun = zip(sides, scope["echoes"], strict=False)
+            echoed = [(before + orjson.dumps(text) + after, "data") for (before, after), text in begun]
+            return echoed + [(before + piece + after, "data") for piece in pieces for before, after in sides]
         if len(sides) == 1:
             before, after = sides[0]
             return [(before + piece + after, "data") for piece in pieces]
@@ -117,6 +122,7 @@ class Wire:
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
             WRITTEN: list(_values(completion)), "usage": usage, "usage.input": counts["input"],
             "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
+            "echoes": saying.echoes,
         }  # fmt: skip
         for name in self.details:
             scope[f"usage.{name}"] = counts.get(name, 0)
