@@ -578,8 +578,8 @@ def change(folder: Path, old: str, new: str, file: str = "provider.yaml") -> Non
 
 
 SLIPS |= {
-    "hole-of-an-error": ("code: no_model, fact", 'code: no_model, template: "no ${modle}", fact', "template: ",
-                         "errors.names.no_model.template: nothing fills ${modle}; did you mean 'model'?"),
+    "hole-of-an-error": ("code: no_model, fact", 'code: no_model, exact: "no ${modle}", fact', "exact: ",
+                         "errors.names.no_model.exact: nothing fills ${modle}; did you mean 'model'?"),
     "operation-of-a-header": ('"${reset}", fact', '"${reset}", operations: [chatt], fact', "chatt]",
                               "headers[0].operations[0]: there is no operation 'chatt'; did you mean 'chat'?"),
     "error-of-a-limit": ("  default: standard", "  default: standard\n  over: {tokens: rate_limit}",
