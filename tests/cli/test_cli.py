@@ -445,10 +445,8 @@ def test_providers_lists_all() -> None:
     assert (code, [line.split()[0] for line in out.splitlines()], said) == (0, NAMES, "")
     assumed = sum(fact.assumed for fact in PROVIDERS["beatra"].facts.values())
     counted = f"1 operation, {len(PROVIDERS['beatra'].facts) - assumed} documented facts, {assumed} assumed"
-    assert (
-        out.splitlines()[NAMES.index("beatra")]
-        == f"beatra             https://api.beatra.ai/v1                   {counted}"
-    )
+    [line] = [line for line in out.splitlines() if line.startswith("beatra")]
+    assert line == f"beatra             https://api.beatra.ai/v1                   {counted}"
 
 
 def test_providers_tells_all_of_one() -> None:

@@ -199,7 +199,7 @@ OWN_FACTS = {
     ),
     "the constraint's": (
         "beatra", "coverage/chat/temperature/type/retype-string",
-        {"when": {"body": {"temperature": None}}, "ignore": ["temperature"]}, "be-temperature",
+        {"when": {"body": {"temperature": "1"}}, "ignore": ["temperature"]}, "be-temperature",
     ),
     "the fault's": ("beatra", "fuzz/chat/invalid", {"when": {"status": 400}, "status": 200}, None),
 }  # fmt: skip

@@ -38,3 +38,9 @@ def holes(shape: Json) -> Iterator[str]:
     for _, leaf in walk(shape):
         if isinstance(leaf, str):
             yield from _HOLE.findall(leaf)
+
+
+def only_hole(form: str) -> str | None:
+    """Return the name of the hole that a text is, if it is nothing else."""
+    whole = _HOLE.fullmatch(form)
+    return whole[1] if whole else None

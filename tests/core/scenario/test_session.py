@@ -31,9 +31,9 @@ def test_with_nothing_said_the_provider_decides() -> None:
     assert session.settings["braintwin"] == Settings(PROVIDERS["braintwin"].plans["standard"])
     assert [item.plan.name for item in session.settings.values()] == [
         "unlimited",
+        "unlimited",
         "free",
         "standard",
-        "unlimited",
         "unlimited",
     ]
 
