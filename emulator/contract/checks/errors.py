@@ -104,6 +104,21 @@ def unknown_path(client: CaseClient, *, schema: Json = True, also: Sequence[Mapp
         _envelope(answer, schema, what)
 
 
+def empty_errors(client: CaseClient, *, on: Sequence[str], status: int) -> None:
+    """In each situation the answer has this status, and no body."""
+    for name in on:
+        now = situation(name)
+        answer = now.meet(client)
+        hold(answer, f"{now.what} gets {status}", answer.status == status, status, answer.status)
+        hold(
+            answer,
+            f"the answer to {now.what} is empty",
+            not answer.body,
+            "",
+            answer.body[:200].decode(errors="replace"),
+        )
+
+
 def own_header(client: CaseClient, *, header: str, on: Sequence[str]) -> None:
     """Answers carry a header whose value is not empty and is each one's own."""
     values: list[str | None] = []

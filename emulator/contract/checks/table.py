@@ -38,6 +38,7 @@ CHECKS: Mapping[str, Check] = {
     "names_fields": checks_errors.names_fields,
     "same_as_header": checks_errors.same_as_header,
     "unknown_path": checks_errors.unknown_path,
+    "empty_errors": checks_errors.empty_errors,
     "own_header": checks_errors.own_header,
     "has_header": checks_errors.has_header,
     "refusals": checks_errors.refusals,

@@ -68,6 +68,8 @@ def _in_conversation(contract: Contract, operation: Operation, item: Boundary, g
     if wire is None or not contract.ask.tools or answered(wire, body) == body:
         return item
     at = wire.request.fields("messages")[0]
+    if wire.request.call_id not in body[at][0]:
+        return item
     call = {"id": body[at][0][wire.request.call_id], "name": "get_weather", "arguments": "{}"}
     before = [*good[at], fill(contract.ask.tools["called"], call)]
     steps = (at, len(before), *item.steps[2:])
