@@ -20,6 +20,9 @@ from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation, fill
 
+#: A list that is longer is not tried at its bound: its answer would take megabytes.
+MOST_ITEMS = 1000
+
 
 def coverage(contract: Contract) -> Iterator[PlannedCase]:
     """Yield the cases of each operation, those that are taken first."""
@@ -39,7 +42,11 @@ def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
     if not bodies:
         return  # nobody knows a good request of it: the docs print none, and the contract gives none
     known = tags(operation.request)
-    found = list(_boundaries(contract, operation, bodies[0]))
+    found = [
+        item
+        for item in _boundaries(contract, operation, bodies[0])
+        if not contract.refusal(operation, item.value) and _size(item.value) <= MOST_ITEMS
+    ]
     for item in found:
         yield _good(contract, operation, item, known)
     mutator = Mutator(operation.request)
@@ -74,6 +81,12 @@ def _in_conversation(contract: Contract, operation: Operation, item: Boundary, g
     before = [*good[at], fill(contract.ask.tools["called"], call)]
     steps = (at, len(before), *item.steps[2:])
     return replace(item, steps=steps, value={**body, at: [*before, *body[at]]})
+
+
+def _size(value: Json) -> int:
+    """Return the length of the longest list in a value."""
+    inner = value if isinstance(value, list) else list(value.values()) if isinstance(value, Mapping) else []
+    return max([len(inner) if isinstance(value, list) else 0, *map(_size, inner)])
 
 
 def _good(contract: Contract, operation: Operation, item: Boundary, known: set[str]) -> PlannedCase:

@@ -119,10 +119,12 @@ class _Hunt:
         return observed or Outcome("passed")
 
     def judged(self, item: Drawn) -> Outcome:
+        error = self.contract.refusal(self.operation, item.body)
         if item.fault is None:
-            return judge(self._taken(item.body), self.target)
+            check = self._refused(item, error) if error else self._taken(item.body)
+            return judge(check, self.target, assumed=bool(error))
         fact, assumed = self.contract.basis(item.fault.comment, self.operation)
-        outcome = judge(self._refused(item), self.target, assumed)
+        outcome = judge(self._refused(item, "invalid_request"), self.target, assumed)
         return outcome if outcome.fact else replace(outcome, fact=fact)
 
     def shrunk(self, item: Drawn, outcome: Outcome) -> Outcome:
@@ -151,11 +153,11 @@ class _Hunt:
 
         return check
 
-    def _refused(self, item: Drawn) -> Callable[[TargetSession], None]:
+    def _refused(self, item: Drawn, error: str) -> Callable[[TargetSession], None]:
         def check(session: TargetSession) -> None:
             answer = client_of(self.contract, session).post(self.contract.path(self.operation), item.sent)
             what = f"a generated request ({told(item.fault)})" if item.fault else "a generated request"
-            refused(self.contract, session, answer, "invalid_request", what)
+            refused(self.contract, session, answer, error, what)
 
         return check
 
