@@ -10,7 +10,7 @@ import orjson
 from emulator.core.answer.builtin import builtin_message
 from emulator.core.answer.computed import ANSWERS
 from emulator.core.answer.embeddings import render_embedding, told_usage
-from emulator.core.answer.message import render_message
+from emulator.core.answer.message import answer_values, render_message
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
@@ -20,7 +20,7 @@ from emulator.core.redaction import is_secret
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings
 from emulator.core.values import Call, Exchange, Grant, Timeline
-from emulator.core.wires.completion import neutral_usage
+from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.conversation import last_text, system_text
 from emulator.core.wires.sse import event
 
@@ -122,12 +122,18 @@ def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | No
     return Refusal(name, content.get("message"), details)
 
 
-def error_event(turn: Turn, content: Mapping[str, Json]) -> bytes:
-    """Return an error as an event, in the provider's envelope where the error is named."""
-    refusal = named_error(turn.provider, content)
+def error_events(turn: Turn, content: Mapping[str, Json], number: int) -> list[bytes]:
+    """Return an error as the events that end a stream after a number of others.
+
+    They are as the wire has them, or where it has none the provider's envelope; an error with a body of its own is that.
+    """
+    refusal, wire = named_error(turn.provider, content), turn.operation.wire
+    if refusal and wire and wire.errors:
+        values = {f"error.{name}": value for name, value in turn.provider.error_values(refusal).items()}
+        return wire.failing(answer_values(turn, Completion()), values, number)
     request_id = render_id(turn.provider, "request", turn.draw, turn.at)
     data = orjson.dumps(turn.provider.error_body(refusal, request_id) if refusal else content["body"])
-    return turn.operation.wire.event(data) if turn.operation.wire else event(data)
+    return [wire.event(data) if wire else event(data)]
 
 
 def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:

@@ -17,7 +17,7 @@ from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
 from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
 from emulator.core.answer.reply import (
-    error_event,
+    error_events,
     fill_reply,
     no_upstream,
     render_reply,
@@ -192,7 +192,7 @@ def _struck(
 ) -> Rendered:
     """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
     own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
-    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_event, turn))
+    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_events, turn))
     notes = [Note(None, "reply", text) for text in missing]
     for label in idle:
         if label in own:

@@ -229,16 +229,21 @@ class Provider:
 
     def error_body(self, refusal: Refusal, request_id: str) -> Json:
         """Fill this provider's envelope."""
-        given = self.errors[refusal.name]
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
-        values = {
+        values = {"details": details, "request_id": request_id, "status": self.errors[refusal.name]["status"]}
+        return fill(self.envelope, {**self.errors[refusal.name], **self.error_values(refusal), **values})
+
+    def error_values(self, refusal: Refusal) -> dict[str, Json]:
+        """Return what an error says wherever it is told; its reason is the code, or where there is none the type."""
+        given = self.errors[refusal.name]
+        code, kind = given.get("code"), given.get("type")
+        return {
+            "type": kind,
+            "code": code,
+            "reason": code if code is not None else kind,
             "message": refusal.message or _summary(refusal.details) or given["message"],
             "param": (refusal.details[0].path or None) if refusal.details else None,
-            "details": details,
-            "request_id": request_id,
-            "status": given["status"],
         }
-        return fill(self.envelope, {**given, **values})
 
     def envelope_difference(self, body: Json) -> str | None:
         """Return the path of the first field that only this provider's envelope or only a body has."""

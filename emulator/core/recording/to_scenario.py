@@ -203,6 +203,8 @@ def _said(completion: Completion, usage: Json) -> dict[str, Json]:
         text = completion.text(kind)
         if text is not None:
             reply = {kind: escaped(text)}  # a refusal stands alone
+    if thought := completion.text("reasoning"):
+        reply = {"reasoning": escaped(thought)} | reply
     if calls := completion.calls():
         reply["tool_calls"] = [
             {"name": call.name, "arguments": escaped(call.text), **({"id": call.id} if call.id else {})}
