@@ -33,7 +33,7 @@ def coverage(contract: Contract) -> Iterator[PlannedCase]:
 
 
 def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
-    if operation.method == "GET":
+    if not operation.has_body:
         yield from _queries(contract, operation)
         return
     bodies = contract.bodies(operation)

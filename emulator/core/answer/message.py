@@ -9,13 +9,14 @@ from functools import lru_cache
 import orjson
 
 from emulator.core.answer.completion import reasoning_cost, say
-from emulator.core.answer.render import JSON_TYPE, PLAIN, Rendered, Turn, prune, render_id, whole, wire_of
+from emulator.core.answer.render import JSON_TYPE, PLAIN, Rendered, Turn, prune, render_body, render_id, whole, wire_of
 from emulator.core.answer.stream import split, timed
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.scenario.scenario import Reply
 from emulator.core.schema.defaults import filled
 from emulator.core.values import Note, Timeline
 from emulator.core.wires.completion import Completion, Part, named_usage, neutral_usage
+from emulator.core.wires.kept import Kept
 from emulator.core.wires.wire import AnswerValues
 
 #: An answer, and what is worth knowing of it.
@@ -39,9 +40,19 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     _check_together(turn, tokens)
     usage = _usage(turn, tokens * choices, reasoning_cost(completion) * choices, reply)
     saying = answer_values(turn, Completion(completion.parts, completion.finish, usage), choices)
-    timeline, more = (_stream if turn.call.stream else _whole)(turn, saying, reply)
     spent = usage["total"] if usage else turn.call.prompt_tokens + tokens * choices
-    return Rendered(timeline, named_usage(usage), spent, completion.finish, (*notes, *more))
+    wire, kept = wire_of(turn), wire_of(turn).kept
+    if kept and not turn.call.stream and wire.request.is_later(turn.call.body):
+        timeline, later = _afterwards(turn, kept, wire.whole(saying), reply)
+        return Rendered(timeline, named_usage(usage), spent, completion.finish, notes, saying.id, later)
+    timeline, more = (_stream if turn.call.stream else _whole)(turn, saying, reply)
+    return Rendered(timeline, named_usage(usage), spent, completion.finish, (*notes, *more), saying.id)
+
+
+def _afterwards(turn: Turn, kept: Kept, data: bytes, reply: Reply) -> tuple[Timeline, tuple[bytes, float]]:
+    """Say at once that an answer is to come; its latency is the time until it is there."""
+    latency = reply.latency.draw(turn.draw, "latency")
+    return render_body(kept.now(orjson.loads(data), "queued"), reply.status or 200), (data, latency)
 
 
 def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> AnswerValues:

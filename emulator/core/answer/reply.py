@@ -12,6 +12,7 @@ from emulator.core.answer.computed import ANSWERS
 from emulator.core.answer.embeddings import render_embedding, told_usage
 from emulator.core.answer.message import answer_values, render_message
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
+from emulator.core.answer.stored import stored_answer
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
@@ -125,7 +126,7 @@ def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | No
 def error_events(turn: Turn, content: Mapping[str, Json], number: int) -> list[bytes]:
     """Return an error as the events that end a stream after a number of others.
 
-    They are as the wire has them, or where it has none the provider's envelope; an error with a body of its own is that.
+    They are as the wire has them, or where it has none the provider's envelope; an error with its own body is that.
     """
     refusal, wire = named_error(turn.provider, content), turn.operation.wire
     if refusal and wire and wire.errors:
@@ -138,9 +139,9 @@ def error_events(turn: Turn, content: Mapping[str, Json], number: int) -> list[b
 
 def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
     """Render any reply but an error by name; `past` is the session's exchanges, where an answer looks back."""
-    if reply.kind == "message":
+    if reply.kind == "message" and turn.operation.kind == "chat":
         return render_message(turn, content, reply)
-    if reply.kind == "builtin":
+    if reply.kind in ("builtin", "message"):  # a rule for any operation says what only a chat can say
         return render_builtin(seed, turn, past, reply)
     if reply.kind == "proxy":
         return Rendered(no_upstream(turn.provider.name))
@@ -151,9 +152,12 @@ def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Seque
     latency = reply.latency.draw(turn.draw, "latency")
     if reply.kind == "error":
         return Rendered(_scripted_body(content["body"], reply.status or content["status"], latency))
-    told = turn.operation.wire.read(content).usage if turn.operation.wire else neutral_usage(told_usage([content]))
+    wire = turn.operation.wire
+    told = wire.read(content).usage if wire else neutral_usage(told_usage([content]))
     tokens = (told or {}).get("total", turn.call.prompt_tokens)
-    return Rendered(render_body(content, reply.status or 200, (), latency), tokens=tokens)
+    ident = content.get(wire.place("id")) if wire and isinstance(content, Mapping) else None
+    timeline = render_body(content, reply.status or 200, (), latency)
+    return Rendered(timeline, tokens=tokens, id=ident if isinstance(ident, str) else "")
 
 
 def no_upstream(provider: str) -> Timeline:
@@ -180,6 +184,10 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if kind == "embeddings":
         return render_embedding(turn, "auto", reply)
+    if kind == "tokens":
+        return Rendered(render_json(turn, fill(turn.operation.body, {"tokens": turn.call.prompt_tokens}), reply))
+    if kind == "stored":
+        return Rendered(render_json(turn, stored_answer(turn), reply))
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
     return Rendered(render_json(turn, body, reply))
 

@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.answer.embeddings import check_inputs
+from emulator.core.answer.stored import earlier, recalled
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
 from emulator.core.provider.keys import key_sent
 from emulator.core.provider.provider import Checks, Operation, Provider
@@ -109,26 +110,28 @@ def understand(
     notes: list[Note] = []
     if provider.request_headers is not None and settings.validation != "off":
         _check_headers(provider, settings, request)
-    if operation.method == "GET":
+    if not operation.has_body:
         asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
         body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
     else:
         _check_content_type(provider, settings, request, notes)
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        body = decode(request.body)
+        body = {} if operation.kind == "stored" and not request.body else decode(request.body)
     if operation.kind == "embeddings":
         check_inputs(body)
     if settings.validation != "off":
         _validate(operation, settings, body, notes)
-    said = conversation(operation, body)
+    _check_kept(operation, params, request, body)
+    said = conversation(operation, body, earlier(provider, request, operation))
     if "model" in params:
         said = replace(said, model=params["model"])
     if operation.streams_at:
         said = replace(said, stream=route.streams)
     cost = prompt_tokens(said.messages, _written_tools(operation, body) if said.tools else None)
     call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)
-    if settings.validation != "off" and (operation.takes("model") or "model" in params):
+    names_model = operation.takes("model") and (said.model or operation.kind != "tokens")
+    if settings.validation != "off" and (names_model or "model" in params):
         call = _check_model(provider, settings, operation, call)
     return call
 
@@ -139,10 +142,39 @@ def _check_headers(provider: Provider, settings: Settings, request: Request) -> 
         raise Refusal("invalid_request", details=checks.violations(request.headers))
 
 
-def conversation(operation: Operation, body: Mapping[str, Json]) -> Conversation:
-    """Return what a body says; of what is no chat, the model."""
+def recalls(provider: Provider, request: Request) -> str:
+    """Return the id of the kept answer that a request names, if it does; nothing is wrong with it yet."""
+    route = (provider.routes.find(request.path) or {}).get(request.method) if provider.keeps else None
+    if route is None:
+        return ""
+    operation = route.operation
+    if operation.kind == "stored":
+        return next(iter(route.params.values()))
+    if operation.wire is None or not operation.wire.request.may_go_on(request.body):
+        return ""
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        return ""
+    return operation.wire.request.previous(body) if isinstance(body, dict) else ""
+
+
+def _check_kept(operation: Operation, params: Mapping[str, str], request: Request, body: Mapping[str, Json]) -> None:
+    """Refuse what names a kept answer that is not there, or cancels one that is not made afterwards."""
+    form = operation.wire.request if operation.wire else None
+    found = recalled(request)
+    if operation.kind == "stored" and found is None:
+        raise operation.is_missing(next(iter(params.values())))
+    if operation.does == "cancel" and found and found.due is None:
+        raise Refusal("invalid_request", operation.refused, fact=operation.fact)
+    if form and found is None and (ident := form.previous(body)):
+        raise operation.is_missing(ident, form.path("previous"))
+
+
+def conversation(operation: Operation, body: Mapping[str, Json], before: Sequence[Json] = ()) -> Conversation:
+    """Return what a body says after earlier items; of what is no chat, the model."""
     if operation.wire:
-        return operation.wire.request.read(body, operation.takes_tools)
+        return operation.wire.request.read(body, operation.takes_tools, before)
     model = body.get("model")
     return Conversation(model if isinstance(model, str) else "")
 

@@ -21,6 +21,7 @@ from emulator.core.schema.formats import schema_problems as schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import walk
+from emulator.core.wires.completion import KINDS
 from emulator.core.wires.load import load_wire, wire_files
 from emulator.core.wires.samples import differences
 from emulator.core.wires.wire import Wire
@@ -98,6 +99,7 @@ class _Loader:
             self.check_models_and_plans()
             self.check_facts(operations)
             self.check_wires(operations)
+            self.check_kept(operations)
         if self.problems:
             raise SourceError(self.problems)
         return self.build(operations)
@@ -149,12 +151,14 @@ class _Loader:
         return Operation(
             name, data["method"], data["path"], data["kind"], request.document if request else _ANYTHING, response,
             chunk, data.get("fact"), shown, {**self.data["ids"], **data.get("ids", {})}, data.get("streams_at"),
-            data.get("body"), self.wire(name, data),
+            data.get("body"), self.wire(name, data), data.get("of", ""), data.get("does", ""),
+            (data["missing"]["error"], data["missing"]["message"]) if "missing" in data else None,
+            data.get("refused", ""), data.get("page", {}),
         )  # fmt: skip
 
     def wire(self, name: str, data: Mapping[str, Json]) -> Wire | None:
-        """Load the wire that a chat names, or the usual one."""
-        if data["kind"] != "chat":
+        """Load the wire that a chat names, or what counts a chat's tokens, or the usual one."""
+        if data["kind"] not in ("chat", "tokens"):
             return None
         properties = own_schema("provider").document["$defs"]["operation"]["properties"]
         named = data.get("wire", properties["wire"]["default"])
@@ -198,7 +202,7 @@ class _Loader:
         """Check that samples in an operation's wire are as its schemas say, and can be read; of ours, tests do it."""
         done = self.data["stream"].get("done")
         for operation in operations.values():
-            if done is not None and operation.wire and operation.wire.last != done:
+            if done is not None and operation.wire and operation.wire.last not in (done, ""):
                 last = operation.wire.last
                 self.report(("stream", "done"), f"must be as the wire ends a stream, '{last}', or left out")
         if self.problems or self.folder.parent == data_folder("schemas"):
@@ -208,6 +212,29 @@ class _Loader:
                 checks = (operation.response.violations, operation.chunk.violations)
                 for message in differences(operation.wire, *checks, operation.takes_tools, _sample_id(operation)):
                     self.report(("operations", name, "wire"), message)
+
+    def check_kept(self, operations: Mapping[str, Operation]) -> None:
+        """Check that ids of items are there where a wire tells them, and that errors have names."""
+        names = self.data["errors"]["names"]
+        for name, operation in operations.items():
+            if operation.wire and operation.wire.items and operation.kind == "chat":
+                for kind in KINDS:
+                    if kind not in operation.ids:
+                        hint = f"lacks '{kind}': the wire '{operation.wire.name}' tells the id of each part"
+                        self.report(("operations", name), f"ids {hint}")
+            if operation.missing and operation.missing[0] not in names:
+                hint = nearest(operation.missing[0], names)
+                self.report(
+                    ("operations", name, "missing", "error"), f"there is no error '{operation.missing[0]}'; {hint}"
+                )
+            keeping = [
+                key for key, other in operations.items() if other.wire and other.wire.kept and other.kind == "chat"
+            ]
+            if operation.kind == "stored" and operation.of not in keeping:
+                hint = nearest(operation.of, keeping)
+                self.report(
+                    ("operations", name, "of"), f"'{operation.of}' is no chat whose wire says how it is kept; {hint}"
+                )
 
     def check_errors(self) -> None:
         names = self.data["errors"]["names"]

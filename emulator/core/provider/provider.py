@@ -112,7 +112,23 @@ class Operation:
     ids: Mapping[str, str]
     streams_at: str | None = None
     body: Json = None
-    wire: Wire | None = None  # of a chat: how it says things
+    wire: Wire | None = None  # of a chat, and of tokens: how it says things
+    of: str = ""  # of kind stored: the chat whose answers are kept
+    does: Literal["", "show", "forget", "cancel", "list"] = ""  # with them
+    missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
+    refused: str = ""  # the message where an answer is not to be cancelled
+    page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
+
+    @property
+    def has_body(self) -> bool:
+        """Tell whether a request has a body; else its query says what is asked."""
+        return self.method not in ("GET", "DELETE")
+
+    def is_missing(self, ident: str, path: str = "") -> Refusal:
+        """Return the refusal where an answer is not kept; `path` is the field of the request that names it."""
+        name, form = self.missing or ("not_found", "${id} is not found.")
+        message = form.replace("${id}", ident)
+        return Refusal(name, message, [Violation(path, message)] if path else ())
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def checks(self, muted: frozenset[str]) -> Checks:
@@ -221,6 +237,11 @@ class Provider:
     def model_ids(self) -> frozenset[str]:
         """What `model` can be by the docs: `auto` too, where the provider routes."""
         return frozenset([*self.models, *(["auto"] if self.auto else [])])
+
+    @functools.cached_property
+    def keeps(self) -> bool:
+        """Tell whether answers are kept for later requests."""
+        return any(operation.kind == "stored" for operation in self.operations.values())
 
     def operation_at(self, method: str, path: str) -> Operation | None:
         """Return the operation that a path below the base URL is for."""

@@ -17,8 +17,8 @@ from emulator.core.errors import Json, SourceError
 from emulator.core.frozen import frozen
 from emulator.core.recording.candidate_replies import around, faults, forms, joined_stream, parsed
 from emulator.core.scenario.session import DEFAULT, Options, build_session
-from emulator.core.values import STARTED, Exchange, Grant, Standing
 from emulator.core.tree import parts
+from emulator.core.values import STARTED, Exchange, Grant, Standing
 from emulator.core.wires.sse import payload
 
 _WHOLE = re.compile(rb"(\n\r?\n|\r\r)\Z")  # an event

@@ -36,6 +36,10 @@ class Kept:
         found = response.get(self.output)
         return found if isinstance(found, list) else []
 
+    def id_of(self, item: Mapping[str, Json]) -> str | None:
+        """Return the id of a listed item."""
+        return next((item.get(name) for name, form in self.item.items() if form == _ITEM_HOLE), None)
+
     def listed(
         self, items: Sequence[Json], role: str, content: str, draw: Callable[[Json, int], str]
     ) -> Iterator[Json]:

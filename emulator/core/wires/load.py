@@ -36,6 +36,7 @@ from emulator.core.wires.template import (
     Object,
     Parser,
     Text,
+    Whole,
     holes,
     nodes,
 )
@@ -163,13 +164,15 @@ class _Loader:
         written = [whole, *errors, *(node for found in events.values() for node in found)]
         holding = frozenset[str]().union(*map(_all_holes, written))
         numbered = [(*key, node) for key, found in events.items() for node in found]
+        echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
+        form = RequestForm(
+            self.data["request"],
+            {kind: reader(node) for kind, node in parts.items()},
+            [(kind, reader(node)) for kind, node in items],
+        )
         return Wire(
             self.name,
-            RequestForm(
-                self.data["request"],
-                {kind: reader(node) for kind, node in parts.items()},
-                [(kind, reader(node)) for kind, node in items],
-            ),
+            form,
             words,
             writer(whole),
             known(whole, reader(whole)),
@@ -181,10 +184,11 @@ class _Loader:
             tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
             frozenset(_fresh(written)),
             tuple(self.event(node, ()) for node in errors),
-            tuple(sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))),
+            tuple(echoes),
             ITEM in holding,
             any(NUMBER in holes(node) for _, _, node in numbered),
             self.kept(whole),
+            tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields("store", "later")})),
         )
 
     def errors(self, parser: Parser) -> list[Node]:
@@ -251,7 +255,9 @@ class _Loader:
             return Event(Writer([event(node.value.encode())]), None, False, node.value)
         fields = {item.name: item.node for item in node.fields} if isinstance(node, Object) else {}
         named = fields.get(self.data["stream"].get("event", ""))
-        return Event(event_writer(node, named), known(node, reader(node, needed)), "choice" in holes(node), "")
+        whole = next((name for name, inner in fields.items() if isinstance(inner, Whole)), None)
+        look = known(node, reader(node, needed))
+        return Event(event_writer(node, named), look, "choice" in holes(node), "", whole)
 
 
 def _holds(data: Json, path: Steps) -> bool:

@@ -97,6 +97,10 @@ class RequestForm:
         """Return the id of the answer that a request goes on from, if it names one."""
         return _text(self._previous(body))
 
+    def may_go_on(self, data: bytes) -> bool:
+        """Tell whether a body, as it was sent, may name an answer that it goes on from."""
+        return any(name.encode() in data for name in self.fields("previous"))
+
     def is_stored(self, body: Mapping[str, Json]) -> bool:
         """Tell whether the answer is kept; `body` has the documented defaults filled in."""
         return self._stored(body) is True
@@ -144,7 +148,7 @@ class RequestForm:
 
     def _paths(self, name: str) -> Sequence[str]:
         given = self._data.get(name)
-        if name == "json":
+        if name in ("json", "later"):
             return list(given or ())
         if not isinstance(given, Mapping):
             return _listed(given)

@@ -47,6 +47,7 @@ class Event:
     match: Match | None
     by_choice: bool
     text: str  # of data that is no JSON
+    whole: str | None = None  # the field that holds the whole answer
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -70,6 +71,7 @@ class Wire:
     items: bool = False  # parts have ids
     numbered: bool = False  # events are
     kept: Kept | None = None  # how answers are kept for later requests
+    depends_on: Sequence[str] = ()  # the fields of the request that an answer repeats, or by which it is kept
 
     # Writing
 
@@ -98,7 +100,7 @@ class Wire:
 
     def failing(self, saying: AnswerValues, error: Mapping[str, Json], number: int) -> list[bytes]:
         """Write what ends a stream that fails after so many events; `error` has the values of FAILURE's holes."""
-        scope = self._scope(saying) | error | {ERROR: error, NUMBER: number}
+        scope = self._scope(saying) | {**error, ERROR: error, NUMBER: number}
         return [data for data, _ in self._each_written(self.errors, scope, "data")]
 
     def _written(self, moment: str, kind: str, scope: dict[str, Json], named: str) -> list[tuple[bytes, str]]:
@@ -204,6 +206,19 @@ class Wire:
         parts = [Part(kind, found[kind]) for kind in KINDS if kind in found]
         parts += [part_of(kind, part) for kind, part in found.get(PARTS, ())]
         return self._completion(found, parts, UNREAD in found)
+
+    def whole_in(self, data: Sequence[bytes], stream: bool) -> dict[str, Json] | None:
+        """Return the whole answer of a body, or of the last event of a stream that has one."""
+        if not stream:
+            body = parsed(b"".join(data))
+            return body if isinstance(body, dict) else None
+        last = [event for event in (*self.events.get(("stop", ""), ()), *self.errors) if event.match and event.whole]
+        for value in map(parsed, map(payload, reversed(data))):
+            for event in last:
+                if event.match and event.match(value, {}):
+                    body = value.get(event.whole)
+                    return body if isinstance(body, dict) else None
+        return None
 
     def read_events(self, values: Iterable[Json]) -> Completion:
         """Read the data of a stream's events, of the first choice; one may say several things at once."""
