@@ -1,7 +1,7 @@
 """Answers that are kept for later requests: what is recalled of one, and what is answered to who asks for it.
 
-A session's journal keeps the answers, the store knows them by their ids, and `Request.recalled` is what `recall` says of
-the one that a request names: so a request can be understood, and answered again, whatever became of that one since.
+A session's journal keeps the answers, and the store knows them by their ids. `Request.recalled` is what `recall` says
+of the one that a request names: so a request can be understood, and answered again, whatever became of that one since.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class _Messages:
         for item in (*earlier, *self.items(body)) if earlier else self.items(body):
             if isinstance(item, dict):
                 self._add(item, found)
-            elif isinstance(item, str):
+            elif self._items and isinstance(item, str):
                 found.append(Message("user", item))
         return tuple(found)
 
