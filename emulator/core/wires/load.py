@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.kept import STATES, Kept
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import Path as Steps
 from emulator.core.wires.completion import DETAILS, KINDS, REASONS
-from emulator.core.wires.kept import STATES, Kept
 from emulator.core.wires.places import places
 from emulator.core.wires.reader import Match, reader
 from emulator.core.wires.request import RequestForm

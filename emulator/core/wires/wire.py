@@ -10,8 +10,8 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+from emulator.core.kept import Kept
 from emulator.core.wires.completion import COUNTS, KINDS, Completion, Part
-from emulator.core.wires.kept import Kept
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event as write_event
