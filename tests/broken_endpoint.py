@@ -140,7 +140,7 @@ def broken_reply(broken: Break, reply: Reply) -> Reply:
         body, headers["content-type"] = json.dumps(broken["json"]).encode(), "application/json"
     if "text" in broken:
         body = broken["text"].encode()
-    if ("set" in broken or "drop" in broken) and body.startswith(b"data: "):
+    if ("set" in broken or "drop" in broken) and body.startswith((b"data: ", b"event: ")):
         body = b"".join(_changed_event(event, broken) for event in _events(body))
     elif "set" in broken or "drop" in broken:
         body = _changed(body, broken)
@@ -154,7 +154,8 @@ def _merged(headers: Mapping[str, str], changes: Mapping[str, str | None]) -> di
 
 
 def _changed_event(event: bytes, broken: Break) -> bytes:
-    return event if event == _DONE else b"data: " + _changed(event[6:], broken) + b"\n\n"
+    names, data = event[: event.index(b"data: ")], event[event.index(b"data: ") + 6 :]
+    return names + b"data: " + _changed(data, broken) + b"\n\n" if data.startswith(b"{") else event
 
 
 def _changed(body: bytes, broken: Break) -> bytes:
@@ -215,6 +216,7 @@ EVENTS: Mapping[str, Callable[[list[bytes]], list[bytes]]] = {
     "swapped": lambda events: [events[0], events[2], events[1], *events[3:]],
     "one_chunk": _one_chunk,
     "no_json": lambda events: [events[0], b"data: Hello\n\n", *events[1:]],
+    "no_names": lambda events: [event[event.index(b"data: ") :] for event in events],
     "no_prefix": lambda events: [events[0], events[1].removeprefix(b"data: "), *events[2:]],
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +15,17 @@ from emulator import Emulator
 # A slow machine is no failure; in CI the same examples come each time.
 settings.register_profile("emulator", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("emulator")
+
+
+# Tests start hundreds of processes: they share what the first of them compiled, whatever is the custom here.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """Collect no more what all tests share: modules, strategies, and thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

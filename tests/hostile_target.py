@@ -103,7 +103,7 @@ def reset() -> Iterator[bytes]:
 
 def reset_in_body() -> Iterator[bytes]:
     yield head(length=100) + b'{"a"'
-    time.sleep(PAUSE_S)
+    time.sleep(PAUSE_S / 4)
     raise ConnectionResetError
 
 

@@ -100,10 +100,8 @@ def _on_signals(server: Server) -> list[int]:
     received: list[int] = []
 
     def stop(number: int, frame: Any) -> None:
-        if received:
-            server.force_exit = True
+        server.stop(force=bool(received))
         received.append(number)
-        server.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

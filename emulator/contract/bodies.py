@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -18,10 +18,11 @@ _LINE = re.compile(r"\r\n|\n|\r")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a stream: its data (None: it has no `data:` line), and whether an empty line ended it."""
+    """One event of a stream: its data (None: it has no `data:` line), whether an empty line ended it, and its name."""
 
     data: str | None
     whole: bool = True
+    name: str | None = None
 
     @property
     def json(self) -> Json:
@@ -66,7 +67,7 @@ def parse_events(body: bytes) -> tuple[Event, ...]:
             events.append(_event(fields))
             fields = []
     if rest or fields:
-        events.append(Event(_event([*fields, _field(rest)]).data, whole=False))
+        events.append(replace(_event([*fields, _field(rest)]), whole=False))
     return tuple(events)
 
 
@@ -76,5 +77,5 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def _event(fields: list[tuple[str, str]]) -> Event:
-    data = [value for name, value in fields if name == "data"]
-    return Event("\n".join(data) if data else None)
+    data, names = ([value for name, value in fields if name == wanted] for wanted in ("data", "event"))
+    return Event("\n".join(data) if data else None, name=names[-1] if names else None)

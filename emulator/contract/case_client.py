@@ -7,12 +7,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
+from urllib.parse import quote
 
+from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import STATUS, Json
 from emulator.core.provider.keys import BEARER, KeyPlace
-from emulator.core.provider.provider import fill
+from emulator.core.provider.provider import Operation, fill
+from emulator.core.provider.routes import Route, fill_path
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
 
@@ -61,10 +64,32 @@ class Ask:
     documented: frozenset[str]
     status: Mapping[str, int] = field(default_factory=lambda: STATUS)
     way: KeyPlace = BEARER  # in which the key is sent
-    streams_at: str | None = None  # the path of a stream, where its body does not ask for it
+    route: Route[Operation] | None = None  # where the path leads
     says: Changes = field(default_factory=dict)  # what puts ${text} in the user's mouth
     tools: Mapping[str, Json] = field(default_factory=dict)  # how tools are offered, chosen, called and answered
-    wire: Wire | None = None
+    rates: Mapping[str, str] = field(default_factory=dict)  # what the headers of a limit show: holes by lower-case name
+
+    @property
+    def wire(self) -> Wire | None:
+        return self.route.operation.wire if self.route else None
+
+    @property
+    def in_path(self) -> frozenset[str]:
+        """What the path says in place of the body: its model, and whether a stream is asked for."""
+        if self.route is None:
+            return frozenset()
+        streams = {"stream"} if self.route.operation.streams_at else set()
+        return frozenset(streams | ({"model"} & self.route.params.keys()))
+
+    def sent(self, body: Changes) -> tuple[str, Changes]:
+        """Return where a body is sent, and what is left of it once its path says the rest."""
+        said = {name: body[name] for name in self.in_path if name in body}
+        if self.route is None or not said:
+            return self.path, body
+        operation = self.route.operation
+        path = operation.streams_at if said.pop("stream", False) is True else operation.path
+        params = {name: quote(str(value), safe="") for name, value in {**self.route.params, **said}.items()}
+        return fill_path(path or "", params), {name: body[name] for name in body if name not in self.in_path}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +137,7 @@ class CaseClient:
         headers: Mapping[str, str | None] | None = None,
     ) -> Answer:
         """Send the good chat request, with changes and without some fields."""
-        body = self.body(changes, missing)
-        if self.ask.streams_at and body.get("stream") is True:
-            return self.post(self.ask.streams_at, self.body(changes, {*missing, "stream"}), headers)
-        return self.post(self.ask.path, body, headers)
+        return self.post(*self.ask.sent(self.body(changes, missing)), headers)
 
     def body(self, changes: Changes | None = None, missing: Iterable[str] = ()) -> dict[str, Json]:
         """Return the good chat body, with changes and without some fields."""
@@ -129,9 +151,12 @@ class CaseClient:
         return self.ask.wire
 
     def asks(self, **values: Json) -> dict[str, Json]:
-        """Return the changes that ask for a model, a stream and so on."""
-        streams = {"stream": values.pop("stream")} if self.ask.streams_at and "stream" in values else {}
-        return self.wire.request.changes(**values) | streams
+        """Return the changes that ask for a model, a stream and so on. Raises: NotArranged, where none can."""
+        in_path = {name: values.pop(name) for name in self.ask.in_path if name in values}
+        for name in values:
+            if not self.wire.request.fields(name):
+                raise NotArranged(f"no request of {self.ask.path} can say its {name}")
+        return self.wire.request.changes(**values) | in_path
 
     def says(self, text: str) -> dict[str, Json]:
         """Return the changes with which the user says a text. Raises: NotArranged, where contract.yaml has none."""
@@ -152,7 +177,8 @@ class CaseClient:
         """Return the changes with which a conversation goes on: a question, then calls with their results."""
         said, at = self.says(text), self.wire.request.fields("messages")[0]
         for call, result in calls:
-            answers = [fill(self.ask.tools[name], {**call, "text": result}) for name in ("called", "result")]
+            values = {**call, "input": parse_json(call["arguments"]), "text": result}
+            answers = [fill(self.ask.tools[name], values) for name in ("called", "result")]
             said[at] = [*said[at], *answers]
         return said
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from emulator.contract.case_client import Ask, CaseClient
 from emulator.contract.checks.table import CHECKS, Check
@@ -23,8 +22,7 @@ from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import Target
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.provider.folder import load_provider, own_schema, schema_problems
-from emulator.core.provider.provider import Fact, Operation, Provider
-from emulator.core.provider.routes import Route, fill_path
+from emulator.core.provider.provider import Fact, Provider
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Path as Place
 from emulator.core.source import Source, parse_source
@@ -152,8 +150,7 @@ class _Loader:
         route = (self.provider.routes.find(given["path"]) or {}).get("POST")
         return Ask(
             given["path"], given["body"], given["spoilt"], given.get("headers", {}), documented, status,
-            self.provider.accepts[0], _streams_at(route), given.get("says", {}), given.get("tools", {}),
-            route.operation.wire if route else None,
+            self.provider.accepts[0], route, given.get("says", {}), given.get("tools", {}), self.provider.rate_holes,
         )  # fmt: skip
 
     def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
@@ -181,11 +178,3 @@ class _Loader:
 
     def report(self, place: Place, message: str) -> None:
         self.problems.append(self.source.problem(place, message))
-
-
-def _streams_at(route: Route[Operation] | None) -> str | None:
-    """Return where the good request is made for a stream, if that is another path."""
-    at = route.operation.streams_at if route else None
-    if route is None or at is None:
-        return None
-    return fill_path(at, {name: quote(value, safe="") for name, value in route.params.items()})

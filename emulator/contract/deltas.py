@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.contract.case_client import demand, equal, hold, pick
+from emulator.contract.case_client import equal, hold, pick
 from emulator.contract.client import Answer
 from emulator.core.errors import Json
+from emulator.core.wires.completion import Completion
 from emulator.core.wires.wire import Wire
 
 
@@ -33,9 +34,9 @@ def choices_of(wire: Wire, chunks: Sequence[Json]) -> list[int]:
 
 
 def of_choice(wire: Wire, chunks: Sequence[Json], number: int) -> list[Mapping[str, Json]]:
-    """Return what the chunks say of a choice."""
+    """Return what the chunks say of a choice, up to its end."""
     holder, name = _holder(wire), last_step(wire.place("finish.choice"))
-    found = pick(list(chunks), f"*.{holder}" if holder else "*")
+    found = pick([item for item in chunks if not wire.ends_with(item)], f"*.{holder}" if holder else "*")
     said = [item for item in found if isinstance(item, Mapping)]
     return [item for item in said if item.get(name, 0) == number] if name else said
 
@@ -50,38 +51,32 @@ def ordered(wire: Wire, answer: Answer, said: Sequence[Mapping[str, Json]], assu
         equal(answer, f"{last_step(end)} comes last, and once", [len(said) - 1], ends, assumed=assumed)
 
 
-def joined(wire: Wire, answer: Answer, said: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """Return what a choice's chunks make together: its text, its calls, and why it ended. Raises: Differs."""
-    texts = [text for text in pick(list(said), f"*.{within(wire, 'text.piece')}") if text is not None]
+def joined(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> dict[str, Json]:
+    """Return what the chunks make together of the first choice. Raises: Differs."""
+    said, place = list(of_choice(wire, chunks, 0)), within(wire, "text.piece")
+    texts = [text for text in pick(said, f"*.{place}") if text is not None]
     hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
-    reasons = [item for item in pick(list(said), f"*.{within(wire, 'finish.finish')}") if item is not None]
-    return {"text": "".join(texts), "calls": calls_of(wire, answer, said), "reason": next(iter(reasons), None)}
+    return in_one_form(wire.read_events(chunks))
+
+
+def in_one_form(said: Completion) -> dict[str, Json]:
+    """Return an answer's text, its calls and why it ended, the same for a whole and a streamed one."""
+    calls = [{"id": call.id or None, "name": call.name or None, "arguments": call.text} for call in said.calls()]
+    return {"text": said.text() or "", "calls": calls, "reason": said.finish}
 
 
 def fragments_of(wire: Wire, said: Sequence[Mapping[str, Json]]) -> list[Json]:
-    """Return the fragments of calls."""
-    return pick(list(said), f"*.{within(wire, 'call.piece.call').rpartition('.')[0]}")
+    """Return the fragments of calls; what says nothing else is one as a whole."""
+    number = within(wire, "call.piece.call")
+    if number:
+        return pick(list(said), f"*.{number.rpartition('.')[0]}")
+    places = [within(wire, name) for name in ("call.begin.id", "call.piece")]
+    return [item for item in said if any(pick(item, place) for place in places)]
 
 
 def in_fragment(wire: Wire, name: str) -> str:
     """Return a place within a fragment of a call."""
     return wire.place(name).removeprefix(wire.place("call.piece.call").rpartition(".")[0] + ".")
-
-
-def calls_of(wire: Wire, answer: Answer, said: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
-    """Return the calls that fragments make. Raises: Differs."""
-    calls: dict[int, dict[str, Json]] = {}
-    for part in fragments_of(wire, said):
-        call = calls.setdefault(demand(answer, part, in_fragment(wire, "call.piece.call"), int), _no_call())
-        for name in ("id", "name"):
-            call[name] = call[name] or next(iter(pick(part, in_fragment(wire, f"call.begin.{name}"))), None)
-        pieces = pick(part, in_fragment(wire, "call.piece"))
-        call["arguments"] += "".join(text for text in pieces if isinstance(text, str))
-    return [calls[index] for index in sorted(calls)]
-
-
-def _no_call() -> dict[str, Json]:
-    return {"id": None, "name": None, "arguments": ""}
 
 
 def in_call(wire: Wire, name: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer, Sent
-from emulator.core.echoes import codings, finder, holds
 from emulator.core.errors import Json
 from emulator.core.redaction import redact, redact_header, redact_json
+from emulator.core.repeated_secrets import codings, finder, holds
 
 SHOWN_CHARACTERS = 4_000
 CURL_CHARACTERS = 20_000
@@ -32,6 +32,8 @@ def scrub(text: str, key: str) -> str:
         text = finder(key, "[A-Za-z0-9]" if len(key) < _LONG_KEY else "").sub(lambda found: _KEY, text)
     end = text.rstrip("…")
     for told in (key, *codings(key)):
+        if told[:_TELLING] not in end[-len(told) :]:
+            continue
         for size in range(len(told) - 1, _TELLING - 1, -1):
             if end.endswith(told[:size]):
                 return f"{end[:-size]}{_KEY}"

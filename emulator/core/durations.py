@@ -15,6 +15,12 @@ from emulator.core.values import FOREVER
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|)$")
+_WRITTEN = re.compile(
+    r"(?=[0-9])(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?"
+    r"(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)ms)?"
+)
+#: Seconds of what _WRITTEN finds.
+_PARTS = (3600.0, 60.0, 1.0, 0.001)
 
 #: The last second that has a date.
 _LAST = 253_402_300_799
@@ -72,6 +78,12 @@ def duration_text(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     before = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
     return f"{before}{rest / 1000:g}s"
+
+
+def read_duration(text: str) -> float | None:
+    """Read a duration as Go writes it; None for what is none."""
+    match = _WRITTEN.fullmatch(text)
+    return sum(float(count) * unit for count, unit in zip(match.groups("0"), _PARTS, strict=True)) if match else None
 
 
 def time_text(at: float) -> str:

@@ -2,7 +2,7 @@
 
 A secret is found by its name (a header, a parameter of a query, a field of JSON) and by its value (what looks like a
 credential, in any text). Each function takes `show`, which returns what stands in a secret's place: `redact`, or one
-that notes it too, so that it can be looked for elsewhere (see `echoes`).
+that notes it too, so that it can be looked for elsewhere (see `repeated_secrets`).
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class Store(Protocol):
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         """Add what really went out to an exchange, if it is still in the journal."""
 
-    def journal(self, session: str, since: int) -> Journalled | Awaitable[Journalled]:
-        """Return the exchanges with a number over `since`, and how many older ones were dropped."""
+    def journal(self, session: str, since: int, most: int | None = None) -> Journalled | Awaitable[Journalled]:
+        """Return the exchanges with a number over `since`, up to `most`, and how many older ones were dropped."""
 
     def counters(self, session: str, at: float) -> Counters | Awaitable[Counters]:
         """Return a session's counters."""

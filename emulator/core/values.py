@@ -145,6 +145,7 @@ class Claim:
     operation: str | None = None
     relay: bool = False  # it is sent on to the upstream, whatever the docs say of it
     wire: Wire | None = None  # in which the operation is answered
+    params: Mapping[str, str] = field(default_factory=dict)  # of its path
 
 
 @frozen

@@ -25,7 +25,7 @@ def running(server: Server, sock: socket.socket) -> Iterator[None]:
     try:
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         join()
 
 

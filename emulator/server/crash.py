@@ -6,9 +6,9 @@ import logging
 import traceback
 
 from emulator.core.answer.render import render_body
-from emulator.core.echoes import secrets_of, without
 from emulator.core.errors import Json
 from emulator.core.printable import printable, printable_lines
+from emulator.core.repeated_secrets import secrets_of, without
 from emulator.core.values import Claim, Exchange, Grant, Request, Timeline
 
 log = logging.getLogger("emulator")

@@ -37,6 +37,8 @@ MEMORY = "memory://"
 MAX_BODY = 20_000_000
 KEEP_ALIVE_S = 75
 GRACE_S = 1
+#: Seconds between two ticks of uvicorn's, and how often a server that ends looks whether all is done, at most.
+TICK_S, LOOK_S = 0.1, 0.02
 #: Seconds for the connections that were cut to report it to a store that outlives this process.
 REPORT_S = 0.05
 
@@ -65,23 +67,51 @@ class Setup:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off."""
+    """A uvicorn server that leaves signals to whoever runs it; `cut` counts the answers that its end broke off.
+
+    It ends as soon as `stop` says so and nothing is under way; uvicorn looks for both ten times a second.
+    """
 
     cut = 0
     sharing: Sharing | None = None
     loop: asyncio.AbstractEventLoop  # once it has started
     upstreams: Sequence[Upstream] = ()
+    _woken: asyncio.Event | None = None
+
+    def stop(self, force: bool = False) -> None:
+        """End, from any thread or a signal's handler; with `force` what is under way is not waited for."""
+        self.should_exit = True
+        self.force_exit = self.force_exit or force
+        if self._woken:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self.loop.call_soon_threadsafe(self._woken.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
+        self._woken = asyncio.Event()
         if self.sharing:
             await self.sharing.start()
         for upstream in self.upstreams:
             await upstream.open()
         await super().startup(sockets)
 
+    async def main_loop(self) -> None:
+        assert self._woken
+        tick = 0
+        while not await self.on_tick(tick):
+            tick += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._woken.wait()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                await self._finish()
         left = list(self.server_state.connections)  # under TLS also idle ones, whose client does not say goodbye
         self.cut = sum(getattr(connection, "current", None) is not None for connection in left)
         for connection in left:
@@ -92,13 +122,20 @@ class Server(uvicorn.Server):
             await asyncio.sleep(REPORT_S)
             await self.sharing.stop()
 
+    async def _finish(self) -> None:
+        """Wait until all connections are closed, unless the end is forced."""
+        pause = 0.0
+        while self.server_state.connections and not self.force_exit:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause + 0.001, LOOK_S)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
 def run(server: Server, sock: socket.socket) -> None:
-    """Serve until `server.should_exit` is set."""
+    """Serve until `server.stop()` is called."""
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[sock]))
 

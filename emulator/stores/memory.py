@@ -231,15 +231,12 @@ class MemoryStore:
             return None
         return row.exchange if isinstance(row, _Row) else row.exchange(), kept[1]
 
-    def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
+    def journal(self, session: str, since: int, most: int | None = None) -> tuple[Sequence[Exchange], int]:
         found = self._sessions.get(session)
         if found is None:
             return [], 0
-        rows = [
-            row.whole() if isinstance(row, _Row) else row.exchange()
-            for number, row in found.exchanges.items()
-            if number > since
-        ]
+        after = (row for number, row in found.exchanges.items() if number > since)
+        rows = [row.whole() if isinstance(row, _Row) else row.exchange() for row in itertools.islice(after, most)]
         return rows, found.exchanges.dropped
 
     def counters(self, session: str, at: float) -> Counters:

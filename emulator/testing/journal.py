@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, overload
 
 from emulator.core.printable import printable
@@ -45,9 +46,12 @@ class Journal(Sequence[Exchange]):
         lines = [f"{item.n}: {item.method} {printable(item.path)} -> {item.status} ({item.rule})" for item in self]
         return "\n".join(lines) or "no exchanges"
 
-    def to_scenario(self) -> str:
-        """Write these exchanges as a scenario file that answers the same, without its waits."""
+    def to_scenario(self, schemas: str | Path | None = None) -> str:
+        """Write these exchanges as a scenario file that answers the same, without its waits.
+
+        `schemas` is the folder of provider folders of one's own, if the server has any.
+        """
         from emulator.core.provider.folder import load_providers
         from emulator.core.recording.to_scenario import scenario_text
 
-        return scenario_text(self._exchanges, load_providers())
+        return scenario_text(self._exchanges, load_providers(Path(schemas) if schemas else None))

@@ -25,6 +25,8 @@ from emulator.cli.contract import insistent
 from emulator.cli.main import main
 from emulator.contract.run import plan
 from emulator.core.provider.folder import data_folder
+from tests.wires.asks import MADE_UP
+from tests.wires.build import SCHEMAS
 
 NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 
@@ -48,11 +50,13 @@ def outcome(*arguments: str, **env: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *MADE_UP])
 def test_our_own_emulator_does_as_documented(name: str, folder: Path) -> None:
-    code, out, said = outcome("--self", "--provider", name, "--report", "json=report.json")
+    schemas = SCHEMAS if name in MADE_UP else None
+    more = ["--schemas", str(schemas)] if schemas else []
+    code, out, said = outcome("--self", "--provider", name, "--report", "json=report.json", *more)
     report = json.loads((folder / "report.json").read_text())
-    cases = plan(name)
+    cases = plan(name, schemas=schemas)
     assert (code, [file.name for file in folder.iterdir()]) == (0, ["report.json"])
     assert [case["id"] for case in report["cases"]] == [case.id for case in cases]
     assert report["totals"] == {"passed": len(cases), "failed": 0, "inconclusive": 0, "not_seen": 0, "observed": 0}

@@ -25,7 +25,7 @@ EVENTS = {
     "no space": (b"data:a\n\n", [Event("a")]),
     "comments": (b": ping\n\ndata: a\n: pong\n\n", [Event("a")]),
     "no data": (b'{"a": 1}\n\n', [Event(None)]),
-    "other fields": (b"event: x\nid: 1\ndata: a\n\n", [Event("a")]),
+    "other fields": (b"event: x\nid: 1\ndata: a\n\n", [Event("a", name="x")]),
     "broken off": (b"data: a\n\ndata: b", [Event("a"), Event("b", whole=False)]),
     "no empty line at the end": (b"data: a\n", [Event("a", whole=False)]),
     "invalid UTF-8": (b"data: \xff\n\n", [Event("�")]),

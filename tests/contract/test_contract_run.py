@@ -255,7 +255,8 @@ def test_the_documented_test_module_runs(tmp_path: Path, emulator_url: str) -> N
     (tmp_path / "test_it.py").write_text(
         code.replace("NAME", "beatra").replace("http://127.0.0.1:8080/v1", f"{emulator_url}/beatra/v1")
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"]
+    plugins = ["-p", "no:cacheprovider", "-p", "no:schemathesis"]  # importing the second takes longer than the cases
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, "test_it.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert re.search(r"\n\d\d\d? passed, 2 skipped in ", result.stdout), result.stdout
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.draws import Draw
-from emulator.core.durations import LONGEST_S, NO_WAIT, Wait, parse_duration, parse_wait
+from emulator.core.durations import LONGEST_S, NO_WAIT, Wait, duration_text, parse_duration, parse_wait, read_duration
 from emulator.core.errors import shown
 from emulator.core.values import FOREVER
 
@@ -32,6 +32,20 @@ def test_what_is_no_duration(value: Any) -> None:
         parse_duration(value)
     form = "must be seconds from 0, or a duration such as 200ms, 1.5s, 1m; not "
     assert str(caught.value) == form + shown(value)
+
+
+@given(ms=st.integers(0, 10**10))
+def test_durations_that_are_written_are_read(ms: int) -> None:
+    assert read_duration(duration_text(ms / 1000)) == pytest.approx(ms / 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("6m0s", 360), ("1h0m0.5s", 3600.5), ("20ms", 0.02), ("2h", 7200), ("0s", 0), ("1s2m", None), ("6", None),
+     ("", None), ("m", None), ("1d", None), ("٣s", None), ("1.s", None)],
+)  # fmt: skip
+def test_what_is_a_written_duration(text: str, seconds: float | None) -> None:
+    assert read_duration(text) == seconds
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,6 @@ from emulator.contract.reports.junit import junit_xml
 from emulator.contract.reports.report import Report, Result, report_json
 from emulator.contract.reports.terminal import summary
 from emulator.contract.target import ForeignTarget
-from emulator.core.echoes import across_events, secrets_of, without
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.journal.describe import describe
@@ -46,6 +45,7 @@ from emulator.core.redaction import (
     redact_text,
     redact_when,
 )
+from emulator.core.repeated_secrets import across_events, secrets_of, without
 from emulator.core.values import Exchange, Frame, Timeline
 from emulator.server.crash import crash
 from emulator.server.http.reader import Head

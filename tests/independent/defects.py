@@ -93,9 +93,9 @@ BRAINTWIN = (
     Defect("bt-rate-headers", "streams tell no limits", lacking("X-RateLimit", streamed), "a request for a stream"),
     Defect("bt-rate-headers", "Remaining stays", setting("X-RateLimit-Remaining", lambda _: 59), "counts down"),
     Defect("bt-rate-headers", "Reset is in seconds from now",
-           setting("X-RateLimit-Reset", lambda value: int(value) - int(time.time())), "is the Unix time"),
+           setting("X-RateLimit-Reset", lambda value: int(value) - int(time.time())), "is the time when"),
     Defect("bt-rate-plan", "the window is an hour", setting("X-RateLimit-Reset", lambda value: int(value) + 3540),
-           "is the Unix time", "observed"),
+           "is the time when", "observed"),
 )  # fmt: skip
 
 BRAINSTORMROUTER = (

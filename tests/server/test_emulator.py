@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,17 @@ def test_it_serves_while_it_is_entered_and_no_longer() -> None:
     assert set(threading.enumerate()) == threads
     with pytest.raises(httpx2.ConnectError):
         ask(emulator.base_urls["beatra"])
+
+
+def test_it_ends_at_once_where_nothing_is_under_way() -> None:
+    def ending() -> float:
+        with httpx2.Client(trust_env=False) as client:
+            with Emulator() as emulator:
+                assert client.get(f"{emulator.url}/_emulator/health").status_code == 200  # the connection is kept
+                began = time.perf_counter()
+            return time.perf_counter() - began
+
+    assert min(ending() for _ in range(20)) < 0.05
 
 
 def test_it_serves_a_scenario(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def serving(store: str, *scenarios: Path, sock: Any = None, **setup: Any) -> Ite
             threading.Event().wait(0.005)
         yield Member(origin(made, sock), sessions, server)
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()
 
 

@@ -66,8 +66,9 @@ class Waited:
     def _mine(self, exchange: Exchange) -> Exchange:
         return replace(exchange, claim=replace(exchange.claim, session=self.prefix + exchange.claim.session))
 
-    def journal(self, session: str, since: int) -> tuple[Sequence[Exchange], int]:
-        found: tuple[Sequence[Exchange], int] = self.wait(lambda: self.store.journal(self.prefix + session, since))
+    def journal(self, session: str, since: int, most: int | None = None) -> tuple[Sequence[Exchange], int]:
+        name = self.prefix + session
+        found: tuple[Sequence[Exchange], int] = self.wait(lambda: self.store.journal(name, since, most))
         return found
 
     def recall(self, session: str, ident: str) -> tuple[Exchange, bool] | None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from emulator.core.recording.recorder import Recorder
 from emulator.core.scenario.session import Options
@@ -36,14 +37,16 @@ class Recording:
 
 
 @contextmanager
-def recording(upstream: str, provider: str = "beatra", timeout: float = 60.0) -> Iterator[Recording]:
+def recording(
+    upstream: str, provider: str = "beatra", timeout: float = 60.0, schemas: Path | None = None
+) -> Iterator[Recording]:
     setup = Setup(
-        options=Options(provider=provider, plan="unlimited"), upstreams={provider: upstream}, upstream_timeout=timeout,
-        records=True,
+        options=Options(provider=provider, plan="unlimited"), schemas=schemas, upstreams={provider: upstream},
+        upstream_timeout=timeout, records=True,
     )  # fmt: skip
     sessions = make_live_sessions(setup)
     sock = listen(setup)
-    base_url = f"{origin(setup, sock)}/{provider}/v1"
+    base_url = sessions.base_urls(sessions.by_id["default"].session, origin(setup, sock))[provider]
     found = Recording(base_url, Recorder(sessions.engine, sessions.providers[provider], upstream))
     sessions.recorder = found.take
     server = make_server(setup, sessions, ignore, ignore)
@@ -52,5 +55,5 @@ def recording(upstream: str, provider: str = "beatra", timeout: float = 60.0) ->
     try:
         yield found
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from typing import Any
 
@@ -297,8 +298,16 @@ def test_idempotency_errors(emulator_url: str) -> None:
         assert [chunk.model_dump() for chunk in again.parse()] == first
 
 
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the SDK would have waited before it tried again: it does so at once."""
+    found: list[float] = []
+    monkeypatch.setattr(time, "sleep", found.append)
+    return found
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_the_sdk_retries_after_a_429(emulator_url: str, provider: str, stream: bool) -> None:
+def test_the_sdk_retries_after_a_429(emulator_url: str, provider: str, stream: bool, slept: list[float]) -> None:
     live = make_session(
         emulator_url, "rules: [{replies: [{error: rate_limited, retry_after: 0.01}, {text: second try}]}]"
     )
@@ -311,7 +320,7 @@ def test_the_sdk_retries_after_a_429(emulator_url: str, provider: str, stream: b
             assert answer.choices[0].message.content == "second try"
     first, second = live.journal()
     assert (first["response"]["status"], second["response"]["status"]) == (429, 200)
-    assert first["response"]["headers"]["retry-after"]
+    assert slept == [float(first["response"]["headers"]["retry-after"])]
 
 
 def test_a_stream_that_is_cut(emulator_url: str, provider: str) -> None:
@@ -327,11 +336,11 @@ def test_a_stream_that_is_cut(emulator_url: str, provider: str) -> None:
     assert len(live.journal()) == 1
 
 
-def test_a_whole_answer_that_is_cut(emulator_url: str, provider: str) -> None:
+def test_a_whole_answer_that_is_cut(emulator_url: str, provider: str, slept: list[float]) -> None:
     live = make_session(emulator_url, "rules: [{reply: {text: a, faults: [{cut: {after_bytes: 9}}]}}]")
     with client(live, provider, max_retries=1) as api, pytest.raises(openai.APIConnectionError):
         api.chat.completions.create(model=MODELS[provider], messages=HELLO)
-    assert len(live.journal()) == 2
+    assert (len(live.journal()), len(slept)) == (2, 1)
 
 
 def test_a_silent_server_times_the_client_out(emulator_url: str, provider: str) -> None:

@@ -441,6 +441,7 @@ def test_the_journal_gives_exchanges_after_a_number(store: Store) -> None:
     made = [answered(store, claim(ANY)) for _ in range(3)]
     assert store.journal("s", 0) == (made, 0)
     assert store.journal("s", 2) == (made[2:], 0)
+    assert [store.journal("s", 1, most) for most in (0, 1, 2, 3)] == [(made[1 : 1 + most], 0) for most in (0, 1, 2, 3)]
     assert store.journal("unknown", 0) == ([], 0)
 
 

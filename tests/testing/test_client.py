@@ -280,5 +280,5 @@ def test_an_admin_token_is_taken_from_the_url(token: str | None) -> None:
                 control.ask("GET", "/health")
     finally:
         control.close()
-        server.should_exit = True
+        server.stop()
         thread.join()

@@ -89,13 +89,13 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
              "18:5: request.messages.at: must match ^[^.\\[\\]]+(\\[\\])?(\\.[^.\\[\\]]+(\\[\\])?)*$, not 'turns..x'",
         ]),
         ('response:\n', 'x-response:\n', [
-             "2:1: lacks 'response'",
+             "3:1: lacks 'response'",
         ]),
         ('  refusal:\n    begin', '  x-refusal:\n    begin', [
              "56:3: stream.x-refusal: is not known here; did you mean 'refusal'?",
         ]),
         ('emulator: 1', 'emulator: 2', [
-             "2:1: emulator: must be 1, not 2",
+             "3:1: emulator: must be 1, not 2",
         ]),
         ('        refusal: {kind: no, words: "${part.text}"}\n', "", [
              "31:1: response: has no template for a part that is a refusal",
@@ -188,16 +188,18 @@ def broken(folder: Path, *changes: tuple[str, str, str]) -> list[str]:
     ("change", "wanted"),
     [
         (("provider.yaml", "wire: blocks", "wire: block"),
-         ["provider.yaml:33:5: operations.chat.wire: there is no wire 'block'; did you mean 'blocks'?"]),
+         ["provider.yaml:57:5: operations.chat.wire: there is no wire 'block'; did you mean 'blocks'?"]),
         (("provider.yaml", "stream: {fact", "stream: {done: over, fact"),
-         ["provider.yaml:27:10: stream.done: must be as the wire ends a stream, '{\"kind\":\"closes\"}', or left out"]),
+         ["provider.yaml:31:10: stream.done: must be as the wire ends a stream, '{\"kind\":\"closes\"}', or left out"]),
+        (("provider.yaml", "/engines/{model}:", "/engines/{engine}:"),
+         ["provider.yaml:54:5: operations.chat.path: lacks {model}, where its wire 'blocks' has the model"]),
         (("chat.response.schema.json", '"wants"', '"wishes"'),
          [re.compile("operations.chat.wire: calls, whole: ended"), re.compile("a text with a call, whole: ended")]),
         (("blocks.wire.yaml", "too_long, tool_calls: wants", "done, tool_calls: wants"),
          [re.compile("a text that was cut, whole, is not read as it was written: text 'Hello' .stop"),
           re.compile("a text that was cut, streamed, is not read")]),
     ],
-    ids=["unknown", "done", "schema", "not-read"],
+    ids=["unknown", "done", "no-model", "schema", "not-read"],
 )  # fmt: skip
 def test_problems_of_an_operation(
     tmp_path: Path, change: tuple[str, str, str], wanted: list[str | re.Pattern[str]]

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import httpx2
 import orjson
 import pytest
 import yaml
 
-from emulator import Emulator
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.journal.describe import describe
@@ -27,63 +23,10 @@ from emulator.core.values import Exchange, Request, Sent
 from emulator.core.wires.completion import Completion
 from emulator.core.wires.sse import payload
 from emulator.stores.memory import MemoryStore
-from tests.wires.build import PROVIDERS, SCHEMAS
+from tests.wires.asks import MADE_UP, MODELS, SCENARIO, asked
+from tests.wires.build import PROVIDERS
 
 NOW = 1_800_000_000.0
-SCENARIO = """\
-emulator: 1
-rules:
-  - when: {last_user: {contains: weather}, tool_result: {absent: true}, tools: {includes: get_weather}}
-    reply: {text: Let me look., tool_calls: [{name: get_weather, arguments: {city: Oslo}, id: call_1}]}
-  - when: {tool_result: {name: get_weather, content: {contains: "21"}}}
-    reply: {text: It is 21 degrees in Oslo.}
-  - {when: {last_user: {contains: refuse}}, reply: {refusal: I cannot help with that.}}
-  - {when: {last_user: {contains: limit}}, reply: {error: rate_limited}}
-  - {when: {last_user: {contains: cut}}, reply: {text: One two three four., faults: [{cut: {before: done}}]}}
-  - when: {last_user: {contains: broken}}
-    reply: {text: One two., faults: [{error_event: {error: server_error, after_chunks: 2}}]}
-  - {when: {system: {contains: pirate}}, reply: {text: Arr.}}
-  - reply: {text: "You said: ${request.last_user}", stream: {split: words, itl: 1s}}
-"""
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
-
-
-def openai_chat(text: str, system: str = "", result: str = "", stream: bool = False, **more: Any) -> dict[str, Any]:
-    function = {"name": "get_weather", "arguments": "{}"}
-    answer = [
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": function}]},
-        {"role": "tool", "tool_call_id": "c", "content": result},
-    ]
-    tool = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
-    before = [{"role": "system", "content": system}] if system else []
-    messages = [*before, {"role": "user", "content": text}, *(answer if result else [])]
-    body = {"model": "gpt-5.4-mini", "messages": messages, "tools": [tool], "stream": stream}
-    return body | ({"max_tokens": more["cap"]} if "cap" in more else {})
-
-
-def blocks(text: str, system: str = "", result: str = "", stream: bool = False, **more: Any) -> dict[str, Any]:
-    answer = [
-        {"by": "machine", "blocks": [{"kind": "wish", "key": "c", "name": "get_weather", "input": {}}]},
-        {"by": "person", "blocks": [{"kind": "outcome", "of": "c", "blocks": [{"kind": "words", "words": result}]}]},
-    ]
-    turns = [{"by": "person", "blocks": [{"kind": "words", "words": text}]}, *(answer if result else [])]
-    body = {"model": "parlance-1", "max_output": more.get("cap", 100), "turns": turns, "stream": stream}
-    return body | {"tools": [{"name": "get_weather", "takes": SCHEMA}]} | ({"system": system} if system else {})
-
-
-def turns(text: str, system: str = "", result: str = "", stream: bool = False, **more: Any) -> dict[str, Any]:
-    answer = [
-        {"from": "bot", "asks": [{"id": "c", "called": "get_weather", "with": "{}"}]},
-        {"from": "tool", "replies_to": "c", "says": result},
-    ]
-    talk = [{"from": "user", "says": text}, *(answer if result else [])]
-    body: dict[str, Any] = {"engine": "choral-1", "talk": talk, "live": stream, "live_options": {"count": True}}
-    body |= {"kit": [{"tool": {"called": "get_weather", "takes": SCHEMA}}]} | ({"preamble": system} if system else {})
-    return body | ({"limits": {"tokens": more["cap"]}} if "cap" in more else {})
-
-
-Ask = Callable[..., dict[str, Any]]
-ASKED: Mapping[str, Ask] = {"brivionix": openai_chat, "parlance": blocks, "choral": turns}
 
 
 @dataclass
@@ -99,14 +42,14 @@ class EngineSession:
         scenarios = [parse_text(self.scenario, "s.yaml", PROVIDERS, self.provider)]
         self.session = build_session(DEFAULT, "", PROVIDERS, scenarios, Options(), NOW)
 
-    def send(self, *texts: str, **asked: Any) -> Exchange:
-        return self.answer(self.request(*texts, **asked))
+    def send(self, text: str, **said: Any) -> Exchange:
+        return self.answer(self.request(text, **said))
 
-    def request(self, *texts: str, at: float = NOW, **asked: Any) -> Request:
-        path = PROVIDERS[self.provider].operations["chat"].path
-        headers = {"authorization": "Bearer k", "content-type": "application/json"}
-        body = orjson.dumps(ASKED[self.provider](*texts, **asked))
-        return Request(DEFAULT, self.provider, "POST", path, "", headers, body, at, path, "http://test/v1")
+    def request(self, text: str, at: float = NOW, **said: Any) -> Request:
+        path, headers, body = asked(self.provider, text, **said)
+        return Request(
+            DEFAULT, self.provider, "POST", path, "", headers, orjson.dumps(body), at, path, "http://test/v1"
+        )
 
     def answer(self, request: Request) -> Exchange:
         claim = self.engine.claim(self.session, request)
@@ -125,14 +68,14 @@ def heard(exchange: Exchange) -> Completion:
                              if payload(frame.data).decode() not in wire.texts])  # fmt: skip
 
 
-PLACES = pytest.mark.parametrize("provider", ASKED)
+PLACES = pytest.mark.parametrize("provider", ["brivionix", *MADE_UP])
 WAYS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
 @PLACES
 @WAYS
 @pytest.mark.parametrize(
-    ("asked", "parts", "finish"),
+    ("said", "parts", "finish"),
     [
         ({"text": "hello"}, [("text", "You said: hello")], "stop"),
         ({"text": "the weather?"}, [("text", "Let me look."), ("call", '{"city":"Oslo"}')], "tool_calls"),
@@ -144,9 +87,9 @@ WAYS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"
     ids=["text", "call", "result", "refusal", "system", "cap"],
 )
 def test_one_scenario_answers_in_every_form(
-    provider: str, stream: bool, asked: dict[str, Any], parts: list[tuple[str, str]], finish: str
+    provider: str, stream: bool, said: dict[str, Any], parts: list[tuple[str, str]], finish: str
 ) -> None:
-    exchange = EngineSession(provider).send(**asked, stream=stream)
+    exchange = EngineSession(provider).send(**said, stream=stream)
     found = heard(exchange)
     assert [(part.kind, part.text) for part in found.parts] == parts
     assert (found.finish, exchange.finish_reason, exchange.timeline.status) == (finish, finish, 200)
@@ -170,13 +113,12 @@ def test_errors_are_in_the_envelope(provider: str) -> None:
 @PLACES
 def test_what_the_docs_rule_out_is_refused(provider: str) -> None:
     live = EngineSession(provider)
-    body = ASKED[provider]("hello")
-    bad = orjson.dumps({name: item for name, item in body.items() if name not in ("messages", "turns", "talk")})
     request = live.request("hello")
-    refused = live.answer(Request(*[bad if item is request.body else item for item in
-                                     (getattr(request, name) for name in Request.__slots__)]))  # fmt: skip
+    body = orjson.loads(request.body)
+    bad = orjson.dumps({name: item for name, item in body.items() if name not in ("messages", "turns", "talk")})
+    refused = live.answer(replace(request, body=bad))
     assert (refused.timeline.status, refused.rule) == (400, "refused")
-    assert describe(refused)["model"] == body.get("model", body.get("engine"))
+    assert describe(refused)["model"] == MODELS[provider]
 
 
 @PLACES
@@ -208,13 +150,13 @@ def test_a_recording_gives_the_same_bytes(provider: str, stream: bool) -> None:
         wanted.append(without_new(answer))
         request = live.request(text, stream=stream)
         claim = sent_on(live.engine.claim(live.session, request))
-        asked = live.engine.answer(live.session, request, claim, live.store.take(claim))
+        sent = live.engine.answer(live.session, request, claim, live.store.take(claim))
         timeline = answer.timeline
         pieces = tuple((frame.at, frame.data) for frame in timeline.frames)
         came = UpstreamAnswer(
             timeline.status, timeline.headers, timeline.head_at, pieces, timeline.end, timeline.end_at
         )
-        told = relayed(PROVIDERS[provider], asked, came)
+        told = relayed(PROVIDERS[provider], sent, came)
         assert (told.finish_reason, told.model) == (answer.finish_reason, answer.model) or timeline.status == 429
         recorder.add(told, Sent(0, (), "complete", 0.0))
     assert [line for line in recorder.report() if "Left out" in line] == []
@@ -246,22 +188,3 @@ def test_the_text_of_a_cut_stream_that_comes_back_is_seen(provider: str) -> None
     findings = judge(PROVIDERS[provider], later, [(cut.grant.number, "One two three four.")])
     assert all(finding.status in ("pass", "not_seen") for finding in findings)
     assert heard(cut).text() == "One two three four."
-
-
-def test_a_served_form(tmp_path: Path) -> None:
-    file = tmp_path / "a.yaml"
-    file.write_text("emulator: 1\nprovider: parlance\nrules: [{reply: {text: Hi there.}}]\n")
-    with Emulator(file, schemas=SCHEMAS) as emulator, httpx2.Client(trust_env=False) as client:
-        url, headers = emulator.base_urls["parlance"] + "/answers", {"authorization": "Bearer k"}
-        whole, streamed = (
-            client.post(url, json=blocks("hello", stream=stream), headers=headers) for stream in (False, True)
-        )
-        journal = client.get(f"{emulator.url}/_emulator/sessions/default/journal").json()["exchanges"]
-        document = client.get(f"{emulator.url}/_emulator/openapi/parlance.json").json()
-    assert whole.json()["blocks"] == [{"kind": "words", "words": "Hi there."}]
-    assert re.findall("event: (.*)", streamed.text) == [
-        "opens", "block_opens", *["block_grows"] * 3, "block_ends", "ends", "closes",
-    ]  # fmt: skip
-    told = journal[-1]["response"]
-    assert (told["finish_reason"], told["usage"]["completion_tokens"]) == ("stop", 3)
-    assert "/answers" in document["paths"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.wires.conversation import Conversation, Message, Tool, tool_results
-from tests.wires.build import OPENAI
+from tests.wires.build import BLOCKS, OPENAI
 
 FORM = OPENAI.request
 
@@ -135,6 +135,11 @@ def test_the_choice_of_a_tool(choice: Any, read: tuple[str, str]) -> None:
 
 def test_tools_that_the_docs_do_not_know_are_not_read() -> None:
     assert FORM.read({**OFFERED, "tool_choice": "none"}, with_tools=False) == Conversation()
+
+
+def test_a_model_of_the_path_is_no_field() -> None:
+    assert (BLOCKS.request.model_in_path, BLOCKS.request.fields("model")) == (True, [])
+    assert BLOCKS.request.model({"{model}": "a", "model": "b"}) == ""
 
 
 def test_where_things_stand() -> None:

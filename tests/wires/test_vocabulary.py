@@ -15,6 +15,7 @@ import yaml
 
 from emulator.core.schema.formats import data_folder
 from emulator.core.wires.template import ANSWER, PART, PIECE, WORDS
+from tests.wires.asks import MADE_UP
 from tests.wires.build import SCHEMAS
 
 FILES = sorted([*(data_folder("schemas") / "wires").glob("*.yaml"), *(SCHEMAS / "wires").glob("*.yaml")])
@@ -115,6 +116,12 @@ def test_what_only_wires_say_stands_nowhere_in_the_package() -> None:
         words = {step for text in paths for step in (text, *re.split(r"[.]", text))}
         found |= {f"{file.relative_to(package)}: {word}" for word in words & (ONLY_WIRES - ours)}
     assert found == set()
+
+
+def test_no_module_knows_a_made_up_api() -> None:
+    package = Path(__file__).parents[2] / "emulator"
+    texts = {str(file.relative_to(package)): file.read_text().lower() for file in package.rglob("*.py")}
+    assert [file for file, text in texts.items() if any(name in text for name in MADE_UP)] == []
 
 
 def test_the_words_that_only_wires_say_are_those_of_a_wire() -> None:

@@ -121,6 +121,12 @@ def test_samples_that_a_schema_refuses_or_a_wire_does_not_give_back() -> None:
 SAYING = AnswerValues(SAMPLES["a text with a call"], "an-id", 7, "a-model")
 
 
+@pytest.mark.parametrize(("finish", "written"), [("length", {}), ("stop", '{"ci')])
+def test_arguments_that_were_cut_stay_an_object(finish: str, written: Any) -> None:
+    body = BLOCKS.whole(AnswerValues(Completion((Part("call", '{"ci', "c", "get_weather"),), finish)))
+    assert orjson.loads(body)["blocks"][0]["input"] == written
+
+
 def test_bytes_of_named_events() -> None:
     events = BLOCKS.streamed(SAYING, [[b'"Let"', b'" me"'], [b'"{}"']], True)
     assert [(name, kind) for (name, kind), _ in groupby((data.split(b"\n")[0], kind) for data, kind in events)] == [

@@ -127,18 +127,22 @@ def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed
     if done != "no":
         ends = [index for index, item in enumerate(data) if item is not None and wire.ends(item.encode())]
         equal(answer, f"{wire.last} comes last and once", [len(data) - 1], ends, assumed=done == "assumed")
-    chunks = [event.json for event in events if event.data not in wire.texts]
-    hold(answer, "a stream has chunks", bool(chunks), "at least one", 0)
-    for item in chunks:
+    said = [event for event in events if event.data not in wire.texts]
+    hold(answer, "a stream has chunks", bool(said), "at least one", 0)
+    for event in said:
+        item = event.json
         hold(answer, "each chunk is a JSON object", isinstance(item, dict), "object", item)
-    return chunks
+        if wire.event_name:
+            equal(answer, f"an event is named as its {wire.event_name} says", item.get(wire.event_name), event.name)
+    return [event.json for event in said]
 
 
 def _order(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> None:
-    """Demand: what begins, then text, then an empty delta with the reason it ended."""
+    """Demand: what begins, then text, then why it ended in an empty delta; named events may say other things too."""
     places = [wire.place(name) for name in ("start.mark", "text.piece", "finish.finish")]
     begin, text, end = map(last_step, places)
     kinds = [" and ".join(last_step(place) for place in places if any(pick(item, place))) or "empty" for item in chunks]
+    kinds = [kind for kind in kinds if kind != "empty" or not wire.event_name]
     wanted = [begin, *[text] * (len(kinds) - 2), end]
     equal(answer, f"the chunks come in order: {begin}, {text}, {end}", wanted, kinds)
 

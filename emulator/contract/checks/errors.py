@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -113,6 +114,30 @@ def own_header(client: CaseClient, *, header: str, on: Sequence[str]) -> None:
         hold(answer, f"{header} is on the answer to {now.what}", bool(value), "a value", value)
         hold(answer, f"{header} is each answer's own", value not in values, "another value", value)
         values.append(value)
+
+
+def has_header(client: CaseClient, *, header: str, on: Sequence[str], pattern: str = ".") -> None:
+    """Answers carry a header whose value has this form, a regular expression."""
+    for name in on:
+        now = situation(name)
+        answer = now.meet(client)
+        value = answer.header(header) or ""
+        hold(answer, f"{header} of {now.what} has its form", bool(re.search(pattern, value)), pattern, value or None)
+
+
+def unseen(client: CaseClient, *, why: str) -> None:
+    """A fact that no request of this run shows. Raises: NotArranged, with why."""
+    raise NotArranged(why)
+
+
+def refusals(client: CaseClient, *, of: Sequence[Mapping[str, Json]], error: str = "invalid_request") -> None:
+    """Each request of `of`, with the changes `send` and without `missing`, is refused, and `says` so: value by path."""
+    for item in of:
+        send, missing = item.get("send", {}), item.get("missing", ())
+        answer, what = client.chat(send, missing), shown_changes(send, missing)
+        client.refused(answer, error, what)
+        for path, value in item.get("says", {}).items():
+            equal(answer, f"{path} of the refusal of {what}", [value], pick(answer.json, path))
 
 
 def _raw(client: CaseClient, body: bytes, method: str = "POST") -> Answer:

@@ -12,7 +12,7 @@ from emulator.contract.client import Answer
 
 def idempotency(client: CaseClient, *, header: str) -> None:
     """The same key and body get the same answer again, whole and streamed; another key gets a new one."""
-    for changes in ({}, {"stream": True}):
+    for changes in ({}, client.asks(stream=True)):
         key = str(uuid.uuid4())
         first, again = _keyed(client, header, key, changes), _keyed(client, header, key, changes)
         accepted(first, f"a request with {header}")
@@ -44,8 +44,8 @@ def idempotency_refusals(client: CaseClient, *, header: str) -> None:
 def idempotency_under_way(client: CaseClient, *, header: str) -> None:
     """While the first answer is under way its key gets 409."""
     client.session.answer({"text": SHORT_TEXT, "stream": {"ttft": "forever"}})
-    key, body = str(uuid.uuid4()), json.dumps(client.body(client.asks(stream=True))).encode()
-    asked = ("POST", client.url(client.ask.streams_at or client.ask.path), client.headers({header: key}), body)
+    key, (path, body) = str(uuid.uuid4()), client.ask.sent(client.body(client.asks(stream=True)))
+    asked = ("POST", client.url(path), client.headers({header: key}), json.dumps(body).encode())
     send = client.session.client.begin
     with send(*asked) as first, send(*asked) as second:
         client.session.advance(1)  # what is silent for ever ends where the clock is moved

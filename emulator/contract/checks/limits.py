@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from emulator.contract.case_client import CaseClient, Differs, accepted, demand, equal, hold, whole
+from emulator.contract.case_client import CaseClient, accepted, demand, equal, hold, whole
 from emulator.contract.checks.errors import situation
+from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.target import NotArranged, Plan
 
@@ -83,19 +85,12 @@ def _walk_tokens(client: CaseClient, tokens: int, window_s: float) -> None:
 def rate_headers(
     client: CaseClient, *, names: Sequence[str], on: Sequence[str], also: Sequence[Mapping[str, str]] = ()
 ) -> None:
-    """Answers in every situation, and of other operations, carry these headers, each a whole number."""
+    """Answers in every situation, and of other operations, carry these headers, each as the docs render it."""
     met = [(situation(name).meet(client), situation(name).what) for name in on]
     met += [(client.send(item["method"], item["path"]), f"{item['method']} {item['path']}") for item in also]
     for answer, what in met:
         for header in names:
-            _number(answer, header, what)
-
-
-def _number(answer: Answer, header: str, what: str = "a good request") -> int:
-    value = answer.header(header)
-    if value is None or not value.isascii() or not value.isdigit() or len(value) > 15:
-        raise Differs(f"{header} is on the answer to {what}, a whole number", "a whole number", value, answer)
-    return int(value)
+            rate_number(client.ask, answer, header, what=what)
 
 
 def rate_counts(
@@ -108,20 +103,21 @@ def rate_counts(
     absent: Sequence[str] = (),
     window_s: float = _FAR_S,
 ) -> None:
-    """Remaining counts down below the limit, and Reset is a Unix time no further away than a window."""
+    """Remaining counts down below the limit, and Reset is a time no further away than a window."""
     with suppress(NotArranged):  # where the plan cannot be chosen, the one there is will do
         client.session.plan(plan)
     first, second = client.chat(), client.chat()
-    end, left = _number(second, reset), _number(second, remaining)
-    new_window = end != _number(first, reset)
-    counted = new_window or left < _number(first, remaining)
-    hold(second, f"{remaining} counts down", counted, f"< {first.header(remaining)}", left)
     now = client.session.now()
+    number = functools.partial(rate_number, client.ask, now=now)
+    end, left = number(second, reset), number(second, remaining)
+    new_window = end != number(first, reset)
+    counted = new_window or left < number(first, remaining)
+    hold(second, f"{remaining} counts down", counted, f"< {first.header(remaining)}", left)
     soon = now - _CLOCK_SLACK_S <= end <= now + window_s + _CLOCK_SLACK_S
-    hold(second, f"{reset} is the Unix time when the window ends", soon, f"{now:.0f} or later", end)
+    hold(second, f"{reset} is the time when the window ends", soon, f"{now:.0f} or later", end)
     if limit:
-        allowed = _number(second, limit)
-        equal(second, f"{limit} stays as it is", _number(first, limit), allowed)
+        allowed = number(second, limit)
+        equal(second, f"{limit} stays as it is", number(first, limit), allowed)
         hold(second, f"{limit} is what a window allows", left < allowed, f"> {left}", allowed)
     for header in absent:
         equal(second, f"{header} is not documented", None, second.header(header))

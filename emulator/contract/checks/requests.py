@@ -85,11 +85,13 @@ def reproducible(client: CaseClient, *, beside: Changes, ids_differ: bool = True
         hold(second, "each answer has an id of its own", len(ids) == 2 and ids[0] != ids[1], "two ids", ids)
 
 
-def stream_default(client: CaseClient, *, field: str = "stream") -> None:
+def stream_default(client: CaseClient) -> None:
     """A request that does not ask for a stream gets none."""
-    content(client, client.chat(missing=[field]), f"a request without {field}")
-    content(client, client.chat({field: False}), f"a request with {field} false")
-    answer = client.chat({field: True})
+    fields = client.wire.request.fields("stream")
+    field = next(iter(fields), "stream")
+    content(client, client.chat(missing=fields), f"a request without {field}")
+    content(client, client.chat(client.asks(stream=False)), f"a request with {field} false")
+    answer = client.chat(client.asks(stream=True))
     equal(answer, f"a request with {field} true gets a stream", "text/event-stream", answer.media_type)
 
 

@@ -177,6 +177,10 @@ class Mutator:
             yield Mutation((*steps, name), "required", "remove", value.get(name), None, comment)
         if part.get("additionalProperties") is False:
             yield Mutation((*steps, _UNDOCUMENTED), "additionalProperties", "extend", None, 1, comment)
+        if "maxProperties" in part:
+            good = self.example(part.get("additionalProperties", True))
+            names = (f"more_{number}" for number in range(part["maxProperties"] + 1 - len(value)))
+            yield Mutation(steps, "maxProperties", "extend", value, {**value, **dict.fromkeys(names, good)}, comment)
         forbidden = part.get("not")
         if isinstance(forbidden, Mapping) and "required" in forbidden:
             known = {**self.document.schema.get("properties", {}), **part.get("properties", {})}

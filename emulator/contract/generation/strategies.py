@@ -62,11 +62,17 @@ def values(schema: Json, overrides: Mapping[str, Values] | None = None) -> Value
 
 def requests(schema: Json, models: Sequence[str], wire: Wire | None = None, most_tokens: int = 64) -> Values:
     """Return a strategy of request bodies that an endpoint serving `models` answers, within a small budget."""
-    caps, named = (wire.request.fields("cap"), wire.request.fields("model")) if wire else ([], ["model"])
-    overrides: dict[str, Values] = {f"/{name}": st.integers(1, most_tokens) for name in caps}
+    caps = wire.request.paths("cap") if wire else ()
+    overrides: dict[str, Values] = {f"/{path.replace('.', '/')}": st.integers(1, most_tokens) for path in caps}
     if models:
-        overrides |= {f"/{name}": st.sampled_from(models) for name in named}
-    return values(schema, overrides).map(functools.partial(answered, wire))
+        overrides |= {f"/{name}": st.sampled_from(models) for name in model_fields(wire)}
+    good = Document(schema).verdict(schema)  # a conversation may need a message, and hold none but lost answers
+    return values(schema, overrides).map(functools.partial(answered, wire)).filter(good)
+
+
+def model_fields(wire: Wire | None) -> list[str]:
+    """Return the fields of a body that name a model; none where its path does."""
+    return wire.request.fields("model") if wire else ["model"]
 
 
 def answered(wire: Wire | None, body: Json) -> Json:
@@ -146,7 +152,7 @@ class _Compiler:
             raise Endless(f"{at}: a required field is forbidden")
         more = flat.get("additionalProperties", True)
         if not properties and not required:
-            return st.just({}) if more is False else st.dictionaries(TEXTS, self.extra(more, at, depth), max_size=3)
+            return st.just({}) if more is False else self.dictionary(flat, more, at, depth)
         optional: dict[str, Values] = {}
         for name, part in properties.items():
             if name not in required and name not in absent:
@@ -156,6 +162,14 @@ class _Compiler:
                     continue
         needed = {name: self.strategy(properties.get(name, more), f"{at}/{escape(name)}", depth) for name in required}
         return _objects(needed, optional)
+
+    def dictionary(self, flat: Mapping[str, Json], more: Json, at: str, depth: int) -> Values:
+        """Return a strategy of objects whose names are free."""
+        names: st.SearchStrategy[str] = TEXTS
+        if "propertyNames" in flat:
+            names = names.filter(self.document.verdict(flat["propertyNames"]))
+        most = min(flat.get("maxProperties", MOST_ITEMS), MOST_ITEMS)
+        return st.dictionaries(names, self.extra(more, at, depth), max_size=most)
 
     def extra(self, more: Json, at: str, depth: int) -> Values:
         return ANY_JSON if more in (True, {}) else self.strategy(more, f"{at}/*", depth)

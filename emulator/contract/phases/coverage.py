@@ -13,14 +13,12 @@ from dataclasses import replace
 from emulator.contract.contract import Contract, target
 from emulator.contract.generation.boundaries import Boundary, boundaries, place, slug, tags
 from emulator.contract.generation.mutations import Mutation, Mutator
-from emulator.contract.generation.strategies import answered
+from emulator.contract.generation.strategies import answered, model_fields
 from emulator.contract.phases.case import PlannedCase, planned_case
-from emulator.contract.phases.exchanges import client_of, refused, taken
+from emulator.contract.phases.exchanges import client_of, refused, streams, taken
 from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation, fill
-
-_MODEL = "model"
 
 
 def coverage(contract: Contract) -> Iterator[PlannedCase]:
@@ -52,15 +50,15 @@ def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
 
 def _boundaries(contract: Contract, operation: Operation, good: Mapping[str, Json]) -> Iterator[Boundary]:
     """Yield the boundaries of a good body; which models there are the schema cannot say, the provider can."""
-    provider = contract.provider
+    provider, names = contract.provider, model_fields(operation.wire)
     for item in boundaries(operation.request, good):
-        if item.steps != (_MODEL,):
+        if item.steps[1:] or item.steps[0] not in names:
             yield _in_conversation(contract, operation, item, good)
-    if operation.wire and _MODEL in good:
-        for model in provider.models.values():
+    for name in names if operation.wire else ():
+        for model in provider.models.values() if name in good else ():
             if not model.embedding:
                 comment = f"{provider.models_fact or ''}{': assumed' if model.assumed else ''}"
-                yield Boundary((_MODEL,), "listed", slug(model.id), comment, True, {**good, _MODEL: model.id})
+                yield Boundary((name,), "listed", slug(model.id), comment, True, {**good, name: model.id})
 
 
 def _in_conversation(contract: Contract, operation: Operation, item: Boundary, good: Mapping[str, Json]) -> Boundary:
@@ -81,8 +79,9 @@ def _good(contract: Contract, operation: Operation, item: Boundary, known: set[s
     what = f"a request with {where} at a boundary ({item.keyword} {item.label})"
 
     def check(session: TargetSession) -> None:
-        answer = client_of(contract, session).post(contract.path(operation), item.value)
-        taken(contract, operation, answer, what, streamed=item.value.get("stream") is True)
+        path = contract.path(operation)
+        answer = client_of(contract, session).post(path, item.value)
+        taken(contract, operation, answer, what, streams(contract, path, item.value))
 
     name = f"{operation.name}/{where}/{item.keyword}/{item.label}"
     return planned_case(contract, "coverage", name, check, fact=fact, assumed=assumed or not item.stated)

@@ -13,7 +13,7 @@ from emulator.contract.checks.answers import read_stream
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, Example
 from emulator.contract.phases.case import PlannedCase, planned_case
-from emulator.contract.phases.exchanges import client_of, refused, resting_on, taken
+from emulator.contract.phases.exchanges import client_of, refused, resting_on, streams, taken
 from emulator.contract.target import TargetSession
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
@@ -41,9 +41,7 @@ def _example(contract: Contract, operation: Operation, example: Example, seed: i
         if error:
             refused(contract, session, answer, error, what)
         else:
-            wire = operation.wire
-            streamed = wire is not None and isinstance(example.body, dict) and wire.request.read(example.body).stream
-            taken(contract, operation, answer, what, streamed)
+            taken(contract, operation, answer, what, streams(contract, example.path, example.body))
         with resting_on(contract.fact(given or operation.fact)):
             _as_printed(operation, example, answer)
 

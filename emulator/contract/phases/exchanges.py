@@ -15,6 +15,7 @@ from typing import Literal
 from emulator.contract.case_client import CaseClient, Differs, accepted, conform, equal, hold, outcome, pick, whole
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.checks.errors import situation
+from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
 from emulator.contract.deltas import choices_of, joined, of_choice, ordered
@@ -45,10 +46,19 @@ def resting_on(fact: Fact | None, assumed: bool = False) -> Iterator[None]:
         raise
 
 
-def answers(answer: Answer, what: str) -> None:
-    """Demand an answer, and not a crash. Raises: Differs."""
+def streams(contract: Contract, path: str, body: Json) -> bool:
+    """Tell whether a request is for a stream, by its path or by its body."""
+    route = (contract.provider.routes.find(path) or {}).get("POST")
+    if route is None or route.operation.wire is None or not isinstance(body, Mapping):
+        return False
+    return route.streams if route.operation.streams_at else route.operation.wire.request.read(body).stream
+
+
+def answers(answer: Answer, what: str, status: int = 200) -> None:
+    """Demand an answer, and not a crash, unless an error of the server is what is wanted. Raises: Differs."""
     hold(answer, f"{what} is answered within bounds", answer.status > 0, "an answer", outcome(answer))
-    hold(answer, f"{what} meets no error of the server", answer.status < 500, "a status below 500", answer.status)
+    good = answer.status < 500 or status >= 500
+    hold(answer, f"{what} meets no error of the server", good, "a status below 500", answer.status)
 
 
 def taken(
@@ -62,7 +72,9 @@ def taken(
     """Demand a good answer to a good request; `promised`: that it is good follows from the docs. Raises: Differs."""
     answers(answer, what)
     accepted(answer, what, promised)
-    _rate_headers(contract, answer, what)
+    with resting_on(contract.shown_by("rate_headers")):
+        for name in contract.params("rate_headers").get("names", ()):
+            rate_number(contract.ask, answer, name, what=what)
     if streamed and operation.chunk is not None:
         good_stream(contract, operation, answer)
     else:
@@ -71,7 +83,7 @@ def taken(
 
 def refused(contract: Contract, session: TargetSession, answer: Answer, error: str, what: str) -> None:
     """Demand that a request is refused with an error's status and the provider's envelope. Raises: Differs."""
-    answers(answer, what)
+    answers(answer, what, contract.ask.status[error])
     client_of(contract, session).refused(answer, error, what)
     for fact, assumed, shape in _envelopes(contract, error):
         with resting_on(fact, assumed):
@@ -86,14 +98,6 @@ def _envelopes(contract: Contract, error: str) -> Iterator[tuple[Fact | None, bo
             if situation(name).error == error:
                 shapes = (step.params.get("schema", True), step.params.get("per", {}).get(name, True))
                 yield from ((contract.fact(case.id), step.assumed is True, shape) for shape in shapes)
-
-
-def _rate_headers(contract: Contract, answer: Answer, what: str) -> None:
-    with resting_on(contract.shown_by("rate_headers")):
-        for name in contract.params("rate_headers").get("names", ()):
-            value = answer.header(name) or ""
-            told = value.isascii() and value.isdigit()
-            hold(answer, f"{name} is on the answer to {what}, a whole number", told, "a whole number", value)
 
 
 def good_whole(
@@ -119,7 +123,7 @@ def good_stream(contract: Contract, operation: Operation, answer: Answer) -> dic
     with resting_on(fact):
         for number in choices_of(wire, chunks):
             ordered(wire, answer, of_choice(wire, chunks, number), not documented)
-    return joined(wire, answer, of_choice(wire, chunks, 0))
+    return joined(wire, answer, chunks)
 
 
 def wire_of(operation: Operation) -> Wire:

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from emulator.contract.contract import Contract
 from emulator.contract.generation.mutations import Mutation, Mutator
 from emulator.contract.generation.shrink import smallest
-from emulator.contract.generation.strategies import Values, answered, requests
+from emulator.contract.generation.strategies import Values, answered, model_fields, requests
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.phases.case import PlannedCase
 from emulator.contract.phases.coverage import told
-from emulator.contract.phases.exchanges import client_of, refused, taken
+from emulator.contract.phases.exchanges import client_of, refused, streams, taken
 from emulator.contract.target import Target, TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation
@@ -143,8 +143,9 @@ class _Hunt:
 
     def _taken(self, body: Json) -> Callable[[TargetSession], None]:
         def check(session: TargetSession) -> None:
-            answer = client_of(self.contract, session).post(self.contract.path(self.operation), body)
-            streamed = body.get("stream") is True
+            path = self.contract.path(self.operation)
+            answer = client_of(self.contract, session).post(path, body)
+            streamed = streams(self.contract, path, body)
             taken(self.contract, self.operation, answer, "a generated request", streamed, promised=False)
 
         return check
@@ -164,8 +165,7 @@ def _status(outcome: Outcome) -> Json:
 
 def _served(wire: Wire | None, body: Json, drawn: Json) -> bool:
     """Tell whether a smaller body is as good as the one that was drawn in what no schema says."""
-    names = wire.request.fields("model") if wire else ["model"]
-    return all(body.get(name) == drawn.get(name) for name in names) and answered(wire, body) == body
+    return all(body.get(name) == drawn.get(name) for name in model_fields(wire)) and answered(wire, body) == body
 
 
 def _fits(mutator: Mutator, body: Json, fault: Mutation | None) -> bool:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from emulator.contract.case_client import CaseClient, accepted, equal, hold, pick
+from emulator.contract.case_client import CaseClient, accepted, equal, hold
+from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.deltas import in_call
+from emulator.contract.deltas import in_one_form
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import (
     arguments_are_json,
@@ -125,11 +126,7 @@ def _message(contract: Contract, operation: Operation, answer: Answer, streamed:
     if streamed:
         accepted(answer, "a request for a stream")
         return good_stream(contract, operation, answer)
-    value, wire = good_whole(contract, operation, answer), wire_of(operation)
-    calls = [{name: next(iter(pick(item, in_call(wire, f"call.{name}"))), None) for name in ("id", "name", "arguments")}
-             for item in pick(value, wire.place("call"))]  # fmt: skip
-    text, reason = (next(iter(pick(value, wire.place(name))), None) for name in ("text", "finish"))
-    return {"text": text or "", "calls": calls, "reason": reason}
+    return in_one_form(wire_of(operation).read(good_whole(contract, operation, answer)))
 
 
 # Whole and streamed
@@ -198,17 +195,17 @@ def _to_the_edge(contract: Contract, client: CaseClient, size: int) -> float | N
         answer = client.chat()
         accepted(answer, f"request {n} of {size} in a window")
         _header_is(contract, answer, "remaining", size - n)
-        told = _header(contract, answer, "reset")
+        told = _header(contract, answer, "reset", client.session.now())
         with resting_on(contract.shown_by("rate_counts")):
             hold(answer, "the window's end stays where it is", end in (None, told), end, told)
         end = told
     return end
 
 
-def _header(contract: Contract, answer: Answer, what: str) -> float | None:
+def _header(contract: Contract, answer: Answer, what: str, now: float) -> float | None:
     name = contract.params("rate_counts").get(what)
-    value = answer.header(name) if name else None
-    return float(value) if value and value.isascii() and value.isdigit() and len(value) < 15 else None
+    with resting_on(contract.shown_by("rate_counts")):
+        return rate_number(contract.ask, answer, name, now) if name else None
 
 
 def _header_is(contract: Contract, answer: Answer, what: str, value: int) -> None:

@@ -11,7 +11,7 @@ from emulator.core.errors import Json, shown
 from emulator.core.schema.instance import CannotConform, instance
 from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note
-from emulator.core.wires.conversation import MOST_READ, Conversation, last_text, tool_results, words_of
+from emulator.core.wires.conversation import MOST_READ, Conversation, Tool, last_text, tool_results, words_of
 
 _OPENINGS = (
     "This is a built-in answer", "The emulator answers in the model's place", "No scenario was given for this request",
@@ -82,12 +82,17 @@ def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] 
         offered = chosen or offered
     words = set(words_of(last_text(conversation.messages, "user") or ""))
     best = max(offered, key=lambda item: len(words & set(words_of(f"{item.name} {item.description}"))))
+    return {"name": best.name, "arguments": _arguments(best, f"{form.fields('tools')[0]}.{best.name}", notes, draw)}
+
+
+def _arguments(tool: Tool, path: str, notes: list[Note], draw: Draw) -> Json:
+    """Return arguments that conform to a tool's parameters; they are an object, whatever else these allow."""
     try:
-        arguments = instance(best.parameters or {"type": "object"}, draw)
+        given = instance(tool.parameters or {"type": "object"}, draw)
     except CannotConform as error:
-        notes.append(Note(None, f"{form.fields('tools')[0]}.{best.name}", str(error)))
-        arguments = {}
-    return {"name": best.name, "arguments": arguments}
+        notes.append(Note(None, path, str(error)))
+        return {}
+    return given if isinstance(given, dict) else {}
 
 
 def _schema_asked(conversation: Conversation) -> Json:

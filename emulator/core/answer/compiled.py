@@ -205,7 +205,7 @@ def _prompt(call: Call) -> Json:
 
 
 def _all_said(call: Call) -> Json:
-    return _short(call.request.query), _digest(call.request.body)
+    return call.stream, _short(call.request.query), _digest(call.request.body)
 
 
 def echoed(claim: Claim) -> str | bytes:

@@ -33,6 +33,7 @@ from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import apply
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
+from emulator.core.provider.routes import Route
 from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules
 from emulator.core.scenario.chaos import Strikes, strikes
 from emulator.core.scenario.scenario import Reply, Rule
@@ -92,25 +93,26 @@ class Engine:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
         provider = self.providers[request.provider]
         settings = session.settings[provider.name]
-        operation: Operation | None = None
+        found: Route[Operation] | None = None
         key: str | None = None
         try:
             found = route(provider, request)
-            operation = found.operation
             key = authenticate(session, provider, settings, request, self.prefixes)
             call = understand(session, provider, settings, found, request)
             idempotency = idempotency_of(provider, settings, request, call)
         except Refusal as error:
             error.__traceback__ = None  # the journal keeps the refusal, not the frames it came through
-            name = operation.name if operation else None
+            operation = found.operation if found else None
             return Claim(
                 session.id, provider.name, key, settings.plan, request.at, False, fallback="refused",
-                refusal=error, operation=name, wire=operation.wire if operation else None,
+                refusal=error, operation=operation.name if operation else None,
+                wire=operation.wire if operation else None, params=found.params if found else {},
             )  # fmt: skip
+        operation = found.operation
         rules = candidates(session.rules_for(provider.name, operation.name), call, key)
         return Claim(
             session.id, provider.name, key, settings.plan, request.at, True, rules, "built-in", idempotency,
-            operation.kind in LOOK_BACK, call, None, operation.name, wire=operation.wire,
+            operation.kind in LOOK_BACK, call, None, operation.name, wire=operation.wire, params=found.params,
         )  # fmt: skip
 
     def again(self, session: Session, request: Request, grant: Grant) -> Exchange:
@@ -326,7 +328,7 @@ def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw
             **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
             **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
         }
-    return tuple((name.lower(), fill_text(compiled, values)) for name, compiled in provider.headers)
+    return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
 
 
 def _counted(number: int | None) -> int:

@@ -17,7 +17,6 @@ from contextlib import suppress
 
 import orjson
 
-from emulator.core.echoes import across_events, changed, held, noting, telling, without
 from emulator.core.errors import Json
 from emulator.core.redaction import (
     Show,
@@ -30,6 +29,7 @@ from emulator.core.redaction import (
     redact_query,
     redact_text,
 )
+from emulator.core.repeated_secrets import across_events, changed, held, noting, telling, without
 from emulator.core.values import Exchange, Note, Request, Timeline
 from emulator.core.wires.sse import payload
 
@@ -63,7 +63,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "at": request.at,
         "method": request.method,
         "path": asked["path"],
-        **({"params": without(dict(claim.call.params), secrets)} if claim.call and claim.call.params else {}),
+        **({"params": without(dict(claim.params), secrets)} if claim.params else {}),
         "headers": asked["headers"],
         "key": redact(claim.key),
         "body": asked["body"],
@@ -117,6 +117,8 @@ def model_of(exchange: Exchange) -> str:
     call = exchange.claim.call
     if exchange.model or call:
         return exchange.model or (call.model if call else "")
+    if "model" in exchange.claim.params:
+        return exchange.claim.params["model"]
     body, _ = read_body(exchange.request.body)
     wire = exchange.claim.wire
     return wire.request.model(body) if wire and isinstance(body, dict) else _model(body)

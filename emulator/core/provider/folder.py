@@ -12,7 +12,7 @@ from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, sh
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.operations import operation_problems
 from emulator.core.provider.provider import UNLIMITED, Fact, Model, Operation, Provider, fill_text, holes, read_plan
-from emulator.core.provider.routes import Routes
+from emulator.core.provider.routes import Routes, parameters
 from emulator.core.redaction import is_secret
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.formats import data_folder as data_folder
@@ -23,6 +23,7 @@ from emulator.core.source import Source, parse_source
 from emulator.core.tree import walk
 from emulator.core.wires.completion import KINDS
 from emulator.core.wires.load import load_wire, wire_files
+from emulator.core.wires.request import IN_PATH
 from emulator.core.wires.samples import differences
 from emulator.core.wires.wire import Wire
 
@@ -37,7 +38,7 @@ _DETAIL_HOLES = {"field", "message"}
 
 
 def load_providers(extra: Path | None = None) -> dict[str, Provider]:
-    """Load the built-in providers and those of another folder of provider folders.
+    """Load the built-in providers and those of another folder of provider folders, the default first.
 
     Raises: SourceError, with all that is wrong in any of them.
     """
@@ -56,7 +57,7 @@ def load_providers(extra: Path | None = None) -> dict[str, Provider]:
             problems.append(Problem(str(folder), 1, 1, "", "holds no provider; each has a folder with a provider.yaml"))
     if problems:
         raise SourceError(problems)
-    return providers
+    return dict(sorted(providers.items(), key=lambda item: not item[1].default))
 
 
 def load_provider(folder: Path | str) -> Provider:
@@ -205,6 +206,9 @@ class _Loader:
             if done is not None and operation.wire and operation.wire.last not in (done, ""):
                 last = operation.wire.last
                 self.report(("stream", "done"), f"must be as the wire ends a stream, '{last}', or left out")
+            if operation.wire and operation.wire.request.model_in_path and "model" not in parameters(operation.path):
+                message = f"lacks {IN_PATH}, where its wire '{operation.wire.name}' has the model"
+                self.report(("operations", operation.name, "path"), message)
         if self.problems or self.folder.parent == data_folder("schemas"):
             return
         for name, operation in operations.items():
@@ -325,7 +329,7 @@ class _Loader:
             envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"),
             errors=_errors(data["errors"]["names"]), operations=operations, routes=Routes(operations.values()),
             tasks=data.get("tasks", {}),
-            facts={item["id"]: Fact(**item) for item in data["facts"]},
+            facts={item["id"]: Fact(**item) for item in data["facts"]}, default=data.get("default", False),
         )  # fmt: skip
 
 

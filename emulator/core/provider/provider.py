@@ -183,11 +183,18 @@ class Provider:
     routes: Routes[Operation]
     tasks: Mapping[str, Mapping[str, Json]]
     facts: Mapping[str, Fact]
+    default: bool = False  # it is meant where several could be
 
     @functools.cached_property
     def tells_more(self) -> bool:
         """Tell whether headers show more of a limit than requests and a number of seconds."""
         return any(hole in RATE_HOLES for _, form in self.headers for hole in holes(form))
+
+    @property
+    def rate_holes(self) -> dict[str, str]:
+        """What each header shows that shows one thing: its hole, by the header's name in lower case."""
+        matches = {name.lower(): _HOLE.fullmatch(form) for name, form in self.headers}
+        return {name: match[1] for name, match in matches.items() if match}
 
     @property
     def host(self) -> str:

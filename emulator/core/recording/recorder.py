@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from emulator.core.echoes import across_events, secrets_of, without
 from emulator.core.engine.engine import Engine
 from emulator.core.errors import Json
 from emulator.core.journal.describe import describe
@@ -20,6 +19,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.recording.replay import Allowed, NotReplayable, allowing, replayed
 from emulator.core.recording.to_scenario import masked, to_yaml, wanted, when_of
 from emulator.core.recording.undocumented import MAX_DEPTH
+from emulator.core.repeated_secrets import across_events, secrets_of, without
 from emulator.core.tree import canonical, deeper
 from emulator.core.values import Exchange, Note, Sent
 
@@ -88,10 +88,16 @@ class Recorder:
         self._size += len(to_yaml(reply)) + len(exchange.request.body) + _RULE_BYTES
         if self._size > MOST_BYTES:
             raise NotReplayable("the scenario would be too large to be loaded")
-        name = exchange.claim.operation, canonical([masked(body), params])
-        asked = self._asked.setdefault(name, _Asked(when_of(row, exchange.claim.wire), body))
+        when = when_of(row, exchange.claim.wire) | self._way(exchange)
+        name = exchange.claim.operation, canonical([masked(body), params, when.get("stream")])
+        asked = self._asked.setdefault(name, _Asked(when, body))
         asked.replies.append(_without_secrets(reply, secrets))
         self.replies += 1
+
+    def _way(self, exchange: Exchange) -> dict[str, Json]:
+        """Tell a stream from a whole answer where its path asks for it: bodies are told apart by their fields."""
+        route = (self._provider.routes.find(exchange.request.path) or {}).get(exchange.request.method)
+        return {"stream": route.streams} if route and route.operation.streams_at else {}
 
     def _answers_itself(self, exchange: Exchange) -> bool:
         name = self._provider.idempotency[0] if self._provider.idempotency else ""

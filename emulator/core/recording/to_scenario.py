@@ -200,7 +200,11 @@ def _said(completion: Completion, usage: Json) -> dict[str, Json]:
     """Return the reply that says the same; `usage` is told of an answer without any."""
     reply: dict[str, Json] = {}
     order = [part.kind for part in completion.parts]
-    if set(order) == {"reasoning"} or order != sorted(order, key=KINDS.index) or any(order.count(kind) > 1 for kind in KINDS if kind != "call"):
+    if (
+        set(order) == {"reasoning"}
+        or order != sorted(order, key=KINDS.index)
+        or any(order.count(kind) > 1 for kind in KINDS if kind != "call")
+    ):
         reply["outputs"] = [_output(part) for part in completion.parts]
         return reply | _around(completion, usage)
     for kind in ("text", "refusal"):

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from emulator.core.errors import Json
 from emulator.core.scenario.scenario import Rule
-from emulator.core.schema.outside import Allowance
+from emulator.core.schema.untrusted import Allowance
 from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Candidate
 from emulator.core.wires.conversation import last_text

@@ -13,7 +13,7 @@ from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.redaction import redact_field
 from emulator.core.schema.cost import TooCostly
-from emulator.core.schema.outside import Allowance
+from emulator.core.schema.untrusted import Allowance
 from emulator.core.tree import Path
 from emulator.core.values import Call
 from emulator.core.wires.conversation import last_text, system_text, tool_results

@@ -21,7 +21,7 @@ from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.scenario.matchers import Condition, MatchError, compile_when, state_set
 from emulator.core.scenario.scenario import Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.scenario.template import compile_template, reply_path_check
-from emulator.core.schema.outside import Allowance
+from emulator.core.schema.untrusted import Allowance
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of
 

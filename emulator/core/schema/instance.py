@@ -10,7 +10,7 @@ import orjson
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.schema.cost import TooCostly, follow
-from emulator.core.schema.outside import Allowance, Verdict
+from emulator.core.schema.untrusted import Allowance, Verdict
 
 MAX_DEPTH = 12
 #: How many subschemas are looked at before giving up: `allOf` and `$ref` can multiply without end.

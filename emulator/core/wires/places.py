@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from emulator.core.wires.template import Array, Choices, Each, Hole, If, Literal, Node, Object, holes
+from emulator.core.wires.template import Array, Choices, Each, Hole, If, Literal, Node, Object, Whole, holes
 
 Places = Mapping[str, str]
 #: What every event of a stream may say.
@@ -74,3 +74,5 @@ def _texts(node: Node, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
             yield from _texts(field.node, (*path, field.name))
     elif isinstance(node, Array) and len(node.items) == 1:
         yield from _texts(node.items[0], (*path, _step(node.items[0])))
+    elif isinstance(node, Whole):
+        yield from _texts(node.node, path)

@@ -12,6 +12,8 @@ from emulator.core.errors import Json
 from emulator.core.wires.conversation import Choice, Conversation, Message, Tool
 from emulator.core.wires.reader import Found, Match, tells
 
+#: What a wire names in place of a field: the parameter `model` of the operation's path.
+IN_PATH = "{model}"
 #: How many choices a request can ask for.
 MAX_CHOICES = 128
 #: How many stop sequences have an effect; OpenAI's API takes four.
@@ -31,8 +33,9 @@ class RequestForm:
     def __init__(
         self, data: Mapping[str, Any], parts: Mapping[str, Match], items: Sequence[tuple[str, Match]] = ()
     ) -> None:
-        self._data = data
-        self._model, self._stream = _look(data.get("model")), _look(data.get("stream"))
+        self.model_in_path = IN_PATH in _listed(data.get("model"))
+        self._data = data = {**data, "model": [path for path in _listed(data.get("model")) if path != IN_PATH]}
+        self._model, self._stream = _look(data["model"]), _look(data.get("stream"))
         self._cap, self._choices, self._stop = (_look(data.get(name)) for name in ("cap", "choices", "stop"))
         self._schema, self._usage, self._json = (
             _look(data.get("schema")), _look(data.get("usage")), _condition(data.get("json")),
@@ -129,7 +132,7 @@ class RequestForm:
 
     def fields(self, *names: str) -> list[str]:
         """Return the fields of a body in which some things stand, in order."""
-        return [path.partition(".")[0].removesuffix("[]") for name in names for path in self._paths(name)]
+        return [path.partition(".")[0].removesuffix("[]") for name in names for path in self.paths(name)]
 
     def changes(self, **values: Json) -> dict[str, Json]:
         """Return fields of a body that say some things, each where it stands first."""
@@ -144,9 +147,10 @@ class RequestForm:
 
     def path(self, name: str) -> str:
         """Return where something stands; the first place where it can stand in several."""
-        return next(iter(self._paths(name)))
+        return next(iter(self.paths(name)))
 
-    def _paths(self, name: str) -> Sequence[str]:
+    def paths(self, name: str) -> Sequence[str]:
+        """Return the paths at which something can stand in a body."""
         given = self._data.get(name)
         if name in ("json", "later"):
             return list(given or ())

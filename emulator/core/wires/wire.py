@@ -150,7 +150,7 @@ class Wire:
         scope = {
             "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
-            WRITTEN: list(_values(completion.parts, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
+            WRITTEN: list(_values(completion, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
             "usage": usage, "usage.input": counts["input"],
             "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
         }  # fmt: skip
@@ -180,12 +180,17 @@ class Wire:
 
     def ends(self, data: bytes) -> bool:
         """Tell whether an event's data is the last of a stream."""
-        stops = (*self.events.get(("stop", ""), ())[-1:], *self.errors[-1:])
-        looks = [event.match for event in stops if event.match]
-        if any(event.text.encode() == data for event in stops if not event.match):
-            return True
-        value = parsed(data) if looks else None
-        return any(look(value, {}) for look in looks)
+        value = parsed(data) if any(event.match for event in self._last) else None
+        return self.ends_with(value) or any(event.text.encode() == data for event in self._last if not event.match)
+
+    def ends_with(self, value: Json) -> bool:
+        """Tell whether an event's data, as JSON, is the last of a stream."""
+        return any(event.match(value, {}) for event in self._last if event.match)
+
+    @property
+    def _last(self) -> Sequence[Event]:
+        """What can be the last event of a stream, of one that fails too."""
+        return (*self.events.get(("stop", ""), ())[-1:], *self.errors[-1:])
 
     @property
     def texts(self) -> list[str]:
@@ -281,21 +286,22 @@ _NO_USAGE = dict.fromkeys(COUNTS)
 _NO_FAILURE = dict.fromkeys(FAILURE)
 
 
-def _values(parts: Sequence[Part], items: Sequence[str]) -> Iterator[dict[str, Json]]:
+def _values(completion: Completion, items: Sequence[str]) -> Iterator[dict[str, Json]]:
     """Yield the values of each part's holes, with its place among all and among the calls."""
     calls = 0
-    for index, part in enumerate(parts):
+    broken: Json = {} if completion.finish == "length" else None
+    for index, part in enumerate(completion.parts):
         yield {
             "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
-            "part.arguments": part.text, "part.input": _object(part) if part.kind == "call" else None,
+            "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
             "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
         }  # fmt: skip
         calls += part.kind == "call"
 
 
-def _object(part: Part) -> Json:
-    """Return arguments as JSON; those that are none stay a text."""
+def _object(text: str, broken: Json) -> Json:
+    """Return arguments as JSON; in the place of those that are none what is given, else their text."""
     try:
-        return orjson.loads(part.text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return part.text
+        return text if broken is None else broken

@@ -29,10 +29,8 @@ async def read_journal(sessions: LiveSessions, request: Request, live: LiveSessi
     since = _number(request, "since", "the number of an exchange")
     limit = _number(request, "limit", "a number of exchanges")
     unmatched = request.query_params.get("unmatched") == "true"
-    if sessions.sharing and not unmatched:
-        exchanges, dropped = await sessions.sharing.store.journal(live.session.id, since or 0, limit)
-    else:
-        exchanges, dropped = await soon(sessions.store.journal(live.session.id, since or 0))
+    most = None if unmatched else limit  # each has to be made again
+    exchanges, dropped = await soon(sessions.store.journal(live.session.id, since or 0, most))
     if unmatched:
         exchanges = [item for item in exchanges if item.rule == "unmatched"]
     shown = exchanges[:limit]

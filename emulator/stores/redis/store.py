@@ -42,8 +42,8 @@ from emulator.stores.redis.claims import (
     window_in,
     window_of,
 )
+from emulator.stores.redis.lost_messages import FIND, LostMessages
 from emulator.stores.redis.pipeline import Pipeline, Script
-from emulator.stores.redis.unheard import FIND, Untold
 
 #: Rows of a journal that are read at once; other connections have their turn between them.
 ROWS = 50
@@ -103,7 +103,7 @@ class RedisStore:
         self._remake = remake
         self._now = now
         self._budget = SharedBudget(pipeline, journal_bytes)
-        self._untold = Untold(pipeline)
+        self._lost = LostMessages(pipeline)
         self._asks = itertools.count(1)
 
     # A request
@@ -140,7 +140,7 @@ class RedisStore:
             taken: list[Any] = await self.pipeline.send(*command)
         except StoreFailed:
             fail = partial(self._fail, claim.session, _record(claim))
-            self._untold.give_up(until, claim.session, grant_end(self.worker, ask), fail)
+            self._lost.give_up(until, claim.session, grant_end(self.worker, ask), fail)
             raise
         return taken
 
@@ -206,7 +206,7 @@ class RedisStore:
         """Add what really went out to an exchange, if it is still in the journal."""
         claim, grant, now = exchange.claim, exchange.grant, self._now(exchange.claim.session)
         endless = claim.idempotency and exchange.timeline.endless
-        return self._untold.tell(self._note(
+        return self._lost.tell(self._note(
             claim.session, grant.number, grant.life,
             tokens=0 if counts_at_once(claim) else _cost(exchange),
             window=window_of(claim),
@@ -218,7 +218,7 @@ class RedisStore:
 
     def _fail(self, session: str, record: str, number: int, life: str) -> None:
         """Let it be known of a claim that was taken that its client was told of a failure; its key is free again."""
-        self._untold.tell(self._note(session, number, life, record=record, done_at="0", good="0", sent=_FAILED))
+        self._lost.tell(self._note(session, number, life, record=record, done_at="0", good="0", sent=_FAILED))
 
     def _note(
         self, session: str, number: int, life: str, *, tokens: int = 0, window: str = "", record: str, done_at: str,
@@ -365,7 +365,7 @@ class RedisStore:
         Raises: StoreFailed.
         """
         self.pipeline.set_clock(await self.pipeline.send(*BEAT.call([living(self.worker)], int(ALIVE_S * 1000))))
-        await self._untold.beat()
+        await self._lost.beat()
         await self._budget.beat()
 
 

@@ -91,6 +91,16 @@ def test_the_arguments_conform() -> None:
     assert builtin(chat("brivionix", tools=[SEARCH]))[0]["tool_calls"][0]["arguments"] == {}
 
 
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [({"properties": {"a": {}}, "required": ["a"]}, ["a"]), ({"minLength": 2}, []), ({"type": "string"}, [])],
+    ids=["no-type", "of-a-string", "string"],
+)
+def test_arguments_are_an_object_whatever_the_parameters_say(parameters: dict[str, Any], names: list[str]) -> None:
+    content, _ = builtin(chat("brivionix", tools=[tool("odd", **parameters)]))
+    assert list(content["tool_calls"][0]["arguments"]) == names
+
+
 def test_arguments_that_cannot_be_made_are_empty_and_noted() -> None:
     odd = tool("odd", type="string", pattern="^[0-9]{9}$")
     content, notes = builtin(chat("brivionix", tools=[odd]))

@@ -162,11 +162,12 @@ def test_a_when_that_is_none_is_refused(when: Any, message: str) -> None:
     ("when", "message"),
     [
         ({"body": {"$": {"schema": {"allOf": [{"$ref": "#"}]}}}}, "body.$.schema: refers to itself without end"),
-        ({"last_user": {"regex": "(a|b){9}" * 999_999}}, "last_user.regex: "),
+        ({"last_user": {"regex": "(a|b){9}" * 999_999}}, "last_user.regex: has a pattern of 7999992 "),
+        ({"last_user": {"regex": "(a|b){9}" * 9_999}}, "last_user.regex: "),
         (NESTED, "is nested deeper than 60 levels"),
         (MANY, "cannot be tried on all requests: a value of this size can take this schema too long"),
     ],
-    ids=["endless", "pattern", "nested", "costly"],
+    ids=["endless", "long-pattern", "large-pattern", "nested", "costly"],
 )
 def test_what_would_take_too_long_is_a_problem(exchanges: Sequence[Exchange], when: Any, message: str) -> None:
     with pytest.raises(SourceError) as caught:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.scenario.matchers import ABSENT, MatchError, compile_matcher, compile_when, equal, parse_json_path
-from emulator.core.schema.outside import Allowance
+from emulator.core.schema.untrusted import Allowance
 
 OPERATORS: list[tuple[Any, list[Any], list[Any]]] = [  # a matcher, what it holds for, what it does not hold for
     ("a", ["a"], ["A", "ab", 1, None, ABSENT]),

@@ -29,7 +29,13 @@ def test_with_nothing_said_the_provider_decides() -> None:
     session = build()
     assert (session.provider, session.seed, session.clock, session.rules) == (None, 0, "real", ())
     assert session.settings["braintwin"] == Settings(PROVIDERS["braintwin"].plans["standard"])
-    assert [item.plan.name for item in session.settings.values()] == ["unlimited", "free", "standard", "unlimited"]
+    assert [item.plan.name for item in session.settings.values()] == [
+        "unlimited",
+        "free",
+        "standard",
+        "unlimited",
+        "unlimited",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from emulator.core.scenario.candidates import RuleIndex, candidates, difference_
 from emulator.core.scenario.matchers import MatchError, compile_when
 from emulator.core.schema.bounds import positions
 from emulator.core.schema.cost import VISIT, Cost, TooCostly, follow, measure
-from emulator.core.schema.outside import MOST_STEPS, Allowance
+from emulator.core.schema.untrusted import MOST_STEPS, Allowance
 
 CLOSED = {"unevaluatedProperties": False}
 

@@ -46,7 +46,7 @@ class Served:
 
     def close(self) -> None:
         self.control.close()
-        self.server.should_exit = True
+        self.server.stop()
         self.thread.join()
 
 

@@ -18,7 +18,7 @@ FIND = Script("find")
 MOST = 10_000
 
 
-class _Unheard(NamedTuple):
+class _LostClaim(NamedTuple):
     """A claim of which nobody knows whether it was taken; it is not after `until`. `fail` is told number and life."""
 
     until: float
@@ -27,13 +27,13 @@ class _Unheard(NamedTuple):
     fail: Callable[[int, str], None]
 
 
-class Untold:
+class LostMessages:
     """One worker's; `beat` is called once a second."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._notes: deque[tuple[Any, ...]] = deque(maxlen=MOST)
-        self._claims: deque[_Unheard] = deque(maxlen=MOST)
+        self._claims: deque[_LostClaim] = deque(maxlen=MOST)
 
     def tell(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Send a note that nobody waits for; where Redis is away, again with each beat."""
@@ -48,7 +48,7 @@ class Untold:
 
     def give_up(self, until: float, session: str, end: str, fail: Callable[[int, str], None]) -> None:
         """Look later whether a claim was taken, by how its grant ends; then tell."""
-        self._claims.append(_Unheard(until, session, end, fail))
+        self._claims.append(_LostClaim(until, session, end, fail))
 
     async def beat(self) -> None:
         """Tell again what was not told, and find what was taken unheard.
@@ -58,14 +58,14 @@ class Untold:
         notes, self._notes = self._notes, deque(maxlen=MOST)
         for command in notes:
             self.tell(command)
-        now, ripe = asyncio.get_running_loop().time(), defaultdict[str, dict[str, _Unheard]](dict)
+        now, ripe = asyncio.get_running_loop().time(), defaultdict[str, dict[str, _LostClaim]](dict)
         while self._claims and self._claims[0].until <= now:
             item = self._claims.popleft()
             ripe[item.session][item.end] = item
         for session, items in ripe.items():
             await self._find(session, items)
 
-    async def _find(self, session: str, items: dict[str, _Unheard]) -> None:
+    async def _find(self, session: str, items: dict[str, _LostClaim]) -> None:
         try:
             found = await self._pipeline.send(*FIND.call(keys_of(session, ("session", "journal")), *items))
         except StoreFailed:

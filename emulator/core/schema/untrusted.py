@@ -86,6 +86,8 @@ class Allowance:
 
     def _compiled(self, pattern: str) -> Callable[[str], bool]:
         """Compile a pattern within the fewest bytes that it fits in, and take those."""
+        if len(pattern) > PATTERN_BYTES:  # reading it takes longer than anything compiled
+            raise NoPattern(f"has a pattern of {len(pattern)} characters; up to {PATTERN_BYTES} are tried")
         for size in _BYTES:
             if size > self.bytes:
                 raise ValueError("has a pattern that takes too much together with those before it")
