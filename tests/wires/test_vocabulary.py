@@ -69,8 +69,10 @@ def named(schema: Any, root: Any) -> Iterator[str]:
 
 SCHEMA = json.loads((data_folder("schemas") / "wire.schema.json").read_bytes())
 USED = Counter(key for data in DATA for key in keys(SCHEMA, data, SCHEMA))
-#: A change of a wire names it; no wire of ours has words between the pieces of what it does not begin.
-ONCE = {"like", "stream.reasoning.begin", "stream.reasoning.end", "stream.text.begin", "stream.text.end",
+#: A change of a wire names it; no wire of ours has words between the pieces of what it does not begin; one provider has
+#: a wire with a prompt.
+ONCE = {"like", "request.prompt", "request.prompt.at", "request.prompt.echo",
+        "stream.reasoning.begin", "stream.reasoning.end", "stream.text.begin", "stream.text.end",
         "stream.refusal.begin", "stream.refusal.end"}  # fmt: skip
 
 

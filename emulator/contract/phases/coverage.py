@@ -33,7 +33,8 @@ def coverage(contract: Contract) -> Iterator[PlannedCase]:
 def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
     if not operation.has_body:
         yield from _queries(contract, operation)
-        return
+    if operation.method != "POST":
+        return  # what deletes is not tried
     bodies = contract.bodies(operation)
     if not bodies:
         return  # nobody knows a good request of it: the docs print none, and the contract gives none
@@ -55,7 +56,7 @@ def _boundaries(contract: Contract, operation: Operation, good: Mapping[str, Jso
         if item.steps[1:] or item.steps[0] not in names:
             yield _in_conversation(contract, operation, item, good)
     for name in names if operation.wire else ():
-        for model in provider.models.values() if name in good else ():
+        for model in provider.models_of(operation) if name in good else ():
             if not model.embedding:
                 comment = f"{provider.models_fact or ''}{': assumed' if model.assumed else ''}"
                 yield Boundary((name,), "listed", slug(model.id), comment, True, {**good, name: model.id})

@@ -70,7 +70,8 @@ def _case(contract: Contract, operation: Operation, polarity: str, number: int, 
 
 def draw_all(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> list[Drawn]:
     """Draw the bodies of a case."""
-    valid = requests(operation.request, list(contract.provider.models), operation.wire)
+    models = [model.id for model in contract.provider.models_of(operation)]
+    valid = requests(operation.request, models, operation.wire)
     if polarity == "valid":
         return [Drawn(body) for body in draw(valid, number, max_examples)]
     mutator = Mutator(operation.request)

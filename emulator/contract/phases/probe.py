@@ -77,6 +77,8 @@ def _ask(contract: Contract, session: TargetSession, operation: Operation) -> An
     client = client_of(contract, session)
     if not operation.has_body:
         return client.send("GET", target(contract.path(operation), contract.query(operation)))
+    if operation.method != "POST":
+        raise NotArranged(f"{operation.method} changes what is there, and is not tried")
     bodies = contract.bodies(operation)
     if not bodies:
         raise NotArranged(f"no good request of {operation.method} {contract.path(operation)} is known")

@@ -196,7 +196,7 @@ def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Clai
 
 def _message(call: Call) -> Json:
     said = call.conversation
-    asked = [said.choices, said.stop, said.usage, said.cap]
+    asked = [said.choices, said.stop, said.usage, said.cap, said.echoes]
     return said.stream, _short(said.model), call.prompt_tokens, _short(repr(asked))
 
 

@@ -68,6 +68,7 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         int(turn.at),
         turn.model,
         choices,
+        turn.call.conversation.echoes,
         items,
         _echo(turn, wire.echoes) if wire.echoes else {},
     )

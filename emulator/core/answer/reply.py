@@ -11,12 +11,13 @@ from emulator.core.answer.builtin import builtin_message
 from emulator.core.answer.computed import ANSWERS
 from emulator.core.answer.embeddings import render_embedding, told_usage
 from emulator.core.answer.message import answer_values, render_message
+from emulator.core.answer.moderations import render_moderation
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
 from emulator.core.answer.stored import stored_answer
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.provider.provider import MODEL_HOLES, Checks, Model, Operation, Provider, fill
+from emulator.core.provider.provider import Checks, Model, Operation, Provider, fill, model_values
 from emulator.core.redaction import is_secret
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings
@@ -59,9 +60,11 @@ def _cap(operation: Operation, call: Call, checks: Checks) -> tuple[int | None, 
 
 
 def served_model(provider: Provider, operation: Operation, call: Call) -> str:
-    """Return the model that serves a call: `auto` becomes the one that the provider routes to."""
+    """Return the model that serves a call: that to which `auto` is routed, or for which an alias stands."""
     auto = provider.auto_embedding if operation.kind == "embeddings" else provider.auto
-    return auto if call.model == "auto" and auto else call.model
+    named = auto if call.model == "auto" and auto else call.model
+    model = provider.models.get(named)
+    return model.answers_as or named if model else named
 
 
 def fill_reply(
@@ -179,7 +182,7 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
     """Answer deterministically from the request itself."""
     kind = turn.operation.kind
     if kind == "chat":
-        content, notes = builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
+        content, notes = builtin_message(turn, seed, {**turn.defaults, **_sent(turn)})
         rendered = render_message(turn, content, reply)
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if kind == "embeddings":
@@ -188,12 +191,20 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
         return Rendered(render_json(turn, fill(turn.operation.body, {"tokens": turn.call.prompt_tokens}), reply))
     if kind == "stored":
         return Rendered(render_json(turn, stored_answer(turn), reply))
+    if kind == "moderations":
+        return render_moderation(seed, turn, reply)
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
     return Rendered(render_json(turn, body, reply))
 
 
+def _sent(turn: Turn) -> Mapping[str, Json]:
+    """Return the body without nulls, which count as left out."""
+    body: Mapping[str, Json] = turn.call.body
+    return {name: value for name, value in body.items() if value is not None} if None in body.values() else body
+
+
 def _body(turn: Turn) -> Json:
     """Fill the template of an operation's body: from its path, and from the model that the path names."""
-    model = turn.provider.models.get(turn.model, Model(turn.model))
+    model = turn.provider.models.get(turn.call.model, Model(turn.call.model))
     values = {f"path.{name}": value for name, value in turn.call.params.items()}
-    return fill(turn.operation.body, values | {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()})
+    return fill(turn.operation.body, values | model_values(model))

@@ -15,7 +15,7 @@ from functools import partial
 
 from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
-from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
+from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id, whole
 from emulator.core.answer.reply import (
     error_events,
     fill_reply,
@@ -129,7 +129,7 @@ class Engine:
         try:
             if claim.refusal:
                 raise claim.refusal
-            _check_grant(claim, grant)
+            _check_grant(provider, claim, grant)
             outcome = _replay(session, provider, grant) or self._reply(session, claim, grant, draws)
         except Refusal as refusal:
             outcome = _refused(session, provider, claim, grant, refusal)
@@ -248,7 +248,10 @@ def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | No
 def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, refusal: Refusal) -> _Outcome:
     draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
     rendered = Rendered(_error(provider, refusal, draw, claim.at))
-    return _Outcome("refused", draw, rendered, refusal=refusal, headers=tuple(refusal.headers.items()))
+    headers = tuple(refusal.headers.items())
+    if provider.errors[refusal.name].get("empty") and refusal.message:
+        headers = (*headers, ("x-emulator-hint", _one_line(refusal.message)))
+    return _Outcome("refused", draw, rendered, refusal=refusal, headers=headers)
 
 
 def _exchange(
@@ -256,7 +259,7 @@ def _exchange(
 ) -> Exchange:
     """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice."""
     rendered, refusal = outcome.rendered, outcome.refusal
-    documented = _documented(provider, claim, grant.standing, outcome.draw, outcome.spent)
+    documented = _documented(provider, claim, grant.standing, outcome)
     if outcome.headers:
         asked = {name for name, _ in outcome.headers}
         documented = tuple(item for item in documented if item[0] not in asked)
@@ -287,20 +290,40 @@ def _exchange(
 # Refusals and headers
 
 
-def _check_grant(claim: Claim, grant: Grant) -> None:
+def _check_grant(provider: Provider, claim: Claim, grant: Grant) -> None:
     if grant.idempotency:
         raise Refusal(f"idempotency_{grant.idempotency}")
-    if grant.standing.exceeded:
-        plan, standing = claim.plan, grant.standing
-        figure = plan.requests if standing.exceeded == "requests" else plan.tokens
-        message = f"Rate limit exceeded: {figure} {standing.exceeded} a minute on the plan {plan.name}."
-        raise Refusal("rate_limited", message)
+    asked, plan, exceeded = claim.call.prompt_tokens if claim.call else 0, claim.plan, grant.standing.exceeded
+    if exceeded:
+        raise _over(provider, claim, grant.standing, exceeded, asked)
+    if "request" in provider.over and plan.tokens is not None and asked > plan.tokens:
+        raise _over(provider, claim, grant.standing, "request", asked)
+
+
+def _over(provider: Provider, claim: Claim, standing: Standing, what: str, asked: int) -> Refusal:
+    """Return the refusal of what is over a plan's limit: of its requests, its tokens, or of one `request` by itself."""
+    plan, wait = claim.plan, max(0.0, standing.reset - claim.at)
+    figure = plan.requests if what == "requests" else plan.tokens
+    left = standing.remaining if what == "requests" else standing.tokens_left
+    name = provider.over.get(what, "rate_limited")
+    values: dict[str, Json] = {
+        "model": claim.call.model if claim.call else "",
+        "limit": figure,
+        "used": (figure or 0) - (left or 0),
+        "given": 1 if what == "requests" else asked,
+        "wait": duration_text(wait),
+    }
+    usual = f"Rate limit exceeded: {figure} {what} a minute on the plan {plan.name}."
+    headers = {"retry-after": str(max(1, math.ceil(wait)))} if provider.errors[name].get("retry_after") else {}
+    return provider.refuse(name, usual, headers=headers, **values)
 
 
 def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN) -> Timeline:
+    given = provider.errors[refusal.name]
+    if given.get("empty"):
+        return whole(b"", reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
     body = provider.error_body(refusal, render_id(provider, "request", draw, at))
-    status = reply.status or provider.errors[refusal.name]["status"]
-    return render_body(body, status, (), reply.latency.draw(draw, "latency"))
+    return render_body(body, reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
 
 
 def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:
@@ -310,10 +333,12 @@ def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int,
     return refusal.name, status, refusal
 
 
-def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw, spent: bool) -> Headers:
+def _documented(provider: Provider, claim: Claim, standing: Standing, outcome: _Outcome) -> Headers:
     if not provider.headers:
         return ()
-    remaining = 0 if spent or standing.exceeded else _counted(standing.remaining)
+    draw, timeline = outcome.draw, outcome.rendered.timeline
+    used_up = standing.exceeded == "requests" or (standing.exceeded and not provider.tells_more)
+    remaining = 0 if outcome.spent or used_up else _counted(standing.remaining)
     values = {
         "limit": _counted(standing.limit),
         "remaining": remaining,
@@ -327,8 +352,17 @@ def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw
             "reset_tokens": values["reset"],  # one window counts both
             **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
             **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
+            "processing_ms": 1 if timeline.head_at == FOREVER else max(1, round(timeline.head_at * 1000)),
+            "model": _one_line(outcome.model),
         }
-    return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
+    if not provider.header_scopes:
+        return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
+    return tuple(
+        (name.lower(), fill_text(form, values))
+        for name, form in provider.headers
+        if name not in provider.header_scopes
+        or provider.header_scopes[name].covers(claim.operation, timeline.status, timeline.stream)
+    )
 
 
 def _counted(number: int | None) -> int:

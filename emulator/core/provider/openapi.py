@@ -75,7 +75,7 @@ def _operation(provider: Provider, operation: Operation) -> Json:
         shown["requestBody"] = {
             "required": True, "content": {"application/json": {"schema": _named(operation, "request")}},
         }  # fmt: skip
-    success = {"description": "The answer", "headers": _headers(provider), "content": answered}
+    success = {"description": "The answer", "headers": _headers(provider, operation), "content": answered}
     return shown | {"responses": {"200": success, **_refusals(provider, bodies)}}
 
 
@@ -186,7 +186,7 @@ def _refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
     return {
         status: {"$ref": found[0]} if len(found) == 1 else {
             "description": " Or: ".join(_error(provider, name)["description"] for name in by_status[status]),
-            "headers": _headers(provider),
+            "headers": _headers(provider, None, int(status)),
             "content": {
                 "application/json": {"schema": {"anyOf": [
                     {"$ref": f"{ref}/content/application~1json/schema"} for ref in found
@@ -204,7 +204,7 @@ def _error(provider: Provider, name: str) -> Json:
     forms = {**fixed, **_FILLED, "details": details, "status": {"const": given["status"]}}
     shown = {
         "description": f"{_phrase(given['status'])}: {given['message']}",
-        "headers": _headers(provider),
+        "headers": _headers(provider, None, given["status"]),
         "content": {"application/json": {"schema": _form(provider.envelope, forms)}},
         "x-documented": bool(given.get("documented")),
     }
@@ -233,8 +233,14 @@ def _form(shape: Json, forms: Mapping[str, Json]) -> Json:
     return forms[names[0]] if shape == f"${{{names[0]}}}" else {"type": "string"}
 
 
-def _headers(provider: Provider) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name, _ in provider.headers}
+def _headers(provider: Provider, operation: Operation | None, status: int = 200) -> Json:
+    """Refer to the headers that every such answer has; without an operation, whatever was asked for."""
+    asked = operation.name if operation else None
+    return {
+        name: {"$ref": f"#/components/headers/{name}"}
+        for name, _ in provider.headers
+        if name not in provider.header_scopes or provider.header_scopes[name].covers(asked, status, stream=True)
+    }
 
 
 def _header(form: str) -> Json:

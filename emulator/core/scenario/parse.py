@@ -112,7 +112,7 @@ class _Parser:
         return None if given is None else int(given)
 
     def check_settings(self) -> None:
-        facts = {fact for provider in self.scope() for fact in provider.facts}
+        facts = {fact for provider in self.scope() for fact in provider.known_facts}
         for index, fact in enumerate(self.data.get("mute", ())):
             if fact not in facts:
                 self.report(("mute", index), f"there is no fact '{fact}'; {nearest(fact, facts)}")

@@ -6,7 +6,7 @@ NAME is looked for as NAME.wire.yaml in the provider's folder, as wires/NAME.yam
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from emulator.core.source import Source, parse_source
 from emulator.core.tree import Path as Steps
 from emulator.core.wires.completion import DETAILS, KINDS, REASONS
 from emulator.core.wires.places import places
-from emulator.core.wires.reader import Match, reader
+from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event
 from emulator.core.wires.template import (
@@ -42,9 +42,6 @@ from emulator.core.wires.template import (
 )
 from emulator.core.wires.wire import MOMENTS, OF_PART, Event, Wire
 from emulator.core.wires.writer import Writer, event_writer, writer
-
-#: Kinds of parts that every wire says; one that has no words for reasoning leaves it out.
-NEEDED = ("text", "refusal", "call")
 
 
 def wire_files(folder: Path) -> dict[str, Path]:
@@ -142,8 +139,11 @@ class _Loader:
         for part in ("request", "response", "stream"):
             if part not in self.data:
                 self.report((), f"lacks '{part}'")
-        for part in ("at", "role", "content"):
-            if part not in self.data.get("request", {}).get("messages", {}):
+        asked = self.data.get("request", {})
+        if "prompt" in asked and "messages" in asked:
+            self.report(("request", "prompt"), "is for an API that has no messages; leave one of them out")
+        for part in ("at", "role", "content") if "prompt" not in asked else ():
+            if part not in asked.get("messages", {}):
                 self.report(("request", "messages"), f"lacks '{part}'")
         self.fail()
         words = self.data.get("words", {})
@@ -155,21 +155,26 @@ class _Loader:
         whole = parser.answer(self.data["response"], ("response",))
         parser = Parser(self.report, words, whole)
         events, errors = self.events(parser), self.errors(parser)
-        asked = self.data["request"]["messages"].get("parts", {})
-        parts = {kind: parser.asked(shape, ("request", "messages", "parts", kind)) for kind, shape in asked.items()}
+        asked = asked.get("messages", {}).get("parts", {})
+        parts = {
+            kind: [
+                parser.asked(
+                    item, ("request", "messages", "parts", kind, *([index] if isinstance(shape, list) else []))
+                )
+                for index, item in enumerate(shape if isinstance(shape, list) else [shape])
+            ]
+            for kind, shape in asked.items()
+        }
         items = list(self.items(parser))
         self.fail()
-        self.check_kinds(whole, events)
+        matches = {kind: any_of([reader(node) for node in found]) for kind, found in parts.items()}
+        form = RequestForm(self.data["request"], matches, [(kind, reader(node)) for kind, node in items])
+        self.check_kinds(form.kinds, whole, events)
         self.fail()
         written = [whole, *errors, *(node for found in events.values() for node in found)]
         holding = frozenset[str]().union(*map(_all_holes, written))
         numbered = [(*key, node) for key, found in events.items() for node in found]
         echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
-        form = RequestForm(
-            self.data["request"],
-            {kind: reader(node) for kind, node in parts.items()},
-            [(kind, reader(node)) for kind, node in items],
-        )
         return Wire(
             self.name,
             form,
@@ -199,7 +204,7 @@ class _Loader:
     def items(self, parser: Parser) -> Iterator[tuple[str, Node]]:
         """Parse the templates of what can stand among the messages; of a kind there may be several."""
         path = ("request", "messages", "items")
-        for kind, given in self.data["request"]["messages"].get("items", {}).items():
+        for kind, given in self.data["request"].get("messages", {}).get("items", {}).items():
             if isinstance(given, list):
                 for index, shape in enumerate(given):
                     yield kind, parser.asked(shape, (*path, kind, index))
@@ -237,10 +242,10 @@ class _Loader:
                     self.report(path, "must have ${piece} once, where nothing is left out")
         return found
 
-    def check_kinds(self, whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
+    def check_kinds(self, needed: Sequence[str], whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
         """Check that an answer can say each kind of part, whole and streamed."""
         kinds = {kind for node in nodes(whole) for kind in getattr(node, "kinds", ())} | holes(whole)
-        for kind in NEEDED:
+        for kind in needed:
             if kind not in kinds:
                 self.report(("response",), f"has no template for a part that is a {kind}")
             if (PIECE, kind) not in events and not (kind == "call" and ("begin", kind) in events):
@@ -258,6 +263,20 @@ class _Loader:
         whole = next((name for name, inner in fields.items() if isinstance(inner, Whole)), None)
         look = known(node, reader(node, needed))
         return Event(event_writer(node, named), look, "choice" in holes(node), "", whole)
+
+
+def any_of(matches: Sequence[Match]) -> Match:
+    """Look for the first of several forms that a value has."""
+
+    def look(value: Json, found: Found) -> bool:
+        for match in matches:
+            tried: Found = {}
+            if match(value, tried):
+                found.update(tried)
+                return True
+        return False
+
+    return matches[0] if len(matches) == 1 else look
 
 
 def _holds(data: Json, path: Steps) -> bool:

@@ -19,6 +19,10 @@ MAX_CHOICES = 128
 #: How many stop sequences have an effect; OpenAI's API takes four.
 MOST_STOPS = 1000
 
+#: How many prompts of a request are answered.
+MOST_PROMPTS = 128
+#: The parts that every answer to messages can say; an answer to a prompt says the first.
+NEEDED = ("text", "refusal", "call")
 #: What a tool choice can ask for beside what is free.
 CHOICES: tuple[Choice, ...] = ("none", "required", "named")
 Look: TypeAlias = Callable[[Json], Json]
@@ -40,18 +44,24 @@ class RequestForm:
         self._schema, self._usage, self._json = (
             _look(data.get("schema")), _look(data.get("usage")), _condition(data.get("json")),
         )  # fmt: skip
-        self._messages = _Messages(data["messages"], data.get("system"), parts, items)
+        prompt = data.get("prompt")
+        self._messages: _Messages | _Prompts = (
+            _Messages(data["messages"], data.get("system"), parts, items) if prompt is None else _Prompts(prompt)
+        )
+        self._echo = _look((prompt or {}).get("echo"))
+        self.kinds = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
         tools = data.get("tools", {})
         self._tools, self._is_tool = _look(tools.get("at")), _condition(tools.get("is", {}))
         self._tool = [_look(tools.get(name)) for name in ("name", "description", "parameters")]
         choice = data.get("tool_choice", {})
         self._named = _look(choice.get("name"))
         self._conditions = [(word, _condition(choice[word])) for word in CHOICES if word in choice]
-        self.call_id: str | None = data["messages"].get("call_id")  # the field of a message that answers a call
+        self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
         self.tells_usage = "usage" not in data  # unasked, in every stream
         self._previous, self._stored = _look(data.get("previous")), _look(data.get("store"))
         self._later = _condition(data.get("later"))
-        self._seldom = frozenset(self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools"))
+        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools")
+        self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
 
     def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
         """Return what a body says after earlier items; without tools, where the docs know none."""
@@ -63,6 +73,9 @@ class RequestForm:
         choice, named = self._chosen(body) if tools else ("free", "")
         number = self._choices(body)
         several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
+        number = number if several else 1
+        prompts = messages[:MOST_PROMPTS] if isinstance(self._messages, _Prompts) else messages[:1]
+        echoes = [message.text for message in prompts for _ in range(number)] if self._echo(body) is True else ()
         return Conversation(
             model,
             stream,
@@ -71,11 +84,12 @@ class RequestForm:
             choice,
             named,
             self._cap(body),
-            number if several else 1,
+            number * max(1, len(prompts)),
             _texts(self._stop(body)),
             self._schema(body),
             self._json(body),
             self.tells_usage or self._usage(body) is True,
+            tuple(echoes),
         )
 
     def model(self, body: Mapping[str, Json]) -> str:
@@ -151,7 +165,7 @@ class RequestForm:
 
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
-        given = self._data.get(name)
+        given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
         if name in ("json", "later"):
             return list(given or ())
         if not isinstance(given, Mapping):
@@ -252,6 +266,25 @@ class _Messages:
         if isinstance(content, list):
             return "\n".join(part["part.text"] for kind, part in self._told(content) if kind == "text")
         return _written(content)
+
+
+class _Prompts:
+    """The prompts of an API that has no messages: each is a text, or tokens, and is answered by itself."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._at = _look(data["at"])
+
+    def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
+        given = self._at(body)
+        several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
+        return tuple([Message("user", _written(item)) for item in (given if several else [given])])
+
+    def items(self, body: Mapping[str, Json]) -> list[Json]:
+        """Return nothing: no answer to a prompt is kept."""
+        return []
+
+    def kind(self, item: Json) -> str:
+        return "text"
 
 
 def _call(part: Found) -> tuple[str, str, str]:

@@ -35,6 +35,7 @@ class AnswerValues:
     created: int = 0
     model: str = ""
     choices: int = 1
+    echoes: Sequence[str] = ()  # what is said before the text of each choice
     items: Sequence[str] = ()  # an id for each part, where the wire tells them
     echo: Mapping[str, Json] = field(default_factory=dict)  # what the holes for the request's fields hold
 
@@ -124,6 +125,10 @@ class Wire:
             for event in events
             for choice in (range(scope["choices"]) if event.by_choice else (0,))
         ]
+        if scope["echoes"] and kind == "text":
+            begun = zip(sides, scope["echoes"], strict=False)
+            echoed = [(before + orjson.dumps(text) + after, "data") for (before, after), text in begun]
+            return echoed + [(before + piece + after, "data") for piece in pieces for before, after in sides]
         if len(sides) == 1:
             before, after = sides[0]
             return [(before + piece + after, "data") for piece in pieces]
@@ -153,6 +158,7 @@ class Wire:
             WRITTEN: list(_values(completion, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
             "usage": usage, "usage.input": counts["input"],
             "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
+            "echoes": saying.echoes,
         }  # fmt: skip
         for name in self.details:
             scope[f"usage.{name}"] = counts.get(name, 0)

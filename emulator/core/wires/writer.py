@@ -164,9 +164,16 @@ def _choices(node: Choices) -> Write:
     write = writer(node.node)
     return lambda scope: (
         write(scope)
-        if scope["choices"] == 1
-        else b",".join([write({**scope, "choice": index}) for index in range(scope["choices"])])
+        if scope["choices"] == 1 and not scope["echoes"]
+        else b",".join([write(_choice(scope, index)) for index in range(scope["choices"])])
     )
+
+
+def _choice(scope: Scope, index: int) -> Scope:
+    """Return the values of one choice, whose text begins with what it echoes."""
+    if not scope["echoes"]:
+        return {**scope, "choice": index}
+    return {**scope, "choice": index, "text": scope["echoes"][index] + (scope["text"] or "")}
 
 
 def _if(node: If) -> Write:

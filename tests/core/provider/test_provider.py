@@ -31,7 +31,7 @@ def test_a_built_in_provider_is_whole(name: str) -> None:
 
 
 def test_all_are_there() -> None:
-    assert list(load_providers()) == [*FOUR, "openai"]
+    assert list(load_providers()) == ["openai", *FOUR]
 
 
 def test_values_of_a_provider() -> None:
@@ -167,10 +167,12 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
                                  "headers[0].value: is not right: '${req}'. Holes: ${limit}, ${remaining} (requests of "
                                  "the window), ${limit_tokens}, ${remaining_tokens}, ${reset} (its end in Unix "
                                  "seconds), ${reset_in} (as 6m0s), ${reset_at} (RFC 3339), the same of "
-                                 "${reset_tokens}, and ${request_id}."),
+                                 "${reset_tokens}, ${request_id}, ${processing_ms} and ${model}, the one that "
+                                 "answers."),
     "unknown-hole-of-an-id": (edit("chatcmpl_${ulid}", "chatcmpl_${uild}"), HERE, "response: ",
                               "ids.response: is not right: 'chatcmpl_${uild}'. Holes: ${ulid} (26 characters), "
-                              "${alnum} (24 letters and digits), ${hex} (24 hexadecimal digits)."),
+                              "${alnum} (24 letters and digits), ${hex} (24 hexadecimal digits); ${hex32}, ${alnum29} "
+                              "and the like have another length, up to 64."),
     "missing-file": (lambda folder: (folder / CHAT).unlink(), HERE, "request: chat",
                      f"operations.chat.request: there is no file {CHAT} in this folder"),
     "bad-json": (write(CHAT, b'{\n  "type": }'), CHAT, "}", "is not JSON: Expecting value"),

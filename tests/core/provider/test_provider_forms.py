@@ -578,6 +578,24 @@ def change(folder: Path, old: str, new: str, file: str = "provider.yaml") -> Non
     (folder / file).write_text(text.replace(old, new, 1))
 
 
+SLIPS |= {
+    "hole-of-an-error": ("code: no_model, fact", 'code: no_model, exact: "no ${modle}", fact', "exact: ",
+                         "errors.names.no_model.exact: nothing fills ${modle}; did you mean 'model'?"),
+    "operation-of-a-header": ('"${reset}", fact', '"${reset}", operations: [chatt], fact', "chatt]",
+                              "headers[0].operations[0]: there is no operation 'chatt'; did you mean 'chat'?"),
+    "error-of-a-limit": ("  default: standard", "  default: standard\n  over: {tokens: rate_limit}",
+                         "tokens: rate_limit}",
+                         "plans.over.tokens: there is no error 'rate_limit'; did you mean 'rate_limited'?"),
+    "error-of-what-is-left-out": ("facts:\n", "not_emulated: {paths: [/x], error: nowhere}\nfacts:\n", "error: nowhere",
+                                  "not_emulated.error: there is no error 'nowhere'; known: "),
+    "hole-of-an-entry": ("  unknown: no_model", "  unknown: no_model\n  entry: {id: '${model.idd}'}", "entry: ",
+                         "models.entry: nothing fills ${model.idd}; did you mean 'model.id'?"),
+    "categories-of-another-kind": ("    fact: sa-generate", "    categories: {a: [text]}\n    fact: sa-generate",
+                                   "categories: {a",
+                                   "operations.generate.categories: is for kind: moderations, not chat"),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("old", "new", "at", "said"), SLIPS.values(), ids=SLIPS)
 def test_a_slip_is_said_with_its_place(tmp_path: Path, old: str, new: str, at: str, said: str) -> None:
     folder = copied(tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emulator.core.durations import Wait
 from emulator.core.engine.load import parse_text
-from emulator.core.errors import STATUS, SourceError
+from emulator.core.errors import SourceError
 from emulator.core.scenario.scenario import Pace, Reply, Rule, Scenario
 from emulator.core.values import Plan
 
@@ -33,7 +33,7 @@ def warnings(text: str, provider: str | None = None) -> list[str]:
     return [str(warning) for warning in scenario(text, provider).warnings]
 
 
-ERRORS = ", ".join(sorted(STATUS))
+ERRORS = ", ".join(sorted({name for provider in PROVIDERS.values() for name in provider.errors}))
 
 #: line: what is said of it. Each stands as a line of its own after `emulator: 1`.
 SETTINGS = {
@@ -47,8 +47,8 @@ SETTINGS = {
     "seed: -9223372036854775809": "2:1: seed: must be a whole number of at most 64 bits, not -9.223372036854776e+18",
     "seed: 1e30": "2:1: seed: must be a whole number of at most 64 bits, not 1e+30",
     "clock: warp": "2:1: clock: must be one of 'real', 'virtual'; not 'warp'",
-    "validation: documentd": "2:1: validation: must be one of 'documented', 'strict', 'off'; not 'documentd'; "
-    "did you mean 'documented'?",
+    "validation: documentd": "2:1: validation: must be one of 'documented', 'compatible', 'strict', 'off'; "
+    "not 'documentd'; did you mean 'documented'?",
     "mute: be-model": "2:1: mute: must be a list, not 'be-model'",
     "mute: [be-modle]": "2:8: mute[0]: there is no fact 'be-modle'; did you mean 'be-model'?",
     "keys: []": "2:1: keys: must not be empty",
