@@ -37,7 +37,8 @@ rules:
 """
 BAD = "emulator: 1\nrules:\n- reply: {txt: a}\n"
 BAD_SAID = [
-    "3:3: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, proxy",
+    "3:3: rules[0].reply: needs one of: text, tool_calls, refusal, outputs, json, events, error, embedding, builtin, "
+    "proxy",
     "3:11: rules[0].reply.txt: is not known here; did you mean 'text'?",
 ]
 

@@ -90,7 +90,7 @@ ONLY_WIRES = {
 #: Where such a word is one of ours: a role and a message as the matchers have them, the problems of our own errors, a
 #: budget of the command line, a choice of the wire's own vocabulary, texts that are sent to try a server.
 OURS = {
-    "core/wires": {"choices", "messages", "tool_choice", "role", "assistant"},
+    "core/wires": {"choices", "messages", "tool_choice", "role", "assistant", "message"},
     "core": {"message", "assistant", "messages", "choices", "tool_choice"},
     "contract": {"message", "messages", "max_tokens", "[DONE]"},
     "core/schema/instance.py": {"delta"},  # a name for made-up values

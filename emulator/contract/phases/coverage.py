@@ -34,7 +34,7 @@ def coverage(contract: Contract) -> Iterator[PlannedCase]:
 
 
 def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
-    if operation.method == "GET":
+    if not operation.has_body:
         yield from _queries(contract, operation)
     if operation.method != "POST":
         return  # what deletes is not tried

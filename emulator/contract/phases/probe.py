@@ -75,7 +75,7 @@ def _exists(contract: Contract, operation: Operation) -> PlannedCase:
 
 def _ask(contract: Contract, session: TargetSession, operation: Operation) -> Answer:
     client = client_of(contract, session)
-    if operation.method == "GET":
+    if not operation.has_body:
         return client.send("GET", target(contract.path(operation), contract.query(operation)))
     if operation.method != "POST":
         raise NotArranged(f"{operation.method} changes what is there, and is not tried")

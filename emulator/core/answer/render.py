@@ -43,6 +43,8 @@ class Rendered:
     tokens: int = 0
     finish_reason: str | None = None
     notes: tuple[Note, ...] = ()
+    id: str = ""  # of an answer that a model gave
+    later: tuple[bytes, float] | None = None  # the answer that is made afterwards, and after how many seconds
 
 
 #: How a reply that a scenario did not write is sent.

@@ -17,7 +17,7 @@ from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
 from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id, whole
 from emulator.core.answer.reply import (
-    error_event,
+    error_events,
     fill_reply,
     no_upstream,
     render_reply,
@@ -25,9 +25,10 @@ from emulator.core.answer.reply import (
     scripted_error,
     turn_for,
 )
+from emulator.core.answer.stored import keeping_of, recall
 from emulator.core.draws import Draw
 from emulator.core.durations import duration_text, time_text
-from emulator.core.engine.understand import authenticate, idempotency_of, route, understand
+from emulator.core.engine.understand import authenticate, idempotency_of, recalls, route, understand
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import apply
 from emulator.core.frozen import frozen
@@ -44,6 +45,7 @@ from emulator.core.values import (
     Exchange,
     Grant,
     Headers,
+    Keeping,
     Note,
     Request,
     Standing,
@@ -66,6 +68,7 @@ class _Outcome:
     headers: Headers = ()
     spent: bool = False
     proxied: bool = False
+    keeping: Keeping | None = None
 
 
 class Engine:
@@ -75,6 +78,16 @@ class Engine:
         self.providers = providers
         self.prefixes = {item.title: item.key_prefix for item in providers.values()}
         self.answer_cache = AnswerCache(self.answer, self.again)
+
+    def recalls(self, request: Request) -> str:
+        """Return the id of the kept answer that a request names; the store is asked for it before it is claimed."""
+        return recalls(self.providers[request.provider], request)
+
+    def recalled(self, request: Request, exchange: Exchange | None, cancelled: bool) -> Request:
+        """Return a request with what is kept of the exchange that it names."""
+        if exchange is None or exchange.claim.provider != request.provider:
+            return request
+        return replace(request, recalled=recall(self.providers[request.provider], exchange, cancelled))
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
@@ -165,7 +178,8 @@ def _scripted(
         rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
     spent = refusal is not None and refusal.name == "rate_limited"
     rule_id = rule.id if rule else None
-    return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent, proxied)
+    keeping = None if refusal else keeping_of(turn, rendered)
+    return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent, proxied, keeping)
 
 
 #: What answers where no rule does.
@@ -194,7 +208,7 @@ def _struck(
 ) -> Rendered:
     """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
     own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
-    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_event, turn))
+    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_events, turn))
     notes = [Note(None, "reply", text) for text in missing]
     for label in idle:
         if label in own:
@@ -268,6 +282,8 @@ def _exchange(
         rendered.finish_reason,
         outcome.model,
         proxied=outcome.proxied,
+        keeping=outcome.keeping,
+        later=(rendered.later[0], request.at + rendered.later[1]) if rendered.later else None,
     )
 
 

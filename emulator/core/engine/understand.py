@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.answer.embeddings import check_inputs, check_vectors
+from emulator.core.answer.stored import earlier, recalled
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
 from emulator.core.provider.conversation_rules import Asked, told
 from emulator.core.provider.keys import key_sent
@@ -124,19 +125,20 @@ def understand(
     notes: list[Note] = []
     if provider.request_headers is not None and settings.validation != "off":
         _check_headers(provider, settings, request)
-    if operation.method != "POST":
+    if not operation.has_body:
         asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
         body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
     else:
         _check_content_type(provider, settings, request, notes)
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        body = _decoded(provider, request.body)
+        body = {} if operation.kind == "stored" and not request.body else _decoded(provider, request.body)
     if settings.validation != "off":
         _validate(provider, operation, settings, body, notes)
     if operation.kind == "embeddings":
         check_inputs(body)
-    said = conversation(operation, body)
+    _check_kept(operation, params, request, body)
+    said = conversation(operation, body, earlier(provider, request, operation))
     if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
         said = replace(said, model=default)
     if "model" in params:
@@ -147,7 +149,8 @@ def understand(
     call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)
     if settings.validation == "off":
         return call
-    if operation.takes("model") or "model" in params:
+    names_model = operation.takes("model") and (said.model or operation.kind != "tokens")
+    if names_model or "model" in params:
         call = _check_model(provider, settings, operation, call)
     if operation.kind == "embeddings":
         check_vectors(provider, operation, call, settings.muted)
@@ -206,10 +209,39 @@ def _check_headers(provider: Provider, settings: Settings, request: Request) -> 
         raise Refusal("invalid_request", details=checks.violations(request.headers))
 
 
-def conversation(operation: Operation, body: Mapping[str, Json]) -> Conversation:
-    """Return what a body says; of what is no chat, the model."""
+def recalls(provider: Provider, request: Request) -> str:
+    """Return the id of the kept answer that a request names, if it does; nothing is wrong with it yet."""
+    route = (provider.routes.find(request.path) or {}).get(request.method) if provider.keeps else None
+    if route is None:
+        return ""
+    operation = route.operation
+    if operation.kind == "stored":
+        return next(iter(route.params.values()))
+    if operation.wire is None or not operation.wire.request.may_go_on(request.body):
+        return ""
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        return ""
+    return operation.wire.request.previous(body) if isinstance(body, dict) else ""
+
+
+def _check_kept(operation: Operation, params: Mapping[str, str], request: Request, body: Mapping[str, Json]) -> None:
+    """Refuse what names a kept answer that is not there, or cancels one that is not made afterwards."""
+    form = operation.wire.request if operation.wire else None
+    found = recalled(request)
+    if operation.kind == "stored" and found is None:
+        raise operation.is_missing(next(iter(params.values())))
+    if operation.does == "cancel" and found and found.due is None:
+        raise Refusal("invalid_request", operation.refused, fact=operation.fact)
+    if form and found is None and (ident := form.previous(body)):
+        raise operation.is_missing(ident, form.path("previous"))
+
+
+def conversation(operation: Operation, body: Mapping[str, Json], before: Sequence[Json] = ()) -> Conversation:
+    """Return what a body says after earlier items; of what is no chat, the model."""
     if operation.wire:
-        return operation.wire.request.read(body, operation.takes_tools)
+        return operation.wire.request.read(body, operation.takes_tools, before)
     model = body.get("model")
     return Conversation(model if isinstance(model, str) else "")
 

@@ -36,6 +36,7 @@ from emulator.core.schema.formats import schema_problems as schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import walk
+from emulator.core.wires.completion import KINDS
 from emulator.core.wires.load import load_wire, wire_files
 from emulator.core.wires.request import IN_PATH
 from emulator.core.wires.samples import differences
@@ -126,6 +127,7 @@ class _Loader:
             self.load_reference()
             self.check_facts(operations)
             self.check_wires(operations)
+            self.check_kept(operations)
         if self.problems:
             raise SourceError(self.problems)
         return self.build(operations)
@@ -182,6 +184,9 @@ class _Loader:
             _error_of(data.get("models", {"other": "invalid_request"}), "other"),
             {what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
             data.get("categories", {}),
+            data.get("of", ""), data.get("does", ""),
+            (data["missing"]["error"], data["missing"]["message"]) if "missing" in data else None,
+            data.get("refused", ""), data.get("page", {}),
         )  # fmt: skip
 
     def rules(self, data: Mapping[str, Json]) -> list[ConversationRule]:
@@ -190,8 +195,8 @@ class _Loader:
         return [read_rule(item) for item in given] if data["kind"] == "chat" else []
 
     def wire(self, name: str, data: Mapping[str, Json]) -> Wire | None:
-        """Load the wire that a chat names, or the usual one."""
-        if data["kind"] != "chat":
+        """Load the wire that a chat names, or what counts a chat's tokens, or the usual one."""
+        if data["kind"] not in ("chat", "tokens"):
             return None
         named = data.get("wire", _usual("$defs", "operation", "wire"))
         try:
@@ -234,7 +239,7 @@ class _Loader:
         """Check that samples in an operation's wire are as its schemas say, and can be read; of ours, tests do it."""
         done = self.data["stream"].get("done")
         for operation in operations.values():
-            if done is not None and operation.wire and operation.wire.last != done:
+            if done is not None and operation.wire and operation.wire.last not in (done, ""):
                 last = operation.wire.last
                 self.report(("stream", "done"), f"must be as the wire ends a stream, '{last}', or left out")
             if operation.wire and operation.wire.request.model_in_path and "model" not in parameters(operation.path):
@@ -247,6 +252,29 @@ class _Loader:
                 checks = (operation.response.violations, operation.chunk.violations)
                 for message in differences(operation.wire, *checks, operation.takes_tools, _sample_id(operation)):
                     self.report(("operations", name, "wire"), message)
+
+    def check_kept(self, operations: Mapping[str, Operation]) -> None:
+        """Check that ids of items are there where a wire tells them, and that errors have names."""
+        names = self.data["errors"]["names"]
+        for name, operation in operations.items():
+            if operation.wire and operation.wire.items and operation.kind == "chat":
+                for kind in KINDS:
+                    if kind not in operation.ids:
+                        hint = f"lacks '{kind}': the wire '{operation.wire.name}' tells the id of each part"
+                        self.report(("operations", name), f"ids {hint}")
+            if operation.missing and operation.missing[0] not in names:
+                hint = nearest(operation.missing[0], names)
+                self.report(
+                    ("operations", name, "missing", "error"), f"there is no error '{operation.missing[0]}'; {hint}"
+                )
+            keeping = [
+                key for key, other in operations.items() if other.wire and other.wire.kept and other.kind == "chat"
+            ]
+            if operation.kind == "stored" and operation.of not in keeping:
+                hint = nearest(operation.of, keeping)
+                self.report(
+                    ("operations", name, "of"), f"'{operation.of}' is no chat whose wire says how it is kept; {hint}"
+                )
 
     def check_errors(self) -> None:
         names = self.data["errors"]["names"]

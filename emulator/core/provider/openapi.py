@@ -67,7 +67,7 @@ def _operation(provider: Provider, operation: Operation) -> Json:
         answered["application/json"] = {"schema": _named(operation, "response")}
     if operation.chunk:
         answered["text/event-stream"] = {"schema": _event(operation)}
-    bodies = operation.method == "POST"
+    bodies = operation.has_body
     shown: dict[str, Json] = {"operationId": operation.name, "parameters": _parameters(provider, operation)}
     if operation.fact:
         shown |= {"summary": provider.facts[operation.fact].text, "x-fact": operation.fact}
@@ -98,7 +98,7 @@ def _parameters(provider: Provider, operation: Operation) -> list[Json]:
         {"name": name, "in": "header", "required": name in wanted, "schema": described.get(name, {"type": "string"})}
         for name in dict.fromkeys([*described, *sorted(wanted)])
     ]
-    if operation.method != "POST":
+    if not operation.has_body:
         wanted = _required(operation.request)
         return in_path + [
             {"name": name, "in": "query", "required": name in wanted, "schema": schema}
@@ -121,7 +121,7 @@ def _required(document: Json) -> set[str]:
 def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:
     """Return an operation's schemas as components, their references moved along."""
     response, chunk = operation.response, operation.chunk
-    request = operation.request if operation.method == "POST" else None
+    request = operation.request if operation.has_body else None
     found = {
         "request": _closed(provider, request) if request else None,
         "response": response.document if response else None,

@@ -58,16 +58,43 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
     for key in ("chunk", "streams_at"):
         if key in given and kind != "chat":
             yield (*place, key), f"is for what can be streamed, which is kind: chat, not {kind}"
-    if "wire" in given and kind != "chat":
-        yield (*place, "wire"), f"is for kind: chat, not {kind}"
+    if "wire" in given and kind not in ("chat", "tokens"):
+        yield (*place, "wire"), f"is for kinds chat and tokens, not {kind}"
+    yield from _of_stored(operation, given)
     optional = {"response", "fact", *(("request",) if operation.method != "POST" else ())} if kind == "body" else set()
+    optional |= {"request", "response"} if kind == "stored" else set()
     for key, what in (("request", "a schema"), ("response", "a schema"), ("fact", "what it rests on")):
         if key not in given and key not in optional:
             yield place, f"lacks '{key}', {what}"
-    if kind == "body" and "body" not in given:
+    needs_body = kind in ("body", "tokens") or operation.does in ("forget", "list")
+    if needs_body and "body" not in given:
         yield place, "lacks 'body', what it answers"
-    if kind != "body" and "body" in given:
-        yield (*place, "body"), f"is for kind: body, not {kind}"
+    if not needs_body and "body" in given:
+        yield (*place, "body"), f"is for kinds body and tokens, and for stored that is to forget or list, not {kind}"
+
+
+#: What stands beside kind: stored alone, and what each of them needs.
+_OF_STORED = ("of", "does", "refused", "page")
+_NEEDED = {"cancel": "refused", "list": "page"}
+
+
+def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Iterator[tuple[Path, str]]:
+    place, stored = ("operations", operation.name), operation.kind == "stored"
+    for key in _OF_STORED:
+        if key in given and not stored:
+            yield (*place, key), f"is for kind: stored, not {operation.kind}"
+    if not stored:
+        return
+    for key in ("of", "does", "missing"):
+        if key not in given:
+            yield place, f"lacks '{key}', which kind: stored needs"
+    for does, key in _NEEDED.items():
+        if operation.does == does and key not in given:
+            yield place, f"lacks '{key}', which `does: {does}` needs"
+        if operation.does != does and key in given:
+            yield (*place, key), f"is for `does: {does}`, not {operation.does}"
+    if len(parameters(operation.path)) != 1:
+        yield (*place, "path"), "must have one parameter, the id of an answer"
 
 
 def _of_entry(entry: Json) -> Iterator[tuple[Path, str]]:

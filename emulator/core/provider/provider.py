@@ -147,7 +147,7 @@ class Operation:
     ids: Mapping[str, str]
     streams_at: str | None = None
     body: Json = None
-    wire: Wire | None = None  # of a chat: how it says things
+    wire: Wire | None = None  # of a chat, and of tokens: how it says things
     conversation: Sequence[ConversationRule] = ()  # of a chat: what JSON Schema cannot say
     exceptions: Sequence[PlaceWording] = ()  # what is said otherwise of some places of a wrong body
 
@@ -179,6 +179,22 @@ class Operation:
     other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
     limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
+    of: str = ""  # of kind stored: the chat whose answers are kept
+    does: Literal["", "show", "forget", "cancel", "list"] = ""  # with them
+    missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
+    refused: str = ""  # the message where an answer is not to be cancelled
+    page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
+
+    @property
+    def has_body(self) -> bool:
+        """Tell whether a request has a body; else its query says what is asked."""
+        return self.method not in ("GET", "DELETE")
+
+    def is_missing(self, ident: str, path: str = "") -> Refusal:
+        """Return the refusal where an answer is not kept; `path` is the field of the request that names it."""
+        name, form = self.missing or ("not_found", "${id} is not found.")
+        message = form.replace("${id}", ident)
+        return Refusal(name, message, [Violation(path, message)] if path else ())
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def checks(self, muted: frozenset[str]) -> Checks:
@@ -342,6 +358,11 @@ class Provider:
         """What `model` can be by the docs: `auto` too, where the provider routes."""
         return frozenset([*self.models, *(["auto"] if self.auto else [])])
 
+    @functools.cached_property
+    def keeps(self) -> bool:
+        """Tell whether answers are kept for later requests."""
+        return any(operation.kind == "stored" for operation in self.operations.values())
+
     def operation_at(self, method: str, path: str) -> Operation | None:
         """Return the operation that a path below the base URL is for."""
         route = (self.routes.find(path) or {}).get(method)
@@ -353,19 +374,23 @@ class Provider:
 
     def error_body(self, refusal: Refusal, request_id: str) -> Json:
         """Fill this provider's envelope."""
-        given = self.errors[refusal.name]
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
-        values: dict[str, Json] = {
+        given = self.errors[refusal.name]
+        values = {"details": details, "request_id": request_id, "status": given["status"]}
+        return fill(self.envelope, {**given, **self.error_values(refusal), **values, **refusal.documented})
+
+    def error_values(self, refusal: Refusal) -> dict[str, Json]:
+        """Return what an error says wherever it is told; its reason is the code, or where there is none the type."""
+        given = self.errors[refusal.name]
+        told = {
+            "type": given.get("type"),
+            "code": given.get("code"),
             "message": refusal.message or _summary(refusal.details) or given["message"],
-            "param": (refusal.details[0].path or None)
-            if refusal.details and given.get("param", "") is not None
-            else None,
-            "details": details,
-            "request_id": request_id,
-            "status": given["status"],
+            "param": (refusal.details[0].path or None) if refusal.details else None,
         }
-        values |= {"param": given["param"]} if "param" in given else {}
-        return fill(self.envelope, {**given, **values, **refusal.documented})
+        told |= {"param": given["param"]} if "param" in given else {}
+        told |= {name: value for name, value in refusal.documented.items() if name in told}
+        return {**told, "reason": told["type"] if told["code"] is None else told["code"]}
 
     def envelope_difference(self, body: Json) -> str | None:
         """Return the path of the first field that only this provider's envelope or only a body has."""

@@ -6,7 +6,7 @@ In a union the branch is picked that the author meant, by type, const or enum.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation, closest, nearest, shown
@@ -102,7 +102,12 @@ def _branch_meant(error: ValidationError) -> Sequence[ValidationError]:
     branches: dict[int, list[ValidationError]] = {}
     for item in error.context:
         branches.setdefault(next(iter(item.schema_path), -1), []).append(item)
-    return min((items for items in branches.values() if not any(map(_rules_out, items))), key=len, default=())
+    tags = _tag_names(error.validator_value)
+    return min(
+        (items for items in branches.values() if not any(_rules_out(item, tags) for item in items)),
+        key=len,
+        default=(),
+    )
 
 
 def _lacks_fields(error: ValidationError) -> bool:
@@ -111,10 +116,29 @@ def _lacks_fields(error: ValidationError) -> bool:
     return bool(error.validator == "required")
 
 
-def _rules_out(error: ValidationError) -> bool:
+def _rules_out(error: ValidationError, tags: Collection[str]) -> bool:
     """Tell whether an error in a branch shows that another branch was meant: its type, or a tag one level down."""
     depth = len(error.path)
-    return depth == 0 if error.validator == "type" else error.validator in ("const", "enum") and depth <= 1
+    if error.validator not in ("const", "enum"):
+        return depth == 0 and error.validator == "type"
+    return depth == 0 or (depth == 1 and error.path[0] in tags)
+
+
+def _tag_names(branches: Sequence[Json]) -> set[str]:
+    """Return the fields that tell branches apart: in all that have fields, they are one of some words."""
+    found = [
+        {
+            name
+            for name, item in branch["properties"].items()
+            if isinstance(item, Mapping) and not _WORDS.isdisjoint(item)
+        }
+        for branch in branches
+        if isinstance(branch, Mapping) and "properties" in branch
+    ]
+    return set.intersection(*found) if found else set()
+
+
+_WORDS = frozenset(("const", "enum"))
 
 
 def _fits_no_branch(error: ValidationError) -> Iterator[Violation]:
@@ -142,7 +166,8 @@ def _missing_everywhere(error: ValidationError) -> list[str]:
 
 def _tags(error: ValidationError) -> list[ValidationError]:
     """Return the errors that rule branches out, as deep in the value as any of them are."""
-    rulers = [item for item in error.context if _rules_out(item)]
+    names = _tag_names(error.validator_value)
+    rulers = [item for item in error.context if _rules_out(item, names)]
     deepest = max((len(item.path) for item in rulers), default=0)
     return [item for item in rulers if len(item.path) == deepest]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.kept import STATES, Kept
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import Path as Steps
@@ -20,7 +21,25 @@ from emulator.core.wires.places import places
 from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event
-from emulator.core.wires.template import PIECE, USAGE, Array, Hole, Literal, Node, Object, Parser, holes, nodes
+from emulator.core.wires.template import (
+    ECHO,
+    ITEM,
+    NUMBER,
+    PIECE,
+    USAGE,
+    Array,
+    Each,
+    Hole,
+    If,
+    Literal,
+    Node,
+    Object,
+    Parser,
+    Text,
+    Whole,
+    holes,
+    nodes,
+)
 from emulator.core.wires.wire import MOMENTS, OF_PART, Event, Wire
 from emulator.core.wires.writer import Writer, event_writer, writer
 
@@ -132,9 +151,10 @@ class _Loader:
             for reason in reasons:
                 if reason not in REASONS:
                     self.report(("words", table, reason), f"is no finish reason; {nearest(reason, REASONS)}")
-        parser = Parser(self.report, tuple(words))
+        parser = Parser(self.report, words)
         whole = parser.answer(self.data["response"], ("response",))
-        events = self.events(Parser(self.report, tuple(words), whole))
+        parser = Parser(self.report, words, whole)
+        events, errors = self.events(parser), self.errors(parser)
         asked = asked.get("messages", {}).get("parts", {})
         parts = {
             kind: [
@@ -145,11 +165,16 @@ class _Loader:
             ]
             for kind, shape in asked.items()
         }
+        items = list(self.items(parser))
         self.fail()
         matches = {kind: any_of([reader(node) for node in found]) for kind, found in parts.items()}
-        form = RequestForm(self.data["request"], matches)
+        form = RequestForm(self.data["request"], matches, [(kind, reader(node)) for kind, node in items])
         self.check_kinds(form.kinds, whole, events)
         self.fail()
+        written = [whole, *errors, *(node for found in events.values() for node in found)]
+        holding = frozenset[str]().union(*map(_all_holes, written))
+        numbered = [(*key, node) for key, found in events.items() for node in found]
+        echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
         return Wire(
             self.name,
             form,
@@ -162,8 +187,39 @@ class _Loader:
             "usage.total" in holes(whole),
             places(whole, events),
             tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
-            frozenset(_fresh([whole, *(node for found in events.values() for node in found)])),
+            frozenset(_fresh(written)),
+            tuple(self.event(node, ()) for node in errors),
+            tuple(echoes),
+            ITEM in holding,
+            any(NUMBER in holes(node) for _, _, node in numbered),
+            self.kept(whole),
+            tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields("store", "later")})),
         )
+
+    def errors(self, parser: Parser) -> list[Node]:
+        """Parse what ends a stream that fails."""
+        shapes = self.data["stream"].get("error", ())
+        return [parser.event(shape, ("stream", "error", index)) for index, shape in enumerate(shapes)]
+
+    def items(self, parser: Parser) -> Iterator[tuple[str, Node]]:
+        """Parse the templates of what can stand among the messages; of a kind there may be several."""
+        path = ("request", "messages", "items")
+        for kind, given in self.data["request"].get("messages", {}).get("items", {}).items():
+            if isinstance(given, list):
+                for index, shape in enumerate(given):
+                    yield kind, parser.asked(shape, (*path, kind, index))
+            else:
+                yield kind, parser.asked(given, (*path, kind))
+
+    def kept(self, whole: Node) -> Kept | None:
+        """Return how answers are kept, where they are."""
+        data = self.data.get("kept")
+        if data is None:
+            return None
+        fields = whole.fields if isinstance(whole, Object) else ()
+        output = [item.name for item in fields if any(isinstance(inner, Each) for inner in nodes(item.node))]
+        states = {name: data[name] for name in STATES if name in data}
+        return Kept(output[0] if output else "", states, data.get("item", {}), data.get("texts", {}))
 
     def fail(self) -> None:
         if self.problems:
@@ -173,9 +229,7 @@ class _Loader:
         """Parse the templates of events, by moment and kind."""
         stream = self.data["stream"]
         found = {
-            (moment, ""): [
-                parser.answer(shape, ("stream", moment, index)) for index, shape in enumerate(stream[moment])
-            ]
+            (moment, ""): [parser.event(shape, ("stream", moment, index)) for index, shape in enumerate(stream[moment])]
             for moment in MOMENTS
             if moment in stream
         }
@@ -206,7 +260,9 @@ class _Loader:
             return Event(Writer([event(node.value.encode())]), None, False, node.value)
         fields = {item.name: item.node for item in node.fields} if isinstance(node, Object) else {}
         named = fields.get(self.data["stream"].get("event", ""))
-        return Event(event_writer(node, named), known(node, reader(node, needed)), "choice" in holes(node), "")
+        whole = next((name for name, inner in fields.items() if isinstance(inner, Whole)), None)
+        look = known(node, reader(node, needed))
+        return Event(event_writer(node, named), look, "choice" in holes(node), "", whole)
 
 
 def any_of(matches: Sequence[Match]) -> Match:
@@ -244,7 +300,19 @@ def _fresh(templates: Iterable[Node]) -> Iterator[str]:
     for template in templates:
         for node in nodes(template):
             fields = node.fields if isinstance(node, Object) else ()
-            yield from (field.name for field in fields if field.node in (Hole("id"), Hole("created")))
+            yield from (field.name for field in fields if field.node in _NEW)
+
+
+#: What is new in every answer.
+_NEW = (Hole("id"), Hole("created"), Hole(ITEM))
+
+
+def _all_holes(node: Node) -> frozenset[str]:
+    """Return the holes of a template, those of parts too."""
+    names = [
+        holes(inner) | {getattr(inner, "name", "")} for inner in nodes(node) if isinstance(inner, Hole | Text | If)
+    ]
+    return frozenset[str]().union(*names)
 
 
 def _has_piece(node: Node) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from emulator.core.provider.provider import Operation, Provider, fill
 from emulator.core.scenario.session import Options, build_session
 from emulator.core.schema.schema import Schema
 from emulator.core.values import Request
+from emulator.core.wires.sse import payload
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS = load_providers()
@@ -52,7 +54,7 @@ OPERATIONS = {
     f"{provider.name}-{operation.name}": (provider, operation)
     for provider in PROVIDERS.values()
     for operation in provider.operations.values()
-    if operation.method == "POST"
+    if operation.method == "POST" and operation.kind != "stored"
 }
 #: How many of them are chats where a provider takes other bodies as well.
 CHATS = 0.6
@@ -195,8 +197,8 @@ def answer_of(status: int, kind: str, data: bytes) -> Answer:
         return Answer(status, kind, data, ())
     assert data.endswith(b"\n\n")
     events = data[:-2].split(b"\n\n")
-    assert all(event.startswith(b"data: ") and b"\n" not in event for event in events)
-    return Answer(status, kind, b"", tuple(event.removeprefix(b"data: ") for event in events))
+    assert all(re.fullmatch(rb"(event: [a-z_.]+\n)?data: [^\n]*", event) for event in events)
+    return Answer(status, kind, b"", tuple(map(payload, events)))
 
 
 # Checking

@@ -537,7 +537,7 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
                            "operations:\n  chat:\n    kind: embeddings\n    method: POST\n", "chunk: chat",
                            "operations.chat.chunk: is for what can be streamed, which is kind: chat, not embeddings"),
     "wire-of-no-chat": ("kind: body\n    method", "kind: body\n    wire: openai-chat\n    method", "wire: openai",
-                        "operations.model.wire: is for kind: chat, not body"),
+                        "operations.model.wire: is for kinds chat and tokens, not body"),
     "no-body": ("kind: body\n    method", "kind: models\n    method", "model:\n",
                 "operations.model: lacks 'request', a schema"),
     "no-fact": ("    fact: sa-chat\n", "", "chat:\n", "operations.chat: lacks 'fact', what it rests on"),
@@ -546,7 +546,8 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
     "model-of-no-path": ("${path.id}", "${model.id}", "body: {id: \"${model.id",
                          "operations.file.body: nothing fills ${model.id}; known: path.id, path.part"),
     "body-of-a-chat": ("    ids: {response: \"gen_${alnum}\"}\n", "    body: {}\n", "body: {}",
-                       "operations.generate.body: is for kind: body, not chat"),
+                       "operations.generate.body: is for kinds body and tokens, and for stored that is to forget or "
+                       "list, not chat"),
     "body-breaks-its-schema": ("object: model, owned_by", "object: modl, owned_by", "body: {id: \"${path.model",
                                "operations.model.body: breaks its response schema: object must be 'model', not 'modl'"),
     "shown-key": ("{header: x-sample-key}", "{header: x-sample}", "header: x-sample}",

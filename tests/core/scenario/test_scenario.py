@@ -66,8 +66,8 @@ SETTINGS = {
 
 #: the inside of `- {...}`: what is said of it, with its column.
 RULES = {
-    "reply: {}": "4: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, "
-    "proxy",
+    "reply: {}": "4: rules[0].reply: needs one of: text, tool_calls, refusal, outputs, json, events, error, embedding, "
+    "builtin, proxy",
     "reply: {text: a, json: 1}": "4: rules[0].reply: text and json do not go together",
     "reply: {text: 5}": "12: rules[0].reply.text: must be a string or an object, not 5",
     "reply: {text: a, tims: 2}": "21: rules[0].reply.tims: is not known here; did you mean 'times'?",
@@ -236,8 +236,8 @@ def test_an_id_of_ours_is_a_problem(name: str) -> None:
 
 def test_data_without_places_has_its_problems_at_the_start() -> None:
     assert problems({"rules": [{"reply": {}}]}) == [
-        "s.yaml:1:1: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, "
-        "proxy"
+        "s.yaml:1:1: rules[0].reply: needs one of: text, tool_calls, refusal, outputs, json, events, error, embedding, "
+        "builtin, proxy"
     ]
 
 

@@ -335,7 +335,7 @@ def test_a_scenario_that_does_not_load_comes_with_its_problems(
         response = control.put(f"sessions/{session['id']}/scenario", content=text)
     problems = [
         {"file": "session", "line": 3, "column": 3, "where": "rules[0].reply",
-         "message": "needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, "
+         "message": "needs one of: text, tool_calls, refusal, outputs, json, events, error, embedding, builtin, "
          "proxy"},
         {"file": "session", "line": 3, "column": 11, "where": "rules[0].reply.txt",
          "message": "is not known here; did you mean 'text'?"},

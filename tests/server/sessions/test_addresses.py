@@ -59,7 +59,12 @@ def test_where_there_is_one_provider_it_is_meant() -> None:
 
 def test_where_one_provider_has_a_path_it_is_meant() -> None:
     path = "/v1/intelligence/rankings"
-    assert routed(make(), path, host="elsewhere") == ("default", "brainstormrouter", "/intelligence/rankings", "http://h/v1")
+    assert routed(make(), path, host="elsewhere") == (
+        "default",
+        "brainstormrouter",
+        "/intelligence/rankings",
+        "http://h/v1",
+    )
 
 
 def test_of_several_that_have_a_path_the_default_is_meant() -> None:
