@@ -82,6 +82,11 @@ class Contract:
         known.append(fill_path(operation.path, dict.fromkeys(parameters(operation.path), model)))
         return known[0]
 
+    def asks(self, operation: Operation) -> bool:
+        """Tell whether an operation is tried: not what deletes, nor what is at a path that nobody knows all of."""
+        free = set(parameters(operation.path)) - {"model"}
+        return operation.method in ("GET", "POST") and (not free or any(True for _ in self.printed(operation)))
+
     def is_asked(self, operation: Operation) -> bool:
         """Tell whether the provider's good request is for an operation."""
         return self.provider.operation_at("POST", self.ask.path) is operation

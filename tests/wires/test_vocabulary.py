@@ -18,7 +18,12 @@ from emulator.core.wires.template import ANSWER, PART, PIECE, WORDS
 from tests.wires.asks import MADE_UP
 from tests.wires.build import SCHEMAS
 
-FILES = sorted([*(data_folder("schemas") / "wires").glob("*.yaml"), *(SCHEMAS / "wires").glob("*.yaml")])
+FILES = sorted(
+    file
+    for folder in (data_folder("schemas"), SCHEMAS)
+    for pattern in ("wires/*.yaml", "*/*.wire.yaml")
+    for file in folder.glob(pattern)
+)
 DATA = [yaml.safe_load(file.read_text()) for file in FILES]
 
 
@@ -36,12 +41,14 @@ def walk(value: Any) -> Iterator[Any]:
 
 def words_of(data: Any) -> set[str]:
     """Return the words and holes of a wire's templates."""
-    templates = [*walk(data["response"]), *walk(data["stream"]), *walk(data["request"]["messages"]["parts"])]
+    asked = data.get("request", {}).get("messages", {})
+    templates = [*walk(data.get("response")), *walk(data.get("stream")), *walk(asked.get("parts"))]
     texts = [item for item in templates if isinstance(item, str)]
     holes = {hole for text in texts for hole in re.findall(r"\$\{([^}]+)\}", text)}
     return (
         holes
         | {text for text in texts if text in WORDS}
+        | {item["$if"] for item in templates if isinstance(item, dict) and "$if" in item}
         | ({"~"} if any(text.endswith("~") for text in texts) else set())
     )
 

@@ -34,10 +34,11 @@ def coverage(contract: Contract) -> Iterator[PlannedCase]:
 
 
 def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
+    if not contract.asks(operation):
+        return
     if not operation.has_body:
         yield from _queries(contract, operation)
-    if operation.method != "POST":
-        return  # what deletes is not tried
+        return
     bodies = contract.bodies(operation)
     if not bodies:
         return  # nobody knows a good request of it: the docs print none, and the contract gives none

@@ -50,7 +50,7 @@ class Drawn:
 def fuzz(contract: Contract, number: int = 0, max_examples: int = MAX_EXAMPLES) -> Iterator[PlannedCase]:
     """Yield two cases for each operation that takes a body: valid bodies, and broken ones."""
     for operation in contract.provider.operations.values():
-        if operation.has_body:
+        if operation.has_body and contract.asks(operation):
             for polarity in ("valid", "invalid"):
                 yield _case(contract, operation, polarity, number, max_examples)
 

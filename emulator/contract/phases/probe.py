@@ -75,10 +75,10 @@ def _exists(contract: Contract, operation: Operation) -> PlannedCase:
 
 def _ask(contract: Contract, session: TargetSession, operation: Operation) -> Answer:
     client = client_of(contract, session)
+    if not contract.asks(operation):
+        raise NotArranged(f"{operation.method} {operation.path} is not tried: it deletes, or names what nobody knows")
     if not operation.has_body:
         return client.send("GET", target(contract.path(operation), contract.query(operation)))
-    if operation.method != "POST":
-        raise NotArranged(f"{operation.method} changes what is there, and is not tried")
     bodies = contract.bodies(operation)
     if not bodies:
         raise NotArranged(f"no good request of {operation.method} {contract.path(operation)} is known")
