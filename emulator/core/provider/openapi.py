@@ -139,7 +139,8 @@ def _closed(provider: Provider, request: Mapping[str, Json]) -> Json:
     fields = request.get("properties", {})
     if provider.models_open or "model" not in fields:
         return request
-    known = {"enum": sorted(provider.model_ids), "$comment": f"{provider.models_fact}: an id that the docs list"}
+    null = [None] if "null" in fields["model"].get("type", ()) else []
+    known = {"enum": [*sorted(provider.model_ids), *null], "$comment": f"{provider.models_fact}: an id that the docs list"}
     model = {**fields["model"], "allOf": [*fields["model"].get("allOf", ()), known]}
     return {**request, "properties": {**fields, "model": model}}
 
@@ -199,7 +200,11 @@ def _refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
 
 def _error(provider: Provider, name: str) -> Json:
     given = provider.errors[name]
-    fixed = {key: {"const": given[key]} for key in set(holes(provider.envelope)) & set(given) - {"message"}}
+    worded = bool(provider.wordings) and "invalid_request" in (name, given.get("like"))  # by what is violated
+    fixed = {
+        key: {"type": ["string", "null"]} if worded else {"const": given[key]}
+        for key in set(holes(provider.envelope)) & set(given) - {"message"}
+    }
     details = {"type": "array", "items": _form(provider.detail, _FILLED)}
     forms = {**fixed, **_FILLED, "details": details, "status": {"const": given["status"]}}
     shown = {
