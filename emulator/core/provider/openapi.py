@@ -123,7 +123,7 @@ def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:
     response, chunk = operation.response, operation.chunk
     request = operation.request if operation.has_body else None
     found = {
-        "request": _closed(provider, request) if request else None,
+        "request": _with_nulls(provider, operation, _closed(provider, request)) if request else None,
         "response": response.document if response else None,
         "chunk": chunk.document if chunk else None,
     }
@@ -134,13 +134,26 @@ def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:
     }
 
 
+def _with_nulls(provider: Provider, operation: Operation, request: Mapping[str, Json]) -> Json:
+    """Let the optional fields of a body be null, where that counts as left out."""
+    if provider.nulls_fact or not operation.has_body or "properties" not in request:
+        return request
+    fields = {
+        name: field
+        if name in operation.required
+        else {"anyOf": [field, {"type": "null", "$comment": "assumed: null counts as left out"}]}
+        for name, field in request["properties"].items()
+    }
+    return {**request, "properties": fields}
+
+
 def _closed(provider: Provider, request: Mapping[str, Json]) -> Json:
     """Add the ids that `model` can be, where the docs list all of them."""
     fields = request.get("properties", {})
     if provider.models_open or "model" not in fields:
         return request
-    null = [None] if "null" in fields["model"].get("type", ()) else []
-    known = {"enum": [*sorted(provider.model_ids), *null], "$comment": f"{provider.models_fact}: an id that the docs list"}
+    ids = [*sorted(provider.model_ids), *([None] if "null" in fields["model"].get("type", ()) else [])]
+    known = {"enum": ids, "$comment": f"{provider.models_fact}: an id that the docs list"}
     model = {**fields["model"], "allOf": [*fields["model"].get("allOf", ()), known]}
     return {**request, "properties": {**fields, "model": model}}
 

@@ -256,7 +256,8 @@ def check_names(provider: Provider, answer: Answer, mutation: Mutation) -> None:
     for path, shape in leaves(provider.envelope, ()):
         found = at(body, path)
         if shape == "${param}":
-            assert is_about(found or "", mutation) or (provider.wordings and mutation.path in ("", "model")), found
+            elsewhere = provider.wordings and (mutation.path in ("", "model") or tells_another_form(found, mutation))
+            assert is_about(found or "", mutation) or elsewhere, found
         elif shape == "${details}":
             assert any(is_about(item["field"], mutation) for item in found), found
             assert all(item["message"] for item in found)
@@ -267,6 +268,12 @@ def check_names(provider: Provider, answer: Answer, mutation: Mutation) -> None:
             and not provider.wordings
         ):
             assert mutation.path in found or is_about(found.partition(":")[0], mutation)
+
+
+def tells_another_form(path: str | None, mutation: Mutation) -> bool:
+    """What is wrong with the type of an object may be a field that the form of another type lacks."""
+    place, _, name = mutation.path.rpartition(".")
+    return name == "type" and place in ((path or "").rpartition(".")[0], path)
 
 
 def is_about(path: str, mutation: Mutation) -> bool:
