@@ -271,9 +271,10 @@ def check_names(provider: Provider, answer: Answer, mutation: Mutation) -> None:
 
 
 def tells_another_form(path: str | None, mutation: Mutation) -> bool:
-    """What is wrong with the type of an object may be a field that the form of another type lacks."""
+    """What is wrong in one of several forms may be told of the item, or of a field that the form of its type lacks."""
     place, _, name = mutation.path.rpartition(".")
-    return name == "type" and place in ((path or "").rpartition(".")[0], path)
+    told = path or ""
+    return place != "" and (told == place or (name == "type" and told.rpartition(".")[0] == place))
 
 
 def is_about(path: str, mutation: Mutation) -> bool:
