@@ -23,9 +23,13 @@ from emulator.core.wires.conversation import Conversation
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS: Mapping[str, Provider] = load_providers()
-NAMES = sorted(PROVIDERS)
+NAMES = list(PROVIDERS)
+#: The providers whose docs are the project's own.
+FOUR = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 KEY = "sk-a-key-of-the-tests"
-MODELS = {"beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini"}
+MODELS = {
+    "beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini", "openai": "gpt-4o",
+}  # fmt: skip
 NOW = 1_800_000_000.0
 
 

@@ -80,16 +80,16 @@ def _served(
     session = sessions.by_id["default"].session
     url = origin(setup, sock)
     base_urls = sessions.base_urls(session, url)
-    if len(base_urls) != 1:
+    name = sessions.main_provider(session)
+    if name is None:
         fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
-    ((name, base_url),) = base_urls.items()
     key = min(session.settings[name].keys or [_ANY_KEY])
     server = make_server(setup, sessions, ignore, ignore)
     token = f"{quote(setup.admin_token, safe='')}@" if setup.admin_token else ""
     certificate = setup.certificate
     control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
     trust = certificate.environment if certificate else {}
-    variables = sessions.providers[name].environment(base_url, key)
+    variables = sessions.providers[name].environment(base_urls[name], key)
     watched = reloading(setup, sessions, server, watch, say)
     with running(server, sock), closing(control), watched:
         yield control, {**variables, **trust}

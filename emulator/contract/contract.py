@@ -11,7 +11,9 @@ from urllib.parse import urlencode
 
 from emulator.contract.case_client import Ask
 from emulator.contract.cases import Case, Step, load_ask
+from emulator.core.engine.understand import conversation
 from emulator.core.errors import Json, SourceError, nearest
+from emulator.core.provider.conversation_rules import Asked
 from emulator.core.provider.folder import data_folder, own_schema, schema_problems
 from emulator.core.provider.provider import Fact, Operation, Provider
 from emulator.core.provider.routes import fill_path, parameters
@@ -80,6 +82,11 @@ class Contract:
         known.append(fill_path(operation.path, dict.fromkeys(parameters(operation.path), model)))
         return known[0]
 
+    def asks(self, operation: Operation) -> bool:
+        """Tell whether an operation is tried: not what deletes, nor what is at a path that nobody knows all of."""
+        free = set(parameters(operation.path)) - {"model"}
+        return operation.method in ("GET", "POST") and (not free or any(True for _ in self.printed(operation)))
+
     def is_asked(self, operation: Operation) -> bool:
         """Tell whether the provider's good request is for an operation."""
         return self.provider.operation_at("POST", self.ask.path) is operation
@@ -93,6 +100,20 @@ class Contract:
     def query(self, operation: Operation) -> Mapping[str, str]:
         """Return the query of an operation's good request."""
         return next((item.query for item in self.printed(operation)), {})
+
+    def refusal(self, operation: Operation, body: Mapping[str, Json]) -> str | None:
+        """Return the error that a body gets though its schema allows it: it breaks a rule, or its model cannot."""
+        said = conversation(operation, body)
+        model = self.provider.models.get(said.model)
+        rules = operation.rules(frozenset())
+        known = (model.traits, model.output_limit, model.defaults) if model else ()
+        broken = rules.first_broken(Asked(body, said, *known)) if rules else None
+        if broken:
+            return broken[0].error
+        size = body.get("dimensions") if model and model.dimensions else None
+        return (
+            "invalid_request" if model and size and not (model.shortens and size <= (model.dimensions or 0)) else None
+        )
 
     def basis(self, comment: str, operation: Operation) -> tuple[str | None, bool]:
         """Return the fact that a constraint's `$comment` names, else its operation's, and whether it is assumed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from emulator.core.frozen import frozen
@@ -70,18 +71,25 @@ class SourceError(ValueError):
 
 @frozen
 class Violation:
-    """One value that breaks a schema: its path (`messages[0].content`), why, the fact it rests on, the path's steps."""
+    """One value that breaks a schema: its path (`messages[0].content`), why, the fact it rests on, the path's steps.
+
+    `keyword` is what it breaks, `wanted` what that asks for, `given` the value: for who says it in other words.
+    """
 
     path: str
     message: str
     fact: str | None = None
     steps: tuple[str | int, ...] = ()
+    keyword: str = field(default="", compare=False, repr=False)
+    wanted: Json = field(default=None, compare=False, repr=False)
+    given: Json = field(default=None, compare=False, repr=False)
 
 
 class Refusal(Exception):
     """What the provider would refuse, by a name of STATUS; made an answer by the engine alone.
 
-    `details` are the offending fields, `fact` the documented fact it rests on, `headers` what HTTP asks for beside it.
+    `details` are the offending fields, `fact` the documented fact it rests on, `headers` what HTTP asks for beside it;
+    `documented` has values of the envelope's holes that are the provider's own words, where `message` is in ours.
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class Refusal(Exception):
         details: Sequence[Violation] = (),
         fact: str | None = None,
         headers: Mapping[str, str] | None = None,
+        documented: Mapping[str, Json] | None = None,
     ) -> None:
         super().__init__(message or name)
         self.name = name
@@ -98,6 +107,7 @@ class Refusal(Exception):
         self.details = tuple(details)
         self.fact = fact or next((item.fact for item in details if item.fact), None)
         self.headers = dict(headers or {})
+        self.documented = dict(documented or {})
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

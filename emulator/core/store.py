@@ -32,6 +32,8 @@ class Counters:
     dropped: int
 
 
+#: An exchange whose answer is kept, and whether it was cancelled.
+Kept = tuple[Exchange, bool]
 #: Exchanges, and how many older ones were dropped.
 Journalled = tuple[Sequence[Exchange], int]
 
@@ -50,6 +52,9 @@ class Store(Protocol):
 
     def note(self, claim: Claim, sketch: Sketch) -> None:
         """Do as `record` and `sent` do, for an exchange that is rendered when it is read."""
+
+    def recall(self, session: str, ident: str) -> Kept | Awaitable[Kept | None] | None:
+        """Return the exchange whose answer is kept by an id, and whether it was cancelled."""
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         """Add what really went out to an exchange, if it is still in the journal."""

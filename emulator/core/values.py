@@ -46,6 +46,7 @@ class Request:
     too_large: bool = False  # the body passed the bound and was thrown away
     addressed: bool = False  # the path named the session
     real: float = 0.0  # real seconds, of a steady clock without a date
+    recalled: bytes = b""  # the kept answer that it names, as JSON: see Recalled
 
 
 @frozen
@@ -95,6 +96,14 @@ class Call:
         return Call(
             request, self.operation, self.body, self.conversation, self.prompt_tokens, self.notes, elapsed, self.params
         )
+
+
+@frozen
+class Keeping:
+    """What an answered request does to the answers that are kept: one is kept, forgotten or cancelled, by its id."""
+
+    does: Literal["keep", "forget", "cancel"]
+    id: str
 
 
 @frozen
@@ -244,6 +253,8 @@ class Exchange:
     model: str = ""
     crash: str | None = None
     proxied: bool = False  # the upstream is to answer; the timeline is what is said where there is none
+    keeping: Keeping | None = None
+    later: tuple[bytes, float] | None = None  # of an answer that is made afterwards: it, and when it is done
     sent: Sent | None = field(default=None, compare=False)
 
 
@@ -256,4 +267,6 @@ class Sketch(Protocol):
     def size(self) -> int: ...
     @property
     def tokens(self) -> int: ...
+    @property
+    def keeping(self) -> Keeping | None: ...
     def exchange(self) -> Exchange: ...

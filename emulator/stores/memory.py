@@ -14,7 +14,7 @@ from typing import Literal
 
 from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits
 from emulator.core.store import Counters
-from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Sent, Sketch, Standing
+from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Keeping, Sent, Sketch, Standing
 from emulator.stores.bounded import BoundedStore, Budget
 
 #: Bytes that the journals of all sessions may keep together, and again as many the idempotency records.
@@ -31,11 +31,15 @@ _DATA = attrgetter("data")
 
 
 def weigh(exchange: Exchange) -> int:
-    """Estimate the bytes that an exchange keeps: its request, as sent and as decoded, and its frames."""
-    body, frames = exchange.request.body, exchange.timeline.frames
+    """Estimate the bytes that an exchange keeps: its request, as sent and as decoded, and its frames.
+
+    What was recalled for it counts as the request does, and an answer that is made afterwards as frames do.
+    """
+    body, frames = exchange.request.body + exchange.request.recalled, exchange.timeline.frames
     values = sum(map(body.count, (b",", b"[", b"{"))) if exchange.claim.call else 0
     head = sum(len(name) + len(value) for name, value in exchange.request.headers.items())
     answer = sum(map(len, map(_DATA, frames))) + _FRAME * len(frames)
+    answer += len(exchange.later[0]) if exchange.later else 0
     return _EXCHANGE + head + 2 * len(body) + _VALUE * values + answer
 
 
@@ -56,6 +60,7 @@ class _Session:
     turns_apart: BoundedStore[str, int]  # by count key, where it is not the rule
     records: BoundedStore[tuple[str, str], Record]  # by key and header value
     exchanges: BoundedStore[int, _Row | Sketch]
+    kept: BoundedStore[str, tuple[int, bool]]  # by the answer's id: its exchange's number, and whether it was cancelled
     life: str  # a session that is reset or made again has another
     state: str = STARTED
     calls: Counter[str] = field(default_factory=Counter)  # by rule
@@ -79,9 +84,17 @@ class _Session:
         else:
             self.turns_apart.put(candidate.count_key, turn, _ENTRY + len(candidate.count_key))
 
+    def keep(self, number: int, keeping: Keeping) -> None:
+        """Keep the answer of an exchange by its id, or forget or cancel the one of that id."""
+        found = (number, False) if keeping.does == "keep" else self.kept.get(keeping.id)
+        if keeping.does == "forget" or found is None:
+            self.kept.drop(keeping.id)
+        else:
+            self.kept.put(keeping.id, (found[0], keeping.does == "cancel"), _ENTRY + len(keeping.id))
+
     def forget(self) -> None:
         """Give what is kept back to the budgets."""
-        for kept in (self.windows, self.turns_apart, self.records, self.exchanges):
+        for kept in (self.windows, self.turns_apart, self.records, self.exchanges, self.kept):
             kept.clear()
 
 
@@ -95,7 +108,7 @@ class MemoryStore:
     def __init__(self, journal_size: int = 10_000, journal_bytes: int = JOURNAL_BYTES) -> None:
         self.journal_size = journal_size
         self._journals, self._records = Budget(journal_bytes), Budget(journal_bytes)
-        self._windows, self._turns = Budget(_KEY_BYTES), Budget(_KEY_BYTES)
+        self._windows, self._turns, self._kept = Budget(_KEY_BYTES), Budget(_KEY_BYTES), Budget(_KEY_BYTES)
         self._lives = itertools.count(1)
         self._sessions: defaultdict[str, _Session] = defaultdict(self._begin)
 
@@ -105,6 +118,7 @@ class MemoryStore:
             BoundedStore(MOST_TURNS, self._turns),
             BoundedStore(self.journal_size, self._records),
             BoundedStore(self.journal_size, self._journals),
+            BoundedStore(self.journal_size, self._kept),
             str(next(self._lives)),
         )
 
@@ -181,6 +195,8 @@ class MemoryStore:
             return
         weight = weigh(exchange)
         session.exchanges.put(grant.number, _Row(exchange), weight)
+        if exchange.keeping:
+            session.keep(grant.number, exchange.keeping)
         if claim.counted and not grant.replay:
             self._count_tokens(session, claim, exchange.tokens)
         if claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded):
@@ -192,6 +208,8 @@ class MemoryStore:
     def note(self, claim: Claim, sketch: Sketch) -> None:
         session = self._sessions[claim.session]
         session.exchanges.put(sketch.number, sketch, _SKETCH + sketch.size)
+        if keeping := sketch.keeping:
+            session.keep(sketch.number, keeping)
         self._count_tokens(session, claim, sketch.tokens)
 
     def _count_tokens(self, session: _Session, claim: Claim, tokens: int) -> None:
@@ -204,6 +222,14 @@ class MemoryStore:
         row = found.exchanges.get(exchange.grant.number) if found else None
         if isinstance(row, _Row) and row.exchange is exchange:  # after a reset another one has its number
             row.sent = sent
+
+    def recall(self, session: str, ident: str) -> tuple[Exchange, bool] | None:
+        found = self._sessions.get(session)
+        kept = found.kept.get(ident) if found else None
+        row = found.exchanges.get(kept[0]) if found and kept else None
+        if row is None or kept is None:
+            return None
+        return row.exchange if isinstance(row, _Row) else row.exchange(), kept[1]
 
     def journal(self, session: str, since: int, most: int | None = None) -> tuple[Sequence[Exchange], int]:
         found = self._sessions.get(session)

@@ -124,16 +124,17 @@ class EmulatedSession:
 
     @property
     def base_url(self) -> str:
-        """The base URL of the session's provider.
+        """The base URL of the session's provider; where it is for several, of the default.
 
-        Raises: LookupError, where the session is for several.
+        Raises: LookupError, where the session is for several, none of which is the default.
         """
-        if self.provider is None and len(self.base_urls) != 1:
+        base_url: str | None = self._session["base_url"]
+        if base_url is None:
             names = ", ".join(self.base_urls)
             raise LookupError(
                 f"this session serves {names}: use base_urls[NAME], or name one: @pytest.mark.emulator(provider=NAME)"
             )
-        return next(iter(self.base_urls.values()))
+        return base_url
 
     @property
     def env(self) -> Mapping[str, str | None]:

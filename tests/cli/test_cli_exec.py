@@ -121,8 +121,8 @@ def test_an_expectation_that_is_not_met_is_told(folder: Path) -> None:
     [
         (("a.yaml",), 2, "Name the command behind --, as in: emulator exec retry.yaml -- npm test"),
         (("a.yaml", "--"), 2, "Name the command behind --, as in: emulator exec retry.yaml -- npm test"),
-        (("--", "true"), 2, "The scenarios name no single provider; add --provider, one of beatra, brainstormrouter, "
-                            "braintwin, brivionix."),
+        (("--", "sh", "-c", 'case "$OPENAI_BASE_URL" in */openai/v1) exit 7; esac'), 7,
+         "emulator: 0 requests, nothing to find fault with"),
         (("no.yaml", "--", "true"), 2, "no.yaml does not exist."),
         (("--provider", "beatra", "--", "no-such-command"), 127,
          "no-such-command cannot be run: No such file or directory."),

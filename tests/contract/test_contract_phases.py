@@ -195,11 +195,11 @@ OWN_FACTS = {
         {"headers": {"x-ratelimit-limit": None}}, "bt-rate-headers",
     ),
     "the envelope's": (
-        "beatra", "coverage/chat/temperature/type/retype-null", {"drop": ["error.request_id"]}, "be-error-envelope",
+        "beatra", "coverage/chat/temperature/type/retype-string", {"drop": ["error.request_id"]}, "be-error-envelope",
     ),
     "the constraint's": (
-        "beatra", "coverage/chat/temperature/type/retype-null",
-        {"when": {"body": {"temperature": None}}, "ignore": ["temperature"]}, "be-temperature",
+        "beatra", "coverage/chat/temperature/type/retype-string",
+        {"when": {"body": {"temperature": "1"}}, "ignore": ["temperature"]}, "be-temperature",
     ),
     "the fault's": ("beatra", "fuzz/chat/invalid", {"when": {"status": 400}, "status": 200}, None),
 }  # fmt: skip

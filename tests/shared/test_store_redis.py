@@ -71,6 +71,10 @@ class Waited:
         found: tuple[Sequence[Exchange], int] = self.wait(lambda: self.store.journal(name, since, most))
         return found
 
+    def recall(self, session: str, ident: str) -> tuple[Exchange, bool] | None:
+        found: tuple[Exchange, bool] | None = self.wait(lambda: self.store.recall(self.prefix + session, ident))
+        return found
+
     def counters(self, session: str, at: float) -> Counters:
         found: Counters = self.wait(lambda: self.store.counters(self.prefix + session, at))
         return found

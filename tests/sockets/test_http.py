@@ -389,7 +389,9 @@ def test_the_host_header_names_a_provider(echo: ServedSession) -> None:
     assert echo.ended(int(answer.headers["x-emulator-exchange"]))["provider"] == "beatra"
     answer = echo.ask(path="/v1/models", method="GET", headers={"Host": "api.brainstormrouter.com:443"})
     assert answer.status == 200
-    assert echo.ask(path="/v1/chat/completions", headers={"Host": "example.com"}).error_code == "emulator_no_provider"
+    answer = echo.ask(path="/v1/chat/completions", headers={"Host": "example.com"})
+    assert echo.ended(int(answer.headers["x-emulator-exchange"]))["provider"] == "openai"
+    assert echo.ask(path="/v1/nothing", headers={"Host": "example.com"}).error_code == "emulator_no_provider"
 
 
 def test_a_request_without_host_is_answered(echo: ServedSession, connection: Connection) -> None:

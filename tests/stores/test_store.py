@@ -12,7 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.core.store import Counters, Store
-from emulator.core.values import Candidate, Claim, Exchange, Frame, Grant, Plan, Request, Sent, Standing, Timeline
+from emulator.core.values import (
+    Candidate,
+    Claim,
+    Exchange,
+    Frame,
+    Grant,
+    Keeping,
+    Plan,
+    Request,
+    Sent,
+    Standing,
+    Timeline,
+)
 from emulator.stores import memory
 from emulator.stores.memory import MemoryStore, weigh
 
@@ -51,6 +63,62 @@ def choices(store: Store, *claims: Claim) -> list[tuple[int | None, int, int]]:
     """Take each claim; return the candidate's index, n and turn."""
     grants = [store.take(item) for item in claims]
     return [(grant.candidate, grant.n, grant.turn) for grant in grants]
+
+
+# Answers that are kept for later requests
+
+
+def that_keeps(store: Store, keeping: Keeping | None) -> Exchange:
+    """Take a claim, and record its exchange."""
+    asked = claim(ANY)
+    made = replace(exchange(asked, store.take(asked)), keeping=keeping)
+    store.record(made)
+    return made
+
+
+def kept(store: Store, ident: str) -> tuple[int, bool] | None:
+    """Return the number of the exchange whose answer is kept, and whether it was cancelled."""
+    found: Any = store.recall("s", ident)
+    return (found[0].grant.number, found[1]) if found else None
+
+
+def test_an_answer_is_kept_by_its_id_until_it_is_forgotten(store: Store) -> None:
+    that_keeps(store, None)
+    that_keeps(store, Keeping("keep", "one"))
+    that_keeps(store, Keeping("keep", "two"))
+    assert [kept(store, ident) for ident in ("one", "two", "three")] == [(2, False), (3, False), None]
+    that_keeps(store, Keeping("cancel", "two"))
+    that_keeps(store, Keeping("forget", "one"))
+    that_keeps(store, Keeping("cancel", "one"))
+    that_keeps(store, Keeping("forget", "three"))
+    assert [kept(store, ident) for ident in ("one", "two", "three")] == [None, (3, True), None]
+
+
+@pytest.mark.parametrize("how", ["reset", "delete"])
+def test_a_session_that_begins_anew_has_no_answers(store: Store, how: str) -> None:
+    that_keeps(store, Keeping("keep", "one"))
+    store.restart("s")
+    assert kept(store, "one") == (1, False)
+    getattr(store, how)("s")
+    assert kept(store, "one") is None
+
+
+def test_an_answer_is_kept_as_long_as_its_exchange_is_in_the_journal(make: Callable[[int], Store]) -> None:
+    store = make(2)
+    that_keeps(store, Keeping("keep", "one"))
+    that_keeps(store, None)
+    assert kept(store, "one") == (1, False)
+    that_keeps(store, None)
+    assert kept(store, "one") is None
+
+
+def test_an_answer_of_a_session_before_a_reset_is_not_kept(store: Store) -> None:
+    asked = claim(ANY)
+    late = replace(exchange(asked, store.take(asked)), keeping=Keeping("keep", "one"))
+    store.reset("s")
+    store.take(asked)
+    store.record(late)
+    assert kept(store, "one") is None
 
 
 # Numbers, turns and states

@@ -181,21 +181,15 @@ def test_afterwards():
 """).assert_outcomes(passed=2)  # fmt: skip
 
 
-def test_without_a_provider_there_is_no_one_address(run: Run) -> None:
-    result = run("""
+def test_without_a_provider_it_is_the_default(run: Run) -> None:
+    run("""
 def test_base_url(emulator):
-    assert set(emulator.base_urls) == {"beatra", "braintwin", "brainstormrouter", "brivionix"}
-    with pytest.raises(LookupError, match="this session serves .*: use base_urls\\\\[NAME\\\\], or name one"):
-        emulator.base_url
+    assert set(emulator.base_urls) == {"openai", "beatra", "braintwin", "brainstormrouter", "brivionix"}
+    assert emulator.base_url == emulator.base_urls["openai"]
 
 def test_environment(emulator_env):
-    pass
-""")  # fmt: skip
-    result.assert_outcomes(passed=1, errors=1)
-    assert failure(result) == (
-        "this session serves beatra, brainstormrouter, braintwin, brivionix: use base_urls[NAME], or name one: "
-        "@pytest.mark.emulator(provider=NAME)"
-    )
+    assert os.environ["OPENAI_BASE_URL"] == emulator_env.base_urls["openai"]
+""").assert_outcomes(passed=2)  # fmt: skip
 
 
 def test_another_server_is_used_where_its_url_is_given(run: Run) -> None:

@@ -11,6 +11,7 @@ from emulator.core.wires.load import load_wire
 #: A folder of providers, and of the wires that they name.
 SCHEMAS = Path(__file__).parent / "schemas"
 OPENAI = load_wire("openai-chat", data_folder("schemas") / "none")
-BLOCKS, TURNS = (load_wire(name, SCHEMAS / "none") for name in ("blocks", "turns"))
-WIRES = {wire.name: wire for wire in (OPENAI, BLOCKS, TURNS)}
+RESPONSES = load_wire("openai-responses", data_folder("schemas") / "none")
+BLOCKS, TURNS, THREADS = (load_wire(name, SCHEMAS / "none") for name in ("blocks", "turns", "threads"))
+WIRES = {wire.name: wire for wire in (OPENAI, RESPONSES, BLOCKS, TURNS, THREADS)}
 PROVIDERS = load_providers(SCHEMAS)

@@ -32,8 +32,9 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
              "33:3: response.key: nothing fills ${idd} here; did you mean 'id'?",
         ]),
         ('key: "${id}"', 'key: "${piece}"', [
-             "33:3: response.key: nothing fills ${piece} here; known: choice, created, finish, id, model, "
-             "refusal, text, usage.input, usage.output, usage.total",
+             "33:3: response.key: nothing fills ${piece} here; known: choice, created, error.code, "
+             "error.message, error.param, error.reason, error.type, finish, id, model, "
+             "refusal, text, usage.asked, usage.cached, usage.input, usage.output, usage.reasoning, usage.total",
         ]),
         ('key: "${id}"', 'key: "${id"', [
              "33:3: response.key: '${id' has no closing brace",
@@ -140,7 +141,7 @@ def test_a_change_of_a_wire(tmp_path: Path) -> None:
         ("emulator: 1\nlike: openai-chats\n",
          "own.wire.yaml:2:1: like: there is no other wire 'openai-chats'; did you mean 'openai-chat'?"),
         ("emulator: 1\nlike: own\n",
-         "own.wire.yaml:2:1: like: there is no other wire 'own'; known: openai-chat"),
+         "own.wire.yaml:2:1: like: there is no other wire 'own'; known: openai-chat, openai-responses"),
         (CHANGE.replace("${refusal}", "${refused}"),
          "own.wire.yaml:4:44: response.choices[0].$choices.message.refusal: "
          "nothing fills ${refused} here; did you mean 'refusal'?"),

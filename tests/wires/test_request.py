@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.wires.conversation import Conversation, Message, Tool, tool_results
-from tests.wires.build import BLOCKS, OPENAI
+from tests.wires.build import BLOCKS, OPENAI, RESPONSES, THREADS
 
 FORM = OPENAI.request
 
@@ -167,3 +167,89 @@ def test_any_shape_is_read(messages: Any, tools: Any) -> None:
     assert all(isinstance(item.text, str) for item in read)
     assert all(isinstance(item.name, str) for item in FORM.tools({"tools": tools}))
     assert len(tool_results(read)) <= len(read)
+
+
+# Items among the messages
+
+ITEMS: list[Any] = [
+    {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "x"}]},
+    {"type": "reasoning", "id": "rs_1", "summary": []},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
+    {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+    {"type": "custom_tool_call", "call_id": "c2", "name": "g", "input": "x y"},
+    {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "21"}]},
+    {"type": "custom_tool_call_output", "call_id": "c2", "output": "ok"},
+    {"type": "item_reference", "id": "msg_1"},
+    {"type": "function_call", "call_id": "c3", "name": "f", "arguments": "{}"},
+    {"role": "developer", "content": "Be short."},
+    "odd", 5,
+]  # fmt: skip
+READ = [
+    Message("user", "a", images=1),
+    Message("assistant", "I look.", calls=(("c1", "f", "{}"), ("c2", "g", "x y"))),
+    Message("tool", "21", call_id="c1"),
+    Message("tool", "ok", call_id="c2"),
+    Message("assistant", "", calls=(("c3", "f", "{}"),)),
+    Message("system", "Be short."),
+]
+
+
+def test_items_that_are_no_messages() -> None:
+    found = RESPONSES.request.messages({"instructions": "Be kind.", "input": ITEMS[:-2]})
+    assert list(found) == [Message("system", "Be kind."), *READ]
+
+
+def test_a_text_in_place_of_items_is_the_user_s() -> None:
+    assert RESPONSES.request.messages({"input": "hi"}) == (Message("user", "hi"),)
+    assert FORM.messages({"messages": "hi"}) == ()
+
+
+def test_what_came_before_is_read_first() -> None:
+    said = RESPONSES.request.read({"model": "m", "input": "next", "store": False}, True, ["first", *ITEMS[:4]])
+    assert [message.text for message in said.messages] == ["first", "a", "I look.", "next"]
+
+
+def test_only_functions_are_tools() -> None:
+    tools = [{"type": "web_search"}, {"type": "custom", "name": "x"}, {"type": "function", "name": "f"}, 5]
+    assert RESPONSES.request.read({"input": "x", "tools": tools}).tools == (Tool("f"),)
+
+
+@pytest.mark.parametrize(
+    ("body", "previous", "stored", "later"),
+    [
+        ({}, "", False, False),
+        ({"after": "a", "keep": True, "when": "later"}, "a", True, True),
+        ({"after": 5, "keep": 1, "when": "now"}, "", False, False),
+    ],
+    ids=["nothing", "all", "odd"],
+)
+def test_what_is_kept(body: dict[str, Any], previous: str, stored: bool, later: bool) -> None:
+    form = THREADS.request
+    assert (form.previous(body), form.is_stored(body), form.is_later(body)) == (previous, stored, later)
+    assert (FORM.previous(body), FORM.is_stored(body), FORM.is_later(body)) == ("", False, False)
+    assert form.may_go_on(b'{"after":1}')
+    assert not FORM.may_go_on(b'{"after":1}')
+
+
+def test_items_as_they_are_listed() -> None:
+    form, kept = RESPONSES.request, RESPONSES.kept
+    assert kept
+    sent = ["hi", {"role": "assistant", "content": "ho"}, ITEMS[3], {"role": "user", "content": [1], "id": "own"}, 5]
+    listed = list(kept.listed(sent, *form.fields_of_message, lambda item, index: f"{form.kind(item)}{index}"))
+    text = {"type": "output_text", "text": "ho", "annotations": [], "logprobs": []}
+    assert listed == [
+        {"id": "text0", "type": "message", "status": "completed", "role": "user",
+         "content": [{"type": "input_text", "text": "hi"}]},
+        {"id": "text1", "type": "message", "status": "completed", "role": "assistant", "content": [text]},
+        {"id": "call2", "status": "completed", **ITEMS[3]},
+        {"id": "own", "type": "message", "status": "completed", "role": "user", "content": [1]},
+    ]  # fmt: skip
+    assert [kept.id_of(item) for item in listed] == ["text0", "text1", "call2", "own"]
+
+
+FIELDS = st.sampled_from(["type", "role", "content", "call_id", "output", "name", "arguments", "text"])
+
+
+@given(st.recursive(st.none() | st.text(max_size=3), lambda inner: st.lists(inner) | st.dictionaries(FIELDS, inner)))
+def test_any_input_is_read(value: Any) -> None:
+    assert isinstance(RESPONSES.request.read({"model": "m", "input": value}), Conversation)

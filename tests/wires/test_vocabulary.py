@@ -18,7 +18,12 @@ from emulator.core.wires.template import ANSWER, PART, PIECE, WORDS
 from tests.wires.asks import MADE_UP
 from tests.wires.build import SCHEMAS
 
-FILES = sorted([*(data_folder("schemas") / "wires").glob("*.yaml"), *(SCHEMAS / "wires").glob("*.yaml")])
+FILES = sorted(
+    file
+    for folder in (data_folder("schemas"), SCHEMAS)
+    for pattern in ("wires/*.yaml", "*/*.wire.yaml")
+    for file in folder.glob(pattern)
+)
 DATA = [yaml.safe_load(file.read_text()) for file in FILES]
 
 
@@ -36,12 +41,14 @@ def walk(value: Any) -> Iterator[Any]:
 
 def words_of(data: Any) -> set[str]:
     """Return the words and holes of a wire's templates."""
-    templates = [*walk(data["response"]), *walk(data["stream"]), *walk(data["request"]["messages"]["parts"])]
+    asked = data.get("request", {}).get("messages", {})
+    templates = [*walk(data.get("response")), *walk(data.get("stream")), *walk(asked.get("parts"))]
     texts = [item for item in templates if isinstance(item, str)]
     holes = {hole for text in texts for hole in re.findall(r"\$\{([^}]+)\}", text)}
     return (
         holes
         | {text for text in texts if text in WORDS}
+        | {item["$if"] for item in templates if isinstance(item, dict) and "$if" in item}
         | ({"~"} if any(text.endswith("~") for text in texts) else set())
     )
 
@@ -69,8 +76,10 @@ def named(schema: Any, root: Any) -> Iterator[str]:
 
 SCHEMA = json.loads((data_folder("schemas") / "wire.schema.json").read_bytes())
 USED = Counter(key for data in DATA for key in keys(SCHEMA, data, SCHEMA))
-#: A change of a wire names it; no wire of ours has words between the pieces of what it does not begin.
-ONCE = {"like", "stream.reasoning.begin", "stream.reasoning.end", "stream.text.begin", "stream.text.end",
+#: A change of a wire names it; no wire of ours has words between the pieces of what it does not begin; one provider has
+#: a wire with a prompt.
+ONCE = {"like", "request.prompt", "request.prompt.at", "request.prompt.echo",
+        "stream.reasoning.begin", "stream.reasoning.end", "stream.text.begin", "stream.text.end",
         "stream.refusal.begin", "stream.refusal.end"}  # fmt: skip
 
 
@@ -88,7 +97,7 @@ ONLY_WIRES = {
 #: Where such a word is one of ours: a role and a message as the matchers have them, the problems of our own errors, a
 #: budget of the command line, a choice of the wire's own vocabulary, texts that are sent to try a server.
 OURS = {
-    "core/wires": {"choices", "messages", "tool_choice", "role", "assistant"},
+    "core/wires": {"choices", "messages", "tool_choice", "role", "assistant", "message"},
     "core": {"message", "assistant", "messages", "choices", "tool_choice"},
     "contract": {"message", "messages", "max_tokens", "[DONE]"},
     "core/schema/instance.py": {"delta"},  # a name for made-up values

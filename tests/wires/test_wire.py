@@ -19,7 +19,7 @@ from emulator.core.wires.sse import payload
 from emulator.core.wires.wire import AnswerValues, Wire
 from tests.build import NAMES
 from tests.build import PROVIDERS as OURS
-from tests.wires.build import BLOCKS, OPENAI, PROVIDERS, TURNS, WIRES
+from tests.wires.build import BLOCKS, OPENAI, PROVIDERS, RESPONSES, THREADS, TURNS, WIRES
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 NAMED = st.text("abc_", min_size=1, max_size=5)
@@ -51,16 +51,18 @@ COMPLETIONS = st.builds(Completion, PARTS.map(tuple), st.sampled_from(REASONS), 
 
 def given_back(item: Completion, wire: Wire) -> Completion:
     """Return a completion as its wire gives it back: of two reasons with one word, the one that fits."""
-    table = wire.words.get("finish", {})
-    alike = [reason for reason in table if table[reason] == table[item.finish or ""]] if table else [item.finish or ""]
-    fits = "tool_calls" if item.calls() and "tool_calls" in alike else alike[0]
-    return replace(item, finish=fits)
+    tables = list(wire.words.values())
+    alike = [reason for reason in REASONS if all(table[reason] == table[item.finish or ""] for table in tables)]
+    fits = item.finish if not tables else "tool_calls" if item.calls() and "tool_calls" in alike else alike[0]
+    return replace(item, finish=fits, usage={**(item.usage or {}), **dict.fromkeys(wire.details, 0)})
 
 
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
 @given(completion=COMPLETIONS, choices=st.integers(1, 3))
 def test_what_is_written_is_read(wire: Wire, completion: Completion, choices: int) -> None:
-    saying = AnswerValues(completion, "an-id", 1_800_000_000, "a-model", 1 if wire is BLOCKS else choices)
+    saying = AnswerValues(
+        completion, "an-id", 1_800_000_000, "a-model", 1 if wire in (BLOCKS, RESPONSES, THREADS) else choices
+    )
     wanted = given_back(completion, wire)
     assert wire.read(orjson.loads(wire.whole(saying))) == wanted
     assert wire.read_events(stream_of(wire, saying)) == wanted
@@ -101,7 +103,7 @@ def test_samples_are_as_the_schemas_say(name: str) -> None:
 
 
 def test_the_providers_that_are_shipped_share_a_wire() -> None:
-    assert {provider.operations["chat"].wire for provider in OURS.values()} == {OPENAI}
+    assert {provider.operations["chat"].wire for name, provider in OURS.items() if name != "openai"} == {OPENAI}
 
 
 def test_samples_that_a_schema_refuses_or_a_wire_does_not_give_back() -> None:
@@ -149,13 +151,14 @@ def test_an_event_is_named_as_its_field_says() -> None:
     [
         (OPENAI, "[DONE]", ["{}", "[DONE"]),
         (BLOCKS, '{"kind":"closes"}', ["{}", '{"kind":"ends"}', "x"]),
+        (THREADS, "", ["{}", '{"sort":"is_doing","whole":{}}', '{"sort":"wrong"}']),
         (TURNS, "over", [""]),
     ],
-    ids=["text", "event", "other-text"],
+    ids=["text", "event", "several", "other-text"],
 )  # fmt: skip
 def test_the_last_event(wire: Wire, last: str, others: list[str]) -> None:
     assert wire.last == last
-    assert wire.ends(last.encode())
+    assert not last or wire.ends(last.encode())
     assert not any(wire.ends(other.encode()) for other in others)
 
 
@@ -192,3 +195,86 @@ def test_what_a_wire_has_no_form_for(chunks: list[Any]) -> None:
 
 def test_a_payload_of_several_lines() -> None:
     assert payload(b"event: x\ndata: a\ndata:b\n\n") == b"a\nb"
+
+
+# Items, numbers, echoes, and what fails
+
+
+TALK = AnswerValues(
+    Completion(
+        (
+            Part("reasoning", "Hm."),
+            Part("text", "Let me see."),
+            Part("call", "{}", "call-1", "look"),
+            Part("text", "So."),
+        ),
+        "tool_calls",
+        {"input": 1, "output": 9, "total": 10, "cached": 0, "reasoning": 2},
+    ),
+    "an-id",
+    7,
+    "a-model",
+    items=("rs_1", "msg_2", "fc_3", "msg_4"),
+    echo={"temperature": 0.5, "store": True},
+)
+
+
+@pytest.mark.parametrize("wire", [RESPONSES, THREADS], ids=["responses", "threads"])
+def test_several_parts_come_in_order_and_are_read_so(wire: Wire) -> None:
+    body = orjson.loads(wire.whole(TALK))
+    assert wire.read(body) == TALK.completion
+    values = stream_of(wire, TALK)
+    assert wire.read_events(values) == TALK.completion
+    assert wire.whole_in([orjson.dumps(body)], False) == body
+
+
+def test_events_of_responses_in_their_order() -> None:
+    values = stream_of(RESPONSES, TALK)
+    assert [value["sequence_number"] for value in values] == list(range(len(values)))
+    names = [value["type"].removeprefix("response.") for value in values]
+    assert [name for name, _ in groupby(names)] == [
+        "created", "in_progress",
+        "output_item.added", "reasoning_summary_part.added", "reasoning_summary_text.delta",
+        "reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done",
+        "output_item.added", "content_part.added", "output_text.delta", "output_text.done", "content_part.done",
+        "output_item.done",
+        "output_item.added", "function_call_arguments.delta", "function_call_arguments.done", "output_item.done",
+        "output_item.added", "content_part.added", "output_text.delta", "output_text.done", "content_part.done",
+        "output_item.done",
+        "completed",
+    ]  # fmt: skip
+    assert {value["item_id"] for value in values if "item_id" in value} == {"rs_1", "msg_2", "fc_3", "msg_4"}
+    assert values[-1]["response"] == orjson.loads(RESPONSES.whole(TALK))
+    first = values[0]["response"]
+    assert (first["status"], first["output"], first["usage"]) == ("in_progress", [], None)
+    assert (first["temperature"], first["store"], first["tools"]) == (0.5, True, None)
+
+
+def test_an_event_is_named_by_the_word_that_its_name_has_a_hole_for() -> None:
+    cut = replace(TALK, completion=replace(TALK.completion, finish="length"))
+    name, kind = RESPONSES.streamed(cut, [(), (), (), ()], True)[-1]
+    assert (name.split(b"\n")[0], kind) == (b"event: response.incomplete", "done")
+    assert stream_of(RESPONSES, cut)[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
+def test_a_stream_of_responses_that_fails() -> None:
+    error = {"error.type": "server_error", "error.code": None, "error.message": "Oh.", "error.param": None,
+             "error.reason": "server_error"}  # fmt: skip
+    events = [orjson.loads(payload(event)) for event in RESPONSES.failing(TALK, error, 5)]
+    told, failed = events
+    assert told == {
+        "type": "error", "error": {"type": "server_error", "code": None, "message": "Oh.", "param": None},
+        "sequence_number": 5,
+    }  # fmt: skip
+    assert (failed["type"], failed["sequence_number"]) == ("response.failed", 6)
+    assert failed["response"]["status"] == "failed"
+    assert failed["response"]["error"] == {"code": "server_error", "message": "Oh."}
+    assert [RESPONSES.ends(orjson.dumps(event)) for event in events] == [False, True]
+    assert RESPONSES.read_events([*stream_of(RESPONSES, TALK)[:5], *events]).unread
+    assert RESPONSES.whole_in([b"data: %b\n\n" % orjson.dumps(event) for event in events], True) == failed["response"]
+
+
+@pytest.mark.parametrize("data", [b"[]", b"no", b""], ids=["list", "text", "nothing"])
+def test_what_is_no_whole_answer(data: bytes) -> None:
+    assert RESPONSES.whole_in([data], False) is None
+    assert RESPONSES.whole_in([b"data: %b\n\n" % data], True) is None

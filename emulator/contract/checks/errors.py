@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,6 +104,21 @@ def unknown_path(client: CaseClient, *, schema: Json = True, also: Sequence[Mapp
         _envelope(answer, schema, what)
 
 
+def empty_errors(client: CaseClient, *, on: Sequence[str], status: int) -> None:
+    """In each situation the answer has this status, and no body."""
+    for name in on:
+        now = situation(name)
+        answer = now.meet(client)
+        hold(answer, f"{now.what} gets {status}", answer.status == status, status, answer.status)
+        hold(
+            answer,
+            f"the answer to {now.what} is empty",
+            not answer.body,
+            "",
+            answer.body[:200].decode(errors="replace"),
+        )
+
+
 def own_header(client: CaseClient, *, header: str, on: Sequence[str]) -> None:
     """Answers carry a header whose value is not empty and is each one's own."""
     values: list[str | None] = []
@@ -113,6 +129,30 @@ def own_header(client: CaseClient, *, header: str, on: Sequence[str]) -> None:
         hold(answer, f"{header} is on the answer to {now.what}", bool(value), "a value", value)
         hold(answer, f"{header} is each answer's own", value not in values, "another value", value)
         values.append(value)
+
+
+def has_header(client: CaseClient, *, header: str, on: Sequence[str], pattern: str = ".") -> None:
+    """Answers carry a header whose value has this form, a regular expression."""
+    for name in on:
+        now = situation(name)
+        answer = now.meet(client)
+        value = answer.header(header) or ""
+        hold(answer, f"{header} of {now.what} has its form", bool(re.search(pattern, value)), pattern, value or None)
+
+
+def unseen(client: CaseClient, *, why: str) -> None:
+    """A fact that no request of this run shows. Raises: NotArranged, with why."""
+    raise NotArranged(why)
+
+
+def refusals(client: CaseClient, *, of: Sequence[Mapping[str, Json]], error: str = "invalid_request") -> None:
+    """Each request of `of`, with the changes `send` and without `missing`, is refused, and `says` so: value by path."""
+    for item in of:
+        send, missing = item.get("send", {}), item.get("missing", ())
+        answer, what = client.chat(send, missing), shown_changes(send, missing)
+        client.refused(answer, error, what)
+        for path, value in item.get("says", {}).items():
+            equal(answer, f"{path} of the refusal of {what}", [value], pick(answer.json, path))
 
 
 def _raw(client: CaseClient, body: bytes, method: str = "POST") -> Answer:

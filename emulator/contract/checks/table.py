@@ -38,7 +38,11 @@ CHECKS: Mapping[str, Check] = {
     "names_fields": checks_errors.names_fields,
     "same_as_header": checks_errors.same_as_header,
     "unknown_path": checks_errors.unknown_path,
+    "empty_errors": checks_errors.empty_errors,
     "own_header": checks_errors.own_header,
+    "has_header": checks_errors.has_header,
+    "refusals": checks_errors.refusals,
+    "unseen": checks_errors.unseen,
     "limit": checks_limits.limit,
     "rate_headers": checks_limits.rate_headers,
     "rate_counts": checks_limits.rate_counts,
@@ -54,7 +58,8 @@ CHECKS: Mapping[str, Check] = {
 
 #: What a check sends for each item of its parameters' lists, and beside these, at most.
 _EACH: Mapping[str, int] = {
-    "good": 1, "bad": 1, "missing": 1, "raw": 1, "on": 1, "also": 1, "models": 1, "caps": 1, "spoilt": 1, "windows": 5,
+    "good": 1, "bad": 1, "missing": 1, "raw": 1, "on": 1, "also": 1, "models": 1, "caps": 1, "spoilt": 1, "of": 1,
+    "windows": 5,
 }  # fmt: skip
 _BESIDE: Mapping[str, int] = {
     "requests": 1, "default": 2, "reproducible": 2, "stream_default": 3, "output_cap": 2, "prompt_counts": 2,

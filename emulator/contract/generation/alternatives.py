@@ -87,6 +87,7 @@ _MERGERS: Mapping[str, Callable[[Any, Any], Json]] = {
     ),
     "items": _both,
     "additionalProperties": _both,
+    "propertyNames": _both,
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), max),
-    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems"), min),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
 }

@@ -67,7 +67,7 @@ class Mutation:
 
 def mutations(schema: Json, value: Json) -> Iterator[tuple[Json, Mutation]]:
     """Yield every single-fault mutation of a valid value, with its fault, in the order of the schema."""
-    mutator = Mutator(schema)
+    mutator = Mutator(schema, nulls=True)
     for mutation in mutator.candidates(value):
         if mutator.breaks(value, mutation):
             yield mutation.apply(value), mutation
@@ -76,10 +76,16 @@ def mutations(schema: Json, value: Json) -> Iterator[tuple[Json, Mutation]]:
 class Mutator:
     """Finds the faults of one schema; what depends on the schema alone is found once."""
 
-    def __init__(self, schema: Json) -> None:
-        """Raises: UnsupportedKeyword."""
+    def __init__(self, schema: Json, nulls: bool = False) -> None:
+        """Find the faults of a schema; without `nulls` null for an optional field of a body may be none.
+
+        Raises: UnsupportedKeyword.
+        """
         self.document = Document(schema)
         self.valid = self.document.verdict(schema)
+        parts = [schema, *schema.get("allOf", ())] if isinstance(schema, Mapping) else []
+        self.required = frozenset(name for part in parts for name in part.get("required", ()))
+        self.nulls = nulls
         self._kept: dict[int, list[tuple[str, Operator, Json]]] = {}
         self._examples: dict[int, tuple[Json]] = {}
 
@@ -113,9 +119,16 @@ class Mutator:
         for part, found, steps, comment in self.applying(self.document.schema, value, ()):
             for mutation in self.at(part, found, steps, comment, value):
                 known = (mutation.steps, mutation.operator, repr(mutation.after))
-                if known not in seen:
+                if known not in seen and not self.leaves_out(mutation):
                     seen.add(known)
                     yield mutation
+
+    def leaves_out(self, mutation: Mutation) -> bool:
+        """Tell whether a fault is null for an optional field of a body, where that is as good as leaving it out."""
+        if self.nulls:
+            return False
+        to_null = mutation.after is None and mutation.operator != "remove"
+        return to_null and len(mutation.steps) == 1 and mutation.steps[0] not in self.required
 
     def applying(self, part: Json, value: Json, steps: Steps, comment: str = "") -> Iterator[Place]:
         """Yield every part of the schema that holds for a place of a valid value, with the nearest `$comment`."""
@@ -177,6 +190,10 @@ class Mutator:
             yield Mutation((*steps, name), "required", "remove", value.get(name), None, comment)
         if part.get("additionalProperties") is False:
             yield Mutation((*steps, _UNDOCUMENTED), "additionalProperties", "extend", None, 1, comment)
+        if "maxProperties" in part:
+            good = self.example(part.get("additionalProperties", True))
+            names = (f"more_{number}" for number in range(part["maxProperties"] + 1 - len(value)))
+            yield Mutation(steps, "maxProperties", "extend", value, {**value, **dict.fromkeys(names, good)}, comment)
         forbidden = part.get("not")
         if isinstance(forbidden, Mapping) and "required" in forbidden:
             known = {**self.document.schema.get("properties", {}), **part.get("properties", {})}
@@ -248,8 +265,10 @@ def _other_words(words: Json, part: Json) -> Iterator[Change]:
 
 
 def _past(keyword: str, value: Any, part: Mapping[str, Json]) -> Json:
-    """Return a number just past a bound, by a step that a decimal of two places shows."""
-    step = 1 if part.get("type") == "integer" else 0.01
+    """Return a number just past a bound, by a step that a decimal of two places shows; past a large one by far."""
+    if abs(value) >= 2**53:
+        return 2.0 * value
+    step = 1 if "integer" in part.get("type", ()) else 0.01
     return round(value - step if "inimum" in keyword else value + step, 2)
 
 

@@ -66,7 +66,8 @@ def requests(schema: Json, models: Sequence[str], wire: Wire | None = None, most
     overrides: dict[str, Values] = {f"/{path.replace('.', '/')}": st.integers(1, most_tokens) for path in caps}
     if models:
         overrides |= {f"/{name}": st.sampled_from(models) for name in model_fields(wire)}
-    return values(schema, overrides).map(functools.partial(answered, wire))
+    good = Document(schema).verdict(schema)  # a conversation may need a message, and hold none but lost answers
+    return values(schema, overrides).map(functools.partial(answered, wire)).filter(good)
 
 
 def model_fields(wire: Wire | None) -> list[str]:
@@ -75,8 +76,10 @@ def model_fields(wire: Wire | None) -> list[str]:
 
 
 def answered(wire: Wire | None, body: Json) -> Json:
-    """Return a body in which a tool message follows the call that it answers: what no schema can say."""
+    """Return a body as no schema can say: a tool message follows its call, and no answer is named that is not kept."""
     form = wire.request if wire else None
+    if form and isinstance(body, Mapping) and form.previous(body):
+        body = {name: item for name, item in body.items() if name not in form.fields("previous")}
     at = form.fields("messages")[0] if form else ""
     messages = body.get(at) if isinstance(body, Mapping) else None
     if form is None or form.call_id is None or not isinstance(messages, list):
@@ -151,7 +154,7 @@ class _Compiler:
             raise Endless(f"{at}: a required field is forbidden")
         more = flat.get("additionalProperties", True)
         if not properties and not required:
-            return st.just({}) if more is False else st.dictionaries(TEXTS, self.extra(more, at, depth), max_size=3)
+            return st.just({}) if more is False else self.dictionary(flat, more, at, depth)
         optional: dict[str, Values] = {}
         for name, part in properties.items():
             if name not in required and name not in absent:
@@ -161,6 +164,14 @@ class _Compiler:
                     continue
         needed = {name: self.strategy(properties.get(name, more), f"{at}/{escape(name)}", depth) for name in required}
         return _objects(needed, optional)
+
+    def dictionary(self, flat: Mapping[str, Json], more: Json, at: str, depth: int) -> Values:
+        """Return a strategy of objects whose names are free."""
+        names: st.SearchStrategy[str] = TEXTS
+        if "propertyNames" in flat:
+            names = names.filter(self.document.verdict(flat["propertyNames"]))
+        most = min(flat.get("maxProperties", MOST_ITEMS), MOST_ITEMS)
+        return st.dictionaries(names, self.extra(more, at, depth), max_size=most)
 
     def extra(self, more: Json, at: str, depth: int) -> Values:
         return ANY_JSON if more in (True, {}) else self.strategy(more, f"{at}/*", depth)

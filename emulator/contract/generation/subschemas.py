@@ -12,11 +12,12 @@ from emulator.core.errors import Json
 from emulator.core.schema.schema import Schema
 
 _DESCRIBES = {"$comment", "$defs", "$id", "$schema", "default", "description", "examples", "title"}
-_HOLDS_ONE = {"additionalProperties", "else", "if", "items", "not", "then"}
+_HOLDS_ONE = {"additionalProperties", "else", "if", "items", "not", "propertyNames", "then"}
 _HOLDS_LIST = {"allOf", "anyOf", "oneOf"}
 _HOLDS_NAMED = {"$defs", "properties"}
 _CONSTRAINS = {
-    "$ref", "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maximum", "minItems",
+    "$ref", "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maxProperties",
+    "maximum", "minItems",
     "minLength", "minimum", "pattern", "required", "type",
 }  # fmt: skip
 KEYWORDS = _DESCRIBES | _HOLDS_ONE | _HOLDS_LIST | _HOLDS_NAMED | _CONSTRAINS

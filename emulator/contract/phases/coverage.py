@@ -20,6 +20,9 @@ from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.provider import Operation, fill
 
+#: A list that is longer is not tried at its bound: its answer would take megabytes.
+MOST_ITEMS = 1000
+
 
 def coverage(contract: Contract) -> Iterator[PlannedCase]:
     """Yield the cases of each operation, those that are taken first."""
@@ -31,14 +34,20 @@ def coverage(contract: Contract) -> Iterator[PlannedCase]:
 
 
 def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
-    if operation.method == "GET":
+    if not contract.asks(operation):
+        return
+    if not operation.has_body:
         yield from _queries(contract, operation)
         return
     bodies = contract.bodies(operation)
     if not bodies:
         return  # nobody knows a good request of it: the docs print none, and the contract gives none
     known = tags(operation.request)
-    found = list(_boundaries(contract, operation, bodies[0]))
+    found = [
+        item
+        for item in _boundaries(contract, operation, bodies[0])
+        if not contract.refusal(operation, item.value) and _size(item.value) <= MOST_ITEMS
+    ]
     for item in found:
         yield _good(contract, operation, item, known)
     mutator = Mutator(operation.request)
@@ -55,7 +64,7 @@ def _boundaries(contract: Contract, operation: Operation, good: Mapping[str, Jso
         if item.steps[1:] or item.steps[0] not in names:
             yield _in_conversation(contract, operation, item, good)
     for name in names if operation.wire else ():
-        for model in provider.models.values() if name in good else ():
+        for model in provider.models_of(operation) if name in good else ():
             if not model.embedding:
                 comment = f"{provider.models_fact or ''}{': assumed' if model.assumed else ''}"
                 yield Boundary((name,), "listed", slug(model.id), comment, True, {**good, name: model.id})
@@ -67,10 +76,18 @@ def _in_conversation(contract: Contract, operation: Operation, item: Boundary, g
     if wire is None or not contract.ask.tools or answered(wire, body) == body:
         return item
     at = wire.request.fields("messages")[0]
+    if wire.request.call_id not in body[at][0]:
+        return item
     call = {"id": body[at][0][wire.request.call_id], "name": "get_weather", "arguments": "{}"}
     before = [*good[at], fill(contract.ask.tools["called"], call)]
     steps = (at, len(before), *item.steps[2:])
     return replace(item, steps=steps, value={**body, at: [*before, *body[at]]})
+
+
+def _size(value: Json) -> int:
+    """Return the length of the longest list in a value."""
+    inner = value if isinstance(value, list) else list(value.values()) if isinstance(value, Mapping) else []
+    return max([len(inner) if isinstance(value, list) else 0, *map(_size, inner)])
 
 
 def _good(contract: Contract, operation: Operation, item: Boundary, known: set[str]) -> PlannedCase:

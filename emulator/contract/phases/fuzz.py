@@ -50,7 +50,7 @@ class Drawn:
 def fuzz(contract: Contract, number: int = 0, max_examples: int = MAX_EXAMPLES) -> Iterator[PlannedCase]:
     """Yield two cases for each operation that takes a body: valid bodies, and broken ones."""
     for operation in contract.provider.operations.values():
-        if operation.method != "GET":
+        if operation.has_body and contract.asks(operation):
             for polarity in ("valid", "invalid"):
                 yield _case(contract, operation, polarity, number, max_examples)
 
@@ -70,7 +70,8 @@ def _case(contract: Contract, operation: Operation, polarity: str, number: int, 
 
 def draw_all(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> list[Drawn]:
     """Draw the bodies of a case."""
-    valid = requests(operation.request, list(contract.provider.models), operation.wire)
+    models = [model.id for model in contract.provider.models_of(operation)]
+    valid = requests(operation.request, models, operation.wire)
     if polarity == "valid":
         return [Drawn(body) for body in draw(valid, number, max_examples)]
     mutator = Mutator(operation.request)
@@ -118,10 +119,12 @@ class _Hunt:
         return observed or Outcome("passed")
 
     def judged(self, item: Drawn) -> Outcome:
+        error = self.contract.refusal(self.operation, item.body)
         if item.fault is None:
-            return judge(self._taken(item.body), self.target)
+            check = self._refused(item, error) if error else self._taken(item.body)
+            return judge(check, self.target, assumed=bool(error))
         fact, assumed = self.contract.basis(item.fault.comment, self.operation)
-        outcome = judge(self._refused(item), self.target, assumed)
+        outcome = judge(self._refused(item, "invalid_request"), self.target, assumed)
         return outcome if outcome.fact else replace(outcome, fact=fact)
 
     def shrunk(self, item: Drawn, outcome: Outcome) -> Outcome:
@@ -150,11 +153,11 @@ class _Hunt:
 
         return check
 
-    def _refused(self, item: Drawn) -> Callable[[TargetSession], None]:
+    def _refused(self, item: Drawn, error: str) -> Callable[[TargetSession], None]:
         def check(session: TargetSession) -> None:
             answer = client_of(self.contract, session).post(self.contract.path(self.operation), item.sent)
             what = f"a generated request ({told(item.fault)})" if item.fault else "a generated request"
-            refused(self.contract, session, answer, "invalid_request", what)
+            refused(self.contract, session, answer, error, what)
 
         return check
 

@@ -75,7 +75,9 @@ def _exists(contract: Contract, operation: Operation) -> PlannedCase:
 
 def _ask(contract: Contract, session: TargetSession, operation: Operation) -> Answer:
     client = client_of(contract, session)
-    if operation.method == "GET":
+    if not contract.asks(operation):
+        raise NotArranged(f"{operation.method} {operation.path} is not tried: it deletes, or names what nobody knows")
+    if not operation.has_body:
         return client.send("GET", target(contract.path(operation), contract.query(operation)))
     bodies = contract.bodies(operation)
     if not bodies:

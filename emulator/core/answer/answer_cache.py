@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from emulator.core.answer.compiled import FROM, SHAPES, UNTIL, CompiledAnswer, compile_form
+from emulator.core.answer.compiled import FROM, SHAPES, UNTIL, CompiledAnswer, compile_form, echoed
 from emulator.core.answer.render import PLAIN
 from emulator.core.cache import LruCache
 from emulator.core.draws import series
@@ -17,8 +17,9 @@ from emulator.core.values import Claim, Exchange, Grant, Request
 
 #: How many forms are remembered.
 MOST_FORMS = 256
-#: Session, provider, operation, rule, number of the reply, path parameters, and what else of the call it depends on.
-_Name = tuple[Session, str, str | None, str, int, tuple[str, ...], Json]
+#: Session, provider, operation, rule, number of the reply, path parameters, what else of the call it depends on, and
+#: what it repeats of it.
+_Name = tuple[Session, str, str | None, str, int, tuple[str, ...], Json, str | bytes]
 
 
 class AnswerCache:
@@ -32,7 +33,7 @@ class AnswerCache:
     def compiled(self, session: Session, request: Request, claim: Claim, grant: Grant) -> CompiledAnswer | None:
         """Return the answer as a form where one like it was given before."""
         call, unusual = claim.call, claim.idempotency or claim.history or session.chaos or grant.standing.exceeded
-        if call is None or unusual or not FROM <= request.at < UNTIL:
+        if call is None or unusual or request.recalled or not FROM <= request.at < UNTIL:
             return None
         index = session.rules_for(claim.provider, call.operation)
         if grant.candidate is None and index.rules:
@@ -54,7 +55,7 @@ class AnswerCache:
             return None
         rule_id = rule.id if rule else "built-in"
         params = tuple(claim.call.params.values()) if claim.call.params else ()
-        name = (session, claim.provider, claim.operation, rule_id, number, params, shape(claim.call))
+        name = (session, claim.provider, claim.operation, rule_id, number, params, shape(claim.call), echoed(claim))
         compiled = self._forms.get(name)
         if compiled is None:
             self._forms.put(name, "seen")

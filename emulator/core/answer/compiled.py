@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+import orjson
+
 from emulator.core.draws import Draw
 from emulator.core.durations import duration_text, time_text
 from emulator.core.errors import Json
 from emulator.core.framing import STATUS_LINES, in_one_piece
-from emulator.core.values import Call, Claim, Exchange, Grant, Request
+from emulator.core.values import Call, Claim, Exchange, Grant, Keeping, Request
 
 #: Gives what fills a hole: from the draws of the rule, the time of the request, and the grant.
 Filler = Callable[[Draw, float, Grant], bytes]
@@ -57,11 +59,16 @@ class CompiledAnswer:
     size: int  # bytes of the body without its framing
     draws: Callable[[int], Draw]  # of the n-th claim
     again: Callable[[Request, Grant], Exchange]
+    ident: Filler | None = None  # of an answer that is kept: its id
 
     @property
     def weight(self) -> int:
         """Bytes that are kept as long as the form is."""
         return self.size
+
+    def keeping(self, at: float, grant: Grant) -> Keeping | None:
+        """Return what one answer does to those that are kept."""
+        return Keeping("keep", self.ident(self.draws(grant.n), at, grant).decode()) if self.ident else None
 
     def fill(self, at: float, grant: Grant) -> tuple[bytes, bytes]:
         """Return the header lines and the body for one request."""
@@ -111,7 +118,8 @@ def compile_form(
     example = render(request, claim, grant, Draw)
     wanted = in_one_piece(example.timeline)
     marks = _Marks()
-    pieces = in_one_piece(render(*_marked(request, claim, grant), lambda *parts: marks).timeline)
+    marked = render(*_marked(request, claim, grant), lambda *parts: marks)
+    pieces = in_one_piece(marked.timeline)
     if wanted is None or pieces is None or len(wanted[1]) > LONGEST or not marks.steady:
         return None
     head, body = pieces
@@ -130,8 +138,22 @@ def compile_form(
         sum(len(frame.data) for frame in example.timeline.frames),
         draws,
         again,
+        _filler(marked.keeping.id.encode(), fillers) if marked.keeping else None,
     )
     return compiled if compiled.fill(request.at, grant) == wanted else None
+
+
+def _filler(text: bytes, fillers: Mapping[bytes, Filler]) -> Filler:
+    """Return what fills a text with marks."""
+    marks = [(mark, fill) for mark, fill in fillers.items() if mark in text]
+
+    def filled(draw: Draw, at: float, grant: Grant) -> bytes:
+        found = text
+        for mark, fill in marks:
+            found = found.replace(mark, fill(draw, at, grant))
+        return found
+
+    return filled
 
 
 def _summary(exchange: Exchange) -> Exchange:
@@ -174,7 +196,7 @@ def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Clai
 
 def _message(call: Call) -> Json:
     said = call.conversation
-    asked = [said.choices, said.stop, said.usage, said.cap]
+    asked = [said.choices, said.stop, said.usage, said.cap, said.echoes]
     return said.stream, _short(said.model), call.prompt_tokens, _short(repr(asked))
 
 
@@ -184,6 +206,15 @@ def _prompt(call: Call) -> Json:
 
 def _all_said(call: Call) -> Json:
     return call.stream, _short(call.request.query), _digest(call.request.body)
+
+
+def echoed(claim: Claim) -> str | bytes:
+    """Return what an answer repeats of its request, and whether it is kept."""
+    if claim.call is None or claim.wire is None or not claim.wire.depends_on:
+        return b""
+    body = claim.call.body
+    data = orjson.dumps({name: body[name] for name in claim.wire.depends_on if name in body})
+    return data if len(data) <= LONGEST_KEY else _digest(data)
 
 
 def _short(text: str) -> str | bytes:

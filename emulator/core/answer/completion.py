@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from emulator.core.answer.render import Turn, render_id, wire_of
 from emulator.core.errors import Json
@@ -10,28 +10,42 @@ from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import count, first
 from emulator.core.tree import compact
 from emulator.core.values import Note
-from emulator.core.wires.completion import Completion, Part
+from emulator.core.wires.completion import Completion, Kind, Part
 
 
 def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completion, int, tuple[Note, ...]]:
     """Return what is said of a reply's content, up to a stop word and to the cap, its tokens, and notes."""
-    text, refusal = content.get("text"), content.get("refusal")
-    if text is not None and not isinstance(text, str):
-        text = compact(text)
-    calls = [_tool_call(turn, index, item) for index, item in enumerate(content.get("tool_calls", ()))]
+    parts = list(_parts(turn, content))
     notes: list[Note] = []
-    if text and not reply.verbatim:
-        text = _stopped(text, turn.call.conversation.stop)
-    reason = reply.finish_reason or ("tool_calls" if calls else "stop")
-    tokens = _cost(text, calls, refusal)
+    if not reply.verbatim:
+        parts = [_stopped(part, turn.call.conversation.stop) for part in parts]
+    called = any(part.kind == "call" for part in parts)
+    reason = reply.finish_reason or ("tool_calls" if called else "stop")
+    tokens = _cost(parts)
     if turn.cap is not None and tokens > turn.cap and not reply.verbatim:
-        text, calls, refusal = _capped(turn.cap, text, calls, refusal)
+        parts = _capped(turn.cap, parts)
         name = wire_of(turn).request.path("cap")
         notes.append(Note(turn.cap_fact, name, f"the reply was cut at {turn.cap} of {tokens} tokens"))
-        tokens, reason = _cost(text, calls, refusal), "length"
-    texts = [Part("text", text)] if text is not None else []
-    refused = [Part("refusal", refusal)] if refusal is not None else []
-    return Completion((*texts, *refused, *calls), reason), tokens, tuple(notes)
+        tokens, reason = _cost(parts), "length"
+    return Completion(tuple(parts), reason), tokens, tuple(notes)
+
+
+def _parts(turn: Turn, content: Mapping[str, Json]) -> Iterator[Part]:
+    """Yield the parts of a reply: those of `outputs` in their order, else reasoning, text, refusal and calls."""
+    given = content.get("outputs", (content,))
+    number = 0
+    for item in given:
+        for kind in _TEXTS:
+            text = item.get(kind)
+            if text is not None:
+                yield Part(kind, text if isinstance(text, str) else compact(text))
+        for call in item.get("tool_calls", ()):
+            yield _tool_call(turn, number, call)
+            number += 1
+
+
+#: Kinds of parts that are texts, in the order in which they are said.
+_TEXTS: tuple[Kind, ...] = ("reasoning", "text", "refusal")
 
 
 def _tool_call(turn: Turn, index: int, item: Mapping[str, Json]) -> Part:
@@ -41,33 +55,31 @@ def _tool_call(turn: Turn, index: int, item: Mapping[str, Json]) -> Part:
     return Part("call", arguments, ident, item["name"])
 
 
-def _stopped(text: str, stop: Iterable[str]) -> str:
-    for sequence in stop:
+def _stopped(part: Part, stop: Iterable[str]) -> Part:
+    text = part.text
+    for sequence in stop if part.kind == "text" else ():
         text = text.partition(sequence)[0]
-    return text
+    return part if text == part.text else Part(part.kind, text)
 
 
-def _cost(text: str | None, calls: Iterable[Part], refusal: str | None) -> int:
-    return count(text or "") + count(refusal or "") + sum(count(call.name) + count(call.text) for call in calls)
+def _cost(parts: Iterable[Part]) -> int:
+    return sum(count(part.name) + count(part.text) for part in parts)
 
 
-def _capped(
-    cap: int, text: str | None, calls: Iterable[Part], refusal: str | None
-) -> tuple[str | None, list[Part], str | None]:
-    """Keep `cap` tokens: of the text, then of each call's arguments; a call whose name does not fit is left out."""
+def reasoning_cost(completion: Completion) -> int:
+    """Return how many tokens of what is said are reasoning."""
+    return _cost(part for part in completion.parts if part.kind == "reasoning")
+
+
+def _capped(cap: int, parts: Iterable[Part]) -> list[Part]:
+    """Keep `cap` tokens, part by part; a call whose name does not fit is left out, and all after it."""
     left = cap
-    if text is not None:
-        text = first(text, left)
-        left -= count(text)
-    if refusal is not None:
-        refusal = first(refusal, left)
-        left -= count(refusal)
     kept = []
-    for call in calls:
-        left -= count(call.name)
+    for part in parts:
+        left -= count(part.name)
         if left < 0:
             break
-        arguments = first(call.text, left)
-        left -= count(arguments)
-        kept.append(Part("call", arguments, call.id, call.name))
-    return text if text is not None or kept or refusal is not None else "", kept, refusal
+        text = first(part.text, left)
+        left -= count(text)
+        kept.append(Part(part.kind, text, part.id, part.name))
+    return kept or [Part("text", "")]

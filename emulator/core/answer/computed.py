@@ -11,27 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from emulator.core.answer.render import Turn
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Model, Provider
+from emulator.core.provider.provider import Model, Provider, fill, model_values
 from emulator.core.values import Exchange
 from emulator.core.wires.conversation import last_text, words_of
 
 
 def models(turn: Turn, past: Sequence[Exchange]) -> Json:
-    """List the models with owner, window, pricing and capability scores."""
-    return {"object": "list", "data": [_listed(turn, model) for model in turn.provider.models.values()]}
-
-
-def _listed(turn: Turn, model: Model) -> dict[str, Json]:
-    return {
-        "id": model.id,
-        "object": "model",
-        "created": 1_767_225_600,
-        "owned_by": model.owner,
-        "provider": model.owner,
-        "context_window": model.context_window,
-        "pricing": model.pricing,
-        "capabilities": model.capabilities,
-    }
+    """List the models, each as the provider's entry has it."""
+    entry, found = turn.provider.model_entry, turn.provider.models.values()
+    return {"object": "list", "data": [fill(entry, model_values(model)) for model in found]}
 
 
 def recommendations(turn: Turn, past: Sequence[Exchange]) -> Json:
@@ -70,7 +58,7 @@ def cost_forecast(turn: Turn, past: Sequence[Exchange]) -> Json:
     asked = asked if isinstance(asked, list) else []
     tasks = [_forecast(turn.provider, item) for item in asked if isinstance(item, Mapping)]
     return {
-        "strategy": turn.call.body.get("strategy", "combined"),
+        "strategy": turn.call.body.get("strategy") or "combined",
         "currency": "USD",
         "total_cost": round(sum(task["cost"] for task in tasks), 6),
         "tasks": tasks,

@@ -6,17 +6,18 @@ import base64
 import functools
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import shake_256
 from itertools import chain
 
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_json
 from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.provider.provider import Model, Operation, Provider
 from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import count
 from emulator.core.tree import compact
-from emulator.core.values import Note
+from emulator.core.values import Call, Note
 
 DIMENSIONS = 1536
 MAX_DIMENSIONS = 8192
@@ -45,18 +46,52 @@ def render_embedding(turn: Turn, content: Json, reply: Reply) -> Rendered:
     Raises: Refusal invalid_request, where the vectors hold too many numbers.
     """
     inputs = embedding_inputs(turn.call.body)
-    _check_numbers(len(inputs), _longest(turn.call.body, content))
+    model = turn.provider.models.get(turn.model)
+    _check_numbers(len(inputs), _longest(turn.call.body, content, model))
     if content == "auto":
-        found = vectors(inputs, turn.call.body, turn.model)
+        found = vectors(inputs, turn.call.body, turn.model, model)
     elif isinstance(content[0], list):
         found = [content[min(index, len(content) - 1)] for index in range(len(inputs))]
     else:
         found = [content] * len(inputs)
-    rendered = render_embeddings(turn, found, input_tokens(inputs), reply)
+    tokens = sum(counted(turn.call.body)) if turn.operation.limits else input_tokens(inputs)
+    rendered = render_embeddings(turn, found, tokens, reply)
     if content == "auto" or not isinstance(content[0], list) or len(content) == len(inputs):
         return rendered
     message = f"the reply has {len(content)} vectors for {len(inputs)} inputs; the last one is used for the rest"
     return replace(rendered, notes=(Note(None, "reply", message),))
+
+
+def check_vectors(provider: Provider, operation: Operation, call: Call, muted: Collection[str]) -> None:
+    """Refuse more tokens than the operation takes, of one input or of all, and vectors that the model does not make.
+
+    Raises: Refusal.
+    """
+    found = counted(call.body) if operation.limits else []
+    for what, given in (("input_tokens", max(found, default=0)), ("total_tokens", sum(found))):
+        limit = operation.limits.get(what)
+        if limit and given > limit.most and limit.fact not in muted:
+            values: dict[str, Json] = {"model": call.model, "limit": limit.most, "given": given}
+            raise provider.refuse(limit.error, "", (), limit.fact, None, **values)
+    model, asked = provider.models.get(call.model), call.body.get("dimensions")
+    if model and model.dimensions and asked is not None:
+        _check_dimensions(model, asked)
+
+
+def _check_dimensions(model: Model, asked: Json) -> None:
+    if not model.shortens:
+        raise Refusal("invalid_request", details=[Violation("dimensions", f"{model.id} has no such parameter")])
+    if isinstance(asked, int) and asked > (model.dimensions or 0):
+        message = f"must be at most {model.dimensions} with {model.id}, not {asked}"
+        raise Refusal("invalid_request", details=[Violation("dimensions", message)])
+
+
+def counted(body: Mapping[str, Json]) -> list[int]:
+    """Return the tokens of each input: those of a list of tokens are as many as there are numbers."""
+    given = body.get("input", "")
+    several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
+    return [count(item) if isinstance(item, str) else len(item) if isinstance(item, list) else 0
+            for item in (given if several else [given])]  # fmt: skip
 
 
 def embedding_inputs(body: Mapping[str, Json]) -> list[str]:
@@ -67,10 +102,10 @@ def embedding_inputs(body: Mapping[str, Json]) -> list[str]:
     return [given if isinstance(given, str) else compact(given)]
 
 
-def _longest(body: Mapping[str, Json], content: Json) -> int:
+def _longest(body: Mapping[str, Json], content: Json, model: Model | None) -> int:
     """Return how many numbers the longest vector of a reply holds."""
     if content == "auto":
-        return dimensions(body)
+        return dimensions(body, model)
     return max(map(len, content)) if isinstance(content[0], list) else len(content)
 
 
@@ -83,16 +118,19 @@ def _check_numbers(inputs: int, size: int) -> None:
         )
 
 
-def dimensions(body: Mapping[str, Json]) -> int:
-    """Return how many numbers a vector has: those asked for, where that makes sense."""
+def dimensions(body: Mapping[str, Json], model: Model | None = None) -> int:
+    """Return how many numbers a vector has: those asked for, where that makes sense, or those of the model."""
     asked = body.get("dimensions")
-    return asked if isinstance(asked, int) and 0 < asked <= MAX_DIMENSIONS else DIMENSIONS
+    usual = (model.dimensions if model else None) or DIMENSIONS
+    return asked if isinstance(asked, int) and 0 < asked <= MAX_DIMENSIONS else usual
 
 
-def vectors(inputs: Iterable[str], body: Mapping[str, Json], model: str) -> list[list[float]]:
+def vectors(
+    inputs: Iterable[str], body: Mapping[str, Json], name: str, model: Model | None = None
+) -> list[list[float]]:
     """Return a unit vector for each text: the same text and model, the same vector."""
-    size = dimensions(body)
-    return [_vector(f"{model}\x1f{text}", size) for text in inputs]
+    size = dimensions(body, model)
+    return [_vector(f"{name}\x1f{text}", size) for text in inputs]
 
 
 def _vector(text: str, size: int) -> list[float]:

@@ -8,11 +8,13 @@ from functools import lru_cache
 
 import orjson
 
-from emulator.core.answer.completion import say
-from emulator.core.answer.render import JSON_TYPE, PLAIN, Rendered, Turn, prune, render_id, whole, wire_of
+from emulator.core.answer.completion import reasoning_cost, say
+from emulator.core.answer.render import JSON_TYPE, PLAIN, Rendered, Turn, prune, render_body, render_id, whole, wire_of
 from emulator.core.answer.stream import split, timed
 from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.kept import Kept
 from emulator.core.scenario.scenario import Reply
+from emulator.core.schema.defaults import filled
 from emulator.core.values import Note, Timeline
 from emulator.core.wires.completion import Completion, Part, named_usage, neutral_usage
 from emulator.core.wires.wire import AnswerValues
@@ -36,25 +38,64 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     completion, tokens, notes = say(turn, content, reply)
     choices = turn.call.conversation.choices
     _check_together(turn, tokens)
-    usage = _usage(turn, tokens * choices, reply)
-    saying = AnswerValues(
-        Completion(completion.parts, completion.finish, usage),
-        render_id(turn.operation, "response", turn.draw, turn.at),
+    usage = _usage(turn, tokens * choices, reasoning_cost(completion) * choices, reply)
+    saying = answer_values(turn, Completion(completion.parts, completion.finish, usage), choices)
+    spent = usage["total"] if usage else turn.call.prompt_tokens + tokens * choices
+    wire, kept = wire_of(turn), wire_of(turn).kept
+    if kept and not turn.call.stream and wire.request.is_later(turn.call.body):
+        timeline, later = _afterwards(turn, kept, wire.whole(saying), reply)
+        return Rendered(timeline, named_usage(usage), spent, completion.finish, notes, saying.id, later)
+    timeline, more = (_stream if turn.call.stream else _whole)(turn, saying, reply)
+    return Rendered(timeline, named_usage(usage), spent, completion.finish, (*notes, *more), saying.id)
+
+
+def _afterwards(turn: Turn, kept: Kept, data: bytes, reply: Reply) -> tuple[Timeline, tuple[bytes, float]]:
+    """Say at once that an answer is to come; its latency is the time until it is there."""
+    latency = reply.latency.draw(turn.draw, "latency")
+    return render_body(kept.now(orjson.loads(data), "queued"), reply.status or 200), (data, latency)
+
+
+def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> AnswerValues:
+    """Return what is written of a completion: with its ids drawn, and what it repeats of the request."""
+    wire, operation = wire_of(turn), turn.operation
+    items = [
+        render_id(operation, part.kind, turn.draw, turn.at, str(index))
+        for index, part in enumerate(completion.parts if wire.items else ())
+    ]
+    return AnswerValues(
+        completion,
+        render_id(operation, "response", turn.draw, turn.at),
         int(turn.at),
         turn.model,
         choices,
+        turn.call.conversation.echoes,
+        items,
+        _echo(turn, wire.echoes) if wire.echoes else {},
     )
-    timeline, more = (_stream if turn.call.stream else _whole)(turn, saying, reply)
-    spent = usage["total"] if usage else turn.call.prompt_tokens + tokens * choices
-    return Rendered(timeline, named_usage(usage), spent, completion.finish, (*notes, *more))
 
 
-def _usage(turn: Turn, tokens: int, reply: Reply) -> dict[str, int] | None:
+def _echo(turn: Turn, paths: Sequence[str]) -> dict[str, Json]:
+    """Return fields of the request, with the documented defaults filled in."""
+    names = {path.partition(".")[0] for path in paths}
+    body = {name: turn.call.body[name] for name in names if name in turn.call.body}
+    given = filled(turn.operation.request, body)
+    found: dict[str, Json] = {}
+    for path in paths:
+        value: Json = given
+        for step in path.split("."):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        found[path] = value
+    return found
+
+
+def _usage(turn: Turn, tokens: int, reasoning: int, reply: Reply) -> dict[str, int] | None:
     if reply.usage == "none":
         return None
     given = neutral_usage(reply.usage) or {}
     told, said = given.get("input", turn.call.prompt_tokens), given.get("output", tokens)
-    return {"input": told, "output": said, "total": told + said}
+    usual = {"reasoning": reasoning}
+    details = {name: given.get(name, usual.get(name, 0)) for name in wire_of(turn).details}
+    return {"input": told, "output": said, "total": told + said, **details}
 
 
 def _check_together(turn: Turn, tokens: int) -> None:

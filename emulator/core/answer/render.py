@@ -10,7 +10,7 @@ import orjson
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.provider.provider import Operation, Provider, fill_text
+from emulator.core.provider.provider import Operation, Provider, drawn_length, fill_text
 from emulator.core.scenario.scenario import Reply
 from emulator.core.values import FOREVER, Call, Frame, Headers, Note, Timeline
 from emulator.core.wires.wire import Wire
@@ -43,6 +43,8 @@ class Rendered:
     tokens: int = 0
     finish_reason: str | None = None
     notes: tuple[Note, ...] = ()
+    id: str = ""  # of an answer that a model gave
+    later: tuple[bytes, float] | None = None  # the answer that is made afterwards, and after how many seconds
 
 
 #: How a reply that a scenario did not write is sent.
@@ -90,7 +92,8 @@ class _Drawn(dict[str, str]):
     def __missing__(self, hole: str) -> str:
         if hole == "ulid":
             return self.draw.ulid(self.label, self.at)
-        return self.draw.alnum(self.label) if hole == "alnum" else self.draw.hex(self.label)
+        kind, length = drawn_length(hole)
+        return self.draw.alnum(self.label, length) if kind == "alnum" else self.draw.hex(self.label, length)
 
 
 def prune(body: Json, turn: Turn, part: str) -> Json:

@@ -10,17 +10,19 @@ import orjson
 from emulator.core.answer.builtin import builtin_message
 from emulator.core.answer.computed import ANSWERS
 from emulator.core.answer.embeddings import render_embedding, told_usage
-from emulator.core.answer.message import render_message
+from emulator.core.answer.message import answer_values, render_message
+from emulator.core.answer.moderations import render_moderation
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
+from emulator.core.answer.stored import stored_answer
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.provider.provider import MODEL_HOLES, Checks, Model, Operation, Provider, fill
+from emulator.core.provider.provider import Checks, Model, Operation, Provider, fill, model_values
 from emulator.core.redaction import is_secret
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings
 from emulator.core.values import Call, Exchange, Grant, Timeline
-from emulator.core.wires.completion import neutral_usage
+from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.conversation import last_text, system_text
 from emulator.core.wires.sse import event
 
@@ -58,9 +60,11 @@ def _cap(operation: Operation, call: Call, checks: Checks) -> tuple[int | None, 
 
 
 def served_model(provider: Provider, operation: Operation, call: Call) -> str:
-    """Return the model that serves a call: `auto` becomes the one that the provider routes to."""
+    """Return the model that serves a call: that to which `auto` is routed, or for which an alias stands."""
     auto = provider.auto_embedding if operation.kind == "embeddings" else provider.auto
-    return auto if call.model == "auto" and auto else call.model
+    named = auto if call.model == "auto" and auto else call.model
+    model = provider.models.get(named)
+    return model.answers_as or named if model else named
 
 
 def fill_reply(
@@ -122,19 +126,25 @@ def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | No
     return Refusal(name, content.get("message"), details)
 
 
-def error_event(turn: Turn, content: Mapping[str, Json]) -> bytes:
-    """Return an error as an event, in the provider's envelope where the error is named."""
-    refusal = named_error(turn.provider, content)
+def error_events(turn: Turn, content: Mapping[str, Json], number: int) -> list[bytes]:
+    """Return an error as the events that end a stream after a number of others.
+
+    They are as the wire has them, or where it has none the provider's envelope; an error with its own body is that.
+    """
+    refusal, wire = named_error(turn.provider, content), turn.operation.wire
+    if refusal and wire and wire.errors:
+        values = {f"error.{name}": value for name, value in turn.provider.error_values(refusal).items()}
+        return wire.failing(answer_values(turn, Completion()), values, number)
     request_id = render_id(turn.provider, "request", turn.draw, turn.at)
     data = orjson.dumps(turn.provider.error_body(refusal, request_id) if refusal else content["body"])
-    return turn.operation.wire.event(data) if turn.operation.wire else event(data)
+    return [wire.event(data) if wire else event(data)]
 
 
 def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
     """Render any reply but an error by name; `past` is the session's exchanges, where an answer looks back."""
-    if reply.kind == "message":
+    if reply.kind == "message" and turn.operation.kind == "chat":
         return render_message(turn, content, reply)
-    if reply.kind == "builtin":
+    if reply.kind in ("builtin", "message"):  # a rule for any operation says what only a chat can say
         return render_builtin(seed, turn, past, reply)
     if reply.kind == "proxy":
         return Rendered(no_upstream(turn.provider.name))
@@ -145,9 +155,12 @@ def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Seque
     latency = reply.latency.draw(turn.draw, "latency")
     if reply.kind == "error":
         return Rendered(_scripted_body(content["body"], reply.status or content["status"], latency))
-    told = turn.operation.wire.read(content).usage if turn.operation.wire else neutral_usage(told_usage([content]))
+    wire = turn.operation.wire
+    told = wire.read(content).usage if wire else neutral_usage(told_usage([content]))
     tokens = (told or {}).get("total", turn.call.prompt_tokens)
-    return Rendered(render_body(content, reply.status or 200, (), latency), tokens=tokens)
+    ident = content.get(wire.place("id")) if wire and isinstance(content, Mapping) else None
+    timeline = render_body(content, reply.status or 200, (), latency)
+    return Rendered(timeline, tokens=tokens, id=ident if isinstance(ident, str) else "")
 
 
 def no_upstream(provider: str) -> Timeline:
@@ -169,17 +182,29 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
     """Answer deterministically from the request itself."""
     kind = turn.operation.kind
     if kind == "chat":
-        content, notes = builtin_message(turn, seed, {**turn.defaults, **turn.call.body})
+        content, notes = builtin_message(turn, seed, {**turn.defaults, **_sent(turn)})
         rendered = render_message(turn, content, reply)
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if kind == "embeddings":
         return render_embedding(turn, "auto", reply)
+    if kind == "tokens":
+        return Rendered(render_json(turn, fill(turn.operation.body, {"tokens": turn.call.prompt_tokens}), reply))
+    if kind == "stored":
+        return Rendered(render_json(turn, stored_answer(turn), reply))
+    if kind == "moderations":
+        return render_moderation(seed, turn, reply)
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
     return Rendered(render_json(turn, body, reply))
 
 
+def _sent(turn: Turn) -> Mapping[str, Json]:
+    """Return the body without nulls, which count as left out."""
+    body: Mapping[str, Json] = turn.call.body
+    return {name: value for name, value in body.items() if value is not None} if None in body.values() else body
+
+
 def _body(turn: Turn) -> Json:
     """Fill the template of an operation's body: from its path, and from the model that the path names."""
-    model = turn.provider.models.get(turn.model, Model(turn.model))
+    model = turn.provider.models.get(turn.call.model, Model(turn.call.model))
     values = {f"path.{name}": value for name, value in turn.call.params.items()}
-    return fill(turn.operation.body, values | {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()})
+    return fill(turn.operation.body, values | model_values(model))

@@ -15,9 +15,9 @@ from functools import partial
 
 from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
-from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id
+from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, render_body, render_id, whole
 from emulator.core.answer.reply import (
-    error_event,
+    error_events,
     fill_reply,
     no_upstream,
     render_reply,
@@ -25,9 +25,10 @@ from emulator.core.answer.reply import (
     scripted_error,
     turn_for,
 )
+from emulator.core.answer.stored import keeping_of, recall
 from emulator.core.draws import Draw
 from emulator.core.durations import duration_text, time_text
-from emulator.core.engine.understand import authenticate, idempotency_of, route, understand
+from emulator.core.engine.understand import authenticate, idempotency_of, recalls, route, understand
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import apply
 from emulator.core.frozen import frozen
@@ -44,6 +45,7 @@ from emulator.core.values import (
     Exchange,
     Grant,
     Headers,
+    Keeping,
     Note,
     Request,
     Standing,
@@ -66,6 +68,7 @@ class _Outcome:
     headers: Headers = ()
     spent: bool = False
     proxied: bool = False
+    keeping: Keeping | None = None
 
 
 class Engine:
@@ -75,6 +78,16 @@ class Engine:
         self.providers = providers
         self.prefixes = {item.title: item.key_prefix for item in providers.values()}
         self.answer_cache = AnswerCache(self.answer, self.again)
+
+    def recalls(self, request: Request) -> str:
+        """Return the id of the kept answer that a request names; the store is asked for it before it is claimed."""
+        return recalls(self.providers[request.provider], request)
+
+    def recalled(self, request: Request, exchange: Exchange | None, cancelled: bool) -> Request:
+        """Return a request with what is kept of the exchange that it names."""
+        if exchange is None or exchange.claim.provider != request.provider:
+            return request
+        return replace(request, recalled=recall(self.providers[request.provider], exchange, cancelled))
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
@@ -116,7 +129,7 @@ class Engine:
         try:
             if claim.refusal:
                 raise claim.refusal
-            _check_grant(claim, grant)
+            _check_grant(provider, claim, grant)
             outcome = _replay(session, provider, grant) or self._reply(session, claim, grant, draws)
         except Refusal as refusal:
             outcome = _refused(session, provider, claim, grant, refusal)
@@ -165,7 +178,8 @@ def _scripted(
         rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
     spent = refusal is not None and refusal.name == "rate_limited"
     rule_id = rule.id if rule else None
-    return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent, proxied)
+    keeping = None if refusal else keeping_of(turn, rendered)
+    return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent, proxied, keeping)
 
 
 #: What answers where no rule does.
@@ -194,7 +208,7 @@ def _struck(
 ) -> Rendered:
     """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
     own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
-    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_event, turn))
+    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_events, turn))
     notes = [Note(None, "reply", text) for text in missing]
     for label in idle:
         if label in own:
@@ -234,7 +248,10 @@ def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | No
 def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, refusal: Refusal) -> _Outcome:
     draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
     rendered = Rendered(_error(provider, refusal, draw, claim.at))
-    return _Outcome("refused", draw, rendered, refusal=refusal, headers=tuple(refusal.headers.items()))
+    headers = tuple(refusal.headers.items())
+    if provider.errors[refusal.name].get("empty") and refusal.message:
+        headers = (*headers, ("x-emulator-hint", _one_line(refusal.message)))
+    return _Outcome("refused", draw, rendered, refusal=refusal, headers=headers)
 
 
 def _exchange(
@@ -242,7 +259,7 @@ def _exchange(
 ) -> Exchange:
     """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice."""
     rendered, refusal = outcome.rendered, outcome.refusal
-    documented = _documented(provider, claim, grant.standing, outcome.draw, outcome.spent)
+    documented = _documented(provider, claim, grant.standing, outcome)
     if outcome.headers:
         asked = {name for name, _ in outcome.headers}
         documented = tuple(item for item in documented if item[0] not in asked)
@@ -265,26 +282,48 @@ def _exchange(
         rendered.finish_reason,
         outcome.model,
         proxied=outcome.proxied,
+        keeping=outcome.keeping,
+        later=(rendered.later[0], request.at + rendered.later[1]) if rendered.later else None,
     )
 
 
 # Refusals and headers
 
 
-def _check_grant(claim: Claim, grant: Grant) -> None:
+def _check_grant(provider: Provider, claim: Claim, grant: Grant) -> None:
     if grant.idempotency:
         raise Refusal(f"idempotency_{grant.idempotency}")
-    if grant.standing.exceeded:
-        plan, standing = claim.plan, grant.standing
-        figure = plan.requests if standing.exceeded == "requests" else plan.tokens
-        message = f"Rate limit exceeded: {figure} {standing.exceeded} a minute on the plan {plan.name}."
-        raise Refusal("rate_limited", message)
+    asked, plan, exceeded = claim.call.prompt_tokens if claim.call else 0, claim.plan, grant.standing.exceeded
+    if exceeded:
+        raise _over(provider, claim, grant.standing, exceeded, asked)
+    if "request" in provider.over and plan.tokens is not None and asked > plan.tokens:
+        raise _over(provider, claim, grant.standing, "request", asked)
+
+
+def _over(provider: Provider, claim: Claim, standing: Standing, what: str, asked: int) -> Refusal:
+    """Return the refusal of what is over a plan's limit: of its requests, its tokens, or of one `request` by itself."""
+    plan, wait = claim.plan, max(0.0, standing.reset - claim.at)
+    figure = plan.requests if what == "requests" else plan.tokens
+    left = standing.remaining if what == "requests" else standing.tokens_left
+    name = provider.over.get(what, "rate_limited")
+    values: dict[str, Json] = {
+        "model": claim.call.model if claim.call else "",
+        "limit": figure,
+        "used": (figure or 0) - (left or 0),
+        "given": 1 if what == "requests" else asked,
+        "wait": duration_text(wait),
+    }
+    usual = f"Rate limit exceeded: {figure} {what} a minute on the plan {plan.name}."
+    headers = {"retry-after": str(max(1, math.ceil(wait)))} if provider.errors[name].get("retry_after") else {}
+    return provider.refuse(name, usual, headers=headers, **values)
 
 
 def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN) -> Timeline:
+    given = provider.errors[refusal.name]
+    if given.get("empty"):
+        return whole(b"", reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
     body = provider.error_body(refusal, render_id(provider, "request", draw, at))
-    status = reply.status or provider.errors[refusal.name]["status"]
-    return render_body(body, status, (), reply.latency.draw(draw, "latency"))
+    return render_body(body, reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
 
 
 def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:
@@ -294,10 +333,12 @@ def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int,
     return refusal.name, status, refusal
 
 
-def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw, spent: bool) -> Headers:
+def _documented(provider: Provider, claim: Claim, standing: Standing, outcome: _Outcome) -> Headers:
     if not provider.headers:
         return ()
-    remaining = 0 if spent or standing.exceeded else _counted(standing.remaining)
+    draw, timeline = outcome.draw, outcome.rendered.timeline
+    used_up = standing.exceeded == "requests" or (standing.exceeded and not provider.tells_more)
+    remaining = 0 if outcome.spent or used_up else _counted(standing.remaining)
     values = {
         "limit": _counted(standing.limit),
         "remaining": remaining,
@@ -311,8 +352,17 @@ def _documented(provider: Provider, claim: Claim, standing: Standing, draw: Draw
             "reset_tokens": values["reset"],  # one window counts both
             **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
             **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
+            "processing_ms": 1 if timeline.head_at == FOREVER else max(1, round(timeline.head_at * 1000)),
+            "model": _one_line(outcome.model),
         }
-    return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
+    if not provider.header_scopes:
+        return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
+    return tuple(
+        (name.lower(), fill_text(form, values))
+        for name, form in provider.headers
+        if name not in provider.header_scopes
+        or provider.header_scopes[name].covers(claim.operation, timeline.status, timeline.stream)
+    )
 
 
 def _counted(number: int | None) -> int:

@@ -24,6 +24,8 @@ from emulator.core.wires.conversation import Conversation
 from emulator.core.wires.sse import payload
 from emulator.core.wires.wire import Wire
 
+#: The kind of operation that a kind of reply answers, where it answers one alone.
+ANSWERED = {"embedding": "embeddings", "message": "chat"}
 #: How many of a reply's chunks are explained.
 MOST_BROKEN = 1_000
 
@@ -116,7 +118,7 @@ def _breaks(scenario: Scenario, provider: Provider, operation: Operation, reply:
         return
     if reply.off_contract or reply.kind in ("builtin", "proxy"):
         return
-    if (reply.kind == "embedding") != (operation.kind == "embeddings") and reply.kind in ("embedding", "message"):
+    if operation.kind != ANSWERED.get(reply.kind, operation.kind):
         yield scenario.problem(reply.path, f"answers another operation than {operation.name}; set when.operation")
         return
     for violation in _violations(provider, operation, reply):

@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -14,10 +14,12 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from emulator.core.answer.embeddings import check_inputs
+from emulator.core.answer.embeddings import check_inputs, check_vectors
+from emulator.core.answer.stored import earlier, recalled
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
+from emulator.core.provider.conversation_rules import Asked, told
 from emulator.core.provider.keys import key_sent
-from emulator.core.provider.provider import Checks, Operation, Provider
+from emulator.core.provider.provider import Checks, Model, Operation, Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.session import DEFAULT, Session, Settings
 from emulator.core.schema.schema import undocumented
@@ -41,13 +43,22 @@ _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 def route(provider: Provider, request: Request) -> Route[Operation]:
     methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
     if methods is None:
-        raise Refusal("not_found", _wrong_address(provider, request))
+        if provider.is_not_emulated(request.path) and provider.routes.find(request.path.rstrip("/")) is None:
+            raise _not_emulated(provider, request)
+        raise provider.refuse(provider.unknown_path, _wrong_address(provider, request))
     found = methods.get("GET" if request.method == "HEAD" else request.method)
     if found is None:
         allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
         message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
-        raise Refusal("method_not_allowed", message, headers={"allow": ", ".join(allowed)})
+        raise provider.refuse(provider.wrong_method, message, headers={"allow": ", ".join(allowed)})
     return found
+
+
+def _not_emulated(provider: Provider, request: Request) -> Refusal:
+    """Say in words of our own that the API has a path, and the emulator has not."""
+    address = f"{provider.base_path}{request.path}"
+    message = f"{request.method} {address} is part of {provider.title}'s API, but this emulator does not have it."
+    return Refusal(provider.not_emulated[1], message, headers={"x-should-retry": "false"})
 
 
 def _wrong_address(provider: Provider, request: Request) -> str:
@@ -74,15 +85,20 @@ def authenticate(
         return key
     if not key:
         message = f"No API key: send it as {provider.accepts[0]}."
-        raise Refusal("unauthorized", message, fact=provider.auth_fact)
+        raise provider.refuse(provider.key_missing, message, fact=provider.auth_fact)
     listed = settings.keys is not None and key in settings.keys
     anyone = settings.keys is None and session.id == DEFAULT and not request.addressed
     own = key == session.api_key and session.provider in (None, provider.name)
     good = listed or anyone or own
     if not good or "invalid" in key:
         message = f"The API key is not good here.{_mixed_up(session, provider, request, key, prefixes)}"
-        raise Refusal("unauthorized", message, fact=provider.auth_fact)
+        raise provider.refuse(provider.key_wrong, message, fact=provider.auth_fact, key=_masked(key))
     return key
+
+
+def _masked(key: str) -> str:
+    """Return a key with its middle hidden: three characters are seen at most."""
+    return f"{key[:2]}{'*' * min(len(key) - 3, 40)}{key[-1]}" if len(key) > 8 else "*" * len(key)
 
 
 def _mixed_up(session: Session, provider: Provider, request: Request, key: str, prefixes: Mapping[str, str]) -> str:
@@ -109,28 +125,82 @@ def understand(
     notes: list[Note] = []
     if provider.request_headers is not None and settings.validation != "off":
         _check_headers(provider, settings, request)
-    if operation.method == "GET":
+    if not operation.has_body:
         asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
         body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
     else:
         _check_content_type(provider, settings, request, notes)
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        body = decode(request.body)
+        body = {} if operation.kind == "stored" and not request.body else _decoded(provider, request.body)
+    if settings.validation != "off":
+        _validate(provider, operation, settings, body, notes)
     if operation.kind == "embeddings":
         check_inputs(body)
-    if settings.validation != "off":
-        _validate(operation, settings, body, notes)
-    said = conversation(operation, body)
+    _check_kept(operation, params, request, body)
+    said = conversation(operation, body, earlier(provider, request, operation))
+    if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
+        said = replace(said, model=default)
     if "model" in params:
         said = replace(said, model=params["model"])
     if operation.streams_at:
         said = replace(said, stream=route.streams)
     cost = prompt_tokens(said.messages, _written_tools(operation, body) if said.tools else None)
     call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)
-    if settings.validation != "off" and (operation.takes("model") or "model" in params):
+    if settings.validation == "off":
+        return call
+    names_model = operation.takes("model") and (said.model or operation.kind != "tokens")
+    if names_model or "model" in params:
         call = _check_model(provider, settings, operation, call)
+    if operation.kind == "embeddings":
+        check_vectors(provider, operation, call, settings.muted)
+    model = provider.models.get(call.model)
+    if operation.conversation:
+        _check_rules(settings, operation, call, model)
+    if operation.wire and provider.reference:
+        call = _compare(provider, provider.reference, settings, operation, call)
+    if model and operation.wire:
+        _check_window(provider, settings, operation, call, model)
     return call
+
+
+def _check_rules(settings: Settings, operation: Operation, call: Call, model: Model | None) -> None:
+    """Refuse what a conversation must not be, though its schema allows it."""
+    rules = operation.rules(settings.muted)
+    if rules is None:
+        return
+    known = (model.traits, model.output_limit, model.defaults) if model else ()
+    broken = rules.first_broken(Asked(call.body, call.conversation, *known))
+    if broken:
+        violation, words = told(*broken)
+        raise Refusal(broken[0].error, details=[violation], documented=words)
+
+
+def _compare(provider: Provider, reference: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
+    """Note, or at `compatible` refuse, what the API would refuse with which a provider is compatible."""
+    like = provider.like(operation)
+    if like is None:
+        return call
+    schema, rules = like.structure(settings.muted | provider.reference_muted)
+    found: Sequence[Violation] = ()
+    if not schema.verdict(call.body):
+        found = schema.violations(call.body)
+    elif rules and (broken := rules.first_broken(Asked(call.body, call.conversation))):
+        found = [told(*broken)[0]]
+    if not found:
+        return call
+    if settings.validation == "compatible":
+        raise Refusal("invalid_request", details=found)
+    notes = [
+        Note(item.fact, item.path, f"{reference.title} would refuse this: {item.message}")
+        for item in found[:MOST_NOTED]
+    ]
+    return replace(call, notes=(*call.notes, *notes))
+
+
+def _default_model(operation: Operation, settings: Settings) -> Json:
+    """Return the documented model of a body that names none."""
+    return operation.checks(settings.muted).defaults.get("model")
 
 
 def _check_headers(provider: Provider, settings: Settings, request: Request) -> None:
@@ -139,10 +209,39 @@ def _check_headers(provider: Provider, settings: Settings, request: Request) -> 
         raise Refusal("invalid_request", details=checks.violations(request.headers))
 
 
-def conversation(operation: Operation, body: Mapping[str, Json]) -> Conversation:
-    """Return what a body says; of what is no chat, the model."""
+def recalls(provider: Provider, request: Request) -> str:
+    """Return the id of the kept answer that a request names, if it does; nothing is wrong with it yet."""
+    route = (provider.routes.find(request.path) or {}).get(request.method) if provider.keeps else None
+    if route is None:
+        return ""
+    operation = route.operation
+    if operation.kind == "stored":
+        return next(iter(route.params.values()))
+    if operation.wire is None or not operation.wire.request.may_go_on(request.body):
+        return ""
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        return ""
+    return operation.wire.request.previous(body) if isinstance(body, dict) else ""
+
+
+def _check_kept(operation: Operation, params: Mapping[str, str], request: Request, body: Mapping[str, Json]) -> None:
+    """Refuse what names a kept answer that is not there, or cancels one that is not made afterwards."""
+    form = operation.wire.request if operation.wire else None
+    found = recalled(request)
+    if operation.kind == "stored" and found is None:
+        raise operation.is_missing(next(iter(params.values())))
+    if operation.does == "cancel" and found and found.due is None:
+        raise Refusal("invalid_request", operation.refused, fact=operation.fact)
+    if form and found is None and (ident := form.previous(body)):
+        raise operation.is_missing(ident, form.path("previous"))
+
+
+def conversation(operation: Operation, body: Mapping[str, Json], before: Sequence[Json] = ()) -> Conversation:
+    """Return what a body says after earlier items; of what is no chat, the model."""
     if operation.wire:
-        return operation.wire.request.read(body, operation.takes_tools)
+        return operation.wire.request.read(body, operation.takes_tools, before)
     model = body.get("model")
     return Conversation(model if isinstance(model, str) else "")
 
@@ -162,7 +261,14 @@ def _check_content_type(provider: Provider, settings: Settings, request: Request
     if name == "note" or fact in settings.muted or settings.validation == "off":
         notes.append(Note(fact, "headers.content-type", message))
     else:
-        raise Refusal(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
+        raise provider.refuse(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
+
+
+def _decoded(provider: Provider, body: bytes) -> Mapping[str, Json]:
+    try:
+        return decode(body)
+    except Refusal as refusal:
+        raise provider.refuse(provider.malformed, refusal.message or "", refusal.details) from None
 
 
 def decode(body: bytes) -> Mapping[str, Json]:
@@ -196,14 +302,28 @@ def _signs(body: bytes) -> int:
     return sum(map(body.count, (b",", b"[", b"{")))
 
 
-def _validate(operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
+def _validate(provider: Provider, operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
     checks = operation.checks(settings.muted)
     if checks.strict.verdict(body):
         return
     strict = settings.validation == "strict"
+    if not strict and (provider.nulls_fact is None or provider.nulls_fact in settings.muted):
+        body = without_nulls(operation, body)
     if strict or not checks.documented.verdict(body):
-        raise Refusal("invalid_request", details=(checks.strict if strict else checks.documented).violations(body))
+        violations = (checks.strict if strict else checks.documented).violations(body)
+        raise provider.refuse_body(operation, violations, settings.muted)
     notes += undocumented_fields(operation, checks, body)
+
+
+def without_nulls(operation: Operation, body: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return a body without the optional documented fields that are null, which count as left out."""
+    if None not in body.values():
+        return body
+    return {
+        name: value
+        for name, value in body.items()
+        if value is not None or name in operation.required or not operation.takes(name)
+    }
 
 
 def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Iterator[Note]:
@@ -218,25 +338,29 @@ def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Ite
 
 
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
-    """Refuse or note a model that the docs don't have, and a conversation over the model's window."""
+    """Refuse or note a model that the docs don't have."""
     fact = provider.models_fact
     known = call.model in provider.model_ids or call.model in settings.models
     if not known and fact not in settings.muted:
         hint = nearest(call.model, provider.model_ids | settings.models)
         message = f"there is no model {shown(call.model)}; {hint}"
         if not provider.models_open:
-            raise Refusal(provider.models_unknown, details=[Violation("model", message, fact)])
+            details = [Violation("model", message, fact)]
+            raise provider.refuse(provider.models_unknown, "", details, model=call.model)
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
     model = provider.models.get(call.model)
-    window = model.context_window if model and provider.context_fact not in (None, *settings.muted) else None
-    if window is not None:
-        _check_window(provider, settings, operation, call, window)
+    error, error_fact = operation.other_model
+    if model and operation.uses and model.use not in operation.uses and error_fact not in settings.muted:
+        message = f"{call.model} does not do this; it is a model for {model.use}"
+        raise provider.refuse(error, "", [Violation("model", message, error_fact)], error_fact, model=call.model)
     return call
 
 
-def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, window: int) -> None:
-    if operation.wire is None:
+def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, model: Model) -> None:
+    """Refuse a conversation over the model's window."""
+    window = model.context_window
+    if operation.wire is None or window is None or provider.context_fact in (None, *settings.muted):
         return
     form, checks = operation.wire.request, operation.checks(settings.muted)
     cap = call.conversation.cap
@@ -249,7 +373,9 @@ def _check_window(provider: Provider, settings: Settings, operation: Operation, 
             f"over the context window of {window} tokens of {call.model}"
         )
         path = form.fields("messages")[0]
-        raise Refusal("invalid_request", details=[Violation(path, message, provider.context_fact)])
+        details = [Violation(path, message, provider.context_fact)]
+        given = call.prompt_tokens + int(cap)
+        raise provider.refuse(provider.context_error, "", details, limit=window, given=given)
 
 
 def idempotency_of(

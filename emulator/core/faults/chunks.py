@@ -22,12 +22,12 @@ _EVENTS = ("data", "done")
 
 @frozen
 class FaultInput:
-    """What a fault works with: its arguments, where it draws from, and what writes an error as an event."""
+    """What a fault works with: its arguments, where it draws from, and what writes an error after so many events."""
 
     arguments: Mapping[str, Any]
     draw: Draw
     label: str
-    envelope: Callable[[Json], bytes]
+    errors: Callable[[Json, int], Sequence[bytes]]
 
     def seconds(self, name: str) -> float:
         wait: Wait = self.arguments[name]

@@ -5,7 +5,7 @@ Ends and contents are here, times and pieces in reshape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,14 +47,14 @@ def parse_fault(item: Mapping[str, Json]) -> Fault:
 
 
 def apply(
-    timeline: Timeline, faults: Mapping[str, Fault], draw: Draw, envelope: Callable[[Json], bytes]
+    timeline: Timeline, faults: Mapping[str, Fault], draw: Draw, errors: Callable[[Json, int], Sequence[bytes]]
 ) -> tuple[Timeline, list[str]]:
     """Apply faults, by what they are drawn by, in order, RESHAPING ones after all others; return which had no hold."""
     idle: list[str] = []
     for label, fault in sorted(faults.items(), key=lambda item: item[1].kind in RESHAPING):
         if fault.chance < 1 and draw.uniform(label) >= fault.chance:
             continue
-        changed = FAULTS[fault.kind](timeline, FaultInput(fault.arguments, draw, label, envelope))
+        changed = FAULTS[fault.kind](timeline, FaultInput(fault.arguments, draw, label, errors))
         if changed is None:
             idle.append(label)
         else:
@@ -107,12 +107,13 @@ def _half_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
 
 
 def _error_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
-    """Send an error in the provider's envelope as an event after k chunks, and end there."""
+    """Send an error as the API tells it in a stream after k chunks, and end there."""
     kept = before(timeline, given.arguments["after_chunks"])
     if kept is None:
         return None
     at = timeline.frames[len(kept)].at
-    return ended(timeline, (*kept, Frame(at, given.envelope(given.arguments["error"]), "data")))
+    events = given.errors(given.arguments["error"], given.arguments["after_chunks"])
+    return ended(timeline, (*kept, *(Frame(at, event, "data") for event in events)))
 
 
 def _empty(timeline: Timeline, given: FaultInput) -> Timeline | None:

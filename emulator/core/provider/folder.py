@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,23 @@ from urllib.parse import urlsplit
 
 from emulator.core.durations import parse_duration
 from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, shown
+from emulator.core.provider import wording
+from emulator.core.provider.conversation_rules import ConversationRule, read_rule, rule_problems
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.operations import operation_problems
-from emulator.core.provider.provider import UNLIMITED, Fact, Model, Operation, Provider, fill_text, holes, read_plan
+from emulator.core.provider.provider import (
+    UNLIMITED,
+    Fact,
+    HeaderScope,
+    Limit,
+    Model,
+    Operation,
+    Provider,
+    drawn_length,
+    fill_text,
+    holes,
+    read_plan,
+)
 from emulator.core.provider.routes import Routes, parameters
 from emulator.core.redaction import is_secret
 from emulator.core.schema import schema as schemas
@@ -21,46 +36,53 @@ from emulator.core.schema.formats import schema_problems as schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import walk
+from emulator.core.wires.completion import KINDS
 from emulator.core.wires.load import load_wire, wire_files
 from emulator.core.wires.request import IN_PATH
 from emulator.core.wires.samples import differences
 from emulator.core.wires.wire import Wire
 
-#: What the holes of an id can be filled with.
-_DRAWN = {"alnum": "a" * 24, "hex": "0" * 24, "ulid": "0" * 26}
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 #: The request of an operation whose request is not described.
 _ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
 #: What leads a client to an API that is like OpenAI's.
-_ENV = {"OPENAI_BASE_URL": "${base_url}", "OPENAI_API_KEY": "${key}"}
 _DETAIL_HOLES = {"field", "message"}
+#: What the exact text of an error can name.
+_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait")
+#: Where provider.yaml names an error.
+_ERRORS_NAMED: Sequence[tuple[str, ...]] = (
+    ("models", "unknown"), ("models", "context"), ("auth", "missing"), ("auth", "wrong"), ("content_type", "other"),
+    ("malformed",), ("unknown_path",), ("wrong_method",),
+)  # fmt: skip
 
 
 def load_providers(extra: Path | None = None) -> dict[str, Provider]:
-    """Load the built-in providers and those of another folder of provider folders.
+    """Load the built-in providers and those of another folder of provider folders, the default first.
 
     Raises: SourceError, with all that is wrong in any of them.
     """
     folders = [data_folder("schemas")] + ([extra] if extra else [])
     providers: dict[str, Provider] = {}
     problems: list[Problem] = []
+    loaded: dict[Path, Provider] = {}
     for folder in folders:
         for file in sorted(folder.glob("*/provider.yaml")):
             try:
-                provider = load_provider(file.parent)
+                path = file.parent.resolve()
+                provider = loaded.get(path) or loaded.setdefault(path, load_provider(file.parent, loaded))
             except SourceError as error:
-                problems += error.problems
+                problems += [item for item in error.problems if item not in problems]
             else:
                 providers[provider.name] = provider
         if folder == extra and not any(folder.glob("*/provider.yaml")):
             problems.append(Problem(str(folder), 1, 1, "", "holds no provider; each has a folder with a provider.yaml"))
     if problems:
         raise SourceError(problems)
-    return providers
+    return dict(sorted(providers.items(), key=lambda item: not item[1].default))
 
 
-def load_provider(folder: Path | str) -> Provider:
-    """Compile a provider's folder.
+def load_provider(folder: Path | str, loaded: dict[Path, Provider] | None = None) -> Provider:
+    """Compile a provider's folder; `loaded` has those that are compiled already, by their folders.
 
     Raises: SourceError, with file:line:col of an unknown key, a hole that nothing fills, a missing envelope, a fact
     that is named but not listed.
@@ -71,18 +93,21 @@ def load_provider(folder: Path | str) -> Provider:
         source = parse_source(file.read_bytes(), str(file))
     except OSError as error:
         raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
-    return _Loader(folder, source).load()
+    return _Loader(folder, source, {} if loaded is None else loaded).load()
 
 
 class _Loader:
     """Checks a provider's folder as a whole and collects every problem before it gives up."""
 
-    def __init__(self, folder: Path, source: Source) -> None:
+    def __init__(self, folder: Path, source: Source, loaded: dict[Path, Provider]) -> None:
         self.folder = folder
         self.source = source
         self.data = source.data
         self.problems: list[Problem] = []
         self.headers: Schema | None = None
+        self.loaded = loaded
+        self.reference: Provider | None = None
+        self.reference_muted: frozenset[str] = frozenset()
 
     def load(self) -> Provider:
         self.problems += schema_problems(own_schema("provider"), self.source)
@@ -96,9 +121,13 @@ class _Loader:
                 self.report(path, message)
             self.check_tasks()
             self.check_errors()
+            self.check_wordings()
+            self.check_conversations()
             self.check_models_and_plans()
+            self.load_reference()
             self.check_facts(operations)
             self.check_wires(operations)
+            self.check_kept(operations)
         if self.problems:
             raise SourceError(self.problems)
         return self.build(operations)
@@ -150,15 +179,26 @@ class _Loader:
         return Operation(
             name, data["method"], data["path"], data["kind"], request.document if request else _ANYTHING, response,
             chunk, data.get("fact"), shown, {**self.data["ids"], **data.get("ids", {})}, data.get("streams_at"),
-            data.get("body"), self.wire(name, data),
+            data.get("body"), self.wire(name, data), self.rules(data), _places(data),
+            tuple(data.get("models", {}).get("use", ())),
+            _error_of(data.get("models", {"other": "invalid_request"}), "other"),
+            {what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
+            data.get("categories", {}),
+            data.get("of", ""), data.get("does", ""),
+            (data["missing"]["error"], data["missing"]["message"]) if "missing" in data else None,
+            data.get("refused", ""), data.get("page", {}),
         )  # fmt: skip
 
+    def rules(self, data: Mapping[str, Json]) -> list[ConversationRule]:
+        """Return the rules of a chat: the provider's, and its own."""
+        given = [*self.data.get("conversation", ()), *data.get("conversation", ())]
+        return [read_rule(item) for item in given] if data["kind"] == "chat" else []
+
     def wire(self, name: str, data: Mapping[str, Json]) -> Wire | None:
-        """Load the wire that a chat names, or the usual one."""
-        if data["kind"] != "chat":
+        """Load the wire that a chat names, or what counts a chat's tokens, or the usual one."""
+        if data["kind"] not in ("chat", "tokens"):
             return None
-        properties = own_schema("provider").document["$defs"]["operation"]["properties"]
-        named = data.get("wire", properties["wire"]["default"])
+        named = data.get("wire", _usual("$defs", "operation", "wire"))
         try:
             return load_wire(named, self.folder)
         except SourceError as error:
@@ -199,7 +239,7 @@ class _Loader:
         """Check that samples in an operation's wire are as its schemas say, and can be read; of ours, tests do it."""
         done = self.data["stream"].get("done")
         for operation in operations.values():
-            if done is not None and operation.wire and operation.wire.last != done:
+            if done is not None and operation.wire and operation.wire.last not in (done, ""):
                 last = operation.wire.last
                 self.report(("stream", "done"), f"must be as the wire ends a stream, '{last}', or left out")
             if operation.wire and operation.wire.request.model_in_path and "model" not in parameters(operation.path):
@@ -212,6 +252,29 @@ class _Loader:
                 checks = (operation.response.violations, operation.chunk.violations)
                 for message in differences(operation.wire, *checks, operation.takes_tools, _sample_id(operation)):
                     self.report(("operations", name, "wire"), message)
+
+    def check_kept(self, operations: Mapping[str, Operation]) -> None:
+        """Check that ids of items are there where a wire tells them, and that errors have names."""
+        names = self.data["errors"]["names"]
+        for name, operation in operations.items():
+            if operation.wire and operation.wire.items and operation.kind == "chat":
+                for kind in KINDS:
+                    if kind not in operation.ids:
+                        hint = f"lacks '{kind}': the wire '{operation.wire.name}' tells the id of each part"
+                        self.report(("operations", name), f"ids {hint}")
+            if operation.missing and operation.missing[0] not in names:
+                hint = nearest(operation.missing[0], names)
+                self.report(
+                    ("operations", name, "missing", "error"), f"there is no error '{operation.missing[0]}'; {hint}"
+                )
+            keeping = [
+                key for key, other in operations.items() if other.wire and other.wire.kept and other.kind == "chat"
+            ]
+            if operation.kind == "stored" and operation.of not in keeping:
+                hint = nearest(operation.of, keeping)
+                self.report(
+                    ("operations", name, "of"), f"'{operation.of}' is no chat whose wire says how it is kept; {hint}"
+                )
 
     def check_errors(self) -> None:
         names = self.data["errors"]["names"]
@@ -228,21 +291,102 @@ class _Loader:
                 self.report(("errors", "names", name), "lacks 'message'")
             for key in sorted(wanted - _ENVELOPE_HOLES - set(given)) if own else ():
                 self.report(("errors", "names", name), f"lacks '{key}', which the envelope has a hole for")
-            for key in set(given) - wanted - {"message", "fact", "documented", "status", "like"}:
+            known = {"message", "retry_after", "fact", "documented", "status", "like", "exact", "empty"}
+            for key in set(given) - wanted - known:
                 self.report(("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}")
         if "details" in wanted and "detail" not in self.data["errors"]:
             self.report(("errors",), "lacks 'detail', the shape of one of ${details}")
 
+        self.check_named(names)
         for name in holes(self.data["errors"].get("detail")):
             if name not in _DETAIL_HOLES:
                 self.report(("errors", "detail"), f"nothing fills ${{{name}}}; {nearest(name, _DETAIL_HOLES)}")
 
+    def check_wordings(self) -> None:
+        """What is said in place of our words has only holes that are filled; errors that are named exist."""
+        names = self.data["errors"]["names"]
+        for path in _ERRORS_NAMED:
+            name = functools.reduce(lambda data, step: data.get(step, {}), path, self.data)
+            if name and name not in names and name != "note":
+                self.report(path, f"there is no error '{name}'; {nearest(name, names)}")
+        for name, given in names.items():
+            for hole in holes(given.get("exact")):
+                if hole not in _EXACT_HOLES:
+                    hint = f"nothing fills ${{{hole}}}; {nearest(hole, _EXACT_HOLES)}"
+                    self.report(("errors", "names", name, "exact"), hint)
+        wordings: dict[tuple[str | int, ...], Mapping[str, Json]] = {
+            ("errors", "violations", keyword): given
+            for keyword, given in self.data["errors"].get("violations", {}).items()
+        }
+        for operation, data in self.data["operations"].items():
+            for index, given in enumerate(data.get("exceptions", ())):
+                wordings["operations", operation, "exceptions", index] = given
+        for where, given in wordings.items():
+            for part in ("param", "message"):
+                for hole in holes(given.get(part)):
+                    if hole not in wording.HOLES:
+                        self.report((*where, part), f"nothing fills ${{{hole}}}; {nearest(hole, wording.HOLES)}")
+
+    def check_conversations(self) -> None:
+        """Each rule has what it looks at, and no more; its error exists, and some model has its trait."""
+        names = self.data["errors"]["names"]
+        traits = {trait for model in self.data["models"]["list"] for trait in model.get("traits", ())}
+        lists: dict[tuple[str, ...], Sequence[Mapping[str, Json]]] = {
+            ("conversation",): self.data.get("conversation", ()),
+            **{
+                ("operations", name, "conversation"): data.get("conversation", ())
+                for name, data in self.data["operations"].items()
+            },
+        }
+        for where, given in lists.items():
+            for index, rule in enumerate(given):
+                for part, message in rule_problems(rule):
+                    self.report((*where, index, part), message)
+                if rule.get("error", "invalid_request") not in names:
+                    hint = f"there is no error '{rule['error']}'; {nearest(rule['error'], names)}"
+                    self.report((*where, index, "error"), hint)
+                for part in ("trait", "without"):
+                    if part in rule and rule[part] not in traits:
+                        hint = f"no model has '{rule[part]}'; {nearest(rule[part], traits)}"
+                        self.report((*where, index, part), hint)
+
+    def load_reference(self) -> None:
+        """Load the API with which this one is compatible: beside this folder, or one of ours."""
+        given = self.data.get("compatible_with")
+        if given is None:
+            return
+        name, muted = (given, ()) if isinstance(given, str) else (given["provider"], given.get("except", ()))
+        where = ("compatible_with",) if isinstance(given, str) else ("compatible_with", "provider")
+        folders = [self.folder.resolve().parent / name, data_folder("schemas").resolve() / name]
+        folder = next((item for item in folders if (item / "provider.yaml").is_file()), None)
+        if folder is None or folder == self.folder.resolve():
+            self.report(where, f"there is no other provider '{name}'")
+            return
+        if folder not in self.loaded:
+            self.loaded[folder] = load_provider(folder, self.loaded)
+        self.reference = self.loaded[folder]
+        if self.reference.reference is not None:
+            self.report(where, f"'{name}' is itself compatible with another; name that")
+        for index, fact in enumerate(muted):
+            if fact not in self.reference.facts:
+                hint = f"'{name}' has no fact '{fact}'; {nearest(fact, self.reference.facts)}"
+                self.report(("compatible_with", "except", index), hint)
+        self.reference_muted = frozenset(muted)
+
+    def check_named(self, errors: Mapping[str, Json]) -> None:
+        """The errors and operations that are named beside their lists are there."""
+        operations = self.data["operations"]
+        for path, value in walk(self.data):
+            at, last = path[:1], path[-1:]
+            of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",))
+            of_error = (of_operation and last in (("other",), ("error",))) or path[:2] == ("plans", "over")
+            if (of_error or path == ("not_emulated", "error")) and value not in errors:
+                self.report(path, f"there is no error '{value}'; {nearest(value, errors)}")
+            elif at == ("headers",) and path[2:3] in (("operations",), ("not_streamed",)) and value not in operations:
+                self.report(path, f"there is no operation '{value}'; {nearest(value, operations)}")
+
     def check_models_and_plans(self) -> None:
         models = self.data["models"]
-        names = self.data["errors"]["names"]
-        unknown = models.get("unknown", "invalid_request")
-        if unknown not in names:
-            self.report(("models", "unknown"), f"there is no error '{unknown}'; {nearest(unknown, names)}")
         ids = {item["id"] for item in models["list"]}
         for key in ("auto", "embedding"):
             if key in models and models[key] not in ids:
@@ -288,8 +432,17 @@ class _Loader:
             versions=data.get("versions", ()),
             key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
             accepts=tuple(map(read_way, data["auth"].get("accepts", ["bearer"]))),
-            request_headers=self.headers.document if self.headers else None, env=data.get("env", _ENV),
+            request_headers=self.headers.document if self.headers else None, env=data.get("env", _usual("env")),
+            key_missing=data["auth"].get("missing", "unauthorized"),
+            key_wrong=data["auth"].get("wrong", "unauthorized"),
             content_type=(content_type["other"], content_type.get("fact")),
+            malformed=data.get("malformed", "invalid_request"),
+            unknown_path=data.get("unknown_path", "not_found"),
+            wrong_method=data.get("wrong_method", "method_not_allowed"),
+            nulls_fact=data.get("nulls", {}).get("fact"),
+            context_error=data["models"].get("context", "invalid_request"),
+            wordings=data["errors"].get("violations", {}),
+            reference=self.reference, reference_muted=self.reference_muted,
             idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
             models={item["id"]: _model(item) for item in data["models"]["list"]},
             models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
@@ -302,8 +455,36 @@ class _Loader:
             envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"),
             errors=_errors(data["errors"]["names"]), operations=operations, routes=Routes(operations.values()),
             tasks=data.get("tasks", {}),
-            facts={item["id"]: Fact(**item) for item in data["facts"]},
+            facts={item["id"]: Fact(**item) for item in data["facts"]}, default=data.get("default", False),
+            model_entry=data["models"].get("entry", _usual("models", "entry")), header_scopes=_scopes(data["headers"]),
+            over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         )  # fmt: skip
+
+
+def _usual(*names: str) -> Json:
+    """Return what the schema of provider.yaml says of a key that is left out."""
+    found: Json = own_schema("provider").document
+    for name in names:
+        found = found[name] if name in found else found["properties"][name]
+    return found["default"]
+
+
+def _error_of(item: Mapping[str, Json], key: str) -> tuple[str, str | None]:
+    return item[key], item.get("fact")
+
+
+def _scopes(headers: Sequence[Mapping[str, Json]]) -> dict[str, HeaderScope]:
+    """Return which answers have a header, for those that not all have."""
+    keys = ("operations", "not_on", "not_streamed")
+    return {
+        item["name"]: HeaderScope(*(frozenset(item.get(key, ())) for key in keys))
+        for item in headers
+        if any(key in item for key in keys)
+    }
+
+
+def _not_emulated(given: Mapping[str, Json] | None) -> tuple[Sequence[str], str]:
+    return (tuple(given["paths"]), given["error"]) if given else ((), "not_found")
 
 
 def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:
@@ -317,7 +498,8 @@ def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json
 
 def _sample_id(operation: Operation) -> str:
     """Return an id as an answer can have it."""
-    return fill_text(operation.ids["response"], _DRAWN)
+    form = operation.ids["response"]
+    return fill_text(form, {hole: "0" * drawn_length(hole)[1] for hole in holes(form)})
 
 
 def _named(document: Json) -> set[str]:
@@ -350,4 +532,13 @@ def _tree(paths: Sequence[str]) -> dict[str, Json]:
 
 def _model(item: Mapping[str, Json]) -> Model:
     pace: dict[str, Json] = {name: parse_duration(wait) for name, wait in item.get("pace", {}).items()}
-    return Model(**{name: value for name, value in item.items() if name != "pace"}, **pace)
+    given = {name: value for name, value in item.items() if name not in ("pace", "traits")}
+    return Model(**given, **pace, traits=frozenset(item.get("traits", ())))
+
+
+def _places(data: Mapping[str, Json]) -> list[wording.PlaceWording]:
+    """Return what an operation says otherwise of some places."""
+    return [
+        wording.PlaceWording(item["at"], item.get("on", ()), item.get("given", ()), item)
+        for item in data.get("exceptions", ())
+    ]

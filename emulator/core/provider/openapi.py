@@ -67,7 +67,7 @@ def _operation(provider: Provider, operation: Operation) -> Json:
         answered["application/json"] = {"schema": _named(operation, "response")}
     if operation.chunk:
         answered["text/event-stream"] = {"schema": _event(operation)}
-    bodies = operation.method != "GET"
+    bodies = operation.has_body
     shown: dict[str, Json] = {"operationId": operation.name, "parameters": _parameters(provider, operation)}
     if operation.fact:
         shown |= {"summary": provider.facts[operation.fact].text, "x-fact": operation.fact}
@@ -75,7 +75,7 @@ def _operation(provider: Provider, operation: Operation) -> Json:
         shown["requestBody"] = {
             "required": True, "content": {"application/json": {"schema": _named(operation, "request")}},
         }  # fmt: skip
-    success = {"description": "The answer", "headers": _headers(provider), "content": answered}
+    success = {"description": "The answer", "headers": _headers(provider, operation), "content": answered}
     return shown | {"responses": {"200": success, **_refusals(provider, bodies)}}
 
 
@@ -98,7 +98,7 @@ def _parameters(provider: Provider, operation: Operation) -> list[Json]:
         {"name": name, "in": "header", "required": name in wanted, "schema": described.get(name, {"type": "string"})}
         for name in dict.fromkeys([*described, *sorted(wanted)])
     ]
-    if operation.method == "GET":
+    if not operation.has_body:
         wanted = _required(operation.request)
         return in_path + [
             {"name": name, "in": "query", "required": name in wanted, "schema": schema}
@@ -121,9 +121,9 @@ def _required(document: Json) -> set[str]:
 def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:
     """Return an operation's schemas as components, their references moved along."""
     response, chunk = operation.response, operation.chunk
-    request = operation.request if operation.method != "GET" else None
+    request = operation.request if operation.has_body else None
     found = {
-        "request": _closed(provider, request) if request else None,
+        "request": _with_nulls(provider, operation, _closed(provider, request)) if request else None,
         "response": response.document if response else None,
         "chunk": chunk.document if chunk else None,
     }
@@ -134,12 +134,26 @@ def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:
     }
 
 
+def _with_nulls(provider: Provider, operation: Operation, request: Mapping[str, Json]) -> Json:
+    """Let the optional fields of a body be null, where that counts as left out."""
+    if provider.nulls_fact or not operation.has_body or "properties" not in request:
+        return request
+    fields = {
+        name: field
+        if name in operation.required
+        else {"anyOf": [field, {"type": "null", "$comment": "assumed: null counts as left out"}]}
+        for name, field in request["properties"].items()
+    }
+    return {**request, "properties": fields}
+
+
 def _closed(provider: Provider, request: Mapping[str, Json]) -> Json:
     """Add the ids that `model` can be, where the docs list all of them."""
     fields = request.get("properties", {})
     if provider.models_open or "model" not in fields:
         return request
-    known = {"enum": sorted(provider.model_ids), "$comment": f"{provider.models_fact}: an id that the docs list"}
+    ids = [*sorted(provider.model_ids), *([None] if "null" in fields["model"].get("type", ()) else [])]
+    known = {"enum": ids, "$comment": f"{provider.models_fact}: an id that the docs list"}
     model = {**fields["model"], "allOf": [*fields["model"].get("allOf", ()), known]}
     return {**request, "properties": {**fields, "model": model}}
 
@@ -186,7 +200,7 @@ def _refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
     return {
         status: {"$ref": found[0]} if len(found) == 1 else {
             "description": " Or: ".join(_error(provider, name)["description"] for name in by_status[status]),
-            "headers": _headers(provider),
+            "headers": _headers(provider, None, int(status)),
             "content": {
                 "application/json": {"schema": {"anyOf": [
                     {"$ref": f"{ref}/content/application~1json/schema"} for ref in found
@@ -199,12 +213,16 @@ def _refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
 
 def _error(provider: Provider, name: str) -> Json:
     given = provider.errors[name]
-    fixed = {key: {"const": given[key]} for key in set(holes(provider.envelope)) & set(given) - {"message"}}
+    worded = bool(provider.wordings) and "invalid_request" in (name, given.get("like"))  # by what is violated
+    fixed = {
+        key: {"type": ["string", "null"]} if worded else {"const": given[key]}
+        for key in set(holes(provider.envelope)) & set(given) - {"message"}
+    }
     details = {"type": "array", "items": _form(provider.detail, _FILLED)}
     forms = {**fixed, **_FILLED, "details": details, "status": {"const": given["status"]}}
     shown = {
         "description": f"{_phrase(given['status'])}: {given['message']}",
-        "headers": _headers(provider),
+        "headers": _headers(provider, None, given["status"]),
         "content": {"application/json": {"schema": _form(provider.envelope, forms)}},
         "x-documented": bool(given.get("documented")),
     }
@@ -233,8 +251,14 @@ def _form(shape: Json, forms: Mapping[str, Json]) -> Json:
     return forms[names[0]] if shape == f"${{{names[0]}}}" else {"type": "string"}
 
 
-def _headers(provider: Provider) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name, _ in provider.headers}
+def _headers(provider: Provider, operation: Operation | None, status: int = 200) -> Json:
+    """Refer to the headers that every such answer has; without an operation, whatever was asked for."""
+    asked = operation.name if operation else None
+    return {
+        name: {"$ref": f"#/components/headers/{name}"}
+        for name, _ in provider.headers
+        if name not in provider.header_scopes or provider.header_scopes[name].covers(asked, status, stream=True)
+    }
 
 
 def _header(form: str) -> Json:

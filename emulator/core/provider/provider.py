@@ -7,19 +7,23 @@ schemas/<name>/*.schema.json      request, response and chunk schemas, each cons
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
+from emulator.core.provider.conversation_rules import ConversationRule, ConversationRules
+from emulator.core.provider.holes import fill as fill
+from emulator.core.provider.holes import fill_text as fill_text
+from emulator.core.provider.holes import holes as holes
+from emulator.core.provider.holes import only_hole
 from emulator.core.provider.keys import KeyPlace
 from emulator.core.provider.routes import Routes
+from emulator.core.provider.wording import PlaceWording, Wording, documented
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
-from emulator.core.tree import change_texts, walk
 from emulator.core.values import Plan
 from emulator.core.wires.wire import Wire
 
@@ -27,16 +31,16 @@ UNLIMITED = Plan("unlimited")
 #: What the headers of a limit show where a plan has none.
 UNLIMITED_SHOWN = 1_000_000
 
-#: What headers can show of a limit beside its requests and its end in Unix seconds.
+#: What headers can show beside the requests of a limit, its end in Unix seconds, and the request's id.
 RATE_HOLES = frozenset(
-    ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at")
-)
+    ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at",
+     "processing_ms", "model")
+)  # fmt: skip
 #: What an operation's body can say of the model that its path names: holes, and the fields of Model.
 MODEL_HOLES: Mapping[str, str] = {
-    "model.id": "id", "model.owner": "owner", "model.context_window": "context_window",
+    "model.id": "id", "model.owner": "owner", "model.context_window": "context_window", "model.pricing": "pricing",
+    "model.capabilities": "capabilities",
 }  # fmt: skip
-
-_HOLE = re.compile(r"\$\{([a-z0-9_.]+)\}")
 
 
 def read_plan(name: str, figures: Mapping[str, Json]) -> Plan:
@@ -81,6 +85,37 @@ class Model:
     capabilities: Mapping[str, float] = field(default_factory=dict)
     embedding: bool = False
     assumed: bool = False
+    traits: frozenset[str] = frozenset()
+    output_limit: int | None = None
+    defaults: Mapping[str, Json] = field(default_factory=dict)  # what a field is that a request leaves out
+    use: str = "chat"  # the word by which operations say which models they take
+    answers_as: str = ""  # the id that its answers name, where that is another
+    dimensions: int | None = None  # of its vectors
+    shortens: bool = False  # a request may ask for fewer dimensions
+
+
+@frozen
+class HeaderScope:
+    """The answers that have a header: of some operations (none: of all), but those of a status, and some streams."""
+
+    operations: frozenset[str] = frozenset()
+    not_on: frozenset[int] = frozenset()
+    not_streamed: frozenset[str] = frozenset()
+
+    def covers(self, operation: str | None, status: int, stream: bool) -> bool:
+        """Tell whether an answer has the header."""
+        if self.operations and operation not in self.operations:
+            return False
+        return status not in self.not_on and not (stream and operation in self.not_streamed)
+
+
+@frozen
+class Limit:
+    """The most of something that a request may have, and the error beyond it."""
+
+    most: int
+    error: str
+    fact: str | None = None
 
 
 @frozen
@@ -112,7 +147,54 @@ class Operation:
     ids: Mapping[str, str]
     streams_at: str | None = None
     body: Json = None
-    wire: Wire | None = None  # of a chat: how it says things
+    wire: Wire | None = None  # of a chat, and of tokens: how it says things
+    conversation: Sequence[ConversationRule] = ()  # of a chat: what JSON Schema cannot say
+    exceptions: Sequence[PlaceWording] = ()  # what is said otherwise of some places of a wrong body
+
+    @functools.cached_property
+    def required(self) -> frozenset[str]:
+        """The fields of a body that must be there."""
+        parts = [self.request, *self.request.get("allOf", ())]
+        return frozenset(name for part in parts for name in part.get("required", ()))
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
+    def rules(self, muted: frozenset[str]) -> ConversationRules | None:
+        """Return what a conversation must keep to, without the muted facts, if there is anything."""
+        return self._rules(self.conversation, muted) if self.conversation else None
+
+    def _rules(self, rules: Sequence[ConversationRule], muted: frozenset[str]) -> ConversationRules | None:
+        if self.wire is None:
+            return None
+        form = self.wire.request
+        return ConversationRules(rules, muted, form.fields("messages")[0], form.fields("model"))
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
+    def structure(self, muted: frozenset[str]) -> tuple[Schema, ConversationRules | None]:
+        """Return what a compatible API must keep to: no list of fields, and nothing that models differ in."""
+        document = schemas.mute(schemas.open_world(self.request), muted)
+        shared = [rule for rule in self.conversation if not rule.of_models]
+        return Schema(document), self._rules(shared, muted)
+
+    uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
+    other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
+    of: str = ""  # of kind stored: the chat whose answers are kept
+    does: Literal["", "show", "forget", "cancel", "list"] = ""  # with them
+    missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
+    refused: str = ""  # the message where an answer is not to be cancelled
+    page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
+
+    @property
+    def has_body(self) -> bool:
+        """Tell whether a request has a body; else its query says what is asked."""
+        return self.method not in ("GET", "DELETE")
+
+    def is_missing(self, ident: str, path: str = "") -> Refusal:
+        """Return the refusal where an answer is not kept; `path` is the field of the request that names it."""
+        name, form = self.missing or ("not_found", "${id} is not found.")
+        message = form.replace("${id}", ident)
+        return Refusal(name, message, [Violation(path, message)] if path else ())
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def checks(self, muted: frozenset[str]) -> Checks:
@@ -144,10 +226,16 @@ class Provider:
     versions: Sequence[str]  # what may stand for the last part of the base URL; the first is the one that does
     key_prefix: str
     auth_fact: str | None
+    key_missing: str  # the error for a request without a key, and that for a wrong one
+    key_wrong: str
     accepts: Sequence[KeyPlace]  # ways to send a key, in the order in which they are looked at
     request_headers: Json  # the schema of a request's headers, by lower-case name; None: anything goes
     env: Mapping[str, str | None]
     content_type: tuple[str, str | None]
+    malformed: str  # the error for a body that cannot be read
+    unknown_path: str
+    wrong_method: str
+    nulls_fact: str | None  # present: null is not as good as leaving an optional field out
     idempotency: tuple[str, float, str | None] | None
     models: Mapping[str, Model]
     models_open: bool
@@ -156,6 +244,7 @@ class Provider:
     auto: str | None
     auto_embedding: str | None
     context_fact: str | None
+    context_error: str
     plans: Mapping[str, Plan]
     default_plan: str
     headers: Sequence[tuple[str, str]]
@@ -163,21 +252,58 @@ class Provider:
     envelope: Json
     detail: Json
     errors: Mapping[str, Mapping[str, Json]]
+    wordings: Mapping[str, Wording]  # how a broken constraint is told, by its keyword
     operations: Mapping[str, Operation]
     routes: Routes[Operation]
     tasks: Mapping[str, Mapping[str, Json]]
     facts: Mapping[str, Fact]
+    default: bool = False  # it is meant where several could be
+    reference: Provider | None = None  # the API with which it is compatible
+    reference_muted: frozenset[str] = frozenset()  # what of that does not hold here
+    model_entry: Json = None  # the template of a model in the list of models
+    header_scopes: Mapping[str, HeaderScope] = field(default_factory=dict)  # by the name of the header
+    over: Mapping[str, str] = field(default_factory=dict)  # the errors of a plan's limits, by what is used up
+    not_emulated: tuple[Sequence[str], str] = ((), "not_found")  # beginnings of paths that only the API has, the error
+
+    def like(self, operation: Operation) -> Operation | None:
+        """Return the operation of the API with which this one is compatible, if it is a chat there too."""
+        found = self.reference.operation_at(operation.method, operation.path) if self.reference else None
+        return found if found and found.wire and operation.wire else None
+
+    @functools.cached_property
+    def known_facts(self) -> frozenset[str]:
+        """The facts that can be muted: its own, and those of the API with which it is compatible."""
+        return frozenset([*self.facts, *(self.reference.facts if self.reference else ())])
+
+    def refuse(
+        self,
+        name: str,
+        message: str,  # empty: what the details say
+        details: Sequence[Violation] = (),
+        fact: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **holes: Json,
+    ) -> Refusal:
+        """Return a refusal; where the error has an exact text, that is told, and the message is for the journal."""
+        exact = self.errors[name].get("exact")
+        documented = {"message": fill_text(exact, holes)} if exact else None
+        return Refusal(name, message or None, details, fact, headers, documented)
+
+    def refuse_body(self, operation: Operation, violations: Sequence[Violation], muted: frozenset[str]) -> Refusal:
+        """Return the refusal of a body that breaks its schema, in the provider's own words where it has them."""
+        words = documented(violations, self.wordings, operation.exceptions, muted)
+        return Refusal("invalid_request", details=violations, documented=words)
 
     @functools.cached_property
     def tells_more(self) -> bool:
-        """Tell whether headers show more of a limit than requests and a number of seconds."""
+        """Tell whether headers show more than the requests of a limit and a number of seconds."""
         return any(hole in RATE_HOLES for _, form in self.headers for hole in holes(form))
 
     @property
     def rate_holes(self) -> dict[str, str]:
         """What each header shows that shows one thing: its hole, by the header's name in lower case."""
-        matches = {name.lower(): _HOLE.fullmatch(form) for name, form in self.headers}
-        return {name: match[1] for name, match in matches.items() if match}
+        found = {name.lower(): only_hole(form) for name, form in self.headers}
+        return {name: hole for name, hole in found.items() if hole}
 
     @property
     def host(self) -> str:
@@ -223,28 +349,48 @@ class Provider:
                 return "/" + "/".join(steps[len(base) :])
         return None
 
+    def models_of(self, operation: Operation) -> list[Model]:
+        """Return the models that an operation takes."""
+        return [model for model in self.models.values() if not operation.uses or model.use in operation.uses]
+
     @functools.cached_property
     def model_ids(self) -> frozenset[str]:
         """What `model` can be by the docs: `auto` too, where the provider routes."""
         return frozenset([*self.models, *(["auto"] if self.auto else [])])
+
+    @functools.cached_property
+    def keeps(self) -> bool:
+        """Tell whether answers are kept for later requests."""
+        return any(operation.kind == "stored" for operation in self.operations.values())
 
     def operation_at(self, method: str, path: str) -> Operation | None:
         """Return the operation that a path below the base URL is for."""
         route = (self.routes.find(path) or {}).get(method)
         return route.operation if route else None
 
+    def is_not_emulated(self, path: str) -> bool:
+        """Tell whether the API has a path that is left out here."""
+        return any(path == begin or path.startswith(f"{begin}/") for begin in self.not_emulated[0])
+
     def error_body(self, refusal: Refusal, request_id: str) -> Json:
         """Fill this provider's envelope."""
-        given = self.errors[refusal.name]
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
-        values = {
+        given = self.errors[refusal.name]
+        values = {"details": details, "request_id": request_id, "status": given["status"]}
+        return fill(self.envelope, {**given, **self.error_values(refusal), **values, **refusal.documented})
+
+    def error_values(self, refusal: Refusal) -> dict[str, Json]:
+        """Return what an error says wherever it is told; its reason is the code, or where there is none the type."""
+        given = self.errors[refusal.name]
+        told = {
+            "type": given.get("type"),
+            "code": given.get("code"),
             "message": refusal.message or _summary(refusal.details) or given["message"],
             "param": (refusal.details[0].path or None) if refusal.details else None,
-            "details": details,
-            "request_id": request_id,
-            "status": given["status"],
         }
-        return fill(self.envelope, {**given, **values})
+        told |= {"param": given["param"]} if "param" in given else {}
+        told |= {name: value for name, value in refusal.documented.items() if name in told}
+        return {**told, "reason": told["type"] if told["code"] is None else told["code"]}
 
     def envelope_difference(self, body: Json) -> str | None:
         """Return the path of the first field that only this provider's envelope or only a body has."""
@@ -272,29 +418,12 @@ def _summary(details: Sequence[Violation]) -> str:
     return "; ".join(texts)[:2000]
 
 
-def fill(shape: Json, values: Mapping[str, Json]) -> Json:
-    """Fill a shape's holes; a string that is exactly one hole becomes the value itself."""
-
-    def filled(text: str) -> Json:
-        whole = _HOLE.fullmatch(text)
-        return values[whole[1]] if whole else _HOLE.sub(lambda hole: str(values[hole[1]]), text)
-
-    return change_texts(shape, filled)
+def model_values(model: Model) -> dict[str, Json]:
+    """Return the values of a template's holes for a model."""
+    return {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()}
 
 
-def fill_text(form: str, values: Mapping[str, Json]) -> str:
-    """Fill the holes of a text, which is taken apart once."""
-    return "".join([str(values[part]) if hole else part for part, hole in _parts(form)])
-
-
-@functools.lru_cache(maxsize=256)
-def _parts(form: str) -> tuple[tuple[str, bool], ...]:
-    """Return a form's literals and names of holes, in order, and which they are."""
-    return tuple((part, index % 2 == 1) for index, part in enumerate(_HOLE.split(form)) if part)
-
-
-def holes(shape: Json) -> Iterator[str]:
-    """Yield the names of a shape's holes."""
-    for _, leaf in walk(shape):
-        if isinstance(leaf, str):
-            yield from _HOLE.findall(leaf)
+def drawn_length(hole: str) -> tuple[str, int]:
+    """Return what a hole of an id draws, and how many characters: `hex32` says so, 24 are usual."""
+    kind = hole.rstrip("0123456789")
+    return kind, 26 if kind == "ulid" else int(hole[len(kind) :] or 24)

@@ -24,7 +24,7 @@ from emulator.core.wires.wire import Wire
 _OF_THE_WAY = re.compile(
     "(?i)(server|via|vary|alt-svc|nel|report-to|reporting-endpoints|etag|cache-control|pragma|expires|age|"
     "content-.*|access-control-.*|strict-transport-security|x-content-type-options|x-frame-options|x-request-id|"
-    "request-id|x-powered-by|cf-.*|x-amz.*|x-envoy-.*|x-cache.*|x-served-by|x-timer|openai-.*|.*-processing-ms)"
+    "request-id|x-powered-by|cf-.*|x-amz.*|x-envoy-.*|x-cache.*|x-served-by|x-timer|.*-(organization|project|version|processing-ms))"
 )
 _PRINTABLE = re.compile("[ -~]*")
 #: What differs at each answer in a documented header, so that the emulator's own is better.

@@ -6,7 +6,7 @@ That it does is not argued but tried: each form is loaded, asked with the same r
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 import orjson
@@ -17,6 +17,7 @@ from emulator.core.errors import Json, SourceError
 from emulator.core.frozen import frozen
 from emulator.core.recording.candidate_replies import around, faults, forms, joined_stream, parsed
 from emulator.core.scenario.session import DEFAULT, Options, build_session
+from emulator.core.tree import parts
 from emulator.core.values import STARTED, Exchange, Grant, Standing
 from emulator.core.wires.sse import payload
 
@@ -119,23 +120,34 @@ def _bare(exchange: Exchange) -> Json:
     timeline, wire = exchange.timeline, exchange.claim.wire
     new = _NEW | wire.fresh if wire else _NEW
     end = "complete" if timeline.end == "clean" else timeline.end
+    deep = wire is not None and wire.items
     if not timeline.stream:
-        return timeline.status, end, _without_new(b"".join(frame.data for frame in timeline.frames), new, False)
+        return timeline.status, end, _without_new(b"".join(frame.data for frame in timeline.frames), new, False, deep)
     events = [
-        frame.data if not _WHOLE.search(frame.data) else _without_new(payload(frame.data), new, True)
+        frame.data if not _WHOLE.search(frame.data) else _without_new(payload(frame.data), new, True, deep)
         for frame in timeline.frames
         if frame.data and frame.kind != "comment"
     ]
     return timeline.status, end, events
 
 
-def _without_new(data: bytes, new: Collection[str], exact: bool) -> Json:
-    """Return JSON with ids and times taken out, in its order; `exact`: only if it is written without blanks."""
+def _without_new(data: bytes, new: Collection[str], exact: bool, deep: bool) -> Json:
+    """Return JSON with ids and times taken out, in its order; `exact`: only if it is written without blanks.
+
+    `deep`: wherever they stand, as its items have ids of their own.
+    """
     value = parsed(data)
     if not isinstance(value, dict) or (exact and orjson.dumps(value) != data):
         return data
-    for holder in (value, *value.values()):
+    for holder in _all_in(value) if deep else (value, *value.values()):
         if isinstance(holder, dict):
             for name in new:
                 holder.pop(name, None)
     return orjson.dumps(value)
+
+
+def _all_in(value: Json) -> Iterator[Json]:
+    """Yield a value and all that it holds."""
+    yield value
+    for part in list(parts(value)):
+        yield from _all_in(part)

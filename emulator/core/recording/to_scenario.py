@@ -19,7 +19,7 @@ from emulator.core.provider.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.redaction import is_redacted, is_secret, literals
 from emulator.core.tree import change_texts
-from emulator.core.wires.completion import COUNTS, REASONS, Completion, Part, named_usage
+from emulator.core.wires.completion import COUNTS, DETAILS, KINDS, REASONS, Completion, Part, named_usage
 from emulator.core.wires.conversation import last_text
 from emulator.core.wires.sse import payload
 from emulator.core.wires.wire import Wire
@@ -199,20 +199,43 @@ def _status(status: int, usual: int) -> dict[str, Json]:
 def _said(completion: Completion, usage: Json) -> dict[str, Json]:
     """Return the reply that says the same; `usage` is told of an answer without any."""
     reply: dict[str, Json] = {}
+    order = [part.kind for part in completion.parts]
+    if (
+        set(order) == {"reasoning"}
+        or order != sorted(order, key=KINDS.index)
+        or any(order.count(kind) > 1 for kind in KINDS if kind != "call")
+    ):
+        reply["outputs"] = [_output(part) for part in completion.parts]
+        return reply | _around(completion, usage)
     for kind in ("text", "refusal"):
         text = completion.text(kind)
         if text is not None:
             reply = {kind: escaped(text)}  # a refusal stands alone
+    if thought := completion.text("reasoning"):
+        reply = {"reasoning": escaped(thought)} | reply
     if calls := completion.calls():
-        reply["tool_calls"] = [
-            {"name": call.name, "arguments": escaped(call.text), **({"id": call.id} if call.id else {})}
-            for call in calls
-        ]
+        reply["tool_calls"] = [_call(call) for call in calls]
+    return reply | _around(completion, usage)
+
+
+def _call(call: Part) -> dict[str, Json]:
+    return {"name": call.name, "arguments": escaped(call.text), **({"id": call.id} if call.id else {})}
+
+
+def _output(part: Part) -> dict[str, Json]:
+    """Return one of several parts, where their order is not the usual one."""
+    return {"tool_calls": [_call(part)]} if part.kind == "call" else {part.kind: escaped(part.text)}
+
+
+def _around(completion: Completion, usage: Json) -> dict[str, Json]:
+    """Return what stands beside what is said."""
+    reply: dict[str, Json] = {}
     reply["finish_reason"] = completion.finish or "stop"
     reply["verbatim"] = True  # what was cut was cut already
     counted = named_usage(completion.usage)
     if counted:
-        reply["usage"] = {name: number for name, number in counted.items() if name != COUNTS["total"]}
+        usual = {COUNTS["total"]: counted.get(COUNTS["total"]), **dict.fromkeys(DETAILS.values(), 0)}
+        reply["usage"] = {name: number for name, number in counted.items() if usual.get(name) != number}
     elif usage:
         reply["usage"] = usage
     if reply.get("usage") == "none" or reply["finish_reason"] not in REASONS:

@@ -195,7 +195,7 @@ def _request_notes(provider: Provider, exchange: Exchange, status: int) -> Itera
 def _undocumented(provider: Provider, exchange: Exchange) -> Iterator[Note]:
     """Yield the fields that the docs don't name of a request that they rule out; of others they are noted already."""
     operation = provider.operations.get(exchange.claim.operation or "")
-    if exchange.claim.refusal and operation and operation.method != "GET":
+    if exchange.claim.refusal and operation and operation.has_body:
         with suppress(Refusal):
             yield from undocumented_fields(operation, operation.checks(frozenset()), decode(exchange.request.body))
 

@@ -25,8 +25,9 @@ from emulator.core.schema.untrusted import Allowance
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of
 
-#: Reply keys of which one is given (text and tool_calls may stand together).
-CONTENT = ("text", "tool_calls", "refusal", "json", "events", "error", "embedding", "builtin", "proxy")
+#: Reply keys of which one is given (text and tool_calls may stand together, and reasoning beside what is said).
+SAID = ("reasoning", "text", "tool_calls", "refusal", "outputs")
+CONTENT = ("text", "tool_calls", "refusal", "outputs", "json", "events", "error", "embedding", "builtin", "proxy")
 #: Keys whose values are sent as they are.
 _VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars"}
 #: Reply keys that a Reply has under the same name, as they are.
@@ -111,7 +112,7 @@ class _Parser:
         return None if given is None else int(given)
 
     def check_settings(self) -> None:
-        facts = {fact for provider in self.scope() for fact in provider.facts}
+        facts = {fact for provider in self.scope() for fact in provider.known_facts}
         for index, fact in enumerate(self.data.get("mute", ())):
             if fact not in facts:
                 self.report(("mute", index), f"there is no fact '{fact}'; {nearest(fact, facts)}")
@@ -298,8 +299,8 @@ def _whole_numbers(value: Json) -> Json:
 
 def _content(data: Mapping[str, Any]) -> tuple[str, Json]:
     """Return a reply's kind and content."""
-    if "text" in data or "tool_calls" in data or "refusal" in data:
-        return "message", {name: data[name] for name in ("text", "tool_calls", "refusal") if name in data}
+    if any(name in data for name in SAID):
+        return "message", {name: data[name] for name in SAID if name in data}
     kind = next(name for name in CONTENT if name in data)
     content = data[kind]
     if kind == "error" and isinstance(content, str):

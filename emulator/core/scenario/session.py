@@ -15,6 +15,8 @@ from emulator.core.tree import Path
 from emulator.core.values import Plan
 
 DEFAULT = "default"
+#: How much of a request is looked at.
+VALIDATION = ("documented", "compatible", "strict", "off")
 
 
 class Conflict(SourceError):
@@ -191,7 +193,7 @@ def _check_options(options: Options, providers: Mapping[str, Provider], only: st
     checks: list[tuple[str, Any, Iterable[str]]] = [
         ("provider", options.provider, providers),
         ("plan", options.plan if isinstance(options.plan, str) else None, plans),
-        ("validation", options.validation, ("documented", "strict", "off")),
+        ("validation", options.validation, VALIDATION),
         ("clock", options.clock, ("real", "virtual")),
     ]
     for name, value, known in checks:

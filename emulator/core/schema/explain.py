@@ -6,7 +6,7 @@ In a union the branch is picked that the author meant, by type, const or enum.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation, closest, nearest, shown
@@ -60,14 +60,36 @@ def _explain(error: ValidationError) -> Iterator[Violation]:
         yield _violation(error, _message(error))
 
 
-def _violation(error: ValidationError, message: str, *below: str, fact: str | None = None) -> Violation:
+def _violation(
+    error: ValidationError,
+    message: str,
+    *below: str,
+    fact: str | None = None,
+    keyword: str | None = None,
+    wanted: Json = None,
+) -> Violation:
     steps = (*error.absolute_path, *below)
     name = next((step for step in reversed(error.absolute_path) if isinstance(step, str)), "")
     if is_secret(name, "field") and isinstance(error.instance, str | int | float):
         message = message.replace(shown(error.instance), redact(str(error.instance)))
     message = redact_text(message)
     own = fact_of(error.schema) if isinstance(error.schema, Mapping) else None
-    return Violation(path_of(steps), message, fact or own, steps)
+    if keyword is None:
+        keyword, wanted = _keyword(error), error.validator_value
+    return Violation(path_of(steps), message, fact or own, steps, keyword, wanted, error.instance)
+
+
+def _keyword(error: ValidationError) -> str:
+    """Return what an error breaks: of a range whose numbers, of a field's name that it is the name."""
+    keyword = str(error.validator)
+    where = list(error.absolute_schema_path)
+    if keyword in _RANGES:
+        kinds = error.schema.get("type", ())
+        return f"{keyword}_integer" if "integer" in ([kinds] if isinstance(kinds, str) else kinds) else keyword
+    return "propertyNames" if where[-2:-1] == ["propertyNames"] else keyword
+
+
+_RANGES = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
 # Unions
@@ -80,7 +102,12 @@ def _branch_meant(error: ValidationError) -> Sequence[ValidationError]:
     branches: dict[int, list[ValidationError]] = {}
     for item in error.context:
         branches.setdefault(next(iter(item.schema_path), -1), []).append(item)
-    return min((items for items in branches.values() if not any(map(_rules_out, items))), key=len, default=())
+    tags = _tag_names(error.validator_value)
+    return min(
+        (items for items in branches.values() if not any(_rules_out(item, tags) for item in items)),
+        key=len,
+        default=(),
+    )
 
 
 def _lacks_fields(error: ValidationError) -> bool:
@@ -89,10 +116,29 @@ def _lacks_fields(error: ValidationError) -> bool:
     return bool(error.validator == "required")
 
 
-def _rules_out(error: ValidationError) -> bool:
+def _rules_out(error: ValidationError, tags: Collection[str]) -> bool:
     """Tell whether an error in a branch shows that another branch was meant: its type, or a tag one level down."""
     depth = len(error.path)
-    return depth == 0 if error.validator == "type" else error.validator in ("const", "enum") and depth <= 1
+    if error.validator not in ("const", "enum"):
+        return depth == 0 and error.validator == "type"
+    return depth == 0 or (depth == 1 and error.path[0] in tags)
+
+
+def _tag_names(branches: Sequence[Json]) -> set[str]:
+    """Return the fields that tell branches apart: in all that have fields, they are one of some words."""
+    found = [
+        {
+            name
+            for name, item in branch["properties"].items()
+            if isinstance(item, Mapping) and not _WORDS.isdisjoint(item)
+        }
+        for branch in branches
+        if isinstance(branch, Mapping) and "properties" in branch
+    ]
+    return set.intersection(*found) if found else set()
+
+
+_WORDS = frozenset(("const", "enum"))
 
 
 def _fits_no_branch(error: ValidationError) -> Iterator[Violation]:
@@ -101,7 +147,7 @@ def _fits_no_branch(error: ValidationError) -> Iterator[Violation]:
     missing = _missing_everywhere(error) if is_object else []
     tags = _tags(error)
     if missing:
-        yield from (_violation(error, "is required", name) for name in missing)
+        yield from (_violation(error, "is required", name, keyword="required") for name in missing)
     elif not is_object and error.schema.get("type") == "object":
         return  # it was told so
     elif not tags and is_object and all(map(_requires, error.validator_value)):
@@ -120,7 +166,8 @@ def _missing_everywhere(error: ValidationError) -> list[str]:
 
 def _tags(error: ValidationError) -> list[ValidationError]:
     """Return the errors that rule branches out, as deep in the value as any of them are."""
-    rulers = [item for item in error.context if _rules_out(item)]
+    names = _tag_names(error.validator_value)
+    rulers = [item for item in error.context if _rules_out(item, names)]
     deepest = max((len(item.path) for item in rulers), default=0)
     return [item for item in rulers if len(item.path) == deepest]
 
@@ -134,7 +181,20 @@ def _none_of_the_words(error: ValidationError, tags: Sequence[ValidationError]) 
     place = tags[0] if tags else error
     facts = [fact_of(item.schema) for item in (error, *tags) if isinstance(item.schema, Mapping)]
     message = f"must be one of: {words}; not {shown(place.instance)}{_hint(place.instance, names)}"
-    return _violation(place, message, fact=next(filter(None, facts), None))
+    keyword, wanted = _wanted(place.instance, tags)
+    return _violation(place, message, fact=next(filter(None, facts), None), keyword=keyword, wanted=wanted)
+
+
+def _wanted(value: Json, tags: Sequence[ValidationError]) -> tuple[str, list[Json]]:
+    """Return what a value that fits no branch breaks: the words that are good here, or the types."""
+    words: list[Json] = []
+    types: list[str] = []
+    for item in tags:
+        given = item.validator_value if isinstance(item.validator_value, list) else [item.validator_value]
+        (types if item.validator == "type" else words).extend(given)
+    if words and (not types or isinstance(value, str)):
+        return "enum", [item for index, item in enumerate(words) if item not in words[:index]]
+    return "type", list(dict.fromkeys([*types, *(["string"] if words else [])]))
 
 
 def _requires(branch: Json) -> bool:

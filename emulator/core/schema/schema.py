@@ -90,6 +90,16 @@ def strict(document: Json) -> Json:
     return result
 
 
+def open_world(document: Json) -> Json:
+    """Return a schema without its lists of the only fields that there may be."""
+    if isinstance(document, list):
+        return [open_world(item) for item in document]
+    if not isinstance(document, Mapping):
+        return document
+    kept = {key: item for key, item in document.items() if (key, item) != ("additionalProperties", False)}
+    return {key: item if key in ("default", "const", "enum") else open_world(item) for key, item in kept.items()}
+
+
 def mute(document: Json, facts: frozenset[str]) -> Json:
     """Return a schema without the constraints that rest on `facts`."""
     if isinstance(document, list):

@@ -14,6 +14,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 REASONS = ("stop", "length", "tool_calls", "content_filter")
 #: What usage is called here, and what the scenario and the journal call it.
 COUNTS = {"input": "prompt_tokens", "output": "completion_tokens", "total": "total_tokens"}
+#: What some wires tell beside them: of the input and of the output, how much is of a kind.
+DETAILS = {"cached": "cached_tokens", "reasoning": "reasoning_tokens"}
+_NAMES = {**COUNTS, **DETAILS}
 
 
 @frozen
@@ -29,7 +32,7 @@ class Part:
 
 @frozen
 class Completion:
-    """What the model says; `usage` is by the names of COUNTS. `unread`: it said more, in no form of the wire's."""
+    """What the model says; `usage` by the names of COUNTS, DETAILS. `unread`: it said more, in no known form."""
 
     parts: tuple[Part, ...] = ()
     finish: str | None = None
@@ -48,9 +51,9 @@ class Completion:
 
 def named_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:
     """Return usage by the names of the scenario and the journal."""
-    return {COUNTS[name]: number for name, number in usage.items()} if usage else None
+    return {_NAMES[name]: number for name, number in usage.items()} if usage else None
 
 
 def neutral_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:
-    """Return usage by the names of COUNTS."""
-    return {name: usage[named] for name, named in COUNTS.items() if named in usage} if usage else None
+    """Return usage by the names used here."""
+    return {name: usage[named] for name, named in _NAMES.items() if named in usage} if usage else None

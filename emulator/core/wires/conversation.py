@@ -52,6 +52,7 @@ class Conversation:
     schema: Json = None
     json: bool = False
     usage: bool = False  # a stream is to tell its usage
+    echoes: tuple[str, ...] = ()  # what is said before the text of each choice
 
 
 def last_text(messages: tuple[Message, ...], role: str) -> str | None:

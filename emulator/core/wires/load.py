@@ -6,26 +6,42 @@ NAME is looked for as NAME.wire.yaml in the provider's folder, as wires/NAME.yam
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.kept import STATES, Kept
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import Path as Steps
-from emulator.core.wires.completion import KINDS, REASONS
+from emulator.core.wires.completion import DETAILS, KINDS, REASONS
 from emulator.core.wires.places import places
-from emulator.core.wires.reader import Match, reader
+from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event
-from emulator.core.wires.template import PIECE, USAGE, Array, Hole, Literal, Node, Object, Parser, holes, nodes
+from emulator.core.wires.template import (
+    ECHO,
+    ITEM,
+    NUMBER,
+    PIECE,
+    USAGE,
+    Array,
+    Each,
+    Hole,
+    If,
+    Literal,
+    Node,
+    Object,
+    Parser,
+    Text,
+    Whole,
+    holes,
+    nodes,
+)
 from emulator.core.wires.wire import MOMENTS, OF_PART, Event, Wire
 from emulator.core.wires.writer import Writer, event_writer, writer
-
-#: Kinds of parts that every wire says; one that has no words for reasoning leaves it out.
-NEEDED = ("text", "refusal", "call")
 
 
 def wire_files(folder: Path) -> dict[str, Path]:
@@ -123,8 +139,11 @@ class _Loader:
         for part in ("request", "response", "stream"):
             if part not in self.data:
                 self.report((), f"lacks '{part}'")
-        for part in ("at", "role", "content"):
-            if part not in self.data.get("request", {}).get("messages", {}):
+        asked = self.data.get("request", {})
+        if "prompt" in asked and "messages" in asked:
+            self.report(("request", "prompt"), "is for an API that has no messages; leave one of them out")
+        for part in ("at", "role", "content") if "prompt" not in asked else ():
+            if part not in asked.get("messages", {}):
                 self.report(("request", "messages"), f"lacks '{part}'")
         self.fail()
         words = self.data.get("words", {})
@@ -132,17 +151,33 @@ class _Loader:
             for reason in reasons:
                 if reason not in REASONS:
                     self.report(("words", table, reason), f"is no finish reason; {nearest(reason, REASONS)}")
-        parser = Parser(self.report, tuple(words))
+        parser = Parser(self.report, words)
         whole = parser.answer(self.data["response"], ("response",))
-        events = self.events(Parser(self.report, tuple(words), whole))
-        asked = self.data["request"]["messages"].get("parts", {})
-        parts = {kind: parser.asked(shape, ("request", "messages", "parts", kind)) for kind, shape in asked.items()}
+        parser = Parser(self.report, words, whole)
+        events, errors = self.events(parser), self.errors(parser)
+        asked = asked.get("messages", {}).get("parts", {})
+        parts = {
+            kind: [
+                parser.asked(
+                    item, ("request", "messages", "parts", kind, *([index] if isinstance(shape, list) else []))
+                )
+                for index, item in enumerate(shape if isinstance(shape, list) else [shape])
+            ]
+            for kind, shape in asked.items()
+        }
+        items = list(self.items(parser))
         self.fail()
-        self.check_kinds(whole, events)
+        matches = {kind: any_of([reader(node) for node in found]) for kind, found in parts.items()}
+        form = RequestForm(self.data["request"], matches, [(kind, reader(node)) for kind, node in items])
+        self.check_kinds(form.kinds, whole, events)
         self.fail()
+        written = [whole, *errors, *(node for found in events.values() for node in found)]
+        holding = frozenset[str]().union(*map(_all_holes, written))
+        numbered = [(*key, node) for key, found in events.items() for node in found]
+        echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
         return Wire(
             self.name,
-            RequestForm(self.data["request"], {kind: reader(node) for kind, node in parts.items()}),
+            form,
             words,
             writer(whole),
             known(whole, reader(whole)),
@@ -151,8 +186,40 @@ class _Loader:
             self.data["stream"].get("pace", "events"),
             "usage.total" in holes(whole),
             places(whole, events),
-            frozenset(_fresh([whole, *(node for found in events.values() for node in found)])),
+            tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
+            frozenset(_fresh(written)),
+            tuple(self.event(node, ()) for node in errors),
+            tuple(echoes),
+            ITEM in holding,
+            any(NUMBER in holes(node) for _, _, node in numbered),
+            self.kept(whole),
+            tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields("store", "later")})),
         )
+
+    def errors(self, parser: Parser) -> list[Node]:
+        """Parse what ends a stream that fails."""
+        shapes = self.data["stream"].get("error", ())
+        return [parser.event(shape, ("stream", "error", index)) for index, shape in enumerate(shapes)]
+
+    def items(self, parser: Parser) -> Iterator[tuple[str, Node]]:
+        """Parse the templates of what can stand among the messages; of a kind there may be several."""
+        path = ("request", "messages", "items")
+        for kind, given in self.data["request"].get("messages", {}).get("items", {}).items():
+            if isinstance(given, list):
+                for index, shape in enumerate(given):
+                    yield kind, parser.asked(shape, (*path, kind, index))
+            else:
+                yield kind, parser.asked(given, (*path, kind))
+
+    def kept(self, whole: Node) -> Kept | None:
+        """Return how answers are kept, where they are."""
+        data = self.data.get("kept")
+        if data is None:
+            return None
+        fields = whole.fields if isinstance(whole, Object) else ()
+        output = [item.name for item in fields if any(isinstance(inner, Each) for inner in nodes(item.node))]
+        states = {name: data[name] for name in STATES if name in data}
+        return Kept(output[0] if output else "", states, data.get("item", {}), data.get("texts", {}))
 
     def fail(self) -> None:
         if self.problems:
@@ -162,9 +229,7 @@ class _Loader:
         """Parse the templates of events, by moment and kind."""
         stream = self.data["stream"]
         found = {
-            (moment, ""): [
-                parser.answer(shape, ("stream", moment, index)) for index, shape in enumerate(stream[moment])
-            ]
+            (moment, ""): [parser.event(shape, ("stream", moment, index)) for index, shape in enumerate(stream[moment])]
             for moment in MOMENTS
             if moment in stream
         }
@@ -177,10 +242,10 @@ class _Loader:
                     self.report(path, "must have ${piece} once, where nothing is left out")
         return found
 
-    def check_kinds(self, whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
+    def check_kinds(self, needed: Sequence[str], whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
         """Check that an answer can say each kind of part, whole and streamed."""
         kinds = {kind for node in nodes(whole) for kind in getattr(node, "kinds", ())} | holes(whole)
-        for kind in NEEDED:
+        for kind in needed:
             if kind not in kinds:
                 self.report(("response",), f"has no template for a part that is a {kind}")
             if (PIECE, kind) not in events and not (kind == "call" and ("begin", kind) in events):
@@ -195,7 +260,23 @@ class _Loader:
             return Event(Writer([event(node.value.encode())]), None, False, node.value)
         fields = {item.name: item.node for item in node.fields} if isinstance(node, Object) else {}
         named = fields.get(self.data["stream"].get("event", ""))
-        return Event(event_writer(node, named), known(node, reader(node, needed)), "choice" in holes(node), "")
+        whole = next((name for name, inner in fields.items() if isinstance(inner, Whole)), None)
+        look = known(node, reader(node, needed))
+        return Event(event_writer(node, named), look, "choice" in holes(node), "", whole)
+
+
+def any_of(matches: Sequence[Match]) -> Match:
+    """Look for the first of several forms that a value has."""
+
+    def look(value: Json, found: Found) -> bool:
+        for match in matches:
+            tried: Found = {}
+            if match(value, tried):
+                found.update(tried)
+                return True
+        return False
+
+    return matches[0] if len(matches) == 1 else look
 
 
 def _holds(data: Json, path: Steps) -> bool:
@@ -219,7 +300,19 @@ def _fresh(templates: Iterable[Node]) -> Iterator[str]:
     for template in templates:
         for node in nodes(template):
             fields = node.fields if isinstance(node, Object) else ()
-            yield from (field.name for field in fields if field.node in (Hole("id"), Hole("created")))
+            yield from (field.name for field in fields if field.node in _NEW)
+
+
+#: What is new in every answer.
+_NEW = (Hole("id"), Hole("created"), Hole(ITEM))
+
+
+def _all_holes(node: Node) -> frozenset[str]:
+    """Return the holes of a template, those of parts too."""
+    names = [
+        holes(inner) | {getattr(inner, "name", "")} for inner in nodes(node) if isinstance(inner, Hole | Text | If)
+    ]
+    return frozenset[str]().union(*names)
 
 
 def _has_piece(node: Node) -> bool:

@@ -6,12 +6,29 @@ or null. Each template looks at a value once: reading takes as long as the value
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import Kind
-from emulator.core.wires.template import PART, Array, Choices, Each, Hole, If, Literal, Node, Object, Text, Whole, holes
+from emulator.core.wires.completion import COUNTS, DETAILS, Kind
+from emulator.core.wires.template import (
+    ECHO,
+    NUMBER,
+    PART,
+    USAGE,
+    Array,
+    Choices,
+    Each,
+    Hole,
+    If,
+    Literal,
+    Node,
+    Object,
+    Text,
+    Whole,
+    holes,
+)
 
 #: What was found by the names of holes; beside them the keys below.
 Found: TypeAlias = dict[str, Any]
@@ -20,9 +37,9 @@ Match: TypeAlias = Callable[[Json, Found], bool]
 
 #: Parts that `$each` found, the rows of a list, and whether something was there that the template has no form for.
 PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
-_COUNTS = ("usage.input", "usage.output", "usage.total", "choice", "part.index", "part.call")
+_COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "choice", "part.index", "part.call")
 #: What is not read: an answer is known by it, and does not say it.
-_ASIDE = ("created",)
+_ASIDE = ("created", NUMBER)
 
 
 def reader(node: Node, needed: Collection[str] = ()) -> Match:
@@ -58,7 +75,7 @@ def _anything(given: Json, found: Found) -> bool:
 
 def _hole(node: Hole, needed: Collection[str]) -> Match:
     name = node.name
-    if name in _ASIDE:
+    if name in _ASIDE or name.startswith(ECHO):
         return _anything
     if name in _COUNTS:
         return lambda given, found: _take(found, name, given, given.__class__ is int, True)
@@ -76,7 +93,18 @@ def _take(found: Found, name: str, given: Json, good: bool, or_nothing: bool) ->
 
 
 def _text(node: Text, needed: Collection[str]) -> Match:
-    return _anything
+    """Ask for what is literal in a text, and for one of a hole's words; a text of holes alone may be anything."""
+    if not any(node.parts[::2]):
+        return _anything
+    pieces = [_in_hole(node, part) if index % 2 else re.escape(part) for index, part in enumerate(node.parts)]
+    pattern = re.compile("".join(pieces))
+    return lambda given, found: isinstance(given, str) and pattern.fullmatch(given) is not None
+
+
+def _in_hole(node: Text, name: str) -> str:
+    """Return the pattern of what can stand in a hole of a text."""
+    words = node.words.get(name)
+    return f"(?:{'|'.join(map(re.escape, words))})" if words else ".*"
 
 
 def _object(node: Object, needed: Collection[str]) -> Match:
@@ -110,7 +138,9 @@ def _may_be_missing(node: Node, needed: Collection[str]) -> bool:
         return all(_may_be_missing(field.node, needed) for field in node.fields if not field.optional)
     if isinstance(node, Array):
         return all(holes(item).isdisjoint(needed) for item in node.items)
-    return isinstance(node, Hole | Text | If) and (isinstance(node, Text) or node.name not in needed)
+    if isinstance(node, Text):
+        return not any(node.parts[::2])
+    return isinstance(node, Hole | If) and node.name not in needed
 
 
 def _array(node: Array, needed: Collection[str]) -> Match:
@@ -184,14 +214,18 @@ def _inner(node: Choices | If | Each, needed: Collection[str]) -> Match:
 
 
 def _whole(node: Whole, needed: Collection[str]) -> Match:
+    """Read the whole answer; what is changed in it says nothing of the answer."""
     look = reader(node.node)
+    aside = {PARTS, UNREAD, *PART, *node.changes}
+    if USAGE in node.changes:
+        aside.update(f"usage.{name}" for name in (*COUNTS, *DETAILS))
 
     def match(given: Json, found: Found) -> bool:
         inner: Found = {}
         if not look(given, inner):
             return False
         inner.pop(ROWS, None)
-        found.update({name: item for name, item in inner.items() if name not in (PARTS, UNREAD, *PART)})
+        found.update({name: item for name, item in inner.items() if name not in aside})
         return True
 
     return match

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import orjson
@@ -18,17 +19,24 @@ MAX_CHOICES = 128
 #: How many stop sequences have an effect; OpenAI's API takes four.
 MOST_STOPS = 1000
 
+#: How many prompts of a request are answered.
+MOST_PROMPTS = 128
+#: The parts that every answer to messages can say; an answer to a prompt says the first.
+NEEDED = ("text", "refusal", "call")
 #: What a tool choice can ask for beside what is free.
 CHOICES: tuple[Choice, ...] = ("none", "required", "named")
 Look: TypeAlias = Callable[[Json], Json]
-#: What a part of a message can be.
+#: What a part of a message can be, and what can stand among the messages.
 ASKED = ("text", "image", "call", "result")
+AMONG = ("call", "result", "reasoning")
 
 
 class RequestForm:
     """Where a request says what, compiled."""
 
-    def __init__(self, data: Mapping[str, Any], parts: Mapping[str, Match]) -> None:
+    def __init__(
+        self, data: Mapping[str, Any], parts: Mapping[str, Match], items: Sequence[tuple[str, Match]] = ()
+    ) -> None:
         self.model_in_path = IN_PATH in _listed(data.get("model"))
         self._data = data = {**data, "model": [path for path in _listed(data.get("model")) if path != IN_PATH]}
         self._model, self._stream = _look(data["model"]), _look(data.get("stream"))
@@ -36,39 +44,52 @@ class RequestForm:
         self._schema, self._usage, self._json = (
             _look(data.get("schema")), _look(data.get("usage")), _condition(data.get("json")),
         )  # fmt: skip
-        self._messages = _Messages(data["messages"], data.get("system"), parts)
+        prompt = data.get("prompt")
+        self._messages: _Messages | _Prompts = (
+            _Messages(data["messages"], data.get("system"), parts, items) if prompt is None else _Prompts(prompt)
+        )
+        self._echo = _look((prompt or {}).get("echo"))
+        self.kinds = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
         tools = data.get("tools", {})
-        self._tools = _look(tools.get("at"))
+        self._tools, self._is_tool = _look(tools.get("at")), _condition(tools.get("is", {}))
         self._tool = [_look(tools.get(name)) for name in ("name", "description", "parameters")]
         choice = data.get("tool_choice", {})
         self._named = _look(choice.get("name"))
         self._conditions = [(word, _condition(choice[word])) for word in CHOICES if word in choice]
-        self.call_id: str | None = data["messages"].get("call_id")  # the field of a message that answers a call
+        self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
         self.tells_usage = "usage" not in data  # unasked, in every stream
-        self._seldom = frozenset(self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools"))
+        self._previous, self._stored = _look(data.get("previous")), _look(data.get("store"))
+        self._later = _condition(data.get("later"))
+        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools")
+        self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
 
-    def read(self, body: Mapping[str, Json], with_tools: bool = True) -> Conversation:
-        """Return what a body says; without tools, where the docs know none."""
+    def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
+        """Return what a body says after earlier items; without tools, where the docs know none."""
         model, stream = self.model(body), self._stream(body) is True
+        messages = self._messages.read(body, earlier)
         if self._seldom.isdisjoint(body):
-            return Conversation(model, stream, self._messages.read(body), usage=self.tells_usage)
+            return Conversation(model, stream, messages, usage=self.tells_usage)
         tools = self.tools(body) if with_tools else ()
         choice, named = self._chosen(body) if tools else ("free", "")
         number = self._choices(body)
         several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
+        number = number if several else 1
+        prompts = messages[:MOST_PROMPTS] if isinstance(self._messages, _Prompts) else messages[:1]
+        echoes = [message.text for message in prompts for _ in range(number)] if self._echo(body) is True else ()
         return Conversation(
             model,
             stream,
-            self._messages.read(body),
+            messages,
             tools,
             choice,
             named,
             self._cap(body),
-            number if several else 1,
+            number * max(1, len(prompts)),
             _texts(self._stop(body)),
             self._schema(body),
             self._json(body),
             self.tells_usage or self._usage(body) is True,
+            tuple(echoes),
         )
 
     def model(self, body: Mapping[str, Json]) -> str:
@@ -82,8 +103,41 @@ class RequestForm:
         given = self._tools(body)
         if not isinstance(given, list):
             return ()
-        found = [[look(item) for look in self._tool] for item in given if isinstance(item, Mapping)]
+        found = [
+            [look(item) for look in self._tool] for item in given if isinstance(item, Mapping) and self._is_tool(item)
+        ]
         return tuple([Tool(*item) for item in found if isinstance(item[0], str)])
+
+    # What is kept between requests
+
+    def previous(self, body: Mapping[str, Json]) -> str:
+        """Return the id of the answer that a request goes on from, if it names one."""
+        return _text(self._previous(body))
+
+    def may_go_on(self, data: bytes) -> bool:
+        """Tell whether a body, as it was sent, may name an answer that it goes on from."""
+        return any(name.encode() in data for name in self.fields("previous"))
+
+    def is_stored(self, body: Mapping[str, Json]) -> bool:
+        """Tell whether the answer is kept; `body` has the documented defaults filled in."""
+        return self._stored(body) is True
+
+    def is_later(self, body: Mapping[str, Json]) -> bool:
+        """Tell whether the answer is made afterwards, and asked for then."""
+        return "later" in self._data and self._later(body)
+
+    def items(self, body: Mapping[str, Json]) -> list[Json]:
+        """Return the messages of a body as they were sent, and what is among them; a text is one."""
+        return self._messages.items(body)
+
+    def kind(self, item: Json) -> str:
+        """Return what an item is: of a kind that the wire names, or a text."""
+        return self._messages.kind(item)
+
+    @property
+    def fields_of_message(self) -> tuple[str, str]:
+        """The fields of a message with its role and its content."""
+        return self._data["messages"]["role"], self._data["messages"]["content"]
 
     def _chosen(self, body: Mapping[str, Json]) -> tuple[Choice, str]:
         choice: Choice = next((word for word, holds in self._conditions if holds(body)), "free")
@@ -111,8 +165,8 @@ class RequestForm:
 
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
-        given = self._data.get(name)
-        if name == "json":
+        given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
+        if name in ("json", "later"):
             return list(given or ())
         if not isinstance(given, Mapping):
             return _listed(given)
@@ -125,23 +179,37 @@ class RequestForm:
 class _Messages:
     """The messages of a conversation."""
 
-    def __init__(self, data: Mapping[str, Any], system: Json, parts: Mapping[str, Match]) -> None:
+    def __init__(
+        self, data: Mapping[str, Any], system: Json, parts: Mapping[str, Match], items: Sequence[tuple[str, Match]]
+    ) -> None:
         self._at, self._system = _look(data["at"]), [_look(path) for path in _listed(system)]
         self._content, self._role = data["content"], data["role"]
         self._roles: Mapping[str, str] = data.get("roles", {})
         self._calls, self._call_id, self._name = _look(data.get("calls_at")), data.get("call_id"), data.get("name")
         self._parts, self._call = tuple(parts.items()), parts.get("call")
+        self._items = items
 
-    def read(self, body: Mapping[str, Json]) -> tuple[Message, ...]:
-        """Return the messages, the system's first; what is no message is left out."""
-        given = self._at(body)
+    def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
+        """Return the messages, the system's first, and those of earlier items; what is no message is left out."""
         found = [Message("system", text) for look in self._system if (text := self._joined(look(body)))]
-        for item in given if isinstance(given, list) else ():
+        for item in (*earlier, *self.items(body)) if earlier else self.items(body):
             if isinstance(item, dict):
                 self._add(item, found)
+            elif self._items and isinstance(item, str):
+                found.append(Message("user", item))
         return tuple(found)
 
+    def items(self, body: Mapping[str, Json]) -> list[Json]:
+        given = self._at(body)
+        return given if isinstance(given, list) else [given] if self._items and isinstance(given, str) else []
+
+    def kind(self, item: Json) -> str:
+        return next((kind for kind, look in self._items if look(item, {})), "text")
+
     def _add(self, item: Mapping[str, Json], found: list[Message]) -> None:
+        if self._items and self._role not in item:
+            self._add_item(item, found)
+            return
         content, role = item.get(self._content), _text(item.get(self._role))
         role = self._roles.get(role, role)
         if isinstance(content, str) and len(item) == 2:  # most messages are a role and a text
@@ -156,6 +224,19 @@ class _Messages:
         if not results or texts or calls or images:
             name, call_id = (_text(item.get(field)) if field else "" for field in (self._name, self._call_id))
             found.append(Message(role, "\n".join(texts), name, tuple(calls), call_id, images))
+
+    def _add_item(self, item: Mapping[str, Json], found: list[Message]) -> None:
+        """Add what is no message: a call belongs to the assistant's message before it, if there is one."""
+        for kind, look in self._items:
+            part: Found = {}
+            if not look(item, part):
+                continue
+            if kind == "result":
+                found.append(self._result(part))
+            elif kind == "call":
+                said = found.pop() if found and found[-1].role == "assistant" else Message("assistant", "")
+                found.append(replace(said, calls=(*said.calls, _call(part))))
+            return
 
     def _result(self, part: Found) -> Message:
         text = self._joined(part.get("part.input"))
@@ -185,6 +266,25 @@ class _Messages:
         if isinstance(content, list):
             return "\n".join(part["part.text"] for kind, part in self._told(content) if kind == "text")
         return _written(content)
+
+
+class _Prompts:
+    """The prompts of an API that has no messages: each is a text, or tokens, and is answered by itself."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._at = _look(data["at"])
+
+    def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
+        given = self._at(body)
+        several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
+        return tuple([Message("user", _written(item)) for item in (given if several else [given])])
+
+    def items(self, body: Mapping[str, Json]) -> list[Json]:
+        """Return nothing: no answer to a prompt is kept."""
+        return []
+
+    def kind(self, item: Json) -> str:
+        return "text"
 
 
 def _call(part: Found) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import COUNTS, Kind, Part
+from emulator.core.wires.completion import COUNTS, DETAILS, Kind, Part
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows, tells
 
 
@@ -83,6 +83,6 @@ def json_text(value: Json) -> str:
 
 
 def usage_of(found: Mapping[str, Json]) -> dict[str, int] | None:
-    """Return usage by the names of COUNTS."""
-    usage = {name: found[f"usage.{name}"] for name in COUNTS if f"usage.{name}" in found}
+    """Return usage by the names of COUNTS and DETAILS."""
+    usage = {name: found[f"usage.{name}"] for name in (*COUNTS, *DETAILS) if f"usage.{name}" in found}
     return usage or None

@@ -6,27 +6,39 @@ $each        an item for each part of an answer, by its kind
 $choices     an item for each choice that was asked for
 $if, then    null where there is no value, else what follows
 $whole       the whole answer once more, with other values for some holes
+
+${request.NAME} is a field of the request, with its documented default filled in; ${n} the number of an event, from 0.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import field
 from typing import TypeAlias
 
 from emulator.core.errors import Json, nearest
 from emulator.core.frozen import frozen
 from emulator.core.tree import Path
-from emulator.core.wires.completion import KINDS
+from emulator.core.wires.completion import COUNTS, DETAILS, KINDS
 
 #: Of an answer, of a part of it, and of a piece of a part.
-ANSWER = ("id", "created", "model", "choice", "text", "refusal", "finish", "usage.input", "usage.output", "usage.total")
-PART = ("part.id", "part.name", "part.text", "part.arguments", "part.input", "part.index", "part.call")
-PIECE = "piece"
+ANSWER = (
+    "id", "created", "model", "choice", "text", "refusal", "finish",
+    *(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "usage.asked",
+)  # fmt: skip
+#: Of an answer that fails in its middle; `reason` is the code, or where there is none the type.
+FAILURE = ("error.type", "error.code", "error.message", "error.param", "error.reason")
+ITEM = "part.item"
+PART = ("part.id", "part.name", "part.text", "part.arguments", "part.input", "part.index", "part.call", ITEM)
+PIECE, NUMBER = "piece", "n"
 #: What `$if` can ask for and `$whole` can change, beside holes.
-PARTS, USAGE = "parts", "usage"
+PARTS, USAGE, ERROR = "parts", "usage", "error"
+#: What begins the name of a hole that a field of the request fills.
+ECHO = "request."
 
 _HOLE = re.compile(r"\$\{([^}]*)\}?")
+_ECHOED = re.compile(r"request(\.[a-z_]+)+")
 
 
 @frozen
@@ -45,9 +57,10 @@ class Hole:
 
 @frozen
 class Text:
-    """A string with holes: texts and names of holes in turn, a text first and last."""
+    """A string with holes: texts and names of holes in turn, a text first and last; `words` are those of its holes."""
 
     parts: tuple[str, ...]
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @frozen
@@ -112,19 +125,27 @@ class Parser:
     """Parses the templates of one wire; `whole` is that of its answer, `words` its tables of words."""
 
     report: Report
-    words: Collection[str] = ()
+    words: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     whole: Node | None = None
 
     @property
     def _of_answers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*ANSWER, *self.words)))
+        return tuple(dict.fromkeys((*ANSWER, *FAILURE, *self.words)))
+
+    @property
+    def _of_events(self) -> tuple[str, ...]:
+        return (*self._of_answers, NUMBER)
 
     def answer(self, shape: Json, path: Path) -> Node:
         return self._node(shape, path, self._of_answers)
 
+    def event(self, shape: Json, path: Path) -> Node:
+        """Parse the template of an event about an answer."""
+        return self._node(shape, path, self._of_events)
+
     def part(self, shape: Json, path: Path, piece: bool = False) -> Node:
         """Parse the template of an event about one part, or about a piece of one."""
-        return self._node(shape, path, (*self._of_answers, *PART, *((PIECE,) if piece else ())))
+        return self._node(shape, path, (*self._of_events, *PART, *((PIECE,) if piece else ())))
 
     def asked(self, shape: Json, path: Path) -> Node:
         """Parse the template of a part of a request's message: it has only the holes of a part."""
@@ -161,12 +182,15 @@ class Parser:
             return Literal(shape)
         if PIECE in parts[1::2] and len(parts[0] + "".join(parts[2::2])) > 0:
             self.report(path, "${piece} stands alone in its string")
-        return Hole(parts[1]) if len(parts) == 3 and parts[0] == parts[2] == "" else Text(tuple(parts))
+        if len(parts) == 3 and parts[0] == parts[2] == "":
+            return Hole(parts[1])
+        words = {name: tuple(filter(None, self.words[name].values())) for name in parts[1::2] if name in self.words}
+        return Text(tuple(parts), words)
 
     def _check(self, text: str, name: str, path: Path, known: Collection[str]) -> None:
         if not text.endswith("}"):
             self.report(path, f"'{text[:40]}' has no closing brace")
-        elif name not in known:
+        elif name not in known and not _is_echo(name, known):
             self.report(path, f"nothing fills ${{{name}}} here; {nearest(name, known)}")
 
     def _word(self, word: str, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
@@ -191,8 +215,9 @@ class Parser:
         return Choices(self._node(given, (*path, "$choices"), known))
 
     def _if(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
-        if given not in (*known, USAGE):
-            self.report((*path, "$if"), f"there is no value '{given}'; {nearest(str(given), (*known, USAGE))}")
+        if given not in (*known, USAGE, ERROR) and not _is_echo(str(given), known):
+            hint = nearest(str(given), (*known, USAGE, ERROR))
+            self.report((*path, "$if"), f"there is no value '{given}'; {hint}")
         return If(str(given), self._node(shape["then"], (*path, "then"), known))
 
     def _whole(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
@@ -210,6 +235,11 @@ class Parser:
             return given
         self.report(path, "must be a mapping")
         return {}
+
+
+def _is_echo(name: str, known: Collection[str]) -> bool:
+    """Tell whether a hole is for a field of the request, in the template of an answer."""
+    return _ECHOED.fullmatch(name) is not None and "id" in known
 
 
 #: The words, with what stands beside each.

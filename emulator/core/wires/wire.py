@@ -10,14 +10,16 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+from emulator.core.kept import Kept
 from emulator.core.wires.completion import COUNTS, KINDS, Completion, Part
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.sse import payload
 from emulator.core.wires.stream_reader import StreamReader, part_of, usage_of
+from emulator.core.wires.template import ECHO, ERROR, FAILURE, ITEM, NUMBER
 from emulator.core.wires.template import PARTS as WRITTEN
-from emulator.core.wires.writer import Scope, Writer
+from emulator.core.wires.writer import Writer
 
 #: What a stream says beside its parts, and of each of them.
 MOMENTS = ("start", "finish", "usage", "stop")
@@ -33,6 +35,9 @@ class AnswerValues:
     created: int = 0
     model: str = ""
     choices: int = 1
+    echoes: Sequence[str] = ()  # what is said before the text of each choice
+    items: Sequence[str] = ()  # an id for each part, where the wire tells them
+    echo: Mapping[str, Json] = field(default_factory=dict)  # what the holes for the request's fields hold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +48,7 @@ class Event:
     match: Match | None
     by_choice: bool
     text: str  # of data that is no JSON
+    whole: str | None = None  # the field that holds the whole answer
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -59,7 +65,14 @@ class Wire:
     paced: Literal["events", "pieces"] = "events"
     totals: bool = True  # its usage has a total
     places: Mapping[str, str] = field(default_factory=dict)  # where it says what
-    fresh: frozenset[str] = frozenset()  # the fields that hold an answer's id and time
+    details: Sequence[str] = ()  # of DETAILS, what it tells
+    fresh: frozenset[str] = frozenset()  # the fields that hold an answer's id and time, and its items' ids
+    errors: Sequence[Event] = ()  # what ends a stream that fails; where there are none, the provider's envelope does
+    echoes: Sequence[str] = ()  # paths of fields of the request that an answer repeats
+    items: bool = False  # parts have ids
+    numbered: bool = False  # events are
+    kept: Kept | None = None  # how answers are kept for later requests
+    depends_on: Sequence[str] = ()  # the fields of the request that an answer repeats, or by which it is kept
 
     # Writing
 
@@ -73,6 +86,7 @@ class Wire:
         What waits for its time is `data`, what comes with the event before it `along`, and the end `done`.
         """
         scope = self._scope(saying)
+        scope["usage.asked"] = usage or None
         along = "data" if self.paced == "events" else "along"
         events = self._written("start", "", scope, "data")
         for values, part, said in zip(scope[WRITTEN], saying.completion.parts, pieces, strict=True):
@@ -85,25 +99,53 @@ class Wire:
             events += self._written("usage", "", scope, along)
         return events + self._written("stop", "", scope, "done")
 
-    def _written(self, moment: str, kind: str, scope: Scope, named: str) -> list[tuple[bytes, str]]:
-        return [
-            (event.write({**scope, "choice": choice} if choice else scope), named)
-            for event in self.events.get((moment, kind), ())
-            for choice in (range(scope["choices"]) if event.by_choice else (0,))
-        ]
+    def failing(self, saying: AnswerValues, error: Mapping[str, Json], number: int) -> list[bytes]:
+        """Write what ends a stream that fails after so many events; `error` has the values of FAILURE's holes."""
+        scope = self._scope(saying) | {**error, ERROR: error, NUMBER: number}
+        return [data for data, _ in self._each_written(self.errors, scope, "data")]
 
-    def _pieces(self, kind: str, scope: Scope, pieces: Iterable[bytes]) -> list[tuple[bytes, str]]:
+    def _written(self, moment: str, kind: str, scope: dict[str, Json], named: str) -> list[tuple[bytes, str]]:
+        return self._each_written(self.events.get((moment, kind), ()), scope, named)
+
+    def _each_written(self, events: Sequence[Event], scope: dict[str, Json], named: str) -> list[tuple[bytes, str]]:
+        found = []
+        for event in events:
+            for choice in range(scope["choices"]) if event.by_choice else (0,):
+                found.append((event.write({**scope, "choice": choice} if choice else scope), named))
+                scope[NUMBER] += 1
+        return found
+
+    def _pieces(self, kind: str, scope: dict[str, Json], pieces: Iterable[bytes]) -> list[tuple[bytes, str]]:
         """Write a part's pieces, each between bytes that are the same for all."""
         events = self.events.get(("piece", kind), ())
+        if self.numbered:
+            return self._numbered(events, scope, pieces)
         sides = [
             event.write.around({**scope, "choice": choice} if choice else scope)
             for event in events
             for choice in (range(scope["choices"]) if event.by_choice else (0,))
         ]
+        if scope["echoes"] and kind == "text":
+            begun = zip(sides, scope["echoes"], strict=False)
+            echoed = [(before + orjson.dumps(text) + after, "data") for (before, after), text in begun]
+            return echoed + [(before + piece + after, "data") for piece in pieces for before, after in sides]
         if len(sides) == 1:
             before, after = sides[0]
             return [(before + piece + after, "data") for piece in pieces]
         return [(before + piece + after, "data") for piece in pieces for before, after in sides]
+
+    def _numbered(
+        self, events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]
+    ) -> list[tuple[bytes, str]]:
+        forms = [
+            event.write.numbered({**scope, "choice": choice} if choice else scope)
+            for event in events
+            for choice in (range(scope["choices"]) if event.by_choice else (0,))
+        ]
+        sent = [(form, piece) for piece in pieces for form in forms]
+        first = scope[NUMBER]
+        scope[NUMBER] += len(sent)
+        return [(form % {b"piece": piece, b"n": n}, "data") for n, (form, piece) in enumerate(sent, first)]
 
     def _scope(self, saying: AnswerValues) -> dict[str, Json]:
         """Return the values of holes."""
@@ -113,11 +155,17 @@ class Wire:
         scope = {
             "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
-            WRITTEN: list(_values(completion)), "usage": usage, "usage.input": counts["input"],
-            "usage.output": counts["output"], "usage.total": counts["total"],
+            WRITTEN: list(_values(completion, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
+            "usage": usage, "usage.input": counts["input"],
+            "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
+            "echoes": saying.echoes,
         }  # fmt: skip
+        for name in self.details:
+            scope[f"usage.{name}"] = counts.get(name, 0)
         for name, table in self.words.items():
             scope[name] = table.get(finish or "", finish)
+        for path in self.echoes:
+            scope[ECHO + path] = saying.echo.get(path)
         return scope
 
     # Events
@@ -138,17 +186,17 @@ class Wire:
 
     def ends(self, data: bytes) -> bool:
         """Tell whether an event's data is the last of a stream."""
-        stop = self._stop
-        return stop is not None and (self.ends_with(parsed(data)) if stop.match else stop.text.encode() == data)
+        value = parsed(data) if any(event.match for event in self._last) else None
+        return self.ends_with(value) or any(event.text.encode() == data for event in self._last if not event.match)
 
     def ends_with(self, value: Json) -> bool:
         """Tell whether an event's data, as JSON, is the last of a stream."""
-        return self._stop is not None and self._stop.match is not None and self._stop.match(value, {})
+        return any(event.match(value, {}) for event in self._last if event.match)
 
     @property
-    def _stop(self) -> Event | None:
-        stops = self.events.get(("stop", ""))
-        return stops[-1] if stops else None
+    def _last(self) -> Sequence[Event]:
+        """What can be the last event of a stream, of one that fails too."""
+        return (*self.events.get(("stop", ""), ())[-1:], *self.errors[-1:])
 
     @property
     def texts(self) -> list[str]:
@@ -169,6 +217,19 @@ class Wire:
         parts = [Part(kind, found[kind]) for kind in KINDS if kind in found]
         parts += [part_of(kind, part) for kind, part in found.get(PARTS, ())]
         return self._completion(found, parts, UNREAD in found)
+
+    def whole_in(self, data: Sequence[bytes], stream: bool) -> dict[str, Json] | None:
+        """Return the whole answer of a body, or of the last event of a stream that has one."""
+        if not stream:
+            body = parsed(b"".join(data))
+            return body if isinstance(body, dict) else None
+        last = [event for event in (*self.events.get(("stop", ""), ()), *self.errors) if event.match and event.whole]
+        for value in map(parsed, map(payload, reversed(data))):
+            for event in last:
+                if event.match and event.match(value, {}):
+                    body = value.get(event.whole)
+                    return body if isinstance(body, dict) else None
+        return None
 
     def read_events(self, values: Iterable[Json]) -> Completion:
         """Read the data of a stream's events, of the first choice; one may say several things at once."""
@@ -200,18 +261,23 @@ class Wire:
     def _completion(self, found: Mapping[str, Json], parts: Sequence[Part], unread: bool) -> Completion:
         called = any(part.kind == "call" for part in parts)
         usage = usage_of(found)
-        if usage and not self.totals and {"input", "output"} == usage.keys():
+        if usage and not self.totals and {"input", "output"} <= usage.keys():
             usage["total"] = usage["input"] + usage["output"]
         return Completion(tuple(parts), self._reason(found, called), usage, found.get("model"), unread)
 
     def _reason(self, found: Mapping[str, Json], called: bool) -> str | None:
-        """Return the neutral reason; of a word that stands for several, the one that fits."""
-        for name in self.words or ("finish",):
-            word = found.get(name)
-            reasons = [reason for reason, one in self.words.get(name, {}).items() if one == word]
-            if word:
-                return "tool_calls" if called and "tool_calls" in reasons else reasons[0] if reasons else str(word)
-        return None
+        """Return the neutral reason that all words fit; of several, the one that fits what was said."""
+        if not self.words:
+            return found.get("finish") or None
+        words = {name: found[name] for name in self.words if found.get(name)}
+        reasons = [
+            reason
+            for reason in next(iter(self.words.values()))
+            if all(self.words[name].get(reason) == word for name, word in words.items())
+        ]
+        if not words:
+            return None
+        return "tool_calls" if called and "tool_calls" in reasons else [*reasons, *words.values()][0]
 
 
 def parsed(data: bytes) -> Json:
@@ -223,9 +289,10 @@ def parsed(data: bytes) -> Json:
 
 
 _NO_USAGE = dict.fromkeys(COUNTS)
+_NO_FAILURE = dict.fromkeys(FAILURE)
 
 
-def _values(completion: Completion) -> Iterator[dict[str, Json]]:
+def _values(completion: Completion, items: Sequence[str]) -> Iterator[dict[str, Json]]:
     """Yield the values of each part's holes, with its place among all and among the calls."""
     calls = 0
     broken: Json = {} if completion.finish == "length" else None
@@ -233,7 +300,7 @@ def _values(completion: Completion) -> Iterator[dict[str, Json]]:
         yield {
             "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
             "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
-            "part.index": index, "part.call": calls,
+            "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
         }  # fmt: skip
         calls += part.kind == "call"
 

@@ -9,6 +9,7 @@ from orjson import dumps
 
 from emulator.core.errors import Json
 from emulator.core.wires.template import (
+    NUMBER,
     PARTS,
     PIECE,
     Array,
@@ -67,6 +68,19 @@ class Writer:
             else:
                 sides[after] += dumps(scope[piece]) if isinstance(piece, str) else piece[0](scope)
         return sides[0], sides[1]
+
+    def numbered(self, scope: Scope) -> bytes:
+        """Return what writes the event of a piece, filled with `%`: the bytes of the piece, and the event's number."""
+        parts = []
+        for piece in self.pieces:
+            if piece == PIECE:
+                parts.append(b"%(piece)b")
+            elif piece == NUMBER:
+                parts.append(b"%(n)d")
+            else:
+                data = piece if isinstance(piece, bytes) else dumps(scope[piece]) if isinstance(piece, str) else None
+                parts.append((piece[0](scope) if data is None else data).replace(b"%", b"%%"))  # type: ignore[operator]
+        return b"".join(parts)
 
     @property
     def constant(self) -> bool:
@@ -150,9 +164,16 @@ def _choices(node: Choices) -> Write:
     write = writer(node.node)
     return lambda scope: (
         write(scope)
-        if scope["choices"] == 1
-        else b",".join([write({**scope, "choice": index}) for index in range(scope["choices"])])
+        if scope["choices"] == 1 and not scope["echoes"]
+        else b",".join([write(_choice(scope, index)) for index in range(scope["choices"])])
     )
+
+
+def _choice(scope: Scope, index: int) -> Scope:
+    """Return the values of one choice, whose text begins with what it echoes."""
+    if not scope["echoes"]:
+        return {**scope, "choice": index}
+    return {**scope, "choice": index, "text": scope["echoes"][index] + (scope["text"] or "")}
 
 
 def _if(node: If) -> Write:

@@ -35,14 +35,14 @@ async def session_body(sessions: LiveSessions, live: LiveSession, origin: str, w
     settings = session.settings[session.provider] if session.provider else next(iter(session.settings.values()))
     plans = {name: item.plan.name for name, item in session.settings.items()}
     body: dict[str, Json] = {"id": session.id}
-    base_urls = sessions.base_urls(session, origin)
+    base_urls, main = sessions.base_urls(session, origin), sessions.main_provider(session)
     if with_key:
         body["api_key"] = session.api_key
-        if len(base_urls) == 1:
-            ((name, base_url),) = base_urls.items()
-            body["env"] = sessions.providers[name].environment(base_url, session.api_key)
+        if main:
+            body["env"] = sessions.providers[main].environment(base_urls[main], session.api_key)
     return body | {
         "provider": session.provider,
+        "base_url": base_urls[main] if main else None,
         "base_urls": base_urls,
         "clock": {"kind": live.clock.kind, "now": live.clock.now()},
         "seed": session.seed,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -31,6 +31,7 @@ from emulator.server.sessions.clock import Clock
 from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing, Unaddressed
 
 if TYPE_CHECKING:
+    from emulator.core.store import Kept
     from emulator.server.upstream.client import Upstream
 
 CONTROL = "/_emulator"
@@ -157,6 +158,9 @@ class Dispatch:
         engine, store, session = self._sessions.engine, self._sessions.store, routed.address.live.session
         claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
         try:
+            if ident := engine.recalls(request):
+                found = cast("Kept | None", store.recall(session.id, ident))  # the one in memory has it at hand
+                request = engine.recalled(request, *found) if found else request
             claim = engine.claim(session, request)
             if self._sessions.records:
                 from emulator.core.recording.upstream_exchange import (  # a start does not wait for it

@@ -22,6 +22,7 @@ def find_place(
             below = "/" + "/".join(["..", *steps[1:]])
         return (named.name, below, f"{prefix}/{named.name}{named.base_path}") if below else None
     bare = [providers[implied]] if implied else _with_path(providers, steps)
+    bare = bare if len(bare) == 1 else [item for item in bare if item.default]
     if len(bare) != 1 or not steps or steps[0] not in bare[0].first_steps:
         return None
     below = bare[0].below(steps)

@@ -350,6 +350,11 @@ class LiveSessions:
             raise Unaddressed(404, "emulator_no_provider", nowhere(self.providers, path, prefix, steps, implied))
         return Address(live, *place, addressed)
 
+    def main_provider(self, session: Session) -> str | None:
+        """Return the provider of a session; of several, the default."""
+        names = [session.provider] if session.provider else [*session.settings]
+        return next((name for name in names if len(names) == 1 or self.providers[name].default), None)
+
     def base_urls(self, session: Session, origin: str) -> dict[str, str]:
         """Return the base URL of each provider that a session is for."""
         prefix = origin if session.id == DEFAULT else f"{origin}/s/{session.id}"

@@ -44,6 +44,9 @@ class SharedJournal:
         Raises: StoreFailed.
         """
         engine, session = self._sessions.engine, live.session
+        if ident := engine.recalls(request):
+            found = await store.recall(session.id, ident)
+            request = engine.recalled(request, *found) if found else request
         kept = _pack(request, source)
         claim, grant = _unknown(request), None
         try:
@@ -122,15 +125,16 @@ def _unknown(request: Request) -> Claim:
 def _pack(request: Request, source: str) -> bytes:
     head = [
         request.provider, request.method, request.path, request.query, request.headers, request.at, request.address,
-        request.base_url, request.too_large, request.addressed, request.real, source,
+        request.base_url, request.too_large, request.addressed, request.real, request.recalled.decode(), source,
     ]  # fmt: skip
     return orjson.dumps(head) + b"\n" + request.body
 
 
 def _unpack(id: str, kept: bytes) -> tuple[Request, str]:
     head, _, body = kept.partition(b"\n")
-    provider, method, path, query, headers, at, *others, source = orjson.loads(head)
-    return Request(id, provider, method, path, query, headers, body, at, *others), source
+    provider, method, path, query, headers, at, *others, recalled, source = orjson.loads(head)
+    request = Request(id, provider, method, path, query, headers, body, at, *others)
+    return replace(request, recalled=recalled.encode()), source
 
 
 def _rest(exchange: Exchange) -> bytes:

@@ -51,7 +51,8 @@ ROWS = 50
 ALIVE_S, BEAT_S = 5.0, 1.0
 TAKE, NOTE = Script("take", "late", "rows"), Script("note", "late", "rows")
 CHANGE, COMPLETE, BEAT, UNLOCK = Script("change", "late"), Script("complete", "late"), Script("beat"), Script("unlock")
-SCRIPTS = (TAKE, NOTE, CHANGE, COMPLETE, BEAT, UNLOCK, KEPT, FIND)
+KEEP = Script("keep", "late")
+SCRIPTS = (TAKE, NOTE, CHANGE, COMPLETE, BEAT, UNLOCK, KEPT, FIND, KEEP)
 #: The channel on which it is told that a session has changed, and how many recipes are kept of one.
 TOLD = "emulator:told"
 MOST_RECIPES = 1000
@@ -157,8 +158,9 @@ class RedisStore:
         """Note what must be known before the answer goes out, and return what to await; None where nothing must."""
         claim, grant = exchange.claim, exchange.grant
         begun = claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded)
+        kept = self._keep(exchange)
         if not (begun or rest or (counts_at_once(claim) and exchange.tokens)):
-            return None
+            return self._recorded(exchange, kept) if kept else None
         timeline = exchange.timeline
         good = "1" if timeline.status < 400 and not timeline.broken else "0"
         command = self._note(
@@ -170,11 +172,31 @@ class RedisStore:
             good=good,
             rest=rest,
         )  # fmt: skip
-        return self._recorded(exchange, self.pipeline.send(*command))
+        return self._recorded(exchange, self.pipeline.send(*command), *([kept] if kept else []))
 
-    async def _recorded(self, exchange: Exchange, noted: Awaitable[Any]) -> None:
+    def _keep(self, exchange: Exchange) -> Awaitable[Any] | None:
+        """Keep the answer by its id, or forget or cancel another; whoever has the answer can name it."""
+        keeping, claim, grant = exchange.keeping, exchange.claim, exchange.grant
+        if keeping is None:
+            return None
+        keys = keys_of(claim.session, ("session", "kept"))
+        return self.pipeline.send(*KEEP.call(keys, grant.life, grant.number, keeping.does, keeping.id))
+
+    async def recall(self, session: str, ident: str) -> tuple[Exchange, bool] | None:
+        """Return the exchange whose answer is kept by an id, and whether it was cancelled.
+
+        Raises: StoreFailed.
+        """
+        key = key_of(session, "kept")
+        number, cancelled = await asyncio.gather(
+            self.pipeline.send("ZSCORE", key, ident), self.pipeline.send("ZSCORE", key, f"{SEPARATOR}{ident}")
+        )
+        found = await self.read(session, [int(float(number))]) if number is not None else []
+        return (found[0], cancelled is not None) if found else None
+
+    async def _recorded(self, exchange: Exchange, *noted: Awaitable[Any]) -> None:
         try:
-            await noted
+            await asyncio.gather(*noted)
         except StoreFailed:
             claim, grant = exchange.claim, exchange.grant
             self._fail(claim.session, _record(claim), grant.number, grant.life)

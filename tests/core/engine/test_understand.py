@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import KEY, NAMES, NOW, PROVIDERS, body_of, chat, headers_of, make_request, make_session
+from build import FOUR, KEY, NAMES, NOW, PROVIDERS, body_of, chat, headers_of, make_request, make_session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,8 +161,8 @@ def test_a_refused_key_rests_on_the_providers_fact(provider: str) -> None:
 @pytest.mark.parametrize("provider", NAMES)
 def test_the_key_is_checked_before_the_body_and_the_path_before_the_key(provider: str) -> None:
     live = make_session()
-    assert refused(live.send(provider, raw=b"{", key=None))[0] == "unauthorized"
-    assert refused(live.send(provider, path="/nowhere", key=None))[0] == "not_found"
+    assert refused(live.send(provider, raw=b"{", key=None))[0] == PROVIDERS[provider].key_missing
+    assert refused(live.send(provider, path="/nowhere", key=None))[0] == PROVIDERS[provider].unknown_path
 
 
 # Bodies
@@ -197,7 +197,8 @@ def test_a_malformed_body_is_refused(provider: str, raw: bytes) -> None:
     exchange = make_session().send(provider, raw=raw)
     name, message, details = refused(exchange)
     reason = details[0][1]
-    assert (status(exchange), name, message) == (400, "invalid_request", f"The body is not valid JSON: {reason}.")
+    malformed = PROVIDERS[provider].malformed
+    assert (status(exchange), name, message) == (400, malformed, f"The body is not valid JSON: {reason}.")
     assert [path for path, _ in details] == [""]
     assert (reason == "it is empty") is (not raw.strip())
 
@@ -221,7 +222,7 @@ def test_what_is_no_object_of_bounded_depth_is_refused(raw: bytes, reason: str) 
 
 def test_a_body_as_deep_as_the_bound_is_accepted() -> None:
     exchange = make_session().send(raw=JUST)
-    assert (status(exchange), [path for _, path, _ in notes(exchange)]) == (200, ["x"])
+    assert (status(exchange), [path for fact, path, _ in notes(exchange) if fact is None]) == (200, ["x"])
 
 
 TOO_MANY = "The body holds more than 500000 values (a bound of the emulator's, assumed)."
@@ -382,7 +383,7 @@ WRONG_DETAILS = {
 }
 
 
-@pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize("provider", FOUR)
 @pytest.mark.parametrize(("level", "code"), [("documented", 400), ("strict", 400), ("off", 200)])
 def test_what_the_docs_rule_out(provider: str, level: str, code: int) -> None:
     exchange = make_session(validation=level).send(provider, chat(provider, **WRONG[provider]))
@@ -391,7 +392,7 @@ def test_what_the_docs_rule_out(provider: str, level: str, code: int) -> None:
         assert refused(exchange) == ("invalid_request", None, [WRONG_DETAILS[provider]])
 
 
-@pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize("provider", FOUR)
 @pytest.mark.parametrize(("level", "code"), [("documented", 200), ("strict", 400), ("off", 200)])
 def test_what_the_docs_do_not_know(provider: str, level: str, code: int) -> None:
     exchange = make_session(validation=level).send(provider, chat(provider, nonsense=1, n=1))
@@ -606,7 +607,7 @@ def test_a_muted_fact_forbids_nothing(fact: str) -> None:
 def test_every_fact_that_forbids_something_is_in_the_table() -> None:
     named = {
         fact
-        for provider in PROVIDERS.values()
+        for provider in map(PROVIDERS.get, FOUR)
         for fact in [*_constraints(provider.operations["chat"].request), provider.auth_fact, provider.models_fact,
                      provider.context_fact, provider.content_type[1], (provider.idempotency or (0, 0, None))[2]]
         if fact

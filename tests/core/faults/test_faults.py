@@ -26,7 +26,9 @@ WHOLE = Timeline(200, (), (Frame(1.0, b"0123456789", "body"),), False, 1.0, "com
 def strike(timeline: Timeline, *faults: dict[str, Any], seed: int = 0) -> tuple[Timeline, list[str]]:
     """Apply faults; return the timeline and the kinds of those that had nothing to act on."""
     parsed = {f"fault/{number}": parse_fault(fault) for number, fault in enumerate(faults)}
-    struck, idle = apply(timeline, parsed, Draw(seed), lambda error: b"data: %b\n\n" % json.dumps(error).encode())
+    struck, idle = apply(
+        timeline, parsed, Draw(seed), lambda error, number: [b"data: %b\n\n" % json.dumps(error).encode()]
+    )
     return struck, [parsed[label].kind for label in idle]
 
 

@@ -237,7 +237,10 @@ def test_many_equal_keys_are_counted_once() -> None:
 
 
 def test_a_body_over_a_million_bytes_is_not_read_again() -> None:
-    exchange = make_session().send(raw=b'{"model": "x", "model": "auto", "messages": []' + b" " * 1_000_000 + b"}")
+    said = b'[{"role": "user", "content": "a"}]'
+    exchange = make_session().send(
+        raw=b'{"model": "x", "model": "auto", "messages": %b' % said + b" " * 1_000_000 + b"}"
+    )
     found = describe(exchange)
     assert (found["body"], len(found["body_text"]), found["notes"]) == (None, 1_000_000, [])
 

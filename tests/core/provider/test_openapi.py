@@ -129,7 +129,7 @@ def test_references_inside_a_schema_go_along() -> None:
     beatra = PROVIDERS["beatra"]
     request = {
         "$schema": "x", "$id": "urn:x", "type": "object", "$defs": {"a": {"type": "string"}},
-        "properties": {"model": {"$ref": "#/$defs/a"}},
+        "required": ["model"], "properties": {"model": {"$ref": "#/$defs/a"}},
     }  # fmt: skip
     given = replace(beatra, operations={"chat": replace(beatra.operations["chat"], request=request)})
     made = openapi(given, "1", URL)

@@ -537,7 +537,7 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
                            "operations:\n  chat:\n    kind: embeddings\n    method: POST\n", "chunk: chat",
                            "operations.chat.chunk: is for what can be streamed, which is kind: chat, not embeddings"),
     "wire-of-no-chat": ("kind: body\n    method", "kind: body\n    wire: openai-chat\n    method", "wire: openai",
-                        "operations.model.wire: is for kind: chat, not body"),
+                        "operations.model.wire: is for kinds chat and tokens, not body"),
     "no-body": ("kind: body\n    method", "kind: models\n    method", "model:\n",
                 "operations.model: lacks 'request', a schema"),
     "no-fact": ("    fact: sa-chat\n", "", "chat:\n", "operations.chat: lacks 'fact', what it rests on"),
@@ -546,7 +546,8 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
     "model-of-no-path": ("${path.id}", "${model.id}", "body: {id: \"${model.id",
                          "operations.file.body: nothing fills ${model.id}; known: path.id, path.part"),
     "body-of-a-chat": ("    ids: {response: \"gen_${alnum}\"}\n", "    body: {}\n", "body: {}",
-                       "operations.generate.body: is for kind: body, not chat"),
+                       "operations.generate.body: is for kinds body and tokens, and for stored that is to forget or "
+                       "list, not chat"),
     "body-breaks-its-schema": ("object: model, owned_by", "object: modl, owned_by", "body: {id: \"${path.model",
                                "operations.model.body: breaks its response schema: object must be 'model', not 'modl'"),
     "shown-key": ("{header: x-sample-key}", "{header: x-sample}", "header: x-sample}",
@@ -575,6 +576,24 @@ def change(folder: Path, old: str, new: str, file: str = "provider.yaml") -> Non
     text = (folder / file).read_text()
     assert old in text
     (folder / file).write_text(text.replace(old, new, 1))
+
+
+SLIPS |= {
+    "hole-of-an-error": ("code: no_model, fact", 'code: no_model, exact: "no ${modle}", fact', "exact: ",
+                         "errors.names.no_model.exact: nothing fills ${modle}; did you mean 'model'?"),
+    "operation-of-a-header": ('"${reset}", fact', '"${reset}", operations: [chatt], fact', "chatt]",
+                              "headers[0].operations[0]: there is no operation 'chatt'; did you mean 'chat'?"),
+    "error-of-a-limit": ("  default: standard", "  default: standard\n  over: {tokens: rate_limit}",
+                         "tokens: rate_limit}",
+                         "plans.over.tokens: there is no error 'rate_limit'; did you mean 'rate_limited'?"),
+    "error-of-what-is-left-out": ("facts:\n", "not_emulated: {paths: [/x], error: nowhere}\nfacts:\n", "error: nowhere",
+                                  "not_emulated.error: there is no error 'nowhere'; known: "),
+    "hole-of-an-entry": ("  unknown: no_model", "  unknown: no_model\n  entry: {id: '${model.idd}'}", "entry: ",
+                         "models.entry: nothing fills ${model.idd}; did you mean 'model.id'?"),
+    "categories-of-another-kind": ("    fact: sa-generate", "    categories: {a: [text]}\n    fact: sa-generate",
+                                   "categories: {a",
+                                   "operations.generate.categories: is for kind: moderations, not chat"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("old", "new", "at", "said"), SLIPS.values(), ids=SLIPS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emulator.core.durations import Wait
 from emulator.core.engine.load import parse_text
-from emulator.core.errors import STATUS, SourceError
+from emulator.core.errors import SourceError
 from emulator.core.scenario.scenario import Pace, Reply, Rule, Scenario
 from emulator.core.values import Plan
 
@@ -33,7 +33,7 @@ def warnings(text: str, provider: str | None = None) -> list[str]:
     return [str(warning) for warning in scenario(text, provider).warnings]
 
 
-ERRORS = ", ".join(sorted(STATUS))
+ERRORS = ", ".join(sorted({name for provider in PROVIDERS.values() for name in provider.errors}))
 
 #: line: what is said of it. Each stands as a line of its own after `emulator: 1`.
 SETTINGS = {
@@ -47,8 +47,8 @@ SETTINGS = {
     "seed: -9223372036854775809": "2:1: seed: must be a whole number of at most 64 bits, not -9.223372036854776e+18",
     "seed: 1e30": "2:1: seed: must be a whole number of at most 64 bits, not 1e+30",
     "clock: warp": "2:1: clock: must be one of 'real', 'virtual'; not 'warp'",
-    "validation: documentd": "2:1: validation: must be one of 'documented', 'strict', 'off'; not 'documentd'; "
-    "did you mean 'documented'?",
+    "validation: documentd": "2:1: validation: must be one of 'documented', 'compatible', 'strict', 'off'; "
+    "not 'documentd'; did you mean 'documented'?",
     "mute: be-model": "2:1: mute: must be a list, not 'be-model'",
     "mute: [be-modle]": "2:8: mute[0]: there is no fact 'be-modle'; did you mean 'be-model'?",
     "keys: []": "2:1: keys: must not be empty",
@@ -66,8 +66,8 @@ SETTINGS = {
 
 #: the inside of `- {...}`: what is said of it, with its column.
 RULES = {
-    "reply: {}": "4: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, "
-    "proxy",
+    "reply: {}": "4: rules[0].reply: needs one of: text, tool_calls, refusal, outputs, json, events, error, embedding, "
+    "builtin, proxy",
     "reply: {text: a, json: 1}": "4: rules[0].reply: text and json do not go together",
     "reply: {text: 5}": "12: rules[0].reply.text: must be a string or an object, not 5",
     "reply: {text: a, tims: 2}": "21: rules[0].reply.tims: is not known here; did you mean 'times'?",
@@ -236,8 +236,8 @@ def test_an_id_of_ours_is_a_problem(name: str) -> None:
 
 def test_data_without_places_has_its_problems_at_the_start() -> None:
     assert problems({"rules": [{"reply": {}}]}) == [
-        "s.yaml:1:1: rules[0].reply: needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, "
-        "proxy"
+        "s.yaml:1:1: rules[0].reply: needs one of: text, tool_calls, refusal, outputs, json, events, error, embedding, "
+        "builtin, proxy"
     ]
 
 

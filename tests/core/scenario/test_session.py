@@ -29,7 +29,13 @@ def test_with_nothing_said_the_provider_decides() -> None:
     session = build()
     assert (session.provider, session.seed, session.clock, session.rules) == (None, 0, "real", ())
     assert session.settings["braintwin"] == Settings(PROVIDERS["braintwin"].plans["standard"])
-    assert [item.plan.name for item in session.settings.values()] == ["unlimited", "free", "standard", "unlimited"]
+    assert [item.plan.name for item in session.settings.values()] == [
+        "unlimited",
+        "unlimited",
+        "free",
+        "standard",
+        "unlimited",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,7 @@ def test_what_is_said_of_different_providers_is_no_conflict(one: str, two: str) 
     [
         ({"provider": "beatr"}, "provider: there is no provider 'beatr'; did you mean 'beatra'?"),
         ({"plan": "proo"}, "plan: there is no plan 'proo'; did you mean 'pro'?"),
-        ({"validation": "x"}, "validation: there is no validation 'x'; known: documented, off, strict"),
+        ({"validation": "x"}, "validation: there is no validation 'x'; known: compatible, documented, off, strict"),
         ({"clock": "x"}, "clock: there is no clock 'x'; known: real, virtual"),
     ],
 )

@@ -58,7 +58,7 @@ def test_health(control: httpx2.Client, session: dict[str, Any]) -> None:
 def test_providers(control: httpx2.Client, emulator_url: str) -> None:
     found = control.get("providers").json()["providers"]
     assert [item["name"] for item in found] == NAMES
-    beatra = found[0]
+    beatra = found[NAMES.index("beatra")]
     assert (beatra["base_url"], beatra["documented_base_url"]) == (
         f"{emulator_url}/beatra/v1", "https://api.beatra.ai/v1",
     )  # fmt: skip
@@ -74,6 +74,8 @@ def test_a_session_is_made_read_listed_and_deleted(control: httpx2.Client, emula
     made = control.post("sessions", json={"scenario": {"emulator": 1, "seed": 5}, "validation": "strict"}).json()
     assert made | {"clock": None} == {
         "id": made["id"], "api_key": made["api_key"], "provider": None,
+        "base_url": f"{emulator_url}/s/{made['id']}/openai/v1",
+        "env": {"OPENAI_BASE_URL": made["base_url"], "OPENAI_API_KEY": made["api_key"]},
         "base_urls": {name: f"{emulator_url}/s/{made['id']}/{name}/v1" for name in NAMES},
         "clock": None, "seed": 5, "plan": dict.fromkeys(NAMES, "unlimited"), "validation": "strict",
         "state": "started", "rules": [], "limits": [], "exchanges": 0, "dropped": 0,
@@ -333,7 +335,7 @@ def test_a_scenario_that_does_not_load_comes_with_its_problems(
         response = control.put(f"sessions/{session['id']}/scenario", content=text)
     problems = [
         {"file": "session", "line": 3, "column": 3, "where": "rules[0].reply",
-         "message": "needs one of: text, tool_calls, refusal, json, events, error, embedding, builtin, "
+         "message": "needs one of: text, tool_calls, refusal, outputs, json, events, error, embedding, builtin, "
          "proxy"},
         {"file": "session", "line": 3, "column": 11, "where": "rules[0].reply.txt",
          "message": "is not known here; did you mean 'text'?"},

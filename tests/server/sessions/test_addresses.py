@@ -58,7 +58,17 @@ def test_where_there_is_one_provider_it_is_meant() -> None:
 
 
 def test_where_one_provider_has_a_path_it_is_meant() -> None:
-    assert routed(make(), "/v1/models", host="elsewhere") == ("default", "brainstormrouter", "/models", "http://h/v1")
+    path = "/v1/intelligence/rankings"
+    assert routed(make(), path, host="elsewhere") == (
+        "default",
+        "brainstormrouter",
+        "/intelligence/rankings",
+        "http://h/v1",
+    )
+
+
+def test_of_several_that_have_a_path_the_default_is_meant() -> None:
+    assert routed(make(), "/v1/models", host="elsewhere") == ("default", "openai", "/models", "http://h/v1")
 
 
 BASES = "The base URLs are: " + ", ".join(f"http://h/{name}/v1" for name in NAMES) + "."
@@ -72,8 +82,8 @@ ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
         ("/", f"There is nothing at /. {BASES}"),
         ("", f"There is nothing at . {BASES}"),
         (
-            "/v1/chat/completions",
-            f"There is nothing at /v1/chat/completions. {BASES} {ALONE}",
+            "/v1/chat/completion",
+            f"There is nothing at /v1/chat/completion. {BASES} {ALONE}",
         ),
         ("/betra/v1/models", f"There is nothing at /betra/v1/models (did you mean 'beatra'?). {BASES}"),
         ("/s", f"There is nothing at /s. {BASES}"),

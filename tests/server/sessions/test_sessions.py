@@ -207,8 +207,8 @@ def test_rules_without_lines_are_told_apart_by_their_path(served: Served) -> Non
         ({"rule": {"id": "rule-1", "reply": {"text": "a"}}},
          (409, "rule_exists", "The scenario has a rule with the id 'rule-1' already.")),
         ({"rule": {"reply": {"txt": "a"}}, "at": "test_x.py:7"},
-         (422, "invalid_scenario", "test_x.py:7:1: reply: needs one of: text, tool_calls, refusal, json, events, "
-                "error, embedding, builtin, proxy\n"
+         (422, "invalid_scenario", "test_x.py:7:1: reply: needs one of: text, tool_calls, refusal, outputs, json, "
+                "events, error, embedding, builtin, proxy\n"
                 "test_x.py:7:1: reply.txt: is not known here; did you mean 'text'?")),
     ],
     ids=["no-rule", "line-breaks", "too-long", "taken", "does-not-load"],

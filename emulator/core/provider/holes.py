@@ -1,0 +1,46 @@
+"""Texts and shapes with `${holes}`, as provider.yaml has them."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+
+from emulator.core.errors import Json
+from emulator.core.tree import change_texts, walk
+
+_HOLE = re.compile(r"\$\{([a-z0-9_.]+)\}")
+
+
+def fill(shape: Json, values: Mapping[str, Json]) -> Json:
+    """Fill a shape's holes; a string that is exactly one hole becomes the value itself."""
+
+    def filled(text: str) -> Json:
+        whole = _HOLE.fullmatch(text)
+        return values[whole[1]] if whole else _HOLE.sub(lambda hole: str(values[hole[1]]), text)
+
+    return change_texts(shape, filled)
+
+
+def fill_text(form: str, values: Mapping[str, Json]) -> str:
+    """Fill the holes of a text, which is taken apart once."""
+    return "".join([str(values[part]) if hole else part for part, hole in _parts(form)])
+
+
+@functools.lru_cache(maxsize=256)
+def _parts(form: str) -> tuple[tuple[str, bool], ...]:
+    """Return a form's literals and names of holes, in order, and which they are."""
+    return tuple((part, index % 2 == 1) for index, part in enumerate(_HOLE.split(form)) if part)
+
+
+def holes(shape: Json) -> Iterator[str]:
+    """Yield the names of a shape's holes."""
+    for _, leaf in walk(shape):
+        if isinstance(leaf, str):
+            yield from _HOLE.findall(leaf)
+
+
+def only_hole(form: str) -> str | None:
+    """Return the name of the hole that a text is, if it is nothing else."""
+    whole = _HOLE.fullmatch(form)
+    return whole[1] if whole else None

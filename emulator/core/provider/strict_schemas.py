@@ -1,0 +1,112 @@
+"""What keeps a tool's JSON Schema from being taken: always, and where its caller wants it kept to the letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from emulator.core.errors import Json, shown
+
+#: Keywords that no strict schema may have.
+UNSUPPORTED = ("allOf", "not", "dependentRequired", "dependentSchemas", "if", "then", "else")
+FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
+MOST_LEVELS = 10
+MOST_PROPERTIES = 5_000
+MOST_ENUM_VALUES = 1_000
+MOST_LETTERS = 120_000
+#: An enum of more values than this has so many characters at most.
+MANY_VALUES = 250
+MOST_ENUM_LETTERS = 15_000
+
+#: Keywords whose value is a schema, a list of schemas, or schemas by name.
+_ONE, _SEVERAL, _NAMED = ("items",), ("anyOf", "oneOf", "allOf", "prefixItems"), ("properties", "$defs", "definitions")
+Path = tuple[str, ...]
+
+
+def loose_problem(schema: Json) -> str | None:
+    """Say what is wrong with a schema that need not be strict: an object without properties, a list without items."""
+    for path, part, _ in _parts(schema):
+        if part.get("type") == "object" and "properties" not in part and not path:
+            return f"{_context(path)}object schema missing properties."
+        if part.get("type") == "array" and "items" not in part and "prefixItems" not in part:
+            return f"{_context(path)}array schema missing items."
+    return None
+
+
+def strict_problem(schema: Json) -> str | None:
+    """Say what of a strict schema is not as it has to be."""
+    if not isinstance(schema, Mapping) or schema.get("type") != "object" or "anyOf" in schema:
+        kind = schema.get("type") if isinstance(schema, Mapping) else None
+        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: {_named(kind)}'."
+    for path, part, level in _parts(schema):
+        problem = _problem(part)
+        if problem:
+            return _context(path) + problem
+        if level > MOST_LEVELS:
+            return f"{_context(path)}the schema is nested deeper than {MOST_LEVELS} levels."
+    return _too_large(schema)
+
+
+def _problem(part: Mapping[str, Json]) -> str | None:
+    unsupported = next((name for name in UNSUPPORTED if name in part), None)
+    if unsupported:
+        return f"'{unsupported}' is not permitted."
+    if isinstance(part.get("format"), str) and part["format"] not in FORMATS:
+        return f"'{part['format']}' is not a valid format."
+    properties = part.get("properties")
+    if part.get("type") == "object" or isinstance(properties, Mapping):
+        if part.get("additionalProperties") is not False:
+            return "'additionalProperties' is required to be supplied and to be false."
+        names = properties if isinstance(properties, Mapping) else {}
+        required = part.get("required") if isinstance(part.get("required"), list) else []
+        missing = next((name for name in names if name not in (required or ())), None)
+        if missing is not None:
+            return (
+                "'required' is required to be supplied and to be an array including every key in properties. "
+                f"Missing {shown(missing)}."
+            )
+    return None
+
+
+def _too_large(schema: Json) -> str | None:
+    properties = values = letters = 0
+    for path, part, _ in _parts(schema):
+        names = [name for key in _NAMED if isinstance(part.get(key), Mapping) for name in part[key]]
+        properties += len(part["properties"]) if isinstance(part.get("properties"), Mapping) else 0
+        enum = part["enum"] if isinstance(part.get("enum"), list) else []
+        words = [item for item in [*enum, part.get("const")] if isinstance(item, str)]
+        values += len(enum)
+        letters += sum(map(len, (*names, *words)))
+        if len(enum) > MANY_VALUES and sum(map(len, words)) > MOST_ENUM_LETTERS:
+            return f"{_context(path)}the values of an enum have more than {MOST_ENUM_LETTERS} characters together."
+    sums = (
+        (properties, MOST_PROPERTIES, "object properties"), (values, MOST_ENUM_VALUES, "enum values"),
+        (letters, MOST_LETTERS, "characters in names and enum values"),
+    )  # fmt: skip
+    return next(
+        (f"the schema has {many} {what}; at most {most} are allowed." for many, most, what in sums if many > most), None
+    )
+
+
+def _parts(schema: Json, path: Path = (), level: int = 0) -> Iterator[tuple[Path, Mapping[str, Json], int]]:
+    """Yield a schema and those in it, each with its path and how many objects it stands in, itself counted."""
+    if not isinstance(schema, Mapping):
+        return
+    level += schema.get("type") == "object"
+    yield path, schema, level
+    for key in _ONE:
+        yield from _parts(schema.get(key), (*path, key), level)
+    for key in _SEVERAL:
+        for number, item in enumerate(schema[key] if isinstance(schema.get(key), list) else ()):
+            yield from _parts(item, (*path, key, str(number)), level)
+    for key in _NAMED:
+        for name, item in schema[key].items() if isinstance(schema.get(key), Mapping) else ():
+            yield from _parts(item, (*path, key, name), level)
+
+
+def _context(path: Path) -> str:
+    inner = ", ".join(f"'{step}'" for step in path) + ("," if len(path) == 1 else "")
+    return f"In context=({inner}), "
+
+
+def _named(kind: Json) -> str:
+    return f'"{kind}"'

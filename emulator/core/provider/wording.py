@@ -1,0 +1,143 @@
+"""How a provider words what breaks a schema: by the keyword that is broken, in its own text, type, code and param.
+
+What is said of one place (`exceptions`) goes before what is said of a keyword. Only the first violation is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from emulator.core.errors import Json, Violation
+from emulator.core.frozen import frozen
+from emulator.core.provider.holes import fill_text
+
+#: What a violation's text can name: the place, what was wanted, what was given, and the bound that it passes.
+HOLES = ("param", "name", "expected", "kind", "given", "values", "limit", "length")
+#: What of the envelope a wording has a say in.
+SAID = ("type", "code", "param", "message")
+
+Wording: TypeAlias = Mapping[str, Json]
+
+
+@frozen
+class PlaceWording:
+    """What is said at one place instead: for some keywords, or values of some kinds; none listed are all."""
+
+    at: str
+    keywords: Sequence[str]
+    kinds: Sequence[str]
+    wording: Wording
+
+    def covers(self, violation: Violation) -> bool:
+        """Tell whether a violation is of this place."""
+        by_keyword = not self.keywords or violation.keyword in self.keywords
+        by_kind = not self.kinds or kind_of(violation.given) in self.kinds
+        return _INDEX.sub("[]", violation.path) == self.at and by_keyword and by_kind
+
+
+_INDEX = re.compile(r"\[[0-9]+\]")
+
+
+def documented(
+    violations: Sequence[Violation],
+    keywords: Mapping[str, Wording],
+    exceptions: Sequence[PlaceWording],
+    muted: frozenset[str],
+) -> dict[str, Json]:
+    """Return the envelope's values for the first violation; nothing where the provider has no words of its own."""
+    first = next(iter(violations), None)
+    if first is None:
+        return {}
+    wording = next((item.wording for item in exceptions if item.covers(first)), None) or _usual(first, keywords)
+    if wording is None or wording.get("fact") in muted:
+        return {}
+    return said(wording, _values(first))
+
+
+def said(wording: Wording, values: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what a wording says of the envelope, its holes filled."""
+    given = {name: wording[name] for name in SAID if name in wording}
+    return {name: fill_text(text, values) if isinstance(text, str) else text for name, text in given.items()}
+
+
+def _usual(violation: Violation, keywords: Mapping[str, Wording]) -> Wording | None:
+    keyword = "enum" if violation.keyword == "const" else violation.keyword
+    return keywords.get(keyword) or keywords.get(keyword.partition("_")[0]) or keywords.get("other")
+
+
+class _Values(dict[str, Json]):
+    """The values of the holes, each found when a text has it."""
+
+    def __init__(self, violation: Violation) -> None:
+        self.violation = violation
+
+    def __missing__(self, hole: str) -> Json:
+        return _HOLES[hole](self.violation)
+
+
+_values = _Values
+
+
+def kind_of(value: Json) -> str:
+    """Return what JSON calls a value."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    kinds = {int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return kinds.get(type(value), "object")
+
+
+_A = {
+    "string": "a string", "integer": "an integer", "number": "a decimal", "boolean": "a boolean", "array": "an array",
+    "object": "an object", "null": "null",
+}  # fmt: skip
+
+
+def _expected(violation: Violation) -> str:
+    wanted = violation.wanted if isinstance(violation.wanted, list) else [violation.wanted]
+    kinds = [_A.get(str(kind), str(kind)) for kind in wanted if kind != "null" or len(wanted) == 1]
+    return kinds[0] if len(kinds) == 1 else f"one of {' or '.join(kinds)}"
+
+
+def _values_listed(violation: Violation) -> str:
+    wanted = violation.wanted if isinstance(violation.wanted, list) else [violation.wanted]
+    words = [_quoted(item) for item in wanted if item is not None]
+    if len(words) > 2:
+        return f"{', '.join(words[:-1])}, and {words[-1]}"
+    return " and ".join(words)
+
+
+def _quoted(value: Json) -> str:
+    return f"'{value}'" if isinstance(value, str) else _plain(value)
+
+
+def _plain(value: Json) -> str:
+    """Show a value that is no text; what has parts by its kind alone."""
+    if isinstance(value, bool | None):
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value) if isinstance(value, int | float) else _A[kind_of(value)]
+
+
+def _given(violation: Violation) -> str:
+    """Show the value that was given: where decimals are wanted as a decimal, a long text cut."""
+    value = violation.given
+    if violation.keyword in ("minimum", "maximum") and isinstance(value, int) and not isinstance(value, bool):
+        return str(float(value)) if abs(value) < 2**53 else str(value)
+    return _quoted(value[:200]) if isinstance(value, str) else _plain(value)
+
+
+def _length(violation: Violation) -> int:
+    return len(violation.given) if isinstance(violation.given, str | list | dict) else 0
+
+
+_HOLES: Mapping[str, Callable[[Violation], Any]] = {
+    "param": lambda violation: violation.path,
+    "name": lambda violation: next((step for step in reversed(violation.steps) if isinstance(step, str)), ""),
+    "expected": _expected,
+    "kind": lambda violation: _A[kind_of(violation.given)],
+    "given": _given,
+    "values": _values_listed,
+    "limit": lambda violation: violation.wanted,
+    "length": _length,
+}

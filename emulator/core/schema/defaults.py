@@ -1,0 +1,40 @@
+"""Documented defaults, filled in wherever a schema describes a value: what an API echoes of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emulator.core.errors import Json
+
+_TYPES: Mapping[str, type] = {"object": dict, "array": list, "string": str}
+
+
+def filled(schema: Json, value: Json) -> Json:
+    """Return a value with the defaults of its fields; null counts as left out where there is a default.
+
+    Of the branches of oneOf and anyOf the first counts whose type and fixed fields the value has.
+    """
+    if isinstance(value, dict):
+        value = dict(value)
+        for name, item in schema.get("properties", {}).items():
+            if value.get(name) is None and isinstance(item, Mapping) and "default" in item:
+                value[name] = item["default"]
+            if value.get(name) is not None:
+                value[name] = filled(item, value[name])
+    elif isinstance(value, list) and "items" in schema:
+        value = [filled(schema["items"], item) for item in value]
+    else:
+        return value
+    for branches in (schema.get("oneOf", ()), schema.get("anyOf", ())):
+        fitting = next((branch for branch in branches if _fits(branch, value)), None)
+        if fitting is not None:
+            value = filled(fitting, value)
+    return value
+
+
+def _fits(branch: Json, value: Json) -> bool:
+    wanted = _TYPES.get(branch.get("type", ""))
+    if wanted and not isinstance(value, wanted):
+        return False
+    fixed = {name: item["const"] for name, item in branch.get("properties", {}).items() if "const" in item}
+    return not fixed or (isinstance(value, dict) and all(value.get(name) == item for name, item in fixed.items()))
