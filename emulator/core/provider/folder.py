@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,10 @@ from urllib.parse import urlsplit
 from emulator.core.durations import parse_duration
 from emulator.core.errors import STATUS, Json, Problem, SourceError, nearest, shown
 from emulator.core.provider import wording
-from emulator.core.provider.conversation_rules import ConversationRule, read_rule, rule_problems
+from emulator.core.provider.conversation_rules import ConversationRule, read_rule
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.operations import operation_problems
+from emulator.core.provider.problems import data_problems
 from emulator.core.provider.provider import (
     UNLIMITED,
     Fact,
@@ -42,18 +42,8 @@ from emulator.core.wires.request import IN_PATH
 from emulator.core.wires.samples import differences
 from emulator.core.wires.wire import Wire
 
-_ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 #: The request of an operation whose request is not described.
 _ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
-#: What leads a client to an API that is like OpenAI's.
-_DETAIL_HOLES = {"field", "message"}
-#: What the exact text of an error can name.
-_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait")
-#: Where provider.yaml names an error.
-_ERRORS_NAMED: Sequence[tuple[str, ...]] = (
-    ("models", "unknown"), ("models", "context"), ("auth", "missing"), ("auth", "wrong"), ("content_type", "other"),
-    ("malformed",), ("unknown_path",), ("wrong_method",),
-)  # fmt: skip
 
 
 def load_providers(extra: Path | None = None) -> dict[str, Provider]:
@@ -119,11 +109,8 @@ class _Loader:
             operations = self.operations()
             for path, message in operation_problems(self.data, operations):
                 self.report(path, message)
-            self.check_tasks()
-            self.check_errors()
-            self.check_wordings()
-            self.check_conversations()
-            self.check_models_and_plans()
+            for path, message in data_problems(self.data):
+                self.report(path, message)
             self.load_reference()
             self.check_facts(operations)
             self.check_wires(operations)
@@ -228,13 +215,6 @@ class _Loader:
             self.problems.append(Problem(str(file), 1, 1, "", str(error)))
         return None
 
-    def check_tasks(self) -> None:
-        known = {name for item in self.data["models"]["list"] for name in item.get("capabilities", {})}
-        for name, task in self.data.get("tasks", {}).items():
-            if task["capability"] not in known:
-                hint = nearest(task["capability"], known)
-                self.report(("tasks", name, "capability"), f"no model has '{task['capability']}'; {hint}")
-
     def check_wires(self, operations: Mapping[str, Operation]) -> None:
         """Check that samples in an operation's wire are as its schemas say, and can be read; of ours, tests do it."""
         done = self.data["stream"].get("done")
@@ -276,80 +256,6 @@ class _Loader:
                     ("operations", name, "of"), f"'{operation.of}' is no chat whose wire says how it is kept; {hint}"
                 )
 
-    def check_errors(self) -> None:
-        names = self.data["errors"]["names"]
-        wanted = set(holes(self.data["errors"]["envelope"]))
-        for name, given in names.items():
-            own = name in STATUS
-            if not own and "like" not in given:
-                hint = f"lacks 'like', one of the names that all providers have; {nearest(name, STATUS)}"
-                self.report(("errors", "names", name), hint)
-            elif own and "like" in given:
-                hint = f"is for further names; '{name}' is one that all providers have"
-                self.report(("errors", "names", name, "like"), hint)
-            elif own and "message" not in given:
-                self.report(("errors", "names", name), "lacks 'message'")
-            for key in sorted(wanted - _ENVELOPE_HOLES - set(given)) if own else ():
-                self.report(("errors", "names", name), f"lacks '{key}', which the envelope has a hole for")
-            known = {"message", "retry_after", "fact", "documented", "status", "like", "exact", "empty"}
-            for key in set(given) - wanted - known:
-                self.report(("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}")
-        if "details" in wanted and "detail" not in self.data["errors"]:
-            self.report(("errors",), "lacks 'detail', the shape of one of ${details}")
-
-        self.check_named(names)
-        for name in holes(self.data["errors"].get("detail")):
-            if name not in _DETAIL_HOLES:
-                self.report(("errors", "detail"), f"nothing fills ${{{name}}}; {nearest(name, _DETAIL_HOLES)}")
-
-    def check_wordings(self) -> None:
-        """What is said in place of our words has only holes that are filled; errors that are named exist."""
-        names = self.data["errors"]["names"]
-        for path in _ERRORS_NAMED:
-            name = functools.reduce(lambda data, step: data.get(step, {}), path, self.data)
-            if name and name not in names and name != "note":
-                self.report(path, f"there is no error '{name}'; {nearest(name, names)}")
-        for name, given in names.items():
-            for hole in holes(given.get("exact")):
-                if hole not in _EXACT_HOLES:
-                    hint = f"nothing fills ${{{hole}}}; {nearest(hole, _EXACT_HOLES)}"
-                    self.report(("errors", "names", name, "exact"), hint)
-        wordings: dict[tuple[str | int, ...], Mapping[str, Json]] = {
-            ("errors", "violations", keyword): given
-            for keyword, given in self.data["errors"].get("violations", {}).items()
-        }
-        for operation, data in self.data["operations"].items():
-            for index, given in enumerate(data.get("exceptions", ())):
-                wordings["operations", operation, "exceptions", index] = given
-        for where, given in wordings.items():
-            for part in ("param", "message"):
-                for hole in holes(given.get(part)):
-                    if hole not in wording.HOLES:
-                        self.report((*where, part), f"nothing fills ${{{hole}}}; {nearest(hole, wording.HOLES)}")
-
-    def check_conversations(self) -> None:
-        """Each rule has what it looks at, and no more; its error exists, and some model has its trait."""
-        names = self.data["errors"]["names"]
-        traits = {trait for model in self.data["models"]["list"] for trait in model.get("traits", ())}
-        lists: dict[tuple[str, ...], Sequence[Mapping[str, Json]]] = {
-            ("conversation",): self.data.get("conversation", ()),
-            **{
-                ("operations", name, "conversation"): data.get("conversation", ())
-                for name, data in self.data["operations"].items()
-            },
-        }
-        for where, given in lists.items():
-            for index, rule in enumerate(given):
-                for part, message in rule_problems(rule):
-                    self.report((*where, index, part), message)
-                if rule.get("error", "invalid_request") not in names:
-                    hint = f"there is no error '{rule['error']}'; {nearest(rule['error'], names)}"
-                    self.report((*where, index, "error"), hint)
-                for part in ("trait", "without"):
-                    if part in rule and rule[part] not in traits:
-                        hint = f"no model has '{rule[part]}'; {nearest(rule[part], traits)}"
-                        self.report((*where, index, part), hint)
-
     def load_reference(self) -> None:
         """Load the API with which this one is compatible: beside this folder, or one of ours."""
         given = self.data.get("compatible_with")
@@ -372,33 +278,6 @@ class _Loader:
                 hint = f"'{name}' has no fact '{fact}'; {nearest(fact, self.reference.facts)}"
                 self.report(("compatible_with", "except", index), hint)
         self.reference_muted = frozenset(muted)
-
-    def check_named(self, errors: Mapping[str, Json]) -> None:
-        """The errors and operations that are named beside their lists are there."""
-        operations = self.data["operations"]
-        for path, value in walk(self.data):
-            at, last = path[:1], path[-1:]
-            of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",))
-            of_error = (of_operation and last in (("other",), ("error",))) or path[:2] == ("plans", "over")
-            if (of_error or path == ("not_emulated", "error")) and value not in errors:
-                self.report(path, f"there is no error '{value}'; {nearest(value, errors)}")
-            elif at == ("headers",) and path[2:3] in (("operations",), ("not_streamed",)) and value not in operations:
-                self.report(path, f"there is no operation '{value}'; {nearest(value, operations)}")
-
-    def check_models_and_plans(self) -> None:
-        models = self.data["models"]
-        ids = {item["id"] for item in models["list"]}
-        for key in ("auto", "embedding"):
-            if key in models and models[key] not in ids:
-                self.report(("models", key), f"'{models[key]}' is not in the list; {nearest(models[key], ids)}")
-        plans = {"unlimited", *self.data["plans"]["list"]}
-        listed = [item["id"] for item in models["list"]]
-        for index, name in enumerate(listed):
-            if name in listed[:index]:
-                self.report(("models", "list", index, "id"), f"'{name}' stands here a second time")
-        default = self.data["plans"]["default"]
-        if default not in plans:
-            self.report(("plans", "default"), f"there is no plan '{default}'; {nearest(default, plans)}")
 
     def check_facts(self, operations: Mapping[str, Operation]) -> None:
         """Every fact named anywhere in the folder is in the list, and none is listed twice."""
