@@ -27,12 +27,12 @@ from emulator.core.answer.reply import (
 )
 from emulator.core.answer.stored import keeping_of, recall
 from emulator.core.draws import Draw
-from emulator.core.durations import duration_text, time_text
+from emulator.core.engine.limits import check_grant, documented_headers, one_line
 from emulator.core.engine.understand import authenticate, idempotency_of, recalls, route, understand
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import apply
 from emulator.core.frozen import frozen
-from emulator.core.provider.provider import UNLIMITED_SHOWN, Operation, Provider, fill_text
+from emulator.core.provider.provider import Operation, Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules
 from emulator.core.scenario.chaos import Strikes, strikes
@@ -48,7 +48,6 @@ from emulator.core.values import (
     Keeping,
     Note,
     Request,
-    Standing,
     Timeline,
 )
 
@@ -129,7 +128,7 @@ class Engine:
         try:
             if claim.refusal:
                 raise claim.refusal
-            _check_grant(provider, claim, grant)
+            check_grant(provider, claim, grant)
             outcome = _replay(session, provider, grant) or self._reply(session, claim, grant, draws)
         except Refusal as refusal:
             outcome = _refused(session, provider, claim, grant, refusal)
@@ -197,7 +196,7 @@ def _filled(turn: Turn, settings: Settings, grant: Grant, reply: Reply) -> tuple
     """Return a reply's content and headers, its templates filled, and what was missing for them."""
     missing: list[str] = []
     content, headers = fill_reply(reply, lambda: scope_of(turn, settings, grant), missing)
-    asked = [(name.lower(), _one_line(value)) for name, value in headers.items()]
+    asked = [(name.lower(), one_line(value)) for name, value in headers.items()]
     if reply.retry_after is not None and "retry-after" not in dict(asked):
         asked.append(("retry-after", str(math.ceil(reply.retry_after))))
     return content, tuple(asked), missing
@@ -250,7 +249,7 @@ def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, r
     rendered = Rendered(_error(provider, refusal, draw, claim.at))
     headers = tuple(refusal.headers.items())
     if provider.errors[refusal.name].get("empty") and refusal.message:
-        headers = (*headers, ("x-emulator-hint", _one_line(refusal.message)))
+        headers = (*headers, ("x-emulator-hint", one_line(refusal.message)))
     return _Outcome("refused", draw, rendered, refusal=refusal, headers=headers)
 
 
@@ -259,7 +258,9 @@ def _exchange(
 ) -> Exchange:
     """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice."""
     rendered, refusal = outcome.rendered, outcome.refusal
-    documented = _documented(provider, claim, grant.standing, outcome)
+    documented = documented_headers(
+        provider, claim, grant.standing, outcome.draw, rendered.timeline, outcome.model, outcome.spent
+    )
     if outcome.headers:
         asked = {name for name, _ in outcome.headers}
         documented = tuple(item for item in documented if item[0] not in asked)
@@ -290,34 +291,6 @@ def _exchange(
 # Refusals and headers
 
 
-def _check_grant(provider: Provider, claim: Claim, grant: Grant) -> None:
-    if grant.idempotency:
-        raise Refusal(f"idempotency_{grant.idempotency}")
-    asked, plan, exceeded = claim.call.prompt_tokens if claim.call else 0, claim.plan, grant.standing.exceeded
-    if exceeded:
-        raise _over(provider, claim, grant.standing, exceeded, asked)
-    if "request" in provider.over and plan.tokens is not None and asked > plan.tokens:
-        raise _over(provider, claim, grant.standing, "request", asked)
-
-
-def _over(provider: Provider, claim: Claim, standing: Standing, what: str, asked: int) -> Refusal:
-    """Return the refusal of what is over a plan's limit: of its requests, its tokens, or of one `request` by itself."""
-    plan, wait = claim.plan, max(0.0, standing.reset - claim.at)
-    figure = plan.requests if what == "requests" else plan.tokens
-    left = standing.remaining if what == "requests" else standing.tokens_left
-    name = provider.over.get(what, "rate_limited")
-    values: dict[str, Json] = {
-        "model": claim.call.model if claim.call else "",
-        "limit": figure,
-        "used": (figure or 0) - (left or 0),
-        "given": 1 if what == "requests" else asked,
-        "wait": duration_text(wait),
-    }
-    usual = f"Rate limit exceeded: {figure} {what} a minute on the plan {plan.name}."
-    headers = {"retry-after": str(max(1, math.ceil(wait)))} if provider.errors[name].get("retry_after") else {}
-    return provider.refuse(name, usual, headers=headers, **values)
-
-
 def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN) -> Timeline:
     given = provider.errors[refusal.name]
     if given.get("empty"):
@@ -331,43 +304,3 @@ def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int,
     if refusal.fact is None:
         refusal.fact = provider.errors[refusal.name].get("fact")
     return refusal.name, status, refusal
-
-
-def _documented(provider: Provider, claim: Claim, standing: Standing, outcome: _Outcome) -> Headers:
-    if not provider.headers:
-        return ()
-    draw, timeline = outcome.draw, outcome.rendered.timeline
-    used_up = standing.exceeded == "requests" or (standing.exceeded and not provider.tells_more)
-    remaining = 0 if outcome.spent or used_up else _counted(standing.remaining)
-    values = {
-        "limit": _counted(standing.limit),
-        "remaining": remaining,
-        "reset": math.ceil(standing.reset),
-        "request_id": render_id(provider, "request", draw, claim.at),
-    }
-    if provider.tells_more:
-        values |= {
-            "limit_tokens": _counted(claim.plan.tokens),
-            "remaining_tokens": 0 if standing.exceeded == "tokens" else _counted(standing.tokens_left),
-            "reset_tokens": values["reset"],  # one window counts both
-            **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
-            **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
-            "processing_ms": 1 if timeline.head_at == FOREVER else max(1, round(timeline.head_at * 1000)),
-            "model": _one_line(outcome.model),
-        }
-    if not provider.header_scopes:
-        return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
-    return tuple(
-        (name.lower(), fill_text(form, values))
-        for name, form in provider.headers
-        if name not in provider.header_scopes
-        or provider.header_scopes[name].covers(claim.operation, timeline.status, timeline.stream)
-    )
-
-
-def _counted(number: int | None) -> int:
-    return UNLIMITED_SHOWN if number is None else number
-
-
-def _one_line(value: str) -> str:
-    return "".join(char if 32 <= ord(char) < 127 else "?" for char in value)
