@@ -166,7 +166,7 @@ COMMANDS: dict[str, Check] = {
 
 def commands_of(block: Block) -> list[tuple[str, Check]]:
     if block.text.startswith("curl "):
-        good = "temperature" not in block.text
+        good = "temperature" not in block.text and "top_logprobs" not in block.text
         said = "" if good else "temperature: must be at most 1" if "example" in block.text else "invalid_request"
         return [(command, asks(200 if good else 400, said)) for command in block.commands]
     return [(command, COMMANDS[command]) for command in block.commands]
