@@ -205,7 +205,7 @@ def answer_of(status: int, kind: str, data: bytes) -> Answer:
 
 
 def check_answered(provider: Provider, operation: Operation, body: Mapping[str, Any], answer: Answer) -> None:
-    if answer.status >= 400 and breaks_a_rule(provider, operation, body):
+    if answer.status >= 400 and (breaks_a_rule(provider, operation, body) or goes_on(operation, body)):
         check_refused(provider, answer)
         return
     if answer.status == 400 and operation.kind == "embeddings" and "dimensions" in body:
@@ -306,12 +306,17 @@ def refused_beyond_the_schema(
 ) -> bool:
     """An unknown model, or a conversation over the window: what a provider refuses and no schema says."""
     if answer.status == 404:
-        return not provider.models_open and body["model"] not in model_ids(provider, operation)
+        return not provider.models_open and body.get("model") not in model_ids(provider, operation)
     check_refused(provider, answer)
-    if operation.kind == "embeddings" and "dimensions" in body:
+    if (operation.kind == "embeddings" and "dimensions" in body) or goes_on(operation, body):
         return True
     known = [*provider.models, *(["auto"] if provider.auto else [])]
-    return (not provider.models_open and body["model"] not in known) or b"context window" in answer.body
+    return (not provider.models_open and body.get("model") not in known) or b"context window" in answer.body
+
+
+def goes_on(operation: Operation, body: Mapping[str, Any]) -> bool:
+    """Tell whether a body names an earlier answer, of which there is none here."""
+    return operation.wire is not None and operation.wire.request.previous(body) != ""
 
 
 def model_ids(provider: Provider, operation: Operation) -> list[str]:
