@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.bench.servers import QUESTION, TEXT
@@ -22,6 +23,7 @@ PROVIDERS: dict[str, dict[str, object]] = {
     "braintwin": {"model": "gpt-4", "max_tokens": 200},
     "brainstormrouter": {"model": "auto"},
     "brivionix": {"model": "gpt-5.4-mini"},
+    "openai": {"model": "gpt-4o"},
 }
 SCRIPT = """\
 wrk.method = "POST"
@@ -80,9 +82,20 @@ class Answer:
     @property
     def text(self) -> str:
         if not self.events:
-            return str(json.loads(self.body)["choices"][0]["message"]["content"])
+            whole = json.loads(self.body)
+            return str(_said(whole["output"][0]) if "output" in whole else whole["choices"][0]["message"]["content"])
         chunks = [json.loads(event) for event in self.events if event != "[DONE]"]
         return "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+
+
+def _said(item: dict[str, Any]) -> str:
+    """Return the text of an item of a Response."""
+    return str(item["content"][0]["text"])
+
+
+def responses() -> str:
+    """Return the body of a request for a Response."""
+    return json.dumps({**PROVIDERS["openai"], "input": QUESTION})
 
 
 def chat(provider: str = "beatra", stream: bool = False, question: str = QUESTION, varied: bool = False) -> str:

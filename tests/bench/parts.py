@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.bench import paced, servers
-from tests.bench.load import PROVIDERS, Target, WrongAnswer, chat, check, rounds
+from tests.bench.load import PROVIDERS, Target, WrongAnswer, chat, check, responses, rounds
 from tests.bench.report import Figure, Goal, ratio
 from tests.bench.servers import Server
 from tests.bench.sessions import seconds as pytest_seconds
 from tests.bench.soak import resident
 
 CHAT = "/{}/v1/chat/completions"
+RESPONSES = "openai, Responses"
 MOCKS = {"aimock": servers.aimock, "llmock": servers.llmock}
 #: How many times ours should be as fast as each other mock, by part.
 FASTER = {"unary": {"aimock": 2.5, "llmock": 10.0}, "streams": {"aimock": 4.0, "llmock": 50.0}}
@@ -125,8 +126,9 @@ def journal(run: Run) -> list[Figure]:
 
 def providers(run: Run) -> list[Figure]:
     with run.ours() as server:
-        got = run.load([our_target(name, server, name) for name in PROVIDERS])
-    first, *others = PROVIDERS
+        targets = [our_target(name, server, name) for name in PROVIDERS]
+        got = run.load([*targets, Target(RESPONSES, server.url + "/openai/v1/responses", responses())])
+    first, *others = [*PROVIDERS, RESPONSES]
     return [ratio("providers", f"{name} / {first}", got[name], got[first]) for name in others]
 
 
