@@ -31,7 +31,11 @@ def find_place(
 
 def _with_path(providers: Providers, steps: Sequence[str]) -> list[Provider]:
     """Return the providers that have a path, where none is named."""
-    return [item for item in providers.values() if (below := item.below(steps)) and item.routes.find(below)]
+    return [
+        item
+        for item in providers.values()
+        if (below := item.below(steps)) and (item.routes.find(below) or item.is_not_emulated(below))
+    ]
 
 
 def implied_provider(providers: Providers, headers: Mapping[str, str]) -> str | None:

@@ -71,6 +71,10 @@ def test_of_several_that_have_a_path_the_default_is_meant() -> None:
     assert routed(make(), "/v1/models", host="elsewhere") == ("default", "openai", "/models", "http://h/v1")
 
 
+def test_what_an_api_has_and_the_emulator_has_not_is_of_the_api() -> None:
+    assert routed(make(), "/v1/files/f1", host="elsewhere") == ("default", "openai", "/files/f1", "http://h/v1")
+
+
 BASES = "The base URLs are: " + ", ".join(f"http://h/{name}/v1" for name in NAMES) + "."
 
 ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
