@@ -7,12 +7,24 @@ from typing import NamedTuple
 
 from emulator.core.answer.render import Rendered, Turn, render_id, render_json
 from emulator.core.draws import Draw
-from emulator.core.errors import Json
+from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import count
 
 #: A score is at most so large: what is judged harmless.
 LARGEST = 0.01
+
+
+#: How many inputs a request may have: a bound of ours, so that others have their turn.
+MAX_INPUTS = 5_000
+
+
+def check_judged(body: Mapping[str, Json]) -> None:
+    """Raises: Refusal invalid_request, for too many inputs."""
+    given = body.get("input")
+    if isinstance(given, list) and len(given) > MAX_INPUTS:
+        message = f"must have at most {MAX_INPUTS} items, not {len(given)} (a bound of the emulator's, assumed)"
+        raise Refusal("invalid_request", details=[Violation("input", message)])
 
 
 class Judged(NamedTuple):

@@ -119,7 +119,8 @@ def _page(turn: Turn, found: Recalled) -> dict[str, Json]:
         items.reverse()
     ids = [wire.kept.id_of(item) for item in items]
     begin = ids.index(asked[names["after"]]) + 1 if asked.get(names["after"]) in ids else 0
-    end = begin + int(asked.get(names["limit"], len(items)))
+    limit = str(asked.get(names["limit"], len(items)))
+    end = begin + (int(limit) if limit.isdecimal() and len(limit) < 10 else len(items))
     page = ids[begin:end]
     return {
         "items": items[begin:end], "first_id": page[0] if page else None, "last_id": page[-1] if page else None,

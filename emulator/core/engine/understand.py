@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.answer.embeddings import check_inputs, check_vectors
+from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import earlier, recalled
 from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
 from emulator.core.provider.conversation_rules import Asked, told
@@ -137,6 +138,8 @@ def understand(
         _validate(provider, operation, settings, body, notes)
     if operation.kind == "embeddings":
         check_inputs(body)
+    if operation.kind == "moderations":
+        check_judged(body)
     _check_kept(operation, params, request, body)
     said = conversation(operation, body, earlier(provider, request, operation))
     if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
@@ -264,10 +267,16 @@ def _check_content_type(provider: Provider, settings: Settings, request: Request
         raise provider.refuse(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
 
 
+#: What is said of a bound of ours, which the provider has no words for.
+_BOUNDS = ("holds more than", "is nested deeper than")
+
+
 def _decoded(provider: Provider, body: bytes) -> Mapping[str, Json]:
     try:
         return decode(body)
     except Refusal as refusal:
+        if any(words in (refusal.message or "") for words in _BOUNDS):
+            raise
         raise provider.refuse(provider.malformed, refusal.message or "", refusal.details) from None
 
 
@@ -346,7 +355,7 @@ def _check_model(provider: Provider, settings: Settings, operation: Operation, c
         message = f"there is no model {shown(call.model)}; {hint}"
         if not provider.models_open:
             details = [Violation("model", message, fact)]
-            raise provider.refuse(provider.models_unknown, "", details, model=call.model)
+            raise provider.refuse(operation.unknown_model or provider.models_unknown, "", details, model=call.model)
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
     model = provider.models.get(call.model)

@@ -19,6 +19,8 @@ from emulator.core.provider.wording import said
 from emulator.core.wires.conversation import Conversation, Message
 
 #: What of the message or field at fault a text can name.
+#: So many ids are named.
+MOST_NAMED = 100
 HOLES = ("path", "name", "i", "j", "value", "other", "ids", "model", "limit", "reason")
 
 
@@ -196,21 +198,42 @@ def answers_a_call(rule: ConversationRule, asked: Asked) -> Finding | None:
 def answers_its_call(rule: ConversationRule, asked: Asked) -> Finding | None:
     """A message that answers a call names one of the calls that it follows."""
     for number, calls, answers in _turns(asked.conversation.messages):
+        known = set(calls)
         for offset, answer in enumerate(answers, 1):
-            if answer.call_id not in calls:
-                return {"i": number + offset, "ids": ", ".join(calls)}
+            if answer.call_id not in known:
+                return {"i": number + offset, "ids": ", ".join(calls[:MOST_NAMED])}
     return None
 
 
 def calls_are_answered(rule: ConversationRule, asked: Asked) -> Finding | None:
     """Each call is answered before the next turn, and before the end."""
     for number, calls, answers in _turns(asked.conversation.messages):
-        left = [call for call in calls if call not in {answer.call_id for answer in answers}]
+        answered = {answer.call_id for answer in answers}
+        left = [call for call in calls if call not in answered]
         if left:
             following = number + len(answers) + 1
             at_end = following == len(asked.conversation.messages)
-            return {"i": following, "ids": ", ".join(left), "at_end": at_end}
+            return {"i": following, "ids": ", ".join(left[:MOST_NAMED]), "at_end": at_end}
     return None
+
+
+def answers_an_earlier_call(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """A message that answers a call names one that was made before it, wherever."""
+    made: set[str] = set()
+    for number, message in enumerate(asked.conversation.messages):
+        made.update(call_id for call_id, _, _ in message.calls)
+        if _answers(message) and message.call_id not in made:
+            return {"i": number, "ids": message.call_id}
+    return None
+
+
+def calls_have_answers(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """Each call is answered somewhere."""
+    messages = asked.conversation.messages
+    answered = {message.call_id for message in messages if _answers(message)}
+    made = dict.fromkeys(call_id for message in messages for call_id, _, _ in message.calls)
+    left = [call_id for call_id in made if call_id not in answered]
+    return {"i": len(messages), "ids": ", ".join(left[:MOST_NAMED])} if left else None
 
 
 def says_a_word(rule: ConversationRule, asked: Asked) -> Finding | None:
@@ -251,12 +274,10 @@ def _turns(messages: Sequence[Message]) -> Iterator[tuple[int, list[str], list[M
     """Yield of each message that calls its number, the ids of its calls, and the answers right after it."""
     for number, message in enumerate(messages):
         if message.calls:
-            answers = []
-            for later in messages[number + 1 :]:
-                if not _answers(later):
-                    break
-                answers.append(later)
-            yield number, [call_id for call_id, _, _ in message.calls], answers
+            end = number + 1
+            while end < len(messages) and _answers(messages[end]):
+                end += 1
+            yield number, [call_id for call_id, _, _ in message.calls], list(messages[number + 1 : end])
 
 
 # Fields
@@ -368,6 +389,8 @@ RULES: Mapping[str, Callable[[ConversationRule, Asked], Finding | None]] = {
     "answers_a_call": answers_a_call,
     "answers_its_call": answers_its_call,
     "calls_are_answered": calls_are_answered,
+    "answers_an_earlier_call": answers_an_earlier_call,
+    "calls_have_answers": calls_have_answers,
     "says_a_word": says_a_word,
     "begins_as": begins_as,
     "alternates": alternates,
@@ -390,6 +413,7 @@ _OF_ROLES = ("begins_as", "alternates")
 _SOME = ("field", "other", "words")
 _PARTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     **dict.fromkeys(("answers_a_call", "answers_its_call", "calls_are_answered", "alternates"), ((), ())),
+    **dict.fromkeys(("answers_an_earlier_call", "calls_have_answers"), ((), ())),
     "says_a_word": (("field", "words"), ()),
     "begins_as": (("words",), ()),
     **dict.fromkeys(("needs", "excludes", "names_one_of"), (("field", "other"), ())),

@@ -173,7 +173,7 @@ class _Loader:
             data.get("categories", {}),
             data.get("of", ""), data.get("does", ""),
             (data["missing"]["error"], data["missing"]["message"]) if "missing" in data else None,
-            data.get("refused", ""), data.get("page", {}),
+            data.get("refused", ""), data.get("page", {}), data.get("models", {}).get("unknown", ""),
         )  # fmt: skip
 
     def rules(self, data: Mapping[str, Json]) -> list[ConversationRule]:

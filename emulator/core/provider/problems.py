@@ -73,7 +73,7 @@ def _of_names(data: Data) -> Problems:
     for path, value in walk(data):
         at, last = path[:1], path[-1:]
         of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",))
-        of_error = (of_operation and last in (("other",), ("error",))) or path[:2] == ("plans", "over")
+        of_error = (of_operation and last in (("other",), ("unknown",), ("error",))) or path[:2] == ("plans", "over")
         if (of_error or path == ("not_emulated", "error")) and value not in errors:
             yield path, f"there is no error '{value}'; {nearest(value, errors)}"
         elif at == ("headers",) and path[2:3] in (("operations",), ("not_streamed",)) and value not in operations:

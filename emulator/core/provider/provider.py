@@ -184,6 +184,7 @@ class Operation:
     missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
     refused: str = ""  # the message where an answer is not to be cancelled
     page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
+    unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
 
     @property
     def has_body(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from emulator.core.errors import Json, shown
+from emulator.core.tree import compact
 
 #: Keywords that no strict schema may have.
 UNSUPPORTED = ("allOf", "not", "dependentRequired", "dependentSchemas", "if", "then", "else")
@@ -13,6 +14,8 @@ MOST_LEVELS = 10
 MOST_PROPERTIES = 5_000
 MOST_ENUM_VALUES = 1_000
 MOST_LETTERS = 120_000
+#: What is behind so many parts of a schema is not looked at; by then it is too large in another way.
+MOST_PARTS = 20_000
 #: An enum of more values than this has so many characters at most.
 MANY_VALUES = 250
 MOST_ENUM_LETTERS = 15_000
@@ -58,7 +61,8 @@ def _problem(part: Mapping[str, Json]) -> str | None:
             return "'additionalProperties' is required to be supplied and to be false."
         names = properties if isinstance(properties, Mapping) else {}
         required = part.get("required") if isinstance(part.get("required"), list) else []
-        missing = next((name for name in names if name not in (required or ())), None)
+        there = {name for name in required or () if isinstance(name, str)}
+        missing = next((name for name in names if name not in there), None)
         if missing is not None:
             return (
                 "'required' is required to be supplied and to be an array including every key in properties. "
@@ -87,20 +91,24 @@ def _too_large(schema: Json) -> str | None:
     )
 
 
-def _parts(schema: Json, path: Path = (), level: int = 0) -> Iterator[tuple[Path, Mapping[str, Json], int]]:
+def _parts(schema: Json) -> Iterator[tuple[Path, Mapping[str, Json], int]]:
     """Yield a schema and those in it, each with its path and how many objects it stands in, itself counted."""
-    if not isinstance(schema, Mapping):
-        return
-    level += schema.get("type") == "object"
-    yield path, schema, level
-    for key in _ONE:
-        yield from _parts(schema.get(key), (*path, key), level)
-    for key in _SEVERAL:
-        for number, item in enumerate(schema[key] if isinstance(schema.get(key), list) else ()):
-            yield from _parts(item, (*path, key, str(number)), level)
-    for key in _NAMED:
-        for name, item in schema[key].items() if isinstance(schema.get(key), Mapping) else ():
-            yield from _parts(item, (*path, key, name), level)
+    waiting: list[tuple[Path, Json, int]] = [((), schema, 0)]
+    for _ in range(MOST_PARTS):
+        if not waiting:
+            return
+        path, part, level = waiting.pop()
+        if not isinstance(part, Mapping):
+            continue
+        level += part.get("type") == "object"
+        yield path, part, level
+        inner = [((*path, key), part.get(key), level) for key in _ONE]
+        for key in (*_SEVERAL, *_NAMED):
+            given = part.get(key)
+            named = given.items() if isinstance(given, Mapping) and key in _NAMED else ()
+            listed = enumerate(given) if isinstance(given, list) and key in _SEVERAL else ()
+            inner += [((*path, key, str(name)), item, level) for name, item in (*named, *listed)]
+        waiting += reversed(inner)
 
 
 def _context(path: Path) -> str:
@@ -109,4 +117,4 @@ def _context(path: Path) -> str:
 
 
 def _named(kind: Json) -> str:
-    return f'"{kind}"'
+    return f'"{kind}"' if isinstance(kind, str) else "null" if kind is None else compact(kind)

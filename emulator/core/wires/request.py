@@ -25,6 +25,8 @@ MOST_PROMPTS = 128
 NEEDED = ("text", "refusal", "call")
 #: What a tool choice can ask for beside what is free.
 CHOICES: tuple[Choice, ...] = ("none", "required", "named")
+#: Calls that are items of their own, by the message that they belong to.
+_Calls: TypeAlias = dict[int, list[tuple[str, str, str]]]
 Look: TypeAlias = Callable[[Json], Json]
 #: What a part of a message can be, and what can stand among the messages.
 ASKED = ("text", "image", "call", "result")
@@ -192,11 +194,14 @@ class _Messages:
     def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
         """Return the messages, the system's first, and those of earlier items; what is no message is left out."""
         found = [Message("system", text) for look in self._system if (text := self._joined(look(body)))]
+        calls: _Calls = {}
         for item in (*earlier, *self.items(body)) if earlier else self.items(body):
             if isinstance(item, dict):
-                self._add(item, found)
+                self._add(item, found, calls)
             elif self._items and isinstance(item, str):
                 found.append(Message("user", item))
+        for index, made in calls.items():
+            found[index] = replace(found[index], calls=tuple(made))
         return tuple(found)
 
     def items(self, body: Mapping[str, Json]) -> list[Json]:
@@ -206,9 +211,9 @@ class _Messages:
     def kind(self, item: Json) -> str:
         return next((kind for kind, look in self._items if look(item, {})), "text")
 
-    def _add(self, item: Mapping[str, Json], found: list[Message]) -> None:
+    def _add(self, item: Mapping[str, Json], found: list[Message], calls: _Calls) -> None:
         if self._items and self._role not in item:
-            self._add_item(item, found)
+            self._add_item(item, found, calls)
             return
         content, role = item.get(self._content), _text(item.get(self._role))
         role = self._roles.get(role, role)
@@ -217,15 +222,15 @@ class _Messages:
             return
         told = list(self._told(content))
         texts = [part["part.text"] for kind, part in told if kind == "text"]
-        calls = [_call(part) for kind, part in told if kind == "call"] + self._called(item)
+        called = [_call(part) for kind, part in told if kind == "call"] + self._called(item)
         results = [part for kind, part in told if kind == "result"]
         images = sum(kind == "image" for kind, _ in told)
         found += [self._result(part) for part in results]
-        if not results or texts or calls or images:
+        if not results or texts or called or images:
             name, call_id = (_text(item.get(field)) if field else "" for field in (self._name, self._call_id))
-            found.append(Message(role, "\n".join(texts), name, tuple(calls), call_id, images))
+            found.append(Message(role, "\n".join(texts), name, tuple(called), call_id, images))
 
-    def _add_item(self, item: Mapping[str, Json], found: list[Message]) -> None:
+    def _add_item(self, item: Mapping[str, Json], found: list[Message], calls: _Calls) -> None:
         """Add what is no message: a call belongs to the assistant's message before it, if there is one."""
         for kind, look in self._items:
             part: Found = {}
@@ -234,8 +239,9 @@ class _Messages:
             if kind == "result":
                 found.append(self._result(part))
             elif kind == "call":
-                said = found.pop() if found and found[-1].role == "assistant" else Message("assistant", "")
-                found.append(replace(said, calls=(*said.calls, _call(part))))
+                if not (found and found[-1].role == "assistant"):
+                    found.append(Message("assistant", ""))
+                calls.setdefault(len(found) - 1, list(found[-1].calls)).append(_call(part))
             return
 
     def _result(self, part: Found) -> Message:

@@ -28,6 +28,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "an output of another call": ({"input": [HI, CALL, {**RESULT, "call_id": "call_9"}]}, "input", None),
     "a call without its output": ({"input": [HI, CALL]}, "input", None),
     "one of two calls": ({"input": [HI, CALL, OTHER, RESULT]}, "input", None),
+    "a model that there is not": ({"model": "nope"}, "model", "model_not_found"),
+    "a model for something else": ({"model": "text-embedding-3-small"}, "model", "model_not_found"),
+    "options of no stream": ({"stream_options": {"include_obfuscation": False}}, "stream_options", None),
+    "an effort that the model does not take": (
+        {"model": "gpt-5-mini", "reasoning": {"effort": "none"}}, "reasoning.effort", "unsupported_value",
+    ),
     "no word JSON": ({"text": {"format": {"type": "json_object"}}}, "text.format", None),
     "a loose strict tool": ({"tools": [tool(OPEN, strict=True)]}, "tools[0].parameters", "invalid_function_parameters"),
     "a loose strict form": ({"text": form(OPEN)}, "text.format.schema", None),
@@ -39,6 +45,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str | None]] = {
 }  # fmt: skip
 RIGHT: dict[str, dict[str, Any]] = {
     "two calls and their outputs": {"input": [HI, CALL, OTHER, {**RESULT, "call_id": "call_2"}, RESULT]},
+    "an output after another message": {"input": [HI, CALL, HI, RESULT]},
     "the word JSON": {"input": "As JSON.", "text": {"format": {"type": "json_object"}}},
     "a strict tool": {"tools": [tool(CLOSED, strict=True)]},
     "a loose tool": {"tools": [tool(OPEN, strict=False)]},
