@@ -99,7 +99,7 @@ def test_a_file_that_names_no_provider_is_checked_for_the_one_that_is_asked_for(
         scenario(text, "beatra")
 
 
-SOME = "breaks the documented form of: openai completions, beatra chat, braintwin chat"
+SOME = "breaks the documented form of: beatra chat, braintwin chat"
 
 
 @pytest.mark.parametrize(
