@@ -13,7 +13,9 @@ from .connection import Answer, Connection, request
 from .normal import NOON, normal, normal_head
 
 PROVIDERS = ("beatra", "brainstormrouter", "braintwin", "brivionix")
-MODELS = {"beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini"}
+MODELS = {
+    "beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini", "openai": "gpt-4o",
+}  # fmt: skip
 KEY = "sk-the-key-of-the-golden-record"
 SEED = 7
 CHAT = "/chat/completions"
