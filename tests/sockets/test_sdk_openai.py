@@ -290,7 +290,7 @@ def test_input_tokens(api: OpenAI) -> None:
 @pytest.mark.parametrize(
     ("asked", "error", "code", "param"),
     [
-        ({"model": "gpt-nine", "input": "x"}, openai.NotFoundError, "model_not_found", None),
+        ({"model": "gpt-nine", "input": "x"}, openai.BadRequestError, "model_not_found", "model"),
         ({"model": MODEL, "input": "x", "max_output_tokens": 15}, openai.BadRequestError, None, "max_output_tokens"),
         ({"model": MODEL, "input": 5}, openai.BadRequestError, None, "input"),
         ({"model": MODEL, "input": "x", "tools": [{"type": "function", "function": {}}]}, openai.BadRequestError, None,
