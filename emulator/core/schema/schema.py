@@ -24,19 +24,33 @@ _DESCRIBES = {"$schema", "$id", "$defs", "$comment", "title", "description", "pr
 class Schema:
     """A compiled schema. `verdict` is cheap; `violations` explains, and costs a hundred times as much."""
 
-    __slots__ = ("_oracle", "document", "errors", "verdict")
+    __slots__ = ("_oracle", "_pattern_bytes", "document", "errors", "verdict")
 
-    def __init__(self, document: Json, pattern_bytes: int | None = None) -> None:
-        """Compile a document; `pattern_bytes` bounds what each compiled pattern takes.
+    verdict: Callable[[Json], bool]
+    errors: Callable[[Json], Iterable[Any]]
+
+    def __init__(self, document: Json, pattern_bytes: int | None = None, when_used: bool = False) -> None:
+        """Compile a document, or let its first use do it; `pattern_bytes` bounds what each compiled pattern takes.
 
         Raises: ValueError, if the document is no JSON Schema or refers outside itself.
         """
-        self.document = document
+        self.document, self._pattern_bytes = document, pattern_bytes
+        self._oracle: Any = None
+        if not when_used:
+            self._compile()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("verdict", "errors"):
+            raise AttributeError(name)
+        self._compile()
+        return getattr(self, name)
+
+    def _compile(self) -> None:
         try:
             # linear time: a pattern from a request cannot hang us
-            options = jsonschema_rs.RegexOptions(size_limit=pattern_bytes)
+            options = jsonschema_rs.RegexOptions(size_limit=self._pattern_bytes)
             validator = jsonschema_rs.Draft202012Validator(
-                document, retriever=_retrieve_nothing, pattern_options=options
+                self.document, retriever=_retrieve_nothing, pattern_options=options
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
             raise ValueError(f"is no JSON Schema: {str(error).splitlines()[0]}") from None
@@ -44,9 +58,7 @@ class Schema:
             if type(error).__name__ != "PanicException":
                 raise
             raise ValueError("is no JSON Schema: it cannot be compiled") from None
-        self.verdict: Callable[[Json], bool] = validator.is_valid
-        self.errors: Callable[[Json], Iterable[Any]] = validator.iter_errors
-        self._oracle: Any = None
+        self.verdict, self.errors = validator.is_valid, validator.iter_errors
 
     def violations(self, value: Json) -> tuple[Violation, ...]:
         """Explain what breaks the schema: one Violation a value, in the order of the document."""
