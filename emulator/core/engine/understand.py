@@ -181,10 +181,10 @@ def _check_rules(settings: Settings, operation: Operation, call: Call, model: Mo
 
 def _compare(provider: Provider, reference: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
     """Note, or at `compatible` refuse, what the API would refuse with which a provider is compatible."""
-    like = provider.like(operation)
-    if like is None:
+    compared = provider.compared(operation, settings.muted)
+    if compared is None:
         return call
-    schema, rules = like.structure(settings.muted | provider.reference_muted)
+    schema, rules = compared
     found: Sequence[Violation] = ()
     if not schema.verdict(call.body):
         found = schema.violations(call.body)

@@ -271,6 +271,12 @@ class Provider:
         found = self.reference.operation_at(operation.method, operation.path) if self.reference else None
         return found if found and found.wire and operation.wire else None
 
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - providers live as long as the process
+    def compared(self, operation: Operation, muted: frozenset[str]) -> tuple[Schema, ConversationRules | None] | None:
+        """Return what an operation would have to keep to at the API with which this one is compatible."""
+        like = self.like(operation)
+        return like.structure(muted | self.reference_muted) if like else None
+
     @functools.cached_property
     def known_facts(self) -> frozenset[str]:
         """The facts that can be muted: its own, and those of the API with which it is compatible."""
