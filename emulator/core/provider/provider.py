@@ -150,6 +150,16 @@ class Operation:
     wire: Wire | None = None  # of a chat, and of tokens: how it says things
     conversation: Sequence[ConversationRule] = ()  # of a chat: what JSON Schema cannot say
     exceptions: Sequence[PlaceWording] = ()  # what is said otherwise of some places of a wrong body
+    uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
+    other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
+    of: str = ""  # of kind stored: the chat whose answers are kept
+    does: Literal["", "show", "forget", "cancel", "list"] = ""  # with them
+    missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
+    refused: str = ""  # the message where an answer is not to be cancelled
+    page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
+    unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
 
     @functools.cached_property
     def required(self) -> frozenset[str]:
@@ -174,17 +184,6 @@ class Operation:
         document = schemas.mute(schemas.open_world(self.request), muted)
         shared = [rule for rule in self.conversation if not rule.of_models]
         return Schema(document), self._rules(shared, muted)
-
-    uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
-    other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
-    limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
-    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
-    of: str = ""  # of kind stored: the chat whose answers are kept
-    does: Literal["", "show", "forget", "cancel", "list"] = ""  # with them
-    missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
-    refused: str = ""  # the message where an answer is not to be cancelled
-    page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
-    unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
 
     @property
     def has_body(self) -> bool:
