@@ -376,7 +376,7 @@ def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
     from emulator.core.answer import answer_cache as answer_cache
     from emulator.core.answer import compiled as form
     from emulator.core.answer import message
-    from emulator.core.engine import understand
+    from emulator.core.engine import body
     from emulator.core.scenario import template
     from emulator.server import setup
     from emulator.server.control import journal as control_journal
@@ -390,7 +390,7 @@ def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
         f"{setup.MAX_BODY // 10**6} MB": rows["a request's body"],
         f"{reader.MAX_HEAD // 1024} KB": rows["its head"],
         f"{protocol.REQUEST_S:.0f} s": rows["the time it takes to come in"],
-        f"{understand.MAX_DEPTH} levels, {understand.MAX_VALUES:,} values": rows["JSON in it"],
+        f"{body.MAX_DEPTH} levels, {body.MAX_VALUES:,} values": rows["JSON in it"],
         f"{source.MAX_BYTES // 10**6} MB, {source.MAX_DEPTH} levels, {source.MAX_VALUES:,} values": rows[
             "a scenario file"
         ],

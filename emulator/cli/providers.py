@@ -12,7 +12,8 @@ from emulator.cli.main import check_provider, load_or_fail, schemas_option
 
 if TYPE_CHECKING:
     from emulator.core.errors import Json
-    from emulator.core.provider.provider import Fact, Provider
+    from emulator.core.provider.fact import Fact
+    from emulator.core.provider.provider import Provider
 
 
 @click.command("providers", short_help="Tell what is emulated, or every fact about one provider.")

@@ -61,7 +61,7 @@ def forget_worker(store: str, worker: str) -> None:
     """Let the others know at once that a worker has died; they would find out in some seconds."""
     import redis
 
-    from emulator.stores.redis.store import living
+    from emulator.stores.redis.rows import living
 
     with (
         contextlib.suppress(redis.RedisError, OSError),

@@ -13,8 +13,9 @@ from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import STATUS, Json
+from emulator.core.provider.holes import fill
 from emulator.core.provider.keys import BEARER, KeyPlace
-from emulator.core.provider.provider import Operation, fill
+from emulator.core.provider.operation import Operation
 from emulator.core.provider.routes import Route, fill_path
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire

@@ -13,9 +13,11 @@ from emulator.contract.case_client import Ask
 from emulator.contract.cases import Case, Step, load_ask
 from emulator.core.engine.understand import conversation
 from emulator.core.errors import Json, SourceError, nearest
-from emulator.core.provider.conversation_rules import Asked
+from emulator.core.provider.conversation.rule import Asked
+from emulator.core.provider.fact import Fact
 from emulator.core.provider.folder import data_folder, own_schema, schema_problems
-from emulator.core.provider.provider import Fact, Operation, Provider
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import fill_path, parameters
 from emulator.core.schema.schema import Schema
 from emulator.core.source import parse_source

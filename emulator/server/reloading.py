@@ -15,8 +15,10 @@ from emulator.core.printable import printable
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import StoreFailed
-from emulator.server.sessions.live import LiveSessions, Unaddressed
+from emulator.server.sessions import changes
+from emulator.server.sessions.live import LiveSessions
 from emulator.server.sessions.source import source_of
+from emulator.server.sessions.unaddressed import Unaddressed
 from emulator.server.setup import Server, Setup
 
 #: Calls its second argument whenever one of the files of its first may have changed, until its third is set.
@@ -44,7 +46,7 @@ def reloading(
     async def give(scenarios: Sequence[Scenario]) -> None:
         try:
             async with sessions.changing(DEFAULT):
-                sessions.give(DEFAULT, scenarios, [source_of(item.file) for item in scenarios])
+                changes.give(sessions, DEFAULT, scenarios, [source_of(item.file) for item in scenarios])
         except (SourceError, Unaddressed, StoreFailed) as error:
             tell(f"{error}\nThis cannot be served; what was loaded before stays.")
         else:

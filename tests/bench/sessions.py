@@ -15,6 +15,7 @@ from pathlib import Path
 
 from emulator.core.scenario.session import Options
 from emulator.server.background import Emulator
+from emulator.server.sessions import changes
 from emulator.server.setup import Setup, make_live_sessions
 from emulator.testing.client import Control
 
@@ -61,8 +62,8 @@ def in_the_server() -> None:
     timed("made, a new scenario each", 1000,
           lambda n: made.append(sessions.open(SCENARIO.replace("NUMBER", str(n)), Options()).session.id))  # fmt: skip
     rule = {"id": "on-1", "replies": [{"text": "Hi"}]}
-    timed("a rule added", 1000, lambda n: sessions.add_rule(made[n], rule, "test_x.py:12"))
-    timed("reset", 1000, lambda n: sessions.reset(made[n]))
+    timed("a rule added", 1000, lambda n: changes.add_rule(sessions, made[n], rule, "test_x.py:12"))
+    timed("reset", 1000, lambda n: changes.reset(sessions, made[n]))
     timed("removed", 3000, lambda n: sessions.delete(made[n]))
 
 

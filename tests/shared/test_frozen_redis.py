@@ -12,8 +12,9 @@ import pytest
 from sockets.raw import Connection, ServedSession, chat, control, make_session, request
 
 from emulator.core.store import StoreFailed
+from emulator.stores.redis import lock as lock_module
 from emulator.stores.redis import pipeline as line_module
-from emulator.stores.redis import store as redis_module
+from emulator.stores.redis.lock import locked
 from emulator.stores.redis.pipeline import Pipeline
 from emulator.stores.redis.store import NOTE, SCRIPTS, TAKE, RedisStore
 from shared.fleet import Member, serving
@@ -207,18 +208,17 @@ def test_a_clock_that_was_set_meanwhile_is_learnt_from_who_refuses(server: Redis
 def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_it_lasts(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_module, "TRIES_S", 0.1)
+    monkeypatch.setattr(lock_module, "TRIES_S", 0.1)
 
     async def said() -> str:
         pipeline = Pipeline(server.url, SCRIPTS)
-        store = RedisStore(pipeline, "w", 10, lambda *_: pytest.fail("nothing is made again"), lambda session: None)
         try:
-            async with store.locked("s"), store.locked("s"):
+            async with locked(pipeline, "s"), locked(pipeline, "s"):
                 return "got twice"
         except StoreFailed as error:
             return str(error)
         finally:
-            async with store.locked("s"):  # it was given back
+            async with locked(pipeline, "s"):  # it was given back
                 await pipeline.close()
 
     assert asyncio.run(said()) == "Others have kept emulator:{s}:lock for 0.1 s."

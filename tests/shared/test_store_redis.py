@@ -19,8 +19,9 @@ from emulator.core.store import Counters, Store, soon
 from emulator.core.values import Claim, Exchange, Grant, Sent, Standing
 from emulator.stores.redis.claims import sent_in, sent_row
 from emulator.stores.redis.pipeline import Pipeline
-from emulator.stores.redis.store import SCRIPTS, Entry, RedisStore
-from emulator.stores.redis.store import living as living_key
+from emulator.stores.redis.rows import Entry
+from emulator.stores.redis.rows import living as living_key
+from emulator.stores.redis.store import SCRIPTS, RedisStore
 from shared.redis_server import RedisServer
 
 _NAMES = itertools.count()

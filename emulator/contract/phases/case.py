@@ -10,7 +10,7 @@ from emulator.contract.contract import Contract
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.reports.report import Phase, Result
 from emulator.contract.target import Target, TargetSession
-from emulator.core.provider.provider import Fact
+from emulator.core.provider.fact import Fact
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import client_of, refused, streams, taken
 from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Operation, fill
+from emulator.core.provider.holes import fill
+from emulator.core.provider.operation import Operation
 
 #: A list that is longer is not tried at its bound: its answer would take megabytes.
 MOST_ITEMS = 1000

@@ -17,7 +17,7 @@ from emulator.contract.phases.exchanges import client_of, refused, resting_on, s
 from emulator.contract.target import TargetSession
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Operation
+from emulator.core.provider.operation import Operation
 
 
 def examples(contract: Contract, seed: int = 0) -> Iterator[PlannedCase]:

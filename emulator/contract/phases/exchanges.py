@@ -21,7 +21,8 @@ from emulator.contract.contract import Contract
 from emulator.contract.deltas import choices_of, joined, of_choice, ordered
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Fact, Operation
+from emulator.core.provider.fact import Fact
+from emulator.core.provider.operation import Operation
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.completion import COUNTS
 from emulator.core.wires.wire import Wire

@@ -24,7 +24,7 @@ from emulator.contract.phases.coverage import told
 from emulator.contract.phases.exchanges import client_of, refused, streams, taken
 from emulator.contract.target import Target, TargetSession
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Operation
+from emulator.core.provider.operation import Operation
 from emulator.core.wires.wire import Wire
 
 MAX_EXAMPLES = 100

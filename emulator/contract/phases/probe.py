@@ -12,7 +12,7 @@ from emulator.contract.outcome import Outcome
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import answers, client_of
 from emulator.contract.target import NotArranged, Target, TargetSession
-from emulator.core.provider.provider import Operation
+from emulator.core.provider.operation import Operation
 
 
 def probe(contract: Contract) -> Iterator[PlannedCase]:

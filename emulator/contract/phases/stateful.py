@@ -29,7 +29,7 @@ from emulator.contract.phases.exchanges import (
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Operation
+from emulator.core.provider.operation import Operation
 
 #: Said by the model, one after the other: plain, long, of many alphabets, of what JSON and SSE must escape, nothing.
 TEXTS = (

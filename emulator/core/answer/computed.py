@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from emulator.core.answer.render import Turn
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Model, Provider, fill, model_values
+from emulator.core.provider.holes import fill
+from emulator.core.provider.model import Model, model_values
+from emulator.core.provider.provider import Provider
 from emulator.core.values import Exchange
 from emulator.core.wires.conversation import last_text, words_of
 

@@ -13,7 +13,9 @@ from itertools import chain
 
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_json
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.provider.provider import Model, Operation, Provider
+from emulator.core.provider.model import Model
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import count
 from emulator.core.tree import compact

@@ -10,7 +10,9 @@ import orjson
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.provider.provider import Operation, Provider, drawn_length, fill_text
+from emulator.core.provider.holes import drawn_length, fill_text
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
 from emulator.core.values import FOREVER, Call, Frame, Headers, Note, Timeline
 from emulator.core.wires.wire import Wire

@@ -17,7 +17,10 @@ from emulator.core.answer.stored import stored_answer
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.provider.provider import Checks, Model, Operation, Provider, fill, model_values
+from emulator.core.provider.holes import fill
+from emulator.core.provider.model import Model, model_values
+from emulator.core.provider.operation import Checks, Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.redaction import is_secret
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings

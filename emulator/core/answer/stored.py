@@ -14,7 +14,9 @@ from emulator.core.answer.render import Rendered, Turn, render_id
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.provider.provider import Operation, Provider, fill
+from emulator.core.provider.holes import fill
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.values import Exchange, Keeping, Request
 
 

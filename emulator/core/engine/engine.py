@@ -27,12 +27,14 @@ from emulator.core.answer.reply import (
 )
 from emulator.core.answer.stored import keeping_of, recall
 from emulator.core.draws import Draw
+from emulator.core.engine.access import authenticate, route
 from emulator.core.engine.limits import check_grant, documented_headers, one_line
-from emulator.core.engine.understand import authenticate, idempotency_of, recalls, route, understand
+from emulator.core.engine.understand import idempotency_of, recalls, understand
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import apply
 from emulator.core.frozen import frozen
-from emulator.core.provider.provider import Operation, Provider
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules
 from emulator.core.scenario.chaos import Strikes, strikes

@@ -14,7 +14,8 @@ from emulator.core.answer.render import Turn
 from emulator.core.answer.reply import fill_reply, render_reply, scripted_error
 from emulator.core.draws import Draw
 from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, Violation, nearest
-from emulator.core.provider.provider import Operation, Provider
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.scenario.parse import parse_scenario
 from emulator.core.scenario.scenario import Reply, Rule, Scenario, with_warnings
 from emulator.core.schema.schema import Schema

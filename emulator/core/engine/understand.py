@@ -1,4 +1,4 @@
-"""Understanding a request as its provider would: route, authenticate, decode, validate, and know the model.
+"""Understanding a request as its provider would: its headers, its body, what it says, and the model that it names.
 
 Each step raises the Refusal that the provider would answer with, in the order in which a provider refuses.
 """
@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -17,106 +17,21 @@ import orjson
 from emulator.core.answer.embeddings import check_inputs, check_vectors
 from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import earlier, recalled
-from emulator.core.errors import Json, Refusal, Violation, closest, nearest, shown
-from emulator.core.provider.conversation_rules import Asked, told
-from emulator.core.provider.keys import key_sent
-from emulator.core.provider.provider import Checks, Model, Operation, Provider
+from emulator.core.engine.body import MOST_NOTED, check_content_type, decoded, validate
+from emulator.core.errors import Json, Refusal, Violation, nearest, shown
+from emulator.core.provider.conversation.rule import Asked
+from emulator.core.provider.conversation.rules import told
+from emulator.core.provider.model import Model
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route
-from emulator.core.scenario.session import DEFAULT, Session, Settings
-from emulator.core.schema.schema import undocumented
+from emulator.core.scenario.session import Session, Settings
 from emulator.core.tokens import prompt_tokens
-from emulator.core.tree import canonical, compact, deeper
+from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note, Request
 from emulator.core.wires.conversation import Conversation
 
-MAX_DEPTH = 200
-#: How many values a body may hold, and how many undocumented fields are named in notes.
-MAX_VALUES = 500_000
-MOST_NOTED = 100
-#: What no doc lists but SDKs commonly send, by what the wire calls it; it has its effect, and is noted.
-CUSTOMARY = ("choices", "stop", "usage", "schema", "json")
-OF_EMBEDDINGS = ("encoding_format", "dimensions")
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-#: A string of JSON, to its end even where none is written, so that malformed text takes no longer.
-_JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-
-
-def route(provider: Provider, request: Request) -> Route[Operation]:
-    methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
-    if methods is None:
-        if provider.is_not_emulated(request.path) and provider.routes.find(request.path.rstrip("/")) is None:
-            raise _not_emulated(provider, request)
-        raise provider.refuse(provider.unknown_path, _wrong_address(provider, request))
-    found = methods.get("GET" if request.method == "HEAD" else request.method)
-    if found is None:
-        allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
-        message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
-        raise provider.refuse(provider.wrong_method, message, headers={"allow": ", ".join(allowed)})
-    return found
-
-
-def _not_emulated(provider: Provider, request: Request) -> Refusal:
-    """Say in words of our own that the API has a path, and the emulator has not."""
-    address = f"{provider.base_path}{request.path}"
-    message = f"{request.method} {address} is part of {provider.title}'s API, but this emulator does not have it."
-    return Refusal(provider.not_emulated[1], message, headers={"x-should-retry": "false"})
-
-
-def _wrong_address(provider: Provider, request: Request) -> str:
-    """Name the right URL for a wrong one: its own path doubled, a trailing slash, a misspelt path."""
-    path, base = request.path, provider.base_path
-    while base and path.startswith(f"{base}/"):
-        path = path[len(base) :]
-    path = path.rstrip("/")
-    if provider.routes.find(path) is None:
-        path = closest(path, provider.routes) or ""
-    said = f"There is nothing at {shown(request.address)[1:-1]}."
-    if path:
-        return f"{said} Did you mean {request.base_url}{path}? The base URL is {request.base_url}."
-    known = ", ".join(f"{method} {path}" for path, methods in provider.routes.by_path.items() for method in methods)
-    return f"{said} Below the base URL {request.base_url} there are: {known}."
-
-
-def authenticate(
-    session: Session, provider: Provider, settings: Settings, request: Request, prefixes: Mapping[str, str]
-) -> str:
-    """Return the key; `prefixes` are what the keys of each provider begin with, by its title, for who mixes them up."""
-    key = key_sent(provider.accepts, request.headers, request.query)
-    if provider.auth_fact in settings.muted:
-        return key
-    if not key:
-        message = f"No API key: send it as {provider.accepts[0]}."
-        raise provider.refuse(provider.key_missing, message, fact=provider.auth_fact)
-    listed = settings.keys is not None and key in settings.keys
-    anyone = settings.keys is None and session.id == DEFAULT and not request.addressed
-    own = key == session.api_key and session.provider in (None, provider.name)
-    good = listed or anyone or own
-    if not good or "invalid" in key:
-        message = f"The API key is not good here.{_mixed_up(session, provider, request, key, prefixes)}"
-        raise provider.refuse(provider.key_wrong, message, fact=provider.auth_fact, key=_masked(key))
-    return key
-
-
-def _masked(key: str) -> str:
-    """Return a key with its middle hidden: three characters are seen at most."""
-    return f"{key[:2]}{'*' * min(len(key) - 3, 40)}{key[-1]}" if len(key) > 8 else "*" * len(key)
-
-
-def _mixed_up(session: Session, provider: Provider, request: Request, key: str, prefixes: Mapping[str, str]) -> str:
-    """Say why a key is not good, where it shows: it is another provider's, or not the session's."""
-    if "invalid" in key:
-        return " Keys that contain 'invalid' are refused everywhere."
-    if key == session.api_key:
-        return f" It is that of a session for {session.provider}."
-    owner = next((title for title, prefix in prefixes.items() if prefix and key.startswith(prefix)), provider.title)
-    if owner != provider.title:
-        own = f", and those of {provider.title} begin with {provider.key_prefix}" if provider.key_prefix else ""
-        return f" It begins as keys of {owner} do, with {prefixes[owner]}{own}."
-    if provider.key_prefix and not key.startswith(provider.key_prefix):
-        return f" Keys of {provider.title} begin with {provider.key_prefix}."
-    if request.addressed or session.id != DEFAULT:
-        return f" In the session {session.id} its own api_key is good, and the keys of its scenario."
-    return " Good are those that --api-key or the scenario's keys list."
 
 
 def understand(
@@ -130,12 +45,12 @@ def understand(
         asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
         body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
     else:
-        _check_content_type(provider, settings, request, notes)
+        check_content_type(provider, settings, request, notes)
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        body = {} if operation.kind == "stored" and not request.body else _decoded(provider, request.body)
+        body = {} if operation.kind == "stored" and not request.body else decoded(provider, request.body)
     if settings.validation != "off":
-        _validate(provider, operation, settings, body, notes)
+        validate(provider, operation, settings, body, notes)
     if operation.kind == "embeddings":
         check_inputs(body)
     if operation.kind == "moderations":
@@ -252,98 +167,6 @@ def conversation(operation: Operation, body: Mapping[str, Json], before: Sequenc
 def _written_tools(operation: Operation, body: Mapping[str, Json]) -> str:
     names = operation.wire.request.fields("tools") if operation.wire else ()
     return "".join(compact(body[name]) for name in names if name in body)
-
-
-def _check_content_type(provider: Provider, settings: Settings, request: Request, notes: list[Note]) -> None:
-    given = request.headers.get("content-type")
-    kind = (given or "").partition(";")[0].strip().lower()
-    if given is None or kind == "application/json" or kind.endswith("+json"):
-        return
-    name, fact = provider.content_type
-    message = f"Content-Type must be application/json, not {shown(given)}"
-    if name == "note" or fact in settings.muted or settings.validation == "off":
-        notes.append(Note(fact, "headers.content-type", message))
-    else:
-        raise provider.refuse(name, message + ".", [Violation("content-type", "must be application/json", fact)], fact)
-
-
-#: What is said of a bound of ours, which the provider has no words for.
-_BOUNDS = ("holds more than", "is nested deeper than")
-
-
-def _decoded(provider: Provider, body: bytes) -> Mapping[str, Json]:
-    try:
-        return decode(body)
-    except Refusal as refusal:
-        if any(words in (refusal.message or "") for words in _BOUNDS):
-            raise
-        raise provider.refuse(provider.malformed, refusal.message or "", refusal.details) from None
-
-
-def decode(body: bytes) -> Mapping[str, Json]:
-    """Read a body. Raises: Refusal invalid_request."""
-    if _holds_more(body, MAX_VALUES):
-        raise _malformed(f"holds more than {MAX_VALUES} values (a bound of the emulator's, assumed)")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        reason = "it is empty" if not body.strip() else str(error)
-        raise Refusal("invalid_request", f"The body is not valid JSON: {reason}.", [Violation("", reason)]) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and deeper(value, MAX_DEPTH):
-        raise _malformed(f"is nested deeper than {MAX_DEPTH} levels")
-    if not isinstance(value, dict):
-        raise _malformed(f"must be a JSON object, not {shown(value)}")
-    return value
-
-
-def _malformed(reason: str) -> Refusal:
-    return Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
-
-
-def _holds_more(body: bytes, most: int) -> bool:
-    """Tell whether JSON holds more values than `most`, from its bytes: each but the first follows one of `,[{`."""
-    if _signs(body) <= most:
-        return False
-    return _signs(_JSON_STRING.sub(b"", body)) > most
-
-
-def _signs(body: bytes) -> int:
-    return sum(map(body.count, (b",", b"[", b"{")))
-
-
-def _validate(provider: Provider, operation: Operation, settings: Settings, body: Json, notes: list[Note]) -> None:
-    checks = operation.checks(settings.muted)
-    if checks.strict.verdict(body):
-        return
-    strict = settings.validation == "strict"
-    if not strict and (provider.nulls_fact is None or provider.nulls_fact in settings.muted):
-        body = without_nulls(operation, body)
-    if strict or not checks.documented.verdict(body):
-        violations = (checks.strict if strict else checks.documented).violations(body)
-        raise provider.refuse_body(operation, violations, settings.muted)
-    notes += undocumented_fields(operation, checks, body)
-
-
-def without_nulls(operation: Operation, body: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return a body without the optional documented fields that are null, which count as left out."""
-    if None not in body.values():
-        return body
-    return {
-        name: value
-        for name, value in body.items()
-        if value is not None or name in operation.required or not operation.takes(name)
-    }
-
-
-def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Iterator[Note]:
-    """Yield a note of each field that the docs don't name, whatever else is wrong with the body."""
-    paths = undocumented(checks.strict, body)
-    customary = operation.wire.request.fields(*CUSTOMARY) if operation.wire else OF_EMBEDDINGS
-    for path in paths[:MOST_NOTED]:
-        effect = "has its customary effect" if path in customary else "has no effect"
-        yield Note(None, path, f"is not in the docs; it was accepted and {effect}")
-    if len(paths) > MOST_NOTED:
-        yield Note(None, "", f"{len(paths) - MOST_NOTED} more fields are not in the docs")
 
 
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:

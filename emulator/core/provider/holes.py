@@ -44,3 +44,9 @@ def only_hole(form: str) -> str | None:
     """Return the name of the hole that a text is, if it is nothing else."""
     whole = _HOLE.fullmatch(form)
     return whole[1] if whole else None
+
+
+def drawn_length(hole: str) -> tuple[str, int]:
+    """Return what a hole of an id draws, and how many characters: `hex32` says so, 24 are usual."""
+    kind = hole.rstrip("0123456789")
+    return kind, 26 if kind == "ulid" else int(hole[len(kind) :] or 24)

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from emulator.core.errors import Json
+from emulator.core.provider.holes import holes
 from emulator.core.provider.keys import BEARER
-from emulator.core.provider.provider import Operation, Provider, holes
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import parameters
 
 _OF_KEYS = ("idempotency_in_progress", "idempotency_mismatch")

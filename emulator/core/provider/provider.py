@@ -9,23 +9,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 from urllib.parse import urlsplit
 
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
-from emulator.core.provider.conversation_rules import ConversationRule, ConversationRules
-from emulator.core.provider.holes import fill as fill
-from emulator.core.provider.holes import fill_text as fill_text
-from emulator.core.provider.holes import holes as holes
-from emulator.core.provider.holes import only_hole
+from emulator.core.provider.conversation.rules import ConversationRules
+from emulator.core.provider.fact import Fact
+from emulator.core.provider.holes import fill, fill_text, holes, only_hole
 from emulator.core.provider.keys import KeyPlace
+from emulator.core.provider.model import Model
+from emulator.core.provider.operation import Operation
 from emulator.core.provider.routes import Routes
-from emulator.core.provider.wording import PlaceWording, Wording, documented
+from emulator.core.provider.wording import Wording, documented
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.values import Plan
-from emulator.core.wires.wire import Wire
 
 UNLIMITED = Plan("unlimited")
 #: What the headers of a limit show where a plan has none.
@@ -36,62 +34,11 @@ RATE_HOLES = frozenset(
     ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at",
      "processing_ms", "model")
 )  # fmt: skip
-#: What an operation's body can say of the model that its path names: holes, and the fields of Model.
-MODEL_HOLES: Mapping[str, str] = {
-    "model.id": "id", "model.owner": "owner", "model.context_window": "context_window", "model.pricing": "pricing",
-    "model.capabilities": "capabilities",
-}  # fmt: skip
 
 
 def read_plan(name: str, figures: Mapping[str, Json]) -> Plan:
     """Return a plan of `requests_per_minute` and `tokens_per_minute`; what is left out is without limit."""
     return Plan(name, figures.get("requests_per_minute"), figures.get("tokens_per_minute"))
-
-
-#: How a fact is known.
-Evidence = Literal["spec", "docs", "recorded", "measured", "reported"]
-
-
-@frozen
-class Fact:
-    """One fact of a provider's docs, in our words; `note` says what of it is assumed."""
-
-    id: str
-    who: Literal["server", "client"]
-    source: str
-    text: str
-    assumed: bool = False
-    advice: bool = False
-    note: str = ""
-    judge: str = "not_on_the_wire"  # of a client fact: the function of core.judges that judges it
-    evidence: Evidence = "docs"
-
-    @property
-    def binding(self) -> bool:
-        """Tell whether the docs, or a specification, promise it: anything else is only observed."""
-        return not self.assumed and self.evidence in ("spec", "docs")
-
-
-@frozen
-class Model:
-    """One model id; `ttft` and `itl` in seconds, prices in the provider's currency for a million tokens."""
-
-    id: str
-    context_window: int | None = None
-    ttft: float = 0.0
-    itl: float = 0.0
-    owner: str = ""
-    pricing: Mapping[str, float] = field(default_factory=dict)
-    capabilities: Mapping[str, float] = field(default_factory=dict)
-    embedding: bool = False
-    assumed: bool = False
-    traits: frozenset[str] = frozenset()
-    output_limit: int | None = None
-    defaults: Mapping[str, Json] = field(default_factory=dict)  # what a field is that a request leaves out
-    use: str = "chat"  # the word by which operations say which models they take
-    answers_as: str = ""  # the id that its answers name, where that is another
-    dimensions: int | None = None  # of its vectors
-    shortens: bool = False  # a request may ask for fewer dimensions
 
 
 @frozen
@@ -107,110 +54,6 @@ class HeaderScope:
         if self.operations and operation not in self.operations:
             return False
         return status not in self.not_on and not (stream and operation in self.not_streamed)
-
-
-@frozen
-class Limit:
-    """The most of something that a request may have, and the error beyond it."""
-
-    most: int
-    error: str
-    fact: str | None = None
-
-
-@frozen
-class Checks:
-    """An operation's request schemas at one choice of muted facts."""
-
-    documented: Schema
-    strict: Schema
-    defaults: Mapping[str, Json]
-    default_facts: Mapping[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class Operation:
-    """One method and path below the base URL; its kind says what answers it.
-
-    A chat is asked for as a stream at `streams_at`, or by its body; `body` is the template that a kind `body` answers.
-    """
-
-    name: str
-    method: str
-    path: str
-    kind: str
-    request: Json
-    response: Schema | None
-    chunk: Schema | None
-    fact: str | None
-    shown: Mapping[str, Json]  # response and chunk, as nested mappings of the fields that the docs show
-    ids: Mapping[str, str]
-    streams_at: str | None = None
-    body: Json = None
-    wire: Wire | None = None  # of a chat, and of tokens: how it says things
-    conversation: Sequence[ConversationRule] = ()  # of a chat: what JSON Schema cannot say
-    exceptions: Sequence[PlaceWording] = ()  # what is said otherwise of some places of a wrong body
-    uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
-    other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
-    limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
-    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
-    of: str = ""  # of kind stored: the chat whose answers are kept
-    does: Literal["", "show", "forget", "cancel", "list"] = ""  # with them
-    missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
-    refused: str = ""  # the message where an answer is not to be cancelled
-    page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
-    unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
-
-    @functools.cached_property
-    def required(self) -> frozenset[str]:
-        """The fields of a body that must be there."""
-        parts = [self.request, *self.request.get("allOf", ())]
-        return frozenset(name for part in parts for name in part.get("required", ()))
-
-    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
-    def rules(self, muted: frozenset[str]) -> ConversationRules | None:
-        """Return what a conversation must keep to, without the muted facts, if there is anything."""
-        return self._rules(self.conversation, muted) if self.conversation else None
-
-    def _rules(self, rules: Sequence[ConversationRule], muted: frozenset[str]) -> ConversationRules | None:
-        if self.wire is None:
-            return None
-        form = self.wire.request
-        return ConversationRules(rules, muted, form.fields("messages")[0], form.fields("model"))
-
-    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
-    def structure(self, muted: frozenset[str]) -> tuple[Schema, ConversationRules | None]:
-        """Return what a compatible API must keep to: no list of fields, and nothing that models differ in."""
-        document = schemas.mute(schemas.open_world(self.request), muted)
-        shared = [rule for rule in self.conversation if not rule.of_models]
-        return Schema(document), self._rules(shared, muted)
-
-    @property
-    def has_body(self) -> bool:
-        """Tell whether a request has a body; else its query says what is asked."""
-        return self.method not in ("GET", "DELETE")
-
-    def is_missing(self, ident: str, path: str = "") -> Refusal:
-        """Return the refusal where an answer is not kept; `path` is the field of the request that names it."""
-        name, form = self.missing or ("not_found", "${id} is not found.")
-        message = form.replace("${id}", ident)
-        return Refusal(name, message, [Violation(path, message)] if path else ())
-
-    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
-    def checks(self, muted: frozenset[str]) -> Checks:
-        """Return the schemas without the muted facts."""
-        document = schemas.mute(self.request, muted)
-        loose, tight = Schema(document), Schema(schemas.strict(document))
-        return Checks(loose, tight, schemas.defaults(document), schemas.default_facts(document))
-
-    def takes(self, name: str) -> bool:
-        """Tell whether the docs list a request field."""
-        return name in self.request.get("properties", {})
-
-    @functools.cached_property
-    def takes_tools(self) -> bool:
-        """Tell whether the docs know of tools."""
-        return self.wire is not None and any(map(self.takes, self.wire.request.fields("tools")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -422,14 +265,3 @@ def _difference(shape: Json, body: Json) -> str | None:
 def _summary(details: Sequence[Violation]) -> str:
     texts = [f"{item.path}: {item.message}" if item.path else f"The body {item.message}" for item in details]
     return "; ".join(texts)[:2000]
-
-
-def model_values(model: Model) -> dict[str, Json]:
-    """Return the values of a template's holes for a model."""
-    return {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()}
-
-
-def drawn_length(hole: str) -> tuple[str, int]:
-    """Return what a hole of an id draws, and how many characters: `hex32` says so, 24 are usual."""
-    kind = hole.rstrip("0123456789")
-    return kind, 26 if kind == "ulid" else int(hole[len(kind) :] or 24)

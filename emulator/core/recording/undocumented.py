@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.provider.provider import Operation, Provider
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.schema.schema import Schema, undocumented
 from emulator.core.tree import deeper
 from emulator.core.values import Claim, Note, Timeline

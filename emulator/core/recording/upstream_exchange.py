@@ -16,7 +16,7 @@ import orjson
 from emulator.core.answer.embeddings import told_model, told_usage
 from emulator.core.answer.render import render_body, render_id
 from emulator.core.draws import Draw
-from emulator.core.engine.understand import decode, undocumented_fields
+from emulator.core.engine.body import decode, undocumented_fields
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Provider

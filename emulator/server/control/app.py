@@ -35,9 +35,11 @@ from emulator.server.control.bodies import (
     typed,
 )
 from emulator.server.control.journal import note_completed, read_journal, read_verdict, verify_journal, watch_journal
+from emulator.server.sessions import changes
 from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.clock import VirtualClock
-from emulator.server.sessions.live import LiveSession, LiveSessions, Unaddressed, advance
+from emulator.server.sessions.live import LiveSession, LiveSessions
+from emulator.server.sessions.unaddressed import Unaddressed
 
 #: Takes the live sessions, the request, and below /sessions/{id} that session.
 Endpoint = Callable[..., Awaitable[Response]]
@@ -186,13 +188,13 @@ async def put_scenario(sessions: LiveSessions, request: Request, live: LiveSessi
     else:
         scenario = await request.body()
     async with sessions.changing(live.session.id):
-        live = sessions.put_scenario(live.session.id, scenario, label, len(await request.body()))
+        live = changes.put_scenario(sessions, live.session.id, scenario, label, len(await request.body()))
     return await _shown(sessions, request, live)
 
 
 async def reset_session(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     async with sessions.changing(live.session.id):
-        live = sessions.reset(live.session.id)
+        live = changes.reset(sessions, live.session.id)
     return await _shown(sessions, request, live)
 
 
@@ -203,7 +205,7 @@ async def add_rule(sessions: LiveSessions, request: Request, live: LiveSession) 
     if not isinstance(rule, dict):
         raise Unaddressed(400, "invalid_request", "The body must be {rule: {...}}.")
     async with sessions.changing(live.session.id):
-        live = sessions.add_rule(live.session.id, rule, at, len(await request.body()))
+        live = changes.add_rule(sessions, live.session.id, rule, at, len(await request.body()))
     return await _shown(sessions, request, live, 201)
 
 
@@ -222,7 +224,7 @@ async def set_clock(sessions: LiveSessions, request: Request, live: LiveSession)
     seconds = seconds_of(data["advance"]) if "advance" in data else 0.0
     async with sessions.changing(live.session.id) as live:
         if "advance" in data:
-            advance(live, seconds)
+            changes.advance(live, seconds)
         elif "release" in data:
             live.clock.release()
         elif isinstance(live.clock, VirtualClock):

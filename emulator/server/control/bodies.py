@@ -18,7 +18,8 @@ from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.redaction import redact
 from emulator.core.store import soon
 from emulator.core.values import FOREVER, Plan
-from emulator.server.sessions.live import LiveSession, LiveSessions, Unaddressed
+from emulator.server.sessions.live import LiveSession, LiveSessions
+from emulator.server.sessions.unaddressed import Unaddressed
 
 #: The longest place or file name that is taken.
 LONGEST_NAME = 500

@@ -17,7 +17,8 @@ from emulator.core.journal.verify import verify
 from emulator.core.store import soon
 from emulator.core.values import Exchange
 from emulator.server.control.bodies import json_list, json_response, read_object, typed
-from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions, Unaddressed
+from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions
+from emulator.server.sessions.unaddressed import Unaddressed
 from emulator.stores.memory import weigh
 
 #: Bytes of exchanges that may wait for a reader of a live journal, and how many such readers there may be.

@@ -15,7 +15,8 @@ from emulator.server.http.player import Player
 from emulator.server.http.reader import Message
 from emulator.server.http.routed import RoutedRequest
 from emulator.server.sessions.clock import Clock
-from emulator.server.sessions.live import LiveSession, Sharing, Unaddressed
+from emulator.server.sessions.live import LiveSession, Sharing
+from emulator.server.sessions.unaddressed import Unaddressed
 
 log = logging.getLogger("emulator")
 

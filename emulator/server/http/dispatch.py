@@ -28,7 +28,8 @@ from emulator.server.http.routed import KnownRequest, RepeatedRequest, RoutedReq
 from emulator.server.http.target import origin, target
 from emulator.server.sessions.addresses import decoded
 from emulator.server.sessions.clock import Clock
-from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing, Unaddressed
+from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing
+from emulator.server.sessions.unaddressed import Unaddressed
 
 if TYPE_CHECKING:
     from emulator.core.store import Kept

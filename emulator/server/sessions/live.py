@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from emulator.core.engine.engine import Engine
-from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.errors import Json, SourceError
 from emulator.core.frozen import frozen
 from emulator.core.provider.keys import KeyPlace, keys_sent
 from emulator.core.provider.provider import Provider
@@ -20,8 +20,9 @@ from emulator.core.values import Exchange, Request, Sent
 from emulator.server.metrics import Metrics
 from emulator.server.sessions.addresses import find_place, implied_provider, nowhere
 from emulator.server.sessions.builder import SENT, Builder
-from emulator.server.sessions.clock import Clock, VirtualClock, make_clock
-from emulator.server.sessions.source import Added, SessionSource
+from emulator.server.sessions.clock import Clock, make_clock
+from emulator.server.sessions.source import SessionSource
+from emulator.server.sessions.unaddressed import Unaddressed, unloadable
 
 if TYPE_CHECKING:
     from emulator.server.upstream.client import Upstream
@@ -32,21 +33,6 @@ KEY_PREFIX = "emu-"
 MOST_SCENARIO_BYTES = 200_000_000
 #: Results of the application that a session remembers.
 MOST_COMPLETED = 1000
-
-
-class Unaddressed(Exception):
-    """A request that no provider answers, or a control request that cannot be met: our own error."""
-
-    def __init__(self, status: int, code: str, message: str, problems: Sequence[Problem] = ()) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.problems = tuple(problems)
-
-    def body(self) -> Json:
-        rows = [asdict(item) for item in self.problems]
-        return {"error": {"code": self.code, "message": self.message, "problems": rows}}
 
 
 class Sharing(Protocol):
@@ -136,23 +122,25 @@ class LiveSessions:
         """
         if len(self.by_id) > self.max_sessions:
             raise self.too_many()
-        self._check_room(size)
+        self.check_room(size)
         options = replace(options.over(self.options), api_keys=())
         try:
             scenarios = [] if scenario is None else [self.builder.read(scenario, options.provider, label)]
             source = SessionSource(() if scenario is None else ((scenario, label),), options)
             live = self._open(secrets.token_hex(6), scenarios, source)
         except SourceError as error:
-            raise _unloadable(error) from None
-        self._resize(live, size)
+            raise unloadable(error) from None
+        self.resize(live, size)
         return live
 
-    def _check_room(self, more: int) -> None:
+    def check_room(self, more: int) -> None:
+        """Refuse more bytes than all sessions may be sent together. Raises: Unaddressed, 409."""
         if self.size + more > MOST_SCENARIO_BYTES:
             message = f"the scenarios and rules of all sessions would be over {MOST_SCENARIO_BYTES // 10**6} MB"
             raise Unaddressed(409, "too_much_kept", f"{message}; delete sessions that are over")
 
-    def _resize(self, live: LiveSession, size: int) -> None:
+    def resize(self, live: LiveSession, size: int) -> None:
+        """Count the bytes that a session was sent."""
         self.size += size - live.size
         live.size = size
 
@@ -193,77 +181,6 @@ class LiveSessions:
             raise Unaddressed(404, "emulator_unknown_session", f"There is no session '{id[:100]}'.")
         return live
 
-    def put_scenario(self, id: str, scenario: Json, label: str = SENT, size: int = 0) -> LiveSession:
-        """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
-
-        What is under way was decided by the old one and is sent to its end, also what is held or silent.
-        Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id, or for
-        too many bytes (`size`).
-        """
-        live = self.find(id)
-        self._check_room(size - live.size)
-        try:
-            loaded = self.builder.read(scenario, live.session.options.provider, label)
-            self.give(id, [loaded], [(scenario, label)])
-        except SourceError as error:
-            raise _unloadable(error) from None
-        self._resize(live, size)
-        return live
-
-    def give(self, id: str, scenarios: Sequence[Scenario], sources: Sequence[tuple[Json, str]]) -> LiveSession:
-        """Give a session other scenarios, loaded from these sources: turns and state begin anew, the rest stays.
-
-        Raises: SourceError, where they disagree; Unaddressed, 409, where a rule has an added rule's id.
-        """
-        live = self.find(id)
-        old = live.session
-        new = build_session(id, old.api_key, self.providers, scenarios, old.options, old.started)
-        check_upstreams(scenarios, new.provider, self.upstreams)
-        for rule in old.added:
-            _check_free(rule.id, new)
-        live.session = replace(new, clock=live.clock.kind, added=old.added)
-        live.source = replace(live.source, scenarios=tuple(sources))
-        self.version += 1
-        self._forget(live, "turns")
-        return live
-
-    def reset(self, id: str) -> LiveSession:
-        """Forget what happened in a session; its scenario and its key stay, its clock begins anew."""
-        live = self.find(id)
-        self._forget(live, "all")
-        live.clock.release()
-        live.clock = make_clock(live.session.clock)
-        live.session = replace(live.session, started=live.clock.now())
-        live.completed.clear()
-        return live
-
-    def add_rule(self, id: str, rule: Mapping[str, Json], at: str | None, size: int = 0) -> LiveSession:
-        """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
-
-        Raises: Unaddressed, 422, for a rule that does not load; 409 for too many bytes (`size`).
-        """
-        live = self.find(id)
-        self._check_room(size)
-        session = live.session
-        name = rule.get("id", f"added-{len(session.added) + 1}")
-        _check_free(name, session)
-        settings = session.settings[session.provider or next(iter(session.settings))]
-        data = {"emulator": 1, "vars": settings.vars, "rules": [{**rule, "id": name}]}
-        if session.provider:
-            data["provider"] = session.provider
-        known = [item.id for item in session.added]  # the newest first
-        before = len(known) - (known.index(name) + 1 if name in known else 0)
-        added = Added(name, data, at or f"{SENT}:added[{before}]")
-        try:
-            made = self.builder.rule(added, session.provider)
-        except SourceError as error:
-            raise _unloadable(_placed(error, at) if at else error) from None
-        others = [made if item.id == name else item for item in session.added]
-        live.session = replace(session, added=tuple(others if name in known else [made, *others]))
-        live.source = live.source.with_rule(added)
-        self._resize(live, live.size + size)
-        return live
-
     def ended(self, exchange: Exchange, sent: Sent) -> None:
         """Count an exchange that has ended, and tell who watches its session's journal."""
         self.metrics.count(exchange)
@@ -293,12 +210,12 @@ class LiveSessions:
         for watch in tuple(live.watchers):
             watch(None)
         self.by_id.pop(live.session.id, None)
-        self._resize(live, 0)
+        self.resize(live, 0)
         self.engine.answer_cache.forget(live.session)
         self.version += 1
         self.by_key.pop(live.session.api_key, None)
 
-    def _forget(self, live: LiveSession, what: str) -> None:
+    def forget(self, live: LiveSession, what: str) -> None:
         """Let the store forget: one that is shared does so in the step in which it takes the change."""
         if self.sharing:
             live.forgets = what
@@ -360,33 +277,3 @@ class LiveSessions:
         prefix = origin if session.id == DEFAULT else f"{origin}/s/{session.id}"
         names = [session.provider] if session.provider else list(self.providers)
         return {name: f"{prefix}/{name}{self.providers[name].base_path}" for name in names}
-
-
-def advance(live: LiveSession, seconds: float) -> None:
-    """Move a session's virtual clock.
-
-    Raises: Unaddressed, 409, on a real clock.
-    """
-    if not isinstance(live.clock, VirtualClock):
-        message = "This session's clock is real and cannot be moved; make the session with clock: virtual."
-        raise Unaddressed(409, "real_clock", message)
-    live.clock.advance(seconds)
-
-
-def _unloadable(error: SourceError) -> Unaddressed:
-    return Unaddressed(422, "invalid_scenario", str(error), error.problems)
-
-
-def _check_free(name: Json, session: Session) -> None:
-    if any(item.id == name for item in session.rules):
-        raise Unaddressed(409, "rule_exists", f"The scenario has a rule with the id '{name}' already.")
-
-
-def _placed(error: SourceError, at: str) -> SourceError:
-    """Return the problems of a rule that was made in a test, at its place there."""
-    file, _, line = at.rpartition(":")
-    number = int(line) if line.isdecimal() and len(line) < 10 else 1
-    return SourceError(
-        [replace(item, file=file or at, line=number, where=item.where.removeprefix("rules[0]").removeprefix("."))
-         for item in error.problems]
-    )  # fmt: skip

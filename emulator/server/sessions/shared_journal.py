@@ -21,7 +21,8 @@ from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.sessions.source import SessionSource, read_source
 from emulator.stores.redis.claims import grant_of, key_of
 from emulator.stores.redis.pipeline import Pipeline
-from emulator.stores.redis.store import Entry, RedisStore
+from emulator.stores.redis.rows import Entry
+from emulator.stores.redis.store import RedisStore
 
 #: Sessions, as they once were, that are kept built.
 KEPT_SESSIONS = 256

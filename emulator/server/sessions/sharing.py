@@ -25,12 +25,15 @@ from emulator.core.store import Store, StoreFailed
 from emulator.core.values import Exchange, Request
 from emulator.server.sessions.clock import ClockState, make_clock
 from emulator.server.sessions.index import SessionIndex
-from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions, Unaddressed
+from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions
 from emulator.server.sessions.shared_journal import SharedJournal
 from emulator.server.sessions.source import SessionSource, digest_of, source_of
+from emulator.server.sessions.unaddressed import Unaddressed
 from emulator.stores.redis.claims import key_of
+from emulator.stores.redis.lock import locked
 from emulator.stores.redis.pipeline import PATIENCE_S, Pipeline
-from emulator.stores.redis.store import BEAT_S, SCRIPTS, TOLD, RedisStore, living, new_life
+from emulator.stores.redis.rows import living
+from emulator.stores.redis.store import BEAT_S, SCRIPTS, TOLD, RedisStore, new_life
 from emulator.stores.redis.subscriber import Subscriber
 
 log = logging.getLogger("emulator")
@@ -192,7 +195,7 @@ class Sharing:
     async def _lay_default(self) -> None:
         """Make the default session of the scenarios served, unless it stands so; what happened in it stays."""
         files = digest_of(self._files.dump())
-        async with self.store.locked(DEFAULT):
+        async with locked(self.pipeline, DEFAULT):
             version, laid = await self.pipeline.send("HMGET", key_of(DEFAULT, "session"), "version", "files")
             if version:
                 await self.meet(DEFAULT)
@@ -231,7 +234,7 @@ class Sharing:
 
         Raises: StoreFailed, also where another worker has changed it meanwhile; Unaddressed, 404, where it is gone.
         """
-        async with self.store.locked(id):
+        async with locked(self.pipeline, id):
             await self.meet(id)
             before = self.sessions.by_id.get(id)
             yield
@@ -296,7 +299,7 @@ class Sharing:
 
     async def _tell(self, id: str, number: int) -> None:
         live = self.sessions.by_id.get(id)
-        for exchange in await self.store.read(id, [number]) if live else []:
+        for exchange in await self.store.rows.read(id, [number]) if live else []:
             for watch in tuple(live.watchers if live else ()):
                 watch(exchange)
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,9 +18,8 @@ from typing import Any
 import orjson
 
 from emulator.core.admission import MOST_PAST
-from emulator.core.frozen import frozen
 from emulator.core.store import Counters, StoreFailed
-from emulator.core.values import STARTED, Claim, Exchange, Grant, Note, Sent
+from emulator.core.values import STARTED, Claim, Exchange, Grant, Sent
 from emulator.stores.memory import JOURNAL_BYTES
 from emulator.stores.redis.budget import KEPT, SharedBudget
 from emulator.stores.redis.claims import (
@@ -37,48 +35,25 @@ from emulator.stores.redis.claims import (
     keys_of,
     needed,
     record_of,
-    sent_in,
     sent_row,
     window_in,
     window_of,
 )
+from emulator.stores.redis.lock import UNLOCK
 from emulator.stores.redis.lost_messages import FIND, LostMessages
 from emulator.stores.redis.pipeline import Pipeline, Script
+from emulator.stores.redis.rows import FAILED, Entry, Remake, Rows, living
 
-#: Rows of a journal that are read at once; other connections have their turn between them.
-ROWS = 50
 #: How long a worker is taken for alive after it last said so, and how often it says so: seconds.
 ALIVE_S, BEAT_S = 5.0, 1.0
 TAKE, NOTE = Script("take", "late", "rows"), Script("note", "late", "rows")
-CHANGE, COMPLETE, BEAT, UNLOCK = Script("change", "late"), Script("complete", "late"), Script("beat"), Script("unlock")
+CHANGE, COMPLETE, BEAT = Script("change", "late"), Script("complete", "late"), Script("beat")
 KEEP = Script("keep", "late")
 SCRIPTS = (TAKE, NOTE, CHANGE, COMPLETE, BEAT, UNLOCK, KEPT, FIND, KEEP)
 #: The channel on which it is told that a session has changed, and how many recipes are kept of one.
 TOLD = "emulator:told"
 MOST_RECIPES = 1000
-#: Seconds after which a lock is taken from a worker that does not give it back, between two tries, and for all tries.
-LOCK_S, TRY_S, TRIES_S = 10.0, 0.005, 15.0
 _NEVER = "1e999"
-#: Fields of a journal's row: request, grant, rest, sent, and the same of the first answer where it is a replay.
-_FIELDS = ("r", "g", "x", "s", "fr", "fg", "fx")
-_NOTHING = Sent(0, (), "cut", 0.0)
-_ENDED = Note(None, "sent", "the worker that took this request ended before it told what was sent")
-#: What is kept as sent where the store was away before the answer could go out, and what is said of it.
-_FAILED = b"failed"
-_FAILURE = Note(None, "sent", "the store failed before this could be answered: the client got a 500, store_failed")
-
-
-@frozen
-class Entry:
-    """A row of a journal: what an exchange is made of; `rest` is what cannot be worked out again."""
-
-    request: bytes
-    grant: Sequence[Any]
-    rest: bytes
-    first: Entry | None = None
-
-
-Remake = Callable[[str, Entry, Exchange | None], Awaitable[Exchange | None]]
 
 
 class RedisStore:
@@ -100,7 +75,7 @@ class RedisStore:
         self.pipeline = pipeline
         self.worker = worker
         self.journal_size = journal_size
-        self._remake = remake
+        self.rows = Rows(pipeline, worker, remake)
         self._now = now
         self._budget = SharedBudget(pipeline, journal_bytes)
         self._lost = LostMessages(pipeline)
@@ -120,7 +95,7 @@ class RedisStore:
         said, *given = await self._take(claim, asked, request)
         while said == b"whose":  # somebody's answer to the same idempotency key is still to come, if that worker lives
             worker = given[0].decode()
-            asked["alive" if await self.is_alive(worker) else "dead"] = worker
+            asked["alive" if await self.rows.is_alive(worker) else "dead"] = worker
             said, *given = await self._take(claim, asked, request)
         if said == b"stale":
             return None
@@ -148,9 +123,9 @@ class RedisStore:
         grant = grant_of(row, claim.plan)
         if row[10]:
             first = Entry(given[1] or b"", orjson.loads(given[2] or b""), given[3] or b"")
-            grant = replace(grant, replay=await self._remake(claim.session, first, None))
+            grant = replace(grant, replay=await self.rows.remake(claim.session, first, None))
         if claim.history and not (grant.idempotency or grant.replay or grant.standing.exceeded):
-            past, _ = await self._rows(claim.session, max(0, grant.number - 1 - MOST_PAST), grant.number)
+            past, _ = await self.rows.since(claim.session, max(0, grant.number - 1 - MOST_PAST), grant.number)
             grant = replace(grant, exchanges=tuple(past))
         return grant
 
@@ -191,7 +166,7 @@ class RedisStore:
         number, cancelled = await asyncio.gather(
             self.pipeline.send("ZSCORE", key, ident), self.pipeline.send("ZSCORE", key, f"{SEPARATOR}{ident}")
         )
-        found = await self.read(session, [int(float(number))]) if number is not None else []
+        found = await self.rows.read(session, [int(float(number))]) if number is not None else []
         return (found[0], cancelled is not None) if found else None
 
     async def _recorded(self, exchange: Exchange, *noted: Awaitable[Any]) -> None:
@@ -218,7 +193,7 @@ class RedisStore:
 
     def _fail(self, session: str, record: str, number: int, life: str) -> None:
         """Let it be known of a claim that was taken that its client was told of a failure; its key is free again."""
-        self._lost.tell(self._note(session, number, life, record=record, done_at="0", good="0", sent=_FAILED))
+        self._lost.tell(self._note(session, number, life, record=record, done_at="0", good="0", sent=FAILED))
 
     def _note(
         self, session: str, number: int, life: str, *, tokens: int = 0, window: str = "", record: str, done_at: str,
@@ -234,53 +209,7 @@ class RedisStore:
 
     async def journal(self, session: str, since: int, most: int | None = None) -> tuple[Sequence[Exchange], int]:
         """Return the exchanges after a number, or the first `most` of them: each has to be made again."""
-        return await self._rows(session, since, most=most)
-
-    async def _rows(
-        self, session: str, since: int, before: int | None = None, most: int | None = None
-    ) -> tuple[list[Exchange], int]:
-        number, oldest = await self.pipeline.send("HMGET", key_of(session, "session"), "number", "oldest")
-        first, end = int(oldest or 1), before or int(number or 0) + 1
-        exchanges: list[Exchange] = []
-        gone, begin = first - 1, max(since + 1, first)
-        end = end if most is None else min(end, begin + most)
-        for start in range(begin, end, ROWS):
-            numbers = range(start, min(start + ROWS, end))
-            found = await self.read(session, numbers)
-            exchanges += found
-            gone += len(numbers) - len(found)
-            await asyncio.sleep(0)
-        return exchanges, gone
-
-    async def read(self, session: str, numbers: Sequence[int]) -> list[Exchange]:
-        """Return the exchanges of these numbers that can be made again."""
-        if not numbers:
-            return []
-        fields = [f"{name}{number}" for number in numbers for name in _FIELDS]
-        values = await self.pipeline.send("HMGET", key_of(session, "journal"), *fields)
-        rows = [values[at : at + len(_FIELDS)] for at in range(0, len(values), len(_FIELDS))]
-        alive = {self.worker: True}
-        made = [await self._made(session, row, alive) for row in rows if row[0] is not None]
-        return [item for item in made if item]
-
-    async def _made(self, session: str, row: Sequence[bytes | None], alive: dict[str, bool]) -> Exchange | None:
-        request, grant, rest, sent, *given = (value or b"" for value in row)
-        first = Entry(given[0], orjson.loads(given[1]), given[2]) if given[0] else None
-        entry = Entry(request, orjson.loads(grant), rest, first)
-        replayed = await self._remake(session, first, None) if first else None
-        exchange = await self._remake(session, entry, replayed)
-        if exchange is None:
-            return None
-        if sent == _FAILED:
-            return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _FAILURE))
-        if sent:
-            return replace(exchange, sent=sent_in(sent))
-        worker = entry.grant[12]
-        if worker not in alive:
-            alive[worker] = await self.is_alive(worker)
-        if not alive[worker]:
-            return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _ENDED))
-        return exchange
+        return await self.rows.since(session, since, most=most)
 
     async def counters(self, session: str, at: float) -> Counters:
         sent = [
@@ -333,31 +262,7 @@ class RedisStore:
         """Keep what the application took as its result, if the session is there; the newest of them."""
         return self.pipeline.send(*COMPLETE.call(keys_of(session, ("session", "completed")), completed, most))
 
-    @asynccontextmanager
-    async def locked(self, session: str) -> AsyncIterator[None]:
-        """Keep other workers, and other requests to this one, from changing a session.
-
-        Raises: StoreFailed, also where others keep it for too long.
-        """
-        lock, token = key_of(session, "lock"), secrets.token_hex(8)
-        try:
-            await self._lock(lock, token)
-            yield
-        finally:  # also where nobody knows whether it was got
-            self.pipeline.send(*UNLOCK.call([lock], token))
-
-    async def _lock(self, lock: str, token: str) -> None:
-        try:
-            async with asyncio.timeout(TRIES_S):
-                while not await self.pipeline.send("SET", lock, token, "NX", "PX", int(LOCK_S * 1000)):
-                    await asyncio.sleep(TRY_S)
-        except TimeoutError:
-            raise StoreFailed(f"Others have kept {lock} for {TRIES_S:g} s.") from None
-
     # Workers
-
-    async def is_alive(self, worker: str) -> bool:
-        return worker == self.worker or bool(await self.pipeline.send("EXISTS", living(worker)))
 
     async def beat(self) -> None:
         """Say that this worker is alive, make good what failed, and look at the clock and at all that is kept.
@@ -367,11 +272,6 @@ class RedisStore:
         self.pipeline.set_clock(await self.pipeline.send(*BEAT.call([living(self.worker)], int(ALIVE_S * 1000))))
         await self._lost.beat()
         await self._budget.beat()
-
-
-def living(worker: str) -> str:
-    """Return the key that is there as long as a worker lives."""
-    return f"emulator:worker:{worker}"
 
 
 def _record(claim: Claim) -> str:

@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 from build import PROVIDERS, body_of, make_session
 
-from emulator.core.provider.conversation_rules import (
-    RULES,
-    Asked,
-    ConversationRules,
-    read_rule,
-    rule_problems,
-    told,
-)
-from emulator.core.provider.selectors import Selector
-from emulator.core.provider.strict_schemas import loose_problem, strict_problem
+from emulator.core.provider.conversation.rule import Asked
+from emulator.core.provider.conversation.rules import RULES, ConversationRules, read_rule, rule_problems, told
+from emulator.core.provider.conversation.selectors import Selector
+from emulator.core.provider.conversation.strict_schemas import loose_problem, strict_problem
 from emulator.core.values import Exchange
 from emulator.core.wires.conversation import Conversation, Message
 
@@ -725,7 +719,7 @@ def test_a_rule_says_what_it_lacks_and_what_is_not_for_it() -> None:
 
 def test_every_rule_is_listed_by_some_provider_or_tested_above() -> None:
     listed = {
-        rule.name
+        rule.wording["rule"]
         for provider in PROVIDERS.values()
         for item in provider.operations.values()
         for rule in item.conversation

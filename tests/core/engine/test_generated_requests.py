@@ -25,11 +25,14 @@ from jsonschema import Draft202012Validator
 
 from emulator.contract.generation.mutations import Mutation, Mutator
 from emulator.contract.generation.strategies import ANY_JSON, TEXTS, requests
+from emulator.core.engine.body import CUSTOMARY, without_nulls
 from emulator.core.engine.engine import Engine
-from emulator.core.engine.understand import CUSTOMARY, conversation, without_nulls
-from emulator.core.provider.conversation_rules import Asked
+from emulator.core.engine.understand import conversation
+from emulator.core.provider.conversation.rule import Asked
 from emulator.core.provider.folder import load_providers
-from emulator.core.provider.provider import Operation, Provider, fill
+from emulator.core.provider.holes import fill
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Options, build_session
 from emulator.core.schema.schema import Schema
 from emulator.core.values import Request

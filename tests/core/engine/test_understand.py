@@ -11,7 +11,7 @@ from build import FOUR, KEY, NAMES, NOW, PROVIDERS, body_of, chat, headers_of, m
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.engine.understand import _JSON_STRING, MAX_DEPTH
+from emulator.core.engine.body import _JSON_STRING, MAX_DEPTH
 from emulator.core.errors import Refusal, Violation
 from emulator.core.provider.keys import BEARER
 from emulator.core.values import Exchange

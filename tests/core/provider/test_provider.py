@@ -14,8 +14,11 @@ from build import FOUR, NAMES, PROVIDERS
 import emulator
 from emulator import Emulator
 from emulator.core.errors import STATUS, Refusal, SourceError, Violation
+from emulator.core.provider.fact import Fact
 from emulator.core.provider.folder import data_folder, load_provider, load_providers, own_schema
-from emulator.core.provider.provider import UNLIMITED, Fact, Model, fill, holes
+from emulator.core.provider.holes import fill, holes
+from emulator.core.provider.model import Model
+from emulator.core.provider.provider import UNLIMITED
 from emulator.core.values import Plan
 
 SCHEMAS = data_folder("schemas")

@@ -190,7 +190,7 @@ def test_the_path_of_a_base_url_is_its_prefix(path: str, found: tuple[str, str])
 
 
 def test_what_was_meant_is_said_with_the_base_url() -> None:
-    from emulator.server.sessions.live import Unaddressed
+    from emulator.server.sessions.unaddressed import Unaddressed
 
     with pytest.raises(Unaddressed) as caught:
         sessions().locate("/v1beta/sample/models", {}, "http://h")

@@ -15,10 +15,12 @@ from emulator.core.scenario.session import Options
 from emulator.core.values import Claim, Plan, Request
 from emulator.server.http.dispatch import Dispatch
 from emulator.server.http.protocol import Connection, bind
+from emulator.server.sessions import changes
 from emulator.server.sessions.clock import VirtualClock
 from emulator.server.setup import Setup, make_live_sessions
 
 COUNTED = {"rules": [{"reply": {"text": "${n}"}}]}
+NEW = {"rules": [{"reply": {"text": "new"}}]}
 CYCLE = {"rules": [{"replies": [{"text": "a"}, {"text": "b"}], "after_last": "cycle"}]}
 
 
@@ -178,8 +180,10 @@ def test_rules_that_ask_for_the_time_are_asked_each_time(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "change",
     [
-        lambda sessions: sessions.add_rule("default", {"reply": {"text": "new"}}, None),
-        lambda sessions: sessions.put_scenario("default", {"emulator": 1, "rules": [{"reply": {"text": "new"}}]}),
+        lambda sessions: changes.add_rule(sessions, "default", NEW["rules"][0], None),
+        lambda sessions: changes.put_scenario(
+            sessions, "default", {"emulator": 1, "rules": [{"reply": {"text": "new"}}]}
+        ),
     ],
     ids=["rule", "scenario"],
 )

@@ -6,7 +6,8 @@ import pytest
 from build import NAMES
 
 from emulator.core.scenario.session import Options
-from emulator.server.sessions.live import LiveSessions, Unaddressed
+from emulator.server.sessions.live import LiveSessions
+from emulator.server.sessions.unaddressed import Unaddressed
 from emulator.server.setup import Setup, make_live_sessions
 
 ORIGIN = "http://h"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from emulator.core.errors import Json, nearest
-from emulator.core.provider.provider import MODEL_HOLES, Model, Operation, fill, holes, model_values
+from emulator.core.provider.holes import drawn_length, fill, fill_text, holes
+from emulator.core.provider.model import MODEL_HOLES, Model, model_values
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.problems.data import Data, Problems
 from emulator.core.provider.routes import parameters, shape
-from emulator.core.tree import Path
+from emulator.core.wires.completion import KINDS
+from emulator.core.wires.request import IN_PATH
+from emulator.core.wires.samples import differences
 
 #: Answers that are computed from the table of tasks.
 _NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
 
 
-def operation_problems(data: Mapping[str, Json], operations: Mapping[str, Operation]) -> Iterator[tuple[Path, str]]:
+def operation_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
     """Yield each problem with its place in provider.yaml, whose data this is."""
     taken: dict[tuple[str, str], tuple[str, str]] = {}
     yield from _of_entry(data["models"].get("entry"))
@@ -26,7 +31,7 @@ def operation_problems(data: Mapping[str, Json], operations: Mapping[str, Operat
             yield from _of_body(operation, data["models"]["list"][0])
 
 
-def _of_paths(operation: Operation, taken: dict[tuple[str, str], tuple[str, str]]) -> Iterator[tuple[Path, str]]:
+def _of_paths(operation: Operation, taken: dict[tuple[str, str], tuple[str, str]]) -> Problems:
     names = parameters(operation.path)
     for key, path in (("path", operation.path), ("streams_at", operation.streams_at)):
         if path is None:
@@ -42,7 +47,7 @@ def _of_paths(operation: Operation, taken: dict[tuple[str, str], tuple[str, str]
             yield place, f"must have the parameters of path: {_listed(names)}, not {_listed(found)}"
 
 
-def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -> Iterator[tuple[Path, str]]:
+def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -> Problems:
     place, kind = ("operations", operation.name), operation.kind
     if kind in _NEED_TASKS and not has_tasks:
         yield (*place, "kind"), f"'{kind}' is computed from `tasks`, and there are none"
@@ -78,7 +83,7 @@ _OF_STORED = ("of", "does", "refused", "page")
 _NEEDED = {"cancel": "refused", "list": "page"}
 
 
-def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Iterator[tuple[Path, str]]:
+def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
     place, stored = ("operations", operation.name), operation.kind == "stored"
     for key in _OF_STORED:
         if key in given and not stored:
@@ -97,14 +102,14 @@ def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Iterator[tupl
         yield (*place, "path"), "must have one parameter, the id of an answer"
 
 
-def _of_entry(entry: Json) -> Iterator[tuple[Path, str]]:
+def _of_entry(entry: Json) -> Problems:
     """The holes of an entry of the list of models can be filled."""
     for name in holes(entry):
         if name not in MODEL_HOLES:
             yield ("models", "entry"), f"nothing fills ${{{name}}}; {nearest(name, MODEL_HOLES)}"
 
 
-def _of_body(operation: Operation, first_model: Mapping[str, Json]) -> Iterator[tuple[Path, str]]:
+def _of_body(operation: Operation, first_model: Mapping[str, Json]) -> Problems:
     """The holes of a body can be filled, and filled it is as the response schema has it."""
     place, names = ("operations", operation.name, "body"), parameters(operation.path)
     model = Model(**{name: first_model[name] for name in MODEL_HOLES.values() if name in first_model})
@@ -123,3 +128,48 @@ def _of_body(operation: Operation, first_model: Mapping[str, Json]) -> Iterator[
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
+
+
+def wire_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
+    """Yield where an operation and its wire do not go together."""
+    done = data["stream"].get("done")
+    for operation in operations.values():
+        if done is not None and operation.wire and operation.wire.last not in (done, ""):
+            last = operation.wire.last
+            yield ("stream", "done"), f"must be as the wire ends a stream, '{last}', or left out"
+        if operation.wire and operation.wire.request.model_in_path and "model" not in parameters(operation.path):
+            message = f"lacks {IN_PATH}, where its wire '{operation.wire.name}' has the model"
+            yield ("operations", operation.name, "path"), message
+
+
+def sample_problems(operations: Mapping[str, Operation]) -> Problems:
+    """Yield where samples in an operation's wire are not as its schemas say, or cannot be read."""
+    for name, operation in operations.items():
+        if operation.wire and operation.response and operation.chunk:
+            checks = (operation.response.violations, operation.chunk.violations)
+            for message in differences(operation.wire, *checks, operation.takes_tools, _sample_id(operation)):
+                yield ("operations", name, "wire"), message
+
+
+def kept_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
+    """Yield ids of items that are not there where a wire tells them, and errors without a name."""
+    names = data["errors"]["names"]
+    for name, operation in operations.items():
+        if operation.wire and operation.wire.items and operation.kind == "chat":
+            for kind in KINDS:
+                if kind not in operation.ids:
+                    hint = f"lacks '{kind}': the wire '{operation.wire.name}' tells the id of each part"
+                    yield ("operations", name), f"ids {hint}"
+        if operation.missing and operation.missing[0] not in names:
+            hint = nearest(operation.missing[0], names)
+            yield ("operations", name, "missing", "error"), f"there is no error '{operation.missing[0]}'; {hint}"
+        keeping = [key for key, other in operations.items() if other.wire and other.wire.kept and other.kind == "chat"]
+        if operation.kind == "stored" and operation.of not in keeping:
+            hint = nearest(operation.of, keeping)
+            yield ("operations", name, "of"), f"'{operation.of}' is no chat whose wire says how it is kept; {hint}"
+
+
+def _sample_id(operation: Operation) -> str:
+    """Return an id as an answer can have it."""
+    form = operation.ids["response"]
+    return fill_text(form, {hole: "0" * drawn_length(hole)[1] for hole in holes(form)})

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from emulator.core.errors import STATUS, Json, nearest
 from emulator.core.provider import wording
-from emulator.core.provider.conversation_rules import rule_problems
+from emulator.core.provider.conversation.rules import rule_problems
 from emulator.core.provider.holes import holes
 from emulator.core.tree import Path, walk
 

@@ -1,0 +1,145 @@
+"""The data of a provider's folder, once nothing is wrong in it, compiled to a Provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from emulator.core.durations import parse_duration
+from emulator.core.errors import STATUS, Json
+from emulator.core.provider.conversation.rules import read_rule
+from emulator.core.provider.fact import Fact
+from emulator.core.provider.keys import read_way
+from emulator.core.provider.model import Model
+from emulator.core.provider.operation import Limit, Operation
+from emulator.core.provider.provider import UNLIMITED, HeaderScope, Provider, read_plan
+from emulator.core.provider.routes import Routes
+from emulator.core.provider.wording import PlaceWording
+from emulator.core.schema.formats import own_schema
+from emulator.core.schema.schema import Schema
+from emulator.core.wires.wire import Wire
+
+#: The request of an operation whose request is not described.
+_ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
+
+
+def compile_operation(
+    name: str, data: Mapping[str, Json], common: Mapping[str, Json], wire: Wire | None, *schemas: Schema | None
+) -> Operation:
+    """Return an operation with its schemas: request, response, chunk; `common` is what the provider says of all."""
+    request, response, chunk = schemas
+    rules = [*common.get("conversation", ()), *data.get("conversation", ())] if data["kind"] == "chat" else []
+    shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
+    return Operation(
+        name, data["method"], data["path"], data["kind"], request.document if request else _ANYTHING, response,
+        chunk, data.get("fact"), shown, {**common["ids"], **data.get("ids", {})}, data.get("streams_at"),
+        data.get("body"), wire, list(map(read_rule, rules)), _places(data),
+        tuple(data.get("models", {}).get("use", ())),
+        _error_of(data.get("models", {"other": "invalid_request"}), "other"),
+        {what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
+        data.get("categories", {}),
+        data.get("of", ""), data.get("does", ""),
+        (data["missing"]["error"], data["missing"]["message"]) if "missing" in data else None,
+        data.get("refused", ""), data.get("page", {}), data.get("models", {}).get("unknown", ""),
+    )  # fmt: skip
+
+
+def compile_provider(
+    data: Mapping[str, Json],
+    operations: Mapping[str, Operation],
+    headers: Schema | None,
+    reference: Provider | None,
+    reference_muted: frozenset[str],
+) -> Provider:
+    """Return the provider; `reference` is the one with which it is compatible, but for what is muted."""
+    content_type = data.get("content_type", {"other": "note"})
+    kept = data.get("idempotency")
+    plans = {name: read_plan(name, item) for name, item in data["plans"]["list"].items()}
+    return Provider(
+        name=data["name"], title=data["title"], base_url=data["base_url"].rstrip("/"),
+        versions=data.get("versions", ()),
+        key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
+        accepts=tuple(map(read_way, data["auth"].get("accepts", ["bearer"]))),
+        request_headers=headers.document if headers else None, env=data.get("env", usual("env")),
+        key_missing=data["auth"].get("missing", "unauthorized"),
+        key_wrong=data["auth"].get("wrong", "unauthorized"),
+        content_type=(content_type["other"], content_type.get("fact")),
+        malformed=data.get("malformed", "invalid_request"),
+        unknown_path=data.get("unknown_path", "not_found"),
+        wrong_method=data.get("wrong_method", "method_not_allowed"),
+        nulls_fact=data.get("nulls", {}).get("fact"),
+        context_error=data["models"].get("context", "invalid_request"),
+        wordings=data["errors"].get("violations", {}),
+        reference=reference, reference_muted=reference_muted,
+        idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
+        models={item["id"]: _model(item) for item in data["models"]["list"]},
+        models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
+        models_unknown=data["models"].get("unknown", "invalid_request"),
+        auto=data["models"].get("auto"), auto_embedding=data["models"].get("embedding"),
+        context_fact=data["models"].get("context_fact"),
+        plans={"unlimited": UNLIMITED, **plans},
+        default_plan=data["plans"]["default"],
+        headers=tuple((item["name"], item["value"]) for item in data["headers"]), ids=data["ids"],
+        envelope=data["errors"]["envelope"], detail=data["errors"].get("detail"),
+        errors=_errors(data["errors"]["names"]), operations=operations, routes=Routes(operations.values()),
+        tasks=data.get("tasks", {}),
+        facts={item["id"]: Fact(**item) for item in data["facts"]}, default=data.get("default", False),
+        model_entry=data["models"].get("entry", usual("models", "entry")), header_scopes=_scopes(data["headers"]),
+        over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
+    )  # fmt: skip
+
+
+def usual(*names: str) -> Json:
+    """Return what the schema of provider.yaml says of a key that is left out."""
+    found: Json = own_schema("provider").document
+    for name in names:
+        found = found[name] if name in found else found["properties"][name]
+    return found["default"]
+
+
+def _error_of(item: Mapping[str, Json], key: str) -> tuple[str, str | None]:
+    return item[key], item.get("fact")
+
+
+def _scopes(headers: Sequence[Mapping[str, Json]]) -> dict[str, HeaderScope]:
+    """Return which answers have a header, for those that not all have."""
+    keys = ("operations", "not_on", "not_streamed")
+    return {
+        item["name"]: HeaderScope(*(frozenset(item.get(key, ())) for key in keys))
+        for item in headers
+        if any(key in item for key in keys)
+    }
+
+
+def _not_emulated(given: Mapping[str, Json] | None) -> tuple[Sequence[str], str]:
+    return (tuple(given["paths"]), given["error"]) if given else ((), "not_found")
+
+
+def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:
+    """Return all errors, each with its status; a further name has what it leaves out of the one that it is like."""
+    found = {name: {"status": status, **names[name]} for name, status in STATUS.items()}
+    for name, given in names.items():
+        if name not in STATUS:
+            found[name] = {**found[given["like"]], "documented": False, **given}
+    return found
+
+
+def _tree(paths: Sequence[str]) -> dict[str, Json]:
+    tree: dict[str, Json] = {}
+    for path in paths:
+        node = tree
+        for step in path.split("."):
+            node = node.setdefault(step, {})
+    return tree
+
+
+def _model(item: Mapping[str, Json]) -> Model:
+    pace: dict[str, Json] = {name: parse_duration(wait) for name, wait in item.get("pace", {}).items()}
+    given = {name: value for name, value in item.items() if name not in ("pace", "traits")}
+    return Model(**given, **pace, traits=frozenset(item.get("traits", ())))
+
+
+def _places(data: Mapping[str, Json]) -> list[PlaceWording]:
+    """Return what an operation says otherwise of some places."""
+    return [
+        PlaceWording(item["at"], item.get("on", ()), item.get("given", ()), item) for item in data.get("exceptions", ())
+    ]

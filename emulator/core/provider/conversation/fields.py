@@ -1,0 +1,102 @@
+"""Rules about fields, and what must stand beside them; each returns what fills the holes of its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from emulator.core.errors import Json
+from emulator.core.provider.conversation.rule import Asked, ConversationRule, Finding, every, first
+from emulator.core.provider.conversation.selectors import Place
+from emulator.core.provider.conversation.strict_schemas import loose_problem, strict_problem
+
+
+def needs(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """Where the field is, one of the others is too."""
+    place = first(rule.fields, asked)
+    return _at(place, asked, rule) if place and first(rule.others, asked) is None else None
+
+
+def excludes(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """Where the field is, none of the others is."""
+    place, other = first(rule.fields, asked), first(rule.others, asked)
+    return _at(place, asked, rule) | {"other": other.path} if place and other else None
+
+
+def names_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """What the field names is one of the others."""
+    known = {item.value for item in every(rule.others, asked) if isinstance(item.value, str)}
+    for place in every(rule.fields, asked):
+        if isinstance(place.value, str) and place.value not in known:
+            return _at(place, asked, rule)
+    return None
+
+
+def is_unique(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """No two of the field's values are the same."""
+    seen: set[str] = set()
+    for place in every(rule.fields, asked):
+        if isinstance(place.value, str):
+            if place.value in seen:
+                return _at(place, asked, rule)
+            seen.add(place.value)
+    return None
+
+
+def is_alone(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The list in which the field's last `[]` stands has no other item."""
+    for place in every(rule.fields, asked):
+        if isinstance(place.holder, list) and len(place.holder) > 1:
+            return _at(place, asked, rule)
+    return None
+
+
+def has_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """An object at the field has one of the named fields, neither null nor an empty list."""
+    for place in every(rule.fields, asked):
+        if isinstance(place.value, Mapping) and all(place.value.get(name) in (None, []) for name in rule.words):
+            return _at(place, asked, rule)
+    return None
+
+
+def is_refused(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The field is not there; so for models with a trait, or without one."""
+    place = first(rule.fields, asked)
+    return _at(place, asked, rule) if place else None
+
+
+def is_within_output(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The field asks for no more tokens than the model can write."""
+    limit = asked.output_limit
+    for place in every(rule.fields, asked) if limit is not None else ():
+        if isinstance(place.value, int) and place.value > (limit or 0):
+            return _at(place, asked, rule) | {"limit": limit}
+    return None
+
+
+def is_schema(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """A JSON Schema at the field is one that a tool can have."""
+    return _schema_problem(rule, asked, loose_problem)
+
+
+def is_strict_schema(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """A JSON Schema at the field, beside which `strict` is true, is one that can be kept to the letter."""
+    return _schema_problem(rule, asked, strict_problem, "strict")
+
+
+def _schema_problem(
+    rule: ConversationRule, asked: Asked, problem_of: Callable[[Json], str | None], only: str | None = None
+) -> Finding | None:
+    for place in every(rule.fields, asked):
+        beside = place.holder if isinstance(place.holder, Mapping) else {}
+        reason = problem_of(place.value) if only is None or beside.get(only) is True else None
+        if reason:
+            return _at(place, asked, rule) | {"name": beside.get("name", ""), "reason": reason}
+    return None
+
+
+def _at(place: Place, asked: Asked, rule: ConversationRule) -> Finding:
+    found: Finding = dict(zip(("i", "j"), place.index, strict=False))
+    value = place.value if isinstance(place.value, str | int | float) else ""
+    value = {True: "true", False: "false"}[value] if isinstance(value, bool) else value
+    name = place.path.rpartition(".")[2]
+    return found | {"path": place.path, "name": name, "value": value, "model": asked.conversation.model}

@@ -1,0 +1,155 @@
+"""What a conversation must keep to and JSON Schema cannot say: a closed list of rules, each one function.
+
+A provider lists the ones it has, with fact, error and words. They are asked after the schema, in order, until one is
+broken. Each returns what fills the holes of `param` and `message`, or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from emulator.core.errors import Json, Violation
+from emulator.core.provider.conversation.fields import (
+    excludes,
+    has_one_of,
+    is_alone,
+    is_refused,
+    is_schema,
+    is_strict_schema,
+    is_unique,
+    is_within_output,
+    names_one_of,
+    needs,
+)
+from emulator.core.provider.conversation.messages import (
+    alternates,
+    answers_a_call,
+    answers_an_earlier_call,
+    answers_its_call,
+    begins_as,
+    calls_are_answered,
+    calls_have_answers,
+    says_a_word,
+)
+from emulator.core.provider.conversation.rule import HOLES, Asked, ConversationRule, Finding, Rule
+from emulator.core.provider.conversation.selectors import Selector
+from emulator.core.provider.holes import holes
+from emulator.core.provider.wording import said
+
+#: Every rule, named in provider.yaml as its function, by what must stand beside it there.
+_RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
+    (): (answers_a_call, answers_its_call, answers_an_earlier_call, calls_are_answered, calls_have_answers, alternates),
+    ("words",): (begins_as,),
+    ("field",): (is_unique, is_alone, is_refused, is_within_output, is_schema, is_strict_schema),
+    ("field", "words"): (has_one_of, says_a_word),
+    ("field", "other"): (needs, excludes, names_one_of),
+}
+RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {
+    rule.__name__: (rule, parts) for parts, rules in _RULES.items() for rule in rules
+}
+#: Those that look at messages of two texts too.
+_OF_ROLES = (begins_as, alternates)
+#: Those that depend on which model is asked.
+_OF_MODELS = (is_within_output,)
+
+
+class ConversationRules:
+    """The rules of an operation, without the muted ones; `messages` is the field in which messages are.
+
+    Most requests have none of the fields that rules are about, and messages of two texts each, which only rules about
+    roles look at: they cost next to nothing. `present` are the fields that are always there.
+    """
+
+    __slots__ = ("_by_field", "_messages", "_of_roles", "_traits", "rules")
+
+    def __init__(
+        self, rules: Iterable[ConversationRule], muted: frozenset[str], messages: str, present: Iterable[str] = ()
+    ) -> None:
+        self._messages = messages
+        self.rules = tuple(rule for rule in rules if rule.fact not in muted)
+        there = {messages, *present}
+        self._by_field: dict[str, list[int]] = {}
+        for index, rule in enumerate(self.rules):
+            for name in rule.tops - there:
+                self._by_field.setdefault(name, []).append(index)
+        self._of_roles = [index for index, rule in enumerate(self.rules) if rule.check in _OF_ROLES]
+        self._traits = frozenset(rule.trait for rule in self.rules if rule.trait and rule.tops <= there)
+
+    def first_broken(self, asked: Asked) -> tuple[ConversationRule, Finding] | None:
+        """Return the first rule that a request breaks."""
+        rules = self._concerned(asked)
+        if rules and asked.defaults:
+            sent = {name: value for name, value in asked.body.items() if value is not None}
+            asked = replace(asked, body={**asked.defaults, **sent})
+        for rule in rules:
+            finding = rule.broken(asked)
+            if finding is not None:
+                return rule, finding
+        return None
+
+    def _concerned(self, asked: Asked) -> Sequence[ConversationRule]:
+        """Return the rules that a request can break."""
+        if asked.traits and not self._traits.isdisjoint(asked.traits):
+            return self.rules
+        if not _is_plain(asked.body.get(self._messages)):
+            return self.rules
+        found = set(self._of_roles)
+        for name in asked.body:
+            found.update(self._by_field.get(name, ()))
+        return [self.rules[index] for index in sorted(found)]
+
+
+def _is_plain(messages: Json) -> bool:
+    """Tell whether each message is two texts: such as its role and what it says."""
+    if not isinstance(messages, list):
+        return False
+    for item in messages:
+        if len(item) != 2:
+            return False
+        for value in item.values():
+            if value.__class__ is not str:
+                return False
+    return True
+
+
+def read_rule(given: Mapping[str, Json]) -> ConversationRule:
+    """Return a rule as provider.yaml has it."""
+    selectors = {name: tuple(map(Selector, _listed(given.get(name)))) for name in ("field", "other", "when", "unless")}
+    tops = frozenset(selector.top for selector in selectors["field"])
+    check = RULES[given["rule"]][0]
+    return ConversationRule(
+        check, given["fact"], given.get("error", "invalid_request"), given, selectors["field"],
+        selectors["other"], selectors["when"], selectors["unless"], tuple(_listed(given.get("words"))),
+        given.get("trait"), given.get("without"), tops, check in _OF_MODELS,
+    )  # fmt: skip
+
+
+def rule_problems(given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    """Yield what a rule lacks, or has and does not look at, and holes that nothing fills: where, and why."""
+    needed = RULES[given["rule"]][1]
+    for name in needed:
+        if name not in given:
+            yield "rule", f"needs '{name}' beside it"
+    for name in given:
+        if name in ("field", "other", "words") and name not in needed:
+            yield name, f"is not for the rule '{given['rule']}'"
+    for part in ("param", "message"):
+        for hole in holes(given.get(part)):
+            if hole not in HOLES:
+                yield part, f"nothing fills ${{{hole}}}; known: {', '.join(HOLES)}"
+
+
+def told(rule: ConversationRule, finding: Finding) -> tuple[Violation, dict[str, Json]]:
+    """Return a broken rule as a violation, and the envelope's values in the provider's words."""
+    filled = dict.fromkeys(HOLES, "") | finding
+    wording = rule.wording
+    if finding.get("at_end") and "param_at_end" in wording:
+        wording = {**wording, "param": wording["param_at_end"]}
+    words = said(wording, filled)
+    path = words.get("param") or finding.get("path") or ""
+    return Violation(str(path), str(words["message"]), rule.fact), {"param": path or None, **words}
+
+
+def _listed(given: Json) -> Sequence[Json]:
+    return () if given is None else given if isinstance(given, list) else [given]

@@ -1,0 +1,121 @@
+"""An operation of a provider: one method and path, its schemas, and what answers it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.frozen import frozen
+from emulator.core.provider.conversation.rule import ConversationRule
+from emulator.core.provider.conversation.rules import ConversationRules
+from emulator.core.provider.wording import PlaceWording
+from emulator.core.schema import schema as schemas
+from emulator.core.schema.schema import Schema
+from emulator.core.wires.wire import Wire
+
+
+@frozen
+class Limit:
+    """The most of something that a request may have, and the error beyond it."""
+
+    most: int
+    error: str
+    fact: str | None = None
+
+
+@frozen
+class Checks:
+    """An operation's request schemas at one choice of muted facts."""
+
+    documented: Schema
+    strict: Schema
+    defaults: Mapping[str, Json]
+    default_facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One method and path below the base URL; its kind says what answers it.
+
+    A chat is asked for as a stream at `streams_at`, or by its body; `body` is the template that a kind `body` answers.
+    """
+
+    name: str
+    method: str
+    path: str
+    kind: str
+    request: Json
+    response: Schema | None
+    chunk: Schema | None
+    fact: str | None
+    shown: Mapping[str, Json]  # response and chunk, as nested mappings of the fields that the docs show
+    ids: Mapping[str, str]
+    streams_at: str | None = None
+    body: Json = None
+    wire: Wire | None = None  # of a chat, and of tokens: how it says things
+    conversation: Sequence[ConversationRule] = ()  # of a chat: what JSON Schema cannot say
+    exceptions: Sequence[PlaceWording] = ()  # what is said otherwise of some places of a wrong body
+    uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
+    other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
+    of: str = ""  # of kind stored: the chat whose answers are kept
+    does: Literal["", "show", "forget", "cancel", "list"] = ""  # with them
+    missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
+    refused: str = ""  # the message where an answer is not to be cancelled
+    page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
+    unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
+
+    @functools.cached_property
+    def required(self) -> frozenset[str]:
+        """The fields of a body that must be there."""
+        parts = [self.request, *self.request.get("allOf", ())]
+        return frozenset(name for part in parts for name in part.get("required", ()))
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
+    def rules(self, muted: frozenset[str]) -> ConversationRules | None:
+        """Return what a conversation must keep to, without the muted facts, if there is anything."""
+        return self._rules(self.conversation, muted) if self.conversation else None
+
+    def _rules(self, rules: Sequence[ConversationRule], muted: frozenset[str]) -> ConversationRules | None:
+        if self.wire is None:
+            return None
+        form = self.wire.request
+        return ConversationRules(rules, muted, form.fields("messages")[0], form.fields("model"))
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
+    def structure(self, muted: frozenset[str]) -> tuple[Schema, ConversationRules | None]:
+        """Return what a compatible API must keep to: no list of fields, and nothing that models differ in."""
+        document = schemas.mute(schemas.open_world(self.request), muted)
+        shared = [rule for rule in self.conversation if not rule.of_models]
+        return Schema(document), self._rules(shared, muted)
+
+    @property
+    def has_body(self) -> bool:
+        """Tell whether a request has a body; else its query says what is asked."""
+        return self.method not in ("GET", "DELETE")
+
+    def is_missing(self, ident: str, path: str = "") -> Refusal:
+        """Return the refusal where an answer is not kept; `path` is the field of the request that names it."""
+        name, form = self.missing or ("not_found", "${id} is not found.")
+        message = form.replace("${id}", ident)
+        return Refusal(name, message, [Violation(path, message)] if path else ())
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
+    def checks(self, muted: frozenset[str]) -> Checks:
+        """Return the schemas without the muted facts."""
+        document = schemas.mute(self.request, muted)
+        loose, tight = Schema(document), Schema(schemas.strict(document))
+        return Checks(loose, tight, schemas.defaults(document), schemas.default_facts(document))
+
+    def takes(self, name: str) -> bool:
+        """Tell whether the docs list a request field."""
+        return name in self.request.get("properties", {})
+
+    @functools.cached_property
+    def takes_tools(self) -> bool:
+        """Tell whether the docs know of tools."""
+        return self.wire is not None and any(map(self.takes, self.wire.request.fields("tools")))

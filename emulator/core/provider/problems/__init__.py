@@ -1,0 +1,1 @@
+"""What is wrong in a provider's folder beyond the schema of provider.yaml."""

@@ -1,0 +1,53 @@
+"""What is wrong with the facts of a provider's folder, and with the schema of headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emulator.core.errors import Json, nearest
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.problems.data import Data, Problems
+from emulator.core.schema import schema as schemas
+from emulator.core.schema.schema import Schema
+from emulator.core.tree import walk
+
+
+def header_problems(data: Data, headers: Schema | None) -> Problems:
+    """The headers that a schema speaks of are in lower case, as they come."""
+    for name in _named(headers.document) if headers else ():
+        if name != name.lower():
+            hint = f"{data['request_headers']} names the header {name}; write it in lower case, {name.lower()}"
+            yield ("request_headers",), hint
+
+
+def fact_problems(data: Data, headers: Schema | None, operations: Mapping[str, Operation]) -> Problems:
+    """Every fact named anywhere in the folder is in the list, and none is listed twice."""
+    ids: set[str] = set()
+    for index, fact in enumerate(data["facts"]):
+        if fact["id"] in ids:
+            yield ("facts", index, "id"), f"'{fact['id']}' stands here a second time"
+        ids.add(fact["id"])
+    for path, value in walk(data):
+        named = path[-1:] in (("fact",), ("context_fact",)) and path[0] != "facts"
+        if named and value not in ids:
+            yield path, f"there is no fact '{value}'; {nearest(value, ids)}"
+    for fact_id in sorted(set(schemas.facts_named(headers.document)) - ids if headers else ()):
+        message = f"{data['request_headers']} rests on '{fact_id}', which is no fact"
+        yield ("request_headers",), message
+    for name, operation in operations.items():
+        for part in ("request", "response", "chunk"):
+            schema = getattr(operation, part)
+            document = schema.document if isinstance(schema, Schema) else schema
+            for fact_id in set(schemas.facts_named(document)) - ids:
+                message = f"{data['operations'][name][part]} rests on '{fact_id}', which is no fact"
+                yield ("operations", name, part), message
+
+
+def _named(document: Json) -> set[str]:
+    """Return the fields that a schema names, wherever it does."""
+    if isinstance(document, list):
+        return set().union(*map(_named, document))
+    if not isinstance(document, Mapping):
+        return set()
+    own = {*document.get("properties", ()), *document.get("required", ())}
+    return own.union(*map(_named, document.values()))

@@ -1,0 +1,118 @@
+"""Changes of a live session: another scenario, one more rule, a fresh start, its clock moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from emulator.core.errors import Json, SourceError
+from emulator.core.scenario.scenario import Scenario
+from emulator.core.scenario.session import Session, build_session, check_upstreams
+from emulator.server.sessions.builder import SENT
+from emulator.server.sessions.clock import VirtualClock, make_clock
+from emulator.server.sessions.live import LiveSession, LiveSessions
+from emulator.server.sessions.source import Added
+from emulator.server.sessions.unaddressed import Unaddressed, unloadable
+
+
+def put_scenario(sessions: LiveSessions, id: str, scenario: Json, label: str = SENT, size: int = 0) -> LiveSession:
+    """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
+
+    What is under way was decided by the old one and is sent to its end, also what is held or silent.
+    Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id, or for
+    too many bytes (`size`).
+    """
+    live = sessions.find(id)
+    sessions.check_room(size - live.size)
+    try:
+        loaded = sessions.builder.read(scenario, live.session.options.provider, label)
+        give(sessions, id, [loaded], [(scenario, label)])
+    except SourceError as error:
+        raise unloadable(error) from None
+    sessions.resize(live, size)
+    return live
+
+
+def give(
+    sessions: LiveSessions, id: str, scenarios: Sequence[Scenario], sources: Sequence[tuple[Json, str]]
+) -> LiveSession:
+    """Give a session other scenarios, loaded from these sources: turns and state begin anew, the rest stays.
+
+    Raises: SourceError, where they disagree; Unaddressed, 409, where a rule has an added rule's id.
+    """
+    live = sessions.find(id)
+    old = live.session
+    new = build_session(id, old.api_key, sessions.providers, scenarios, old.options, old.started)
+    check_upstreams(scenarios, new.provider, sessions.upstreams)
+    for rule in old.added:
+        _check_free(rule.id, new)
+    live.session = replace(new, clock=live.clock.kind, added=old.added)
+    live.source = replace(live.source, scenarios=tuple(sources))
+    sessions.version += 1
+    sessions.forget(live, "turns")
+    return live
+
+
+def reset(sessions: LiveSessions, id: str) -> LiveSession:
+    """Forget what happened in a session; its scenario and its key stay, its clock begins anew."""
+    live = sessions.find(id)
+    sessions.forget(live, "all")
+    live.clock.release()
+    live.clock = make_clock(live.session.clock)
+    live.session = replace(live.session, started=live.clock.now())
+    live.completed.clear()
+    return live
+
+
+def add_rule(sessions: LiveSessions, id: str, rule: Mapping[str, Json], at: str | None, size: int = 0) -> LiveSession:
+    """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
+
+    Raises: Unaddressed, 422, for a rule that does not load; 409 for too many bytes (`size`).
+    """
+    live = sessions.find(id)
+    sessions.check_room(size)
+    session = live.session
+    name = rule.get("id", f"added-{len(session.added) + 1}")
+    _check_free(name, session)
+    settings = session.settings[session.provider or next(iter(session.settings))]
+    data = {"emulator": 1, "vars": settings.vars, "rules": [{**rule, "id": name}]}
+    if session.provider:
+        data["provider"] = session.provider
+    known = [item.id for item in session.added]  # the newest first
+    before = len(known) - (known.index(name) + 1 if name in known else 0)
+    added = Added(name, data, at or f"{SENT}:added[{before}]")
+    try:
+        made = sessions.builder.rule(added, session.provider)
+    except SourceError as error:
+        raise unloadable(_placed(error, at) if at else error) from None
+    others = [made if item.id == name else item for item in session.added]
+    live.session = replace(session, added=tuple(others if name in known else [made, *others]))
+    live.source = live.source.with_rule(added)
+    sessions.resize(live, live.size + size)
+    return live
+
+
+def advance(live: LiveSession, seconds: float) -> None:
+    """Move a session's virtual clock.
+
+    Raises: Unaddressed, 409, on a real clock.
+    """
+    if not isinstance(live.clock, VirtualClock):
+        message = "This session's clock is real and cannot be moved; make the session with clock: virtual."
+        raise Unaddressed(409, "real_clock", message)
+    live.clock.advance(seconds)
+
+
+def _check_free(name: Json, session: Session) -> None:
+    if any(item.id == name for item in session.rules):
+        raise Unaddressed(409, "rule_exists", f"The scenario has a rule with the id '{name}' already.")
+
+
+def _placed(error: SourceError, at: str) -> SourceError:
+    """Return the problems of a rule that was made in a test, at its place there."""
+    file, _, line = at.rpartition(":")
+    number = int(line) if line.isdecimal() and len(line) < 10 else 1
+    return SourceError(
+        [replace(item, file=file or at, line=number, where=item.where.removeprefix("rules[0]").removeprefix("."))
+         for item in error.problems]
+    )  # fmt: skip
