@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from emulator.cli.main import (
     FINDINGS,
+    USAGE,
     check_files,
     check_provider,
     fail,
@@ -25,44 +26,85 @@ from emulator.cli.main import (
 from emulator.cli.streams import show
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import load_all
+from emulator.core.errors import SourceError
 from emulator.core.journal.describe import describe
 from emulator.core.printable import printable
 from emulator.core.provider.folder import data_folder, load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.candidates import why_of
-from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
+from emulator.core.scenario.session import DEFAULT, Conflict, Options, Session, build_session
 from emulator.core.values import Exchange, Request
 from emulator.stores.memory import MemoryStore
+
+#: The name of standard input.
+STDIN = Path("-")
 
 
 @click.command("check", short_help="Check scenario files; tell which rule answers a request.")
 @scenario_files
 @click.option("--request", "request_file", metavar="FILE.json", type=click.Path(path_type=Path),
               help="A body, or {method, path, headers, body}: say which rule answers it, or why none.")  # fmt: skip
+@click.option("--together", is_flag=True, help="As `serve` takes them: later files stand behind earlier ones.")
 @click.option("--schema", is_flag=True, help="Write the JSON Schema of scenario files, for editors, and end.")
 @provider_option
 @schemas_option
 def check_command(
-    scenarios: tuple[Path, ...], request_file: Path | None, schema: bool, provider: str | None, schemas: Path | None
-) -> None:
-    """Check scenario files; with a request, tell which rule would answer it."""
+    scenarios: tuple[Path, ...], request_file: Path | None, together: bool, schema: bool, provider: str | None,
+    schemas: Path | None,
+) -> None:  # fmt: skip
+    """Check scenario files, each by itself; with a request, tell which rule would answer it.
+
+    A folder stands for the YAML files in it, - for standard input.
+    """
     if schema:
         click.echo((data_folder("schemas") / "scenario.schema.json").read_bytes(), nl=False)
         return
     if not scenarios:
         fail("Name at least one scenario file.")
-    scenarios = find_scenarios(scenarios)
+    texts = {STDIN: sys.stdin.buffer.read()} if STDIN in scenarios else {}
+    files = [file for name in scenarios for file in ([name] if name in texts else _files_of(name))]
     check_files([request_file] if request_file else [])
     providers = load_or_fail(lambda: load_providers(schemas))
     check_provider(provider, providers)
-    options = Options(provider=provider)
-    loaded = load_or_fail(lambda: load_all(scenarios, providers, provider))
-    warn(loaded)
-    session = load_or_fail(lambda: build_session(DEFAULT, "", providers, loaded, options, 0.0))
+
+    def served(group: Sequence[Path]) -> Session:
+        loaded = load_all(group, providers, provider, texts)
+        warn(loaded)
+        session = build_session(DEFAULT, "", providers, loaded, Options(provider=provider), 0.0)
+        if request_file is None:
+            for scenario in loaded:
+                show(f"{printable(scenario.file)}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
+        return session
+
     if request_file is None:
-        for scenario in loaded:
-            show(f"{printable(scenario.file)}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
-        return
+        _check_all([files] if together else [[file] for file in files], served)
+    else:
+        _tell_answer(load_or_fail(lambda: served(files)), providers, request_file)
+
+
+def _files_of(name: Path) -> Sequence[Path]:
+    """Return the scenario files that a name stands for: itself, one of the library, or those in a folder."""
+    if not name.is_dir():
+        return find_scenarios([name])
+    files = sorted(file for file in name.rglob("*") if file.suffix in (".yaml", ".yml"))
+    return files or fail(f"{name} has no .yaml file.")
+
+
+def _check_all(groups: Sequence[Sequence[Path]], served: Callable[[Sequence[Path]], Session]) -> None:
+    """Check each group of files that are served together, and say all that is wrong with any."""
+    wrong: list[SourceError] = []
+    for group in groups:
+        try:
+            served(group)
+        except SourceError as error:
+            wrong.append(error)
+    if wrong:
+        conflict = any(isinstance(error, Conflict) for error in wrong)
+        fail("\n".join(map(str, wrong)), USAGE if conflict else FINDINGS)
+
+
+def _tell_answer(session: Session, providers: Mapping[str, Provider], request_file: Path) -> NoReturn:
+    """Say which rule answers a request, and exit by whether one does."""
     name = session.provider or (next(iter(providers)) if len(providers) == 1 else None)
     if name is None:
         fail(f"The scenarios name no single provider; add --provider, one of {', '.join(providers)}.")

@@ -152,12 +152,18 @@ def server_options(port: int) -> Callable[[Any], Any]:
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), metavar="N",
               help="Processes that serve; above 1 they need --store redis://...")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No line for each request.")
+@click.option("--stop-with-stdin", is_flag=True, help="Stop when standard input ends: as a parent process does.")
 def serve(
-    scenarios: tuple[Path, ...], schemas: Path | None, ready_file: Path | None, quiet: bool, **given: Any
+    scenarios: tuple[Path, ...],
+    schemas: Path | None,
+    ready_file: Path | None,
+    quiet: bool,
+    stop_with_stdin: bool,
+    **given: Any,
 ) -> None:
     """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
     gc.disable()  # nothing of a start is garbage; collecting takes a sixth of it
-    from emulator.cli.serve import serve_alone, serve_with_workers
+    from emulator.cli.serve import serve_alone, serve_with_workers, stop_with
 
     if ready_file:
         check_writable(ready_file)
@@ -165,6 +171,8 @@ def serve(
     if not (setup.admin_token or is_loopback(setup.host)):
         say(f"Others can reach {setup.host}: the control API answers nobody; --admin-token T opens it.")
     gc.enable()
+    if stop_with_stdin:
+        stop_with(sys.stdin)
     run = serve_with_workers if setup.workers > 1 else serve_alone
     ended = run(setup, sessions, sock, ready_file, quiet)
     sys.exit(FINDINGS if ended is None else INTERRUPTED if ended == signal.SIGINT else 0)

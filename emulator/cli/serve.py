@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -59,6 +59,17 @@ def serve_with_workers(
     sock.close()  # it showed that the port was free; those of the workers share theirs, which this one would not
     with _announcing(setup, sessions, url, ready_file) as announce:
         return Workers(setup, port, quiet).serve(announce)
+
+
+def stop_with(stdin: TextIO) -> None:
+    """Stop this process, as by SIGTERM, when its standard input ends: whoever started it is gone then."""
+
+    def wait() -> None:
+        while stdin.buffer.read(4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _give_back_large_blocks() -> None:

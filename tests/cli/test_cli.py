@@ -166,6 +166,17 @@ def test_serve_takes_a_scenario_of_the_library_by_its_name() -> None:
     assert lines[1].split()[0] == "beatra"
 
 
+def test_serve_stops_with_its_standard_input() -> None:
+    command = [sys.executable, "-m", "emulator", "serve", "--port", "0", "--quiet", "--stop-with-stdin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout
+        assert served.stdin
+        assert served.stdout.readline().startswith("Emulator ready at ")
+        assert served.poll() is None
+        served.stdin.close()
+        assert served.wait(20) == 0
+
+
 def test_serve_where_the_port_is_taken() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -326,10 +337,28 @@ def test_check_says_all_that_is_wrong_with_all_files(folder: Path) -> None:
     assert outcome("check", "a.yaml", "b.yaml") == (1, "", "\n".join(said) + "\n")
 
 
+def test_check_takes_a_folder_for_the_files_in_it(folder: Path) -> None:
+    (folder / "all" / "inner").mkdir(parents=True)
+    (folder / "all" / "a.yaml").write_text(RULES)
+    (folder / "all" / "inner" / "b.yml").write_text("emulator: 2")
+    (folder / "all" / "notes.txt").write_text("no scenario")
+    said = "all/inner/b.yml:1:1: emulator: must be 1, not 2\n"
+    assert outcome("check", "all") == (1, "all/a.yaml: ok, 1 rule\n", said)
+    (folder / "empty").mkdir()
+    assert outcome("check", "empty") == (2, "", "empty has no .yaml file.\n")
+
+
+def test_check_reads_standard_input(folder: Path) -> None:
+    made = CliRunner().invoke(main, ["check", "-"], input=BAD)
+    assert (made.exit_code, made.stderr) == (1, "\n".join(f"-:{line}" for line in BAD_SAID) + "\n")
+    assert CliRunner().invoke(main, ["check", "-"], input=RULES).stdout == "-: ok, 1 rule\n"
+
+
 def test_check_says_what_files_disagree_about_as_serve_does(folder: Path) -> None:
     (folder / "a.yaml").write_text("emulator: 1\nseed: 1\n")
     (folder / "b.yaml").write_text("emulator: 1\nseed: 2\n")
-    code, out, said = outcome("check", "a.yaml", "b.yaml")
+    assert outcome("check", "a.yaml", "b.yaml")[0] == 0  # each by itself
+    code, out, said = outcome("check", "--together", "a.yaml", "b.yaml")
     assert (code, out, said.splitlines()[0]) == (
         2, "", "a.yaml:2:1: seed: two scenarios that are served together disagree here: 1",
     )  # fmt: skip
@@ -350,7 +379,8 @@ def test_check_warns_of_rules_behind_those_of_an_earlier_file(folder: Path) -> N
     }
     for name, text in files.items():
         (folder / name).write_text(f"emulator: 1\n{text}")
-    assert outcome("check", *files)[2] == (
+    assert outcome("check", *files)[2] == ""
+    assert outcome("check", "--together", *files)[2] == (
         "warning: b.yaml:3:9: rules[0]: can never answer: 'rule-1' (a.yaml:3) answers everything before it\n"
         "warning: b.yaml:3:50: rules[1]: can never answer: 'rule-1' (a.yaml:3) answers everything before it\n"
     )

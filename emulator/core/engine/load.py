@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 
@@ -47,8 +48,13 @@ def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider:
     return _load(parse_source(data, label), label, providers, provider)
 
 
-def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider: str | None) -> list[Scenario]:
-    """Load scenario files; the problems of all of them are raised together.
+def load_all(
+    files: Sequence[Path],
+    providers: Mapping[str, Provider],
+    provider: str | None,
+    texts: Mapping[Path, bytes] = MappingProxyType({}),
+) -> list[Scenario]:
+    """Load scenario files; the problems of all of them are raised together. `texts` are files that were read before.
 
     Raises: SourceError.
     """
@@ -56,7 +62,13 @@ def load_all(files: Sequence[Path], providers: Mapping[str, Provider], provider:
     scenarios = []
     for file in files:
         try:
-            scenarios.append(load_scenario(file, providers, provider))
+            text = texts.get(file)
+            loaded = (
+                load_scenario(file, providers, provider)
+                if text is None
+                else parse_text(text, str(file), providers, provider)
+            )
+            scenarios.append(loaded)
         except SourceError as error:
             problems += error.problems
     if problems:

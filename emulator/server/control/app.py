@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from emulator.core.errors import nearest
+from emulator.core.errors import Json, nearest
 from emulator.core.provider.openapi import openapi
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Options
@@ -30,6 +30,7 @@ from emulator.server.control.bodies import (
     plan_of,
     provider_body,
     read_object,
+    scenario_of,
     seconds_of,
     session_body,
     typed,
@@ -144,15 +145,16 @@ async def read_openapi(sessions: LiveSessions, request: Request, provider: Provi
 
 
 async def make_session(sessions: LiveSessions, request: Request) -> Response:
-    data = await read_object(request, {"scenario", "file", "provider", "seed", "clock", "plan", "validation"})
+    """Take {scenario: TEXT or object}, or {library: PROVIDER/FILE}, and the session's options."""
+    data = await read_object(
+        request, {"scenario", "file", "library", "provider", "seed", "clock", "plan", "validation"}
+    )
     options = Options(
         provider=typed(data, "provider", str), seed=typed(data, "seed", int), clock=typed(data, "clock", str),
         plan=plan_of(data.get("plan")), validation=typed(data, "validation", str),
     )  # fmt: skip
-    scenario = data.get("scenario")
-    if scenario is not None and not isinstance(scenario, str | dict):
-        raise Unaddressed(400, "invalid_request", "scenario must be YAML text or an object.")
-    live = sessions.open(scenario, options, name_in(data, "file") or SENT, len(await request.body()))
+    scenario, label = scenario_of(data)
+    live = sessions.open(scenario, options, label, len(await request.body()))
     if sessions.sharing:
         await sessions.sharing.share(live)
     return await _shown(sessions, request, live, 201)
@@ -178,15 +180,17 @@ async def delete_session(sessions: LiveSessions, request: Request, live: LiveSes
 
 
 async def put_scenario(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
-    """Take JSON {scenario: TEXT or object} and, for where its rules stand, {file: NAME}; else the body is YAML text."""
-    label = SENT
+    """Take JSON {scenario: TEXT or object} and, for where its rules stand, {file: NAME}; or {library: PROVIDER/FILE}.
+
+    Another body is YAML text.
+    """
+    scenario: Json = None
     if is_json(request.headers):
-        data = await read_object(request, {"scenario", "file"})
-        scenario, label = data.get("scenario"), name_in(data, "file") or SENT
-        if not isinstance(scenario, str | dict):
+        scenario, label = scenario_of(await read_object(request, {"scenario", "file", "library"}))
+        if scenario is None:
             raise Unaddressed(400, "invalid_request", "The body must be YAML text, or {scenario: TEXT or object}.")
     else:
-        scenario = await request.body()
+        scenario, label = await request.body(), SENT
     async with sessions.changing(live.session.id):
         live = changes.put_scenario(sessions, live.session.id, scenario, label, len(await request.body()))
     return await _shown(sessions, request, live)

@@ -14,10 +14,12 @@ from starlette.responses import Response, StreamingResponse
 
 from emulator.core.durations import parse_duration
 from emulator.core.errors import Json, nearest
+from emulator.core.provider.folder import data_folder
 from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.redaction import redact
 from emulator.core.store import soon
 from emulator.core.values import FOREVER, Plan
+from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.sessions.unaddressed import Unaddressed
 
@@ -151,6 +153,22 @@ def name_in(data: dict[str, Json], name: str) -> str | None:
     if value is not None and not (value and value.isprintable() and len(value) <= LONGEST_NAME):
         raise Unaddressed(400, "invalid_request", f"{name} must be a place, as scenario.yaml or test_x.py:12.")
     return value
+
+
+def scenario_of(data: dict[str, Json]) -> tuple[Json, str]:
+    """Return the scenario of a body, None where it has none, and what stands for its file."""
+    name = typed(data, "library", str)
+    if name is None:
+        scenario = data.get("scenario")
+        if scenario is not None and not isinstance(scenario, str | dict):
+            raise Unaddressed(400, "invalid_request", "scenario must be YAML text or an object.")
+        return scenario, name_in(data, "file") or SENT
+    if "scenario" in data:
+        raise Unaddressed(400, "invalid_request", "scenario and library exclude each other.")
+    library = {f"{file.parent.name}/{file.name}": file for file in data_folder("scenarios").glob("*/*.yaml")}
+    if name not in library:
+        raise Unaddressed(404, "not_found", f"The library has no '{name[:100]}'; {nearest(name, library)}")
+    return library[name].read_text(encoding="utf-8"), name
 
 
 def plan_of(value: Json) -> str | Plan | None:

@@ -219,9 +219,14 @@ def test_the_clock_is_advanced_held_and_released(control: httpx2.Client, session
     assert [control.patch(path, json=body).json() for body in ({"hold": True}, {"release": True})] == [advanced] * 2
 
 
+def test_a_scenario_of_the_library(control: httpx2.Client, session: dict[str, Any]) -> None:
+    given = control.put(f"sessions/{session['id']}/scenario", json={"library": "beatra/plan-exhausted.yaml"}).json()
+    assert {rule["at"].rpartition(":")[0] for rule in given["rules"]} == {"beatra/plan-exhausted.yaml"}
+
+
 # Errors
 
-FIELDS = "clock, file, plan, provider, scenario, seed, validation"
+FIELDS = "clock, file, library, plan, provider, scenario, seed, validation"
 ERRORS = {
     "wrong-method": ("POST", "health", None, 405, "method_not_allowed", "/_emulator/health takes GET, HEAD, not POST."),
     "bad-json": ("POST", "sessions", b"{", 400, "invalid_request", None),
@@ -234,6 +239,11 @@ ERRORS = {
     "clock": ("POST", "sessions", {"clock": 5}, 400, "invalid_request", "clock must be a string."),
     "scenario": ("POST", "sessions", {"scenario": 5}, 400, "invalid_request",
         "scenario must be YAML text or an object."),
+    "library": ("POST", "sessions", {"library": "openai/reasonin.yaml"}, 404, "not_found",
+        "The library has no 'openai/reasonin.yaml'; did you mean 'openai/reasoning.yaml'?"),
+    "library-outside": ("PUT", "sessions/ID/scenario", {"library": "../schemas/openai/provider.yaml"}, 404, "not_found", None),
+    "library-and-more": ("PUT", "sessions/ID/scenario", {"library": "openai/reasoning.yaml", "scenario": RULE}, 400,
+        "invalid_request", "scenario and library exclude each other."),
     "plan": ("POST", "sessions", {"plan": 5}, 400, "invalid_request",
         "plan must be a name, or {requests_per_minute, tokens_per_minute}."),
     "plan-field": ("POST", "sessions", {"plan": {"x": 1}}, 400, "invalid_request",
