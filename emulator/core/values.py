@@ -25,6 +25,11 @@ FOREVER = math.inf
 STARTED = "started"
 #: `forever` is real silence, but a server must not keep a socket for ever: seconds.
 FOREVER_LIMIT_S = 30.0
+#: Notes of what a scripted reply says that its request did not ask for.
+NOT_OFFERED = "emulator:call-not-offered"
+ARGUMENTS_BREAK = "emulator:arguments-break-schema"
+TEXT_BREAKS = "emulator:text-breaks-schema"
+MISFITS = (NOT_OFFERED, ARGUMENTS_BREAK, TEXT_BREAKS)
 #: Faults that only delay or divide what is sent: the answer that arrives is whole.
 HARMLESS = frozenset(("stall", "slow_headers", "comment", "slice", "bandwidth", "merge"))
 

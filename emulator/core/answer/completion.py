@@ -15,7 +15,7 @@ from emulator.core.wires.completion import Completion, Kind, Part
 
 def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completion, int, tuple[Note, ...]]:
     """Return what is said of a reply's content, up to a stop word and to the cap, its tokens, and notes."""
-    parts = list(_parts(turn, content))
+    parts = list(parts_of(turn, content))
     notes: list[Note] = []
     if not reply.verbatim:
         parts = [_stopped(part, turn.call.conversation.stop) for part in parts]
@@ -30,7 +30,7 @@ def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completi
     return Completion(tuple(parts), reason), tokens, tuple(notes)
 
 
-def _parts(turn: Turn, content: Mapping[str, Json]) -> Iterator[Part]:
+def parts_of(turn: Turn, content: Mapping[str, Json]) -> Iterator[Part]:
     """Yield the parts of a reply: those of `outputs` in their order, else reasoning, text, refusal and calls."""
     given = content.get("outputs", (content,))
     number = 0

@@ -21,6 +21,8 @@ MAX_VALUES = 500_000
 MOST_NOTED = 100
 #: What no doc lists but SDKs commonly send, by what the wire calls it; it has its effect, and is noted.
 CUSTOMARY = ("choices", "stop", "usage", "schema", "json")
+#: Of these, what a scripted reply does not heed.
+OF_BUILT_IN = ("schema", "json")
 OF_EMBEDDINGS = ("encoding_format", "dimensions")
 #: A string of JSON, to its end even where none is written, so that malformed text takes no longer.
 _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -113,9 +115,11 @@ def without_nulls(operation: Operation, body: Mapping[str, Json]) -> Mapping[str
 def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Iterator[Note]:
     """Yield a note of each field that the docs don't name, whatever else is wrong with the body."""
     paths = undocumented(checks.strict, body)
-    customary = operation.wire.request.fields(*CUSTOMARY) if operation.wire else OF_EMBEDDINGS
+    form = operation.wire.request if operation.wire else None
+    customary, own = (form.fields(*CUSTOMARY), form.fields(*OF_BUILT_IN)) if form else (OF_EMBEDDINGS, ())
     for path in paths[:MOST_NOTED]:
         effect = "has its customary effect" if path in customary else "has no effect"
+        effect += " on a built-in answer" if path in own else ""
         yield Note(None, path, f"is not in the docs; it was accepted and {effect}")
     if len(paths) > MOST_NOTED:
         yield Note(None, "", f"{len(paths) - MOST_NOTED} more fields are not in the docs")

@@ -29,6 +29,7 @@ from emulator.core.answer.stored import keeping_of, recall
 from emulator.core.draws import Draw
 from emulator.core.engine.access import authenticate, route
 from emulator.core.engine.limits import check_grant, documented_headers, one_line
+from emulator.core.engine.misfits import misfits
 from emulator.core.engine.understand import idempotency_of, recalls, understand
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import apply
@@ -180,6 +181,8 @@ def _scripted(
     spent = refusal is not None and refusal.name == "rate_limited"
     rule_id = rule.id if rule else None
     keeping = None if refusal else keeping_of(turn, rendered)
+    if rule and (unfit := [note for note in misfits(turn, reply, content) if note.fact not in settings.muted]):
+        rendered = replace(rendered, notes=(*rendered.notes, *unfit))
     return _Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent, proxied, keeping)
 
 

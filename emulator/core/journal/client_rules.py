@@ -14,7 +14,7 @@ from typing import Literal
 from emulator.core.frozen import frozen
 from emulator.core.journal.attempts import Attempts, answered_text, retry_after, wait_between, was_cut
 from emulator.core.redaction import is_secret
-from emulator.core.values import Exchange, Request
+from emulator.core.values import ARGUMENTS_BREAK, NOT_OFFERED, TEXT_BREAKS, Exchange, Request
 
 Status = Literal["pass", "fail", "not_seen"]
 
@@ -217,6 +217,18 @@ def _silence(exchange: Exchange) -> float:
     return min(longest, exchange.sent.real - exchange.request.real)
 
 
+def _fits(fact: str) -> Judge:
+    """Return what looks for replies that say what their requests did not ask for, as the notes of a fact tell."""
+
+    def judged(evidence: Evidence) -> Judged:
+        seen = [(item, note.message) for item in evidence.exchanges for note in item.notes if note.fact == fact]
+        if not seen:
+            return "not_seen", "No scripted reply is of this kind.", []
+        return "fail", "; ".join(dict.fromkeys(message for _, message in seen)), [item for item, _ in seen]
+
+    return judged
+
+
 JUDGES: Mapping[str, Judge] = {
     "backed_off": _backed_off,
     "tried_again": _tried_again,
@@ -231,4 +243,7 @@ COMMON: Mapping[str, tuple[Judge, str]] = {
     "bounded-attempts": (_bounded_attempts, f"every provider: a call ends after {MOST_ATTEMPTS} attempts"),
     "retry-after": (_honoured, "RFC 9110, section 10.2.3"),
     "stalled-stream": (_gave_up_silence, "every provider: a silent stream is given up"),
+    NOT_OFFERED: (_fits(NOT_OFFERED), "every provider: a model calls the tools that are offered"),
+    ARGUMENTS_BREAK: (_fits(ARGUMENTS_BREAK), "every provider: the application is tested with what it asked for"),
+    TEXT_BREAKS: (_fits(TEXT_BREAKS), "every provider: the application is tested with what it asked for"),
 }

@@ -11,7 +11,7 @@ from build import NOW, PROVIDERS, EngineSession, chat, make_session
 from emulator.core.journal.attempts import answered_text, group, retry_after, wait_between
 from emulator.core.journal.client_rules import mark_of
 from emulator.core.journal.verdict import Finding, judge
-from emulator.core.values import Exchange, Sent
+from emulator.core.values import ARGUMENTS_BREAK, MISFITS, NOT_OFFERED, Exchange, Sent
 
 TOO_MANY = {"error": "rate_limited"}
 CUT = {"text": "Half of it, then the rest.", "stream": {"split": 11}, "faults": [{"cut": {"after_chunks": 2}}]}
@@ -394,6 +394,20 @@ def test_a_stalled_stream_is_given_up(finding: Any, expected: Any) -> None:
     assert told(finding()) == expected
 
 
+# What a scripted reply says that its request did not ask for
+
+
+def test_a_scripted_call_that_was_not_offered_fails() -> None:
+    made = tape("brivionix", {"tool_calls": [{"name": "look"}]})
+    made.send(0)
+    assert told(made.findings()[NOT_OFFERED]) == (
+        "fail",
+        "the reply calls 'look', and the request offers no tools (say off_contract: true if it is meant to)",
+        (1,),
+    )
+    assert told(made.findings()[ARGUMENTS_BREAK]) == ("not_seen", "No scripted reply is of this kind.", ())
+
+
 # As a whole
 
 
@@ -401,9 +415,9 @@ def test_each_provider_is_judged_by_its_own_facts_and_exchanges() -> None:
     made = tape("beatra", TOO_MANY)
     made.send(0)
     made.send(1, headers={"idempotency-key": ONE})
-    common = ["no-vain-retry", "bounded-attempts", "retry-after", "stalled-stream"]
+    common = ["no-vain-retry", "bounded-attempts", "retry-after", "stalled-stream", *MISFITS]
     named = {name: [item.fact for item in judge(provider, made.exchanges)] for name, provider in PROVIDERS.items()}
-    assert named.pop("openai")[-4:] == common
+    assert named.pop("openai")[-len(common) :] == common
     assert named == {
         "beatra": ["be-incomplete-stream", "be-retry-same-key", "be-switch-model", "be-store-ids", *common],
         "braintwin": ["bt-backoff", "bt-retry-500", *common],
