@@ -209,9 +209,9 @@ def test_what_came_before_is_read_first() -> None:
     assert [message.text for message in said.messages] == ["first", "a", "I look.", "next"]
 
 
-def test_only_functions_are_tools() -> None:
+def test_only_functions_and_custom_tools_are_tools() -> None:
     tools = [{"type": "web_search"}, {"type": "custom", "name": "x"}, {"type": "function", "name": "f"}, 5]
-    assert RESPONSES.request.read({"input": "x", "tools": tools}).tools == (Tool("f"),)
+    assert RESPONSES.request.read({"input": "x", "tools": tools}).tools == (Tool("f"), Tool("x", custom=True))
 
 
 @pytest.mark.parametrize(

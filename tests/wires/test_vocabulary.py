@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from emulator.core.schema.formats import data_folder
-from emulator.core.wires.template import ANSWER, PART, PIECE, WORDS
+from emulator.core.wires.template import ANSWER, PART, PIECE, ROWS, WORDS
 from tests.wires.asks import MADE_UP
 from tests.wires.build import SCHEMAS
 
@@ -48,12 +48,16 @@ def words_of(data: Any) -> set[str]:
     return (
         holes
         | {text for text in texts if text in WORDS}
-        | {item["$if"] for item in templates if isinstance(item, dict) and "$if" in item}
+        | {item[word] for item in templates for word in ("$if", "$rows") if isinstance(item, dict) and word in item}
         | ({"~"} if any(text.endswith("~") for text in texts) else set())
     )
 
 
-@pytest.mark.parametrize("word", [*ANSWER, *PART, PIECE, *WORDS, "~"])
+#: What rows have; the number of an annotation is told by one wire, whose events have it.
+OF_ROWS = {*ROWS, *(hole for holes in ROWS.values() for hole in holes)} - {"annotation.index"}
+
+
+@pytest.mark.parametrize("word", [*ANSWER, *PART, PIECE, *WORDS, *sorted(OF_ROWS), "~"])
 def test_a_word_of_templates_is_used_by_two_wires(word: str) -> None:
     assert sum(word in words_of(data) for data in DATA) >= 2
 
@@ -77,8 +81,9 @@ def named(schema: Any, root: Any) -> Iterator[str]:
 SCHEMA = json.loads((data_folder("schemas") / "wire.schema.json").read_bytes())
 USED = Counter(key for data in DATA for key in keys(SCHEMA, data, SCHEMA))
 #: A change of a wire names it; no wire of ours has words between the pieces of what it does not begin; one provider has
-#: a wire with a prompt.
-ONCE = {"like", "request.prompt", "request.prompt.at", "request.prompt.echo",
+#: a wire with a prompt, and in one wire a field tells custom tools from others.
+ONCE = {"request.tools.custom.is", "stream.custom.end",
+        "like", "request.prompt", "request.prompt.at", "request.prompt.echo",
         "stream.reasoning.begin", "stream.reasoning.end", "stream.text.begin", "stream.text.end",
         "stream.refusal.begin", "stream.refusal.end"}  # fmt: skip
 

@@ -10,6 +10,7 @@ from emulator.contract.checks import idempotency as checks_idempotency
 from emulator.contract.checks import limits as checks_limits
 from emulator.contract.checks import operations as checks_operations
 from emulator.contract.checks import requests as checks_requests
+from emulator.contract.checks import sequences as checks_sequences
 from emulator.contract.checks import tools as checks_tools
 from emulator.core.errors import Json
 
@@ -54,12 +55,13 @@ CHECKS: Mapping[str, Check] = {
     "scales": checks_operations.scales,
     "moves": checks_operations.moves,
     "embeddings": checks_operations.embeddings,
+    "sequence": checks_sequences.sequence,
 }
 
 #: What a check sends for each item of its parameters' lists, and beside these, at most.
 _EACH: Mapping[str, int] = {
     "good": 1, "bad": 1, "missing": 1, "raw": 1, "on": 1, "also": 1, "models": 1, "caps": 1, "spoilt": 1, "of": 1,
-    "windows": 5,
+    "steps": 1, "windows": 5,
 }  # fmt: skip
 _BESIDE: Mapping[str, int] = {
     "requests": 1, "default": 2, "reproducible": 2, "stream_default": 3, "output_cap": 2, "prompt_counts": 2,

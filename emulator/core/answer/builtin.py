@@ -82,7 +82,17 @@ def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] 
         offered = chosen or offered
     words = set(words_of(last_text(conversation.messages, "user") or ""))
     best = max(offered, key=lambda item: len(words & set(words_of(f"{item.name} {item.description}"))))
+    if best.custom:
+        return {"name": best.name, "input": _text_for(turn, best, notes)}
     return {"name": best.name, "arguments": _arguments(best, f"{form.fields('tools')[0]}.{best.name}", notes, draw)}
+
+
+def _text_for(turn: Turn, tool: Tool, notes: list[Note]) -> str:
+    """Return a text for a tool that takes one: what the user said last, whatever grammar it should follow."""
+    if tool.grammar is not None:
+        path = f"{wire_of(turn).request.fields('tools')[0]}.{tool.name}"
+        notes.append(Note(None, path, "the input is what the user said; it may not follow the tool's grammar"))
+    return _excerpt(last_text(turn.call.messages, "user") or "")
 
 
 def _arguments(tool: Tool, path: str, notes: list[Note], draw: Draw) -> Json:

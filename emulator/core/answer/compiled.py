@@ -196,7 +196,8 @@ def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Clai
 
 def _message(call: Call) -> Json:
     said = call.conversation
-    asked = [said.choices, said.stop, said.usage, said.cap, said.echoes]
+    asked = [said.choices, said.stop, said.usage, said.cap, said.logprobs, said.echoes]
+    asked += [tool.name for tool in said.tools if tool.custom]
     return said.stream, _short(said.model), call.prompt_tokens, _short(repr(asked))
 
 

@@ -1,16 +1,25 @@
-"""What the model says in the end: a reply's content, stopped and capped, and its cost in tokens."""
+"""What the model says in the end: a content, stopped and capped, how probable it was, and its cost in tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from emulator.core.answer.render import Turn, render_id, wire_of
+from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.scenario.scenario import Reply
-from emulator.core.tokens import count, first
+from emulator.core.tokens import count, first, pieces
 from emulator.core.tree import compact
 from emulator.core.values import Note
-from emulator.core.wires.completion import Completion, Kind, Part
+from emulator.core.wires.completion import CALLS, Annotation, Completion, Kind, Part, Token
+
+#: What a model might have said instead.
+_OTHERS = (
+    " the", " a", " and", ",", ".", " it", " is", " that", " of", " to", " in", "\n", " not", " one", " I", " you",
+    " for", " as", " with", " there", " this",
+)  # fmt: skip
 
 
 def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completion, int, tuple[Note, ...]]:
@@ -19,7 +28,7 @@ def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completi
     notes: list[Note] = []
     if not reply.verbatim:
         parts = [_stopped(part, turn.call.conversation.stop) for part in parts]
-    called = any(part.kind == "call" for part in parts)
+    called = any(part.kind in CALLS for part in parts)
     reason = reply.finish_reason or ("tool_calls" if called else "stop")
     tokens = _cost(parts)
     if turn.cap is not None and tokens > turn.cap and not reply.verbatim:
@@ -27,7 +36,8 @@ def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completi
         name = wire_of(turn).request.path("cap")
         notes.append(Note(turn.cap_fact, name, f"the reply was cut at {turn.cap} of {tokens} tokens"))
         tokens, reason = _cost(parts), "length"
-    return Completion(tuple(parts), reason), tokens, tuple(notes)
+    likely = turn.call.conversation.logprobs
+    return Completion(tuple([_probable(part, likely) for part in parts]), reason), tokens, tuple(notes)
 
 
 def parts_of(turn: Turn, content: Mapping[str, Json]) -> Iterator[Part]:
@@ -38,7 +48,7 @@ def parts_of(turn: Turn, content: Mapping[str, Json]) -> Iterator[Part]:
         for kind in _TEXTS:
             text = item.get(kind)
             if text is not None:
-                yield Part(kind, text if isinstance(text, str) else compact(text))
+                yield _text(kind, text if isinstance(text, str) else compact(text), item)
         for call in item.get("tool_calls", ()):
             yield _tool_call(turn, number, call)
             number += 1
@@ -48,18 +58,39 @@ def parts_of(turn: Turn, content: Mapping[str, Json]) -> Iterator[Part]:
 _TEXTS: tuple[Kind, ...] = ("reasoning", "text", "refusal")
 
 
+def _text(kind: Kind, text: str, item: Mapping[str, Json]) -> Part:
+    """Return a text with the sources that it cites; of its tokens, what the reply says."""
+    if kind == "reasoning":
+        return Part(kind, text)
+    cited = tuple(Annotation(**given) for given in item.get("annotations", ()))
+    return Part(kind, text, tokens=tuple(map(_token, item.get("logprobs", ()))), annotations=cited)
+
+
+def _token(given: Mapping[str, Json]) -> Token:
+    return Token(given["token"], given["logprob"], tuple(map(_token, given.get("top", ()))))
+
+
+def _probable(part: Part, likely: int | None) -> Part:
+    """Tell how probable the tokens of a text were, where that is asked for."""
+    if part.kind not in ("text", "refusal") or (likely is None and not part.tokens):
+        return part
+    return replace(part, tokens=() if likely is None else probable_tokens(part.text, part.tokens, likely))
+
+
 def _tool_call(turn: Turn, index: int, item: Mapping[str, Json]) -> Part:
-    arguments = item.get("arguments", {})
+    arguments = item.get("input", item.get("arguments", {}))
     arguments = arguments if isinstance(arguments, str) else compact(arguments)
     ident = item.get("id") or render_id(turn.operation, "tool_call", turn.draw, turn.at, str(index))
-    return Part("call", arguments, ident, item["name"])
+    custom = "input" in item or any(tool.custom and tool.name == item["name"] for tool in turn.call.conversation.tools)
+    kind: Kind = "custom" if custom and "custom" in wire_of(turn).request.kinds else "call"
+    return Part(kind, arguments, ident, item["name"])
 
 
 def _stopped(part: Part, stop: Iterable[str]) -> Part:
     text = part.text
     for sequence in stop if part.kind == "text" else ():
         text = text.partition(sequence)[0]
-    return part if text == part.text else Part(part.kind, text)
+    return part if text == part.text else replace(part, text=text)
 
 
 def _cost(parts: Iterable[Part]) -> int:
@@ -81,5 +112,43 @@ def _capped(cap: int, parts: Iterable[Part]) -> list[Part]:
             break
         text = first(part.text, left)
         left -= count(text)
-        kept.append(Part(part.kind, text, part.id, part.name))
+        kept.append(replace(part, text=text))
     return kept or [Part("text", "")]
+
+
+# How probable tokens are
+
+
+def probable_tokens(text: str, given: Sequence[Token], likely: int) -> tuple[Token, ...]:
+    """Return the tokens of a text, `likely` of the most likely ones beside each.
+
+    `given` are those of a reply, which may be longer than what is left of its text. The others are drawn: each was more
+    probable than not, and what is left is shared by what might have been said instead.
+    """
+    if given:
+        return tuple(Token(item.text, item.logprob, item.likely[:likely]) for item in _within(text, given))
+    draw = Draw("logprobs", text)
+    return tuple(_drawn(draw, index, piece, likely) for index, piece in enumerate(pieces(text)))
+
+
+def _within(text: str, given: Sequence[Token]) -> Iterator[Token]:
+    left = len(text)
+    for item in given:
+        left -= len(item.text)
+        if left < 0:
+            return
+        yield item
+
+
+def _drawn(draw: Draw, index: int, piece: str, likely: int) -> Token:
+    first, number = divmod(draw.below(f"token/{index}", len(_OTHERS) * 4999), 4999)
+    probability = 0.5 + number / 10_000
+    others = [text for text in (*_OTHERS[first:], *_OTHERS[:first]) if text != piece]
+    left = 1 - probability
+    shares = [Token(text, _log(left / 2 ** (place + 1))) for place, text in enumerate(others[: max(0, likely - 1)])]
+    own = Token(piece, _log(probability))
+    return Token(piece, own.logprob, (own, *shares) if likely else ())
+
+
+def _log(probability: float) -> float:
+    return round(math.log(probability), 6)

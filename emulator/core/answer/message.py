@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import orjson
@@ -119,7 +119,12 @@ def _whole(turn: Turn, saying: AnswerValues, reply: Reply) -> _Written:
 def _stream(turn: Turn, saying: AnswerValues, reply: Reply) -> _Written:
     wire = wire_of(turn)
     notes: list[Note] = []
-    pieces = [_pieces(part, reply.pace.split, saying.choices, notes) for part in saying.completion.parts]
+    probable = turn.call.conversation.logprobs is not None
+    parts = saying.completion.parts
+    pieces = [
+        _pieces(part, how, saying.choices, notes, probable)
+        for part, how in zip(parts, _splits(parts, reply.pace.split), strict=True)
+    ]
     usage = turn.call.conversation.usage and (wire.request.tells_usage or not turn.strict)
     events: list[tuple[bytes, str]] = wire.streamed(saying, pieces, usage)
     if turn.strict:
@@ -127,13 +132,47 @@ def _stream(turn: Turn, saying: AnswerValues, reply: Reply) -> _Written:
     return timed(turn, events, reply), tuple(notes)
 
 
-def _pieces(part: Part, how: Json, choices: int, notes: list[Note]) -> Iterable[bytes]:
+def _splits(parts: Sequence[Part], how: Json) -> Iterator[Json]:
+    """Yield how each part is split: where pieces are given, by those whose turn it is.
+
+    What is no text is split so where the pieces are its own, else by tokens.
+    """
+    if not isinstance(how, list):
+        yield from [how] * len(parts)
+        return
+    left = how
+    for part in parts:
+        count = _count(part.text, left)
+        if count is not None:
+            yield left[:count]
+        elif part.kind in ("text", "refusal"):
+            yield left
+            count = len(left)
+        else:
+            yield "tokens"
+        left = left[count or 0 :]
+
+
+def _count(text: str, pieces: Sequence[str]) -> int | None:
+    """Return how many pieces are a text; None where they are another."""
+    at = count = 0
+    while at < len(text):
+        if count == len(pieces) or not pieces[count] or not text.startswith(pieces[count], at):
+            return None
+        at += len(pieces[count])
+        count += 1
+    return count
+
+
+def _pieces(part: Part, how: Json, choices: int, notes: list[Note], probable: bool) -> Iterable[bytes]:
     """Return the pieces of a part as JSON, and note where they are larger than asked; short ones are remembered.
+
+    Where its tokens are told, they are its pieces.
 
     Others are encoded one by one: orjson takes a kilobyte for each, however short it is.
     """
-    if isinstance(how, list):
-        how = how if part.kind != "call" else "tokens"
+    if probable and part.tokens and how == "tokens":
+        how = [token.text for token in part.tokens]
     if isinstance(how, list) or choices > 1 or len(part.text) > LONGEST_REMEMBERED:
         return map(orjson.dumps, _bounded(split(part.text, how), MOST_PIECES // choices, notes))
     return _remembered(part.text, how)

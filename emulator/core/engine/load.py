@@ -108,7 +108,7 @@ def _can_say(operation: Operation, reply: Reply) -> bool:
     """Tell whether an operation's wire has words for what a message says: some have them for texts alone."""
     if reply.kind != "message" or operation.wire is None or "call" in operation.wire.request.kinds:
         return True
-    return all(name == "text" for name in reply.content)
+    return set(reply.content) <= {"text", "logprobs", "annotations"}
 
 
 def _checked(

@@ -18,8 +18,9 @@ from emulator.core.errors import STATUS, Json
 from emulator.core.provider.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.redaction import is_redacted, is_secret, literals
+from emulator.core.tokens import pieces as split_in_tokens
 from emulator.core.tree import change_texts
-from emulator.core.wires.completion import COUNTS, DETAILS, KINDS, REASONS, Completion, Part, named_usage
+from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, KINDS, REASONS, Completion, Part, Token, named_usage
 from emulator.core.wires.conversation import last_text
 from emulator.core.wires.sse import payload
 from emulator.core.wires.wire import Wire
@@ -203,7 +204,7 @@ def _said(completion: Completion, usage: Json) -> dict[str, Json]:
     if (
         set(order) == {"reasoning"}
         or order != sorted(order, key=KINDS.index)
-        or any(order.count(kind) > 1 for kind in KINDS if kind != "call")
+        or any(order.count(kind) > 1 for kind in KINDS if kind not in CALLS)
     ):
         reply["outputs"] = [_output(part) for part in completion.parts]
         return reply | _around(completion, usage)
@@ -211,6 +212,7 @@ def _said(completion: Completion, usage: Json) -> dict[str, Json]:
         text = completion.text(kind)
         if text is not None:
             reply = {kind: escaped(text)}  # a refusal stands alone
+            reply |= _beside(next(part for part in completion.parts if part.kind == kind))
     if thought := completion.text("reasoning"):
         reply = {"reasoning": escaped(thought)} | reply
     if calls := completion.calls():
@@ -219,12 +221,26 @@ def _said(completion: Completion, usage: Json) -> dict[str, Json]:
 
 
 def _call(call: Part) -> dict[str, Json]:
-    return {"name": call.name, "arguments": escaped(call.text), **({"id": call.id} if call.id else {})}
+    said = "input" if call.kind == "custom" else "arguments"
+    return {"name": call.name, said: escaped(call.text), **({"id": call.id} if call.id else {})}
 
 
 def _output(part: Part) -> dict[str, Json]:
     """Return one of several parts, where their order is not the usual one."""
-    return {"tool_calls": [_call(part)]} if part.kind == "call" else {part.kind: escaped(part.text)}
+    return {"tool_calls": [_call(part)]} if part.kind in CALLS else {part.kind: escaped(part.text), **_beside(part)}
+
+
+def _beside(part: Part) -> dict[str, Json]:
+    """Return what stands beside a text: how probable its tokens were, and what it cites."""
+    tokens = [
+        _token(token) | ({"top": list(map(_token, token.likely))} if token.likely else {}) for token in part.tokens
+    ]
+    cited = [{"url": item.url, "title": item.title, "start": item.start, "end": item.end} for item in part.annotations]
+    return {name: escaped(rows) for name, rows in (("logprobs", tokens), ("annotations", cited)) if rows}
+
+
+def _token(token: Token) -> dict[str, Json]:
+    return {"token": token.text, "logprob": token.logprob}
 
 
 def _around(completion: Completion, usage: Json) -> dict[str, Json]:
@@ -265,8 +281,13 @@ def _heard(items: Sequence[str], wire: Wire) -> Completion | None:
 def _told(completion: Completion) -> dict[str, Json]:
     if not completion.parts:
         completion = replace(completion, parts=(Part("text", ""),))
-    pieces = [piece for part in completion.parts if part.kind == "text" for piece in part.pieces]
+    pieces = [piece for part in completion.parts if _is_told(part) for piece in part.pieces]
     return _said(completion, None) | ({"stream": {"split": pieces}} if pieces else {})
+
+
+def _is_told(part: Part) -> bool:
+    """Tell whether the pieces of a part are written down: of what is no text, those that are no tokens."""
+    return part.kind == "text" or list(part.pieces) != split_in_tokens(part.text)
 
 
 def escaped(value: Json) -> Json:

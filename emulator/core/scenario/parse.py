@@ -27,10 +27,10 @@ from emulator.core.tree import Path, path_of
 from emulator.core.values import MISFITS
 
 #: Reply keys of which one is given (text and tool_calls may stand together, and reasoning beside what is said).
-SAID = ("reasoning", "text", "tool_calls", "refusal", "outputs")
+SAID = ("reasoning", "text", "logprobs", "annotations", "tool_calls", "refusal", "outputs")
 CONTENT = ("text", "tool_calls", "refusal", "outputs", "json", "events", "error", "embedding", "builtin", "proxy")
 #: Keys whose values are sent as they are.
-_VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars"}
+_VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars", "logprobs"}
 #: Reply keys that a Reply has under the same name, as they are.
 _AS_GIVEN = ("times", "status", "usage", "finish_reason", "verbatim", "off_contract")
 #: Rules of ours; their draws and counts go by these names.
@@ -240,6 +240,7 @@ class _Parser:
         for name in data if kind == "proxy" else ():
             if name not in ("proxy", "times"):
                 self.report((*path, name), "cannot stand beside proxy: the upstream's answer is passed on as it comes")
+        self.check_tokens(path, data)
         headers = self.headers((*path, "headers"), data.get("headers", {}))
         return Reply(
             kind=kind,
@@ -266,12 +267,24 @@ class _Parser:
                 self.report((*path, name), "may hold only printable ASCII characters")
         return data
 
+    def check_tokens(self, path: Path, data: Mapping[str, Any]) -> None:
+        """Check that what stands beside a text is of that text."""
+        for index, item in enumerate(data.get("outputs", ())):
+            self.check_tokens((*path, "outputs", index), item)
+        text = data.get("text", data.get("refusal"))
+        for name in ("logprobs", "annotations") if text is None else ():
+            if name in data:
+                self.report((*path, name), "is of a text: say text or refusal beside it")
+        tokens = "".join(item["token"] for item in data.get("logprobs", ()))
+        if tokens and isinstance(text, str) and "${" not in text and tokens != text:
+            self.report((*path, "logprobs"), "the tokens, joined, are not the text")
+
     def pace(self, path: Path, data: Mapping[str, Any]) -> Pace:
         given = data.get("stream")
         if not given:
             return Pace()
         split, text = given.get("split", "tokens"), data.get("text")
-        if isinstance(split, list) and isinstance(text, str) and "${" not in text and "".join(split) != text:
+        if isinstance(split, list) and isinstance(text, str) and "${" not in text and text not in "".join(split):
             self.report((*path, "split"), "the pieces, joined, are not the text")
         ttft = self.tried((*path, "ttft"), parse_wait, given.get("ttft", 0))
         *waits, itl = self.waits((*path, "itl"), given.get("itl", 0))

@@ -8,8 +8,10 @@ from typing import Literal, get_args
 
 from emulator.core.frozen import frozen
 
-Kind = Literal["reasoning", "text", "refusal", "call"]
+Kind = Literal["reasoning", "text", "refusal", "call", "custom"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+#: Calls of tools: with arguments that are JSON, and with an input that is a text.
+CALLS: tuple[Kind, ...] = ("call", "custom")
 #: Finish reasons; others are passed on as they are.
 REASONS = ("stop", "length", "tool_calls", "content_filter")
 #: What usage is called here, and what the scenario and the journal call it.
@@ -20,13 +22,37 @@ _NAMES = {**COUNTS, **DETAILS}
 
 
 @frozen
+class Token:
+    """A token of a text, how probable it was (the natural logarithm), and what was most likely in its place."""
+
+    text: str
+    logprob: float
+    likely: tuple[Token, ...] = ()
+
+
+@frozen
+class Annotation:
+    """A source that a text cites, from one of its characters to another."""
+
+    url: str
+    title: str
+    start: int = 0
+    end: int = 0
+
+
+@frozen
 class Part:
-    """A part of what is said; the text of a call is its arguments. `pieces` are those that a stream had."""
+    """A part of what is said; the text of a call is its arguments. `pieces` are those that a stream had.
+
+    `tokens` are told where a request asks for their probabilities.
+    """
 
     kind: Kind
     text: str
     id: str = ""
     name: str = ""
+    tokens: tuple[Token, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
     pieces: tuple[str, ...] = field(default=(), compare=False)
 
 
@@ -46,7 +72,7 @@ class Completion:
         return "".join(texts) if texts else None
 
     def calls(self) -> list[Part]:
-        return [part for part in self.parts if part.kind == "call"]
+        return [part for part in self.parts if part.kind in CALLS]
 
 
 def named_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:

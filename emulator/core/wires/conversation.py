@@ -34,6 +34,8 @@ class Tool:
     name: str
     description: Json = None
     parameters: Json = None
+    custom: bool = False  # it takes a text
+    grammar: Json = None  # which that text must follow
 
 
 @frozen
@@ -52,6 +54,7 @@ class Conversation:
     schema: Json = None
     json: bool = False
     usage: bool = False  # a stream is to tell its usage
+    logprobs: int | None = None  # so many likely tokens are to be told for each; None: none is told
     echoes: tuple[str, ...] = ()  # what is said before the text of each choice
 
 

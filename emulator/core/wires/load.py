@@ -16,7 +16,7 @@ from emulator.core.kept import STATES, Kept
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import Path as Steps
-from emulator.core.wires.completion import DETAILS, KINDS, REASONS
+from emulator.core.wires.completion import CALLS, DETAILS, KINDS, REASONS
 from emulator.core.wires.places import places
 from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request import RequestForm
@@ -35,6 +35,7 @@ from emulator.core.wires.template import (
     Node,
     Object,
     Parser,
+    Rows,
     Text,
     Whole,
     holes,
@@ -193,6 +194,7 @@ class _Loader:
             ITEM in holding,
             any(NUMBER in holes(node) for _, _, node in numbered),
             self.kept(whole),
+            frozenset(node.name for template in written for node in nodes(template) if isinstance(node, Rows)),
             tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields("store", "later")})),
         )
 
@@ -248,7 +250,7 @@ class _Loader:
         for kind in needed:
             if kind not in kinds:
                 self.report(("response",), f"has no template for a part that is a {kind}")
-            if (PIECE, kind) not in events and not (kind == "call" and ("begin", kind) in events):
+            if (PIECE, kind) not in events and not (kind in CALLS and ("begin", kind) in events):
                 self.report(("stream",), f"has no template for a part that is a {kind}")
 
     def needed(self, moment: str) -> tuple[str, ...]:
@@ -258,11 +260,16 @@ class _Loader:
     def event(self, node: Node, needed: tuple[str, ...]) -> Event:
         if isinstance(node, Literal) and isinstance(node.value, str):  # [DONE]
             return Event(Writer([event(node.value.encode())]), None, False, node.value)
+        condition = rows = None
+        if isinstance(node, If):
+            condition, node = node.name, node.node
+        elif isinstance(node, Rows):
+            rows, node = node.name, node.node
         fields = {item.name: item.node for item in node.fields} if isinstance(node, Object) else {}
         named = fields.get(self.data["stream"].get("event", ""))
         whole = next((name for name, inner in fields.items() if isinstance(inner, Whole)), None)
         look = known(node, reader(node, needed))
-        return Event(event_writer(node, named), look, "choice" in holes(node), "", whole)
+        return Event(event_writer(node, named), look, "choice" in holes(node), "", whole, condition, rows)
 
 
 def any_of(matches: Sequence[Match]) -> Match:

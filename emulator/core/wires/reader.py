@@ -11,11 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import COUNTS, DETAILS, Kind
+from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, Kind
 from emulator.core.wires.template import (
+    ANNOTATIONS,
     ECHO,
     NUMBER,
     PART,
+    TOKENS,
     USAGE,
     Array,
     Choices,
@@ -25,6 +27,7 @@ from emulator.core.wires.template import (
     Literal,
     Node,
     Object,
+    Rows,
     Text,
     Whole,
     holes,
@@ -37,7 +40,8 @@ Match: TypeAlias = Callable[[Json, Found], bool]
 
 #: Parts that `$each` found, the rows of a list, and whether something was there that the template has no form for.
 PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
-_COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "choice", "part.index", "part.call")
+_COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "choice", "part.index", "part.call",
+           "annotation.start", "annotation.end", "annotation.index")  # fmt: skip
 #: What is not read: an answer is known by it, and does not say it.
 _ASIDE = ("created", NUMBER)
 
@@ -60,7 +64,7 @@ def rows(found: Found) -> Iterator[Found]:
 
 def tells(kind: Kind, found: Found) -> bool:
     """Tell whether what was found is a part of a kind: a call has a name or an id, others have a text."""
-    names = ("part.id", "part.name") if kind == "call" else ("part.text",)
+    names = ("part.id", "part.name") if kind in CALLS else ("part.text",)
     return any(isinstance(found.get(name), str) for name in names)
 
 
@@ -79,8 +83,10 @@ def _hole(node: Hole, needed: Collection[str]) -> Match:
         return _anything
     if name in _COUNTS:
         return lambda given, found: _take(found, name, given, given.__class__ is int, True)
-    if name == "part.input":
+    if name in ("part.input", "token.bytes"):
         return lambda given, found: _take(found, name, given, True, True)
+    if name == "token.logprob":
+        return lambda given, found: _take(found, name, given, given.__class__ in (int, float), False)
     return lambda given, found: _take(found, name, given, isinstance(given, str), given is None)
 
 
@@ -160,6 +166,8 @@ def _list(item: Node, needed: Collection[str]) -> Match:
     """Read a list of one template: its items are rows, or parts, or choices, of which the first is read."""
     if isinstance(item, Each):
         return _parts({kind: reader(node) for kind, node in item.kinds.items()})  # type: ignore[misc]
+    if isinstance(item, Rows):
+        return _rows(item, needed)
     look, only = reader(item, needed), isinstance(item, Choices)
 
     def match(given: Json, found: Found) -> bool:
@@ -175,6 +183,22 @@ def _list(item: Node, needed: Collection[str]) -> Match:
         else:
             found.setdefault(ROWS, []).extend(matched)
         return bool(matched) or not given
+
+    return match
+
+
+def _rows(node: Rows, needed: Collection[str]) -> Match:
+    """Read the rows of a value; one that has another form is something that the template has no form for."""
+    name, look = node.name, reader(node.node)
+
+    def match(given: Json, found: Found) -> bool:
+        if not isinstance(given, list):
+            return False
+        rows: list[Found] = [{} for _ in given]
+        found[name] = [row for value, row in zip(given, rows, strict=True) if look(value, row)]
+        if len(found[name]) < len(given):
+            found[UNREAD] = True
+        return True
 
     return match
 
@@ -216,7 +240,7 @@ def _inner(node: Choices | If | Each, needed: Collection[str]) -> Match:
 def _whole(node: Whole, needed: Collection[str]) -> Match:
     """Read the whole answer; what is changed in it says nothing of the answer."""
     look = reader(node.node)
-    aside = {PARTS, UNREAD, *PART, *node.changes}
+    aside = {PARTS, UNREAD, TOKENS, ANNOTATIONS, *PART, *node.changes}
     if USAGE in node.changes:
         aside.update(f"usage.{name}" for name in (*COUNTS, *DETAILS))
 
@@ -233,5 +257,5 @@ def _whole(node: Whole, needed: Collection[str]) -> Match:
 
 _READ: Mapping[type[Node], Callable[..., Match]] = {
     Literal: _literal, Hole: _hole, Text: _text, Object: _object, Array: _array,
-    Each: _inner, Choices: _inner, If: _inner, Whole: _whole,
+    Each: _inner, Choices: _inner, If: _inner, Whole: _whole, Rows: lambda node, needed: reader(node.node, needed),
 }  # fmt: skip

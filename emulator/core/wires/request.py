@@ -21,6 +21,8 @@ MOST_STOPS = 1000
 
 #: How many prompts of a request are answered.
 MOST_PROMPTS = 128
+#: How many likely tokens are told in the place of one.
+MOST_LIKELY = 20
 #: The parts that every answer to messages can say; an answer to a prompt says the first.
 NEEDED = ("text", "refusal", "call")
 #: What a tool choice can ask for beside what is free.
@@ -51,10 +53,12 @@ class RequestForm:
             _Messages(data["messages"], data.get("system"), parts, items) if prompt is None else _Prompts(prompt)
         )
         self._echo = _look((prompt or {}).get("echo"))
-        self.kinds = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
+        self.kinds: tuple[str, ...] = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
+        probable = data.get("logprobs", {})
+        self._probable, self._likely = _condition(probable.get("asked")), _look(probable.get("top"))
         tools = data.get("tools", {})
-        self._tools, self._is_tool = _look(tools.get("at")), _condition(tools.get("is", {}))
-        self._tool = [_look(tools.get(name)) for name in ("name", "description", "parameters")]
+        self._tools = [_Tools(tools, False), *([_Tools(tools["custom"], True)] if "custom" in tools else [])]
+        self.kinds += ("custom",) * ("custom" in tools)
         choice = data.get("tool_choice", {})
         self._named = _look(choice.get("name"))
         self._conditions = [(word, _condition(choice[word])) for word in CHOICES if word in choice]
@@ -62,7 +66,7 @@ class RequestForm:
         self.tells_usage = "usage" not in data  # unasked, in every stream
         self._previous, self._stored = _look(data.get("previous")), _look(data.get("store"))
         self._later = _condition(data.get("later"))
-        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools")
+        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs")
         self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
 
     def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
@@ -91,6 +95,7 @@ class RequestForm:
             self._schema(body),
             self._json(body),
             self.tells_usage or self._usage(body) is True,
+            self._logprobs(body),
             tuple(echoes),
         )
 
@@ -101,14 +106,15 @@ class RequestForm:
         return self._messages.read(body)
 
     def tools(self, body: Mapping[str, Json]) -> tuple[Tool, ...]:
-        """Return the functions that a body offers: each has a name."""
-        given = self._tools(body)
-        if not isinstance(given, list):
-            return ()
-        found = [
-            [look(item) for look in self._tool] for item in given if isinstance(item, Mapping) and self._is_tool(item)
-        ]
-        return tuple([Tool(*item) for item in found if isinstance(item[0], str)])
+        """Return the functions that a body offers, then what takes a text: each has a name."""
+        return tuple([tool for tools in self._tools for tool in tools.read(body)])
+
+    def _logprobs(self, body: Mapping[str, Json]) -> int | None:
+        """Return how many likely tokens are asked for beside each, if their probabilities are."""
+        if not self._probable(body):
+            return None
+        likely = self._likely(body)
+        return min(likely, MOST_LIKELY) if isinstance(likely, int) and likely > 0 else 0
 
     # What is kept between requests
 
@@ -174,8 +180,25 @@ class RequestForm:
             return _listed(given)
         if "at" in given:
             return [given["at"]]
+        if name == "logprobs":
+            return list(given.get("asked", ()))
         conditions = [path for word in CHOICES for path in given.get(word, ())]
         return [*conditions, *_listed(given.get("name"))]
+
+
+class _Tools:
+    """The tools of one kind that a request offers."""
+
+    def __init__(self, data: Mapping[str, Any], custom: bool) -> None:
+        self._at, self._is_one, self._custom = _look(data.get("at")), _condition(data.get("is", {})), custom
+        self._name, *self._looks = (_look(data.get(name)) for name in ("name", "description", "parameters", "grammar"))
+
+    def read(self, body: Mapping[str, Json]) -> Iterator[Tool]:
+        given = self._at(body)
+        for item in given if isinstance(given, list) else ():
+            if isinstance(item, Mapping) and self._is_one(item) and isinstance(name := self._name(item), str):
+                description, parameters, grammar = (look(item) for look in self._looks)
+                yield Tool(name, description, parameters, self._custom, grammar)
 
 
 class _Messages:
@@ -361,4 +384,9 @@ def _condition(spec: Mapping[str, Json] | None) -> Callable[[Json], bool]:
     if spec is None:
         return lambda value: False
     looks = [(_look(path), wanted if isinstance(wanted, list) else [wanted]) for path, wanted in spec.items()]
-    return lambda value: all(look(value) in wanted for look, wanted in looks)
+    return lambda value: all(_holds(look(value), wanted) for look, wanted in looks)
+
+
+def _holds(found: Json, wanted: Sequence[Json]) -> bool:
+    """Tell whether a value, or one of a list, is wanted."""
+    return found in wanted or (isinstance(found, list) and any(item in wanted for item in found))

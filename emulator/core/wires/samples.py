@@ -7,18 +7,27 @@ from collections.abc import Callable, Iterator, Sequence
 import orjson
 
 from emulator.core.errors import Json, Violation
-from emulator.core.wires.completion import Completion, Part
+from emulator.core.wires.completion import Annotation, Completion, Part, Token
 from emulator.core.wires.sse import payload
+from emulator.core.wires.template import ANNOTATIONS, TOKENS
 from emulator.core.wires.wire import AnswerValues, Wire
 
 _USAGE = {"input": 3, "output": 5, "total": 8}
 _CALLS = (Part("call", '{"city":"Oslo"}', "call-1", "get_weather"), Part("call", "{}", "call-2", "get_time"))
+_TOKENS = (
+    Token("Hello", -0.5, (Token("Hello", -0.5), Token("Hi", -1.5))),
+    Token(" there.", -0.25, (Token(" there.", -0.25),)),
+)
 #: By what they show.
 SAMPLES = {
     "a text": Completion((Part("text", "Hello there."),), "stop", _USAGE),
     "a text that was cut": Completion((Part("text", "Hello"),), "length", _USAGE),
     "calls": Completion(_CALLS, "tool_calls", _USAGE),
     "a text with a call": Completion((Part("text", "Let me see."), _CALLS[0]), "tool_calls", _USAGE),
+    "a call with a text": Completion((Part("custom", "Oslo, now", "call-1", "look"),), "tool_calls", _USAGE),
+    "a text with probabilities": Completion(
+        (Part("text", "Hello there.", tokens=_TOKENS, annotations=(Annotation("a:b", "A", 0, 5),)),), "stop", _USAGE
+    ),
     "a refusal": Completion((Part("refusal", "I cannot."),), "stop", _USAGE),
 }
 
@@ -51,10 +60,16 @@ def stream_of(wire: Wire, saying: AnswerValues) -> list[Json]:
 
 def _same(read: Completion, sample: Completion, wire: Wire) -> bool:
     """Tell whether what was read is the sample; a wire may have one form for a text and a refusal."""
-    texts = [(part.kind.replace("refusal", "text"), part.text, part.id, part.name) for part in read.parts]
-    wanted = [(part.kind.replace("refusal", "text"), part.text, part.id, part.name) for part in sample.parts]
+    texts = [_told_of(part, wire) for part in read.parts]
+    wanted = [_told_of(part, wire) for part in sample.parts]
     usage = {**(sample.usage or {}), **dict.fromkeys(wire.details, 0)}
     return (texts, read.finish, read.usage, read.unread) == (wanted, sample.finish, usage, False)
+
+
+def _told_of(part: Part, wire: Wire) -> tuple[Json, ...]:
+    """Return of a part what the wire tells."""
+    beside = [part.tokens if TOKENS in wire.rows else (), part.annotations if ANNOTATIONS in wire.rows else ()]
+    return part.kind.replace("refusal", "text"), part.text, part.id, part.name, *beside
 
 
 def _told(violation: Violation) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import COUNTS, DETAILS, Kind, Part
+from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, Annotation, Kind, Part, Token
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows, tells
+from emulator.core.wires.template import ANNOTATIONS, LIKELY, TOKENS
 
 
 class StreamReader:
@@ -39,8 +40,9 @@ class StreamReader:
 
     def _take_part(self, moment: str, kind: str, row: Found) -> None:
         piece = row.get("piece", "")
-        nameless = moment == "begin" and kind == "call" and not tells("call", row)
+        nameless = moment == "begin" and kind in CALLS and not tells("call", row)
         if moment == "end" or (moment == "piece" and not piece) or nameless:
+            self._annotate(kind, row)
             return
         key = row.get("part.index", row.get("part.call"))
         if key is None:
@@ -51,9 +53,16 @@ class StreamReader:
         part.name, part.id = part.name or row.get("part.name", ""), part.id or row.get("part.id", "")
         whole = row.get("part.arguments", json_text(row["part.input"]) if "part.input" in row else "")
         part.pieces += [text for text in (piece, whole, row.get("part.text", "")) if text]
+        part.tokens += tokens_of(row)
+
+    def _annotate(self, kind: str, row: Found) -> None:
+        """Take the sources of a part that has been said."""
+        part = self._open.get((kind, row.get("part.index", self._last.get(kind))))
+        if part and (given := annotations_of(row)):
+            part.annotations = given
 
     def parts(self) -> list[Part]:
-        return [part.part() for part in self._open.values() if part.pieces or part.kind == "call"]
+        return [part.part() for part in self._open.values() if part.pieces or part.kind in CALLS]
 
 
 @dataclass(slots=True)
@@ -64,17 +73,42 @@ class _Heard:
     id: str = ""
     name: str = ""
     pieces: list[str] = field(default_factory=list)
+    tokens: list[Token] = field(default_factory=list)
+    annotations: tuple[Annotation, ...] = ()
 
     def part(self) -> Part:
-        return Part(self.kind, "".join(self.pieces), self.id, self.name, tuple(self.pieces))
+        tokens, pieces = tuple(self.tokens), tuple(self.pieces)
+        return Part(self.kind, "".join(pieces), self.id, self.name, tokens, self.annotations, pieces)
 
 
 def part_of(kind: Kind, found: Found) -> Part:
     """Return a part of a whole answer."""
-    if kind != "call":
-        return Part(kind, found["part.text"])
+    if kind not in CALLS:
+        return Part(kind, found["part.text"], tokens=tuple(tokens_of(found)), annotations=annotations_of(found))
     arguments = found["part.arguments"] if "part.arguments" in found else json_text(found.get("part.input"))
     return Part(kind, arguments, found.get("part.id", ""), found.get("part.name", ""))
+
+
+def tokens_of(found: Mapping[str, Json]) -> list[Token]:
+    """Return the tokens that were found of a text."""
+    return [
+        Token(row["token.text"], row["token.logprob"], tuple(tokens_of({TOKENS: row.get(LIKELY, ())})))
+        for row in found.get(TOKENS) or ()
+        if "token.text" in row and "token.logprob" in row
+    ]
+
+
+def annotations_of(found: Mapping[str, Json]) -> tuple[Annotation, ...]:
+    """Return the sources that were found of a text."""
+    return tuple(
+        Annotation(
+            *(
+                row.get(f"annotation.{name}", usual)
+                for name, usual in (("url", ""), ("title", ""), ("start", 0), ("end", 0))
+            )
+        )
+        for row in found.get(ANNOTATIONS) or ()
+    )
 
 
 def json_text(value: Json) -> str:

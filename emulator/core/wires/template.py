@@ -6,6 +6,9 @@ $each        an item for each part of an answer, by its kind
 $choices     an item for each choice that was asked for
 $if, then    null where there is no value, else what follows
 $whole       the whole answer once more, with other values for some holes
+$rows, of    an item for each row of a value: the tokens of a text, what was likely in the place of one, annotations
+
+An event that is `$if` is left out without the value; one that is `$rows` is sent for each row.
 
 ${request.NAME} is a field of the request, with its documented default filled in; ${n} the number of an event, from 0.
 """
@@ -34,6 +37,14 @@ PART = ("part.id", "part.name", "part.text", "part.arguments", "part.input", "pa
 PIECE, NUMBER = "piece", "n"
 #: What `$if` can ask for and `$whole` can change, beside holes.
 PARTS, USAGE, ERROR = "parts", "usage", "error"
+#: Values that have rows, and the holes of each: of the text that is written, or of a piece of it.
+TOKENS, LIKELY, ANNOTATIONS = "tokens", "likely", "annotations"
+_TOKEN = ("token.text", "token.logprob", "token.bytes")
+ROWS: Mapping[str, tuple[str, ...]] = {
+    TOKENS: (*_TOKEN, LIKELY),
+    LIKELY: _TOKEN,
+    ANNOTATIONS: tuple(f"annotation.{name}" for name in ("url", "title", "start", "end", "index")),
+}
 #: What begins the name of a hole that a field of the request fills.
 ECHO = "request."
 
@@ -116,7 +127,15 @@ class Whole:
     changes: Mapping[str, Json]
 
 
-Node: TypeAlias = Literal | Hole | Text | Object | Array | Each | Choices | If | Whole
+@frozen
+class Rows:
+    """As many items as a value has rows."""
+
+    name: str
+    node: Node
+
+
+Node: TypeAlias = Literal | Hole | Text | Object | Array | Each | Choices | If | Whole | Rows
 Report: TypeAlias = Callable[[Path, str], None]
 
 
@@ -215,8 +234,9 @@ class Parser:
         return Choices(self._node(given, (*path, "$choices"), known))
 
     def _if(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
-        if given not in (*known, USAGE, ERROR) and not _is_echo(str(given), known):
-            hint = nearest(str(given), (*known, USAGE, ERROR))
+        names = (*known, USAGE, ERROR, *ROWS)
+        if given not in names and not _is_echo(str(given), known):
+            hint = nearest(str(given), names)
             self.report((*path, "$if"), f"there is no value '{given}'; {hint}")
         return If(str(given), self._node(shape["then"], (*path, "then"), known))
 
@@ -229,6 +249,11 @@ class Parser:
         if self.whole is None:
             self.report((*path, "$whole"), "stands in events alone; this is the whole answer")
         return Whole(self.whole or Literal(None), changes)
+
+    def _rows(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
+        if given not in ROWS:
+            self.report((*path, "$rows"), f"no value '{given}' has rows; {nearest(str(given), ROWS)}")
+        return Rows(str(given), self._node(shape["of"], (*path, "of"), (*known, *ROWS.get(str(given), ()))))
 
     def _mapping(self, given: Json, path: Path) -> Mapping[str, Json]:
         if isinstance(given, Mapping):
@@ -245,9 +270,11 @@ def _is_echo(name: str, known: Collection[str]) -> bool:
 #: The words, with what stands beside each.
 WORDS: Mapping[str, tuple[str, ...]] = {
     "$each": ("$each",), "$choices": ("$choices",), "$if": ("$if", "then"), "$whole": ("$whole",),
+    "$rows": ("$rows", "of"),
 }  # fmt: skip
 _PARSE: Mapping[str, Callable[[Parser, Json, Mapping[str, Json], Path, tuple[str, ...]], Node]] = {
     "$each": Parser._each, "$choices": Parser._choices, "$if": Parser._if, "$whole": Parser._whole,
+    "$rows": Parser._rows,
 }  # fmt: skip
 
 
@@ -259,7 +286,7 @@ def inside(node: Node) -> tuple[Node, ...]:
         return node.items
     if isinstance(node, Each):
         return tuple(node.kinds.values())
-    return (node.node,) if isinstance(node, Choices | If | Whole) else ()
+    return (node.node,) if isinstance(node, Choices | If | Whole | Rows) else ()
 
 
 def nodes(node: Node) -> Iterator[Node]:
@@ -280,4 +307,6 @@ def holes(node: Node) -> frozenset[str]:
         return found.difference(PART) | {PARTS}
     if isinstance(node, Choices):
         return (found - {"choice"}) | {"choices"}
-    return found | {node.name} if isinstance(node, If) else found
+    if isinstance(node, Rows):
+        found = found.difference(ROWS.get(node.name, ()))
+    return found | {node.name} if isinstance(node, If | Rows) else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,13 +12,13 @@ import orjson
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.kept import Kept
-from emulator.core.wires.completion import COUNTS, KINDS, Completion, Part
+from emulator.core.wires.completion import CALLS, COUNTS, KINDS, Annotation, Completion, Part, Token
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.sse import payload
-from emulator.core.wires.stream_reader import StreamReader, part_of, usage_of
-from emulator.core.wires.template import ECHO, ERROR, FAILURE, ITEM, NUMBER
+from emulator.core.wires.stream_reader import StreamReader, annotations_of, part_of, tokens_of, usage_of
+from emulator.core.wires.template import ANNOTATIONS, ECHO, ERROR, FAILURE, ITEM, LIKELY, NUMBER, PIECE, TOKENS
 from emulator.core.wires.template import PARTS as WRITTEN
 from emulator.core.wires.writer import Writer
 
@@ -49,6 +50,8 @@ class Event:
     by_choice: bool
     text: str  # of data that is no JSON
     whole: str | None = None  # the field that holds the whole answer
+    condition: str | None = None  # without this value it is left out
+    rows: str | None = None  # it is sent for each row of this value
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -72,6 +75,7 @@ class Wire:
     items: bool = False  # parts have ids
     numbered: bool = False  # events are
     kept: Kept | None = None  # how answers are kept for later requests
+    rows: frozenset[str] = frozenset()  # of what has rows, what it tells
     depends_on: Sequence[str] = ()  # the fields of the request that an answer repeats, or by which it is kept
 
     # Writing
@@ -110,14 +114,20 @@ class Wire:
     def _each_written(self, events: Sequence[Event], scope: dict[str, Json], named: str) -> list[tuple[bytes, str]]:
         found = []
         for event in events:
-            for choice in range(scope["choices"]) if event.by_choice else (0,):
-                found.append((event.write({**scope, "choice": choice} if choice else scope), named))
-                scope[NUMBER] += 1
+            if event.condition and scope[event.condition] is None:
+                continue
+            rows: Sequence[Mapping[str, Json]] = (scope[event.rows] or ()) if event.rows else ({},)
+            for row in rows:
+                for choice in range(scope["choices"]) if event.by_choice else (0,):
+                    found.append((event.write({**scope, **row, "choice": choice} if row or choice else scope), named))
+                    scope[NUMBER] += 1
         return found
 
     def _pieces(self, kind: str, scope: dict[str, Json], pieces: Iterable[bytes]) -> list[tuple[bytes, str]]:
         """Write a part's pieces, each between bytes that are the same for all."""
-        events = self.events.get(("piece", kind), ())
+        events = self.events.get((PIECE, kind), ())
+        if scope[TOKENS]:
+            return self._probable(events, scope, pieces)
         if self.numbered:
             return self._numbered(events, scope, pieces)
         sides = [
@@ -133,6 +143,23 @@ class Wire:
             before, after = sides[0]
             return [(before + piece + after, "data") for piece in pieces]
         return [(before + piece + after, "data") for piece in pieces for before, after in sides]
+
+    def _probable(
+        self, events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]
+    ) -> list[tuple[bytes, str]]:
+        """Write a part's pieces, each with the tokens that begin in it."""
+        rows, begins, end, found = scope[TOKENS], list[int](), 0, list[tuple[bytes, str]]()
+        for row in rows:
+            begins.append(end)
+            end += len(row["token.text"])
+        at = 0
+        for piece in map(orjson.loads, pieces):
+            inside = rows[bisect_left(begins, at) : bisect_left(begins, at + len(piece))]
+            at += len(piece)
+            given = scope | {PIECE: piece, TOKENS: inside}
+            found += self._each_written(events, given, "data")
+            scope[NUMBER] = given[NUMBER]
+        return found
 
     def _numbered(
         self, events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]
@@ -158,7 +185,8 @@ class Wire:
             WRITTEN: list(_values(completion, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
             "usage": usage, "usage.input": counts["input"],
             "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
-            "echoes": saying.echoes,
+            "echoes": saying.echoes, TOKENS: _rows_of(completion, TOKENS),
+            ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
         }  # fmt: skip
         for name in self.details:
             scope[f"usage.{name}"] = counts.get(name, 0)
@@ -214,7 +242,11 @@ class Wire:
         found: Found = {}
         if not self.match(body, found):
             return Completion(unread=True)
-        parts = [Part(kind, found[kind]) for kind in KINDS if kind in found]
+        parts = [
+            Part(kind, found[kind], tokens=tuple(tokens_of(found)), annotations=annotations_of(found))
+            for kind in KINDS
+            if kind in found
+        ]
         parts += [part_of(kind, part) for kind, part in found.get(PARTS, ())]
         return self._completion(found, parts, UNREAD in found)
 
@@ -259,7 +291,7 @@ class Wire:
         return any(hearing.said.get(name) for name in ("finish", *self.words)), usage_of(hearing.said) is not None
 
     def _completion(self, found: Mapping[str, Json], parts: Sequence[Part], unread: bool) -> Completion:
-        called = any(part.kind == "call" for part in parts)
+        called = any(part.kind in CALLS for part in parts)
         usage = usage_of(found)
         if usage and not self.totals and {"input", "output"} <= usage.keys():
             usage["total"] = usage["input"] + usage["output"]
@@ -301,8 +333,35 @@ def _values(completion: Completion, items: Sequence[str]) -> Iterator[dict[str, 
             "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
             "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
             "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
+            TOKENS: _tokens(part.tokens), ANNOTATIONS: _annotations(part.annotations),
         }  # fmt: skip
-        calls += part.kind == "call"
+        calls += part.kind in CALLS
+
+
+def _tokens(tokens: Sequence[Token]) -> list[Json] | None:
+    """Return the rows of tokens; nothing where there are none."""
+    return [
+        {"token.text": token.text, "token.logprob": token.logprob,
+         "token.bytes": list(token.text.encode(errors="surrogatepass")), LIKELY: _tokens(token.likely)}
+        for token in tokens
+    ] or None  # fmt: skip
+
+
+def _annotations(annotations: Sequence[Annotation]) -> list[Json] | None:
+    return [
+        {"annotation.url": item.url, "annotation.title": item.title, "annotation.start": item.start,
+         "annotation.end": item.end, "annotation.index": index}
+        for index, item in enumerate(annotations)
+    ] or None  # fmt: skip
+
+
+def _rows_of(completion: Completion, name: str) -> list[Json] | None:
+    """Return the rows of all texts, or of the refusal where there is none."""
+    kind = "text" if completion.text() is not None else "refusal"
+    said = [part for part in completion.parts if part.kind == kind]
+    if name == TOKENS:
+        return _tokens([token for part in said for token in part.tokens])
+    return _annotations([item for part in said for item in part.annotations])
 
 
 def _object(text: str, broken: Json) -> Json:

@@ -20,6 +20,7 @@ from emulator.core.wires.template import (
     Literal,
     Node,
     Object,
+    Rows,
     Text,
     Whole,
     holes,
@@ -181,11 +182,16 @@ def _if(node: If) -> Write:
     return lambda scope: b"null" if scope[name] is None else write(scope)
 
 
+def _rows(node: Rows) -> Write:
+    name, write = node.name, writer(node.node)
+    return lambda scope: b",".join([write({**scope, **row}) for row in scope[name] or ()])
+
+
 def _whole(node: Whole) -> Write:
     write, changes = writer(node.node), dict(node.changes)
     return lambda scope: write({**scope, **changes})
 
 
 _WRITE: Mapping[type[Node], Callable[..., Write]] = {
-    Text: _text, Each: _each, Choices: _choices, If: _if, Whole: _whole,
+    Text: _text, Each: _each, Choices: _choices, If: _if, Whole: _whole, Rows: _rows,
 }  # fmt: skip

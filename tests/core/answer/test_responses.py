@@ -22,6 +22,8 @@ REPLIES: dict[str, dict[str, Any]] = {
     "tool calls": {"tool_calls": [{"name": "look", "arguments": {"at": "it"}}, {"name": "look", "arguments": {}}]},
     "refusal": {"refusal": "no"},
     "outputs": {"outputs": [{"text": "a"}, {"tool_calls": [{"name": "look"}]}, {"reasoning": "b"}, {"text": "c"}]},
+    "annotations": {"text": "a", "annotations": [{"url": "a:b", "title": "A"}]},
+    "custom call": {"tool_calls": [{"name": "look", "input": "at it"}]},
     "json": {"json": {"id": "x", "object": "response"}, "off_contract": True},
     "events": {"events": [{"type": "a"}, {"type": "b"}], "off_contract": True},
     "error": {"error": "server_error"},
@@ -70,6 +72,7 @@ def test_an_answer_is_compiled_and_kept_by_the_id_that_it_has(reply: dict[str, A
 
 FIELDS: list[dict[str, Any]] = [
     {}, {"temperature": 0.5}, {"metadata": {"a": "b"}}, {"store": False}, {"background": True}, {"tools": [TOOL]},
+    {"include": ["message.output_text.logprobs"], "model": "gpt-4o"}, {"tools": [{"type": "custom", "name": "one"}]},
     {"text": {"verbosity": "low"}}, {"instructions": "x"}, {"user": "ada"}, {"stream": True},
 ]  # fmt: skip
 

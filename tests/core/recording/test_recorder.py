@@ -60,6 +60,51 @@ CALL = {"tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}}]}
 TOOLS = {"tools": [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]}
 
 
+PROBABLE = {
+    "text": "Yes, sir",
+    "logprobs": [
+        {"token": "Yes,", "logprob": -1.0, "top": [{"token": "Yes,", "logprob": -1.0}]},
+        {"token": " sir", "logprob": -2},
+    ],
+    "annotations": [{"url": "a:b", "title": "A $${b}", "start": 0, "end": 3}],
+}
+NO_TOOLS: dict[str, Any] = {}
+CUSTOM = {"tool_calls": [{"name": "look", "input": "at $${it}"}, {"name": "look", "input": "again"}]}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("reply", "fields"),
+    [
+        ({"reasoning": "Hm, well.", "text": "Yes, sir"}, {}),
+        ({"reasoning": "Hm, well.", "text": "Yes, sir", "stream": {"split": 3}}, {}),
+        ({"outputs": [{"reasoning": "Hm."}, {"text": "One two"}, {"tool_calls": [{"name": "f", "arguments": {"a": 1}}]},
+                      {"text": "Three four."}], "stream": {"split": "chars"}}, {}),
+        (PROBABLE, {"include": ["message.output_text.logprobs"], "top_logprobs": 2}),
+        (PROBABLE, {}),
+        ({"outputs": [{"text": "Yes, sir"}, PROBABLE]}, {"include": ["message.output_text.logprobs"]}),
+        (CUSTOM, {"tools": [{"type": "custom", "name": "look"}]}),
+    ],
+    ids=["reasoning", "pieces", "outputs", "probable", "cited", "probable outputs", "custom"],
+)  # fmt: skip
+def test_a_recording_of_responses_says_the_same_in_words(reply: Any, fields: Any, stream: bool) -> None:
+    body = {"model": "gpt-4o", "input": "What about Oslo?", "stream": stream, **fields}
+    upstream = make_session({"rules": [{"when": {"operation": "responses"}, "reply": reply}]})
+    exchange = through(upstream, "openai", body=body, path="/responses")
+    recorder = record([exchange], "openai")
+    told = first_reply(recorder)
+    assert {"json", "events"}.isdisjoint(told)
+    again = through(make_session(recorder.text()), "openai", body=body, path="/responses")
+    wire = exchange.claim.wire
+    assert wire
+    assert without_new(again, wire.fresh) == without_new(exchange, wire.fresh)
+
+
+def without_new(exchange: Exchange, new: frozenset[str]) -> list[bytes]:
+    names = b"|".join(name.encode() for name in sorted(new))
+    return [re.sub(rb'"(%b)":("[^"]*"|\d+)' % names, b"", frame.data) for frame in exchange.timeline.frames]
+
+
 @pytest.mark.parametrize(
     ("provider", "reply", "fields"),
     [
@@ -107,6 +152,13 @@ TOOLS = {"tools": [{"type": "function", "function": {"name": "weather", "paramet
         ("beatra", {"text": "a b c", "faults": [{"invalid_json": True}]}, {}),
         ("beatra", {"text": "a b c", "faults": [{"empty": True}]}, {}),
         ("brainstormrouter", {"embedding": [0.5, -0.25]}, {}),
+        *((provider, reply, {**fields, "stream": stream}) for stream in (False, True) for provider, reply, fields in (
+            ("openai", PROBABLE, {"logprobs": True, "top_logprobs": 2}),
+            ("openai", {"text": "Yes, sir"}, {"logprobs": True}),
+            ("openai", {"refusal": "No, sir"}, {"logprobs": True, "top_logprobs": 1}),
+            ("openai", CUSTOM, {"tools": [{"type": "custom", "custom": {"name": "look"}}]}),
+            ("openai", CALL | {"text": "I look.", "stream": {"split": 2}}, NO_TOOLS),
+        )),
     ],
     ids=str,
 )  # fmt: skip

@@ -10,7 +10,6 @@ from emulator.core.provider.model import MODEL_HOLES, Model, model_values
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.problems.data import Data, Problems
 from emulator.core.provider.routes import parameters, shape
-from emulator.core.wires.completion import KINDS
 from emulator.core.wires.request import IN_PATH
 from emulator.core.wires.samples import differences
 
@@ -156,7 +155,7 @@ def kept_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
     names = data["errors"]["names"]
     for name, operation in operations.items():
         if operation.wire and operation.wire.items and operation.kind == "chat":
-            for kind in KINDS:
+            for kind in ("reasoning", *operation.wire.request.kinds):
                 if kind not in operation.ids:
                     hint = f"lacks '{kind}': the wire '{operation.wire.name}' tells the id of each part"
                     yield ("operations", name), f"ids {hint}"

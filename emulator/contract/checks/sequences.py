@@ -1,0 +1,49 @@
+"""A check of requests that belong together: what one answers, the next asks for by its id."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from emulator.contract.case_client import CaseClient, conform, equal
+from emulator.contract.client import Answer
+from emulator.core.errors import Json
+from emulator.core.tree import change_texts
+
+_ID = re.compile(r"\$\{(\d+)\}")
+
+
+def sequence(
+    client: CaseClient, *, steps: Sequence[Mapping[str, Json]], reply: Mapping[str, Json] | None = None
+) -> None:
+    """Requests in turn, each answered with this status and shape; ${0} is the id that the first of them got.
+
+    The shape of a stream is that of the list of its events' data.
+    """
+    if reply:
+        client.session.answer(reply)
+    ids: list[str] = []
+    for step in steps:
+        asked = change_texts(dict(step), lambda text: _ID.sub(lambda hole: ids[int(hole[1])], text))
+        body = json.dumps(asked["body"]).encode() if "body" in asked else b""
+        answer = client.send(asked["method"], asked["path"], body)
+        what = f"{step['method']} {step['path']}"
+        equal(answer, f"{what} is answered with", step.get("status", 200), answer.status)
+        value = _said(answer)
+        conform(answer, value, step.get("schema", True), f"{what}: the answer's")
+        ids.append(_id(value))
+
+
+def _said(answer: Answer) -> Json:
+    if answer.media_type != "text/event-stream":
+        return answer.json
+    return [event.json for event in answer.events or () if isinstance(event.json, dict)]
+
+
+def _id(value: Json) -> str:
+    """Return the id of an answer: of a stream, of what its first event holds."""
+    if isinstance(value, list):
+        found = [item for event in value[:1] for item in (event, *event.values()) if isinstance(item, Mapping)]
+        return next((item["id"] for item in found if isinstance(item.get("id"), str)), "")
+    return value["id"] if isinstance(value, dict) and isinstance(value.get("id"), str) else ""
