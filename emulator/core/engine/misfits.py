@@ -71,7 +71,7 @@ def _misfit_calls(asked: Conversation, calls: Sequence[Part], whole: bool) -> It
         reason = _not_offered(part.name, asked, offered)
         if reason:
             yield _note(NOT_OFFERED, f"the reply calls {shown(part.name)}, {reason}")
-        elif whole:
+        elif whole and not offered[part.name].custom:  # what a custom tool takes is any text
             broken = _broken(part.text, offered[part.name].parameters or _ANY_OBJECT)
             if broken:
                 yield _note(

@@ -95,9 +95,11 @@ def test_what_was_not_asked_for_is_noted(reply: Any, fields: Any, fact: str, mes
     assert found({**reply, "off_contract": True}, **fields) == []
 
 
+CUSTOM = {"tools": [{"type": "custom", "custom": {"name": "by_hand"}}]}
 FITS = {
     "a call": (calls(), TOOLS),
     "any arguments": (calls(arguments={"a": 1}), LOOSE),
+    "a custom tool": ({"tool_calls": [{"name": "by_hand", "input": "any text"}]}, CUSTOM),
     "the tool that is named": (calls("look"), BOTH | NAMED),
     "arguments that are cut": ({**calls(arguments='{"ci'), "finish_reason": "length"}, TOOLS),
     "a text": ({"text": "Rome"}, TOOLS),
