@@ -130,6 +130,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--clock", type=click.Choice(["real", "virtual"]), help="Default: real."),
         click.option("--reload", is_flag=True, help="Load the scenario files anew whenever one changes."),
         click.option("--tls", is_flag=True, help="Serve https, with a certificate made on the spot."),
+        click.option("--otel", is_flag=True, help="Send a span for each exchange, to OTEL_EXPORTER_OTLP_ENDPOINT."),
         click.option("--upstream", "upstreams", multiple=True, metavar="PROVIDER=URL", callback=_by_provider,
                      help="A provider's real base URL, for `proxy: true` and `unmatched: proxy`."),
         timeout_option,
@@ -193,6 +194,8 @@ def prepared(
     options = Options(**{name: given.pop(name) for name in names})
     tls = given.pop("tls")
     _check_reload(given["reload"], scenarios)
+    if given.get("otel") and importlib.util.find_spec("opentelemetry") is None:
+        fail("--otel needs OpenTelemetry; install it with: pip install 'llm-emulator[otel]'")
     setup = Setup(find_scenarios(scenarios), options, schemas, **given)
     sessions = load_or_fail(lambda: make_live_sessions(setup))
     warn(sessions.by_id["default"].session.scenarios)

@@ -64,6 +64,7 @@ class Setup:
     upstreams: Mapping[str, str] = field(default_factory=dict)  # base URLs by provider
     upstream_timeout: float = 60.0
     records: bool = False  # every request goes to its upstream
+    otel: bool = False  # a span for each exchange
 
 
 class Server(uvicorn.Server):
@@ -221,6 +222,8 @@ def make_server(
     on_stray: Callable[[str, str, int], None],
 ) -> Server:
     """Return a uvicorn server whose one protocol is ours."""
+    if setup.otel:
+        on_exchange = _both(on_exchange, _spans())
     app = _control(sessions, is_loopback(setup.host), setup.admin_token)
     protocol = bind(Dispatch(sessions, app, on_exchange, on_stray), setup.max_body)
     config = uvicorn.Config(
@@ -233,6 +236,20 @@ def make_server(
     server.sharing = sessions.sharing
     server.upstreams = list(sessions.upstreams.values())
     return server
+
+
+def _spans() -> Callable[[Exchange, str, float], None]:
+    from emulator.server.tracing import spans  # only then OpenTelemetry is needed
+
+    return spans()
+
+
+def _both(*told: Callable[[Exchange, str, float], None]) -> Callable[[Exchange, str, float], None]:
+    def tell(exchange: Exchange, end: str, seconds: float) -> None:
+        for each in told:
+            each(exchange, end, seconds)
+
+    return tell
 
 
 def _control(sessions: LiveSessions, loopback: bool, admin_token: str | None) -> Callable[..., Awaitable[None]]:
