@@ -127,9 +127,8 @@ def _waited(process: subprocess.Popen[bytes]) -> int | None:
 
 def _findings(session: Json, journal: Sequence[Json], verdict: Sequence[Json], strict: bool) -> Iterator[str]:
     """Yield what was wrong: with the scenario, and with the client as the docs see it."""
-    yield from teardown.crashes(journal)
-    yield from (_without_hint(text) for text in teardown.unmatched(journal))
-    yield from (_without_hint(text) for text in teardown.unexpected(session["rules"]))
+    found = (*teardown.crashes(journal), *teardown.unmatched(journal), *teardown.unexpected(session["rules"]))
+    yield from (_without_hint(item.text) for item in found)
     if judged := teardown.misbehaviour(verdict, strict, ()):
         yield _without_hint(judged)
 

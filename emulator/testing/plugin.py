@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     from emulator.testing.session import EmulatedSession
     from emulator.testing.virtual_time import VirtualTime
 
-_MARKS = ("provider", "seed", "clock", "plan", "validation")
-_ALLOWS = ("allow_unmatched", "allow_unused")
+_MARKER = "@pytest.mark.emulator"
+_MARKS = ("provider", "seed", "clock", "plan", "validation", "allow_unmatched", "allow_unused")
+#: The session of a test.
+_SESSION = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,42 +63,76 @@ def emulator(request: pytest.FixtureRequest, emulator_server: Control) -> Iterat
     from emulator.testing.client import ControlError
     from emulator.testing.session import EmulatedSession
 
-    scenario, options, allowed = _marked(request)
+    scenario, options = _marked(request)
     if "emulator_time" in request.fixturenames:
         options["clock"] = "virtual"
-    folders = (request.path.parent, request.config.rootpath / request.config.getini("emulator_scenarios"))
+    folders = _folders(request.config, request.path.parent)
     try:
-        session = EmulatedSession(emulator_server, scenario, folders, **options)
+        session = EmulatedSession(emulator_server, scenario, folders, form=f"{_MARKER}({{}})", **options)
     except (LookupError, ControlError) as error:
         raise _failure(str(error)) from None
+    request.node.stash[_SESSION] = session
     yield session
     try:
-        problems = list(session.problems(**allowed))
+        late = session.late_findings()
     finally:
         session.delete()
-    if problems:
-        raise _failure("\n\n".join(problems))
+    if late:
+        raise _failure(session.told(late))
 
 
-def _marked(request: pytest.FixtureRequest) -> tuple[Any, dict[str, Any], dict[str, bool]]:
-    """Return the scenario, the session's options and what the test allows; the nearest marker wins."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that passed where something is wrong with what happened; one that failed or was skipped did so."""
+    yield
+    session = item.stash.get(_SESSION, None)
+    if session and (found := session.findings()):
+        raise _failure(session.told(found))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what happened in the report of a test that failed, whatever it failed by."""
+    report = yield
+    session = item.stash.get(_SESSION, None)
+    if session and report.when == "call" and report.failed:
+        report.sections.append(("emulator", _told(session, report.longreprtext)))
+    return report
+
+
+def _told(session: EmulatedSession, said: str) -> str:
+    """Return what a report should tell beside what it says; nothing fails here."""
+    from emulator.testing.client import ControlError
+
+    try:
+        return session.report(said)
+    except (OSError, ControlError) as error:
+        return f"nothing is known of the session: {error}"
+
+
+def _folders(config: pytest.Config, *first: Path) -> tuple[Path, ...]:
+    return (*first, config.rootpath / config.getini("emulator_scenarios"))
+
+
+def _marked(request: pytest.FixtureRequest) -> tuple[Any, dict[str, Any]]:
+    """Return the scenario, and the session's options with what the test allows; the nearest marker wins."""
     scenario = None
     options: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("emulator"))):
         if len(marker.args) > 1:
-            raise _failure(f"@pytest.mark.emulator takes one scenario, not {len(marker.args)}")
+            raise _failure(f"{_MARKER} takes one scenario, not {len(marker.args)}")
         for name in marker.kwargs:
-            if name not in (*_MARKS, *_ALLOWS):
+            if name not in _MARKS:
                 raise _unknown(name)
         options.update(marker.kwargs)
         scenario = marker.args[0] if marker.args else scenario
-    return scenario, options, {name: bool(options.pop(name, False)) for name in _ALLOWS}
+    return scenario, options
 
 
 def _unknown(name: str) -> BaseException:
     from emulator.core.errors import nearest
 
-    return _failure(f"@pytest.mark.emulator knows no '{name}'; {nearest(name, (*_MARKS, *_ALLOWS))}")
+    return _failure(f"{_MARKER} knows no '{name}'; {nearest(name, _MARKS)}")
 
 
 def _failure(message: str) -> BaseException:

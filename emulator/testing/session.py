@@ -3,113 +3,65 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from emulator.core.printable import printable, printable_lines
+from emulator.core.printable import printable_lines
 from emulator.testing import findings as teardown
+from emulator.testing.causes import WhyUnused
 from emulator.testing.client import Control
+from emulator.testing.clock import Clock
+from emulator.testing.findings import Finding, scenario_findings, session_findings
 from emulator.testing.journal import Exchange as Exchange
 from emulator.testing.journal import Journal
+from emulator.testing.route import RULE_KEYS, Route, place
+from emulator.testing.scenarios import read_scenario
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-#: What `.on()` takes beside what `when` takes.
-_RULE_KEYS = ("after_last", "count_by", "then", "expect")
-#: About how long a chunk of a stream is, and the piece that holds all the rest: bytes.
-_CHUNK, _REST = 200, 10**9
 _REAL_WAIT = threading.Event().wait  # not touched by whoever patches time.sleep
-
-
-class Clock:
-    """The session's clock; `seen` is the latest time that this process knows of."""
-
-    def __init__(self, session: EmulatedSession, now: float) -> None:
-        self._session = session
-        self.seen = now
-
-    @property
-    def now(self) -> float:
-        """Unix seconds."""
-        return self._read(self._session.ask("GET", "/clock"))
-
-    @property
-    def kind(self) -> str:
-        return str(self._session.ask("GET", "/clock")["kind"])
-
-    def advance(self, duration: str | float) -> float:
-        """Move a virtual clock, waking what becomes due; return the new time."""
-        return self._read(self._session.ask("PATCH", "/clock", {"advance": duration}))
-
-    def hold(self) -> float:
-        """Let every wait last until `release` or `advance`."""
-        return self._read(self._session.ask("PATCH", "/clock", {"hold": True}))
-
-    def release(self) -> float:
-        """End `hold`, and every silence without end."""
-        return self._read(self._session.ask("PATCH", "/clock", {"release": True}))
-
-    def _read(self, answer: Mapping[str, Any]) -> float:
-        now = float(answer["now"])
-        self.seen = max(self.seen, now)
-        return now
-
-
-class Route:
-    """The rule that `.on(...)` began, at a place of the test; each `.reply(...)` is its next reply."""
-
-    def __init__(self, session: EmulatedSession, rule: Mapping[str, Any], at: str) -> None:
-        self._session = session
-        self._rule = rule
-        self.at = at
-        self.replies: tuple[Mapping[str, Any], ...] = ()
-        self.refused = False  # the latest reply did not load, which its own exception tells
-
-    def reply(self, text: Any = None, /, **reply: Any) -> Route:
-        """Add a reply, written as in a scenario: `.reply("Hello")`, `.reply(error="rate_limited", times=2)`.
-
-        Raises: ControlError, for one that does not load.
-        """
-        if text is not None:
-            reply["text"] = text
-        return self._send((*self.replies, reply))
-
-    def replace(self, **reply: Any) -> Route:
-        """Answer with this reply instead of those so far."""
-        return self._send((reply,))
-
-    def _send(self, replies: tuple[Mapping[str, Any], ...]) -> Route:
-        self.refused = True
-        self._session.ask("POST", "/rules", {"rule": {**self._rule, "replies": replies}, "at": self.at})
-        self.replies, self.refused = replies, False
-        return self
 
 
 class EmulatedSession:
     """A fresh session on a server. Point the application at `base_url` with `api_key`.
 
-    `folders` are where `.use()` looks for scenario files; without any it is the working directory.
+    As a context it ends with `check`, and is removed. `folders` are where scenario files are looked for; without any it
+    is the working directory. `form` is where a test says what it allows.
     """
 
-    def __init__(self, control: Control, scenario: Any = None, folders: Sequence[Path] = (), **options: Any) -> None:
+    def __init__(
+        self,
+        control: Control,
+        scenario: Any = None,
+        folders: Sequence[Path] = (),
+        *,
+        allow_unmatched: bool = False,
+        allow_unused: Any = False,
+        form: str = "session({})",
+        **options: Any,
+    ) -> None:
         self._control = control
         self._folders = folders
+        self._form = form
+        self._allowed = {"unmatched": allow_unmatched, "unused": allow_unused}
         given = {name: value for name, value in options.items() if value is not None}
         if scenario is not None:
             given |= read_scenario(scenario, folders)
         self._session = control.ask("POST", "/sessions", given)
         self.id: str = self._session["id"]
         self.api_key: str = self._session["api_key"]
-        self.clock = Clock(self, float(self._session["clock"]["now"]))
+        self._began = float(self._session["clock"]["now"])
+        self.clock = Clock(self.ask, self._began)
         self._routes: dict[str, Route] = {}
         self._numbers = itertools.count(1)
+        self._checked: int | None = None  # exchanges that there were when it was looked at
+        self._replaced: list[Finding] = []  # what was wrong with scenarios that others took the place of
 
     # Where it is
 
@@ -152,17 +104,20 @@ class EmulatedSession:
 
         Raises: LookupError, where there is no such file; ControlError, where it does not load.
         """
-        self._session = self.ask("PUT", "/scenario", read_scenario(scenario, self._folders))
+        given = read_scenario(scenario, self._folders)
+        replaced = self.read()["rules"] if self._session["rules"] else ()
+        journal = self.journal if replaced else ()
+        self._session = self.ask("PUT", "/scenario", given)
+        self._replaced += scenario_findings([rule for rule in replaced if not rule["added"]], journal)
         return self
 
     def on(self, **when: Any) -> Route:
         """Begin a rule, before those there are; `when` is as in a scenario: `.on(last_user={"contains": "hi"})`.
 
-        `after_last`, `count_by`, `then` and `expect` are the rule's own.
+        `id`, `after_last`, `count_by`, `then` and `expect` are the rule's own.
         """
-        name, at = f"on-{next(self._numbers)}", _place(sys._getframe(1))
-        own = {key: when.pop(key) for key in _RULE_KEYS if key in when}
-        route = self._routes[name] = Route(self, {"id": name, "when": when} | own, at)
+        own = {"id": f"on-{next(self._numbers)}"} | {key: when.pop(key) for key in RULE_KEYS if key in when}
+        route = self._routes[own["id"]] = Route(self.ask, {"when": when} | own, place(sys._getframe(1)))
         return route
 
     def slicings(self, text: str = "Grüße! 你好 👋🏽", **reply: Any) -> SearchStrategy[list[int]]:
@@ -178,21 +133,7 @@ class EmulatedSession:
 
         `reply` is what stands beside the text in a scenario. Needs hypothesis.
         """
-        from hypothesis import strategies as st
-
-        from emulator.core.tokens import pieces
-
-        route = self.on()
-
-        def cut(places: list[list[int]]) -> list[int]:
-            cuts = sorted({place for group in places for place in group})
-            sizes = [after - before for before, after in pairwise([0, *cuts])]
-            route.replace(text=text, faults=[{"slice": {"bytes": [*sizes, _REST]}}], **reply)
-            return cuts
-
-        last = _CHUNK * (len(pieces(text)) + 4)  # the role, the end and [DONE] come beside the pieces
-        place = st.sampled_from(range(1, last))  # all alike, where integers() prefers small ones
-        return st.lists(st.lists(place)).map(cut)  # lists of lists: some twenty cuts on average
+        return self.on().slicings(text, **reply)
 
     # What happened
 
@@ -271,51 +212,55 @@ class EmulatedSession:
     def delete(self) -> None:
         self._control.ask("DELETE", f"/sessions/{self.id}")
 
-    def problems(self, allow_unmatched: bool = False, allow_unused: bool = False) -> Iterator[str]:
-        """Yield what should fail a test that ends; each says how to allow it."""
+    # When it ends
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong with what happened here, but for what is allowed."""
         session = self.read()
-        rules, journal = session["rules"], self.journal if session["exchanges"] else Journal(())
-        yield from teardown.crashes(journal)
-        if not allow_unmatched:
-            yield from teardown.unmatched(journal)
-        yield from teardown.unexpected(rules)
-        if not allow_unused:
-            routes = {name: route for name, route in self._routes.items() if not route.refused}
-            begun = {name: (route.at, bool(route.replies)) for name, route in routes.items()}
-            yield from teardown.unused(rules, journal, begun)
+        self._checked = session["exchanges"]
+        journal = self.journal if self._checked else Journal(())
+        why = WhyUnused(self._control.ask, self._session, self._routes, journal)
+        found = [*self._replaced, *session_findings(session, journal, why.rule, why.session)]
+        found += [route.finding() for route in self._routes.values() if not route.replies and not route.refused]
+        return self._not_allowed(found)
 
+    def late_findings(self) -> list[Finding]:
+        """Return what is wrong with requests that came after `findings` was asked; nothing, where it was not."""
+        if self._checked is None or self.read()["exchanges"] == self._checked:
+            return []
+        journal = [item for item in self.journal if item.n > self._checked]
+        return self._not_allowed([*teardown.crashes(journal), *teardown.unmatched(journal)])
 
-def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return what the control API takes for a mapping, YAML text, or a file (a string with no line break is a path).
+    def _not_allowed(self, found: Sequence[Finding]) -> list[Finding]:
+        return [item for item in found if not item.is_allowed(self._allowed.get(item.name))]
 
-    A file is looked for in the folders, then in the library.
+    def told(self, found: Sequence[Finding]) -> str:
+        """Return findings for people; each says how to allow it."""
+        return printable_lines("\n\n".join(item.told(self._form) for item in found))
 
-    Raises: LookupError, where none of them has it.
-    """
-    if isinstance(scenario, Mapping):
-        return {"scenario": dict(scenario)}
-    if isinstance(scenario, str) and "\n" in scenario:
-        return {"scenario": scenario}
-    looked = dict.fromkeys(folders or [Path()])
-    found = next((file for folder in looked if (file := folder / scenario).is_file()), None) or _of_library(scenario)
-    if found is None:
-        where = ", ".join(map(str, looked)) + ", nor in the library"
-        raise LookupError(
-            f"there is no scenario {scenario} in {where}; set `emulator_scenarios` to the folder that has it"
-        )
-    return {"scenario": found.read_text(encoding="utf-8"), "file": printable(os.path.relpath(found))}
+    def report(self, said: str = "") -> str:
+        """Return what is wrong and was not said, and the last exchanges: for a test that failed by itself."""
+        found = [text for item in self.findings() if (text := self.told([item])) not in said]
+        return "\n\n".join([*found, printable_lines(teardown.shown(self.journal))])
 
+    def check(self) -> None:
+        """Fail on what is wrong with what happened here.
 
-def _of_library(name: str | Path) -> Path | None:
-    """Find PROVIDER/FILE in the library that comes with the package."""
-    from emulator.core.provider.folder import data_folder  # heavy, and seldom needed
+        Raises: AssertionError.
+        """
+        if found := self.findings():
+            raise AssertionError(self.told(found))
 
-    file = data_folder("scenarios") / name
-    return file if file.is_file() else None
+    def __enter__(self) -> EmulatedSession:
+        return self
 
-
-def _place(frame: Any) -> str:
-    """Return FILE:LINE of a frame, relative to the working directory where it is below it."""
-    file = Path(frame.f_code.co_filename)
-    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file.name
-    return f"{printable(str(shown))}:{frame.f_lineno}"
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.check()
+            elif isinstance(error, Exception):
+                error.add_note(self.report())
+        finally:
+            self.delete()

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.server.thread import SERVER_THREAD
 
 if TYPE_CHECKING:
-    from emulator.testing.session import Clock
+    from emulator.testing.clock import Clock
 
 #: What each sleep takes at least, and how often a sleeper looks whether it is due: real seconds.
 STEP_S = 0.001

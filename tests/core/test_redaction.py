@@ -365,7 +365,7 @@ def test_no_secret_is_shown(asked: tuple[str, dict[str, Any]], encode: Callable[
         "verify": verify([exchange], {"body": {"$.extra": 1}, "last_user": "x"}, count=1).message,
         "scenario": scenario_text(orjson.loads(orjson.dumps(rows[1:2]))),
         "recording": recorder.text() + "\n".join(recorder.report()),
-        "exec": "\n".join([*teardown.unmatched(rows), *teardown.crashes(rows)]),
+        "exec": "\n".join(item.text for item in (*teardown.unmatched(rows), *teardown.crashes(rows))),
         "check": "\n".join(verdict(exchange)),
         "log": log,
     }

@@ -45,6 +45,7 @@ def test_more_replies_of_one_on_are_the_next_ones(emulator: EmulatedSession) -> 
     assert [ask(emulator) for _ in range(2)] == [(200, '{"a":1}')] * 2
 
 
+@pytest.mark.emulator(allow_unused=True)
 def test_a_later_on_comes_before_an_earlier_one_and_both_before_the_file(emulator: EmulatedSession) -> None:
     emulator.use({"emulator": 1, "rules": [{"reply": {"text": "file"}}]})
     assert ask(emulator) == (200, "file")

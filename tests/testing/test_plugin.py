@@ -58,7 +58,7 @@ def run(pytester: pytest.Pytester) -> Run:
 def failure(result: pytest.RunResult) -> str:
     """Return what the only error says, without pytest's frame around it."""
     text = result.stdout.str()
-    found = re.search(r"_{3,} ERROR at [^\n]* _{3,}\n(.*?)\n=+ short test summary", text, re.S)
+    found = re.search(r"_{3,} (?:ERROR at )?[^\n]* _{3,}\n(.*?)\n(-+ emulator -+|=+ short test summary)", text, re.S)
     assert found, text
     said = re.sub(r"/s/\w{12}/", "/s/ID/", found[1])
     return re.sub(r"^-+ Captured .*", "", said, flags=re.S | re.M).rstrip()
@@ -226,7 +226,7 @@ def ends(run: Run, text: str, allow: str = "") -> str:
     """Run a test that passes but ends badly, and once more with what its message says; return the message."""
     marker = '@pytest.mark.emulator(provider="beatra"%s)\n'
     result = run(marker % "" + text)
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(failed=1)
     if allow:
         run(marker % f", {allow}" + text).assert_outcomes(passed=1)
     return failure(result)
@@ -275,8 +275,11 @@ def test_one(emulator):
     emulator.on(last_user="never").reply("y")
 """
     where = place("\n" + text, "emulator.on")
-    expected = f"the rule of .on() at {where} was never used; allow it with @pytest.mark.emulator(allow_unused=True)"
-    assert ends(run, text, "allow_unused=True") == expected
+    said = ends(run, text, "allow_unused=True").splitlines()
+    assert said[0] == (
+        f"not one request came to this session: the rule of .on() at {where} was never used; what may be the cause:"
+    )
+    assert said[-1] == "allow it with @pytest.mark.emulator(allow_unused=True)"
 
 
 def test_an_on_without_a_reply_fails_it(run: Run) -> None:
@@ -306,6 +309,7 @@ def test_one(emulator):
     emulator.on(last_user="hi").reply("y")
     ask(emulator.base_url, emulator.api_key)
     emulator.use({"emulator": 1, "rules": [{"reply": {"text": "z"}}]})
+    ask(emulator.base_url, emulator.api_key, "another")
 """).assert_outcomes(passed=1)  # fmt: skip
 
 
@@ -334,7 +338,7 @@ def test_one(emulator):
 """)  # fmt: skip
     assert [line.split("(")[0] for line in message.split("\n\n")] == [
         "no rule answered exchange 1 ",
-        "the rule on-1 at test_it.py:16 expects calls: 2, and answered 0 times; allow it by changing its `expect`, "
+        "the rule on-1 at test_it.py:17 expects calls: 2, and answered 0 times; allow it by changing its `expect`, "
         "or leaving it out",
         "the rule of .on",
     ]
@@ -352,8 +356,108 @@ def test_fails(emulator):
     emulator.on().reply("unused")
     assert False
 """)  # fmt: skip
-    result.assert_outcomes(failed=1, errors=1)
-    result.stdout.fnmatch_lines(["the rule of .on() at test_it.py:* was never used; *"])
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["not one request came to this session: the rule of .on() at test_it.py:* was never *"])
+
+
+# One mistake, one report
+
+
+@pytest.mark.parametrize(
+    ("body", "marker", "outcome"),
+    [
+        ("pytest.skip('not here')", "", {"skipped": 1}),
+        ("assert False, 'its own'", "", {"failed": 1}),
+        ("pass", "", {"failed": 1}),
+        ("pytest.xfail('known')", "", {"xfailed": 1}),
+        ("pass", "@pytest.mark.xfail", {"xfailed": 1}),
+        ("pass", "@pytest.mark.xfail(strict=True, reason='known')", {"xfailed": 1}),
+        ("pytest.exit('enough')", "", {}),
+    ],
+    ids=["skipped", "failed", "passed", "xfail", "marked", "marked strictly", "exit"],
+)
+def test_one_mistake_gives_one_report(run: Run, body: str, marker: str, outcome: dict[str, int]) -> None:
+    result = run(f"""
+{marker}
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator):
+    emulator.on().reply("never")
+    {body}
+""")
+    result.assert_outcomes(**outcome)
+    assert "not one request came" in result.stdout.str() or "failed" not in outcome
+    assert result.stdout.str().count("was never used") == ("failed" in outcome)
+
+
+@pytest.mark.parametrize("body", ["assert False, 'its own'", "self.fail('its own')", "self.skipTest('not here')"])
+def test_a_unittest_reports_once_too(run: Run, body: str) -> None:
+    outcomes = run(f"""
+import unittest
+
+class Tests(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def with_emulator(self, emulator):
+        self.emulator = emulator
+
+    def test_one(self):
+        self.emulator.on().reply("never")
+        {body}
+""").parseoutcomes()
+    assert outcomes == {"skipped" if "skip" in body else "failed": 1}
+
+
+def test_a_failed_test_shows_its_exchanges_and_what_is_wrong(run: Run) -> None:
+    text = run("""
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator):
+    emulator.on().reply("one").reply("two")
+    ask(emulator.base_url, emulator.api_key)
+    ask(emulator.base_url, emulator.api_key, temperature="warm")
+    assert False, "its own"
+""").stdout.str()
+    section = re.sub(r"/s/\w+/", "/s/ID/", text.partition(" emulator ---")[2].partition("\n")[2].partition("\n===")[0])
+    assert section.splitlines() == [
+        "reply 2 of the rule at test_it.py:17 was never asked for",
+        "  exchange 2 was refused before any rule was asked: invalid_request: "
+        "temperature: must be a number, not 'warm'",
+        "allow it with @pytest.mark.emulator(allow_unused=True)",
+        "",
+        "1: POST /s/ID/beatra/v1/chat/completions -> 200 (test_it.py:17, reply 1)",
+        "2: POST /s/ID/beatra/v1/chat/completions -> 400 (refused)",
+        "   invalid_request: temperature: must be a number, not 'warm'",
+    ]
+
+
+def test_a_request_that_comes_while_other_fixtures_end_is_told_too(run: Run) -> None:
+    result = run("""
+@pytest.fixture
+def app(emulator):
+    yield
+    ask(emulator.base_url, emulator.api_key, "goodbye")
+
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator, app):
+    emulator.on(last_user="hi").reply("x")
+    ask(emulator.base_url, emulator.api_key)
+""")
+    result.assert_outcomes(passed=1, errors=1)
+    assert failure(result).startswith("no rule answered exchange 2 ")
+
+
+def test_a_server_that_is_gone_hides_no_failure(run: Run) -> None:
+    result = run("""
+from emulator.testing.client import Control
+
+@pytest.mark.emulator(provider="beatra")
+def test_one(emulator):
+    emulator._control = Control("http://127.0.0.1:1")
+    try:
+        assert False, "its own"
+    finally:
+        emulator.delete = lambda: None
+""")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*AssertionError: its own*", "nothing is known of the session: *refused*"])
 
 
 # Ways to run tests

@@ -25,15 +25,22 @@ MOST_STEPS = 250_000_000
 
 @frozen
 class Verified:
-    """Whether the number was right; `nearest` are the requests that fitted least badly, field by field."""
+    """Whether the number was right; `nearest` are the requests that fitted least badly, field by field.
+
+    `exchanges` are the numbers of those that fit.
+    """
 
     ok: bool
     count: int
     message: str
     nearest: tuple[Mapping[str, Json], ...] = ()
+    exchanges: tuple[int, ...] = ()
 
     def body(self) -> dict[str, Json]:
-        return {"ok": self.ok, "count": self.count, "message": self.message, "nearest": list(self.nearest)}
+        return {
+            "ok": self.ok, "count": self.count, "message": self.message, "nearest": list(self.nearest),
+            "exchanges": list(self.exchanges),
+        }  # fmt: skip
 
 
 @functools.cache
@@ -60,23 +67,24 @@ def verify(
         rows = [(item, differ(item, item.claim.call)) for item in exchanges if item.claim.call]
     except TooCostly as error:
         raise SourceError([Problem("when", 1, 1, "", f"cannot be tried on all requests: {error}")]) from None
-    found = sum(not differences for _, differences in rows)
+    fitting = tuple(item.grant.number for item, differences in rows if not differences)
+    found = len(fitting)
     wanted = _wanted(count, at_least, at_most)
     ok = (count is None or found == count) and found >= (at_least or 0) and (at_most is None or found <= at_most)
     over = any(bound is not None and found > bound for bound in (count, at_most))
     if dropped and not over and (found < (at_least or 0) or count is not None or at_most is not None):
         message = f"{dropped} older requests are no longer in the journal, so that it cannot tell whether {wanted} fit"
-        return Verified(False, found, f"{message} {_said(when)}; give it more room (--journal-size, 500 MB for all)")
+        message += f" {_said(when)}; give it more room (--journal-size, 500 MB for all)"
+        return Verified(False, found, message, exchanges=fitting)
     if ok:
-        return Verified(True, found, f"{found} of {len(rows)} requests fit {_said(when)}.")
+        return Verified(True, found, f"{found} of {len(rows)} requests fit {_said(when)}.", exchanges=fitting)
     few = found < max(count or 0, at_least or 0)
     misses = sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))[:NEAREST] if few else []
     nearest: tuple[Mapping[str, Json], ...] = tuple(
         {"exchange": item.grant.number, "differences": without(differences, secrets_of(item.request))}
         for item, differences in misses
     )
-    fitting = [str(item.grant.number) for item, differences in rows if not differences]
-    told = f": exchanges {', '.join(fitting)}" if fitting else ""
+    told = f": exchanges {', '.join(map(str, fitting))}" if fitting else ""
     lines = [f"expected {wanted} that fit {_said(when)}, got {found} of {len(rows)} requests{told}"]
     for row in nearest:
         lines.append(f"  exchange {row['exchange']}:")
@@ -84,7 +92,7 @@ def verify(
             f"    {item['field']}: expected {compact(item['expected'])}, got {compact(item['actual'])}"
             for item in row["differences"]
         ]
-    return Verified(False, found, "\n".join(lines), nearest)
+    return Verified(False, found, "\n".join(lines), nearest, fitting)
 
 
 def _wanted(count: int | None, at_least: int | None, at_most: int | None) -> str:

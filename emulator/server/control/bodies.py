@@ -17,6 +17,7 @@ from emulator.core.errors import Json, nearest
 from emulator.core.provider.folder import data_folder
 from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.redaction import redact
+from emulator.core.scenario.scenario import Reply
 from emulator.core.store import soon
 from emulator.core.values import FOREVER, Plan
 from emulator.server.sessions.builder import SENT
@@ -53,8 +54,9 @@ async def session_body(sessions: LiveSessions, live: LiveSession, origin: str, w
         "validation": settings.validation,
         "state": standing.state,
         "rules": [
-            {"id": rule.id, "at": rule.at, "calls": standing.calls.get(rule.id, 0), "expect": rule.expected}
-            for rule in session.all_rules
+            {"id": rule.id, "at": rule.at, "calls": standing.calls.get(rule.id, 0), "expect": rule.expected,
+             "added": number < len(session.added), "replies": [_reply_body(reply) for reply in rule.replies]}
+            for number, rule in enumerate(session.all_rules)
         ],
         "limits": [
             {"provider": provider, "key": redact(key), "plan": plan, "requests_left": item.remaining,
@@ -64,6 +66,11 @@ async def session_body(sessions: LiveSessions, live: LiveSession, origin: str, w
         "exchanges": standing.exchanges,
         "dropped": standing.dropped,
     }  # fmt: skip
+
+
+def _reply_body(reply: Reply) -> Json:
+    """Return how often a reply is given in a row, and which faults it has that always strike."""
+    return {"times": reply.times, "faults": [fault.kind for fault in reply.faults if fault.chance == 1]}
 
 
 def provider_body(provider: Provider, base_url: str) -> Json:

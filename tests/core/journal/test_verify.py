@@ -71,7 +71,7 @@ def test_bounds(exchanges: Sequence[Exchange], bounds: Any, ok: bool) -> None:
 
 
 def test_what_is_right_is_said(exchanges: Sequence[Exchange]) -> None:
-    expected = Verified(True, 2, '2 of 3 requests fit {"operation":"chat"}.')
+    expected = Verified(True, 2, '2 of 3 requests fit {"operation":"chat"}.', exchanges=(1, 2))
     assert verify(exchanges, {"operation": "chat"}, count=2) == expected
 
 
@@ -105,6 +105,7 @@ def test_too_many_are_told_with_their_numbers(exchanges: Sequence[Exchange]) -> 
         "message": 'expected at least 0 requests and at most 1 request that fit {"operation":"chat"}, '
         "got 2 of 3 requests: exchanges 1, 2",
         "nearest": [],
+        "exchanges": [1, 2],
     }
 
 

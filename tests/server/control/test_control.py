@@ -112,7 +112,10 @@ def test_a_session_shows_its_plan_its_rules_and_its_limits(control: httpx2.Clien
     assert (ask(session).json()["choices"][0]["message"]["content"], session["plan"]) == ("hello", "session")
     read = control.get(f"sessions/{session['id']}").json()
     [limit] = read["limits"]
-    assert read["rules"] == [{"id": "hi", "at": "session:3", "calls": 1, "expect": {"calls": 1}}]
+    assert read["rules"] == [
+        {"id": "hi", "at": "session:3", "calls": 1, "expect": {"calls": 1}, "added": False,
+         "replies": [{"times": 1, "faults": []}]},
+    ]  # fmt: skip
     assert (limit.pop("reset") - read["clock"]["now"] <= 60, limit.pop("key") != session["api_key"]) == (True, True)
     assert limit == {"provider": "beatra", "plan": "session", "requests_left": 1, "tokens_left": None}
     assert read["exchanges"] == 1

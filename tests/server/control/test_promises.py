@@ -62,7 +62,7 @@ def use_everywhere(url: str) -> str:
     ]
     told += [session.read(), list(session.journal), session.verdict()]
     told.append(control.ask("POST", f"/sessions/{session.id}/verify", {"when": {"model": "x"}}))
-    text = json.dumps(told) + session.journal.to_scenario() + "\n".join(session.problems())
+    text = json.dumps(told) + session.journal.to_scenario() + session.report()
     control.close()
     return text
 

@@ -1,0 +1,39 @@
+"""Scenarios as a test names them: a mapping, YAML text, or a file beside the test, in a folder or in the library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emulator.core.printable import printable
+
+
+def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]:
+    """Return what the control API takes for a mapping, YAML text, or a file (a string with no line break is a path).
+
+    A file is looked for in the folders, then in the library.
+
+    Raises: LookupError, where none of them has it.
+    """
+    if isinstance(scenario, Mapping):
+        return {"scenario": dict(scenario)}
+    if isinstance(scenario, str) and "\n" in scenario:
+        return {"scenario": scenario}
+    looked = dict.fromkeys(folders or [Path()])
+    found = next((file for folder in looked if (file := folder / scenario).is_file()), None) or _of_library(scenario)
+    if found is None:
+        where = ", ".join(map(str, looked)) + ", nor in the library"
+        raise LookupError(
+            f"there is no scenario {scenario} in {where}; set `emulator_scenarios` to the folder that has it"
+        )
+    return {"scenario": found.read_text(encoding="utf-8"), "file": printable(os.path.relpath(found))}
+
+
+def _of_library(name: str | Path) -> Path | None:
+    """Find PROVIDER/FILE in the library that comes with the package."""
+    from emulator.core.provider.folder import data_folder  # heavy, and seldom needed
+
+    file = data_folder("scenarios") / name
+    return file if file.is_file() else None
