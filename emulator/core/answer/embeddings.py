@@ -23,9 +23,9 @@ from emulator.core.values import Call, Note
 
 DIMENSIONS = 1536
 MAX_DIMENSIONS = 8192
-#: What one request may embed, as OpenAI's API has it, and how many numbers an answer may hold: no doc says either.
+#: What one request may embed, and how many numbers an answer may hold: as much as OpenAI's largest model gives for it.
 MAX_INPUTS = 2048
-MAX_NUMBERS = MAX_INPUTS * DIMENSIONS
+MAX_NUMBERS = MAX_INPUTS * 3072
 
 
 def check_inputs(body: Mapping[str, Json]) -> None:

@@ -196,7 +196,7 @@ def test_scripted_embeddings(embedding: Any, inputs: Any, found: Any, notes: lis
 
 
 BOUND = "(a bound of the emulator's, assumed)"
-NUMBERS = "an answer holds 3145728 numbers"
+NUMBERS = "an answer holds 6291456 numbers"
 
 
 @pytest.mark.parametrize(
@@ -206,13 +206,13 @@ NUMBERS = "an answer holds 3145728 numbers"
         (["x"] * 2049, "auto", {}, f"must have at most 2048 items, not 2049 {BOUND}"),
         ([[1]] * 2049, "auto", {}, f"must have at most 2048 items, not 2049 {BOUND}"),
         ([1] * 5000, "auto", {}, None),
-        (["x"] * 384, "auto", {"dimensions": 8192}, None),
-        (["x"] * 385, "auto", {"dimensions": 8192},
-         f"must have at most 384 items for vectors of 8192 numbers, not 385: {NUMBERS} {BOUND}"),
-        (["x"] * 2048, [0.5] * 1537, {},
-         f"must have at most 2046 items for vectors of 1537 numbers, not 2048: {NUMBERS} {BOUND}"),
-        (["x"] * 2048, [[0.5], [0.5] * 1537], {},
-         f"must have at most 2046 items for vectors of 1537 numbers, not 2048: {NUMBERS} {BOUND}"),
+        (["x"] * 768, "auto", {"dimensions": 8192}, None),
+        (["x"] * 769, "auto", {"dimensions": 8192},
+         f"must have at most 768 items for vectors of 8192 numbers, not 769: {NUMBERS} {BOUND}"),
+        (["x"] * 2048, [0.5] * 3073, {},
+         f"must have at most 2047 items for vectors of 3073 numbers, not 2048: {NUMBERS} {BOUND}"),
+        (["x"] * 2048, [[0.5], [0.5] * 3073], {},
+         f"must have at most 2047 items for vectors of 3073 numbers, not 2048: {NUMBERS} {BOUND}"),
     ],
     ids=["most", "one-more", "lists", "one-list-of-tokens", "dimensions", "too-many-numbers", "scripted", "longest"],
 )  # fmt: skip

@@ -143,6 +143,16 @@ def test_what_is_not_kept_is_not_found(live: EngineSession, method: str, path: s
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("path", ["", "/input_items"])
+@pytest.mark.parametrize(
+    ("include", "status"), [("message.output_text.logprobs", 200), ("nonsense", 400)], ids=["known", "unknown"]
+)
+def test_what_can_be_included(live: EngineSession, path: str, include: str, status: int) -> None:
+    ident = body_of(ask(live, responses()))["id"]
+    shown = ask(live, responses(path=f"/responses/{ident}{path}", method="GET", query=f"include[]={include}"))
+    assert shown.timeline.status == status
+
+
 @pytest.mark.parametrize(
     ("reply", "kept"),
     [

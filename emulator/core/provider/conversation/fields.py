@@ -22,6 +22,15 @@ def excludes(rule: ConversationRule, asked: Asked) -> Finding | None:
     return _at(place, asked, rule) | {"other": other.path} if place and other else None
 
 
+def is_at_least(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The field is a number no smaller than any of the others."""
+    others = [other.value for other in every(rule.others, asked) if isinstance(other.value, int)]
+    for place in every(rule.fields, asked):
+        if isinstance(place.value, int) and place.value < max(others, default=place.value):
+            return _at(place, asked, rule) | {"limit": max(others)}
+    return None
+
+
 def names_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:
     """What the field names is one of the others."""
     known = {item.value for item in every(rule.others, asked) if isinstance(item.value, str)}

@@ -14,6 +14,7 @@ from emulator.core.provider.conversation.fields import (
     excludes,
     has_one_of,
     is_alone,
+    is_at_least,
     is_refused,
     is_schema,
     is_strict_schema,
@@ -43,7 +44,7 @@ _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
     ("words",): (begins_as,),
     ("field",): (is_unique, is_alone, is_refused, is_within_output, is_schema, is_strict_schema),
     ("field", "words"): (has_one_of, says_a_word),
-    ("field", "other"): (needs, excludes, names_one_of),
+    ("field", "other"): (needs, excludes, is_at_least, names_one_of),
 }
 RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {
     rule.__name__: (rule, parts) for parts, rules in _RULES.items() for rule in rules
