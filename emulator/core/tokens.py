@@ -56,9 +56,11 @@ def pieces(text: str) -> list[str]:
 
 def count(text: str) -> int:
     """Return the number of pieces, without making them."""
+    if len(text) <= _WORD:
+        return _count_word(text)
     if len(text) > _SHORT and _BOTH not in text:
         return _count_classes(_latin(text))
-    return _count_word(text) if len(text) <= _WORD else _piece(text).subn("", text)[1]
+    return _piece(text).subn("", text)[1]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -113,8 +115,9 @@ def prompt_tokens(messages: Sequence[Message], tools: Json) -> int:
     """Estimate what a conversation and the tools offered cost."""
     total = PER_REPLY
     for message in messages:
-        total += PER_MESSAGE + count(message.role) + count(message.name) + count(message.text)
-        total += PER_IMAGE * message.images
+        total += PER_MESSAGE + count(message.role) + count(message.text) + PER_IMAGE * message.images
+        if message.name:
+            total += count(message.name)
         for _, name, arguments in message.calls:
             total += count(name) + count(arguments)
     return total + (count(tools) if isinstance(tools, str) else 0)

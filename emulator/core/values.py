@@ -214,6 +214,13 @@ class Timeline:
     apart: bool = False
     comment_s: float = 0.0
 
+    def headed(self, headers: Headers) -> Timeline:
+        """Return it with other headers: `replace` takes five times as long."""
+        return Timeline(
+            self.status, headers, self.frames, self.stream, self.head_at, self.end, self.end_at, self.length,
+            self.faults, self.head_s, self.apart, self.comment_s,
+        )  # fmt: skip
+
     @property
     def broken(self) -> bool:
         """Tell whether what arrives is not what the reply said."""

@@ -196,9 +196,11 @@ def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Clai
 
 def _message(call: Call) -> Json:
     said = call.conversation
-    asked = [said.choices, said.stop, said.usage, said.cap, said.logprobs, said.echoes]
-    asked += [tool.name for tool in said.tools if tool.custom]
-    return said.stream, _short(said.model), call.prompt_tokens, _short(repr(asked))
+    asked = said.choices, said.usage
+    if said.cap is None and said.logprobs is None and not (said.stop or said.echoes or said.tools):
+        return said.stream, _short(said.model), call.prompt_tokens, asked, ""
+    more = [said.stop, said.cap, said.logprobs, said.echoes, [tool.name for tool in said.tools if tool.custom]]
+    return said.stream, _short(said.model), call.prompt_tokens, asked, _short(repr(more))  # 1, 1.0, True are one key
 
 
 def _prompt(call: Call) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -51,13 +51,11 @@ def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> 
 
 def _cap(operation: Operation, call: Call, checks: Checks) -> tuple[int | None, str | None]:
     """Return the most tokens that an answer may have: what was sent, or the documented default and its fact."""
-    names = operation.wire.request.fields("cap") if operation.wire else []
-    if not any(map(operation.takes, names)):
+    if not operation.takes_cap:
         return None, None
-    name = next((name for name in names if name in checks.defaults), "")
     given, fact = call.conversation.cap, None
     if given is None:
-        given, fact = checks.defaults.get(name), checks.default_facts.get(name)
+        given, fact = checks.cap, checks.cap_fact
     capped = isinstance(given, int | float) and not isinstance(given, bool)
     return (max(0, int(given)), fact) if capped else (None, None)
 
@@ -80,34 +78,58 @@ def fill_reply(
     return filled["content"], filled["headers"]
 
 
-def scope_of(turn: Turn, settings: Settings, grant: Grant) -> dict[str, Json]:
+class _Named(Mapping[str, Json]):
+    """Values by name, each found when a template names it."""
+
+    __slots__ = ("_found", "_of")
+
+    def __init__(self, found: Mapping[str, Callable[..., Json]], *of: object) -> None:
+        self._found, self._of = found, of
+
+    def __getitem__(self, name: str) -> Json:
+        return self._found[name](*self._of)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def scope_of(turn: Turn, settings: Settings, grant: Grant) -> Mapping[str, Json]:
     """Return what a reply's templates can name; headers that hold secrets are left out."""
-    call = turn.call
-    sent = call.request
-    request = {
-        "last_user": last_text(call.messages, "user"),
-        "system": system_text(call.messages),
-        "model": call.model,
-        "operation": call.operation,
-        "provider": turn.provider.name,
-        "session": sent.session,
-        "method": sent.method,
-        "path": sent.path,
-        "stream": call.stream,
-        "turn": sum(message.role == "user" for message in call.messages),
-        "step": sum(message.role == "assistant" for message in call.messages),
-        "headers": {name: value for name, value in sent.headers.items() if not is_secret(name)},
-        "body": call.body,
-        "tools": list(call.tools),
-    }
-    return {
-        "request": request,
-        "vars": settings.vars,
-        "state": grant.state,
-        "n": grant.n,
-        "now": int(turn.at),
-        "uuid": turn.draw.uuid("uuid"),
-    }
+    return _Named(_SCOPE, turn, settings, grant)
+
+
+def _said_by(role: str) -> Callable[[Turn], Json]:
+    """Return what counts the messages of a role."""
+    return lambda turn: sum([message.role == role for message in turn.call.messages])
+
+
+_REQUEST: Mapping[str, Callable[[Turn], Json]] = {
+    "last_user": lambda turn: last_text(turn.call.messages, "user"),
+    "system": lambda turn: system_text(turn.call.messages),
+    "model": lambda turn: turn.call.model,
+    "operation": lambda turn: turn.call.operation,
+    "provider": lambda turn: turn.provider.name,
+    "session": lambda turn: turn.call.request.session,
+    "method": lambda turn: turn.call.request.method,
+    "path": lambda turn: turn.call.request.path,
+    "stream": lambda turn: turn.call.stream,
+    "turn": _said_by("user"),
+    "step": _said_by("assistant"),
+    "headers": lambda turn: {name: text for name, text in turn.call.request.headers.items() if not is_secret(name)},
+    "body": lambda turn: turn.call.body,
+    "tools": lambda turn: list(turn.call.tools),
+}
+_SCOPE: Mapping[str, Callable[[Turn, Settings, Grant], Json]] = {
+    "request": lambda turn, settings, grant: _Named(_REQUEST, turn),
+    "vars": lambda turn, settings, grant: settings.vars,
+    "state": lambda turn, settings, grant: grant.state,
+    "n": lambda turn, settings, grant: grant.n,
+    "now": lambda turn, settings, grant: int(turn.at),
+    "uuid": lambda turn, settings, grant: turn.draw.uuid("uuid"),
+}
 
 
 def scripted_error(provider: Provider, reply: Reply, content: Json) -> Refusal | None:

@@ -275,7 +275,7 @@ def _exchange(
         claim,
         replace(grant, exchanges=()) if grant.exchanges else grant,
         request,
-        replace(rendered.timeline, headers=headers),
+        rendered.timeline.headed(headers),
         outcome.rule,
         outcome.rule_id,
         outcome.reply,

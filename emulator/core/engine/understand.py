@@ -23,7 +23,7 @@ from emulator.core.provider.conversation.rule import Asked
 from emulator.core.provider.conversation.rules import told
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
-from emulator.core.provider.provider import Provider
+from emulator.core.provider.provider import Comparison, Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.session import Session, Settings
 from emulator.core.tokens import prompt_tokens
@@ -49,14 +49,18 @@ def understand(
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
         body = {} if operation.kind == "stored" and not request.body else decoded(provider, request.body)
-    if settings.validation != "off":
+    judged = settings.validation != "off"
+    compared = provider.compared(operation, settings.muted) if judged and provider.reference else None
+    alike = compared is not None and compared.both.verdict(body)  # one verdict for most bodies: it costs as much as two
+    if judged and not alike:
         validate(provider, operation, settings, body, notes)
     if operation.kind == "embeddings":
         check_inputs(body)
     if operation.kind == "moderations":
         check_judged(body)
-    _check_kept(operation, params, request, body)
-    said = conversation(operation, body, earlier(provider, request, operation))
+    if operation.names_kept:
+        _check_kept(operation, params, request, body)
+    said = conversation(operation, body, earlier(provider, request, operation) if request.recalled else ())
     if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
         said = replace(said, model=default)
     if "model" in params:
@@ -65,7 +69,7 @@ def understand(
         said = replace(said, stream=route.streams)
     cost = prompt_tokens(said.messages, _written_tools(operation, body) if said.tools else None)
     call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)
-    if settings.validation == "off":
+    if not judged:
         return call
     names_model = operation.takes("model") and (said.model or operation.kind != "tokens")
     if names_model or "model" in params:
@@ -75,8 +79,8 @@ def understand(
     model = provider.models.get(call.model)
     if operation.conversation:
         _check_rules(settings, operation, call, model)
-    if operation.wire and provider.reference:
-        call = _compare(provider, provider.reference, settings, operation, call)
+    if compared:
+        call = _compare(provider, settings, compared, call, alike)
     if model and operation.wire:
         _check_window(provider, settings, operation, call, model)
     return call
@@ -85,7 +89,7 @@ def understand(
 def _check_rules(settings: Settings, operation: Operation, call: Call, model: Model | None) -> None:
     """Refuse what a conversation must not be, though its schema allows it."""
     rules = operation.rules(settings.muted)
-    if rules is None:
+    if rules is None or not rules.concern(call.body, call.conversation, model.traits if model else None):
         return
     known = (model.traits, model.output_limit, model.defaults) if model else ()
     broken = rules.first_broken(Asked(call.body, call.conversation, *known))
@@ -94,25 +98,21 @@ def _check_rules(settings: Settings, operation: Operation, call: Call, model: Mo
         raise Refusal(broken[0].error, details=[violation], documented=words)
 
 
-def _compare(provider: Provider, reference: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
+def _compare(provider: Provider, settings: Settings, compared: Comparison, call: Call, alike: bool) -> Call:
     """Note, or at `compatible` refuse, what the API would refuse with which a provider is compatible."""
-    compared = provider.compared(operation, settings.muted)
-    if compared is None:
-        return call
-    schema, rules = compared
+    schema, rules = compared.schema, compared.rules
     found: Sequence[Violation] = ()
-    if not schema.verdict(call.body):
+    if not alike and not schema.verdict(call.body):
         found = schema.violations(call.body)
-    elif rules and (broken := rules.first_broken(Asked(call.body, call.conversation))):
-        found = [told(*broken)[0]]
+    elif rules and rules.concern(call.body, call.conversation, None):
+        broken = rules.first_broken(Asked(call.body, call.conversation))
+        found = [told(*broken)[0]] if broken else ()
     if not found:
         return call
     if settings.validation == "compatible":
         raise Refusal("invalid_request", details=found)
-    notes = [
-        Note(item.fact, item.path, f"{reference.title} would refuse this: {item.message}")
-        for item in found[:MOST_NOTED]
-    ]
+    title = provider.reference.title if provider.reference else ""
+    notes = [Note(item.fact, item.path, f"{title} would refuse this: {item.message}") for item in found[:MOST_NOTED]]
     return replace(call, notes=(*call.notes, *notes))
 
 
@@ -191,21 +191,21 @@ def _check_model(provider: Provider, settings: Settings, operation: Operation, c
 
 def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, model: Model) -> None:
     """Refuse a conversation over the model's window."""
-    window = model.context_window
-    if operation.wire is None or window is None or provider.context_fact in (None, *settings.muted):
+    window, fact = model.context_window, provider.context_fact
+    if operation.wire is None or window is None or fact is None or fact in settings.muted:
         return
-    form, checks = operation.wire.request, operation.checks(settings.muted)
     cap = call.conversation.cap
     if cap is None:
-        cap = next((checks.defaults[name] for name in form.fields("cap") if name in checks.defaults), 0)
+        cap = operation.checks(settings.muted).cap
     cap = max(0, cap) if isinstance(cap, int | float) else 0
     if call.prompt_tokens + cap > window:
+        form = operation.wire.request
         message = (
             f"the messages have about {call.prompt_tokens} tokens and {form.path('cap')} asks for {int(cap)} more: "
             f"over the context window of {window} tokens of {call.model}"
         )
         path = form.fields("messages")[0]
-        details = [Violation(path, message, provider.context_fact)]
+        details = [Violation(path, message, fact)]
         given = call.prompt_tokens + int(cap)
         raise provider.refuse(provider.context_error, "", details, limit=window, given=given)
 

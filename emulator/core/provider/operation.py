@@ -33,7 +33,8 @@ class Checks:
     documented: Schema
     strict: Schema
     defaults: Mapping[str, Json]
-    default_facts: Mapping[str, str]
+    cap: Json = None  # the documented default of the most tokens of an answer, and its fact
+    cap_fact: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +85,14 @@ class Operation:
         if self.wire is None:
             return None
         form = self.wire.request
-        return ConversationRules(rules, muted, form.fields("messages")[0], form.fields("model"))
+        return ConversationRules(rules, muted, [form.fields("messages")[0], *form.fields("model")])
 
-    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
-    def structure(self, muted: frozenset[str]) -> tuple[Schema, ConversationRules | None]:
+    def structure(self, muted: frozenset[str]) -> tuple[Json, ConversationRules | None]:
         """Return what a compatible API must keep to: no list of fields, and nothing that models differ in."""
-        document = schemas.mute(schemas.open_world(self.request), muted)
         shared = [rule for rule in self.conversation if not rule.of_models]
-        return Schema(document), self._rules(shared, muted)
+        return schemas.mute(schemas.open_world(self.request), muted), self._rules(shared, muted)
 
-    @property
+    @functools.cached_property
     def has_body(self) -> bool:
         """Tell whether a request has a body; else its query says what is asked."""
         return self.method not in ("GET", "DELETE")
@@ -109,11 +108,27 @@ class Operation:
         """Return the schemas without the muted facts."""
         document = schemas.mute(self.request, muted)
         loose, tight = Schema(document), Schema(schemas.strict(document))
-        return Checks(loose, tight, schemas.defaults(document), schemas.default_facts(document))
+        defaults, names = schemas.defaults(document), self.wire.request.fields("cap") if self.wire else []
+        cap = next((name for name in names if name in defaults), "")
+        return Checks(loose, tight, defaults, defaults.get(cap), schemas.default_facts(document).get(cap))
 
     def takes(self, name: str) -> bool:
         """Tell whether the docs list a request field."""
-        return name in self.request.get("properties", {})
+        return name in self._fields
+
+    @functools.cached_property
+    def _fields(self) -> frozenset[str]:
+        return frozenset(self.request.get("properties", ()))
+
+    @functools.cached_property
+    def takes_cap(self) -> bool:
+        """Tell whether the docs know of a most that an answer may have."""
+        return self.wire is not None and any(map(self.takes, self.wire.request.fields("cap")))
+
+    @functools.cached_property
+    def names_kept(self) -> bool:
+        """Tell whether a request can name an answer that is kept."""
+        return self.kind == "stored" or (self.wire is not None and self.wire.request.goes_on)
 
     @functools.cached_property
     def takes_tools(self) -> bool:

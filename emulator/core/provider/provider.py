@@ -56,6 +56,15 @@ class HeaderScope:
         return status not in self.not_on and not (stream and operation in self.not_streamed)
 
 
+@frozen
+class Comparison:
+    """What a body would have to keep to elsewhere; `both` is that, and the strict schema of the operation itself."""
+
+    schema: Schema
+    rules: ConversationRules | None
+    both: Schema
+
+
 @dataclass(frozen=True, eq=False)
 class Provider:
     """A whole API as data. `operations` is keyed by name, `routes` finds them by path.
@@ -114,10 +123,14 @@ class Provider:
         return found if found and found.wire and operation.wire else None
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - providers live as long as the process
-    def compared(self, operation: Operation, muted: frozenset[str]) -> tuple[Schema, ConversationRules | None] | None:
+    def compared(self, operation: Operation, muted: frozenset[str]) -> Comparison | None:
         """Return what an operation would have to keep to at the API with which this one is compatible."""
         like = self.like(operation)
-        return like.structure(muted | self.reference_muted) if like else None
+        if like is None:
+            return None
+        document, rules = like.structure(muted | self.reference_muted)
+        own = operation.checks(muted).strict.document
+        return Comparison(Schema(document, when_used=True), rules, Schema(schemas.every(own, document)))
 
     @functools.cached_property
     def known_facts(self) -> frozenset[str]:

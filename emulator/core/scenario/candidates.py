@@ -40,7 +40,7 @@ class RuleIndex:
         if not self._by_text:
             return self.rules
         exact = self._by_text.get(text, []) if text is not None else []
-        return (self.rules[index] for index in (sorted([*exact, *self._others]) if exact else self._others))
+        return [self.rules[index] for index in (sorted([*exact, *self._others]) if exact else self._others)]
 
 
 def _is_steady(rule: Rule) -> bool:
@@ -61,7 +61,10 @@ def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
     for allowed in index.allowed:
         allowed.restart()
     for rule in index.possible(last_text(call.messages, "user")) if index.rules else ():
-        if all(condition.holds(call) for condition in rule.conditions):
+        for condition in rule.conditions:
+            if not condition.holds(call):
+                break
+        else:
             found.append(index.candidate(rule, call, key))
             if rule.states is None and rule.turns is None:
                 break

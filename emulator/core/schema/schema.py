@@ -112,6 +112,11 @@ def open_world(document: Json) -> Json:
     return {key: item if key in ("default", "const", "enum") else open_world(item) for key, item in kept.items()}
 
 
+def every(*documents: Json) -> Json:
+    """Return a schema that all of some documents must hold in; each keeps its own definitions."""
+    return {"allOf": [{"$id": f"urn:{number}", **item} for number, item in enumerate(documents)]}
+
+
 def mute(document: Json, facts: frozenset[str]) -> Json:
     """Return a schema without the constraints that rest on `facts`."""
     if isinstance(document, list):

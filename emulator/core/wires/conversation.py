@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import field
 from typing import Literal
 
 from emulator.core.errors import Json
@@ -56,11 +57,15 @@ class Conversation:
     usage: bool = False  # a stream is to tell its usage
     logprobs: int | None = None  # so many likely tokens are to be told for each; None: none is told
     echoes: tuple[str, ...] = ()  # what is said before the text of each choice
+    plain: bool = field(default=False, compare=False)  # each message was sent as a role and a text
 
 
 def last_text(messages: tuple[Message, ...], role: str) -> str | None:
     """Return the text of the last message of a role."""
-    return next((message.text for message in reversed(messages) if message.role == role), None)
+    for message in reversed(messages):
+        if message.role == role:
+            return message.text
+    return None
 
 
 def system_text(messages: tuple[Message, ...]) -> str | None:

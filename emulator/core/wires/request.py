@@ -64,6 +64,7 @@ class RequestForm:
         self._conditions = [(word, _condition(choice[word])) for word in CHOICES if word in choice]
         self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
         self.tells_usage = "usage" not in data  # unasked, in every stream
+        self.goes_on = "previous" in data  # from a kept answer
         self._previous, self._stored = _look(data.get("previous")), _look(data.get("store"))
         self._later = _condition(data.get("later"))
         seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs")
@@ -72,9 +73,10 @@ class RequestForm:
     def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
         """Return what a body says after earlier items; without tools, where the docs know none."""
         model, stream = self.model(body), self._stream(body) is True
-        messages = self._messages.read(body, earlier)
+        plain = None if earlier else self._messages.plain(body)
+        messages = self._messages.read(body, earlier) if plain is None else plain
         if self._seldom.isdisjoint(body):
-            return Conversation(model, stream, messages, usage=self.tells_usage)
+            return Conversation(model, stream, messages, usage=self.tells_usage, plain=plain is not None)
         tools = self.tools(body) if with_tools else ()
         choice, named = self._chosen(body) if tools else ("free", "")
         number = self._choices(body)
@@ -97,6 +99,7 @@ class RequestForm:
             self.tells_usage or self._usage(body) is True,
             self._logprobs(body),
             tuple(echoes),
+            plain is not None,
         )
 
     def model(self, body: Mapping[str, Json]) -> str:
@@ -227,6 +230,20 @@ class _Messages:
             found[index] = replace(found[index], calls=tuple(made))
         return tuple(found)
 
+    def plain(self, body: Mapping[str, Json]) -> tuple[Message, ...] | None:
+        """Return the messages where each is a role and a text, as most are; None where they are not."""
+        given, found = self._at(body), []
+        if not isinstance(given, list) or any(look(body) for look in self._system):
+            return None
+        for item in given:
+            if item.__class__ is not dict or len(item) != 2:
+                return None
+            content, role = item.get(self._content), item.get(self._role)
+            if content.__class__ is not str or role.__class__ is not str:
+                return None
+            found.append(Message(self._roles.get(role, role), content))
+        return tuple(found)
+
     def items(self, body: Mapping[str, Json]) -> list[Json]:
         given = self._at(body)
         return given if isinstance(given, list) else [given] if self._items and isinstance(given, str) else []
@@ -307,6 +324,9 @@ class _Prompts:
         given = self._at(body)
         several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
         return tuple([Message("user", _written(item)) for item in (given if several else [given])])
+
+    def plain(self, body: Mapping[str, Json]) -> None:
+        """Tell that a prompt is no message."""
 
     def items(self, body: Mapping[str, Json]) -> list[Json]:
         """Return nothing: no answer to a prompt is kept."""

@@ -157,7 +157,7 @@ class Dispatch:
     ) -> None:
         """Answer a request; what it claims was granted already, or is now."""
         engine, store, session = self._sessions.engine, self._sessions.store, routed.address.live.session
-        claim = Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
+        claim: Claim | None = None
         try:
             if ident := engine.recalls(request):
                 found = cast("Kept | None", store.recall(session.id, ident))  # the one in memory has it at hand
@@ -178,6 +178,7 @@ class Dispatch:
             )
             exchange = None if compiled else engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
+            claim = claim or Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
             grant = grant or store.take(claim)
             compiled, exchange = None, crash(claim, grant, request, error)
         if compiled:
@@ -212,7 +213,7 @@ class Dispatch:
             rules = session.rules_for(claim.provider, claim.operation or "")
             if not rules.steady or not 0 < len(raw) <= LONGEST_KNOWN:
                 return
-            candidates = tuple(rules.by_id[item.rule] for item in claim.candidates)
+            candidates = tuple([rules.by_id[item.rule] for item in claim.candidates])
             known = KnownRequest(routed, session, claim, repeated.body, candidates)
             self._known.put(raw, known)
         known.learn(repeated.grant, repeated.compiled)

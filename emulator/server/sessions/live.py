@@ -187,7 +187,9 @@ class LiveSessions:
         self.metrics.time(exchange, sent)
         if self.recorder:
             self.recorder(exchange, sent)
-        self.tell(replace(exchange, sent=sent))
+        live = self.by_id.get(exchange.request.session)
+        if live and live.watchers:
+            self.tell(replace(exchange, sent=sent))
 
     def tell(self, exchange: Exchange) -> None:
         """Tell who watches a session's journal."""

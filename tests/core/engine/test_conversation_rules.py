@@ -678,7 +678,7 @@ def test_null_for_an_optional_field_counts_as_left_out(provider: str) -> None:
 
 
 def conversation(*roles: str) -> Conversation:
-    return Conversation("m", messages=tuple(Message(role, "text") for role in roles))
+    return Conversation("m", messages=tuple(Message(role, "text") for role in roles), plain=True)
 
 
 @pytest.mark.parametrize(
@@ -693,16 +693,39 @@ def conversation(*roles: str) -> Conversation:
 )
 def test_roles(rule: Any, roles: tuple[str, ...], i: int | None) -> None:
     body = {"messages": [{"role": role, "content": "text"} for role in roles]}
-    rules = ConversationRules([read_rule(rule | {"fact": "a-b", "message": "${i}"})], frozenset(), "messages")
+    rules = ConversationRules([read_rule(rule | {"fact": "a-b", "message": "${i}"})], frozenset(), ["messages"])
     broken = rules.first_broken(Asked(body, conversation(*roles)))
     assert (told(*broken)[0].message if broken else None) == (None if i is None else str(i))
 
 
+@pytest.mark.parametrize(
+    ("body", "plain"),
+    [
+        (chat(), True),
+        (talk(user(), {"role": "assistant", "content": "Yes."}, user()), True),
+        (talk(user([{"type": "text", "text": "Hi"}])), False),
+        (talk(user(), {"role": "assistant", "content": None}), False),
+        (talk({**user(), "name": "Ann"}), False),
+        (talk({"role": "user", "name": "Ann"}), False),
+        (talk({"role": 1, "content": "Hi"}), False),
+        (chat(messages=["Hi"]), False),
+        (chat(messages="Hi"), False),
+    ],
+    ids=["one", "three", "parts", "null", "name", "no content", "no role", "no message", "a text"],
+)
+def test_plain_messages_are_read_as_others_and_known(body: Body, plain: bool) -> None:
+    wire = PROVIDERS["openai"].operations["chat"].wire
+    assert wire
+    said = wire.request.read(body)
+    assert said.plain is plain
+    assert said.messages == wire.request.messages(body)
+
+
 def test_names_that_stand_twice() -> None:
     rule = read_rule({"rule": "is_unique", "field": "tools[].name", "fact": "a-b", "message": "${path} ${value}"})
-    rules = ConversationRules([rule], frozenset(), "messages")
+    rules = ConversationRules([rule], frozenset(), ["messages"])
     body = {"tools": [{"name": "f"}, {"name": "g"}, {"name": "f"}]}
-    broken = rules.first_broken(Asked(body, Conversation()))
+    broken = rules.first_broken(Asked(body, Conversation(plain=True)))
     assert broken
     assert told(*broken)[0].message == "tools[2].name f"
     assert rules.first_broken(Asked({"tools": body["tools"][:2]}, Conversation())) is None

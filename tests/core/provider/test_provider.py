@@ -54,7 +54,7 @@ def test_operations_know_what_they_take() -> None:
     assert [operations["chat"].takes(name) for name in ("tools", "seed")] == [True, False]
     checks = PROVIDERS["braintwin"].operations["chat"].checks(frozenset())
     assert checks.defaults == {"temperature": 1, "max_tokens": 16, "stream": False}
-    assert checks.default_facts["max_tokens"] == "bt-max-tokens-default"
+    assert checks.cap_fact == "bt-max-tokens-default"
 
 
 # Envelopes

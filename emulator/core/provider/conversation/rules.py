@@ -36,7 +36,8 @@ from emulator.core.provider.conversation.messages import (
 from emulator.core.provider.conversation.rule import HOLES, Asked, ConversationRule, Finding, Rule
 from emulator.core.provider.conversation.selectors import Selector
 from emulator.core.provider.holes import holes
-from emulator.core.provider.wording import said
+from emulator.core.provider.wording import said as worded
+from emulator.core.wires.conversation import Conversation
 
 #: Every rule, named in provider.yaml as its function, by what must stand beside it there.
 _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
@@ -56,20 +57,17 @@ _OF_MODELS = (is_within_output,)
 
 
 class ConversationRules:
-    """The rules of an operation, without the muted ones; `messages` is the field in which messages are.
+    """The rules of an operation, without the muted ones; `present` are the fields that are always there.
 
-    Most requests have none of the fields that rules are about, and messages of two texts each, which only rules about
-    roles look at: they cost next to nothing. `present` are the fields that are always there.
+    Most requests have none of the other fields that rules are about, and plain messages, which only rules about roles
+    look at: they cost next to nothing.
     """
 
-    __slots__ = ("_by_field", "_messages", "_of_roles", "_traits", "rules")
+    __slots__ = ("_by_field", "_of_roles", "_traits", "rules")
 
-    def __init__(
-        self, rules: Iterable[ConversationRule], muted: frozenset[str], messages: str, present: Iterable[str] = ()
-    ) -> None:
-        self._messages = messages
+    def __init__(self, rules: Iterable[ConversationRule], muted: frozenset[str], present: Iterable[str]) -> None:
         self.rules = tuple(rule for rule in rules if rule.fact not in muted)
-        there = {messages, *present}
+        there = set(present)
         self._by_field: dict[str, list[int]] = {}
         for index, rule in enumerate(self.rules):
             for name in rule.tops - there:
@@ -79,7 +77,7 @@ class ConversationRules:
 
     def first_broken(self, asked: Asked) -> tuple[ConversationRule, Finding] | None:
         """Return the first rule that a request breaks."""
-        rules = self._concerned(asked)
+        rules = self._concerned(asked) if self.concern(asked.body, asked.conversation, asked.traits) else ()
         if rules and asked.defaults:
             sent = {name: value for name, value in asked.body.items() if value is not None}
             asked = replace(asked, body={**asked.defaults, **sent})
@@ -89,29 +87,20 @@ class ConversationRules:
                 return rule, finding
         return None
 
+    def concern(self, body: Mapping[str, Json], said: Conversation, traits: frozenset[str] | None) -> bool:
+        """Tell whether a request can break any."""
+        if not said.plain or self._of_roles or not self._by_field.keys().isdisjoint(body):
+            return True
+        return bool(traits) and not self._traits.isdisjoint(traits or ())
+
     def _concerned(self, asked: Asked) -> Sequence[ConversationRule]:
         """Return the rules that a request can break."""
-        if asked.traits and not self._traits.isdisjoint(asked.traits):
-            return self.rules
-        if not _is_plain(asked.body.get(self._messages)):
+        if not asked.conversation.plain or not self._traits.isdisjoint(asked.traits or ()):
             return self.rules
         found = set(self._of_roles)
         for name in asked.body:
             found.update(self._by_field.get(name, ()))
         return [self.rules[index] for index in sorted(found)]
-
-
-def _is_plain(messages: Json) -> bool:
-    """Tell whether each message is two texts: such as its role and what it says."""
-    if not isinstance(messages, list):
-        return False
-    for item in messages:
-        if len(item) != 2:
-            return False
-        for value in item.values():
-            if value.__class__ is not str:
-                return False
-    return True
 
 
 def read_rule(given: Mapping[str, Json]) -> ConversationRule:
@@ -147,7 +136,7 @@ def told(rule: ConversationRule, finding: Finding) -> tuple[Violation, dict[str,
     wording = rule.wording
     if finding.get("at_end") and "param_at_end" in wording:
         wording = {**wording, "param": wording["param_at_end"]}
-    words = said(wording, filled)
+    words = worded(wording, filled)
     path = words.get("param") or finding.get("path") or ""
     return Violation(str(path), str(words["message"]), rule.fact), {"param": path or None, **words}
 
