@@ -18,11 +18,11 @@ import click
 from emulator.cli.main import FINDINGS, INTERRUPTED, fail, prepared, server_options
 from emulator.cli.streams import say
 from emulator.core.errors import Json
+from emulator.core.journal import findings as teardown
 from emulator.server.background import running
 from emulator.server.reloading import reloading
 from emulator.server.setup import ignore, make_server, origin
 from emulator.server.watching import watch
-from emulator.testing import findings as teardown
 from emulator.testing.client import Control
 
 #: The exit code of a command that was not found, and what is added to a signal's number, as shells have it.

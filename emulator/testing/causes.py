@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from emulator.testing.findings import Row, answered, differences
+from emulator.core.journal.findings import Row, answered, differences
 from emulator.testing.route import Route
 
 #: How the names of variables end that hold a base URL.

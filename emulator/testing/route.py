@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emulator.core.journal.findings import Finding
 from emulator.core.printable import printable
-from emulator.testing.findings import Finding
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from emulator.core.journal import findings as teardown
+from emulator.core.journal.findings import Finding, scenario_findings, session_findings
 from emulator.core.printable import printable_lines
-from emulator.testing import findings as teardown
 from emulator.testing.causes import WhyUnused
 from emulator.testing.client import Control
 from emulator.testing.clock import Clock
-from emulator.testing.findings import Finding, scenario_findings, session_findings
 from emulator.testing.journal import Exchange as Exchange
 from emulator.testing.journal import Journal
 from emulator.testing.route import RULE_KEYS, Route, place

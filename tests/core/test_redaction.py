@@ -31,6 +31,7 @@ from emulator.contract.reports.terminal import summary
 from emulator.contract.target import ForeignTarget
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
+from emulator.core.journal import findings as teardown
 from emulator.core.journal.describe import describe
 from emulator.core.journal.verify import verify
 from emulator.core.recording.recorder import Recorder
@@ -50,7 +51,6 @@ from emulator.core.values import Exchange, Frame, Timeline
 from emulator.server.crash import crash
 from emulator.server.http.reader import Head
 from emulator.server.http.target import target
-from emulator.testing import findings as teardown
 
 KEY = "sk-very-secret-0123456789"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from emulator.testing import findings as teardown
+from emulator.core.journal import findings as teardown
 from emulator.testing.client import ControlError
 from emulator.testing.journal import Exchange, Journal
 from emulator.testing.session import EmulatedSession, read_scenario

@@ -35,7 +35,14 @@ from emulator.server.control.bodies import (
     session_body,
     typed,
 )
-from emulator.server.control.journal import note_completed, read_journal, read_verdict, verify_journal, watch_journal
+from emulator.server.control.journal import (
+    note_completed,
+    read_journal,
+    read_problems,
+    read_verdict,
+    verify_journal,
+    watch_journal,
+)
 from emulator.server.sessions import changes
 from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.clock import VirtualClock
@@ -264,6 +271,7 @@ _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/sessions/{id}/verify": {"POST": verify_journal},
     "/sessions/{id}/completed": {"POST": note_completed},
     "/sessions/{id}/verdict": {"GET": read_verdict},
+    "/sessions/{id}/problems": {"GET": read_problems},
     "/sessions/{id}/clock": {"GET": read_clock, "PATCH": set_clock},
     "/metrics": {"GET": read_metrics},
     "/openapi/{provider}.json": {"GET": read_openapi},

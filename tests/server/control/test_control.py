@@ -222,6 +222,19 @@ def test_the_clock_is_advanced_held_and_released(control: httpx2.Client, session
     assert [control.patch(path, json=body).json() for body in ({"hold": True}, {"release": True})] == [advanced] * 2
 
 
+def test_the_problems_of_a_session(control: httpx2.Client, session: dict[str, Any]) -> None:
+    path = f"sessions/{session['id']}"
+    control.post(
+        f"{path}/rules", json={"rule": {"id": "mine", "when": {"model": "x"}, "reply": {"text": "a"}}, "at": "t.js:3"}
+    )
+    ask(session)
+    found = control.get(f"{path}/problems").json()["problems"]
+    assert found == [
+        {"name": "unused", "text": "the rule of .on() at t.js:3 was never used", "allowed_by": "allow_unused=True",
+         "concerns": ["mine", "t.js:3"]},
+    ]  # fmt: skip
+
+
 def test_a_scenario_of_the_library(control: httpx2.Client, session: dict[str, Any]) -> None:
     given = control.put(f"sessions/{session['id']}/scenario", json={"library": "beatra/plan-exhausted.yaml"}).json()
     assert {rule["at"].rpartition(":")[0] for rule in given["rules"]} == {"beatra/plan-exhausted.yaml"}

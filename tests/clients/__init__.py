@@ -1,0 +1,1 @@
+"""The packages in clients/, as their users have them."""
