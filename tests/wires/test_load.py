@@ -9,10 +9,20 @@ import pytest
 
 from emulator.core.errors import SourceError
 from emulator.core.provider.folder import load_provider
+from emulator.core.schema.formats import data_folder, own_schema, schema_problems
+from emulator.core.source import parse_source
 from emulator.core.wires.load import load_wire, merged
 from tests.wires.build import SCHEMAS
 
 BLOCKS = (SCHEMAS / "wires" / "blocks.yaml").read_text()
+
+
+OURS = sorted([*data_folder("schemas").glob("wires/*.yaml"), *data_folder("schemas").glob("*/*.wire.yaml")])
+
+
+@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
+def test_our_wires_are_as_their_schema_says(file: Path) -> None:
+    assert schema_problems(own_schema("wire"), parse_source(file.read_bytes(), file.name)) == []
 
 
 def problems(folder: Path, text: str, name: str = "own") -> list[str]:

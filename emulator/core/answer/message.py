@@ -14,7 +14,7 @@ from emulator.core.answer.stream import split, timed
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.kept import Kept
 from emulator.core.scenario.scenario import Reply
-from emulator.core.schema.defaults import filled
+from emulator.core.schema.defaults import echoed
 from emulator.core.values import Note, Timeline
 from emulator.core.wires.completion import Completion, Part, named_usage, neutral_usage
 from emulator.core.wires.wire import AnswerValues
@@ -70,22 +70,8 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         choices,
         turn.call.conversation.echoes,
         items,
-        _echo(turn, wire.echoes) if wire.echoes else {},
+        echoed(operation.request, turn.call.body, wire.echoes),
     )
-
-
-def _echo(turn: Turn, paths: Sequence[str]) -> dict[str, Json]:
-    """Return fields of the request, with the documented defaults filled in."""
-    names = {path.partition(".")[0] for path in paths}
-    body = {name: turn.call.body[name] for name in names if name in turn.call.body}
-    given = filled(turn.operation.request, body)
-    found: dict[str, Json] = {}
-    for path in paths:
-        value: Json = given
-        for step in path.split("."):
-            value = value.get(step) if isinstance(value, Mapping) else None
-        found[path] = value
-    return found
 
 
 def _usage(turn: Turn, tokens: int, reasoning: int, reply: Reply) -> dict[str, int] | None:

@@ -18,9 +18,6 @@ from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
 
-#: The request of an operation whose request is not described.
-_ANYTHING: Mapping[str, Json] = {"type": "object", "properties": {}}
-
 
 def compile_operation(
     name: str, data: Mapping[str, Json], common: Mapping[str, Json], wire: Wire | None, *schemas: Schema | None
@@ -30,8 +27,8 @@ def compile_operation(
     rules = [*common.get("conversation", ()), *data.get("conversation", ())] if data["kind"] == "chat" else []
     shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
     return Operation(
-        name, data["method"], data["path"], data["kind"], request.document if request else _ANYTHING, response,
-        chunk, data.get("fact"), shown, {**common["ids"], **data.get("ids", {})}, data.get("streams_at"),
+        name, data["method"], data["path"], data["kind"], request, response, chunk,
+        data.get("fact"), shown, {**common["ids"], **data.get("ids", {})}, data.get("streams_at"),
         data.get("body"), wire, list(map(read_rule, rules)), _places(data),
         tuple(data.get("models", {}).get("use", ())),
         _error_of(data.get("models", {"other": "invalid_request"}), "other"),

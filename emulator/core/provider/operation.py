@@ -48,7 +48,7 @@ class Operation:
     method: str
     path: str
     kind: str
-    request: Json
+    asked: Schema | None  # of a request's body, or of its query
     response: Schema | None
     chunk: Schema | None
     fact: str | None
@@ -69,6 +69,11 @@ class Operation:
     refused: str = ""  # the message where an answer is not to be cancelled
     page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
     unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
+
+    @functools.cached_property
+    def request(self) -> Json:
+        """The schema of a request as a document."""
+        return self.asked.document if self.asked else {"type": "object", "properties": {}}
 
     @functools.cached_property
     def required(self) -> frozenset[str]:
@@ -107,7 +112,7 @@ class Operation:
     def checks(self, muted: frozenset[str]) -> Checks:
         """Return the schemas without the muted facts."""
         document = schemas.mute(self.request, muted)
-        loose, tight = Schema(document), Schema(schemas.strict(document))
+        loose, tight = Schema(lambda: document), Schema(lambda: schemas.strict(document))
         defaults, names = schemas.defaults(document), self.wire.request.fields("cap") if self.wire else []
         cap = next((name for name in names if name in defaults), "")
         return Checks(loose, tight, defaults, defaults.get(cap), schemas.default_facts(document).get(cap))

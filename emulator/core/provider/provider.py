@@ -130,7 +130,7 @@ class Provider:
             return None
         document, rules = like.structure(muted | self.reference_muted)
         own = operation.checks(muted).strict.document
-        return Comparison(Schema(document, when_used=True), rules, Schema(schemas.every(own, document)))
+        return Comparison(Schema(lambda: document), rules, Schema(schemas.every(own, document)))
 
     @functools.cached_property
     def known_facts(self) -> frozenset[str]:

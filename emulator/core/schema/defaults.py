@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from emulator.core.errors import Json
 
@@ -30,6 +30,19 @@ def filled(schema: Json, value: Json) -> Json:
         if fitting is not None:
             value = filled(fitting, value)
     return value
+
+
+def echoed(schema: Json, body: Mapping[str, Json], paths: Sequence[str]) -> dict[str, Json]:
+    """Return what stands at some paths of a body once the documented defaults are filled in."""
+    names = {path.partition(".")[0] for path in paths}
+    given = filled(schema, {name: body[name] for name in names if name in body}) if paths else {}
+    found: dict[str, Json] = {}
+    for path in paths:
+        value: Json = given
+        for step in path.split("."):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        found[path] = value
+    return found
 
 
 def _fits(branch: Json, value: Json) -> bool:

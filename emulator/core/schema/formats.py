@@ -21,7 +21,8 @@ def data_folder(name: str) -> Path:
 @functools.cache
 def own_schema(name: str) -> Schema:
     """Return one of the schemas of our own file formats: `provider`, `scenario`, `wire`."""
-    return Schema(json.loads((data_folder("schemas") / f"{name}.schema.json").read_bytes()))
+    file = data_folder("schemas") / f"{name}.schema.json"
+    return Schema(lambda: json.loads(file.read_bytes()))
 
 
 def schema_problems(schema: Schema, source: Source) -> list[Problem]:

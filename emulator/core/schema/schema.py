@@ -24,25 +24,33 @@ _DESCRIBES = {"$schema", "$id", "$defs", "$comment", "title", "description", "pr
 class Schema:
     """A compiled schema. `verdict` is cheap; `violations` explains, and costs a hundred times as much."""
 
-    __slots__ = ("_oracle", "_pattern_bytes", "document", "errors", "verdict")
+    __slots__ = ("_oracle", "_pattern_bytes", "_read", "document", "errors", "verdict")
 
+    document: Json
     verdict: Callable[[Json], bool]
     errors: Callable[[Json], Iterable[Any]]
 
-    def __init__(self, document: Json, pattern_bytes: int | None = None, when_used: bool = False) -> None:
-        """Compile a document, or let its first use do it; `pattern_bytes` bounds what each compiled pattern takes.
+    def __init__(self, document: Json | Callable[[], Json], pattern_bytes: int | None = None) -> None:
+        """Compile a document, or let the first use read and compile it where it is given by what reads it.
 
+        `pattern_bytes` bounds what each compiled pattern takes.
         Raises: ValueError, if the document is no JSON Schema or refers outside itself.
         """
-        self.document, self._pattern_bytes = document, pattern_bytes
+        self._pattern_bytes = pattern_bytes
         self._oracle: Any = None
-        if not when_used:
+        if callable(document):
+            self._read = document
+        else:
+            self.document = document
             self._compile()
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("verdict", "errors"):
+        if name == "document":
+            self.document = self._read()
+        elif name in ("verdict", "errors"):
+            self._compile()
+        else:
             raise AttributeError(name)
-        self._compile()
         return getattr(self, name)
 
     def _compile(self) -> None:

@@ -77,7 +77,8 @@ def _chain(name: str, files: Mapping[str, Path], folder: Path) -> list[Source]:
     file: Path | None = files[name]
     while file is not None:
         source = parse_source(_read(file), str(file))
-        if problems := schema_problems(own_schema("wire"), source):
+        ours = data_folder("schemas") in file.parents  # tests hold it against the schema
+        if not ours and (problems := schema_problems(own_schema("wire"), source)):
             raise SourceError(problems)
         sources.append(source)
         seen.add(file)

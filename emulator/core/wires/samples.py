@@ -34,14 +34,23 @@ SAMPLES = {
 Violations = Callable[[Json], Sequence[Violation]]
 
 
+def values_of(sample: Completion) -> AnswerValues:
+    """Return a sample as it is written where ids look like nothing in particular, and nothing is repeated."""
+    return AnswerValues(sample, "an-id", 1_800_000_000, "a-model")
+
+
 def differences(
-    wire: Wire, response: Violations, chunk: Violations, tools: bool = True, ident: str = "an-id"
+    wire: Wire,
+    response: Violations,
+    chunk: Violations,
+    tools: bool = True,
+    written: Callable[[Completion], AnswerValues] = values_of,
 ) -> Iterator[str]:
     """Yield where a sample breaks a schema, or is not read as it was written; calls are tried where there are tools."""
     for what, sample in SAMPLES.items():
         if (not tools and sample.calls()) or any(part.kind not in wire.request.kinds for part in sample.parts):
             continue
-        saying = AnswerValues(sample, ident, 1_800_000_000, "a-model")
+        saying = written(sample)
         body, values = orjson.loads(wire.whole(saying)), stream_of(wire, saying)
         if what != "a refusal":  # many docs know none
             yield from (f"{what}, whole: {_told(item)}" for item in response(body)[:1])

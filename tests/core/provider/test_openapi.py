@@ -13,6 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from emulator.core.errors import STATUS
 from emulator.core.provider.openapi import openapi
+from emulator.core.schema.schema import Schema
 from emulator.core.tree import walk
 
 URL = "http://127.0.0.1:4010/x/v1"
@@ -131,7 +132,7 @@ def test_references_inside_a_schema_go_along() -> None:
         "$schema": "x", "$id": "urn:x", "type": "object", "$defs": {"a": {"type": "string"}},
         "required": ["model"], "properties": {"model": {"$ref": "#/$defs/a"}},
     }  # fmt: skip
-    given = replace(beatra, operations={"chat": replace(beatra.operations["chat"], request=request)})
+    given = replace(beatra, operations={"chat": replace(beatra.operations["chat"], asked=Schema(lambda: request))})
     made = openapi(given, "1", URL)
     schema = made["components"]["schemas"]["chat.request"]
     assert schema["properties"]["model"]["$ref"] == "#/components/schemas/chat.request/$defs/a"

@@ -14,6 +14,7 @@ from build import FOUR, NAMES, PROVIDERS
 import emulator
 from emulator import Emulator
 from emulator.core.errors import STATUS, Refusal, SourceError, Violation
+from emulator.core.provider import folder as provider_folder
 from emulator.core.provider.fact import Fact
 from emulator.core.provider.folder import data_folder, load_provider, load_providers, own_schema
 from emulator.core.provider.holes import fill, holes
@@ -31,6 +32,11 @@ def test_a_built_in_provider_is_whole(name: str) -> None:
     assert provider.default_plan in provider.plans
     assert provider.host == provider.base_url.split("/")[2]
     assert provider.operation_at("POST", "/chat/completions") is provider.operations["chat"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_wrong_in_a_built_in_folder(name: str) -> None:
+    assert load_provider(SCHEMAS / name, checked=True).name == name
 
 
 def test_all_are_there() -> None:
@@ -234,6 +240,18 @@ def test_the_slips_of_all_folders_come_at_once(folder: Path) -> None:
     edit("open: false", "open: 5")(folder)
     edit("name: braintwin", "name: x2")(other)
     assert [line.split(": ")[1] for line in problems(lambda: load_providers(folder.parent))] == ["models.open", "name"]
+
+
+def test_what_is_ours_is_checked_where_it_cannot_be_compiled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider_folder, "data_folder", lambda name: folder.parent)
+    edit("compatible_with: openai", "x-aside: 1")(folder)
+    edit("open: false", "open: 5")(folder)
+    assert load_provider(folder).models_open == 5
+    edit("name: beatra", "mame: beatra")(folder)
+    assert [line.split(": ", 1)[1] for line in problems(lambda: load_provider(folder))] == [
+        "name: is required", "mame: is not known here; did you mean 'name'?",
+        "models.open: must be true or false, not 5",
+    ]  # fmt: skip
 
 
 def test_a_provider_of_ones_own_is_beside_the_built_in_ones(folder: Path) -> None:

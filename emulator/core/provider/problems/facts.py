@@ -36,9 +36,8 @@ def fact_problems(data: Data, headers: Schema | None, operations: Mapping[str, O
         yield ("request_headers",), message
     for name, operation in operations.items():
         for part in ("request", "response", "chunk"):
-            schema = getattr(operation, part)
-            document = schema.document if isinstance(schema, Schema) else schema
-            for fact_id in set(schemas.facts_named(document)) - ids:
+            schema: Schema | None = getattr(operation, "asked" if part == "request" else part)
+            for fact_id in set(schemas.facts_named(schema.document)) - ids if schema else ():
                 message = f"{data['operations'][name][part]} rests on '{fact_id}', which is no fact"
                 yield ("operations", name, part), message
 

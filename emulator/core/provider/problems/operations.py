@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from emulator.core.errors import Json, nearest
 from emulator.core.provider.holes import drawn_length, fill, fill_text, holes
@@ -10,8 +11,11 @@ from emulator.core.provider.model import MODEL_HOLES, Model, model_values
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.problems.data import Data, Problems
 from emulator.core.provider.routes import parameters, shape
+from emulator.core.schema.defaults import echoed
+from emulator.core.wires.completion import Completion
 from emulator.core.wires.request import IN_PATH
 from emulator.core.wires.samples import differences
+from emulator.core.wires.wire import AnswerValues
 
 #: Answers that are computed from the table of tasks.
 _NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
@@ -146,7 +150,7 @@ def sample_problems(operations: Mapping[str, Operation]) -> Problems:
     for name, operation in operations.items():
         if operation.wire and operation.response and operation.chunk:
             checks = (operation.response.violations, operation.chunk.violations)
-            for message in differences(operation.wire, *checks, operation.takes_tools, _sample_id(operation)):
+            for message in differences(operation.wire, *checks, operation.takes_tools, partial(values_of, operation)):
                 yield ("operations", name, "wire"), message
 
 
@@ -168,7 +172,15 @@ def kept_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
             yield ("operations", name, "of"), f"'{operation.of}' is no chat whose wire says how it is kept; {hint}"
 
 
-def _sample_id(operation: Operation) -> str:
+def values_of(operation: Operation, sample: Completion) -> AnswerValues:
+    """Return a sample as the operation answers it: with ids of its forms, and what it repeats of an empty request."""
+    wire = operation.wire
+    items = [_sample_id(operation, part.kind) for part in sample.parts] if wire and wire.items else ()
+    echo = echoed(operation.request, {}, wire.echoes if wire else ())
+    return AnswerValues(sample, _sample_id(operation, "response"), 1_800_000_000, "a-model", items=items, echo=echo)
+
+
+def _sample_id(operation: Operation, kind: str) -> str:
     """Return an id as an answer can have it."""
-    form = operation.ids["response"]
+    form = operation.ids.get(kind, "")
     return fill_text(form, {hole: "0" * drawn_length(hole)[1] for hole in holes(form)})
