@@ -7,13 +7,15 @@ regular expression), `body` (fields that are equal), `absent` (fields that are n
 expressions; null: absent), `stream`, `status` (of the answer), `after` (how many such requests pass first).
 
 What it does to a request: `ignore` (fields dropped), `request` (fields set), `request_headers`,
-`request_path` (a regular expression and what replaces it). What it does to an answer: `status`, `json` (a new
-body), `text` (a new raw body), `set` and `drop` (by dotted path; in each chunk of a stream), `headers` (null:
-dropped), `events` (a name of EVENTS), `cut` (half of it goes out).
+`request_path` (a regular expression and what replaces it), `nulls: false` (fields that are null dropped). What it
+does to an answer: `status`, `json` (a new body), `text` (a new raw body), `set` and `drop` (by dotted path; in each
+chunk of a stream), `headers` (null: dropped), `events` (a name of EVENTS), `form` (a name of FORMS), `pieces` (it goes
+out so many bytes at a time), `cut` (half of it goes out).
 """
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import re
@@ -21,6 +23,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase, BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +31,7 @@ Json = Any
 Break = Mapping[str, Json]
 
 TIMEOUT_S = 40.0
-_OF_ANSWERS = {"status", "json", "text", "set", "drop", "headers", "events", "cut"}
+_OF_ANSWERS = {"status", "json", "text", "set", "drop", "headers", "events", "form", "pieces", "cut"}
 _HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
@@ -130,6 +133,9 @@ def broken_request(broken: Break, request: Request) -> Request:
     if "ignore" in broken or "request" in broken:
         kept = {name: item for name, item in request.fields.items() if name not in broken.get("ignore", ())}
         request = replace(request, body=json.dumps({**kept, **broken.get("request", {})}).encode())
+    if broken.get("nulls") is False and request.fields:
+        kept = {name: item for name, item in request.fields.items() if item is not None}
+        request = replace(request, body=json.dumps(kept).encode())
     return replace(request, headers=_merged(request.headers, broken.get("request_headers", {})))
 
 
@@ -146,7 +152,8 @@ def broken_reply(broken: Break, reply: Reply) -> Reply:
         body = _changed(body, broken)
     if "events" in broken:
         body = b"".join(EVENTS[broken["events"]](_events(body)))
-    return Reply(broken.get("status", reply.status), _merged(headers, broken.get("headers", {})), body)
+    changed = Reply(broken.get("status", reply.status), _merged(headers, broken.get("headers", {})), body)
+    return FORMS[broken["form"]](changed) if "form" in broken else changed
 
 
 def _merged(headers: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -221,6 +228,37 @@ EVENTS: Mapping[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
+def _in_stream(change: Callable[[bytes], bytes]) -> Callable[[Reply], Reply]:
+    """Change the bytes of a stream, and of nothing else."""
+
+    def changed(reply: Reply) -> Reply:
+        streamed = reply.headers.get("content-type", "").startswith("text/event-stream")
+        return replace(reply, body=change(reply.body)) if streamed else reply
+
+    return changed
+
+
+def _with_charset(reply: Reply) -> Reply:
+    return replace(reply, headers={**reply.headers, "content-type": f"{reply.headers['content-type']}; charset=utf-8"})
+
+
+def _zipped(reply: Reply) -> Reply:
+    return replace(reply, body=gzip.compress(reply.body), headers={**reply.headers, "content-encoding": "gzip"})
+
+
+#: Forms of the same answer, none of which a client may mind.
+FORMS: Mapping[str, Callable[[Reply], Reply]] = {
+    "no_space": _in_stream(lambda body: body.replace(b"data: ", b"data:")),
+    "crlf": _in_stream(lambda body: body.replace(b"\n", b"\r\n")),
+    "cr": _in_stream(lambda body: body.replace(b"\n", b"\r")),
+    "comments": _in_stream(lambda body: b": hello\n\n" + body.replace(b"\n\n", b"\n\n: ping\n\n:\n")),
+    "named": _in_stream(lambda body: body.replace(b"data: ", b"event: message\nid: 7\nretry: 3000\ndata: ")),
+    "bom": _in_stream(lambda body: b"\xef\xbb\xbf" + body),
+    "charset": _with_charset,
+    "gzip": _zipped,
+}
+
+
 def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -252,9 +290,12 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in response.getheaders() if name.lower() not in _HOP}
             if broken:
                 reply = broken_reply(proxy.broken, Reply(response.status, headers, response.read()))
-                self.write(reply, len(reply.body) // 2 if proxy.broken.get("cut") else len(reply.body))
+                if "pieces" in proxy.broken:
+                    self.stream(reply.status, reply.headers, BytesIO(reply.body), proxy.broken["pieces"])
+                else:
+                    self.write(reply, len(reply.body) // 2 if proxy.broken.get("cut") else len(reply.body))
             elif headers.get("content-type", "").startswith("text/event-stream"):
-                self.stream(response, headers)
+                self.stream(response.status, headers, response)
             else:  # an address of the emulator's becomes one of the proxy's
                 body = response.read().replace(proxy.upstream.encode(), proxy.netloc.encode())
                 self.write(Reply(response.status, headers, body), len(body))
@@ -264,10 +305,10 @@ def _handler(proxy: BrokenEndpoint) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(reply.body[:size])
             self.close_connection = self.close_connection or size < len(reply.body)
 
-        def stream(self, response: http.client.HTTPResponse, headers: Mapping[str, str]) -> None:
-            self.head(response.status, {**headers, "transfer-encoding": "chunked"})
+        def stream(self, status: int, headers: Mapping[str, str], source: BufferedIOBase, size: int = 65536) -> None:
+            self.head(status, {**headers, "transfer-encoding": "chunked"})
             self.wfile.flush()
-            while piece := response.read1(65536):
+            while piece := source.read1(size):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                 self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")

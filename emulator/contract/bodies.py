@@ -56,10 +56,10 @@ def _inside(value: Json) -> Iterator[Json]:
 
 
 def parse_events(body: bytes) -> tuple[Event, ...]:
-    """Split a stream into its events; comments are left out."""
+    """Split a stream into its events; comments, and a byte-order mark at its start, are left out."""
     events: list[Event] = []
     fields: list[tuple[str, str]] = []
-    *lines, rest = _LINE.split(body.decode("utf-8", "replace"))
+    *lines, rest = _LINE.split(body.decode("utf-8", "replace").removeprefix("\ufeff"))
     for line in lines:
         if line and not line.startswith(":"):
             fields.append(_field(line))

@@ -1,8 +1,7 @@
-"""What a check works with: a session of the target, the provider's requests, and words for an answer that differs."""
+"""What a check works with: a session of the target, and the provider's requests."""
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,13 +10,13 @@ from urllib.parse import quote
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer
+from emulator.contract.demands import demand, status_differs, whole
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import STATUS, Json
 from emulator.core.provider.holes import fill
 from emulator.core.provider.keys import BEARER, KeyPlace
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.routes import Route, fill_path
-from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
 
 Changes = Mapping[str, Json]
@@ -29,29 +28,6 @@ TEXT = "Here are the first words of a reply that is long enough to be cut: " + "
 
 #: Of a conversation: the key of its session.
 OWN = "\0own"
-
-_LONG = 300
-_KINDS: Mapping[type, str] = {
-    str: "string", int: "integer", float: "number", list: "array", dict: "object",
-}  # fmt: skip
-
-
-class Differs(Exception):
-    """An answer that a fact rules out; `assumed`: only what we assumed does, not what the docs say.
-
-    `fact` is the fact's id where it is not the one that its case is about.
-    """
-
-    def __init__(
-        self, message: str, expected: Json, actual: Json, answer: Answer | None, assumed: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.expected = expected
-        self.actual = actual
-        self.answer = answer
-        self.assumed = assumed
-        self.fact: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,103 +171,22 @@ class CaseClient:
         """Return this conversation with changes to its good request."""
         return replace(self, ask=replace(self.ask, body=self.body(changes)))
 
-    def refused(self, answer: Answer, error: str, what: str) -> None:
-        """Demand that a request was refused with an error's status. Raises: Differs."""
+    def refused(self, answer: Answer, error: str, what: str, wrong: Changes | None = None) -> None:
+        """Demand that a request was refused with an error's status, for what is `wrong` with it. Raises: Differs."""
         status = self.ask.status[error]
         if answer.status != status:
             refusal = 400 <= answer.status < 500 and answer.status != 429
             settled = error in self.ask.documented and not self.assumed
             message = f"{what} gets {status} ({error})"
-            raise Differs(message, status, outcome(answer), answer, assumed=refusal and not settled)
-
-
-def whole(answer: Answer, what: str = "a good request") -> dict[str, Json]:
-    """Demand a whole answer of 200 in JSON, and return its object. Raises: Differs."""
-    accepted(answer, what)
-    if answer.media_type != "application/json":
-        raise Differs(f"{what} is answered in JSON", "application/json", answer.media_type, answer)
-    value = answer.json
-    if not isinstance(value, dict):
-        told = answer.body[:200].decode("utf-8", "replace")
-        raise Differs(f"{what} is answered with a JSON object", "object", told, answer)
-    return value
-
-
-def accepted(answer: Answer, what: str, promised: bool = True) -> None:
-    """Demand a 200, whole or streamed; where the docs don't promise it, a refusal is only not as assumed.
-
-    Raises: Differs.
-    """
-    if answer.status != 200 or answer.ended != "complete":
-        refusal = 400 <= answer.status < 500
-        raise Differs(f"{what} gets 200", 200, outcome(answer), answer, assumed=refusal and not promised)
+            names = [name for name in wrong or () if not isinstance(self.ask.body.get(name), list | dict)]
+            field = names[0] if len(wrong or ()) == len(names) == 1 else ""
+            raise status_differs(answer, f"{status} ({error})", message, status, refusal and not settled, field)
 
 
 def content(client: CaseClient, answer: Answer, what: str = "a good request") -> str:
     """Demand a whole chat answer, and return its text. Raises: Differs."""
     text: str = demand(answer, whole(answer, what), client.wire.place("text"), str)
     return text
-
-
-def demand(answer: Answer, value: Json, path: str, kind: type | tuple[type, ...]) -> Json:
-    """Demand a value of a kind at a path, and return it. Raises: Differs."""
-    found = pick(value, path)
-    good = bool(found) and isinstance(found[0], kind) and not isinstance(found[0], bool)
-    if not good:
-        expected = _KINDS[kind if isinstance(kind, type) else float]
-        raise Differs(f"{path} is there, a {expected}", expected, found[0] if found else None, answer)
-    return found[0]
-
-
-def conform(answer: Answer, value: Json, schema: Json, what: str) -> None:
-    """Demand that a value conforms to a JSON Schema. Raises: Differs, with the first place that does not."""
-    for violation in _compiled(json.dumps(schema)).violations(value):
-        place = f"{what} {violation.path}" if violation.path else what
-        actual = pick(value, violation.path.replace("[", ".").replace("]", "")) if violation.path else [value]
-        raise Differs(f"{place} {violation.message}"[:_LONG], schema, actual[0] if actual else None, answer)
-
-
-@functools.lru_cache(maxsize=256)
-def _compiled(schema: str) -> Schema:
-    return Schema(json.loads(schema))
-
-
-def equal(answer: Answer, what: str, expected: Json, actual: Json, assumed: bool = False) -> None:
-    """Demand that two values are equal. Raises: Differs."""
-    if expected != actual:
-        raise Differs(what, expected, actual, answer, assumed)
-
-
-def hold(answer: Answer, what: str, holds: bool, expected: Json, actual: Json, assumed: bool = False) -> None:
-    """Demand that something holds. Raises: Differs."""
-    if not holds:
-        raise Differs(what, expected, actual, answer, assumed)
-
-
-def outcome(answer: Answer) -> Json:
-    """Return an answer's status, or how the exchange broke before one came."""
-    if answer.status == 0 or answer.ended != "complete":
-        why = f": {answer.why}" if answer.why else ""
-        return f"{answer.status or 'no answer'} ({answer.ended}{why})"
-    return answer.status
-
-
-def pick(value: Json, path: str) -> list[Json]:
-    """Return the values at a dotted path; a number is an index, `*` every item or value."""
-    found = [value]
-    for step in path.split("."):
-        found = [inner for item in found for inner in _step(item, step)]
-    return found
-
-
-def _step(value: Json, step: str) -> list[Json]:
-    if isinstance(value, list):
-        if step == "*":
-            return value
-        return value[int(step) :][:1] if step.isdecimal() else []
-    if isinstance(value, Mapping):
-        return list(value.values()) if step == "*" else [value[step]] if step in value else []
-    return []
 
 
 def shown_changes(changes: Changes, missing: Iterable[str] = ()) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -96,9 +96,19 @@ class Client:
     """A small HTTP client that never raises for what the other side does; not for several threads."""
 
     def __init__(
-        self, *, proxies: bool = True, bounds: Bounds | None = None, budget: RequestBudget | None = None
+        self,
+        *,
+        proxies: bool = True,
+        bounds: Bounds | None = None,
+        budget: RequestBudget | None = None,
+        notice: Callable[[Answer], Exception | None] = lambda answer: None,
     ) -> None:
-        """`proxies` tells whether the environment's proxies hold; for a loopback address they must not."""
+        """`proxies` tells whether the environment's proxies hold; for a loopback address they must not.
+
+        `notice` looks at each answer; `noticed` is the first thing that it found since that was set to None.
+        """
+        self.noticed: Exception | None = None
+        self._notice = notice
         self.budget = budget or RequestBudget()
         self.bounds = bounds or Bounds()
         self._proxies = proxies
@@ -113,7 +123,9 @@ class Client:
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """Send a request and read the whole answer. Raises: Spent."""
         with self.begin(method, url, headers, body) as pending:
-            return pending.finish()
+            answer = pending.finish()
+        self.noticed = self.noticed or self._notice(answer)
+        return answer
 
     @contextmanager
     def begin(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Pending]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emulator.contract.budget import Spent
-from emulator.contract.case_client import Differs
 from emulator.contract.client import Answer
+from emulator.contract.demands import Differs
 from emulator.contract.exchange import answer_json, curl_line, hidden_json, request_json, scrub, scrub_json
 from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import NotArranged, Target, TargetSession, Unreachable
@@ -31,6 +31,7 @@ class Outcome:
     response: Mapping[str, Json] | None = None
     curl: str | None = None
     fact: str | None = None
+    difference: str = ""
 
 
 def judge(check: Callable[[TargetSession], None], target: Target, assumed: bool = False) -> Outcome:
@@ -39,7 +40,10 @@ def judge(check: Callable[[TargetSession], None], target: Target, assumed: bool 
     try:
         with target.fresh() as session:
             sessions.append(session)
+            session.client.noticed = None
             check(session)
+            if session.client.noticed:
+                raise session.client.noticed
     except (NotArranged, Unreachable, Spent) as reason:
         return Outcome(_WORDS[type(reason)], scrub(str(reason), _key(sessions)))
     except Differs as found:
@@ -71,7 +75,8 @@ def _word(found: Differs, target: Target, assumed: bool) -> OutcomeWord:
 def _scrubbed(found: Differs, word: OutcomeWord, key: str) -> Outcome:
     message = redact_text(scrub(found.message, key))
     told = (word, message, scrub_json(found.expected, key), hidden_json(scrub_json(found.actual, key)))
-    return Outcome(*told, *_exchange(found.answer, key), fact=found.fact)
+    difference = redact_text(scrub(found.difference, key))
+    return Outcome(*told, *_exchange(found.answer, key), found.fact, difference)
 
 
 def _exchange(

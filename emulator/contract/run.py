@@ -31,6 +31,7 @@ given to ForeignTarget bounds what such a suite may cost.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -44,6 +45,7 @@ from emulator.contract.outcome import Outcome
 from emulator.contract.phases.case import PlannedCase
 from emulator.contract.phases.coverage import coverage
 from emulator.contract.phases.examples import examples
+from emulator.contract.phases.exchanges import beyond_docs
 from emulator.contract.phases.facts import facts
 from emulator.contract.phases.fuzz import MAX_EXAMPLES, fuzz
 from emulator.contract.phases.probe import gates, probe
@@ -244,7 +246,8 @@ def prepare(
         contract, phases=chosen or None, cases=cases, plan=asked.get("plan"), seed=seed,
         max_examples=asked.get("max_examples", MAX_EXAMPLES),
     )  # fmt: skip
-    client = Client(proxies=away, bounds=asked.get("bounds"), budget=budget)
+    notice = functools.partial(beyond_docs, contract)
+    client = Client(proxies=away, bounds=asked.get("bounds"), budget=budget, notice=notice)
     try:
         made = target(client) if target else ForeignTarget(url, key, asked.get("plan"), client)
     except ValueError as error:

@@ -14,9 +14,10 @@ import yaml
 from broken_endpoint import BrokenEndpoint
 
 from emulator import SourceError
-from emulator.contract.case_client import Ask, CaseClient, Differs
+from emulator.contract.case_client import Ask, CaseClient
 from emulator.contract.cases import Case, Step, load_cases, run_case
 from emulator.contract.checks.table import CHECKS, Check
+from emulator.contract.demands import Differs
 from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, Target, Unreachable
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,7 @@ class Stub:
     own = False
 
     def fresh(self) -> AbstractContextManager[Any]:
-        return nullcontext(SimpleNamespace(key=""))
+        return nullcontext(SimpleNamespace(key="", client=SimpleNamespace(noticed=None)))
 
     def close(self) -> None:
         """Nothing is open."""

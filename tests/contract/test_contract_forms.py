@@ -11,10 +11,11 @@ import yaml
 from broken_endpoint import BrokenEndpoint
 
 from emulator import Emulator
-from emulator.contract.case_client import Ask, CaseClient, Differs
+from emulator.contract.case_client import Ask, CaseClient
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer, Sent
 from emulator.contract.contract import load_contract
+from emulator.contract.demands import Differs
 from emulator.contract.run import plan
 from emulator.contract.target import EmulatorTarget, NotArranged, TargetSession
 from tests.wires.asks import MADE_UP

@@ -66,7 +66,7 @@ exchanges = st.none() | st.dictionaries(plain, values, max_size=4)
 seconds = st.floats(0, 1e9)
 results = st.builds(
     Result, plain, st.sampled_from(PHASES), st.none() | plain, plain, st.booleans(), st.sampled_from(OUTCOMES), plain,
-    values, values, exchanges, exchanges, st.none() | plain, seconds,
+    values, values, exchanges, exchanges, st.none() | plain, seconds, plain,
 )  # fmt: skip
 reports = st.builds(
     Report, plain, plain, st.integers(), seconds, seconds, st.integers(0), st.lists(results, max_size=4).map(tuple)
@@ -84,7 +84,10 @@ def test_any_report_conforms_and_comes_back(drawn: Report) -> None:
 @settings(max_examples=40)
 def test_any_report_can_be_shown(drawn: Report) -> None:
     suites = ElementTree.fromstring(junit_xml(drawn))
-    assert len(suites.findall("testsuite/testcase")) == len(drawn.cases)
+    assert len(suites.findall("testsuite/testcase")) == len(drawn.cases) + len(drawn.findings)
+    assert len(suites.findall("testsuite/testcase/failure")) == len(
+        [found for found in drawn.findings if found.worst.outcome == "failed"]
+    )
     _Page().feed(html_page(drawn).decode())
     for baseline in (None, replace(drawn, cases=())):
         stream = io.StringIO()
@@ -94,9 +97,12 @@ def test_any_report_can_be_shown(drawn: Report) -> None:
 
 def test_the_schema_says_what_each_field_is_and_allows_no_other() -> None:
     document = own_schema("report").document
-    closed = [document, document["properties"]["totals"], document["$defs"]["case"]]
+    closed = [document, document["properties"]["totals"], document["$defs"]["case"], document["$defs"]["finding"]]
     for item in closed:
-        assert (item["additionalProperties"], item["required"]) == (False, list(item["properties"]))
+        later = {"findings", "difference"} - {*document["$defs"]["finding"]["properties"]}
+        assert (item["additionalProperties"], item["required"]) == (
+            False, [name for name in item["properties"] if name not in later],
+        )  # fmt: skip
         assert all(field["description"] for field in item["properties"].values())
     assert list(document["properties"]) == list(report_json(report()))
     assert list(document["$defs"]["case"]["properties"]) == list(report_json(report(PASSED))["cases"][0])
@@ -134,8 +140,8 @@ BAD = {
     "a list": (b"[]", ["1:1: must be an object, not []"]),
     "version": (GOOD.replace('"report": 1', '"report": 2').encode(), ["2:2: report: must be 1, not 2"]),
     "unknown": (
-        GOOD.replace('"fact":', '"fakt":').encode(),
-        ["20:4: cases[0].fakt: is not known here; did you mean 'fact'?", "17:3: cases[0].fact: is required"],
+        GOOD.replace('"fact": "be-temperature",\n   "source"', '"fakt": "be-temperature",\n   "source"').encode(),
+        ["30:4: cases[0].fakt: is not known here; did you mean 'fact'?", "27:3: cases[0].fact: is required"],
     ),
     "no places": (
         GOOD.replace('"assumed": false', '"assumed": 0').replace("Docs", "\\ud800").encode(),
@@ -181,7 +187,14 @@ def test_what_cannot_be_written_is_told_when_the_rest_is_written(tmp_path: Path)
 # The terminal.
 
 FAILURE = f"""\
-Failed: 3
+Failed: 2 in 3 cases
+
+  coverage/1  be-top-p, Docs > Chat
+    is refused
+    expected  400
+    actual    500
+    2 cases  coverage/1, coverage/2
+    run it alone: --case coverage/1
 
   be-temperature  Docs > Chat
     temperature 2.1 gets 400
@@ -190,13 +203,6 @@ Failed: 3
     request   POST {URL}/chat/completions {{"n": 1}}
     curl      {CURL}
     run it alone: --case be-temperature
-
-  coverage/1  be-top-p, Docs > Chat
-    is refused
-    expected  400
-    actual    500
-    2 cases  coverage/1, coverage/2
-    run it alone: --case coverage/1
 
 """
 SHORT = """\
@@ -263,13 +269,13 @@ def test_the_summary_of_drift() -> None:
 
 
 def test_a_summary_is_bounded() -> None:
-    failures = [covered(number, actual=number) for number in range(MOST_WHOLE + 2)]
+    failures = [covered(number, actual=number, difference=str(number)) for number in range(MOST_WHOLE + 2)]
     seen = [result(str(number), "observed", actual=number) for number in range(MOST_SHORT + 3)]
     equal = [covered(number, actual="x" * 9000) for number in range(100, 112)]
     text = summary(report(*equal, *failures, *seen))
     assert "12 cases  coverage/100, coverage/101," in text
     assert "coverage/109 and 2 more\n" in text
-    assert "\n  and 3 failures more; --report html=PATH has them all\n" in text
+    assert "\n  and 3 more; --report html=PATH has them all\n" in text
     assert "\n  and 3 more\n" in text
     assert max(map(len, text.splitlines())) < 600
 
@@ -341,13 +347,28 @@ def test_the_progress_of_a_long_run_in_a_file() -> None:
 
 
 def test_a_junit_file() -> None:
-    text = junit_xml(report(PASSED, replace(FAILED, curl=None, request=None, response=None), OBSERVED, UNSEEN, OPEN))
+    text = junit_xml(report(PASSED, replace(FAILED, curl=None, request=None, response=None), UNSEEN, OPEN))
     assert (
         text.decode()
         == f"""\
 <?xml version='1.0' encoding='utf-8'?>
-<testsuites name="contract of beatra" tests="5" errors="0" failures="1" skipped="2" time="12.340">
-  <testsuite name="facts" tests="4" errors="0" failures="1" skipped="1" time="0.250" timestamp="2026-11-22T09:57:28">
+<testsuites name="contract of beatra" tests="5" errors="0" failures="1" skipped="3" time="12.340">
+  <testsuite name="findings" tests="1" errors="0" failures="1" skipped="0" time="0.000" timestamp="2026-11-22T09:57:28">
+    <properties>
+      <property name="provider" value="beatra" />
+      <property name="url" value="{URL}" />
+      <property name="seed" value="7" />
+    </properties>
+    <testcase classname="beatra.findings" name="be-temperature" time="0.000">
+      <failure type="be-temperature" message="temperature 2.1 gets 400; got 200">1 case: be-temperature
+docs: Docs &gt; Chat
+expected: 400
+actual: 200
+
+run it alone: --case be-temperature</failure>
+    </testcase>
+  </testsuite>
+  <testsuite name="facts" tests="3" errors="0" failures="0" skipped="2" time="0.250" timestamp="2026-11-22T09:57:28">
     <properties>
       <property name="provider" value="beatra" />
       <property name="url" value="{URL}" />
@@ -355,20 +376,7 @@ def test_a_junit_file() -> None:
     </properties>
     <testcase classname="beatra.facts" name="be-auth" time="0.000" />
     <testcase classname="beatra.facts" name="be-temperature" time="0.250">
-      <failure type="be-temperature" message="temperature 2.1 gets 400">docs: Docs &gt; Chat
-expected: 400
-actual: 200
-
-run it alone: --case be-temperature</failure>
-    </testcase>
-    <testcase classname="beatra.facts" name="be-path" time="0.000">
-      <system-out>observed: the docs are silent, and the target differs from what we assumed
-an unknown path gets 404
-docs: Docs &gt; Chat
-expected: 404
-actual: 405
-
-run it alone: --case be-path</system-out>
+      <skipped message="failed; see the finding be-temperature: temperature 2.1 gets 400; got 200" />
     </testcase>
     <testcase classname="beatra.facts" name="be-503" time="0.000">
       <skipped message="not seen: it cannot be told to" />
@@ -395,16 +403,44 @@ NOW = report(KNOWN, NEW, CHANGED, FIXED, PASSED)
 EARLIER = report(KNOWN, replace(CHANGED, actual=9), replace(FIXED, outcome="failed"), PASSED)
 
 
+def test_what_is_observed_has_passed() -> None:
+    suites = ElementTree.fromstring(junit_xml(report(OBSERVED)))
+    assert (suites.get("tests"), suites.get("failures"), suites.get("skipped")) == ("2", "0", "0")
+    assert [(case.get("classname"), case.findtext("system-out")) for case in suites.iter("testcase")] == [
+        (f"beatra.{suite}", "observed: the docs are silent, and the target differs from what we assumed\n"
+         "an unknown path gets 404\ndocs: Docs > Chat\nexpected: 404\nactual: 405\n\nrun it alone: --case be-path")
+        for suite in ("findings", "facts")
+    ]  # fmt: skip
+
+
+def test_a_finding_fails_once_and_names_the_cases_that_saw_it() -> None:
+    seen = [covered(1, difference="x"), replace(FAILED, difference="x")]
+    suites = ElementTree.fromstring(junit_xml(report(*seen, replace(FAILED, id="other", message="other"))))
+    told = [(case.get("name"), case[0].tag, case[0].get("message")) for case in suites.iter("testcase")]
+    assert told == [
+        ("coverage/1", "failure", "is refused; got 500"),
+        ("other", "failure", "other; got 200"),
+        ("be-temperature", "skipped", "failed; see the finding coverage/1: is refused; got 500"),
+        ("other", "skipped", "failed; see the finding other: other; got 200"),
+        ("coverage/1", "skipped", "failed; see the finding coverage/1: is refused; got 500"),
+    ]
+    failure = suites.findtext("testsuite/testcase/failure") or ""
+    assert failure.startswith("2 cases: coverage/1, be-temperature\n")
+
+
 def test_a_junit_file_fails_for_findings_alone(tmp_path: Path) -> None:
     write_reports(NOW, {"junit": tmp_path / "r.xml"}, EARLIER)
     suites = ElementTree.fromstring((tmp_path / "r.xml").read_bytes())
-    assert (suites.get("tests"), suites.get("failures"), suites.get("skipped")) == ("5", "2", "1")
+    assert (suites.get("tests"), suites.get("failures"), suites.get("skipped")) == ("8", "2", "4")
     told = [(case.get("name"), [(item.tag, item.get("message"), (item.text or "").split("\n")[0]) for item in case])
             for case in suites.iter("testcase")]  # fmt: skip
     assert told == [
         ("be-known", [("skipped", "known: it fails as it did in the baseline: it is", "docs: Docs > Chat")]),
-        ("be-new", [("failure", "so", "new since the baseline")]),
-        ("be-changed", [("failure", "", "changed since the baseline")]),
+        ("be-new", [("failure", "so; got 3", "new since the baseline")]),
+        ("be-changed", [("failure", "; got 2", "changed since the baseline")]),
+        ("be-known", [("skipped", "known: it fails as it did in the baseline: it is", "docs: Docs > Chat")]),
+        ("be-new", [("skipped", "failed; see the finding be-new: so; got 3", "")]),
+        ("be-changed", [("skipped", "failed; see the finding be-changed: ; got 2", "")]),
         ("be-fixed", [("system-out", None, "fixed since the baseline")]),
         ("be-auth", []),
     ]
@@ -431,7 +467,8 @@ def test_what_xml_cannot_say_is_replaced(outcome: str) -> None:
     legal = "a\ufffd\ufffd\ufffd\ufffd]]>&amp;<b>\"'😀\u0085z"
     case = root.find("testsuite/testcase")
     assert case is not None
-    assert (case.get("name"), case.get("classname")) == (legal, f"{legal}.facts")
+    suite = "findings" if outcome in ("failed", "observed") else "facts"
+    assert (case.get("name"), case.get("classname")) == (legal, f"{legal}.{suite}")
     told = [part.get("message") or (part.text or "") for part in case]
     assert all(legal in text for text in told)
     assert len(told) == (outcome != "passed")
@@ -440,7 +477,7 @@ def test_what_xml_cannot_say_is_replaced(outcome: str) -> None:
 def test_a_failure_shows_the_exchange() -> None:
     failure = ElementTree.fromstring(junit_xml(report(FAILED))).findtext("testsuite/testcase/failure")
     assert failure == (
-        "docs: Docs > Chat\nexpected: 400\nactual: 200\n\n"
+        "1 case: be-temperature\ndocs: Docs > Chat\nexpected: 400\nactual: 200\n\n"
         f'POST {URL}/chat/completions\nauthorization: Bearer $API_KEY\n\n{{\n  "n": 1\n}}\n\n'
         f'200\nx-request-id: req_1\n\n{{\n  "id": "a"\n}}\n\n{CURL}\n\nrun it alone: --case be-temperature'
     )
@@ -521,7 +558,8 @@ def test_nothing_in_a_report_becomes_markup(text: str) -> None:
 
     hostile = page(made(text))
     assert shape(made(text)) == shape(made("words"))
-    assert {tag for tag, _ in hostile.elements} & {"a", "script", "img", "svg", "iframe"} == set()
+    assert {tag for tag, _ in hostile.elements} & {"script", "img", "svg", "iframe"} == set()
+    assert all(given["href"].startswith("#case-") for tag, given in hostile.elements if tag == "a")
     if text.isprintable():
         shown = "".join(hostile.texts)
         assert shown.count(text) >= 9 * len(OUTCOMES)
@@ -554,9 +592,12 @@ def test_the_page_has_the_cases_by_phase_and_outcome() -> None:
     made = page(report(PASSED, FAILED, OBSERVED, UNSEEN, OPEN))
     cases = [(tag, given["class"]) for tag, given in made.elements if (given.get("class") or "").startswith("case ")]
     assert cases == [
+        ("details", "case finding failed"), ("details", "case finding observed"),
         ("details", "case failed"), ("details", "case observed"), ("details", "case not_seen"), ("div", "case passed"),
         ("details", "case inconclusive"),
     ]  # fmt: skip
+    places = {given.get("id") for _, given in made.elements}
+    assert all(given["href"][1:] in places for tag, given in made.elements if tag == "a" and given["href"][0] == "#")
     filters = [given["id"] for tag, given in made.elements if tag == "input"]
     assert filters == [f"show-{word}" for word in OUTCOMES]
     text = "\n".join(made.texts)

@@ -6,21 +6,10 @@ from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
-from emulator.contract.case_client import (
-    TEXT,
-    CaseClient,
-    Changes,
-    accepted,
-    conform,
-    content,
-    demand,
-    equal,
-    hold,
-    pick,
-    whole,
-)
+from emulator.contract.case_client import TEXT, CaseClient, Changes, content
+from emulator.contract.checks.deltas import ORDER, UNLIKE_WHOLE, last_step
 from emulator.contract.client import Answer
-from emulator.contract.deltas import last_step
+from emulator.contract.demands import accepted, conform, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
 from emulator.core.wires.completion import COUNTS
 from emulator.core.wires.wire import Wire
@@ -108,7 +97,7 @@ def _same_as_whole(client: CaseClient, answer: Answer, said: str) -> None:
         streamed = _texts(client.wire, read_stream(client.wire, client.chat(client.asks(stream=True)), "no"))
         if _whole_text(client) != told or "".join(map(str, streamed)) != said:
             return
-    equal(answer, "the same is streamed as whole", told, said, assumed=True)
+    equal(answer, "the same is streamed as whole", told, said, assumed=True, difference=UNLIKE_WHOLE)
 
 
 def _whole_text(client: CaseClient) -> Json:
@@ -144,7 +133,7 @@ def _order(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> None:
     kinds = [" and ".join(last_step(place) for place in places if any(pick(item, place))) or "empty" for item in chunks]
     kinds = [kind for kind in kinds if kind != "empty" or not wire.event_name]
     wanted = [begin, *[text] * (len(kinds) - 2), end]
-    equal(answer, f"the chunks come in order: {begin}, {text}, {end}", wanted, kinds)
+    equal(answer, f"the chunks come in order: {begin}, {text}, {end}", wanted, kinds, difference=ORDER)
 
 
 def model_auto(client: CaseClient, *, ask: str = "auto", listed_at: str | None = None) -> None:

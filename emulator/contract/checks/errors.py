@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from emulator.contract.case_client import CaseClient, Changes, accepted, conform, equal, hold, pick, shown_changes
+from emulator.contract.case_client import CaseClient, Changes, shown_changes
 from emulator.contract.client import Answer
+from emulator.contract.demands import OF_FACT, accepted, conform, equal, hold, pick
 from emulator.contract.target import NotArranged
 from emulator.core.errors import Json
 
@@ -48,7 +49,7 @@ def errors(
         except NotArranged as reason:
             unseen.append(reason)
             continue
-        client.refused(answer, now.error, now.what)
+        client.refused(answer, now.error, now.what, client.ask.spoilt if name == "spoilt" else None)
         _envelope(answer, schema, now.what)
         conform(answer, answer.json, (per or {}).get(name, True), f"the error of {now.what}:")
     if len(unseen) == len(on):
@@ -56,7 +57,7 @@ def errors(
 
 
 def _envelope(answer: Answer, schema: Json, what: str) -> None:
-    equal(answer, f"the error of {what} is JSON", "application/json", answer.media_type, assumed=True)
+    equal(answer, f"the error of {what} is JSON", "application/json", answer.media_type, assumed=True, about=what)
     conform(answer, answer.json, schema, f"the error of {what}:")
 
 
@@ -73,19 +74,32 @@ def scripted(client: CaseClient, *, error: str, schema: Json = True) -> None:
 
 def names_fields(client: CaseClient, *, at: str, spoilt: Sequence[Changes] = (), missing: Sequence[str] = ()) -> None:
     """A refusal names, at a path of its body, each field that is wrong, and each that is missing."""
-    tried = [(client.chat(changes), shown_changes(changes), list(changes)) for changes in spoilt]
-    tried += [(client.chat(missing=[name]), shown_changes({}, [name]), [name]) for name in missing]
+    tried = [(client.chat(changes), shown_changes(changes), changes) for changes in spoilt]
+    tried += [(client.chat(missing=[name]), shown_changes({}, [name]), {name: None}) for name in missing]
     for answer, what, names in tried:
-        client.refused(answer, "invalid_request", what)
+        client.refused(answer, "invalid_request", what, names)
         found = pick(answer.json, at)
-        hold(answer, f"{what}: {at} names them", all(name in found for name in names), names, found)
+        hold(answer, f"{what}: {at} names them", all(name in found for name in names), list(names), found, about=what)
+
+
+def mentions(client: CaseClient, *, words: Sequence[str], on: Sequence[str]) -> None:
+    """The body of an error has each of these words, wherever it has them."""
+    for name in on:
+        now = situation(name)
+        answer = now.meet(client)
+        client.refused(answer, now.error, now.what, client.ask.spoilt if name == "spoilt" else None)
+        said = answer.body.decode("utf-8", "replace")
+        missing = [word for word in words if word not in said]
+        hold(answer, f"the error of {now.what} says {', '.join(words)}", not missing, list(words), said, about=now.what)
 
 
 def same_as_header(client: CaseClient, *, header: str, at: str, on: Sequence[str]) -> None:
     """An error's body repeats a header's value."""
     for name in on:
         answer = situation(name).meet(client)
-        equal(answer, f"{at} is {header}", [answer.header(header)], pick(answer.json, at))
+        value = answer.header(header)
+        hold(answer, f"{header} is on the answer to {name}", bool(value), "a value", value, about=name)
+        equal(answer, f"{at} is {header}", [value], pick(answer.json, at))
 
 
 def unknown_path(client: CaseClient, *, schema: Json = True, also: Sequence[Mapping[str, str]] = ()) -> None:
@@ -126,7 +140,7 @@ def own_header(client: CaseClient, *, header: str, on: Sequence[str]) -> None:
         now = situation(name)
         answer = now.meet(client)
         value = answer.header(header)
-        hold(answer, f"{header} is on the answer to {now.what}", bool(value), "a value", value)
+        hold(answer, f"{header} is on the answer to {now.what}", bool(value), "a value", value, about=now.what)
         hold(answer, f"{header} is each answer's own", value not in values, "another value", value)
         values.append(value)
 
@@ -137,7 +151,8 @@ def has_header(client: CaseClient, *, header: str, on: Sequence[str], pattern: s
         now = situation(name)
         answer = now.meet(client)
         value = answer.header(header) or ""
-        hold(answer, f"{header} of {now.what} has its form", bool(re.search(pattern, value)), pattern, value or None)
+        what = f"{header} of {now.what} has its form"
+        hold(answer, what, bool(re.search(pattern, value)), pattern, value or None, about=now.what)
 
 
 def unseen(client: CaseClient, *, why: str) -> None:
@@ -150,9 +165,10 @@ def refusals(client: CaseClient, *, of: Sequence[Mapping[str, Json]], error: str
     for item in of:
         send, missing = item.get("send", {}), item.get("missing", ())
         answer, what = client.chat(send, missing), shown_changes(send, missing)
-        client.refused(answer, error, what)
+        client.refused(answer, error, what, send | dict.fromkeys(missing))
         for path, value in item.get("says", {}).items():
-            equal(answer, f"{path} of the refusal of {what}", [value], pick(answer.json, path))
+            found = pick(answer.json, path)
+            equal(answer, f"{path} of the refusal of {what}", [value], found, difference=f"{OF_FACT}{path}")
 
 
 def _raw(client: CaseClient, body: bytes, method: str = "POST") -> Answer:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import uuid
 
-from emulator.contract.case_client import CaseClient, Changes, accepted, equal, hold
+from emulator.contract.case_client import CaseClient, Changes
 from emulator.contract.checks.answers import SHORT_TEXT
 from emulator.contract.client import Answer
+from emulator.contract.demands import accepted, equal, hold
 
 
 def idempotency(client: CaseClient, *, header: str) -> None:

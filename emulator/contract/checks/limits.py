@@ -6,10 +6,11 @@ import functools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from emulator.contract.case_client import CaseClient, accepted, demand, equal, hold, whole
+from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.errors import situation
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
+from emulator.contract.demands import accepted, demand, equal, hold, whole
 from emulator.contract.target import NotArranged, Plan
 
 _UNLIMITED_TRIES = 30

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.contract.case_client import CaseClient, Changes, conform, demand, equal, hold, pick, whole
+from emulator.contract.case_client import CaseClient, Changes
 from emulator.contract.client import Answer
+from emulator.contract.demands import conform, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
 
 _MANY = 1e100

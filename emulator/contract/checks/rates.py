@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 
-from emulator.contract.case_client import Ask, Differs
+from emulator.contract.case_client import Ask
 from emulator.contract.client import Answer
+from emulator.contract.demands import Differs
 from emulator.core.durations import read_duration
 
 _MOST_DIGITS = 15
@@ -23,7 +24,7 @@ def rate_number(ask: Ask, answer: Answer, header: str, now: float = 0.0, what: s
     value = answer.header(header)
     number = None if value is None else read(value, now)
     if number is None:
-        raise Differs(f"{header} is on the answer to {what}, {told}", told, value, answer)
+        raise Differs(f"{header} is on the answer to {what}, {told}", told, value, answer, about=what)
     return number
 
 

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.contract.case_client import (
-    TEXT,
-    CaseClient,
-    Changes,
-    Differs,
-    accepted,
-    content,
-    demand,
-    equal,
-    hold,
-    pick,
-    shown_changes,
-    whole,
-)
+from emulator.contract.case_client import TEXT, CaseClient, Changes, content, shown_changes
 from emulator.contract.client import Answer
+from emulator.contract.demands import Differs, accepted, demand, equal, hold, ignored, pick, status_differs, whole
 from emulator.contract.target import NotArranged
 from emulator.core.errors import Json
 from emulator.core.provider.keys import BEARER
@@ -43,9 +31,9 @@ def requests(
     for changes in good or ({},):
         accepted(client.chat(changes), shown_changes(changes))
     for changes in bad:
-        client.refused(client.chat(changes), error, shown_changes(changes))
+        client.refused(client.chat(changes), error, shown_changes(changes), changes)
     for name in missing:
-        client.refused(client.chat(missing=[name]), error, shown_changes({}, [name]))
+        client.refused(client.chat(missing=[name]), error, shown_changes({}, [name]), {name: None})
     for text in raw:
         answer = client.send("POST", client.ask.path, text.encode())
         client.refused(answer, error, f"the body {text!r}")
@@ -81,8 +69,8 @@ def reproducible(client: CaseClient, *, beside: Changes, ids_differ: bool = True
         second, f"{shown_changes(beside)} gets the same choices again", picture(client, first), picture(client, second)
     )
     if ids_differ:
-        ids = pick(first.json, client.wire.place("id")) + pick(second.json, client.wire.place("id"))
-        hold(second, "each answer has an id of its own", len(ids) == 2 and ids[0] != ids[1], "two ids", ids)
+        ids = [demand(answer, answer.json, client.wire.place("id"), str) for answer in (first, second)]
+        hold(second, "each answer has an id of its own", ids[0] != ids[1], "two ids", ids)
 
 
 def stream_default(client: CaseClient) -> None:
@@ -99,7 +87,7 @@ def output_cap(client: CaseClient, *, field: str, default: int | None, caps: Seq
     """A reply is cut at the cap that is sent, and at the default, or not at all, where none is."""
     arranged = client.arrange({"text": TEXT})
     for cap in caps:
-        _cut(client, client.chat({field: cap}), cap, arranged, f"a reply under {field} {cap}")
+        _cut(client, client.chat({field: cap}), cap, arranged, f"a reply under {field} {cap}", ignored(field))
     answer = client.chat(missing=[field])
     if default is not None:
         _cut(client, answer, default, arranged, f"a reply to a request without {field}")
@@ -127,12 +115,13 @@ def _reason(client: CaseClient, answer: Answer) -> str | None:
     return client.wire.read(answer.json).finish
 
 
-def _cut(client: CaseClient, answer: Answer, cap: int, arranged: bool, what: str) -> None:
+def _cut(client: CaseClient, answer: Answer, cap: int, arranged: bool, what: str, more: str = "") -> None:
+    """Demand a reply of `cap` tokens; `more` are the words for one that has more."""
     text, used = content(client, answer, what), demand(answer, answer.json, client.wire.place("usage.output"), int)
     reason = _reason(client, answer)
     if not arranged and used < cap and reason == "stop":
         raise NotArranged("its reply is too short to be cut")
-    equal(answer, f"{what} has {cap} tokens", cap, used)
+    equal(answer, f"{what} has {cap} tokens", cap, used, difference=more if used > cap else "", about=what)
     fits = len(text) <= cap * _LONGEST_TOKEN
     hold(answer, f"{what} has no more text than {cap} tokens", fits, f"<= {cap * _LONGEST_TOKEN}", len(text))
     if arranged:
@@ -189,4 +178,6 @@ def media_types(client: CaseClient, *, good: Sequence[str], bad: Sequence[str], 
     for name in bad:
         answer = client.chat(headers={"content-type": name})
         status = client.ask.status[error]
-        equal(answer, f"a request of type {name} gets {status} ({error})", status, answer.status, assumed=True)
+        if answer.status != status:
+            what = f"a request of type {name} gets {status} ({error})"
+            raise status_differs(answer, f"{status} ({error})", what, status, assumed=True)

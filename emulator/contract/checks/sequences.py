@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from emulator.contract.case_client import CaseClient, conform, equal
+from emulator.contract.case_client import CaseClient
 from emulator.contract.client import Answer
+from emulator.contract.demands import conform, status_differs
 from emulator.core.errors import Json
 from emulator.core.tree import change_texts
 
@@ -29,7 +30,9 @@ def sequence(
         body = json.dumps(asked["body"]).encode() if "body" in asked else b""
         answer = client.send(asked["method"], asked["path"], body)
         what = f"{step['method']} {step['path']}"
-        equal(answer, f"{what} is answered with", step.get("status", 200), answer.status)
+        status = step.get("status", 200)
+        if answer.status != status:
+            raise status_differs(answer, str(status), f"{what} is answered with", status)
         value = _said(answer)
         conform(answer, value, step.get("schema", True), f"{what}: the answer's")
         ids.append(_id(value))

@@ -37,6 +37,7 @@ CHECKS: Mapping[str, Check] = {
     "errors": checks_errors.errors,
     "scripted": checks_errors.scripted,
     "names_fields": checks_errors.names_fields,
+    "mentions": checks_errors.mentions,
     "same_as_header": checks_errors.same_as_header,
     "unknown_path": checks_errors.unknown_path,
     "empty_errors": checks_errors.empty_errors,

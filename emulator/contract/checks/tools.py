@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from emulator.contract.case_client import CaseClient, accepted, content, demand, equal, hold, pick, whole
+from emulator.contract.case_client import CaseClient, content
 from emulator.contract.checks.answers import SHORT_TEXT, read_stream
+from emulator.contract.checks.deltas import fragments_of, in_call, in_fragment, last_step, of_choice, within
 from emulator.contract.client import Answer
-from emulator.contract.deltas import fragments_of, in_call, in_fragment, last_step, of_choice, within
+from emulator.contract.demands import accepted, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
 from emulator.core.wires.wire import Wire
 

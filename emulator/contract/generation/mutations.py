@@ -60,6 +60,11 @@ class Mutation:
         """The place as errors name it: `messages[0].role`."""
         return path_of(self.steps)
 
+    @property
+    def alone(self) -> Mapping[str, Json]:
+        """The field of the body that is wrong, as it is then; none where the fault lies deeper, or is the body's."""
+        return {self.steps[0]: self.after} if len(self.steps) == 1 and isinstance(self.steps[0], str) else {}
+
     def apply(self, value: Json) -> Json:
         """Return the value with the fault; the value itself stays."""
         return _changed(value, self.steps, self)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from emulator.contract.contract import Contract
+from emulator.contract.demands import OF_FACT
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.reports.report import Phase, Result
 from emulator.contract.target import Target, TargetSession
@@ -39,6 +40,7 @@ class PlannedCase:
         return Result(
             self.id, self.phase, fact, source, assumed, outcome.outcome, outcome.message, outcome.expected,
             outcome.actual, outcome.request, outcome.response, outcome.curl, round(seconds, 6),
+            outcome.difference.replace(OF_FACT, f"{fact or self.id}: "),
         )  # fmt: skip
 
 

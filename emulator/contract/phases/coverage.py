@@ -113,7 +113,7 @@ def _bad(contract: Contract, operation: Operation, body: Json, mutation: Mutatio
 
     def check(session: TargetSession) -> None:
         answer = client_of(contract, session).post(contract.path(operation), broken)
-        refused(contract, session, answer, "invalid_request", what)
+        refused(contract, session, answer, "invalid_request", what, mutation.alone)
 
     name = f"{operation.name}/{where}/{mutation.keyword}/{_label(mutation)}"
     return planned_case(contract, "coverage", name, check, fact=fact, assumed=assumed)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from emulator.contract.case_client import CaseClient, Differs, equal, hold
+from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, Example
+from emulator.contract.demands import Differs, equal, hold
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import client_of, refused, resting_on, streams, taken
 from emulator.contract.target import TargetSession

@@ -6,26 +6,43 @@ bad request ──refused──> the status and the envelope of the error
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Literal
+from urllib.parse import urlsplit
 
-from emulator.contract.case_client import CaseClient, Differs, accepted, conform, equal, hold, outcome, pick, whole
+from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
+from emulator.contract.checks.deltas import choices_of, joined, of_choice, ordered
 from emulator.contract.checks.errors import situation
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.deltas import choices_of, joined, of_choice, ordered
+from emulator.contract.demands import (
+    Differs,
+    accepted,
+    at_any,
+    at_path,
+    conform,
+    equal,
+    hold,
+    pick,
+    status_differs,
+    whole,
+)
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.fact import Fact
 from emulator.core.provider.operation import Operation
-from emulator.core.schema.schema import Schema
+from emulator.core.schema.schema import Schema, open_world, undocumented
 from emulator.core.wires.completion import COUNTS
 from emulator.core.wires.wire import Wire
+
+#: How many of an answer's own fields are named.
+_MOST_FIELDS = 12
 
 Streamed = Literal["documented", "assumed", "no"]
 
@@ -57,9 +74,10 @@ def streams(contract: Contract, path: str, body: Json) -> bool:
 
 def answers(answer: Answer, what: str, status: int = 200) -> None:
     """Demand an answer, and not a crash, unless an error of the server is what is wanted. Raises: Differs."""
-    hold(answer, f"{what} is answered within bounds", answer.status > 0, "an answer", outcome(answer))
-    good = answer.status < 500 or status >= 500
-    hold(answer, f"{what} meets no error of the server", good, "a status below 500", answer.status)
+    if not answer.status:
+        raise status_differs(answer, "an answer", f"{what} is answered within bounds", "an answer")
+    if answer.status >= 500 > status:
+        raise status_differs(answer, "no 5xx", f"{what} meets no error of the server", "a status below 500")
 
 
 def taken(
@@ -82,13 +100,21 @@ def taken(
         good_whole(contract, operation, answer, what)
 
 
-def refused(contract: Contract, session: TargetSession, answer: Answer, error: str, what: str) -> None:
+def refused(
+    contract: Contract,
+    session: TargetSession,
+    answer: Answer,
+    error: str,
+    what: str,
+    wrong: Mapping[str, Json] | None = None,
+) -> None:
     """Demand that a request is refused with an error's status and the provider's envelope. Raises: Differs."""
     answers(answer, what, contract.ask.status[error])
-    client_of(contract, session).refused(answer, error, what)
+    client_of(contract, session).refused(answer, error, what, wrong)
     for fact, assumed, shape in _envelopes(contract, error):
         with resting_on(fact, assumed):
-            equal(answer, f"the error of {what} is JSON", "application/json", answer.media_type, assumed=True)
+            told = f"the error of {what} is JSON"
+            equal(answer, told, "application/json", answer.media_type, assumed=True, about=what)
             conform(answer, answer.json, shape, f"the error of {what}:")
 
 
@@ -167,14 +193,43 @@ def _conform(
     contract: Contract, operation: Operation, answer: Answer, value: Json, schema: Schema | None, what: str
 ) -> None:
     """Demand a shape; what breaks it rests on the fact that the schema names there, or is assumed."""
-    if schema is None or schema.verdict(value):
+    if schema is None or schema.verdict(value) or (schema := _opened(schema)).verdict(value):
         return
     violation = schema.violations(value)[0]
     fact = contract.fact(violation.fact)
     documented = fact is not None and bool(operation.shown)  # where the docs show no answer, its whole form is ours
     with resting_on(fact or contract.fact(operation.fact), assumed=not documented):
         actual = _at(value, violation.steps)
-        raise Differs(f"{what} {violation.path} {violation.message}", violation.message, actual, answer)
+        told, difference = f"{what} {violation.path} {violation.message}", at_path(violation.path, violation.keyword)
+        raise Differs(told, violation.message, actual, answer, difference=difference)
+
+
+@functools.lru_cache(maxsize=256)
+def _opened(schema: Schema) -> Schema:
+    return Schema(open_world(schema.document))
+
+
+def beyond_docs(contract: Contract, answer: Answer) -> Differs | None:
+    """Return how a good answer says more than the docs show, which nothing rules out."""
+    steps = urlsplit(answer.request.url).path.split("/")
+    paths = ("/" + "/".join(steps[at:]) for at in range(1, len(steps)))
+    methods = next(filter(None, map(contract.provider.routes.find, paths)), {})
+    route = methods.get(answer.request.method)
+    if route is None or answer.status != 200:
+        return None
+    streamed = answer.events is not None
+    schema = route.operation.chunk if streamed else route.operation.response
+    values = [event.json for event in answer.events or ()] if streamed else [answer.json]
+    more = {path for value in values if schema and value is not None for path in _undocumented(schema, value)}
+    if not more:
+        return None
+    told = ", ".join(sorted({at_any(path) for path in more})[:_MOST_FIELDS])
+    what = f"{'a stream' if streamed else 'an answer'} has no fields but those of the docs"
+    return Differs(what, "no others", told, answer, assumed=True, difference="fields beyond those of the docs")
+
+
+def _undocumented(schema: Schema, value: Json) -> list[str]:
+    return [] if schema.verdict(value) else undocumented(schema, value)
 
 
 def _at(value: Json, steps: Sequence[str | int]) -> Json:

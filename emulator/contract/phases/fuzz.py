@@ -157,7 +157,7 @@ class _Hunt:
         def check(session: TargetSession) -> None:
             answer = client_of(self.contract, session).post(self.contract.path(self.operation), item.sent)
             what = f"a generated request ({told(item.fault)})" if item.fault else "a generated request"
-            refused(self.contract, session, answer, error, what)
+            refused(self.contract, session, answer, error, what, item.fault.alone if item.fault else None)
 
         return check
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from emulator.contract.case_client import hold, outcome
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, target
+from emulator.contract.demands import hold, outcome
 from emulator.contract.outcome import Outcome
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import answers, client_of

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from emulator.contract.case_client import CaseClient, accepted, equal, hold
+from emulator.contract.case_client import CaseClient
+from emulator.contract.checks.deltas import UNLIKE_WHOLE, in_one_form
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.deltas import in_one_form
+from emulator.contract.demands import accepted, equal, hold
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import (
     arguments_are_json,
@@ -146,7 +147,8 @@ def walk_streamed(contract: Contract, operation: Operation, session: TargetSessi
         )
         if one != streamed and not told and _message(contract, operation, client.chat(), False) != one:
             raise NotArranged("the same request gets another answer each time; each of its streams was well framed")
-        equal(answers[1], "the deltas together are the whole answer's message", one, streamed)
+        what = "the deltas together are the whole answer's message"
+        equal(answers[1], what, one, streamed, difference=UNLIKE_WHOLE)
         if not told:
             return
 

@@ -1,9 +1,9 @@
-"""How reports show what they hold: values as JSON, exchanges as HTTP, equal failures once."""
+"""How reports show what they hold: values as JSON, exchanges as HTTP, cases by phase."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from emulator.contract.reports.report import PHASES, Report, Result, bounded
 from emulator.core.errors import Json
@@ -35,17 +35,12 @@ def _message(first: str, message: Mapping[str, Json]) -> str:
     return "\n".join([*map(printable_lines, [first, *lines]), *(["", text] if body not in (None, "") else [])])
 
 
-def alike(results: Iterable[Result]) -> list[list[Result]]:
-    """Group results that say the same of the same fact, in the order of the first of each."""
-    groups: dict[str, list[Result]] = {}
-    for item in results:
-        said = [item.phase, item.fact, item.expected, item.actual]
-        said += [] if item.fact else [item.message]
-        groups.setdefault(json.dumps(bounded(said), sort_keys=True), []).append(item)
-    return list(groups.values())
-
-
 def by_phase(report: Report) -> dict[str, list[Result]]:
     """Return the cases of each phase that has any."""
     phases = {phase: [item for item in report.cases if item.phase == phase] for phase in PHASES}
     return {phase: items for phase, items in phases.items() if items}
+
+
+def many(number: int, noun: str) -> str:
+    """Return a number of things in words: `1 case`, `2 cases`."""
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -12,13 +12,12 @@ from html import escape
 from pathlib import Path
 from string import Template
 from urllib.parse import urlsplit
+from zlib import crc32
 
-from emulator.contract.reports.display import by_phase, json_text, request_text, response_text
+from emulator.contract.reports.display import by_phase, json_text, many, request_text, response_text
 from emulator.contract.reports.drift import NO_BASELINE, Became, Since
-from emulator.contract.reports.report import OUTCOMES, Report, Result
+from emulator.contract.reports.report import GRAVEST, OUTCOMES, Finding, Report, Result
 from emulator.core.printable import printable_lines
-
-_GRAVEST_FIRST = ("failed", "inconclusive", "observed", "not_seen", "passed")
 
 
 def html_page(report: Report, became: Became = NO_BASELINE) -> bytes:
@@ -28,6 +27,7 @@ def html_page(report: Report, became: Became = NO_BASELINE) -> bytes:
         title=f"Contract of {_text(report.provider)}",
         facts=_facts(report, became),
         outcomes="".join(f'<th scope="col" class="{word}">{_word(word)}</th>' for word in OUTCOMES),
+        findings=_findings(report, became),
         totals="\n".join(_totals(report)),
         filters="\n".join(_filter(word, number) for word, number in report.totals.items() if number),
         phases="\n".join(_phase(phase, items, became) for phase, items in by_phase(report).items())
@@ -57,6 +57,34 @@ def _is_web(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and url == url.strip()
 
 
+def _findings(report: Report, became: Became) -> str:
+    """Return what the run found, the worst first, each once."""
+    found = report.findings
+    if not found:
+        return '<p class="faint">Nothing differs from the docs.</p>'
+    return "<div>\n" + "\n".join(_finding(item, became.get(item.worst.id)) for item in found) + "\n</div>"
+
+
+def _finding(found: Finding, became: Since | None) -> str:
+    item, count = found.worst, len(found.cases)
+    row = f'<span class="word">{_told(item, became)}</span><span class="said">{_text(found.message)}</span>'
+    row += f'<span class="faint">{many(count, "case")}</span>'
+    links = ", ".join(f'<a href="#{_anchor(one)}">{_text(one.id)}</a>' for one in found.cases)
+    seen = f"<h3>Seen by</h3><p>{links}</p>"
+    return (
+        f'<details class="case finding {item.outcome}"><summary class="row">{row}</summary>'
+        f'<div class="inside">{_inside(item)}{seen}</div></details>'
+    )
+
+
+def _anchor(item: Result) -> str:
+    return f"case-{crc32(item.id.encode('utf-8', 'replace')):x}"
+
+
+def _told(item: Result, became: Since | None) -> str:
+    return f"{became} {_word(item.outcome)}" if became else _word(item.outcome)
+
+
 def _totals(report: Report) -> Iterator[str]:
     phases = by_phase(report)
     for name, items in [*phases.items(), *([("all", report.cases)] if len(phases) > 1 else [])]:
@@ -75,21 +103,20 @@ def _filter(word: str, number: int) -> str:
 
 
 def _phase(phase: str, items: Sequence[Result], became: Became) -> str:
-    ordered = sorted(items, key=lambda item: _GRAVEST_FIRST.index(item.outcome))
+    ordered = sorted(items, key=lambda item: GRAVEST.index(item.outcome))
     cases = "\n".join(_case(item, became.get(item.id)) for item in ordered)
     return f"<section>\n<h2>{phase}</h2>\n<div>\n{cases}\n</div>\n</section>"
 
 
 def _case(item: Result, became: Since | None) -> str:
     said = _text(item.message) or f'<span class="faint">{_text(item.source)}</span>'
-    word = f"{became} {_word(item.outcome)}" if became else _word(item.outcome)
-    row = f'<span class="word">{word}</span><span class="id">{_text(item.id)}</span>'
+    row = f'<span class="word">{_told(item, became)}</span><span class="id">{_text(item.id)}</span>'
     row += f'<span class="said">{said}</span>'
     inside = "" if item.outcome == "passed" and not item.request else _inside(item)
     if not inside:
-        return f'<div class="case {item.outcome}"><div class="row">{row}</div></div>'
+        return f'<div class="case {item.outcome}" id="{_anchor(item)}"><div class="row">{row}</div></div>'
     return (
-        f'<details class="case {item.outcome}"><summary class="row">{row}</summary>'
+        f'<details class="case {item.outcome}" id="{_anchor(item)}"><summary class="row">{row}</summary>'
         f'<div class="inside">{inside}</div></details>'
     )
 

@@ -1,20 +1,21 @@
-"""A report as JUnit XML, as Jenkins and GitLab read it: a suite for each phase, a test for each case.
+"""A report as JUnit XML, as Jenkins and GitLab read it: a suite of the findings, and one for each phase.
 
-What is inconclusive or was not seen is skipped, and so is a failure that the baseline has too: only findings fail. What
-is only observed has passed, and its output says what was seen.
+In the first suite each finding is a test, the worst first, and only these fail: a case that fails is skipped in the
+suite of its phase, and names its finding. What is inconclusive or was not seen is skipped, and so is what the baseline
+has too. What is only observed has passed, and its output says what was seen.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from emulator.contract.reports.display import by_phase, json_text, request_text, response_text
+from emulator.contract.reports.display import by_phase, json_text, many, request_text, response_text
 from emulator.contract.reports.drift import NO_BASELINE, Became, Since
-from emulator.contract.reports.report import Report, Result
+from emulator.contract.reports.report import Finding, Report, Result
 
 #: What is skipped, and how it is told.
 _SKIPPED = {
@@ -26,30 +27,48 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def junit_xml(report: Report, became: Became = NO_BASELINE) -> bytes:
     """Return a report as a JUnit file; `became` tells of cases what they are beside a baseline."""
-    root = Element("testsuites", _counts(f"contract of {report.provider}", report.cases, report.seconds, became))
-    for phase, items in by_phase(report).items():
-        root.append(_suite(report, phase, items, became))
+    found = {item.id: finding for finding in report.findings for item in finding.cases}
+    suites = [_findings(report, became)] if found else []
+    suites += [_suite(report, phase, items, became, found) for phase, items in by_phase(report).items()]
+    root = Element("testsuites", _counts(f"contract of {report.provider}", report.seconds, suites))
+    root.extend(suites)
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
 
 
-def _suite(report: Report, phase: str, items: Sequence[Result], became: Became) -> Element:
-    suite = Element("testsuite", _counts(phase, items, sum(item.seconds for item in items), became))
+def _findings(report: Report, became: Became) -> Element:
+    """Return the suite of what the run found; a finding is known if all that fails in it is."""
+    tests = []
+    for finding in report.findings:
+        new = [item for item in finding.cases if _word(item, became.get(item.id)) == "failed"]
+        tests.append(_case(report, new[0] if new else finding.worst, became, finding, "findings"))
+    return _filled(report, "findings", 0.0, tests)
+
+
+def _suite(
+    report: Report, phase: str, items: Sequence[Result], became: Became, found: Mapping[str, Finding]
+) -> Element:
+    tests = [_case(report, item, became, found.get(item.id)) for item in items]
+    return _filled(report, phase, sum(item.seconds for item in items), tests)
+
+
+def _filled(report: Report, name: str, seconds: float, tests: Sequence[Element]) -> Element:
+    suite = Element("testsuite", _counts(name, seconds, tests))
     suite.set("timestamp", datetime.fromtimestamp(report.started_at, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
     properties = SubElement(suite, "properties")
-    for name in ("provider", "url", "seed"):
-        SubElement(properties, "property", {"name": name, "value": _legal(str(getattr(report, name)))})
-    suite.extend(_case(report, item, became.get(item.id)) for item in items)
+    for key in ("provider", "url", "seed"):
+        SubElement(properties, "property", {"name": key, "value": _legal(str(getattr(report, key)))})
+    suite.extend(tests)
     return suite
 
 
-def _counts(name: str, items: Sequence[Result], seconds: float, became: Became) -> dict[str, str]:
-    words = [_word(item, became.get(item.id)) for item in items]
+def _counts(name: str, seconds: float, inside: Sequence[Element]) -> dict[str, str]:
+    """Count the tests of a suite, or of suites."""
+    count = {kind: sum(1 for item in inside for _ in item.iter(kind)) for kind in ("testcase", "failure", "skipped")}
     return {
-        "name": _legal(name), "tests": str(len(items)), "errors": "0",
-        "failures": str(words.count("failed")), "skipped": str(sum(word in _SKIPPED for word in words)),
-        "time": f"{seconds:.3f}",
+        "name": _legal(name), "tests": str(count["testcase"]), "errors": "0", "failures": str(count["failure"]),
+        "skipped": str(count["skipped"]), "time": f"{seconds:.3f}",
     }  # fmt: skip
 
 
@@ -57,13 +76,15 @@ def _word(item: Result, became: Since | None) -> str:
     return "known" if became == "known" else item.outcome
 
 
-def _case(report: Report, item: Result, became: Since | None) -> Element:
-    name = {"classname": f"{report.provider}.{item.phase}", "name": item.id}
-    case = Element("testcase", {**{key: _legal(text) for key, text in name.items()}, "time": f"{item.seconds:.3f}"})
-    word, beside = _word(item, became), [f"{became} since the baseline"] if became else []
-    if word == "failed":
-        about = {"type": _legal(item.fact or item.phase), "message": _legal(item.message)}
-        SubElement(case, "failure", about).text = _legal("\n".join([*beside, *_told(item)]))
+def _case(report: Report, item: Result, became: Became, finding: Finding | None, suite: str = "") -> Element:
+    """Return a test: a finding's in the suite of these, else a case's, which names the finding that it is of."""
+    name = {"classname": f"{report.provider}.{suite or item.phase}", "name": item.id}
+    seconds = 0.0 if suite else item.seconds
+    case = Element("testcase", {**{key: _legal(text) for key, text in name.items()}, "time": f"{seconds:.3f}"})
+    since = became.get(item.id)
+    word, beside = _word(item, since), [f"{since} since the baseline"] if since else []
+    if word == "failed" and finding:
+        case.append(_failure(item, finding, beside) if suite else _see(finding))
     elif word in _SKIPPED:
         why = _SKIPPED[word] + (f": {item.message}" if item.message else "")
         SubElement(case, "skipped", {"message": _legal(why)}).text = _legal("\n".join(_told(item))) if beside else None
@@ -73,6 +94,17 @@ def _case(report: Report, item: Result, became: Since | None) -> Element:
     elif beside:
         SubElement(case, "system-out").text = _legal(beside[0])
     return case
+
+
+def _failure(item: Result, finding: Finding, beside: Sequence[str]) -> Element:
+    failure = Element("failure", {"type": _legal(item.fact or item.phase), "message": _legal(finding.message)})
+    others = f"{many(len(finding.cases), 'case')}: {', '.join(one.id for one in finding.cases)}"
+    failure.text = _legal("\n".join([*beside, others, *_told(item)]))
+    return failure
+
+
+def _see(finding: Finding) -> Element:
+    return Element("skipped", {"message": _legal(f"failed; see the finding {finding.worst.id}: {finding.message}")})
 
 
 def _told(item: Result) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
@@ -22,6 +22,12 @@ OutcomeWord = Literal["passed", "failed", "inconclusive", "not_seen", "observed"
 PHASES: Sequence[Phase] = get_args(Phase)
 OUTCOMES: Sequence[OutcomeWord] = get_args(OutcomeWord)
 
+#: The outcomes, from what matters most.
+GRAVEST: Sequence[OutcomeWord] = ("failed", "inconclusive", "observed", "not_seen", "passed")
+
+#: How much of what came a finding's message shows: characters.
+MOST_SAID = 100
+
 #: A target may nest its answers deeper than a reader of the report can follow.
 MAX_LEVELS = 40
 
@@ -32,7 +38,8 @@ class Result:
 
     `id` is the fact's for the case of a fact, else it begins with its phase: `coverage/chat/temperature-maximum-above`.
     `source` is the section of the docs, `expected` and `actual` are JSON, `seconds` is wall time. Keys are never in it:
-    `request` says `Bearer $API_KEY`, and so does `curl`.
+    `request` says `Bearer $API_KEY`, and so does `curl`. `difference` are words that are the same for whatever request
+    shows it: cases of one difference are one finding.
     """
 
     id: str
@@ -48,6 +55,37 @@ class Result:
     response: Mapping[str, Json] | None = None
     curl: str | None = None
     seconds: float = 0.0
+    difference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference that a run shows, and the cases that saw it; outcome, fact and message are the worst one's."""
+
+    cases: tuple[Result, ...]
+
+    @property
+    def worst(self) -> Result:
+        """The first of the gravest cases."""
+        return min(self.cases, key=lambda item: GRAVEST.index(item.outcome))
+
+    @property
+    def message(self) -> str:
+        """What differs, and what came instead."""
+        item = self.worst
+        if item.actual is None:
+            return item.message + ("; got nothing" if item.expected is not None else "")
+        said = json.dumps(bounded(item.actual), ensure_ascii=False)
+        return f"{item.message}; got {said if len(said) <= MOST_SAID else said[:MOST_SAID] + '…'}"
+
+
+def gather(results: Iterable[Result]) -> list[Finding]:
+    """Return the findings that cases are of, the worst first: by outcome, then by how many cases saw it."""
+    groups: dict[str, list[Result]] = {}
+    for item in results:
+        groups.setdefault(item.difference or f"{item.fact} {item.message}", []).append(item)
+    found = [Finding(tuple(group)) for group in groups.values()]
+    return sorted(found, key=lambda item: (GRAVEST.index(item.worst.outcome), -len(item.cases)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +106,11 @@ class Report:
         counted = Counter(item.outcome for item in self.cases)
         return {word: counted[word] for word in OUTCOMES}
 
+    @property
+    def findings(self) -> list[Finding]:
+        """What the target does otherwise than the docs say, or than we assumed."""
+        return gather(item for item in self.cases if item.outcome in ("failed", "observed"))
+
 
 def report_json(report: Report) -> dict[str, Json]:
     """Return a report as its file holds it."""
@@ -76,7 +119,19 @@ def report_json(report: Report) -> dict[str, Json]:
         "started_at": report.started_at, "seconds": report.seconds, "requests": report.requests,
     }  # fmt: skip
     cases = [{field.name: bounded(getattr(item, field.name)) for field in fields(item)} for item in report.cases]
-    return {**head, "totals": report.totals, "cases": cases}
+    return {
+        **head,
+        "totals": report.totals,
+        "findings": [finding_json(item) for item in report.findings],
+        "cases": cases,
+    }
+
+
+def finding_json(found: Finding) -> dict[str, Json]:
+    """Return a finding as a report's file holds it."""
+    worst = found.worst
+    told = {"message": found.message, "fact": worst.fact, "outcome": worst.outcome}
+    return {**told, "cases": [item.id for item in found.cases]}
 
 
 def bounded(value: Json, levels: int = MAX_LEVELS) -> Json:

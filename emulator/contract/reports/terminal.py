@@ -8,15 +8,15 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, TextIO
 
 import click
 
-from emulator.contract.reports.display import alike, by_phase, json_text
+from emulator.contract.reports.display import by_phase, json_text, many
 from emulator.contract.reports.drift import compare
-from emulator.contract.reports.report import OUTCOMES, Report, Result
+from emulator.contract.reports.report import OUTCOMES, Finding, OutcomeWord, Report, Result, gather
 from emulator.core.printable import printable, printable_lines
 
 #: Seconds: a run shorter than the first shows no bar; then how often a bar is drawn, and a line written to a file.
@@ -49,7 +49,7 @@ class Progress:
     def on_start(self, planned_case: int, requests: int, word: Literal["about", "at most"] = "about") -> None:
         """Begin: so many cases are planned, and so many requests."""
         if not self._bar and planned_case:
-            self._write(f"{_many(planned_case, 'case')}, {word} {_many(requests, 'request')}\n")
+            self._write(f"{many(planned_case, 'case')}, {word} {many(requests, 'request')}\n")
 
     def on_result(self, result: Result, done: int, total: int) -> None:
         """Count a case that is done."""
@@ -91,10 +91,14 @@ def write_summary(report: Report, stream: TextIO, baseline: Report | None = None
 def summary(report: Report, baseline: Report | None = None) -> Iterator[str]:
     """Yield the lines of a summary, in colours."""
     yield from _failures(report) if baseline is None else _drift(report, baseline)
-    for word in ("observed", "inconclusive"):
-        found = [item for item in report.cases if item.outcome == word]
-        yield from _short(_TITLES[word], found, _COLOURS[word])
+    yield from _short(_TITLES["observed"], _of(report, "observed"), _COLOURS["observed"])
+    unknown = gather(item for item in report.cases if item.outcome == "inconclusive")
+    yield from _short(_TITLES["inconclusive"], unknown, _COLOURS["inconclusive"])
     yield from _totals(report)
+
+
+def _of(report: Report, word: OutcomeWord) -> list[Finding]:
+    return [found for found in report.findings if found.worst.outcome == word]
 
 
 _TITLES = {
@@ -104,38 +108,43 @@ _TITLES = {
 
 
 def _failures(report: Report) -> Iterator[str]:
-    yield from _whole("Failed", [item for item in report.cases if item.outcome == "failed"], {})
+    yield from _whole("Failed", _of(report, "failed"), {})
 
 
 def _drift(report: Report, baseline: Report) -> Iterator[str]:
     drift = compare(report, baseline)
-    yield from _whole("New failures (docs and target disagree)", drift.new, {})
+    yield from _whole("New failures (docs and target disagree)", gather(drift.new), {})
     before = {after.id: earlier for earlier, after in drift.changed}
     failing = [after for _, after in drift.changed if after.outcome == "failed"]
     others = [after for _, after in drift.changed if after.outcome != "failed"]
-    yield from _whole("The target changed since the baseline, and fails", failing, before)
-    yield from _short("The target changed since the baseline", others, "cyan")
-    yield from _short("Known failures (docs and target disagree as in the baseline)", drift.known, "yellow")
-    yield from _short("Fixed since the baseline", drift.fixed, "green")
+    yield from _whole("The target changed since the baseline, and fails", gather(failing), before)
+    yield from _short("The target changed since the baseline", gather(others), "cyan")
+    yield from _short("Known failures (docs and target disagree as in the baseline)", gather(drift.known), "yellow")
+    yield from _short("Fixed since the baseline", gather(drift.fixed), "green")
     yield from _names("Not in the baseline", drift.added)
     yield from _names("Only in the baseline", drift.gone)
 
 
-def _whole(title: str, results: Iterable[Result], before: Mapping[str, Result]) -> Iterator[str]:
-    groups = alike(results)
-    if groups:
-        yield click.style(f"{title}: {sum(map(len, groups))}", bold=True)
+def _whole(title: str, found: Sequence[Finding], before: Mapping[str, Result]) -> Iterator[str]:
+    if found:
+        yield _title(title, found)
         yield ""
-    for group in groups[:MOST_WHOLE]:
-        yield from _failure(group, before.get(group[0].id))
+    for finding in found[:MOST_WHOLE]:
+        yield from _failure(finding, before.get(finding.worst.id))
         yield ""
-    if len(groups) > MOST_WHOLE:
-        yield f"  and {_many(len(groups) - MOST_WHOLE, 'failure')} more; --report html=PATH has them all"
+    if len(found) > MOST_WHOLE:
+        yield f"  and {len(found) - MOST_WHOLE} more; --report html=PATH has them all"
         yield ""
 
 
-def _failure(group: Sequence[Result], before: Result | None) -> Iterator[str]:
-    item = group[0]
+def _title(title: str, found: Sequence[Finding]) -> str:
+    cases = sum(len(finding.cases) for finding in found)
+    seen = f" in {many(cases, 'case')}" if cases > len(found) else ""
+    return click.style(f"{title}: {len(found)}{seen}", bold=True)
+
+
+def _failure(finding: Finding, before: Result | None) -> Iterator[str]:
+    item, group = finding.worst, finding.cases
     about = ", ".join(word for word in (item.fact if item.fact != item.id else "", item.source) if word)
     yield (
         "  " + click.style(printable(item.id), fg=_COLOURS[item.outcome], bold=True) + f"  {printable(about)}".rstrip()
@@ -166,16 +175,15 @@ def _told(item: Result, before: Result | None) -> Iterator[tuple[str, str]]:
         yield "curl", printable_lines(item.curl).replace("\n", "\n" + " " * 14)
 
 
-def _short(title: str, results: Iterable[Result], colour: str) -> Iterator[str]:
-    groups = alike(results)
-    if not groups:
+def _short(title: str, found: Sequence[Finding], colour: str) -> Iterator[str]:
+    if not found:
         return
-    yield click.style(f"{title}: {sum(map(len, groups))}", bold=True)
-    for group in groups[:MOST_SHORT]:
-        name = click.style(printable(group[0].id), fg=colour) + (f" and {len(group) - 1} more" if group[1:] else "")
-        yield f"  {name}  {_said(group[0])}".rstrip()
-    if len(groups) > MOST_SHORT:
-        yield f"  and {len(groups) - MOST_SHORT} more"
+    yield _title(title, found)
+    for finding in found[:MOST_SHORT]:
+        others = f" and {len(finding.cases) - 1} more" if finding.cases[1:] else ""
+        yield f"  {click.style(printable(finding.worst.id), fg=colour)}{others}  {_said(finding.worst)}".rstrip()
+    if len(found) > MOST_SHORT:
+        yield f"  and {len(found) - MOST_SHORT} more"
     yield ""
 
 
@@ -190,7 +198,7 @@ def _said(item: Result) -> str:
 
 def _names(title: str, results: Sequence[Result]) -> Iterator[str]:
     if results:
-        yield f"{title}: {_many(len(results), 'case')}: {_ids(results)}"
+        yield f"{title}: {many(len(results), 'case')}: {_ids(results)}"
         yield ""
 
 
@@ -202,9 +210,9 @@ def _totals(report: Report) -> Iterator[str]:
         yield f"{phase:<{width}}  " + "  ".join(
             click.style(f"{counted[word]} {_word(word)}", fg=_COLOURS[word]) for word in OUTCOMES if counted[word]
         )
-    sent = f"{_many(report.requests, 'request')} in {report.seconds:.1f} s"
+    sent = f"{many(report.requests, 'request')} in {report.seconds:.1f} s"
     yield printable_lines(
-        f"{report.provider}: {_many(len(report.cases), 'case')}, {sent}, seed {report.seed}, {report.url}"
+        f"{report.provider}: {many(len(report.cases), 'case')}, {sent}, seed {report.seed}, {report.url}"
     )
 
 
@@ -215,10 +223,6 @@ def _ids(results: Sequence[Result]) -> str:
 
 def _word(outcome: str) -> str:
     return outcome.replace("_", " ")
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _cut(text: str, longest: int = LONGEST) -> str:

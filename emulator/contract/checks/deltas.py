@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.contract.case_client import equal, hold, pick
 from emulator.contract.client import Answer
+from emulator.contract.demands import equal, hold, pick
 from emulator.core.errors import Json
 from emulator.core.wires.completion import Completion
 from emulator.core.wires.wire import Wire
+
+#: The words for what is wrong with the order of a stream, and for one that is another answer than the whole one.
+ORDER = "the chunks come in another order"
+UNLIKE_WHOLE = "the stream says something else than the whole answer"
 
 
 def within(wire: Wire, name: str) -> str:
@@ -46,9 +50,11 @@ def ordered(wire: Wire, answer: Answer, said: Sequence[Mapping[str, Json]], assu
     mark, end = within(wire, "start.mark"), within(wire, "finish.finish")
     if mark:
         marks = [at for at, item in enumerate(said) if pick(item, mark) not in ([], [None])]
-        equal(answer, f"the {last_step(mark)} comes first, and once", [0], marks, assumed=assumed)
+        told = f"the {last_step(mark)} comes first, and once"
+        equal(answer, told, [0], marks, assumed=assumed, difference=ORDER)
         ends = [at for at, item in enumerate(said) if pick(item, end) not in ([], [None])]
-        equal(answer, f"{last_step(end)} comes last, and once", [len(said) - 1], ends, assumed=assumed)
+        told = f"{last_step(end)} comes last, and once"
+        equal(answer, told, [len(said) - 1], ends, assumed=assumed, difference=ORDER)
 
 
 def joined(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> dict[str, Json]:

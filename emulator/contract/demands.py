@@ -1,0 +1,181 @@
+"""What a check demands of an answer, and how it is told where the answer differs.
+
+A difference is named twice: by a message, for one request, and by words that are the same for whatever shows it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+
+from emulator.contract.client import Answer
+from emulator.core.errors import Json
+from emulator.core.schema.schema import Schema
+
+_LONG = 300
+_KINDS: Mapping[type, str] = {
+    str: "a string", int: "an integer", float: "a number", list: "an array", dict: "an object",
+}  # fmt: skip
+
+
+_INDEX = re.compile(r"\[\d+\]|\.(?:\d+|\*)(?![^.])")
+#: In an error's words: what is another for another request.
+_OWN = re.compile(r"\"[^\"]*\"|'[^']*'|[\w.-]*\d[\w.-]*")
+
+
+class Differs(Exception):
+    """An answer that a fact rules out; `assumed`: only what we assumed does, not what the docs say.
+
+    `difference` are the words for it whatever was asked: the message without `about`, unless they are given. `fact` is
+    the fact's id where it is not the one that its case is about.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        expected: Json,
+        actual: Json,
+        answer: Answer | None,
+        assumed: bool = False,
+        *,
+        about: str = "",
+        difference: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.expected = expected
+        self.actual = actual
+        self.answer = answer
+        self.assumed = assumed
+        self.difference = difference or (message.replace(about, "…") if about else message)
+        self.fact: str | None = None
+
+
+#: Begins a difference that is another one for each fact.
+OF_FACT = "of this fact: "
+
+
+def status_differs(
+    answer: Answer, wanted: str, message: str, expected: Json, assumed: bool = False, field: str = ""
+) -> Differs:
+    """Return the difference of an answer that has another status than is wanted; `field`: what it is about, if one."""
+    told = str(answer.status or "no answer") + (f" ({answer.ended})" if answer.ended != "complete" else "")
+    if answer.status >= 500 or answer.ended != "complete":
+        difference = f"the answer is {told}"
+    elif answer.status < 300:
+        difference = ignored(field) if field else f"{OF_FACT}gets {wanted}, not {told}"
+    else:
+        said = _OWN.sub("…", answer.body[:_LONG].decode("utf-8", "replace")) if wanted == "200" else ""
+        difference = f"gets {wanted}, not {told} {said}"
+    return Differs(message, expected, outcome(answer), answer, assumed, difference=difference)
+
+
+def ignored(field: str) -> str:
+    """Return the words for a field of requests that does nothing, whatever it says."""
+    return f"{field} is not looked at"
+
+
+def whole(answer: Answer, what: str = "a good request") -> dict[str, Json]:
+    """Demand a whole answer of 200 in JSON, and return its object. Raises: Differs."""
+    accepted(answer, what)
+    if answer.media_type != "application/json":
+        raise Differs(f"{what} is answered in JSON", "application/json", answer.media_type, answer, about=what)
+    value = answer.json
+    if not isinstance(value, dict):
+        told = answer.body[:200].decode("utf-8", "replace")
+        raise Differs(f"{what} is answered with a JSON object", "object", told, answer, about=what)
+    return value
+
+
+def accepted(answer: Answer, what: str, promised: bool = True) -> None:
+    """Demand a 200, whole or streamed; where the docs don't promise it, a refusal is only not as assumed.
+
+    Raises: Differs.
+    """
+    if answer.status != 200 or answer.ended != "complete":
+        refusal = 400 <= answer.status < 500
+        raise status_differs(answer, "200", f"{what} gets 200", 200, assumed=refusal and not promised)
+
+
+def demand(answer: Answer, value: Json, path: str, kind: type | tuple[type, ...]) -> Json:
+    """Demand a value of a kind at a path, and return it. Raises: Differs."""
+    found = pick(value, path)
+    good = bool(found) and isinstance(found[0], kind) and not isinstance(found[0], bool)
+    if not good:
+        expected = _KINDS[kind if isinstance(kind, type) else float]
+        difference = at_path(path if found else _first_gap(value, path), "type" if found else "required")
+        actual = found[0] if found else None
+        raise Differs(f"{path} is there, {expected}", expected, actual, answer, difference=difference)
+    return found[0]
+
+
+def conform(answer: Answer, value: Json, schema: Json, what: str) -> None:
+    """Demand that a value conforms to a JSON Schema. Raises: Differs, with the first place that does not."""
+    for violation in _compiled(json.dumps(schema)).violations(value):
+        place = f"{what} {violation.path}" if violation.path else what
+        actual = pick(value, violation.path.replace("[", ".").replace("]", "")) if violation.path else [value]
+        message, difference = f"{place} {violation.message}"[:_LONG], at_path(violation.path, violation.keyword)
+        raise Differs(message, schema, actual[0] if actual else None, answer, difference=difference)
+
+
+def _first_gap(value: Json, path: str) -> str:
+    """Return the beginning of a path at which there is nothing."""
+    steps = path.split(".")
+    parts = (".".join(steps[:size]) for size in range(1, len(steps)))
+    return next((part for part in parts if not pick(value, part)), path)
+
+
+def at_path(path: str, keyword: str) -> str:
+    """Return the words for what breaks a keyword of a schema, at whichever item of a list."""
+    return f"{at_any(path)}: {keyword}"
+
+
+def at_any(path: str) -> str:
+    """Return a path without the numbers of items."""
+    return _INDEX.sub("", path)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(schema: str) -> Schema:
+    return Schema(json.loads(schema))
+
+
+def equal(answer: Answer, what: str, expected: Json, actual: Json, assumed: bool = False, **words: str) -> None:
+    """Demand that two values are equal; `words` are those of Differs. Raises: Differs."""
+    hold(answer, what, expected == actual, expected, actual, assumed, **words)
+
+
+def hold(
+    answer: Answer, what: str, holds: bool, expected: Json, actual: Json, assumed: bool = False, **words: str
+) -> None:
+    """Demand that something holds; `words` are those of Differs. Raises: Differs."""
+    if not holds:
+        raise Differs(what, expected, actual, answer, assumed, **words)
+
+
+def outcome(answer: Answer) -> Json:
+    """Return an answer's status, or how the exchange broke before one came."""
+    if answer.status == 0 or answer.ended != "complete":
+        why = f": {answer.why}" if answer.why else ""
+        return f"{answer.status or 'no answer'} ({answer.ended}{why})"
+    return answer.status
+
+
+def pick(value: Json, path: str) -> list[Json]:
+    """Return the values at a dotted path; a number is an index, `*` every item or value."""
+    found = [value]
+    for step in path.split("."):
+        found = [inner for item in found for inner in _step(item, step)]
+    return found
+
+
+def _step(value: Json, step: str) -> list[Json]:
+    if isinstance(value, list):
+        if step == "*":
+            return value
+        return value[int(step) :][:1] if step.isdecimal() else []
+    if isinstance(value, Mapping):
+        return list(value.values()) if step == "*" else [value[step]] if step in value else []
+    return []
