@@ -29,7 +29,10 @@ _LONG = 100_000
 
 
 def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[dict[str, Json], list[Note]]:
-    """Answer with a fitting tool call, conforming JSON, or text. `body` has the documented defaults filled in."""
+    """Answer with a fitting tool call, conforming JSON, or text. `body` has the documented defaults filled in.
+
+    Raises: CannotConform, where nothing is found that conforms to the schema asked for, or to a tool's parameters.
+    """
     form = wire_of(turn).request
     aside = form.fields("stream", "usage")
     said = {key: value for key, value in body.items() if key not in aside}
@@ -43,8 +46,7 @@ def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[di
         try:
             return {"text": compact(instance(asked, draw))}, notes
         except CannotConform as error:
-            notes.append(Note(None, form.fields("schema")[0], str(error)))
-            return {"text": "{}"}, notes
+            raise CannotConform(f"{form.fields('schema')[0]}: {error}") from None
     return {"text": _text(turn.call, draw)}, notes
 
 
@@ -72,7 +74,7 @@ def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] 
     """Choose the offered tool that the choice names, or whose words fit the last user message best."""
     conversation, form = turn.call.conversation, wire_of(turn).request
     offered, choice, name = conversation.tools, conversation.tool_choice, conversation.tool_named
-    if choice == "none" or tool_results(conversation.messages):
+    if choice == "none" or (choice == "free" and tool_results(conversation.messages)):
         return None
     if choice == "named":
         chosen = tuple(item for item in offered if item.name == name)
@@ -84,7 +86,7 @@ def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] 
     best = max(offered, key=lambda item: len(words & set(words_of(f"{item.name} {item.description}"))))
     if best.custom:
         return {"name": best.name, "input": _text_for(turn, best, notes)}
-    return {"name": best.name, "arguments": _arguments(best, f"{form.fields('tools')[0]}.{best.name}", notes, draw)}
+    return {"name": best.name, "arguments": _arguments(best, f"{form.fields('tools')[0]}.{best.name}", draw)}
 
 
 def _text_for(turn: Turn, tool: Tool, notes: list[Note]) -> str:
@@ -95,14 +97,18 @@ def _text_for(turn: Turn, tool: Tool, notes: list[Note]) -> str:
     return _excerpt(last_text(turn.call.messages, "user") or "")
 
 
-def _arguments(tool: Tool, path: str, notes: list[Note], draw: Draw) -> Json:
+def _arguments(tool: Tool, path: str, draw: Draw) -> Json:
     """Return arguments that conform to a tool's parameters; they are an object, whatever else these allow."""
+    given = tool.parameters if isinstance(tool.parameters, Mapping) else {}
+    if "type" not in given or (isinstance(given["type"], list) and "object" in given["type"]):
+        given = {**given, "type": "object"}
     try:
-        given = instance(tool.parameters or {"type": "object"}, draw)
+        made = instance(given, draw)
     except CannotConform as error:
-        notes.append(Note(None, path, str(error)))
-        return {}
-    return given if isinstance(given, dict) else {}
+        raise CannotConform(f"{path}: {error}") from None
+    if not isinstance(made, dict):
+        raise CannotConform(f"{path}: 'type' allows no object, which arguments are")
+    return made
 
 
 def _schema_asked(conversation: Conversation) -> Json:

@@ -41,6 +41,7 @@ from emulator.core.scenario.candidates import candidates, difference_text, neare
 from emulator.core.scenario.chaos import Strikes, strikes
 from emulator.core.scenario.scenario import Reply, Rule
 from emulator.core.scenario.session import Session, Settings
+from emulator.core.schema.needs import CannotConform
 from emulator.core.values import (
     FOREVER,
     Call,
@@ -174,7 +175,10 @@ def _scripted(
     if refusal:
         rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
     else:
-        rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
+        try:
+            rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
+        except CannotConform as error:
+            return _cannot_conform(turn, error)
     proxied = reply.kind == "proxy"
     if (missing or reply.faults or chaos.any) and not proxied:  # no fault can strike what is passed on
         rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
@@ -229,6 +233,14 @@ def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: 
     body = {"error": {"code": "emulator_unmatched", "message": message, "nearest": found}}
     rendered = Rendered(render_body(body, 404, (("x-should-retry", "false"),)))
     return _Outcome("unmatched", Draw(session.seed, "unmatched", grant.number), rendered, nearest=found)
+
+
+def _cannot_conform(turn: Turn, error: CannotConform) -> _Outcome:
+    """Say in words of our own that no built-in answer conforms to what was asked for: 404, not to be retried."""
+    message = f"The built-in answer would not conform to {error}. A scenario can answer this request."
+    body = {"error": {"code": "emulator_cannot_conform", "message": message}}
+    rendered = Rendered(render_body(body, 404, (("x-should-retry", "false"),)), notes=(Note(None, "reply", message),))
+    return _Outcome("unmatched", turn.draw, rendered, turn.model)
 
 
 def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | None:

@@ -14,6 +14,7 @@ from emulator.core.answer.completion import parts_of
 from emulator.core.answer.render import Turn
 from emulator.core.errors import Json, nearest, shown
 from emulator.core.scenario.scenario import Reply
+from emulator.core.schema.bounds import patterns, schema_parts
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
@@ -111,11 +112,13 @@ def _broken(text: str, schema: Json) -> str:
         return ""
     allowance = Allowance()
     try:
-        if allowance.schema(schema)(value):
+        if allowance.schema(schema, foreign=True)(value):
             return ""
     except (ValueError, TooCostly):
         return ""
-    if allowance.most - allowance.left > MOST_EXPLAINED:
-        return f"{shown(value)} does not conform"
-    violations = Schema(schema).violations(value)[:MOST_TOLD]
+    compiled = Schema(schema, foreign=True)
+    costly = allowance.most - allowance.left > MOST_EXPLAINED
+    if costly or any(True for _ in patterns(schema_parts(schema))):  # the engine that explains is not bounded
+        return shown(next(iter(compiled.errors(value))).message, 200)
+    violations = compiled.violations(value)[:MOST_TOLD]
     return "; ".join(f"{item.path} {item.message}".strip() for item in violations)

@@ -16,6 +16,10 @@ PATTERN_BYTES = 2_000_000
 #: Objects and lists that the whole schema may hold: compiling it takes time for each.
 MAX_PARTS = 20_000
 
+#: Steps that the engine for look-around and back-references takes at one text before it says no.
+BACKTRACKS = 10_000
+
+_LOOKS = re.compile(r"\(\?<?[=!]|(?:^|[^\\])(?:\\\\)*\\[1-9k]")
 _TOKEN = re.compile(
     r"""(?P<open>\((?:\?(?:P?<[^>]*>|[a-zA-Z-]*:)?)?) | (?P<close>\)) | (?P<cut>[|^$])
       | (?P<times>[*+?]|\{(?P<least>[0-9]*)(?P<more>,?)(?P<most>[0-9]*)\})
@@ -45,6 +49,11 @@ def patterns(parts: Iterable[Json]) -> Iterator[str]:
             yield from by_name if isinstance(by_name, Mapping) else ()
             if isinstance(part.get("pattern"), str):
                 yield part["pattern"]
+
+
+def looks_around(pattern: str) -> bool:
+    """Tell whether a pattern needs more than linear time: it looks around, or back at a group."""
+    return _LOOKS.search(pattern) is not None
 
 
 def schema_parts(document: Json) -> Iterator[Json]:

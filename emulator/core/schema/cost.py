@@ -39,8 +39,8 @@ _UNEVALUATED = {"unevaluatedProperties", "unevaluatedItems"}
 #: Keywords whose subschemas may all meet the same value: that of their schema, or one of its items or fields.
 _PARTS = {
     **dict.fromkeys(("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"), 0),
-    **dict.fromkeys(("items", "prefixItems", "contains", "additionalProperties", "patternProperties", "propertyNames",
-                     "unevaluatedItems", "unevaluatedProperties"), 1),
+    **dict.fromkeys(("items", "prefixItems", "contains", "additionalItems", "additionalProperties", "patternProperties",
+                     "propertyNames", "unevaluatedItems", "unevaluatedProperties"), 1),
 }  # fmt: skip
 _BY_NAME = ("dependentSchemas", "dependencies", "patternProperties")
 

@@ -1,215 +1,332 @@
-"""A value that conforms to a JSON Schema, for built-in replies: small, drawn, and checked before it is used."""
+"""A value that conforms to a JSON Schema, for built-in replies: small, drawn, and checked before it is used.
+
+The first two tries judge nothing but the whole: with all that is optional, and without. Most schemas need no more. Then
+each part is judged by itself, and made in another way until it is good; what cannot be is left out where it may be.
+Steps are counted, not seconds: the same schema ends in the same way everywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 
 import orjson
 
 from emulator.core.draws import Draw
-from emulator.core.errors import Json
-from emulator.core.schema.cost import TooCostly, follow
+from emulator.core.errors import Json, shown
+from emulator.core.schema.bounds import PATTERN_BYTES, looks_around
+from emulator.core.schema.cost import TooCostly
+from emulator.core.schema.needs import CannotConform, Collector, Needs, Turn
+from emulator.core.schema.pattern_text import Unreadable, guesses
+from emulator.core.schema.scalars import make_number, make_text
+from emulator.core.schema.schema import NoPattern, compile_pattern, is_draft_07
+from emulator.core.schema.slow import judge_in_steps
 from emulator.core.schema.untrusted import Allowance, Verdict
+from emulator.core.tree import canonical
 
-MAX_DEPTH = 12
-#: How many subschemas are looked at before giving up: `allOf` and `$ref` can multiply without end.
-MAX_STEPS = 5_000
-#: How many fields, items and names of fields are put together before giving up.
-MAX_FIELDS = 300_000
-_WORDS = ("amber", "birch", "cedar", "delta", "ember", "flint", "grove", "haven")
-_FORMATS = {
-    "date-time": "2026-01-31T12:00:00Z", "date": "2026-01-31", "time": "12:00:00Z", "email": "ada@example.com",
-    "uri": "https://example.com/", "uuid": "123e4567-e89b-42d3-a456-426614174000", "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1", "hostname": "example.com",
-}  # fmt: skip
+__all__ = ["CannotConform", "instance"]
+
+MAX_DEPTH = 40
+#: From this level on what is optional is left out.
+DEEP = 3
+#: How many schemas, fields, items and texts are looked at before giving up: `allOf` and `$ref` multiply without end.
+#: At first they take some 2 µs each, in a careful search 7.
+MAX_STEPS, MAX_CAREFUL_STEPS = 100_000, 40_000
+#: In how many ways each part is made, and how many are tried where items must differ.
+MOST_TURNS, MOST_UNIQUE = 60, 200
+MAX_ITEMS = 1_000
+TOO_LARGE = "the schema asked for is too large"
 
 
-class CannotConform(ValueError):
-    """No conforming value was found; the message says for what."""
+class _OutOfSteps(Exception):
+    """Nothing was found in as many steps as there are."""
 
 
 def instance(document: Json, draw: Draw) -> Json:
-    """Return a value that conforms to a schema.
+    """Return a value that conforms to a schema, of draft 2020-12 or draft-07.
 
-    Raises: CannotConform, where the document is no schema, or asks for what is not tried (a `pattern` that no plain
-    word matches, contradictions).
+    Raises: CannotConform, which says what keyword it was; also where the document is no schema.
     """
     fits = _compiled(document)
-    for lean in (False, True):
-        value = _made(document, draw, lean)
-        try:
-            if fits(value):
-                return value
-        except TooCostly:
-            raise CannotConform("the schema asked for is too large") from None
-    raise CannotConform("no simple value conforms to the schema asked for")
+    search = _Search(document, draw)
+    told: CannotConform | None = None
+    try:
+        for turn in range(MOST_TURNS):
+            if turn == 2:
+                search.careful, search.left = True, MAX_CAREFUL_STEPS
+            try:
+                value = search.value(document, "$", 0, turn)
+                orjson.dumps(value)
+                if fits(value):
+                    return value
+            except CannotConform as error:
+                told = error if turn > 1 or told is None else told
+                if turn > 2:
+                    break
+            except (ValueError, OverflowError, TypeError):
+                raise CannotConform("the schema asked for has numbers beyond what JSON carries here") from None
+    except (_OutOfSteps, TooCostly):
+        raise CannotConform(f"{TOO_LARGE}{f': {told}' if told else ''}") from None
+    raise CannotConform(f"no value conforms to the schema asked for{f': {told}' if told else ''}")
 
 
 def _compiled(document: Json) -> Verdict:
     """Compile a schema, once its cost is known."""
     try:
-        return Allowance().schema(document)
+        verdict = Allowance().schema(document, foreign=True)
     except ValueError as error:
         raise CannotConform(f"the schema asked for {error}") from None
 
+    def fits(value: Json) -> bool:
+        try:
+            return verdict(value)
+        except TooCostly:
+            raise CannotConform(TOO_LARGE) from None
 
-def _made(document: Json, draw: Draw, lean: bool) -> Json:
-    try:
-        value = _Maker(document, draw, lean).make(document, "$", 0)
-        orjson.dumps(value)
-    except CannotConform:
-        raise
-    except (ValueError, OverflowError, TypeError):
-        raise CannotConform("the schema asked for has numbers beyond what JSON carries here") from None
-    return value
+    return fits
 
 
-class _Maker:
-    """Makes values of subschemas of one document; `lean` leaves optional fields out."""
+class _Search:
+    """Makes values of subschemas of one document; `careful` judges each of them."""
 
-    def __init__(self, root: Json, draw: Draw, lean: bool) -> None:
-        self.root = root
-        self.draw = draw
-        self.lean = lean
-        self.steps = 0
-        self.fields = 0
+    def __init__(self, root: Json, draw: Draw) -> None:
+        self.root, self.draw = root, draw
+        self.careful = False
+        self.left = MAX_STEPS
+        self.collector = Collector(root, is_draft_07(root), self.spend, draw)
+        self.judge: Callable[[Json, Json], Json] | None = None
+        self.compiled: dict[str, Callable[[str], bool]] = {}
+        self.hopeless: dict[tuple[int, bool], CannotConform] = {}
 
-    def make(self, schema: Json, label: str, depth: int) -> Json:
-        if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
+    def spend(self, steps: int) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise _OutOfSteps
+
+    def matches(self, pattern: str, candidate: str) -> bool:
+        """Tell whether a text has a match of a pattern."""
+        self.spend(1 + len(candidate) // 100)
+        if pattern not in self.compiled:
+            try:
+                self.compiled[pattern] = compile_pattern(pattern, PATTERN_BYTES, looks_around(pattern))
+            except NoPattern:
+                self.compiled[pattern] = lambda text: False
+        return self.compiled[pattern](candidate)
+
+    def value(self, schema: Json, label: str, depth: int, turn: int) -> Json:
+        """Return a value of a subschema; a careful one is good, and made in the first way that gives a good one."""
+        if not self.careful:
+            return self.make(schema, label, depth, turn)
+        name = id(schema), depth > DEEP
+        if name in self.hopeless:
+            self.spend(1)
+            raise self.hopeless[name]
+        told: CannotConform | None = None
+        for number in range(turn, turn + MOST_TURNS):
+            try:
+                made = self.make(schema, label, depth, number)
+            except CannotConform as error:
+                told = told or error
+                continue
+            wrong = self.error(schema, made)
+            if wrong is None:
+                return made
+            told = told or CannotConform(f"{shown(wrong.validator)} at {label}{wrong.json_path[1:]} was not met")
+        found = told or CannotConform(f"nothing was found for {label}")
+        if not isinstance(schema, bool):
+            self.hopeless[name] = found
+        raise found
+
+    def error(self, schema: Json, value: Json) -> Json:
+        """Return the first error of a value, or None."""
+        if isinstance(schema, bool):
             return None
-        schema = self.merged(schema, depth)
-        if "const" in schema:
-            return schema["const"]
-        for listed in ("enum", "examples"):
-            if isinstance(schema.get(listed), list) and schema[listed]:
-                return schema[listed][self.draw.below(label, len(schema[listed]))]
-        if "default" in schema:
-            return schema["default"]
-        kind = schema.get("type") or (
-            "object" if "properties" in schema else "array" if "items" in schema else "string"
-        )
-        if isinstance(kind, list):
-            kind = next((name for name in kind if name != "null"), "null")
-        maker = _MAKERS.get(kind) if isinstance(kind, str) else None
-        return maker(self, schema, label, depth) if maker else None
+        if self.judge is None:
+            self.judge = judge_in_steps(self.root, self.collector.old, self.spend, self.matches)
+        return self.judge(schema, value)
 
-    def merged(self, schema: Mapping[str, Json], depth: int) -> dict[str, Json]:
-        """Follow `$ref`, take every part of `allOf` and the first branch of a union, as one schema."""
-        self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise CannotConform("the schema asked for is too large")
-        result = dict(schema)
-        parts: list[Json] = []
-        if isinstance(result.get("$ref"), str):
-            parts.append(follow(self.root, result.pop("$ref")))
-        if isinstance(result.get("allOf"), list):
-            parts += result.pop("allOf")
-        for union in ("anyOf", "oneOf"):
-            if isinstance(result.get(union), list) and result[union]:
-                branches = result.pop(union)
-                parts.append(next((branch for branch in branches if _is_null(branch) is self.lean), branches[0]))
-        for part in parts:
-            if isinstance(part, Mapping) and depth <= MAX_DEPTH:
-                self.merge(result, self.merged(part, depth + 1))
-        return result
+    def fits(self, schema: Json, value: Json) -> bool:
+        return schema is not False and self.error(schema, value) is None
 
-    def merge(self, into: dict[str, Json], part: Mapping[str, Json]) -> None:
-        for key, value in part.items():
-            have = into.get(key)
-            if key == "properties" and isinstance(have, Mapping) and isinstance(value, Mapping):
-                self.count(len(have) + len(value))
-                into[key] = {**value, **have}
-            elif key == "required" and isinstance(have, list) and isinstance(value, list):
-                self.count(len(have) + len(value))
-                into[key] = [*have, *value]
-            else:
-                into.setdefault(key, value)
+    def make(self, schema: Json, label: str, depth: int, number: int) -> Json:
+        """Return a value that is made in one way, and may not conform."""
+        self.spend(1)
+        if depth > MAX_DEPTH:
+            raise CannotConform(f"'$ref' at {label[:40]}… leads on without end")
+        turn = Turn(number, depth > DEEP)
+        needs = self.collector.collect(schema, turn)
+        offered = needs.choices
+        if offered is None and needs.guesses and number < 2:
+            offered = needs.guesses[0]
+        if offered is not None:
+            if not offered:
+                raise CannotConform(f"'enum' and 'const' at {label} leave no value")
+            return offered[(self.draw.below(turn.label(label), len(offered)) + turn.varied) % len(offered)]
+        return _MAKERS[needs.kind(number == 1)](self, needs, label, depth, turn)
 
-    def count(self, fields: int) -> None:
-        self.fields += fields
-        if self.fields > MAX_FIELDS:
-            raise CannotConform("the schema asked for is too large")
+    # Objects
 
-    def object(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
-        properties = schema.get("properties")
-        properties = properties if isinstance(properties, Mapping) else {}
-        required = [name for name in _list(schema.get("required")) if isinstance(name, str)]
-        names = required if self.lean or depth > 3 else list(dict.fromkeys([*properties, *required]))
-        self.count(len(names))
-        return {name: self.make(properties.get(name, {}), f"{label}.{name}", depth + 1) for name in names}
+    def object(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
+        made: dict[str, Json] = {}
+        for name in self.names(needs, label, turn):
+            self.spend(1)
+            try:
+                made[name] = self.field(needs, name, label, depth, turn)
+            except CannotConform:
+                if name in needs.required:
+                    raise
+        least = needs.least.get("Properties", 0)
+        adds = turn.varied % 4 == 3 and not turn.deep
+        for name in self.more_names(needs, label, depth, turn) if len(made) < least or adds else ():
+            if len(made) >= max(least, 1):
+                break
+            self.spend(1)
+            if name not in made:
+                with suppress(CannotConform):
+                    made[name] = self.field(needs, name, label, depth, turn)
+        if len(made) < least:
+            raise CannotConform(f"'minProperties' at {label} was not met")
+        return made
 
-    def array(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
-        prefix = _list(schema.get("prefixItems"))
-        least = _whole(schema.get("minItems"), 0 if self.lean else 1)
-        most = _whole(schema.get("maxItems"), 100)
-        length = min(max(least, len(prefix)), most, 100)
-        self.count(length)
-        items = [*prefix, *[schema.get("items", {})] * length][:length]
-        return [self.make(item, f"{label}[{index}]", depth + 1) for index, item in enumerate(items)]
+    def field(self, needs: Needs, name: str, label: str, depth: int, turn: Turn) -> Json:
+        schema = self.collector.joined(needs.field(name, self.matches))
+        return self.value(schema, f"{label}.{name}", depth + 1, turn.number)
 
-    def string(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
-        named = _FORMATS.get(schema["format"]) if isinstance(schema.get("format"), str) else None
-        if named:
-            return named
-        word = _WORDS[self.draw.below(label, len(_WORDS))]
-        least, most = _whole(schema.get("minLength"), 0), _whole(schema.get("maxLength"), 10_000)
-        while len(word) < min(least, 10_000):
-            word += word
-        return word[: min(max(least, len(word)), most)]
+    def names(self, needs: Needs, label: str, turn: Turn) -> list[str]:
+        """Return the names of an object's fields, with those that others bring along."""
+        listed = [name for properties, _, _ in needs.fields for name in properties]
+        if turn.varied:
+            listed = [name for name in listed if self.draw.below(turn.label(f"{label}?{name}"), 2)]
+        names = dict.fromkeys(needs.required if turn.lean else [*listed, *needs.required])
+        self.spend(len(names))
+        for name in list(names):
+            if name not in needs.required and not self.is_name(needs, name):
+                del names[name]
+        most = needs.most.get("Properties", len(names))
+        if len(names) > most:
+            names = dict.fromkeys([*needs.required, *list(names)[: max(0, most)]])
+        return self.brought(needs, names, turn)
 
-    def integer(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
-        step = _whole(schema.get("multipleOf"), 1) or 1
-        low, high = self.bounds(schema, 1)
-        first = -(-low // step) * step
-        room = max(0, int((high - first) // step))
-        return int(first + step * self.draw.below(label, min(room, 9) + 1))
+    def brought(self, needs: Needs, names: dict[str, None], turn: Turn) -> list[str]:
+        """Add the names that others bring along, and heed what they ask for."""
+        applied: set[int] = set()
+        left = list(names)
+        while left:
+            name = left.pop(0)
+            asked = [other for first, others in needs.brings if first == name for other in others]
+            for number, (first, schema) in enumerate(list(needs.applies)):
+                if first == name and number not in applied:
+                    applied.add(number)
+                    before = set(needs.required)
+                    self.collector.collect(schema, turn, needs)
+                    asked += [other for other in needs.required if other not in before]
+            for other in asked:
+                needs.required.setdefault(other)
+                if other not in names:
+                    names[other] = None
+                    left.append(other)
+            self.spend(1)
+        return list(names)
 
-    def number(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
-        if "multipleOf" in schema:
-            return self.integer(schema, label, depth)
-        low, high = self.bounds(schema, 0.001)
-        return round(low + (min(high, low + 10) - low) * self.draw.below(label, 11) / 10, 3)
+    def is_name(self, needs: Needs, name: str) -> bool:
+        """Tell whether a field may have a name; only a careful search knows."""
+        return not self.careful or all(self.fits(schema, name) for schema in needs.names)
 
-    def bounds(self, schema: Mapping[str, Json], nudge: float) -> tuple[Any, Any]:
-        lows = _given(schema, {"minimum": 0, "exclusiveMinimum": nudge})
-        highs = _given(schema, {"maximum": 0, "exclusiveMaximum": -nudge})
-        top = min(highs, default=None)
-        bottom = max(lows, default=1 if top is None or top >= 1 else top - 10)
-        return bottom, bottom + 10 if top is None else top
+    def more_names(self, needs: Needs, label: str, depth: int, turn: Turn) -> Iterator[str]:
+        """Yield names that further fields could have."""
+        yield from (name for properties, _, _ in needs.fields for name in properties)
+        if needs.names:
+            asked = self.collector.joined([*needs.names, _TEXT])
+            for number in range(MOST_TURNS):
+                with suppress(CannotConform):
+                    found = self.value(asked, f"{label}#{number}", depth + 1, number)
+                    if isinstance(found, str):
+                        yield found
+            return
+        for _, patterns, _ in needs.fields:
+            for pattern in patterns:
+                with suppress(Unreadable):
+                    for guess in islice(guesses(pattern, self.draw), MOST_TURNS):
+                        if self.matches(pattern, guess):
+                            yield guess
+        yield from (f"more{number}" for number in range(1, min(needs.least.get("Properties", 0), MAX_ITEMS) + 20))
 
-    def boolean(self, schema: Mapping[str, Json], label: str, depth: int) -> Json:
-        return self.draw.below(label, 2) == 1
+    # Lists
+
+    def array(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
+        least, most = needs.least.get("Items", 0), needs.most.get("Items", MAX_ITEMS)
+        held = [schema for schema, few, _ in needs.contains for _ in range(min(few, MAX_ITEMS + 1))]
+        if max(least, len(held)) > MAX_ITEMS:
+            raise CannotConform(f"'minItems' at {label} asks for more items than {MAX_ITEMS}")
+        optional = 0 if turn.lean else max(1, needs.prefix)
+        length = min(max(least, optional, len(held), needs.prefix if not turn.deep else 0), max(most, least))
+        places = self.places(needs, held, length, turn)
+        made: list[Json] = []
+        seen: set[bytes] = set()
+        for index in range(length):
+            self.spend(1)
+            try:
+                made.append(self.item(needs, index, places.get(index, ()), seen, label, depth, turn))
+            except CannotConform:
+                if index < least or any(place >= index for place in places):
+                    raise
+                break
+        return made
+
+    def places(self, needs: Needs, held: Sequence[Json], length: int, turn: Turn) -> dict[int, list[Json]]:
+        """Return what a list must contain by where it stands: at first behind the items with schemas of their own."""
+        found: dict[int, list[Json]] = {}
+        order = [*range(needs.prefix, length), *range(min(needs.prefix, length))]
+        for number, schema in enumerate(held):
+            if not order:
+                raise CannotConform("'contains' leaves no place")
+            found.setdefault(order[(number + turn.varied) % len(order)], []).append(schema)
+        return found
+
+    def item(
+        self, needs: Needs, index: int, held: Sequence[Json], seen: set[bytes], label: str, depth: int, turn: Turn
+    ) -> Json:
+        """Return an item, which differs from those seen where all must."""
+        out = [] if held else [schema for schema, _, most in needs.contains if most is not None]
+        others = [self.collector.joined([schema], "not") for schema in out]
+        schema = self.collector.joined([*needs.item(index), *held, *others])
+        first = turn.number + (len(seen) if needs.unique else 0)
+        for number in range(first, first + (MOST_UNIQUE if needs.unique else 1)):
+            made = self.value(schema, f"{label}[{index}]", depth + 1, number)
+            if not needs.unique:
+                return made
+            written = canonical(made)
+            if written not in seen:
+                seen.add(written)
+                return made
+        raise CannotConform(f"'uniqueItems' at {label} was not met")
+
+    # Others
+
+    def string(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
+        return make_text(needs, self.draw, label, turn, self.matches)
+
+    def integer(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
+        return make_number(needs, self.draw, label, turn, whole=True)
+
+    def number(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
+        return make_number(needs, self.draw, label, turn, whole=False)
+
+    def boolean(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
+        return (self.draw.below(turn.label(label), 2) + turn.varied) % 2 == 1
+
+    def null(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
+        return None
 
 
-def _is_null(branch: Json) -> bool:
-    return isinstance(branch, Mapping) and branch.get("type") == "null"
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
-
-
-def _number(value: Json) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _given(schema: Mapping[str, Json], keywords: Mapping[str, float]) -> list[float]:
-    """Return the bounds that a schema gives, each moved by so much."""
-    numbers = [(_number(schema.get(keyword)), move) for keyword, move in keywords.items()]
-    return [number + move for number, move in numbers if number is not None]
-
-
-def _whole(value: Json, otherwise: int) -> int:
-    number = _number(value)
-    return otherwise if number is None else int(number)
-
-
-_MAKERS = {
-    "object": _Maker.object,
-    "array": _Maker.array,
-    "string": _Maker.string,
-    "integer": _Maker.integer,
-    "number": _Maker.number,
-    "boolean": _Maker.boolean,
+_TEXT = {"type": "string"}
+_MAKERS: dict[str, Callable[[_Search, Needs, str, int, Turn], Json]] = {
+    "object": _Search.object,
+    "array": _Search.array,
+    "string": _Search.string,
+    "integer": _Search.integer,
+    "number": _Search.number,
+    "boolean": _Search.boolean,
+    "null": _Search.null,
 }

@@ -12,6 +12,7 @@ from typing import Any, cast
 import jsonschema_rs
 
 from emulator.core.errors import Json, Violation, shown
+from emulator.core.schema.bounds import BACKTRACKS, looks_around, patterns, schema_parts
 from emulator.core.schema.explain import explain, fact_of
 from emulator.core.schema.slow import oracle
 from emulator.core.tree import parts
@@ -24,19 +25,24 @@ _DESCRIBES = {"$schema", "$id", "$defs", "$comment", "title", "description", "pr
 class Schema:
     """A compiled schema. `verdict` is cheap; `violations` explains, and costs a hundred times as much."""
 
-    __slots__ = ("_oracle", "_pattern_bytes", "_read", "document", "errors", "verdict")
+    __slots__ = ("_looks", "_old", "_oracle", "_pattern_bytes", "_read", "document", "errors", "verdict")
 
     document: Json
     verdict: Callable[[Json], bool]
     errors: Callable[[Json], Iterable[Any]]
 
-    def __init__(self, document: Json | Callable[[], Json], pattern_bytes: int | None = None) -> None:
+    def __init__(
+        self, document: Json | Callable[[], Json], pattern_bytes: int | None = None, foreign: bool = False
+    ) -> None:
         """Compile a document, or let the first use read and compile it where it is given by what reads it.
 
-        `pattern_bytes` bounds what each compiled pattern takes.
+        `pattern_bytes` bounds what each compiled pattern takes. One that is `foreign` may be of draft-07, and its
+        patterns may look around.
         Raises: ValueError, if the document is no JSON Schema or refers outside itself.
         """
         self._pattern_bytes = pattern_bytes
+        self._old = foreign and is_draft_07(document)
+        self._looks = foreign and any(map(looks_around, patterns(schema_parts(document))))
         self._oracle: Any = None
         if callable(document):
             self._read = document
@@ -55,10 +61,12 @@ class Schema:
 
     def _compile(self) -> None:
         try:
-            # linear time: a pattern from a request cannot hang us
-            options = jsonschema_rs.RegexOptions(size_limit=self._pattern_bytes)
-            validator = jsonschema_rs.Draft202012Validator(
-                self.document, retriever=_retrieve_nothing, pattern_options=options
+            dialect = jsonschema_rs.Draft7Validator if self._old else jsonschema_rs.Draft202012Validator
+            validator = dialect(
+                self.document,
+                retriever=_retrieve_nothing,
+                validate_formats=False,  # as in draft 2020-12
+                pattern_options=_engine(self._pattern_bytes, self._looks),
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
             raise ValueError(f"is no JSON Schema: {str(error).splitlines()[0]}") from None
@@ -76,20 +84,44 @@ class Schema:
     def oracle(self) -> Any:
         """The same schema in jsonschema, imported when it is first needed."""
         if self._oracle is None:
-            self._oracle = oracle(self.document)
+            self._oracle = oracle(self.document, self._old)
         return self._oracle
+
+
+def is_draft_07(document: Json) -> bool:
+    """Tell whether a document says that it is draft-07, or says nothing and has a list as `items`, as only that has."""
+    named = document.get("$schema") if isinstance(document, Mapping) else None
+    if isinstance(named, str):
+        return "draft-07" in named or "draft-06" in named
+    left: list[Json] = [document]
+    while left:
+        part = left.pop()
+        if isinstance(part, Mapping):
+            if isinstance(part.get("items"), list) and "prefixItems" not in part:
+                return True
+            left += [value for name, value in part.items() if name not in ("const", "enum", "default", "examples")]
+        elif isinstance(part, list):
+            left += part
+    return False
 
 
 class NoPattern(ValueError):
     """A text that is no pattern, or too large a one."""
 
 
-def compile_pattern(pattern: str, size: int | None = None) -> Callable[[str], bool]:
+def _engine(size: int | None, looks: bool = False) -> Any:
+    """Return how patterns are compiled: in linear time, or for those that look around with so many steps at most."""
+    if looks:
+        return jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS, size_limit=size)
+    return jsonschema_rs.RegexOptions(size_limit=size)
+
+
+def compile_pattern(pattern: str, size: int | None = None, looks: bool = False) -> Callable[[str], bool]:
     """Compile a regular expression of Rust's linear-time syntax that searches; `size` bounds its bytes compiled.
 
-    Raises: NoPattern, for what that syntax lacks (look-around, back-references) or what is malformed.
+    Raises: NoPattern, for what is malformed and, unless it `looks`, for look-around and back-references.
     """
-    options = jsonschema_rs.RegexOptions(size_limit=size)
+    options = _engine(size, looks)
     try:
         validator = jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
     except jsonschema_rs.ValidationError:

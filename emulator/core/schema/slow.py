@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema_rs
 
 from emulator.core.errors import Json
+from emulator.core.tree import canonical
 
 #: Lists up to this length are walked whole.
 SHORT = 100
@@ -24,13 +25,14 @@ TOGETHER = 1000
 Verdict = Callable[[Json], bool]
 
 
-def oracle(document: Json) -> Any:
+def oracle(document: Json, old: bool = False) -> Any:
     """Return a validator of jsonschema for a document, whose errors come in the order of the value."""
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft7Validator, Draft202012Validator
     from jsonschema.validators import extend
     from referencing import Registry
 
-    usual = Draft202012Validator.VALIDATORS
+    base = Draft7Validator if old else Draft202012Validator
+    usual = base.VALIDATORS
     verdicts: dict[int, Verdict] = {}  # by the identity of a subschema, which the document keeps alive
 
     def judge(validator: Any, wanted: Json) -> Verdict:
@@ -48,8 +50,71 @@ def oracle(document: Json) -> Any:
         for index in islice(failing, MOST_EXPLAINED):
             yield from validator.descend(value[index], wanted, path=index)
 
-    keywords = {"items": items, "additionalProperties": _additional(usual["additionalProperties"])}
-    return extend(Draft202012Validator, keywords)(document, registry=Registry())  # type: ignore[no-untyped-call]
+    keywords = {"additionalProperties": _additional(usual["additionalProperties"])}
+    keywords |= {} if old else {"items": items}
+    return extend(base, keywords)(document, registry=Registry())  # type: ignore[no-untyped-call]
+
+
+def judge_in_steps(
+    document: Json, old: bool, spend: Callable[[int], None], matches: Callable[[str, str], bool]
+) -> Callable[[Json, Json], Any]:
+    """Return what judges a value by a subschema of a document: the first error, or None.
+
+    Each keyword that is met is a step, which is told to `spend`. Unevaluated fields and items are not judged.
+    """
+    from jsonschema import Draft7Validator, Draft202012Validator
+    from jsonschema.validators import extend
+    from referencing import Registry
+
+    base = Draft7Validator if old else Draft202012Validator
+
+    def counted(usual: Any) -> Any:
+        def judged(validator: Any, wanted: Json, value: Json, schema: Mapping[str, Json]) -> Iterator[Any]:
+            spend(1)
+            yield from usual(validator, wanted, value, schema) or ()
+
+        return judged
+
+    own = {**_of_patterns(matches), "uniqueItems": _unique, "format": _nothing}
+    own |= {name: _nothing for name in base.VALIDATORS if name.startswith("unevaluated")}
+    keywords = {name: counted(usual) for name, usual in {**base.VALIDATORS, **own}.items()}
+    validator = extend(base, keywords)(document, registry=Registry())  # type: ignore[no-untyped-call]
+    return lambda schema, value: next(validator.evolve(schema=schema).iter_errors(value), None)
+
+
+def _nothing(validator: Any, wanted: Json, value: Json, schema: Json) -> Iterator[Any]:
+    return iter(())
+
+
+def _unique(validator: Any, wanted: Json, value: Json, schema: Json) -> Iterator[Any]:
+    """Compare by what is written, which takes no longer for many items."""
+    from jsonschema import ValidationError
+
+    if wanted and isinstance(value, list) and len({canonical(item) for item in value}) < len(value):
+        yield ValidationError("has non-unique elements")
+
+
+def _of_patterns(matches: Callable[[str, str], bool]) -> dict[str, Any]:
+    """Return the keywords that try patterns, with an engine that is bounded."""
+    from jsonschema import ValidationError
+
+    def pattern(validator: Any, wanted: Json, value: Json, schema: Json) -> Iterator[Any]:
+        if isinstance(value, str) and not matches(wanted, value):
+            yield ValidationError("does not match")
+
+    def by_pattern(validator: Any, wanted: Json, value: Json, schema: Json) -> Iterator[Any]:
+        for name in value if isinstance(value, dict) else ():
+            for text, inner in wanted.items():
+                if matches(text, name):
+                    yield from validator.descend(value[name], inner, path=name)
+
+    def additional(validator: Any, wanted: Json, value: Json, schema: Mapping[str, Json]) -> Iterator[Any]:
+        for name in value if isinstance(value, dict) else ():
+            known = name in schema.get("properties", ())
+            if not known and not any(matches(text, name) for text in schema.get("patternProperties", ())):
+                yield from validator.descend(value[name], wanted, path=name)
+
+    return {"pattern": pattern, "patternProperties": by_pattern, "additionalProperties": additional}
 
 
 def _all_good(wanted: Json, document: Json) -> Verdict | None:

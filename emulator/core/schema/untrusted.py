@@ -9,8 +9,8 @@ from typing import TypeAlias
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.schema.bounds import PATTERN_BYTES, patterns, positions, schema_parts
-from emulator.core.schema.cost import LETTER, Cost, TooCostly
+from emulator.core.schema.bounds import BACKTRACKS, PATTERN_BYTES, looks_around, patterns, positions, schema_parts
+from emulator.core.schema.cost import LETTER, Cost, TooCostly, measure
 from emulator.core.schema.schema import NoPattern, Schema, compile_pattern
 
 #: Steps of about 8 ns that the judgements of one request may take.
@@ -59,21 +59,27 @@ class Allowance:
 
         return found
 
-    def schema(self, document: Json) -> Verdict:
+    def schema(self, document: Json, foreign: bool = False) -> Verdict:
         """Compile a schema to its verdict, which raises TooCostly where a value is too large for it.
+
+        One that is `foreign` may be of draft-07, and its patterns may look around.
 
         Raises: ValueError, for what is no schema or too large.
         """
         cost = Cost(document)
-        for pattern in dict.fromkeys(patterns(schema_parts(document))):
+        known = dict.fromkeys(patterns(schema_parts(document)))
+        looking = sum(map(looks_around, known)) if foreign else 0
+        for pattern in known:
             with suppress(NoPattern):  # for what it takes alone; what is none may stand in data
-                self._compiled(pattern)
+                self._compiled(pattern, foreign and looks_around(pattern))
         self.unrolled -= cost.compiled
         if self.unrolled < 0:
             raise ValueError("is too large together with the schemas before it")
-        verdict = Schema(document, PATTERN_BYTES).verdict
+        verdict = Schema(document, PATTERN_BYTES, foreign=foreign).verdict
 
         def judged(value: Json) -> bool:
+            if looking:
+                self.spend(looking * BACKTRACKS * LETTER * measure(value)[0], TOO_LONG)
             size = _size(value)
             steps = cost.at_most(size) if size else None
             if steps is None or steps > QUICK:
@@ -84,7 +90,7 @@ class Allowance:
 
         return judged
 
-    def _compiled(self, pattern: str) -> Callable[[str], bool]:
+    def _compiled(self, pattern: str, looks: bool = False) -> Callable[[str], bool]:
         """Compile a pattern within the fewest bytes that it fits in, and take those."""
         if len(pattern) > PATTERN_BYTES:  # reading it takes longer than anything compiled
             raise NoPattern(f"has a pattern of {len(pattern)} characters; up to {PATTERN_BYTES} are tried")
@@ -92,7 +98,7 @@ class Allowance:
             if size > self.bytes:
                 raise ValueError("has a pattern that takes too much together with those before it")
             try:
-                search = compile_pattern(pattern, size)
+                search = compile_pattern(pattern, size, looks)
             except NoPattern:
                 if size == PATTERN_BYTES:
                     self.bytes -= size

@@ -1,0 +1,172 @@
+"""Numbers and texts that meet what is needed of them: candidates, the customary ones first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from fractions import Fraction
+from itertools import islice, permutations
+
+from emulator.core.draws import Draw
+from emulator.core.errors import Json
+from emulator.core.schema.needs import CannotConform, Needs, Turn
+from emulator.core.schema.pattern_text import Unreadable, guesses
+
+#: How many multiples, and how many texts, are tried before giving up.
+MOST_MULTIPLES, MOST_TEXTS = 200, 700
+#: The longest text that is made.
+MAX_LETTERS = 10_000
+_WORDS = ("amber", "birch", "cedar", "delta", "ember", "flint", "grove", "haven")
+#: Tried where what is usual does not conform.
+_SPECIAL = (0, -1, 0.5, 1_000, -0.5)
+
+_FORMATS: Mapping[str, Callable[[int], str]] = {
+    "date-time": lambda n: f"2026-01-{31 - n % 31:02}T12:00:00Z",
+    "date": lambda n: f"2026-01-{31 - n % 31:02}",
+    "time": lambda n: f"12:{n % 60:02}:00Z",
+    "duration": lambda n: f"P{n + 1}D",
+    **dict.fromkeys(("email", "idn-email"), lambda n: f"ada{n or ''}@example.com"),
+    **dict.fromkeys(("hostname", "idn-hostname"), lambda n: f"{f'h{n}.' if n else ''}example.com"),
+    **dict.fromkeys(("uri", "uri-reference", "uri-template", "iri", "iri-reference", "url"),
+                    lambda n: f"https://example.com/{n or ''}"),
+    "uuid": lambda n: f"123e4567-e89b-42d3-a456-42661417{0x4000 + n % 0x8000:04x}",
+    "ipv4": lambda n: f"192.0.2.{1 + n % 254}",
+    "ipv6": lambda n: f"2001:db8::{1 + n:x}",
+    "json-pointer": lambda n: f"/{n or 'a'}",
+    "relative-json-pointer": lambda n: f"{n}/a",
+    "regex": lambda n: f"^a{'b' * n}$",
+}  # fmt: skip
+#: Which formats can be made longer, and before what.
+_STRETCHED = {"email": "@", "idn-email": "@", "uri": "", "uri-reference": "", "iri": "", "iri-reference": "", "url": ""}
+
+
+def make_number(needs: Needs, draw: Draw, label: str, turn: Turn, whole: bool) -> Json:
+    """Return a number within the bounds, a multiple of each step. Raises: CannotConform."""
+    steps = [_exact(step) for step in needs.steps] + ([Fraction(1)] if whole else [])
+    if steps:
+        found = _multiples(needs, _common(steps), draw, label, turn, whole)
+        keyword = "multipleOf"
+    else:
+        found = _anywhere(needs, draw, label, turn)
+        keyword = "minimum"
+    good = list(islice((value for value in found if _is_good(needs, value)), turn.varied % 20 + 1))
+    if not good:
+        raise CannotConform(f"'{keyword}' and the bounds beside it leave no number")
+    return good[-1]
+
+
+def _multiples(needs: Needs, step: Fraction, draw: Draw, label: str, turn: Turn, whole: bool) -> Iterator[Json]:
+    low, high = _bounds(needs, Fraction(1))
+    first = math.ceil(low / step)
+    if any(exclusive and _exact(bound) >= first * step for bound, exclusive in needs.lows):
+        first += 1
+    last = math.floor(high / step)
+    picked = draw.below(turn.label(label), min(max(0, last - first), 9) + 1)
+    below = [] if needs.lows else range(1, MOST_MULTIPLES)
+    order = [first + picked, *(first + picked + n for n in range(1, MOST_MULTIPLES)), *range(first, first + picked)]
+    for times in (*order, *(first - n for n in below)):
+        value = times * step
+        yield int(value) if whole or (value.denominator == 1 and not _has_float(needs)) else float(value)
+
+
+def _has_float(needs: Needs) -> bool:
+    return any(isinstance(step, float) for step in needs.steps)
+
+
+def _anywhere(needs: Needs, draw: Draw, label: str, turn: Turn) -> Iterator[Json]:
+    low, high = (float(bound) for bound in _bounds(needs, Fraction(1, 1000)))
+    yield round(low + (min(high, low + 10) - low) * draw.below(turn.label(label), 11) / 10, 3)
+    yield from (low, high, (low + high) / 2, low + (high - low) / 3, *_SPECIAL)
+    yield from (low + (high - low) * n / 16 for n in range(16))
+
+
+def _bounds(needs: Needs, nudge: Fraction) -> tuple[Fraction, Fraction]:
+    """Return between what a number is looked for: bounds that are out themselves are moved by a nudge."""
+    lows = [_exact(bound) + (nudge if exclusive else 0) for bound, exclusive in needs.lows]
+    highs = [_exact(bound) - (nudge if exclusive else 0) for bound, exclusive in needs.highs]
+    top = min(highs, default=None)
+    bottom = max(lows, default=Fraction(1) if top is None or top >= 1 else top - 10)
+    return bottom, bottom + 10 if top is None else top
+
+
+def _is_good(needs: Needs, value: Json) -> bool:
+    """Tell whether a number is within all bounds and a multiple of all steps, exactly and in floats."""
+    exact = _exact(value)
+    for bound, exclusive in needs.lows:
+        if exact < _exact(bound) or (exclusive and exact == _exact(bound)):
+            return False
+    for bound, exclusive in needs.highs:
+        if exact > _exact(bound) or (exclusive and exact == _exact(bound)):
+            return False
+    return all(_is_multiple(value, exact, step) for step in needs.steps)
+
+
+def _is_multiple(value: Json, exact: Fraction, step: Json) -> bool:
+    if (exact / _exact(step)).denominator != 1:
+        return False
+    quotient = value / step
+    return (isinstance(step, int) and isinstance(value, int)) or (math.isfinite(quotient) and int(quotient) == quotient)
+
+
+def _exact(value: Json) -> Fraction:
+    """Return a number as it is written."""
+    return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
+
+
+def _common(steps: list[Fraction]) -> Fraction:
+    """Return the least number that is a multiple of all."""
+    found = steps[0]
+    for step in steps[1:]:
+        found = Fraction(math.lcm(found.numerator, step.numerator), math.gcd(found.denominator, step.denominator))
+    return found
+
+
+def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, matches: Callable[[str, str], bool]) -> str:
+    """Return a text of the format, the pattern and the length. Raises: CannotConform."""
+    least, most = needs.least.get("Length", 0), needs.most.get("Length", MAX_LETTERS)
+    if least > MAX_LETTERS or least > most:
+        raise CannotConform(f"'minLength' {least} cannot be met")
+    wanted = turn.varied % 40
+    found: dict[str, None] = {}
+    with suppress(Unreadable):
+        for candidate in islice(_texts(needs, draw, turn.label(label), least, most, wanted), MOST_TEXTS):
+            if least <= len(candidate) <= most and all(matches(pattern, candidate) for pattern in needs.patterns):
+                found.setdefault(candidate)
+                if len(found) > wanted:
+                    break
+    if not found:
+        raise CannotConform(f"'{'pattern' if needs.patterns else 'maxLength'}' is met by no text that was tried")
+    return list(found)[wanted % len(found)]
+
+
+def _texts(needs: Needs, draw: Draw, label: str, least: int, most: int, wanted: int) -> Iterator[str]:
+    for name in needs.formats:
+        if name in _FORMATS:
+            yield from (_stretched(name, _FORMATS[name](n), least) for n in range(wanted + 1))
+    for pattern in needs.patterns:
+        yield from guesses(pattern, draw, least)
+    yield from _in_a_row(needs.patterns, draw, least)
+    chosen = draw.below(label, len(_WORDS))
+    for n in range(wanted + 1):
+        word = _WORDS[(chosen + n) % len(_WORDS)] + (str(n) if n >= len(_WORDS) else "")
+        while len(word) < least:
+            word += word
+        yield word[: min(max(least, len(word)), most)]
+    yield from (chr(letter) * max(1, least) for letter in range(97, 123))
+    yield ""
+
+
+def _in_a_row(patterns: list[str], draw: Draw, least: int) -> Iterator[str]:
+    """Yield texts that have what one pattern looks for behind what another does."""
+    first = [next(guesses(pattern, draw), "") for pattern in patterns[:4]]
+    for order in permutations(first) if len(first) > 1 else ():
+        between = "a" * max(0, least - sum(map(len, order)))
+        yield order[0] + between + "".join(order[1:])
+
+
+def _stretched(name: str, text: str, least: int) -> str:
+    if name not in _STRETCHED or len(text) >= least:
+        return text
+    before, sign, after = text.partition(_STRETCHED[name]) if _STRETCHED[name] else (text, "", "")
+    return before + "a" * (least - len(text)) + sign + after
