@@ -38,7 +38,7 @@ DRAWING: Mapping[str, list[str]] = {
     "server.http": [*CORE, "server.crash", "server.sessions", "server.upstream"],
     "server.control": [*CORE, "network", "stores", "server.metrics", "server.sessions"],
     "server": [*CORE, "stores", "network"],
-    "testing": [*CORE, "server"],
+    "testing": [*CORE, "server", "network"],
     "pytest_plugin": ["testing"],
     "contract": [*CORE, "network", "testing.client"],
     "cli": [*CORE, "stores", "network", "server", "testing", "contract"],

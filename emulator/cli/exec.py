@@ -19,6 +19,7 @@ from emulator.cli.main import FINDINGS, INTERRUPTED, fail, prepared, server_opti
 from emulator.cli.streams import say
 from emulator.core.errors import Json
 from emulator.core.journal import findings as teardown
+from emulator.network.proxies import without_proxy
 from emulator.server.background import running
 from emulator.server.reloading import reloading
 from emulator.server.setup import ignore, make_server, origin
@@ -83,13 +84,14 @@ def _served(
     name = sessions.main_provider(session)
     if name is None:
         fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
-    key = min(session.settings[name].keys or [_ANY_KEY])
+    provider = sessions.providers[name]
+    key = min(session.settings[name].keys or [provider.key_prefix + _ANY_KEY])
     server = make_server(setup, sessions, ignore, ignore)
     token = f"{quote(setup.admin_token, safe='')}@" if setup.admin_token else ""
     certificate = setup.certificate
     control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
     trust = certificate.environment if certificate else {}
-    variables = sessions.providers[name].environment(base_urls[name], key)
+    variables = provider.environment(base_urls[name], key) | without_proxy(url, os.environ)
     watched = reloading(setup, sessions, server, watch, say)
     with running(server, sock), closing(control), watched:
         yield control, {**variables, **trust}
@@ -128,7 +130,7 @@ def _waited(process: subprocess.Popen[bytes]) -> int | None:
 def _findings(session: Json, journal: Sequence[Json], verdict: Sequence[Json], strict: bool) -> Iterator[str]:
     """Yield what was wrong: with the scenario, and with the client as the docs see it."""
     found = (*teardown.crashes(journal), *teardown.unmatched(journal), *teardown.unexpected(session["rules"]))
-    yield from (_without_hint(item.text) for item in found)
+    yield from (item.text for item in found)
     if judged := teardown.misbehaviour(verdict, strict, ()):
         yield _without_hint(judged)
 

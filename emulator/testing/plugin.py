@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import contextlib
+import os
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 _MARKER = "@pytest.mark.emulator"
 _MARKS = ("provider", "seed", "clock", "plan", "validation", "allow_unmatched", "allow_unused")
+#: The server of a whole run whose variables are set, and the id and key that its sessions have.
+_RUN = pytest.StashKey[tuple[Any, dict[str, str]]]()
 #: The session of a test.
 _SESSION = pytest.StashKey[Any]()
 
@@ -24,9 +28,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--emulator-url", metavar="URL", help="use a running emulator; http://TOKEN@HOST:PORT gives its --admin-token"
     )
     parser.addini("emulator_scenarios", "the folder of scenario files that the emulator marker names", default=".")
+    parser.addini("emulator_schemas", "a folder of provider folders, beside the built-in ones", default="")
+    parser.addini("emulator_provider", "the provider where neither marker nor scenario names one", default="")
+    parser.addini("emulator_env", "set the provider's variables for the whole run, before modules are imported",
+                  type="bool", default=False)  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    _begin_run(early_config, early_config.known_args_namespace.emulator_url)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _begin_run(config, config.option.emulator_url)
     config.addinivalue_line(
         "markers",
         "emulator(scenario, provider=, seed=, clock=, plan=, validation=, allow_unmatched=False, allow_unused=False): "
@@ -34,27 +48,70 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def emulator_server(request: pytest.FixtureRequest) -> Iterator[Control]:
-    """One server for this test process, on a free port (or the one of --emulator-url)."""
+def _begin_run(config: pytest.Config, url: str | None) -> None:
+    """Lead clients to the emulator for the whole run, where the ini says so: those made at import too.
+
+    Their variables can't change from test to test, so each test's session has the same id and key.
+    """
+    if _RUN in config.stash or not config.getini("emulator_env"):
+        return
+    ending = contextlib.ExitStack()
+    try:
+        control = ending.enter_context(_server(config, url))
+    except LookupError as error:
+        raise pytest.UsageError(str(error)) from None
+    session = control.ask("POST", "/sessions", _provider(config))
+    control.ask("DELETE", f"/sessions/{session['id']}")
+    patch = pytest.MonkeyPatch()
+    _set_variables(patch, session["env"], control.url)
+    ending.callback(patch.undo)
+    config.stash[_RUN] = control, {"id": session["id"], "api_key": session["api_key"]}
+    config.add_cleanup(ending.close)
+
+
+@contextlib.contextmanager
+def _server(config: pytest.Config, url: str | None) -> Iterator[Control]:
+    """Start a server, or take the one of --emulator-url.
+
+    Raises: LookupError, where that does not answer.
+    """
     from emulator.testing.client import Control, ControlError
 
-    url = request.config.getoption("--emulator-url")
     if url:
         control = Control(url)
         try:
             control.ask("GET", "/health")
         except (OSError, ControlError) as error:
-            raise _failure(f"--emulator-url {control.url}: {error}") from None
+            raise LookupError(f"--emulator-url {control.url}: {error}") from None
         yield control
         control.close()
         return
     from emulator.server.background import Emulator
 
-    with Emulator() as server:
+    schemas = config.getini("emulator_schemas")
+    with Emulator(schemas=config.rootpath / schemas if schemas else None, **_provider(config)) as server:
         control = Control(server.url)
         yield control
         control.close()
+
+
+def _provider(config: pytest.Config) -> dict[str, Any]:
+    name = config.getini("emulator_provider")
+    return {"provider": name} if name else {}
+
+
+@pytest.fixture(scope="session")
+def emulator_server(pytestconfig: pytest.Config) -> Iterator[Control]:
+    """One server for this test process, on a free port (or the one of --emulator-url)."""
+    if _RUN in pytestconfig.stash:
+        yield pytestconfig.stash[_RUN][0]
+        return
+    with contextlib.ExitStack() as ending:
+        try:
+            control = ending.enter_context(_server(pytestconfig, pytestconfig.option.emulator_url))
+        except (LookupError, ValueError) as error:
+            raise _failure(str(error)) from None
+        yield control
 
 
 @pytest.fixture
@@ -66,11 +123,13 @@ def emulator(request: pytest.FixtureRequest, emulator_server: Control) -> Iterat
     scenario, options = _marked(request)
     if "emulator_time" in request.fixturenames:
         options["clock"] = "virtual"
+    options |= request.config.stash.get(_RUN, (None, {}))[1]
     folders = _folders(request.config, request.path.parent)
     try:
         session = EmulatedSession(emulator_server, scenario, folders, form=f"{_MARKER}({{}})", **options)
     except (LookupError, ControlError) as error:
-        raise _failure(str(error)) from None
+        file, line, _ = request.node.location
+        raise _failure(f"{file}:{(line or 0) + 1}: {_MARKER}: {error}") from None
     request.node.stash[_SESSION] = session
     yield session
     try:
@@ -126,7 +185,8 @@ def _marked(request: pytest.FixtureRequest) -> tuple[Any, dict[str, Any]]:
                 raise _unknown(name)
         options.update(marker.kwargs)
         scenario = marker.args[0] if marker.args else scenario
-    return scenario, options
+    given = request.config.option.emulator_url and not scenario  # a server of our own knows of it
+    return scenario, _provider(request.config) | options if given else options
 
 
 def _unknown(name: str) -> BaseException:
@@ -146,15 +206,21 @@ def _failure(message: str) -> BaseException:
 def emulator_env(emulator: EmulatedSession, monkeypatch: pytest.MonkeyPatch) -> EmulatedSession:
     """Point the provider's variables (OPENAI_BASE_URL, OPENAI_API_KEY) at the session, here and in what is started."""
     try:
-        variables = emulator.env
+        _set_variables(monkeypatch, emulator.env, emulator.base_url)
     except LookupError as error:
         raise _failure(str(error)) from None
-    for name, value in variables.items():
-        if value is None:
-            monkeypatch.delenv(name, raising=False)
-        else:
-            monkeypatch.setenv(name, value)
     return emulator
+
+
+def _set_variables(patch: pytest.MonkeyPatch, variables: Mapping[str, str | None], url: str) -> None:
+    """Set variables, or take those that are None away, and let no proxy come between."""
+    from emulator.network.proxies import without_proxy
+
+    for name, value in {**variables, **without_proxy(url, os.environ)}.items():
+        if value is None:
+            patch.delenv(name, raising=False)
+        else:
+            patch.setenv(name, value)
 
 
 @pytest.fixture

@@ -60,6 +60,8 @@ LIMITED = {"error": "rate_limited", "times": 2}
 CUT: Any = {"text": "One two three.", "faults": [{"cut": {"after_chunks": 50}}]}
 UNDONE: Any = {"text": "One two three.", "faults": [{"drop_done": True}]}
 TWO: Any = {"replies": [A, B]}
+CALL: Any = {"tool_calls": [{"name": "weather", "arguments": {}}]}
+CHAT = "POST /s/ID/brainstormrouter/v1/chat/completions"
 NEAREST = 'the nearest:\n  exchange 1: last_user: expected "never", got "hi"'
 IDLE = "exchange 1 was too short for it, or no stream"
 
@@ -79,7 +81,7 @@ CASES: dict[str, tuple[Sequence[Act], list[str]]] = {
     "never used, one nearly": ([on((), B), on({"last_user": "never"}, A), asks("hi")],
                                [f"the rule of .on() at t.py:2 was never used; {NEAREST}"]),
     "unmatched": ([on({"last_user": "never"}, A), asks("hi")], [
-        "no rule answered exchange 1 (POST /s/ID/brainstormrouter/v1/chat/completions); the nearest:\n"
+        f"no rule answered exchange 1 ({CHAT}); the nearest:\n"
         '  t.py:1 (on-1)\n    last_user: expected "never", got "hi"',
         "the rule of .on() at t.py:1 was never used",
     ]),
@@ -120,6 +122,11 @@ CASES: dict[str, tuple[Sequence[Act], list[str]]] = {
     "a fault that struck once": ([on((), UNDONE), asks("hi"), asks("hi", stream=True)],
                                  []),
     "a fault by chance": ([on((), {**CUT, "faults": [{"cut": {"after_chunks": 50}, "chance": 0.5}]}), asks("hi")], []),
+    "a call of a tool that is not offered": ([on((), CALL), asks("hi", "hi")], [
+        f"the rule at t.py:1 does not fit exchange 1 ({CHAT}): the reply calls 'weather', and the request offers "
+        "no tools (say off_contract: true if it is meant to)",
+    ]),
+    "such a call that is meant": ([on((), {**CALL, "off_contract": True}), asks("hi")], []),
     "no reply": ([on(), asks("hi")], ["the rule of .on() at t.py:1 has no .reply()"]),
 }  # fmt: skip
 

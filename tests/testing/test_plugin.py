@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import openai.resources.chat  # noqa: F401  # what a run in this process imports first, it forgets at its end
@@ -149,9 +151,12 @@ def test_mapping(emulator):
         ('"a.yaml", "b.yaml"', r"@pytest\.mark\.emulator takes one scenario, not 2"),
         ('provder="beatra"', r"@pytest\.mark\.emulator knows no 'provder'; did you mean 'provider'\?"),
         ('provider="beata"', r"provider: there is no provider 'beata'; did you mean 'beatra'\?"),
+        ('"beatra/chat.yaml", provider="brivionix"',
+         r"^test_it\.py:1\d: @pytest\.mark\.emulator: provider: brivionix is asked for, and no rule of the scenario is "
+         r"for it\n.*beatra/chat\.yaml:4:1: provider: is beatra, not brivionix$"),
         ('"bad.yaml"', r"bad\.yaml:3:6: rules\[0\]\.rply: is not known here; did you mean 'reply'\?"),
     ],
-    ids=["no-file", "two-files", "keyword", "provider", "scenario"],
+    ids=["no-file", "two-files", "keyword", "provider", "mismatch", "scenario"],
 )  # fmt: skip
 def test_what_is_wrong_with_a_marker_is_said(run: Run, pytester: pytest.Pytester, marker: str, message: str) -> None:
     (pytester.path / "bad.yaml").write_text("emulator: 1\nrules:\n  - {rply: {text: Hi}}\n")
@@ -179,6 +184,91 @@ def test_one(emulator, emulator_env):
 def test_afterwards():
     assert "OPENAI_BASE_URL" not in os.environ
 """).assert_outcomes(passed=2)  # fmt: skip
+
+
+IMPORTED = """
+from openai import OpenAI
+
+CLIENT = OpenAI()  # as applications do
+
+def answer():
+    return CLIENT.chat.completions.create(model="auto", messages=[{"role": "user", "content": "hi"}])
+"""
+WHOLE_RUN = """
+import app
+
+@pytest.mark.parametrize("number", range(3))
+def test_each(emulator, number):
+    emulator.on().reply(f"number {number}")
+    assert app.answer().choices[0].message.content == f"number {number}"
+    emulator.verify(count=1)
+
+def test_without_a_session():
+    with pytest.raises(app.openai.NotFoundError, match="There is no session"):
+        app.answer()
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_client_made_at_import_is_led_to_the_session_of_each_test(
+    run: Run, pytester: pytest.Pytester, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-shell")
+    pytester.makepyfile(
+        app="import openai\n" + IMPORTED, conftest="import app\nassert app.CLIENT.organization is None\n"
+    )
+    ini = "emulator_env = true\nemulator_provider = beatra\n"
+    run(WHOLE_RUN, *arguments, ini=ini, subprocess=True).assert_outcomes(passed=4)
+
+
+def test_a_server_that_does_not_answer_ends_a_whole_run(run: Run) -> None:
+    result = run(
+        "def test_one(): pass", "--emulator-url=http://127.0.0.1:1", ini="emulator_env = true", subprocess=True
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --emulator-url http://127.0.0.1:1: *refused*"])
+
+
+FOLDERS = """
+def test_default(emulator):
+    assert (emulator.provider, emulator.base_url.rpartition("/s/")[2].partition("/")[2]) == ("mine", "mine/v1")
+
+@pytest.mark.emulator({"emulator": 1, "provider": "beatra", "rules": []})
+def test_of_the_scenario(emulator):
+    assert emulator.provider == "beatra"
+
+@pytest.mark.emulator(provider="openai")
+def test_of_the_marker(emulator):
+    assert emulator.provider == "openai"
+    emulator.use({"emulator": 1, "rules": []})
+    assert emulator.provider == "openai"
+
+def test_of_a_later_scenario(emulator):
+    emulator.use({"emulator": 1, "provider": "beatra", "rules": []})
+    assert emulator.provider == "beatra"
+"""
+
+
+def test_the_ini_names_a_folder_of_providers_and_the_default(run: Run, pytester: pytest.Pytester) -> None:
+    shutil.copytree(Path(__file__).parents[2] / "schemas" / "beatra", pytester.path / "folders" / "mine")
+    file = pytester.path / "folders" / "mine" / "provider.yaml"
+    file.write_text(file.read_text().replace("name: beatra", "name: mine", 1))
+    run(FOLDERS, ini="emulator_schemas = folders\nemulator_provider = mine\n").assert_outcomes(passed=4)
+
+
+def test_variables_are_set_taken_away_and_no_proxy_comes_between(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "other.test")
+    monkeypatch.setenv("OPENAI_API_BASE", "https://other.test/v1")
+    monkeypatch.setenv("OPENAI_PROXY", "http://127.0.0.1:9")
+    run("""
+def test_one(emulator_env):
+    assert os.environ["OPENAI_API_BASE"] == os.environ["OPENAI_BASE_URL"] == emulator_env.base_url
+    assert os.environ["OPENAI_API_KEY"] == emulator_env.api_key
+    assert emulator_env.api_key.startswith("sk-")
+    assert "OPENAI_PROXY" not in os.environ
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "other.test,127.0.0.1"
+""").assert_outcomes(passed=1)  # fmt: skip
 
 
 def test_without_a_provider_it_is_the_default(run: Run) -> None:
@@ -338,7 +428,7 @@ def test_one(emulator):
 """)  # fmt: skip
     assert [line.split("(")[0] for line in message.split("\n\n")] == [
         "no rule answered exchange 1 ",
-        "the rule on-1 at test_it.py:17 expects calls: 2, and answered 0 times; allow it by changing its `expect`, "
+        "the rule on-1 at test_it.py:16 expects calls: 2, and answered 0 times; allow it by changing its `expect`, "
         "or leaving it out",
         "the rule of .on",
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from emulator.core.frozen import frozen
 from emulator.core.printable import printable
+from emulator.core.values import MISFITS
 
 Row = Mapping[str, Any]
 #: Tells why a rule was never used, where that can be told.
@@ -20,17 +21,19 @@ MOST_SHOWN = 20
 
 @frozen
 class Finding:
-    """One thing that is wrong: its name, what it is, which option allows it, and whom that may name."""
+    """One thing that is wrong: its name, what it is, which option allows it or what else does, and whom it concerns."""
 
     name: str
     text: str
     allowed_by: str = ""
     concerns: tuple[str, ...] = ()
+    hint: str = ""
 
     def told(self, form: str) -> str:
         """Return it with how it is allowed; `form` is where the option stands."""
+        hint = f"allow it with {form.format(self.allowed_by)}" if self.allowed_by else self.hint
         between = "\n" if "\n" in self.text else "; "
-        return f"{self.text}{between}allow it with {form.format(self.allowed_by)}" if self.allowed_by else self.text
+        return f"{self.text}{between}{hint}" if hint else self.text
 
     def is_allowed(self, allowed: Any) -> bool:
         """Tell whether it is allowed by what its option was given: a truth, a name, or names."""
@@ -46,6 +49,7 @@ def session_findings(
     """Yield what is wrong in a session; `never_came` tells why not one request may have come."""
     yield from crashes(journal)
     yield from unmatched(journal)
+    yield from misfits(journal)
     yield from unexpected(session["rules"])
     if session["rules"] and not session["exchanges"]:
         yield from _never_asked(session["rules"], never_came)
@@ -80,6 +84,17 @@ def unmatched(journal: Sequence[Row]) -> Iterator[Finding]:
         yield Finding("unmatched", "\n".join(lines), "allow_unmatched=True")
 
 
+def misfits(journal: Sequence[Row]) -> Iterator[Finding]:
+    """Tell of each reply that says what its request did not ask for; its note tells how that is allowed."""
+    told: dict[tuple[str, str, str], Row] = {}
+    for item in journal:
+        for note in item["notes"]:
+            if note["fact"] in MISFITS:
+                told.setdefault((note["fact"], item["rule"], note["message"]), item)
+    for (fact, rule, message), item in told.items():
+        yield Finding(fact, f"the rule at {rule} does not fit exchange {_where(item)}: {message}")
+
+
 def unexpected(rules: Sequence[Row]) -> Iterator[Finding]:
     """Tell of each rule whose `expect` was not met."""
     for rule in rules:
@@ -90,8 +105,8 @@ def unexpected(rules: Sequence[Row]) -> Iterator[Finding]:
             said = " and ".join(f"{word}: {number}" for word, number in expect.items())
             yield Finding(
                 "expect",
-                f"the rule {printable(rule['id'])} at {rule['at']} expects {said}, and answered {calls} times; "
-                "allow it by changing its `expect`, or leaving it out",
+                f"the rule {printable(rule['id'])} at {rule['at']} expects {said}, and answered {calls} times",
+                hint="allow it by changing its `expect`, or leaving it out",
             )
 
 

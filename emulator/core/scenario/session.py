@@ -25,7 +25,10 @@ class Conflict(SourceError):
 
 @frozen
 class Options:
-    """What the command line or a POST decides over any scenario; None leaves it to the scenario."""
+    """What the command line or a POST decides over any scenario; None leaves it to the scenario.
+
+    `otherwise` is the provider where neither they nor a scenario name one.
+    """
 
     provider: str | None = None
     seed: int | None = None
@@ -33,6 +36,12 @@ class Options:
     plan: str | Plan | None = None
     validation: str | None = None
     api_keys: tuple[str, ...] = ()
+    otherwise: str | None = None
+
+    @property
+    def read_for(self) -> str | None:
+        """The provider that a scenario is checked for which names none."""
+        return self.provider or self.otherwise
 
     def over(self, other: Options) -> Options:
         """Return these options, and the other's where these say nothing."""
@@ -104,12 +113,14 @@ def build_session(
     named = {scenario.provider for scenario in scenarios} - {None}
     only = named.pop() if len(named) == 1 else None
     _check_options(options, providers, options.provider or only)
+    provider = options.provider or only or options.otherwise
+    _check_concerned(scenarios, options.provider)
     seed = options.seed if options.seed is not None else _agreed(scenarios, "seed")
     return Session(
         id=id,
         api_key=api_key,
         options=options,
-        provider=options.provider or only,
+        provider=provider,
         seed=seed if seed is not None else 0,
         clock=options.clock or _agreed(scenarios, "clock") or "real",
         started=started,
@@ -118,6 +129,23 @@ def build_session(
         settings={name: _settings(provider, scenarios, options) for name, provider in providers.items()},
         chaos=tuple(item for scenario in scenarios for item in scenario.chaos),
     )
+
+
+def _check_concerned(scenarios: Sequence[Scenario], provider: str | None) -> None:
+    """Check that there is a rule for a provider that was named: without one its answers would be built in, unnoticed.
+
+    Raises: Conflict.
+    """
+    with_rules = [item for item in scenarios if item.rules]
+    concerned = {name for item in with_rules for rule in item.rules for name, _ in rule.concerns}
+    if provider is None or not with_rules or provider in concerned:
+        return
+    problems = [Problem(OPTIONS, 1, 1, "provider", f"{provider} is asked for, and no rule of the scenario is for it")]
+    for item in with_rules:
+        where = ("provider",) if item.provider else ("rules",)
+        told = f"is {item.provider}, not {provider}" if item.provider else f"have no operation of {provider}"
+        problems.append(item.problem(where, told))
+    raise Conflict(problems)
 
 
 def check_upstreams(scenarios: Iterable[Scenario], provider: str | None, upstreams: Collection[str]) -> None:

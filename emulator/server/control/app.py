@@ -22,6 +22,7 @@ from emulator.server import metrics
 from emulator.server.control import inspector
 from emulator.server.control.access import check_access
 from emulator.server.control.bodies import (
+    identity_of,
     is_json,
     json_list,
     json_response,
@@ -152,16 +153,18 @@ async def read_openapi(sessions: LiveSessions, request: Request, provider: Provi
 
 
 async def make_session(sessions: LiveSessions, request: Request) -> Response:
-    """Take {scenario: TEXT or object}, or {library: PROVIDER/FILE}, and the session's options."""
-    data = await read_object(
-        request, {"scenario", "file", "library", "provider", "seed", "clock", "plan", "validation"}
-    )
+    """Take {scenario: TEXT or object}, or {library: PROVIDER/FILE}, the session's options, and its id and key."""
+    known = {"scenario", "file", "library", "provider", "seed", "clock", "plan", "validation", "id", "api_key"}
+    data = await read_object(request, known)
     options = Options(
         provider=typed(data, "provider", str), seed=typed(data, "seed", int), clock=typed(data, "clock", str),
         plan=plan_of(data.get("plan")), validation=typed(data, "validation", str),
     )  # fmt: skip
     scenario, label = scenario_of(data)
-    live = sessions.open(scenario, options, label, len(await request.body()))
+    id, key = identity_of(data)
+    if id and sessions.sharing:
+        await sessions.sharing.meet(id)
+    live = sessions.open(scenario, options, label, len(await request.body()), id, key)
     if sessions.sharing:
         await sessions.sharing.share(live)
     return await _shown(sessions, request, live, 201)

@@ -29,6 +29,7 @@ LONGEST_NAME = 500
 #: A piece of a long list ends after so many rows, or bytes: what is written of it in one go.
 PIECE_ROWS = 100
 PIECE_BYTES = 200_000
+_ID, _KEY = re.compile(r"[\w-]{1,64}", re.ASCII), re.compile(r"[\w.~+/=-]{1,200}", re.ASCII)
 _JSON = re.compile(r"application/([^\s,/]+\+)?json", re.IGNORECASE)
 
 
@@ -176,6 +177,16 @@ def scenario_of(data: dict[str, Json]) -> tuple[Json, str]:
     if name not in library:
         raise Unaddressed(404, "not_found", f"The library has no '{name[:100]}'; {nearest(name, library)}")
     return library[name].read_text(encoding="utf-8"), name
+
+
+def identity_of(data: dict[str, Json]) -> tuple[str, str]:
+    """Return the id and the key that a session is to have, each empty where one is to be made."""
+    id, key = typed(data, "id", str) or "", typed(data, "api_key", str) or ""
+    if id and not _ID.fullmatch(id):
+        raise Unaddressed(400, "invalid_request", "id must be 1 to 64 letters, digits, '-' or '_'.")
+    if key and not _KEY.fullmatch(key):
+        raise Unaddressed(400, "invalid_request", "api_key must be 1 to 200 letters, digits or -._~+/=.")
+    return id, key
 
 
 def plan_of(value: Json) -> str | Plan | None:

@@ -144,7 +144,12 @@ async def read_problems(sessions: LiveSessions, request: Request, live: LiveSess
     session = await session_body(sessions, live, origin_of(request))
     found = session_findings(session, [describe(item) for item in exchanges], lambda rule: "", lambda: "")
     rows = [
-        {"name": item.name, "text": item.text, "allowed_by": item.allowed_by, "concerns": item.concerns}
+        {
+            "name": item.name,
+            "text": item.text if item.allowed_by else item.told(""),
+            "allowed_by": item.allowed_by,
+            "concerns": item.concerns,
+        }
         for item in found
     ]
     return json_response({"problems": rows})

@@ -36,7 +36,7 @@ class Builder:
         Raises: SourceError.
         """
         options = source.options
-        scenarios = [self.read(scenario, options.provider, label) for scenario, label in source.scenarios]
+        scenarios = [self.read(scenario, options.read_for, label) for scenario, label in source.scenarios]
         session = build_session(id, key, self._providers, scenarios, options, started)
         added = tuple(self.rule(item, session.provider) for item in source.added)
         return replace(session, clock=source.clock, added=added)

@@ -25,7 +25,7 @@ def put_scenario(sessions: LiveSessions, id: str, scenario: Json, label: str = S
     live = sessions.find(id)
     sessions.check_room(size - live.size)
     try:
-        loaded = sessions.builder.read(scenario, live.session.options.provider, label)
+        loaded = sessions.builder.read(scenario, live.session.options.read_for, label)
         give(sessions, id, [loaded], [(scenario, label)])
     except SourceError as error:
         raise unloadable(error) from None

@@ -115,19 +115,25 @@ class LiveSessions:
         """
         return self._open(DEFAULT, scenarios, SessionSource((), self.options))
 
-    def open(self, scenario: Json, options: Options, label: str = SENT, size: int = 0) -> LiveSession:
-        """Make a session of its own, with a generated id and key; `label` stands for the scenario's file.
+    def open(
+        self, scenario: Json, options: Options, label: str = SENT, size: int = 0, id: str = "", key: str = ""
+    ) -> LiveSession:
+        """Make a session of its own; `label` stands for the scenario's file, id and key are made where none is given.
 
-        Raises: Unaddressed, 409 for too many, or too many bytes (`size`), 422 for a scenario that does not load.
+        Raises: Unaddressed, 409 for too many, too many bytes (`size`), or an id or a key that another session has, 422
+        for a scenario that does not load.
         """
+        if id in self.by_id or key in self.by_key:
+            raise Unaddressed(409, "session_exists", "Another session has this id, or this key; delete it first.")
         if len(self.by_id) > self.max_sessions:
             raise self.too_many()
         self.check_room(size)
-        options = replace(options.over(self.options), api_keys=())
+        own = replace(self.options, provider=None, otherwise=self.options.provider)
+        options = replace(options.over(own), api_keys=())
         try:
-            scenarios = [] if scenario is None else [self.builder.read(scenario, options.provider, label)]
+            scenarios = [] if scenario is None else [self.builder.read(scenario, options.read_for, label)]
             source = SessionSource(() if scenario is None else ((scenario, label),), options)
-            live = self._open(secrets.token_hex(6), scenarios, source)
+            live = self._open(id or secrets.token_hex(6), scenarios, source, key)
         except SourceError as error:
             raise unloadable(error) from None
         self.resize(live, size)
@@ -148,11 +154,11 @@ class LiveSessions:
         message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
         return Unaddressed(409, "too_many_sessions", message)
 
-    def _open(self, id: str, scenarios: Sequence[Scenario], source: SessionSource) -> LiveSession:
+    def _open(self, id: str, scenarios: Sequence[Scenario], source: SessionSource, key: str = "") -> LiveSession:
         draft = build_session(id, "", self.providers, scenarios, source.options, 0.0)
         check_upstreams(scenarios, draft.provider, self.upstreams)
         clock = make_clock(draft.clock)
-        key = self._key(draft.provider)
+        key = key or self._key(self.main_provider(draft))
         live = LiveSession(replace(draft, api_key=key, started=clock.now()), clock, replace(source, clock=clock.kind))
         self.by_id[id] = live
         self.by_key[key] = id

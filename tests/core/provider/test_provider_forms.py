@@ -376,7 +376,7 @@ def test_exec_sets_the_providers_variables(monkeypatch: pytest.MonkeyPatch, capf
     assert CliRunner().invoke(main, command).exit_code == 0
     base, root, key, other = capfd.readouterr().out.split()
     assert (base.endswith("/sample/llm/v1beta"), root.endswith("/sample/llm"), other) == (True, True, "-")
-    assert key == "emulator-key"
+    assert key == "sk-smp-emulator-key"
 
 
 def test_the_fixture_sets_and_clears_them(
@@ -407,7 +407,11 @@ def test_a_session_tells_its_variables(server: Emulator, control: Control) -> No
     }  # fmt: skip
     session.delete()
     other = EmulatedSession(control, provider="beatra")
-    assert other.env == {"OPENAI_BASE_URL": other.base_url, "OPENAI_API_KEY": other.api_key}
+    base_url, key = other.base_url, other.api_key
+    assert {name: value for name, value in other.env.items() if value} == {
+        "OPENAI_BASE_URL": base_url, "OPENAI_API_BASE": base_url, "OPENAI_API_KEY": key,
+    }  # fmt: skip
+    assert {"OPENAI_PROXY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"} <= other.env.keys()
     other.delete()
 
 

@@ -75,7 +75,11 @@ def test_a_session_is_made_read_listed_and_deleted(control: httpx2.Client, emula
     assert made | {"clock": None} == {
         "id": made["id"], "api_key": made["api_key"], "provider": None,
         "base_url": f"{emulator_url}/s/{made['id']}/openai/v1",
-        "env": {"OPENAI_BASE_URL": made["base_url"], "OPENAI_API_KEY": made["api_key"]},
+        "env": {
+            "OPENAI_BASE_URL": made["base_url"], "OPENAI_API_BASE": made["base_url"], "OPENAI_API_KEY": made["api_key"],
+            **dict.fromkeys(("OPENAI_ADMIN_KEY", "OPENAI_API_TYPE", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORGANIZATION",
+                             "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_PROXY")),
+        },
         "base_urls": {name: f"{emulator_url}/s/{made['id']}/{name}/v1" for name in NAMES},
         "clock": None, "seed": 5, "plan": dict.fromkeys(NAMES, "unlimited"), "validation": "strict",
         "state": "started", "rules": [], "limits": [], "exchanges": 0, "dropped": 0,
@@ -98,7 +102,7 @@ def test_an_empty_body_makes_a_session_with_defaults(control: httpx2.Client) -> 
 
 
 @pytest.mark.parametrize(
-    ("provider", "prefix"), [("brainstormrouter", "br-"), ("brivionix", "sk-"), ("beatra", "emu-"), (None, "emu-")]
+    ("provider", "prefix"), [("brainstormrouter", "br-"), ("brivionix", "sk-"), ("beatra", "emu-"), (None, "sk-")]
 )
 def test_a_generated_key_has_the_documented_prefix(control: httpx2.Client, provider: str | None, prefix: str) -> None:
     made = control.post("sessions", json={"provider": provider}).json()
@@ -120,6 +124,18 @@ def test_a_session_shows_its_plan_its_rules_and_its_limits(control: httpx2.Clien
     assert limit == {"provider": "beatra", "plan": "session", "requests_left": 1, "tokens_left": None}
     assert read["exchanges"] == 1
     control.delete(f"sessions/{session['id']}")
+
+
+def test_a_session_can_be_made_again_with_its_id_and_key(control: httpx2.Client) -> None:
+    for text in ("one", "two"):
+        scenario = {"emulator": 1, "rules": [{"reply": {"text": text}}]}
+        made = control.post("sessions", json={"id": "mine", "api_key": "sk-mine", "provider": "beatra",
+                                              "scenario": scenario}).json()  # fmt: skip
+        assert (made["id"], made["api_key"], made["exchanges"]) == ("mine", "sk-mine", 0)
+        assert ask(made).json()["choices"][0]["message"]["content"] == text
+        assert control.post("sessions", json={"api_key": "sk-mine"}).status_code == 409
+        control.delete("sessions/mine")
+    assert ask(made).status_code == 404
 
 
 @pytest.mark.parametrize("how", ["yaml", "json-text", "json-object"])
@@ -242,10 +258,16 @@ def test_a_scenario_of_the_library(control: httpx2.Client, session: dict[str, An
 
 # Errors
 
-FIELDS = "clock, file, library, plan, provider, scenario, seed, validation"
+FIELDS = "api_key, clock, file, id, library, plan, provider, scenario, seed, validation"
 ERRORS = {
     "wrong-method": ("POST", "health", None, 405, "method_not_allowed", "/_emulator/health takes GET, HEAD, not POST."),
     "bad-json": ("POST", "sessions", b"{", 400, "invalid_request", None),
+    "id": ("POST", "sessions", {"id": "a b"}, 400, "invalid_request",
+        "id must be 1 to 64 letters, digits, '-' or '_'."),
+    "id-taken": ("POST", "sessions", {"id": "default"}, 409, "session_exists",
+        "Another session has this id, or this key; delete it first."),
+    "key": ("POST", "sessions", {"api_key": "a b"}, 400, "invalid_request",
+        "api_key must be 1 to 200 letters, digits or -._~+/=."),
     "no-object": ("POST", "sessions", [], 400, "invalid_request", "The body must be a JSON object."),
     "unknown-field": ("POST", "sessions", {"sead": 1}, 400, "invalid_request",
         "'sead' is not known here; did you mean 'seed'?"),

@@ -260,6 +260,7 @@ def test_verification_without_a_number_asks_for_one(served: Served) -> None:
     served.chat(session)
     assert served.ask("POST", path, {"when": {"last_user": "hi"}}) == {
         "ok": True, "count": 1, "message": '1 of 1 requests fit {"last_user":"hi"}.', "nearest": [],
+        "exchanges": [1],
     }  # fmt: skip
 
 
