@@ -32,13 +32,31 @@ class Counters:
     dropped: int
 
 
-#: An exchange whose answer is kept, and whether it was cancelled.
-Kept = tuple[Exchange, bool]
+@frozen
+class Lookup:
+    """What is looked for among the kept answers: one by its id, or the ids of all `of` an operation."""
+
+    id: str = ""
+    of: str = ""
+
+
+#: An exchange whose answer is kept, and what that has otherwise since, as JSON.
+KeptExchange = tuple[Exchange, str]
 #: Exchanges, and how many older ones were dropped.
 Journalled = tuple[Sequence[Exchange], int]
 
 
-class Store(Protocol):
+class KeptAnswers(Protocol):
+    """The answers that are kept for later requests."""
+
+    def recall(self, session: str, ident: str) -> KeptExchange | Awaitable[KeptExchange | None] | None:
+        """Return the exchange whose answer is kept by an id, and what that has otherwise since."""
+
+    def listed(self, session: str, of: str) -> Sequence[str] | Awaitable[Sequence[str]]:
+        """Return the ids of the answers that are kept of an operation, the oldest first."""
+
+
+class Store(KeptAnswers, Protocol):
     """Each method is one atomic step; what only control asks for may be something to await (see `soon`)."""
 
     def take(self, claim: Claim, at: float | None = None) -> Grant:
@@ -52,9 +70,6 @@ class Store(Protocol):
 
     def note(self, claim: Claim, sketch: Sketch) -> None:
         """Do as `record` and `sent` do, for an exchange that is rendered when it is read."""
-
-    def recall(self, session: str, ident: str) -> Kept | Awaitable[Kept | None] | None:
-        """Return the exchange whose answer is kept by an id, and whether it was cancelled."""
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         """Add what really went out to an exchange, if it is still in the journal."""

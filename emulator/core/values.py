@@ -105,10 +105,16 @@ class Call:
 
 @frozen
 class Keeping:
-    """What an answered request does to the answers that are kept: one is kept, forgotten or cancelled, by its id."""
+    """What an answered request does to the answers that are kept: one is kept, forgotten or changed, by its id.
 
-    does: Literal["keep", "forget", "cancel"]
+    `of` is the operation whose list it is in, `also` are other ids by which it is found, `data` what it has otherwise.
+    """
+
+    does: Literal["keep", "forget", "change"]
     id: str
+    of: str = ""
+    also: tuple[str, ...] = ()
+    data: str = ""
 
 
 @frozen
@@ -245,6 +251,15 @@ class Sent:
 
 
 @frozen
+class Later:
+    """An answer that is made afterwards: its body, when it is done, and its events where it is streamed."""
+
+    body: bytes
+    at: float
+    frames: tuple[Frame, ...] = ()
+
+
+@frozen
 class Exchange:
     """One request and what it got."""
 
@@ -266,7 +281,7 @@ class Exchange:
     crash: str | None = None
     proxied: bool = False  # the upstream is to answer; the timeline is what is said where there is none
     keeping: Keeping | None = None
-    later: tuple[bytes, float] | None = None  # of an answer that is made afterwards: it, and when it is done
+    later: Later | None = None
     sent: Sent | None = field(default=None, compare=False)
 
 

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Literal
 
 from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits
-from emulator.core.store import Counters
+from emulator.core.store import Counters, KeptExchange
 from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Keeping, Sent, Sketch, Standing
 from emulator.stores.bounded import BoundedStore, Budget
 
@@ -39,7 +39,8 @@ def weigh(exchange: Exchange) -> int:
     values = sum(map(body.count, (b",", b"[", b"{"))) if exchange.claim.call else 0
     head = sum(len(name) + len(value) for name, value in exchange.request.headers.items())
     answer = sum(map(len, map(_DATA, frames))) + _FRAME * len(frames)
-    answer += len(exchange.later[0]) if exchange.later else 0
+    if exchange.later:
+        answer += len(exchange.later.body) + sum(map(len, map(_DATA, exchange.later.frames)))
     return _EXCHANGE + head + 2 * len(body) + _VALUE * values + answer
 
 
@@ -60,7 +61,7 @@ class _Session:
     turns_apart: BoundedStore[str, int]  # by count key, where it is not the rule
     records: BoundedStore[tuple[str, str], Record]  # by key and header value
     exchanges: BoundedStore[int, _Row | Sketch]
-    kept: BoundedStore[str, tuple[int, bool]]  # by the answer's id: its exchange's number, and whether it was cancelled
+    kept: BoundedStore[str, tuple[int, str, str]]  # by id: its exchange's number, its operation, what it has otherwise
     life: str  # a session that is reset or made again has another
     state: str = STARTED
     calls: Counter[str] = field(default_factory=Counter)  # by rule
@@ -85,12 +86,15 @@ class _Session:
             self.turns_apart.put(candidate.count_key, turn, _ENTRY + len(candidate.count_key))
 
     def keep(self, number: int, keeping: Keeping) -> None:
-        """Keep the answer of an exchange by its id, or forget or cancel the one of that id."""
-        found = (number, False) if keeping.does == "keep" else self.kept.get(keeping.id)
-        if keeping.does == "forget" or found is None:
+        """Keep the answer of an exchange by its ids, or forget or change the one of an id."""
+        if keeping.does == "keep":
+            for ident in (keeping.id, *keeping.also):
+                of = keeping.of if ident == keeping.id else ""
+                self.kept.put(ident, (number, of, ""), _ENTRY + len(ident))
+        elif keeping.does == "forget":
             self.kept.drop(keeping.id)
-        else:
-            self.kept.put(keeping.id, (found[0], keeping.does == "cancel"), _ENTRY + len(keeping.id))
+        elif found := self.kept.get(keeping.id):
+            self.kept.put(keeping.id, (*found[:2], keeping.data), _ENTRY + len(keeping.id) + len(keeping.data))
 
     def forget(self) -> None:
         """Give what is kept back to the budgets."""
@@ -223,13 +227,18 @@ class MemoryStore:
         if isinstance(row, _Row) and row.exchange is exchange:  # after a reset another one has its number
             row.sent = sent
 
-    def recall(self, session: str, ident: str) -> tuple[Exchange, bool] | None:
+    def recall(self, session: str, ident: str) -> KeptExchange | None:
         found = self._sessions.get(session)
         kept = found.kept.get(ident) if found else None
         row = found.exchanges.get(kept[0]) if found and kept else None
         if row is None or kept is None:
             return None
-        return row.exchange if isinstance(row, _Row) else row.exchange(), kept[1]
+        return row.exchange if isinstance(row, _Row) else row.exchange(), kept[2]
+
+    def listed(self, session: str, of: str) -> Sequence[str]:
+        found = self._sessions.get(session)
+        kept = [(number, ident) for ident, (number, group, _) in found.kept.items() if group == of] if found else []
+        return [ident for _, ident in sorted(kept)]
 
     def journal(self, session: str, since: int, most: int | None = None) -> tuple[Sequence[Exchange], int]:
         found = self._sessions.get(session)

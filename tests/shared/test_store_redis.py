@@ -72,8 +72,12 @@ class Waited:
         found: tuple[Sequence[Exchange], int] = self.wait(lambda: self.store.journal(name, since, most))
         return found
 
-    def recall(self, session: str, ident: str) -> tuple[Exchange, bool] | None:
-        found: tuple[Exchange, bool] | None = self.wait(lambda: self.store.recall(self.prefix + session, ident))
+    def recall(self, session: str, ident: str) -> tuple[Exchange, str] | None:
+        found: tuple[Exchange, str] | None = self.wait(lambda: self.store.recall(self.prefix + session, ident))
+        return found
+
+    def listed(self, session: str, of: str) -> Sequence[str]:
+        found: Sequence[str] = self.wait(lambda: self.store.listed(self.prefix + session, of))
         return found
 
     def counters(self, session: str, at: float) -> Counters:

@@ -76,8 +76,8 @@ def that_keeps(store: Store, keeping: Keeping | None) -> Exchange:
     return made
 
 
-def kept(store: Store, ident: str) -> tuple[int, bool] | None:
-    """Return the number of the exchange whose answer is kept, and whether it was cancelled."""
+def kept(store: Store, ident: str) -> tuple[int, str] | None:
+    """Return the number of the exchange whose answer is kept, and what that has otherwise since."""
     found: Any = store.recall("s", ident)
     return (found[0].grant.number, found[1]) if found else None
 
@@ -86,19 +86,41 @@ def test_an_answer_is_kept_by_its_id_until_it_is_forgotten(store: Store) -> None
     that_keeps(store, None)
     that_keeps(store, Keeping("keep", "one"))
     that_keeps(store, Keeping("keep", "two"))
-    assert [kept(store, ident) for ident in ("one", "two", "three")] == [(2, False), (3, False), None]
-    that_keeps(store, Keeping("cancel", "two"))
+    assert [kept(store, ident) for ident in ("one", "two", "three")] == [(2, ""), (3, ""), None]
+    for data in ('{"a":1}', '{"b":"é"}'):
+        that_keeps(store, Keeping("change", "two", data=data))
     that_keeps(store, Keeping("forget", "one"))
-    that_keeps(store, Keeping("cancel", "one"))
+    that_keeps(store, Keeping("change", "one", data="{}"))
     that_keeps(store, Keeping("forget", "three"))
-    assert [kept(store, ident) for ident in ("one", "two", "three")] == [None, (3, True), None]
+    assert [kept(store, ident) for ident in ("one", "two", "three")] == [None, (3, '{"b":"é"}'), None]
+
+
+def listed(store: Store, of: str) -> list[str]:
+    found: Any = store.listed("s", of)
+    return list(found)
+
+
+def test_answers_are_listed_by_their_operation_the_oldest_first(store: Store) -> None:
+    assert listed(store, "chat") == []
+    for ident, of in (("z", "chat"), ("y", "other"), ("x", "chat"), ("w", "chat")):
+        that_keeps(store, Keeping("keep", ident, of))
+    that_keeps(store, Keeping("change", "z", data="{}"))
+    that_keeps(store, Keeping("forget", "w"))
+    assert [listed(store, of) for of in ("chat", "other", "none")] == [["z", "x"], ["y"], []]
+
+
+def test_an_answer_is_found_by_its_other_ids_which_are_not_listed(store: Store) -> None:
+    that_keeps(store, Keeping("keep", "one", "chat", ("all",)))
+    that_keeps(store, Keeping("keep", "two", "chat", ("all",)))
+    assert [kept(store, ident) for ident in ("one", "two", "all")] == [(1, ""), (2, ""), (2, "")]
+    assert listed(store, "chat") == ["one", "two"]
 
 
 @pytest.mark.parametrize("how", ["reset", "delete"])
 def test_a_session_that_begins_anew_has_no_answers(store: Store, how: str) -> None:
     that_keeps(store, Keeping("keep", "one"))
     store.restart("s")
-    assert kept(store, "one") == (1, False)
+    assert kept(store, "one") == (1, "")
     getattr(store, how)("s")
     assert kept(store, "one") is None
 
@@ -107,7 +129,7 @@ def test_an_answer_is_kept_as_long_as_its_exchange_is_in_the_journal(make: Calla
     store = make(2)
     that_keeps(store, Keeping("keep", "one"))
     that_keeps(store, None)
-    assert kept(store, "one") == (1, False)
+    assert kept(store, "one") == (1, "")
     that_keeps(store, None)
     assert kept(store, "one") is None
 

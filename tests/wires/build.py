@@ -15,3 +15,4 @@ RESPONSES = load_wire("openai-responses", data_folder("schemas") / "none")
 BLOCKS, TURNS, THREADS = (load_wire(name, SCHEMAS / "none") for name in ("blocks", "turns", "threads"))
 WIRES = {wire.name: wire for wire in (OPENAI, RESPONSES, BLOCKS, TURNS, THREADS)}
 PROVIDERS = load_providers(SCHEMAS)
+OPENAI_CHAT = load_wire("openai-chat", data_folder("schemas") / "openai")

@@ -42,7 +42,7 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
              "33:3: response.key: nothing fills ${idd} here; did you mean 'id'?",
         ]),
         ('key: "${id}"', 'key: "${piece}"', [
-             "33:3: response.key: nothing fills ${piece} here; known: choice, created, error.code, "
+             "33:3: response.key: nothing fills ${piece} here; known: choice, conversation, created, error.code, "
              "error.message, error.param, error.reason, error.type, finish, id, model, "
              "refusal, text, usage.asked, usage.cached, usage.input, usage.output, usage.reasoning, usage.total",
         ]),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.wires.conversation import Conversation, Message, Tool, tool_results
-from tests.wires.build import BLOCKS, OPENAI, RESPONSES, THREADS
+from tests.wires.build import BLOCKS, OPENAI, OPENAI_CHAT, RESPONSES, THREADS
 
 FORM = OPENAI.request
 
@@ -234,8 +234,10 @@ def test_what_is_kept(body: dict[str, Any], previous: str, stored: bool, later: 
 def test_items_as_they_are_listed() -> None:
     form, kept = RESPONSES.request, RESPONSES.kept
     assert kept
-    sent = ["hi", {"role": "assistant", "content": "ho"}, ITEMS[3], {"role": "user", "content": [1], "id": "own"}, 5]
-    listed = list(kept.listed(sent, *form.fields_of_message, lambda item, index: f"{form.kind(item)}{index}"))
+    sent = ["hi", {"role": "assistant", "content": "ho"}, ITEMS[3], {"role": "user", "content": [1], "id": "own"}]
+    ids = [kept.id_of(item, "resp_a", index, lambda item, index: f"{form.kind(item)}{index}")
+           for index, item in enumerate(sent)]  # fmt: skip
+    listed = [kept.listed(item, ident, *form.fields_of_message) for item, ident in zip(sent, ids, strict=True)]
     text = {"type": "output_text", "text": "ho", "annotations": [], "logprobs": []}
     assert listed == [
         {"id": "text0", "type": "message", "status": "completed", "role": "user",
@@ -244,7 +246,35 @@ def test_items_as_they_are_listed() -> None:
         {"id": "call2", "status": "completed", **ITEMS[3]},
         {"id": "own", "type": "message", "status": "completed", "role": "user", "content": [1]},
     ]  # fmt: skip
-    assert [kept.id_of(item) for item in listed] == ["text0", "text1", "call2", "own"]
+    assert ids == ["text0", "text1", "call2", "own"]
+
+
+def test_ids_of_items_may_be_those_of_the_answer_and_a_number() -> None:
+    kept = OPENAI_CHAT.kept
+    assert kept
+    assert [kept.id_of({"role": "user"}, "chatcmpl-a", index, lambda item, index: "") for index in (0, 1)] == [
+        "chatcmpl-a-0", "chatcmpl-a-1"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "conversation", "references"),
+    [
+        ({"input": "x"}, "", []),
+        ({"input": "x", "conversation": "conv_1"}, "conv_1", []),
+        ({"input": [5, {"type": "item_reference", "id": "a"}], "conversation": {"id": "conv_2"}}, "conv_2", ["a"]),
+        ({"input": [{"type": "item_reference", "id": 5}], "conversation": 5}, "", []),
+    ],
+    ids=["none", "id", "object", "odd"],
+)
+def test_what_else_a_request_names(body: dict[str, Any], conversation: str, references: list[str]) -> None:
+    form = RESPONSES.request
+    assert (form.conversation(body), form.references(body)) == (conversation, references)
+    with_them = form.with_references(body, {"a": {"role": "user", "content": "b"}})
+    assert [message.text for message in form.read({"model": "m", **with_them}).messages if message.text == "b"] == [
+        "b" for _ in references
+    ]
+    assert (OPENAI_CHAT.request.conversation(body), OPENAI_CHAT.request.references(body)) == ("", [])
 
 
 FIELDS = st.sampled_from(["type", "role", "content", "call_id", "output", "name", "arguments", "text"])

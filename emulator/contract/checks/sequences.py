@@ -8,25 +8,26 @@ from collections.abc import Mapping, Sequence
 
 from emulator.contract.case_client import CaseClient
 from emulator.contract.client import Answer
-from emulator.contract.demands import conform, status_differs
+from emulator.contract.demands import conform, pick, status_differs
 from emulator.core.errors import Json
 from emulator.core.tree import change_texts
 
-_ID = re.compile(r"\$\{(\d+)\}")
+_HOLE = re.compile(r"\$\{(\d+)(?:\.([^}]+))?\}")
 
 
 def sequence(
     client: CaseClient, *, steps: Sequence[Mapping[str, Json]], reply: Mapping[str, Json] | None = None
 ) -> None:
-    """Requests in turn, each answered with this status and shape; ${0} is the id that the first of them got.
+    """Requests in turn, each answered with this status and shape.
 
-    The shape of a stream is that of the list of its events' data.
+    ${0} is the id that the first of them got, ${0.output.0.id} what else its answer says. The shape of a stream is that
+    of the list of its events' data.
     """
     if reply:
         client.session.answer(reply)
-    ids: list[str] = []
+    answers: list[Json] = []
     for step in steps:
-        asked = change_texts(dict(step), lambda text: _ID.sub(lambda hole: ids[int(hole[1])], text))
+        asked = change_texts(dict(step), lambda text: _HOLE.sub(lambda hole: _told(answers, hole), text))
         body = json.dumps(asked["body"]).encode() if "body" in asked else b""
         answer = client.send(asked["method"], asked["path"], body)
         what = f"{step['method']} {step['path']}"
@@ -35,7 +36,16 @@ def sequence(
             raise status_differs(answer, str(status), f"{what} is answered with", status)
         value = _said(answer)
         conform(answer, value, step.get("schema", True), f"{what}: the answer's")
-        ids.append(_id(value))
+        answers.append(value)
+
+
+def _told(answers: Sequence[Json], hole: re.Match[str]) -> str:
+    """Return what a hole stands for; nothing, where an answer does not say it."""
+    value = answers[int(hole[1])]
+    if hole[2] is None:
+        return _id(value)
+    found = next(iter(pick(value, hole[2])), "")
+    return found if isinstance(found, str) else ""
 
 
 def _said(answer: Answer) -> Json:

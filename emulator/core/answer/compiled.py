@@ -59,7 +59,7 @@ class CompiledAnswer:
     size: int  # bytes of the body without its framing
     draws: Callable[[int], Draw]  # of the n-th claim
     again: Callable[[Request, Grant], Exchange]
-    ident: Filler | None = None  # of an answer that is kept: its id
+    kept: tuple[Keeping, Filler] | None = None  # of an answer that is kept: how, and its id
 
     @property
     def weight(self) -> int:
@@ -68,7 +68,10 @@ class CompiledAnswer:
 
     def keeping(self, at: float, grant: Grant) -> Keeping | None:
         """Return what one answer does to those that are kept."""
-        return Keeping("keep", self.ident(self.draws(grant.n), at, grant).decode()) if self.ident else None
+        if self.kept is None:
+            return None
+        keeping, ident = self.kept
+        return replace(keeping, id=ident(self.draws(grant.n), at, grant).decode())
 
     def fill(self, at: float, grant: Grant) -> tuple[bytes, bytes]:
         """Return the header lines and the body for one request."""
@@ -138,7 +141,7 @@ def compile_form(
         sum(len(frame.data) for frame in example.timeline.frames),
         draws,
         again,
-        _filler(marked.keeping.id.encode(), fillers) if marked.keeping else None,
+        (marked.keeping, _filler(marked.keeping.id.encode(), fillers)) if marked.keeping else None,
     )
     return compiled if compiled.fill(request.at, grant) == wanted else None
 

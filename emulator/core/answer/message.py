@@ -15,7 +15,7 @@ from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.kept import Kept
 from emulator.core.scenario.scenario import Reply
 from emulator.core.schema.defaults import echoed
-from emulator.core.values import Note, Timeline
+from emulator.core.values import Later, Note, Timeline
 from emulator.core.wires.completion import Completion, Part, named_usage, neutral_usage
 from emulator.core.wires.wire import AnswerValues
 
@@ -43,16 +43,17 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     spent = usage["total"] if usage else turn.call.prompt_tokens + tokens * choices
     wire, kept = wire_of(turn), wire_of(turn).kept
     if kept and not turn.call.stream and wire.request.is_later(turn.call.body):
-        timeline, later = _afterwards(turn, kept, wire.whole(saying), reply)
-        return Rendered(timeline, named_usage(usage), spent, completion.finish, notes, saying.id, later)
+        timeline, queued = _afterwards(turn, kept, wire.whole(saying), reply)
+        return Rendered(timeline, named_usage(usage), spent, completion.finish, notes, saying.id, queued)
     timeline, more = (_stream if turn.call.stream else _whole)(turn, saying, reply)
-    return Rendered(timeline, named_usage(usage), spent, completion.finish, (*notes, *more), saying.id)
+    later = Later(wire.whole(saying), timeline.end_at, timeline.frames) if kept and saying.later else None
+    return Rendered(timeline, named_usage(usage), spent, completion.finish, (*notes, *more), saying.id, later)
 
 
-def _afterwards(turn: Turn, kept: Kept, data: bytes, reply: Reply) -> tuple[Timeline, tuple[bytes, float]]:
+def _afterwards(turn: Turn, kept: Kept, data: bytes, reply: Reply) -> tuple[Timeline, Later]:
     """Say at once that an answer is to come; its latency is the time until it is there."""
     latency = reply.latency.draw(turn.draw, "latency")
-    return render_body(kept.now(orjson.loads(data), "queued"), reply.status or 200), (data, latency)
+    return render_body(kept.now(orjson.loads(data), "queued"), reply.status or 200), Later(data, latency)
 
 
 def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> AnswerValues:
@@ -71,6 +72,8 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         turn.call.conversation.echoes,
         items,
         echoed(operation.request, turn.call.body, wire.echoes),
+        wire.request.is_later(turn.call.body),
+        wire.request.conversation(turn.call.body) or None,
     )
 
 

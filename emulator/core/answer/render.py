@@ -14,7 +14,7 @@ from emulator.core.provider.holes import drawn_length, fill_text
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
-from emulator.core.values import FOREVER, Call, Frame, Headers, Note, Timeline
+from emulator.core.values import FOREVER, Call, Frame, Headers, Later, Note, Timeline
 from emulator.core.wires.wire import Wire
 
 JSON_TYPE = ("content-type", "application/json")
@@ -46,7 +46,7 @@ class Rendered:
     finish_reason: str | None = None
     notes: tuple[Note, ...] = ()
     id: str = ""  # of an answer that a model gave
-    later: tuple[bytes, float] | None = None  # the answer that is made afterwards, and after how many seconds
+    later: Later | None = None  # `at` is after so many seconds
 
 
 #: How a reply that a scenario did not write is sent.

@@ -1,130 +1,125 @@
-"""Answers that are kept for later requests: what is recalled of one, and what is answered to who asks for it.
+"""Answers that are kept for later requests: what is recalled of them, and what is answered to who asks for it.
 
-A session's journal keeps the answers, and the store knows them by their ids. `Request.recalled` is what `recall` says
-of the one that a request names: so a request can be understood, and answered again, whatever became of that one since.
+A session's journal keeps the answers, and the store knows them by their ids. `Request.recalled` is what was found of
+those that a request names: so it can be understood, and answered again, whatever became of them since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field, fields
 
 import orjson
 
-from emulator.core.answer.render import Rendered, Turn, render_id
-from emulator.core.draws import Draw
+from emulator.core.answer.render import Rendered, Turn
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.provider.holes import fill
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
-from emulator.core.values import Exchange, Keeping, Request
+from emulator.core.tree import compact
+from emulator.core.values import Frame, Keeping, Request, Timeline
+
+#: A page of a list of nothing.
+_NOTHING: Mapping[str, Json] = {"items": [], "first_id": None, "last_id": None, "has_more": False}
 
 
 @frozen
 class Recalled:
-    """A kept answer: its body once it is done, when that is (None: it was never made afterwards), and its input.
+    """A kept answer, or what else a request names of those that are kept.
 
-    `items` are what it was asked for with, all that came before included.
+    `response` is its body once it is done, `items` what it was asked for with, all that came before included. `due` is
+    when it is done, where it is not yet; `later`: it is made afterwards. `change` is what it has otherwise since.
     """
 
-    response: Json
-    items: Sequence[Json]
+    response: Mapping[str, Json] | None = None
+    items: Sequence[Json] = ()
     due: float | None = None
-    cancelled: bool = False
+    later: bool = False
+    change: Mapping[str, Json] = field(default_factory=dict)
+    references: Mapping[str, Json] = field(default_factory=dict)  # items of kept answers, by their ids
+    page: Mapping[str, Json] | None = None  # of a list
+    unknown: str = ""  # the id after which a page was to begin
+    events: Sequence[tuple[float, str, str]] | None = None  # of a stream: when each was due, its bytes, its kind
 
     def state(self, at: float) -> str:
         """Return the state of an answer, empty for one that is done."""
-        if self.cancelled:
-            return "cancelled"
-        return "running" if self.due is not None and at < self.due else ""
+        return "running" if self.due is not None and at < self.due and not self.change else ""
+
+    def packed(self) -> bytes:
+        """Return what `recalled` reads."""
+        return orjson.dumps(
+            {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}
+        )
 
 
 def recalled(request: Request) -> Recalled | None:
     """Return what a request names, if it is kept."""
-    return Recalled(*orjson.loads(request.recalled)) if request.recalled else None
-
-
-def recall(provider: Provider, exchange: Exchange, cancelled: bool) -> bytes:
-    """Return what is kept of an answered exchange; nothing, where its answer does not say it whole."""
-    call, operation = exchange.claim.call, provider.operations.get(exchange.claim.operation or "")
-    wire, timeline = operation.wire if operation else None, exchange.timeline
-    if call is None or wire is None or wire.kept is None:
-        return b""
-    response = (
-        orjson.loads(exchange.later[0])
-        if exchange.later
-        else wire.whole_in([frame.data for frame in timeline.frames], timeline.stream)
-    )
-    if response is None:
-        return b""
-    items = [*earlier(provider, exchange.request, operation), *wire.request.items(call.body)]
-    return orjson.dumps([response, items, exchange.later[1] if exchange.later else None, cancelled])
+    return Recalled(**orjson.loads(request.recalled)) if request.recalled else None
 
 
 def earlier(provider: Provider, request: Request, operation: Operation | None) -> list[Json]:
     """Return the items that come before those of a request: what the kept answer was asked for with, and its own."""
     found = recalled(request)
-    if found is None or operation is None or operation.wire is None or operation.wire.kept is None:
+    if found is None or found.response is None or operation is None or not (operation.wire and operation.wire.kept):
         return []
     kept = operation.wire.kept
     return [*found.items, *kept.items(kept.now(found.response, found.state(request.at)))]
 
 
 def keeping_of(turn: Turn, rendered: Rendered) -> Keeping | None:
-    """Return what an answer does to those that are kept: it is kept itself, or it forgets or cancels another."""
-    operation, call = turn.operation, turn.call
+    """Return what an answer does to those that are kept: it is kept itself, or it forgets or changes another."""
+    operation, call, wire = turn.operation, turn.call, turn.operation.wire
     if rendered.timeline.status >= 400:
         return None
     if operation.kind == "stored":
-        ident, found = next(iter(call.params.values())), recalled(call.request)
-        if operation.does == "forget":
-            return Keeping("forget", ident)
-        return Keeping("cancel", ident) if operation.does == "cancel" and found and found.state(turn.at) else None
-    wire = operation.wire
+        return _keeping_of_stored(turn)
     if not (rendered.id and wire and wire.kept and operation.kind == "chat"):
         return None
     body = {**turn.defaults} | {name: value for name, value in call.body.items() if value is not None}
-    return Keeping("keep", rendered.id) if wire.request.is_stored(body) else None
+    ids = [rendered.id] if wire.request.is_stored(body) else []
+    ids += [named for named in (wire.request.conversation(body),) if named]
+    return Keeping("keep", ids[0], operation.name, tuple(ids[1:])) if ids else None
+
+
+def _keeping_of_stored(turn: Turn) -> Keeping | None:
+    does, found = turn.operation.does, recalled(turn.call.request)
+    ident = next(iter(turn.call.params.values()), "")
+    if does == "forget":
+        return Keeping("forget", ident)
+    change = _change(turn, found) if found else {}
+    return Keeping("change", ident, data=compact({**found.change, **change})) if found and change else None
+
+
+def _change(turn: Turn, found: Recalled) -> Mapping[str, Json]:
+    """Return what a request changes of a kept answer."""
+    operation = turn.operation
+    if operation.does == "update":
+        given = {name: item for name, item in turn.call.body.items() if operation.takes(name)}
+        return {name: turn.defaults.get(name) if item is None else item for name, item in given.items()}
+    wire = turn.provider.operations[operation.of].wire
+    if operation.does == "cancel" and wire and wire.kept and found.later and found.state(turn.at):
+        return wire.kept.states.get("cancelled", {})
+    return {}
 
 
 def stored_answer(turn: Turn) -> Json:
     """Answer what asks for a kept answer; it is there, or the request would have been refused."""
     operation, call = turn.operation, turn.call
-    wire = turn.provider.operations[operation.of].wire
-    found = recalled(call.request)
-    if found is None or wire is None or wire.kept is None:
-        raise TypeError(f"{operation.name} was to be answered without what it asks for")
+    wire, found = turn.provider.operations[operation.of].wire, recalled(call.request)
     path = {f"path.{name}": value for name, value in call.params.items()}
-    if operation.does == "forget":
-        return fill(operation.body, path)
-    if operation.does == "list":
-        return fill(operation.body, path | _page(turn, found))
-    state = found.state(turn.at)
-    return wire.kept.now(found.response, "cancelled" if operation.does == "cancel" and state else state)
+    if operation.body is not None:
+        return fill(operation.body, path | dict((found and found.page) or _NOTHING))
+    if found is None or found.response is None or wire is None or wire.kept is None:
+        raise TypeError(f"{operation.name} was to be answered without what it asks for")
+    return {**wire.kept.now(found.response, found.state(turn.at)), **_change(turn, found)}
 
 
-def _page(turn: Turn, found: Recalled) -> dict[str, Json]:
-    """Return a page of the items of a request, with ids."""
-    of, names = turn.provider.operations[turn.operation.of], turn.operation.page
-    wire = of.wire
-    if wire is None or wire.kept is None:
-        return {}
-    form = wire.request
-    ident = next(iter(turn.call.params.values()))
-
-    def draw(item: Json, index: int) -> str:
-        return render_id(of, form.kind(item), Draw("item", ident, index), turn.at)
-
-    items = list(wire.kept.listed(found.items, *form.fields_of_message, draw))
-    asked = {**turn.defaults, **turn.call.body}
-    if asked.get(names["order"]) != names["oldest_first"]:
-        items.reverse()
-    ids = [wire.kept.id_of(item) for item in items]
-    begin = ids.index(asked[names["after"]]) + 1 if asked.get(names["after"]) in ids else 0
-    limit = str(asked.get(names["limit"], len(items)))
-    end = begin + (int(limit) if limit.isdecimal() and len(limit) < 10 else len(items))
-    page = ids[begin:end]
-    return {
-        "items": items[begin:end], "first_id": page[0] if page else None, "last_id": page[-1] if page else None,
-        "has_more": end < len(items),
-    }  # fmt: skip
+def stored_stream(turn: Turn) -> Timeline | None:
+    """Return the events of a kept answer, those that are over at once; None where none are asked for."""
+    found = recalled(turn.call.request)
+    if found is None or found.events is None:
+        return None
+    frames = tuple(Frame(max(0.0, at - turn.at), data.encode(), kind) for at, data, kind in found.events)
+    headers = (("content-type", "text/event-stream"),)
+    return Timeline(200, headers, frames, True, 0.0, "complete", frames[-1].at if frames else 0.0)

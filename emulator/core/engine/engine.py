@@ -25,12 +25,13 @@ from emulator.core.answer.reply import (
     scripted_error,
     turn_for,
 )
-from emulator.core.answer.stored import keeping_of, recall
+from emulator.core.answer.stored import keeping_of
 from emulator.core.draws import Draw
 from emulator.core.engine.access import authenticate, route
 from emulator.core.engine.limits import check_grant, documented_headers, one_line
 from emulator.core.engine.misfits import misfits
-from emulator.core.engine.understand import idempotency_of, recalls, understand
+from emulator.core.engine.recall import Steps, recalling
+from emulator.core.engine.understand import idempotency_of, understand
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import apply
 from emulator.core.frozen import frozen
@@ -82,15 +83,9 @@ class Engine:
         self.prefixes = {item.title: item.key_prefix for item in providers.values()}
         self.answer_cache = AnswerCache(self.answer, self.again)
 
-    def recalls(self, request: Request) -> str:
-        """Return the id of the kept answer that a request names; the store is asked for it before it is claimed."""
-        return recalls(self.providers[request.provider], request)
-
-    def recalled(self, request: Request, exchange: Exchange | None, cancelled: bool) -> Request:
-        """Return a request with what is kept of the exchange that it names."""
-        if exchange is None or exchange.claim.provider != request.provider:
-            return request
-        return replace(request, recalled=recall(self.providers[request.provider], exchange, cancelled))
+    def recalling(self, request: Request) -> Steps | None:
+        """Return the steps that find what a request names of the kept answers; they are taken before it is claimed."""
+        return recalling(self.providers[request.provider], request)
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
@@ -301,7 +296,7 @@ def _exchange(
         outcome.model,
         proxied=outcome.proxied,
         keeping=outcome.keeping,
-        later=(rendered.later[0], request.at + rendered.later[1]) if rendered.later else None,
+        later=replace(rendered.later, at=request.at + rendered.later.at) if rendered.later else None,
     )
 
 

@@ -12,8 +12,6 @@ from hashlib import blake2b
 from itertools import islice
 from urllib.parse import parse_qsl
 
-import orjson
-
 from emulator.core.answer.embeddings import check_inputs, check_vectors
 from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import earlier, recalled
@@ -60,7 +58,8 @@ def understand(
         check_judged(body)
     if operation.names_kept:
         _check_kept(operation, params, request, body)
-    said = conversation(operation, body, earlier(provider, request, operation) if request.recalled else ())
+    before = earlier(provider, request, operation) if request.recalled else ()
+    said = conversation(operation, _resolved(operation, request, body) if request.recalled else body, before)
     if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
         said = replace(said, model=default)
     if "model" in params:
@@ -71,7 +70,8 @@ def understand(
     call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)
     if not judged:
         return call
-    names_model = operation.takes("model") and (said.model or operation.kind != "tokens")
+    asks_model = operation.kind != "stored" and (said.model or operation.kind != "tokens")
+    names_model = operation.takes("model") and asks_model
     if names_model or "model" in params:
         call = _check_model(provider, settings, operation, call)
     if operation.kind == "embeddings":
@@ -127,33 +127,30 @@ def _check_headers(provider: Provider, settings: Settings, request: Request) -> 
         raise Refusal("invalid_request", details=checks.violations(request.headers))
 
 
-def recalls(provider: Provider, request: Request) -> str:
-    """Return the id of the kept answer that a request names, if it does; nothing is wrong with it yet."""
-    route = (provider.routes.find(request.path) or {}).get(request.method) if provider.keeps else None
-    if route is None:
-        return ""
-    operation = route.operation
-    if operation.kind == "stored":
-        return next(iter(route.params.values()))
-    if operation.wire is None or not operation.wire.request.may_go_on(request.body):
-        return ""
-    try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
-        return ""
-    return operation.wire.request.previous(body) if isinstance(body, dict) else ""
-
-
 def _check_kept(operation: Operation, params: Mapping[str, str], request: Request, body: Mapping[str, Json]) -> None:
-    """Refuse what names a kept answer that is not there, or cancels one that is not made afterwards."""
+    """Refuse what names a kept answer that is not there, or asks of one what it cannot have."""
     form = operation.wire.request if operation.wire else None
     found = recalled(request)
-    if operation.kind == "stored" and found is None:
+    if operation.kind == "stored" and found is None and params:
         raise operation.is_missing(next(iter(params.values())))
-    if operation.does == "cancel" and found and found.due is None:
+    if found and found.unknown:
+        message = f"there is nothing with the id {shown(found.unknown)} in this list"
+        raise Refusal("invalid_request", details=[Violation(operation.page["after"], message, operation.fact)])
+    refused = operation.does == "cancel" or body.get(operation.replay.get("stream", "")) == "true"
+    if refused and operation.kind == "stored" and found and not found.later:
         raise Refusal("invalid_request", operation.refused, fact=operation.fact)
-    if form and found is None and (ident := form.previous(body)):
+    if form and (found is None or found.response is None) and (ident := form.previous(body)):
         raise operation.is_missing(ident, form.path("previous"))
+    if form and (lost := [ident for ident in form.references(body) if not (found and ident in found.references)]):
+        raise operation.is_missing(lost[0], form.fields("messages")[0], item=True)
+
+
+def _resolved(operation: Operation, request: Request, body: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return a body with the items of kept answers in the place of those that refer to them."""
+    found = recalled(request)
+    if found is None or not found.references or operation.wire is None:
+        return body
+    return operation.wire.request.with_references(body, found.references)
 
 
 def conversation(operation: Operation, body: Mapping[str, Json], before: Sequence[Json] = ()) -> Conversation:

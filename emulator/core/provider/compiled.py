@@ -35,9 +35,15 @@ def compile_operation(
         {what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
         data.get("categories", {}),
         data.get("of", ""), data.get("does", ""),
-        (data["missing"]["error"], data["missing"]["message"]) if "missing" in data else None,
-        data.get("refused", ""), data.get("page", {}), data.get("models", {}).get("unknown", ""),
+        _missing(data, "missing"), _missing(data, "missing_item"),
+        data.get("refused", ""), data.get("page", {}), data.get("replay", {}),
+        data.get("models", {}).get("unknown", ""),
     )  # fmt: skip
+
+
+def _missing(data: Mapping[str, Json], name: str) -> tuple[str, str] | None:
+    """Return the error where something is not kept, and its message."""
+    return (data[name]["error"], data[name]["message"]) if name in data else None
 
 
 def compile_provider(

@@ -64,10 +64,12 @@ class Operation:
     limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of moderations, with the types of input
     of: str = ""  # of kind stored: the chat whose answers are kept
-    does: Literal["", "show", "forget", "cancel", "list"] = ""  # with them
+    does: Literal["", "show", "forget", "cancel", "update", "list", "index"] = ""  # with them
     missing: tuple[str, str] | None = None  # the error where a kept answer is not there, and its message
+    missing_item: tuple[str, str] | None = None  # the same of an item
     refused: str = ""  # the message where an answer is not to be cancelled
-    page: Mapping[str, str] = field(default_factory=dict)  # query parameters of a list
+    page: Mapping[str, Json] = field(default_factory=dict)  # query parameters of a list
+    replay: Mapping[str, str] = field(default_factory=dict)  # query parameters that ask for the events of an answer
     unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
 
     @functools.cached_property
@@ -102,9 +104,9 @@ class Operation:
         """Tell whether a request has a body; else its query says what is asked."""
         return self.method not in ("GET", "DELETE")
 
-    def is_missing(self, ident: str, path: str = "") -> Refusal:
-        """Return the refusal where an answer is not kept; `path` is the field of the request that names it."""
-        name, form = self.missing or ("not_found", "${id} is not found.")
+    def is_missing(self, ident: str, path: str = "", item: bool = False) -> Refusal:
+        """Return the refusal where an answer, or an item, is not kept; `path` is the field that names it."""
+        name, form = (self.missing_item if item else self.missing) or ("not_found", "${id} is not found.")
         message = form.replace("${id}", ident)
         return Refusal(name, message, [Violation(path, message)] if path else ())
 

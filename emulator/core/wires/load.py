@@ -196,7 +196,7 @@ class _Loader:
             any(NUMBER in holes(node) for _, _, node in numbered),
             self.kept(whole),
             frozenset(node.name for template in written for node in nodes(template) if isinstance(node, Rows)),
-            tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields("store", "later")})),
+            tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields(*_KEPT_BY)})),
         )
 
     def errors(self, parser: Parser) -> list[Node]:
@@ -222,7 +222,9 @@ class _Loader:
         fields = whole.fields if isinstance(whole, Object) else ()
         output = [item.name for item in fields if any(isinstance(inner, Each) for inner in nodes(item.node))]
         states = {name: data[name] for name in STATES if name in data}
-        return Kept(output[0] if output else "", states, data.get("item", {}), data.get("texts", {}))
+        return Kept(
+            output[0] if output else "", states, data.get("item", {}), data.get("texts", {}), data.get("shown", {})
+        )
 
     def fail(self) -> None:
         if self.problems:
@@ -311,6 +313,8 @@ def _fresh(templates: Iterable[Node]) -> Iterator[str]:
             yield from (field.name for field in fields if field.node in _NEW)
 
 
+#: What of a request decides how its answer is kept.
+_KEPT_BY = ("store", "later", "conversation")
 #: What is new in every answer.
 _NEW = (Hole("id"), Hole("created"), Hole(ITEM))
 

@@ -32,7 +32,7 @@ _Calls: TypeAlias = dict[int, list[tuple[str, str, str]]]
 Look: TypeAlias = Callable[[Json], Json]
 #: What a part of a message can be, and what can stand among the messages.
 ASKED = ("text", "image", "call", "result")
-AMONG = ("call", "result", "reasoning")
+AMONG = ("call", "result", "reasoning", "reference")
 
 
 class RequestForm:
@@ -66,7 +66,10 @@ class RequestForm:
         self.tells_usage = "usage" not in data  # unasked, in every stream
         self.goes_on = "previous" in data  # from a kept answer
         self._previous, self._stored = _look(data.get("previous")), _look(data.get("store"))
-        self._later = _condition(data.get("later"))
+        self._later, self._conversation = _condition(data.get("later")), _looks(data.get("conversation"))
+        self._reference = data.get("messages", {}).get("items", {}).get("reference")
+        named = [text for text in (self._reference or {}).values() if "${" not in text]
+        self._marks = [name.encode() for name in (*self.fields("previous", "conversation"), *named)]
         seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs")
         self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
 
@@ -126,8 +129,25 @@ class RequestForm:
         return _text(self._previous(body))
 
     def may_go_on(self, data: bytes) -> bool:
-        """Tell whether a body, as it was sent, may name an answer that it goes on from."""
-        return any(name.encode() in data for name in self.fields("previous"))
+        """Tell whether a body, as it was sent, may name an answer that it goes on from, or an item of one."""
+        return any(mark in data for mark in self._marks)
+
+    def conversation(self, body: Mapping[str, Json]) -> str:
+        """Return the id of the conversation that a request goes on with, if it names one."""
+        return next(filter(None, (_text(look(body)) for look in self._conversation)), "")
+
+    def references(self, body: Mapping[str, Json]) -> list[str]:
+        """Return the ids of the items of kept answers to which a request refers."""
+        return (
+            [ident for item in self.items(body) if (ident := self._messages.reference(item))] if self._reference else []
+        )
+
+    def with_references(self, body: Mapping[str, Json], found: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return a body with items in the place of those that refer to them."""
+        if not found:
+            return body
+        items = [found.get(self._messages.reference(item), item) for item in self.items(body)]
+        return {**body, self._data["messages"]["at"]: items}
 
     def is_stored(self, body: Mapping[str, Json]) -> bool:
         """Tell whether the answer is kept; `body` has the documented defaults filled in."""
@@ -251,6 +271,14 @@ class _Messages:
     def kind(self, item: Json) -> str:
         return next((kind for kind, look in self._items if look(item, {})), "text")
 
+    def reference(self, item: Json) -> str:
+        """Return the id of the item to which another refers; nothing, where it is one itself."""
+        for kind, look in self._items if isinstance(item, dict) else ():
+            part: Found = {}
+            if kind == "reference" and look(item, part):
+                return _text(part.get("part.id"))
+        return ""
+
     def _add(self, item: Mapping[str, Json], found: list[Message], calls: _Calls) -> None:
         if self._items and self._role not in item:
             self._add_item(item, found, calls)
@@ -335,6 +363,9 @@ class _Prompts:
     def kind(self, item: Json) -> str:
         return "text"
 
+    def reference(self, item: Json) -> str:
+        return ""
+
 
 def _call(part: Found) -> tuple[str, str, str]:
     arguments = part["part.arguments"] if "part.arguments" in part else _written(part.get("part.input"))
@@ -370,6 +401,11 @@ def _look(paths: Json) -> Look:
     if len(looks) == 1:
         return looks[0]
     return lambda value: next((found for look in looks if (found := look(value)) is not None), None)
+
+
+def _looks(paths: Json) -> list[Look]:
+    """Compile several paths, each by itself."""
+    return [_follow(path) for path in _listed(paths)]
 
 
 def _follow(path: str) -> Look:

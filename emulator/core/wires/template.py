@@ -28,13 +28,13 @@ from emulator.core.wires.completion import COUNTS, DETAILS, KINDS
 #: Of an answer, of a part of it, and of a piece of a part.
 ANSWER = (
     "id", "created", "model", "choice", "text", "refusal", "finish",
-    *(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "usage.asked",
+    *(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "usage.asked", "conversation",
 )  # fmt: skip
 #: Of an answer that fails in its middle; `reason` is the code, or where there is none the type.
 FAILURE = ("error.type", "error.code", "error.message", "error.param", "error.reason")
 ITEM = "part.item"
 PART = ("part.id", "part.name", "part.text", "part.arguments", "part.input", "part.index", "part.call", ITEM)
-PIECE, NUMBER = "piece", "n"
+PIECE, NUMBER, CONVERSATION = "piece", "n", "conversation"
 #: What `$if` can ask for and `$whole` can change, beside holes.
 PARTS, USAGE, ERROR = "parts", "usage", "error"
 #: Values that have rows, and the holes of each: of the text that is written, or of a piece of it.

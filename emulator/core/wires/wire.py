@@ -18,12 +18,23 @@ from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.sse import payload
 from emulator.core.wires.stream_reader import StreamReader, annotations_of, part_of, tokens_of, usage_of
-from emulator.core.wires.template import ANNOTATIONS, ECHO, ERROR, FAILURE, ITEM, LIKELY, NUMBER, PIECE, TOKENS
+from emulator.core.wires.template import (
+    ANNOTATIONS,
+    CONVERSATION,
+    ECHO,
+    ERROR,
+    FAILURE,
+    ITEM,
+    LIKELY,
+    NUMBER,
+    PIECE,
+    TOKENS,
+)
 from emulator.core.wires.template import PARTS as WRITTEN
 from emulator.core.wires.writer import Writer
 
 #: What a stream says beside its parts, and of each of them.
-MOMENTS = ("start", "finish", "usage", "stop")
+MOMENTS = ("start", "later", "finish", "usage", "stop")
 OF_PART = ("begin", "piece", "end")
 
 
@@ -39,6 +50,8 @@ class AnswerValues:
     echoes: Sequence[str] = ()  # what is said before the text of each choice
     items: Sequence[str] = ()  # an id for each part, where the wire tells them
     echo: Mapping[str, Json] = field(default_factory=dict)  # what the holes for the request's fields hold
+    later: bool = False  # it is made afterwards
+    conversation: str | None = None  # the id of the conversation that it is part of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +105,8 @@ class Wire:
         scope = self._scope(saying)
         scope["usage.asked"] = usage or None
         along = "data" if self.paced == "events" else "along"
-        events = self._written("start", "", scope, "data")
+        begin = "later" if saying.later and ("later", "") in self.events else "start"
+        events = self._written(begin, "", scope, "data")
         for values, part, said in zip(scope[WRITTEN], saying.completion.parts, pieces, strict=True):
             scope |= values
             events += self._written("begin", part.kind, scope, along)
@@ -185,7 +199,7 @@ class Wire:
             WRITTEN: list(_values(completion, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
             "usage": usage, "usage.input": counts["input"],
             "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
-            "echoes": saying.echoes, TOKENS: _rows_of(completion, TOKENS),
+            "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
             ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
         }  # fmt: skip
         for name in self.details:
@@ -263,12 +277,30 @@ class Wire:
                     return body if isinstance(body, dict) else None
         return None
 
+    @property
+    def begins_whole(self) -> bool:
+        """Tell whether a stream's first event has the answer as it is then."""
+        return any(event.whole for event in self._starts)
+
+    def begun_in(self, data: Sequence[bytes]) -> dict[str, Json] | None:
+        """Return the answer as it was when a stream had begun it."""
+        for value in map(parsed, map(payload, data)):
+            for event in self._starts:
+                if event.whole and event.match and event.match(value, {}):
+                    body = value.get(event.whole)
+                    return body if isinstance(body, dict) else None
+        return None
+
+    @property
+    def _starts(self) -> Sequence[Event]:
+        return (*self.events.get(("start", ""), ()), *self.events.get(("later", ""), ()))
+
     def read_events(self, values: Iterable[Json]) -> Completion:
         """Read the data of a stream's events, of the first choice; one may say several things at once."""
         hearing = StreamReader()
         looks = [(*key, event.match) for key, events in self.events.items() for event in events
-                 if event.match and key[0] != "start"]  # fmt: skip
-        starts = [event.match for event in self.events.get(("start", ""), ()) if event.match]
+                 if event.match and key[0] not in ("start", "later")]  # fmt: skip
+        starts = [event.match for event in self._starts if event.match]
         for value in values:
             left = [look for look in starts if not hearing.take("start", "", look, value)]
             heard = [hearing.take(moment, kind, look, value) for moment, kind, look in looks]
@@ -279,7 +311,7 @@ class Wire:
 
     def _begins(self, value: Json) -> bool:
         """Tell whether an event says nothing but that an answer begins."""
-        return any(event.match(value, {}) for event in self.events.get(("start", ""), ()) if event.match)
+        return any(event.match(value, {}) for event in self._starts if event.match)
 
     def ending(self, value: Json) -> tuple[bool, bool]:
         """Tell whether an event's data says why its answer ended, and whether it says its usage."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from emulator.core.answer.compiled import FROM, UNTIL
 from emulator.core.answer.render import JSON_TYPE, render_body, whole
 from emulator.core.cache import LruCache
+from emulator.core.engine.recall import found_at_once
 from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.crash import NOT_JOURNALLED, crash
 from emulator.server.http.asgi import AsgiAnswer
@@ -32,7 +34,6 @@ from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing
 from emulator.server.sessions.unaddressed import Unaddressed
 
 if TYPE_CHECKING:
-    from emulator.core.store import Kept
     from emulator.server.upstream.client import Upstream
 
 CONTROL = "/_emulator"
@@ -159,9 +160,8 @@ class Dispatch:
         engine, store, session = self._sessions.engine, self._sessions.store, routed.address.live.session
         claim: Claim | None = None
         try:
-            if ident := engine.recalls(request):
-                found = cast("Kept | None", store.recall(session.id, ident))  # the one in memory has it at hand
-                request = engine.recalled(request, *found) if found else request
+            if steps := engine.recalling(request):
+                request = replace(request, recalled=found_at_once(steps, store, session.id))
             claim = engine.claim(session, request)
             if self._sessions.records:
                 from emulator.core.recording.upstream_exchange import (  # a start does not wait for it

@@ -12,6 +12,7 @@ from dataclasses import replace
 import orjson
 
 from emulator.core.answer.render import whole
+from emulator.core.engine.recall import found_later
 from emulator.core.errors import SourceError
 from emulator.core.scenario.session import Session
 from emulator.core.store import StoreFailed
@@ -45,9 +46,8 @@ class SharedJournal:
         Raises: StoreFailed.
         """
         engine, session = self._sessions.engine, live.session
-        if ident := engine.recalls(request):
-            found = await store.recall(session.id, ident)
-            request = engine.recalled(request, *found) if found else request
+        if steps := engine.recalling(request):
+            request = replace(request, recalled=await found_later(steps, store, session.id))
         kept = _pack(request, source)
         claim, grant = _unknown(request), None
         try:

@@ -23,7 +23,7 @@ TAKEN = ("session", "calls", "turns", "windows", "windows-order", "journal", "ap
 PLAIN, COUNTED_APART = TAKEN[:6], TAKEN[:8]
 NOTED = ("session", "windows", "journal", "records", "firsts")
 ENDED = NOTED[:3]
-CHANGED = (*TAKEN, "recipes", "recipes-order", "completed", "kept")
+CHANGED = (*TAKEN, "recipes", "recipes-order", "completed", "kept", "kept-more")
 SEPARATOR = "\x1f"
 #: Keys, and what turns are counted by, are kept as a digest where they are longer.
 _LONGEST = 200

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from emulator.core.admission import MOST_PAST
-from emulator.core.store import Counters, StoreFailed
+from emulator.core.store import Counters, KeptExchange, StoreFailed
 from emulator.core.values import STARTED, Claim, Exchange, Grant, Sent
 from emulator.stores.memory import JOURNAL_BYTES
 from emulator.stores.redis.budget import KEPT, SharedBudget
@@ -154,20 +154,34 @@ class RedisStore:
         keeping, claim, grant = exchange.keeping, exchange.claim, exchange.grant
         if keeping is None:
             return None
-        keys = keys_of(claim.session, ("session", "kept"))
-        return self.pipeline.send(*KEEP.call(keys, grant.life, grant.number, keeping.does, keeping.id))
+        keys = keys_of(claim.session, ("session", "kept", "kept-more"))
+        data = f"{keeping.of}{SEPARATOR}" if keeping.does == "keep" else keeping.data
+        ids = (keeping.id, *keeping.also)
+        return self.pipeline.send(*KEEP.call(keys, grant.life, grant.number, keeping.does, data, SEPARATOR, *ids))
 
-    async def recall(self, session: str, ident: str) -> tuple[Exchange, bool] | None:
-        """Return the exchange whose answer is kept by an id, and whether it was cancelled.
+    async def recall(self, session: str, ident: str) -> KeptExchange | None:
+        """Return the exchange whose answer is kept by an id, and what that has otherwise since.
 
         Raises: StoreFailed.
         """
-        key = key_of(session, "kept")
-        number, cancelled = await asyncio.gather(
-            self.pipeline.send("ZSCORE", key, ident), self.pipeline.send("ZSCORE", key, f"{SEPARATOR}{ident}")
+        number, more = await asyncio.gather(
+            self.pipeline.send("ZSCORE", key_of(session, "kept"), ident),
+            self.pipeline.send("HGET", key_of(session, "kept-more"), ident),
         )
         found = await self.rows.read(session, [int(float(number))]) if number is not None else []
-        return (found[0], cancelled is not None) if found else None
+        return (found[0], (more or b"").decode().partition(SEPARATOR)[2]) if found else None
+
+    async def listed(self, session: str, of: str) -> Sequence[str]:
+        """Return the ids of the answers that are kept of an operation, the oldest first.
+
+        Raises: StoreFailed.
+        """
+        ids, more = await asyncio.gather(
+            self.pipeline.send("ZRANGE", key_of(session, "kept"), 0, -1),
+            self.pipeline.send("HGETALL", key_of(session, "kept-more")),
+        )
+        listed = {name for name, value in _pairs(more) if value.partition(SEPARATOR.encode())[0] == of.encode()}
+        return [ident.decode() for ident in ids if ident in listed]
 
     async def _recorded(self, exchange: Exchange, *noted: Awaitable[Any]) -> None:
         try:

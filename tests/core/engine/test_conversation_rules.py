@@ -654,7 +654,7 @@ def test_keys_paths_and_bodies() -> None:
         "param": None,
         "code": "invalid_api_key",
     }
-    for asked in ({"path": "/nope"}, {"method": "GET"}):
+    for asked in ({"path": "/nope"}, {"path": "/embeddings", "method": "GET"}):
         exchange = live.send("openai", chat(), **asked)
         assert (exchange.timeline.status, [frame.data for frame in exchange.timeline.frames]) == (404, [b""])
         assert dict(exchange.timeline.headers)["x-emulator-hint"]

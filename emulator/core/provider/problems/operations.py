@@ -74,16 +74,20 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
     for key, what in (("request", "a schema"), ("response", "a schema"), ("fact", "what it rests on")):
         if key not in given and key not in optional:
             yield place, f"lacks '{key}', {what}"
-    needs_body = kind in ("body", "tokens") or operation.does in ("forget", "list")
+    needs_body = kind in ("body", "tokens") or operation.does in ("forget", "list", "index")
     if needs_body and "body" not in given:
         yield place, "lacks 'body', what it answers"
     if not needs_body and "body" in given:
-        yield (*place, "body"), f"is for kinds body and tokens, and for stored that is to forget or list, not {kind}"
+        yield (
+            (*place, "body"),
+            f"is for kinds body and tokens, and for stored that is to forget or list, not {kind}",
+        )
 
 
 #: What stands beside kind: stored alone, and what each of them needs.
-_OF_STORED = ("of", "does", "refused", "page")
-_NEEDED = {"cancel": "refused", "list": "page"}
+_OF_STORED = ("of", "does", "refused", "page", "replay")
+_NEEDED = {"cancel": "refused", "list": "page", "index": "page"}
+_ALLOWED = {"refused": ("cancel", "show"), "page": ("list", "index"), "replay": ("show",)}
 
 
 def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
@@ -99,10 +103,14 @@ def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
     for does, key in _NEEDED.items():
         if operation.does == does and key not in given:
             yield place, f"lacks '{key}', which `does: {does}` needs"
-        if operation.does != does and key in given:
-            yield (*place, key), f"is for `does: {does}`, not {operation.does}"
-    if len(parameters(operation.path)) != 1:
-        yield (*place, "path"), "must have one parameter, the id of an answer"
+    for key, allowed in _ALLOWED.items():
+        if operation.does not in allowed and key in given:
+            yield (*place, key), f"is for `does: {' or '.join(allowed)}`, not {operation.does}"
+    if operation.replay and not operation.refused:
+        yield place, "lacks 'refused', which `replay` needs"
+    wanted = 0 if operation.does == "index" else 1
+    if len(parameters(operation.path)) != wanted:
+        yield (*place, "path"), f"must have {'no' if not wanted else 'one'} parameter{', the id of an answer' * wanted}"
 
 
 def _of_entry(entry: Json) -> Problems:

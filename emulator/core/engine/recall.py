@@ -1,0 +1,275 @@
+"""What a request names of the answers that are kept, found step by step: who drives the steps asks the store.
+
+A step yields what it looks for, and is sent what the store has of it. So one description serves a store that has its
+answers at hand, and one that must be waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+import orjson
+
+from emulator.core.answer.render import render_id
+from emulator.core.answer.stored import Recalled, earlier, recalled
+from emulator.core.draws import Draw
+from emulator.core.errors import Json
+from emulator.core.kept import Kept
+from emulator.core.provider.operation import Operation
+from emulator.core.provider.provider import Provider
+from emulator.core.store import KeptAnswers, KeptExchange, Lookup, soon
+from emulator.core.values import Exchange, Request
+from emulator.core.wires.completion import Completion, neutral_usage
+from emulator.core.wires.sse import payload
+from emulator.core.wires.wire import AnswerValues, Wire, parsed
+
+#: What is found of a request, step by step.
+Steps: TypeAlias = Generator[Lookup, Any, Recalled | None]
+
+#: The newest kept answers in which an item is looked for that a request refers to, and that a list looks at.
+MOST_LOOKED_THROUGH = 1000
+#: When a stream without end is over: never.
+_NEVER = 1e15
+
+
+def recalling(provider: Provider, request: Request) -> Steps | None:
+    """Return the steps that find what a request names; None where it names nothing. Nothing is wrong with it yet."""
+    route = (provider.routes.find(request.path) or {}).get(request.method) if provider.keeps else None
+    if route is None:
+        return None
+    operation = route.operation
+    if operation.kind == "stored":
+        asked = dict(parse_qsl(request.query))
+        ident = next(iter(route.params.values()), "")
+        return _of_stored(provider, operation, ident, asked) if ident else _all(provider, operation, asked)
+    wire = operation.wire
+    if wire is None or not wire.request.may_go_on(request.body):
+        return None
+    body = parsed(request.body)
+    return _of_chat(provider, operation, body) if isinstance(body, dict) else None
+
+
+def found_at_once(steps: Steps, store: KeptAnswers, session: str) -> bytes:
+    """Take the steps with a store that has its answers at hand, and return what `recalled` reads."""
+    found: Any = None
+    try:
+        while True:
+            found = _look(store, session, steps.send(found))
+    except StopIteration as ended:
+        return ended.value.packed() if ended.value else b""
+
+
+async def found_later(steps: Steps, store: KeptAnswers, session: str) -> bytes:
+    """Take the steps with a store that must be waited for.
+
+    Raises: StoreFailed.
+    """
+    found: Any = None
+    try:
+        while True:
+            found = await soon(_look(store, session, steps.send(found)))
+    except StopIteration as ended:
+        return ended.value.packed() if ended.value else b""
+
+
+def _look(store: KeptAnswers, session: str, wanted: Lookup) -> Any:
+    return store.listed(session, wanted.of) if wanted.of else store.recall(session, wanted.id)
+
+
+def _of_chat(provider: Provider, operation: Operation, body: Mapping[str, Json]) -> Steps:
+    """Find the answer that a request goes on from, and the items that it refers to."""
+    wire = operation.wire
+    if wire is None or wire.kept is None:
+        return None
+    ident = wire.request.previous(body) or wire.request.conversation(body)
+    found = _answer(provider, (yield Lookup(ident)), wire) if ident else None
+    wanted = set(wire.request.references(body))
+    if not wanted:
+        return found
+    references: dict[str, Json] = {}
+    chat = next(item for item in provider.operations.values() if item.kind == "chat" and item.wire is wire)
+    ids: Sequence[str] = yield Lookup(of=chat.name)
+    for kept in ids[::-1][:MOST_LOOKED_THROUGH]:
+        other = _answer(provider, (yield Lookup(kept)), wire)
+        items = wire.kept.items(other.response) if other else ()
+        references |= {item["id"]: item for item in items if isinstance(item, dict) and item.get("id") in wanted}
+        if len(references) == len(wanted):
+            break
+    return replace(found or Recalled(), references=references)
+
+
+def _of_stored(provider: Provider, operation: Operation, ident: str, asked: Mapping[str, str]) -> Steps:
+    """Find the answer that is asked for by its id."""
+    of = provider.operations[operation.of]
+    kept: KeptExchange | None = yield Lookup(ident)
+    if kept is None or of.wire is None or of.wire.kept is None or kept[0].claim.operation != of.name:
+        return None
+    found = _answer(provider, kept, of.wire)
+    if found is None or found.response is None or found.response.get(of.wire.place("id")) != ident:
+        return None
+    if operation.does == "list":
+        return _page_of_items(of, operation, of.wire.kept, ident, found.items, asked)
+    events = _events(operation, kept[0], asked) if operation.does == "show" else None
+    return Recalled(found.response, (), found.due, found.later, found.change, events=events)
+
+
+def _answer(provider: Provider, kept: KeptExchange | None, wire: Wire) -> Recalled | None:
+    """Return what is kept of an answered exchange; nothing, where its answer is of another form or does not say it."""
+    exchange, change = kept or (None, "")
+    call = exchange.claim.call if exchange else None
+    if exchange is None or call is None or exchange.claim.wire is not wire or wire.kept is None:
+        return None
+    response, due = _whole(exchange, wire)
+    if response is None:
+        return None
+    changes = orjson.loads(change) if change else {}
+    before, sent = recalled(exchange.request), wire.request.with_references(call.body, {})
+    if before and before.references:
+        sent = wire.request.with_references(call.body, before.references)
+    items = [*earlier(provider, exchange.request, provider.operations[call.operation]), *wire.request.items(sent)]
+    beside = {
+        name: usual if call.body.get(name) is None else call.body[name] for name, usual in wire.kept.shown.items()
+    }
+    return Recalled({**response, **beside, **changes}, items, due, exchange.later is not None, changes)
+
+
+def _whole(exchange: Exchange, wire: Wire) -> tuple[dict[str, Json] | None, float | None]:
+    """Return an answer's body, and when it is done where it is not at once.
+
+    A stream that broke off has one that was begun, and is never done.
+    """
+    timeline, data = exchange.timeline, [frame.data for frame in exchange.timeline.frames]
+    if exchange.later:
+        return orjson.loads(exchange.later.body), exchange.later.at
+    if not timeline.stream:
+        return wire.whole_in(data, False), None
+    ends = _NEVER if timeline.endless else exchange.request.at + timeline.end_at
+    whole = wire.whole_in(data, True)
+    if whole is None and wire.begins_whole:
+        return wire.begun_in(data), None
+    return whole or _assembled(exchange, wire), ends
+
+
+def _assembled(exchange: Exchange, wire: Wire) -> dict[str, Json] | None:
+    """Return the body that says what the events of a stream said, if it came to its end."""
+    call = exchange.claim.call
+    values = [value for frame in exchange.timeline.frames if (value := parsed(payload(frame.data))) is not None]
+    said = wire.read_events(values)
+    if call is None or said.finish is None or exchange.timeline.broken:
+        return None
+    completion = Completion(said.parts, said.finish, said.usage or neutral_usage(exchange.usage))
+    ident = next((value[wire.place("id")] for value in values if wire.place("id") in value), "")
+    choices, at = call.conversation.choices, int(exchange.request.at)
+    saying = AnswerValues(completion, ident, at, said.model or call.model, choices)
+    body: dict[str, Json] = orjson.loads(wire.whole(saying))
+    return body
+
+
+def _events(operation: Operation, exchange: Exchange, asked: Mapping[str, str]) -> list[tuple[float, str, str]] | None:
+    """Return the events of an answer that is made afterwards, where they are asked for again."""
+    names = operation.replay
+    if not names or asked.get(names["stream"]) != "true" or exchange.later is None:
+        return None
+    after = asked.get(names["after"], "")
+    begin = int(after) if after.isdecimal() and len(after) < 10 else -1
+    began = exchange.request.at
+    return [
+        (began + frame.at, frame.data.decode(errors="replace"), frame.kind)
+        for frame in exchange.later.frames
+        if (parsed(payload(frame.data)) or {}).get(names["number"], -1) > begin
+    ]
+
+
+# Pages
+
+
+def _page_of_items(
+    of: Operation, operation: Operation, kept: Kept, ident: str, items: Sequence[Json], asked: Mapping[str, str]
+) -> Recalled:
+    """Return a page of what an answer was asked for with; only its items are rendered."""
+    form = of.wire.request if of.wire else None
+    if form is None:
+        return Recalled()
+
+    def draw(item: Json, index: int) -> str:
+        return render_id(of, form.kind(item), Draw("item", ident, index), 0.0)
+
+    def name(index: int) -> str:
+        return kept.id_of(items[index], ident, index, draw)
+
+    given = [item for item in items if isinstance(item, dict | str)]
+    items = given
+    page = _Page(operation, asked)
+    order = range(len(items)) if page.oldest_first else range(len(items) - 1, -1, -1)
+    begin = page.begin(order, name)
+    if begin is None:
+        return Recalled(unknown=page.after)
+    chosen = order[begin : begin + page.limit]
+    rows = [kept.listed(items[index], name(index), *form.fields_of_message) for index in chosen]
+    return page.told(rows, [name(index) for index in chosen], begin + page.limit < len(items))
+
+
+def _all(provider: Provider, operation: Operation, asked: Mapping[str, str]) -> Steps:
+    """Find a page of the kept answers that a list asks for."""
+    of = provider.operations[operation.of]
+    ids: Sequence[str] = yield Lookup(of=of.name)
+    page = _Page(operation, asked)
+    order = list(ids) if page.oldest_first else list(ids[::-1])
+    begin = page.begin(order, str)
+    if begin is None or of.wire is None:
+        return Recalled(unknown=page.after)
+    rows: list[Mapping[str, Json]] = []
+    for ident in order[begin:][:MOST_LOOKED_THROUGH]:
+        kept: KeptExchange | None = yield Lookup(ident)
+        found = _answer(provider, kept, of.wire)
+        if found and found.response is not None and kept and page.wants(found.response, _sent(kept[0])):
+            rows.append(found.response)
+        if len(rows) > page.limit:
+            break
+    told = rows[: page.limit]
+    return page.told(told, [row[of.wire.place("id")] for row in told], len(rows) > page.limit)
+
+
+def _sent(exchange: Exchange) -> Mapping[str, Json]:
+    return exchange.claim.call.body if exchange.claim.call else {}
+
+
+class _Page:
+    """What a list is asked for: by its query, with the documented defaults."""
+
+    def __init__(self, operation: Operation, asked: Mapping[str, str]) -> None:
+        names = operation.page
+        given: Mapping[str, Json] = {**operation.checks(frozenset()).defaults, **asked}
+        limit = str(given.get(names["limit"], ""))
+        self.limit = int(limit) if limit.isdecimal() and 0 < len(limit) < 10 else 20
+        self.after = str(given.get(names["after"], ""))
+        self.oldest_first = given.get(names["order"]) == names["oldest_first"]
+        self._filters = dict(_filters(operation.page.get("filters", ()), asked))
+
+    def begin(self, order: Sequence[Any], name: Callable[[Any], str]) -> int | None:
+        """Return where the page begins; None where nothing has the id after which it is to."""
+        if not self.after:
+            return 0
+        return next((place for place, item in enumerate(order, 1) if name(item) == self.after), None)
+
+    def wants(self, *said: Mapping[str, Json]) -> bool:
+        """Tell whether an answer, or its request, has what the list asks for."""
+        return all(
+            any(((one.get(name) or {}).get(key) if key else one.get(name)) == wanted for one in said)
+            for (name, key), wanted in self._filters.items()
+        )
+
+    def told(self, rows: Sequence[Json], ids: Sequence[str], more: bool) -> Recalled:
+        ends = {"first_id": ids[0], "last_id": ids[-1]} if ids else {"first_id": None, "last_id": None}
+        return Recalled(page={"items": rows, **ends, "has_more": more})
+
+
+def _filters(names: Sequence[str], asked: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the fields that must be so: NAME, or NAME[KEY] of an object."""
+    for given, value in asked.items():
+        name, _, key = given.removesuffix("]").partition("[")
+        if name in names:
+            yield (name, key), value
