@@ -1,4 +1,4 @@
-"""The official Node SDK: `node --test` on the script beside this file."""
+"""The official Node SDK: `node --test` on the scripts beside this file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_node_sdk(emulator_url: str) -> None:
     assert reason is None, reason
     environment = {**os.environ, "EMULATOR_URL": emulator_url, "NO_COLOR": "1"}
     done = subprocess.run(
-        ["node", "--test", "--test-reporter=tap", "sdk.test.mjs"],
+        ["node", "--test", "--test-reporter=tap", "sdk.test.mjs", "responses.test.mjs"],
         cwd=FOLDER,
         env=environment,
         capture_output=True,

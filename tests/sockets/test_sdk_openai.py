@@ -327,10 +327,41 @@ def test_the_events_of_a_stream_that_fails(live: ServedSession) -> None:
     assert failed["response"]["error"]["code"] == "server_error"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_sdk_retries_after_a_429(emulator_url: str, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    live = make_session(
+        emulator_url, "rules: [{replies: [{error: rate_limited, retry_after: 0.01}, {text: Second try.}]}]"
+    )
+    with client(live, max_retries=2) as api:
+        if stream:
+            with api.responses.stream(model=MODEL, input="Hello!") as events:
+                answer = events.get_final_response()
+        else:
+            answer = api.responses.create(model=MODEL, input="Hello!")
+    assert answer.output_text == "Second try."
+    assert [exchange["response"]["status"] for exchange in live.journal()] == [429, 200]
+
+
+def test_chat_parses_and_streams_a_form(plain: ServedSession) -> None:
+    class Place(BaseModel):
+        city: str
+        people: int
+
+    asked: Any = {"model": MODEL, "messages": [{"role": "user", "content": "Where?"}], "response_format": Place}
+    with client(plain) as api:
+        answer = api.chat.completions.parse(**asked)
+        assert isinstance(answer.choices[0].message.parsed, Place)
+        with api.chat.completions.stream(**asked) as stream:
+            assert stream.get_final_completion().choices[0].message.parsed == answer.choices[0].message.parsed
+
+
 def test_async(live: ServedSession) -> None:
     async def talk() -> list[str]:
         base_url = f"{live.url}/s/{live.id}/openai/v1"
         async with AsyncOpenAI(base_url=base_url, api_key=live.key, max_retries=0, timeout=5) as api:
+            async with api.responses.stream(model=MODEL, input="Hello!") as helper:
+                assert (await helper.get_final_response()).output_text == "Hi there, my friend!"
             stream = await api.responses.create(model=MODEL, input="Hello!", stream=True)
             return [event.delta async for event in stream if event.type == "response.output_text.delta"]
 

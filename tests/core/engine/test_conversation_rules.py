@@ -406,6 +406,7 @@ ONLY_THERE: dict[str, tuple[Body, int, str | None, str | None]] = {
 #: Unusual, and right.
 RIGHT: dict[str, Body] = {
     "smallest": chat(),
+    "another-key-of-a-text": talk(user([{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}])),
     "nulls": chat(
         **dict.fromkeys(
             (

@@ -4,8 +4,10 @@ import { test } from "node:test";
 
 import OpenAI from "openai";
 
-const ROOT = process.env.EMULATOR_URL;
+import { world } from "./world.mjs";
+
 const MODELS = {
+  openai: "gpt-4.1",
   braintwin: "gpt-4",
   brainstormrouter: "claude-opus-4-6",
   brivionix: "gpt-5.4-mini",
@@ -19,28 +21,6 @@ const WEATHER = {
     parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
   },
 };
-
-async function control(method, path, body) {
-  const headers = { "content-type": "application/json" };
-  const response = await fetch(`${ROOT}/_emulator${path}`, { method, headers, body: body && JSON.stringify(body) });
-  assert.ok(response.ok, `${response.status} for ${path}`);
-  return response.json();
-}
-
-/** Make a session; rules are a scenario's YAML without its first line. */
-async function world(rules, provider, options = {}) {
-  const scenario = rules && `emulator: 1\n${rules}`;
-  const session = await control("POST", "/sessions", { scenario, plan: "unlimited" });
-  const api = new OpenAI({
-    baseURL: `${ROOT}/s/${session.id}/${provider}/v1`,
-    apiKey: session.api_key,
-    maxRetries: 0,
-    timeout: 5000,
-    ...options,
-  });
-  const journal = async () => (await control("GET", `/sessions/${session.id}/journal`)).exchanges;
-  return { api, journal };
-}
 
 const GREETING = 'rules: [{reply: {text: "Hi there, my friend!", stream: {split: words}}}]';
 
