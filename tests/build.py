@@ -20,6 +20,7 @@ from emulator.core.tokens import prompt_tokens
 from emulator.core.tree import compact
 from emulator.core.values import Call, Exchange, Request
 from emulator.core.wires.conversation import Conversation
+from emulator.core.wires.sse import payload
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS: Mapping[str, Provider] = load_providers()
@@ -29,13 +30,25 @@ FOUR = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 KEY = "sk-a-key-of-the-tests"
 MODELS = {
     "beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini", "openai": "gpt-4o",
+    "anthropic": "claude-sonnet-4-6",
 }  # fmt: skip
 NOW = 1_800_000_000.0
 
 
+#: Where chats are, what they need beside a model and messages, and which headers, where that is another thing.
+CHATS = {"anthropic": "/v1/messages"}
+NEEDED = {"anthropic": {"max_tokens": 1000}}
+HEADERS = {"anthropic": {"anthropic-version": "2023-06-01"}}
+
+
 def chat(provider: str = "beatra", text: str = "hello", **fields: Any) -> dict[str, Any]:
     """Return a chat body that is good at a provider; `fields` are added, or replace."""
-    return {"model": MODELS[provider], "messages": [{"role": "user", "content": text}], **fields}
+    return {
+        "model": MODELS[provider],
+        "messages": [{"role": "user", "content": text}],
+        **NEEDED.get(provider, {}),
+        **fields,
+    }
 
 
 def make_request(
@@ -44,7 +57,7 @@ def make_request(
     *,
     raw: bytes | None = None,
     method: str = "POST",
-    path: str = "/chat/completions",
+    path: str | None = None,
     query: str = "",
     headers: Mapping[str, str] | None = None,
     key: str | None = KEY,
@@ -53,11 +66,17 @@ def make_request(
     too_large: bool = False,
 ) -> Request:
     """Return a Request; `body` is written as JSON, `raw` is sent as it is."""
-    given = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key is not None else {})
+    path = CHATS.get(provider, "/chat/completions") if path is None else path
+    given = (
+        {"content-type": "application/json"}
+        | HEADERS.get(provider, {})
+        | ({"authorization": f"Bearer {key}"} if key is not None else {})
+    )
     if raw is None:
         raw = b"" if method == "GET" else orjson.dumps(chat(provider) if body is None else body)
-    base_url = f"http://test/{provider}/v1"
-    address = f"/{provider}/v1{path}"
+    prefix = "" if provider in CHATS else "/v1"
+    base_url = f"http://test/{provider}{prefix}"
+    address = f"/{provider}{prefix}{path}"
     return Request(
         session, provider, method, path, query, given | dict(headers or {}), raw, at, address, base_url, too_large
     )
@@ -119,4 +138,4 @@ def headers_of(exchange: Exchange) -> dict[str, str]:
 
 def chunks_of(exchange: Exchange) -> list[Any]:
     """Return the JSON of each data event of a stream."""
-    return [orjson.loads(frame.data[6:]) for frame in exchange.timeline.frames if frame.kind == "data"]
+    return [orjson.loads(payload(frame.data)) for frame in exchange.timeline.frames if frame.kind == "data"]

@@ -13,7 +13,7 @@ from emulator.contract.case_client import Ask
 from emulator.contract.cases import Case, Step, load_ask
 from emulator.core.engine.understand import conversation
 from emulator.core.errors import Json, SourceError, nearest
-from emulator.core.provider.conversation.rule import Asked
+from emulator.core.provider.conversation.rule import asked_of
 from emulator.core.provider.fact import Fact
 from emulator.core.provider.folder import data_folder, own_schema, schema_problems
 from emulator.core.provider.operation import Operation
@@ -108,8 +108,7 @@ class Contract:
         said = conversation(operation, body)
         model = self.provider.models.get(said.model)
         rules = operation.rules(frozenset())
-        known = (model.traits, model.output_limit, model.defaults) if model else ()
-        broken = rules.first_broken(Asked(body, said, *known)) if rules else None
+        broken = rules.first_broken(asked_of(body, said, model, self.ask.headers)) if rules else None
         if broken:
             return broken[0].error
         size = body.get("dimensions") if model and model.dimensions else None

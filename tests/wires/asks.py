@@ -67,7 +67,21 @@ def turns(
     return body | ({"limits": {"tokens": more["cap"]}} if "cap" in more else {})
 
 
-FORMS: Mapping[str, Callable[..., dict[str, Any]]] = {"openai-chat": openai_chat, "blocks": blocks, "turns": turns}
+def messages(
+    text: str, model: str, system: str = "", result: str = "", stream: bool = False, **more: Any
+) -> dict[str, Any]:
+    answer = [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "get_weather", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": result}]},
+    ]
+    said = [{"role": "user", "content": text}, *(answer if result else [])]
+    body = {"model": model, "max_tokens": more.get("cap", 100), "messages": said, "stream": stream}
+    return body | {"tools": [{"name": "get_weather", "input_schema": SCHEMA}]} | ({"system": system} if system else {})
+
+
+FORMS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "openai-chat": openai_chat, "blocks": blocks, "turns": turns, "anthropic-messages": messages,
+}  # fmt: skip
 
 
 def asked(
@@ -78,5 +92,6 @@ def asked(
     chat, model = known.operations["chat"], MODELS[provider]
     assert chat.wire
     path = (chat.streams_at if stream else None) or chat.path
-    headers = {**known.accepts[0].write(key)[0], "content-type": "application/json"}
+    usual = {"content-type": "application/json"} | tests.build.HEADERS.get(provider, {})
+    headers = {**known.accepts[0].write(key)[0], **usual}
     return fill_path(path, {"model": model}), headers, FORMS[chat.wire.name](text, model=model, stream=stream, **said)

@@ -39,58 +39,59 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
              "23:27: request.messages.parts.text.words: nothing fills ${part.txt} here; did you mean 'part.text'?",
         ]),
         ('key: "${id}"', 'key: "${idd}"', [
-             "33:3: response.key: nothing fills ${idd} here; did you mean 'id'?",
+             "36:3: response.key: nothing fills ${idd} here; did you mean 'id'?",
         ]),
         ('key: "${id}"', 'key: "${piece}"', [
-             "33:3: response.key: nothing fills ${piece} here; known: choice, conversation, created, error.code, "
+             "36:3: response.key: nothing fills ${piece} here; known: choice, conversation, created, error.code, "
              "error.message, error.param, error.reason, error.type, finish, id, model, "
-             "refusal, text, usage.asked, usage.cached, usage.input, usage.output, usage.reasoning, usage.total",
+             "refusal, stopped, text, usage.asked, usage.cached, usage.fresh, usage.input, usage.output, "
+             "usage.reasoning, usage.total, usage.written",
         ]),
         ('key: "${id}"', 'key: "${id"', [
-             "33:3: response.key: '${id' has no closing brace",
+             "36:3: response.key: '${id' has no closing brace",
         ]),
         ('- $each:', '- $eech:', [
-             "36:7: response.blocks[0].$eech: there is no word $eech; did you mean '$each'?",
+             "39:7: response.blocks[0].$eech: there is no word $eech; did you mean '$each'?",
         ]),
         ('refusal: {kind: no,', 'refuse: {kind: no,', [
-             "39:9: response.blocks[0].$each.refuse: no part is a 'refuse'; did you mean 'refusal'?",
+             "42:9: response.blocks[0].$each.refuse: no part is a 'refuse'; did you mean 'refusal'?",
         ]),
         ('then: {in:', 'than: {in:', [
-             "42:11: response.spent.$if: stands with $if and then alone, not with $if, than",
+             "45:11: response.spent.$if: stands with $if and then alone, not with $if, than",
         ]),
         ('spent: {$if: usage', 'spent: {$if: usages', [
-             "42:11: response.spent.$if: there is no value 'usages'; did you mean 'usage'?",
+             "45:11: response.spent.$if: there is no value 'usages'; did you mean 'usage'?",
         ]),
         ('parts: [], finish: null', 'part: [], finish: null', [
-             "47:43: stream.start[0].answer.$whole.part: there is no value 'part'; did you mean 'parts'?",
+             "51:43: stream.start[0].answer.$whole.part: there is no value 'part'; did you mean 'parts'?",
         ]),
-        ('{$whole: {parts: [], finish: null, usage.output: 0}}', '{$whole: 5}', [
-             "47:34: stream.start[0].answer.$whole: must be a mapping",
+        ('{$whole: {parts: [], finish: null, stopped: null, usage.output: 0}}', '{$whole: 5}', [
+             "51:34: stream.start[0].answer.$whole: must be a mapping",
         ]),
         ('  kind: answer\n', '  kind: {$whole: {}}\n', [
-             "32:10: response.kind.$whole: stands in events alone; this is the whole answer",
+             "35:10: response.kind.$whole: stands in events alone; this is the whole answer",
         ]),
         ('  kind: answer\n', '  kind~: "${model}"\n', [
-             "32:3: response.kind~: may be left out, and so cannot come first; put another before it",
+             "35:3: response.kind~: may be left out, and so cannot come first; put another before it",
         ]),
         ('words: "${piece}"', 'words: "<${piece}>"', [
-             "54:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
-             "54:72: stream.text.piece[0].by.words: ${piece} stands alone in its string",
+             "60:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
+             "60:72: stream.text.piece[0].by.words: ${piece} stands alone in its string",
         ]),
         ('words: "${piece}"', 'words: hi', [
-             "54:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
+             "60:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
         ]),
         ('words: "${piece}"', 'words~: "${piece}"', [
-             "54:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
+             "60:13: stream.text.piece[0]: must have ${piece} once, where nothing is left out",
         ]),
         ('  event: kind', '  evnt: kind', [
-             "45:3: stream.evnt: is not known here; did you mean 'event'?",
+             "49:3: stream.evnt: is not known here; did you mean 'event'?",
         ]),
         ('  finish: [{kind: ends', '  finnish: [{kind: ends', [
-             "64:3: stream.finnish: is not known here; did you mean 'finish'?",
+             "70:3: stream.finnish: is not known here; did you mean 'finish'?",
         ]),
         ('{stop: done', '{stopp: done', [
-             "29:12: words.finish.stopp: is no finish reason; did you mean 'stop'?",
+             "32:12: words.finish.stopp: is no finish reason; did you mean 'stop'?",
         ]),
         ('    role: by\n', '', [
              "17:3: request.messages: lacks 'role'",
@@ -102,13 +103,13 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
              "3:1: lacks 'response'",
         ]),
         ('  refusal:\n    begin', '  x-refusal:\n    begin', [
-             "56:3: stream.x-refusal: is not known here; did you mean 'refusal'?",
+             "62:3: stream.x-refusal: is not known here; did you mean 'refusal'?",
         ]),
         ('emulator: 1', 'emulator: 2', [
              "3:1: emulator: must be 1, not 2",
         ]),
         ('        refusal: {kind: no, words: "${part.text}"}\n', "", [
-             "31:1: response: has no template for a part that is a refusal",
+             "34:1: response: has no template for a part that is a refusal",
         ]),
     ],
     ids=[
@@ -151,7 +152,8 @@ def test_a_change_of_a_wire(tmp_path: Path) -> None:
         ("emulator: 1\nlike: openai-chats\n",
          "own.wire.yaml:2:1: like: there is no other wire 'openai-chats'; did you mean 'openai-chat'?"),
         ("emulator: 1\nlike: own\n",
-         "own.wire.yaml:2:1: like: there is no other wire 'own'; known: openai-chat, openai-responses"),
+         "own.wire.yaml:2:1: like: there is no other wire 'own'; known: anthropic-messages, openai-chat, "
+             "openai-responses"),
         (CHANGE.replace("${refusal}", "${refused}"),
          "own.wire.yaml:4:44: response.choices[0].$choices.message.refusal: "
          "nothing fills ${refused} here; did you mean 'refusal'?"),
@@ -166,7 +168,7 @@ def test_problems_of_a_change(tmp_path: Path, text: str, wanted: str) -> None:
 def test_a_problem_in_what_a_wire_is_a_change_of_stands_there(tmp_path: Path) -> None:
     (tmp_path / "base.wire.yaml").write_text(BLOCKS.replace('key: "${id}"', 'key: "${idd}"'))
     assert problems(tmp_path, "emulator: 1\nlike: base\n") == [
-        "base.wire.yaml:33:3: response.key: nothing fills ${idd} here; did you mean 'id'?"
+        "base.wire.yaml:36:3: response.key: nothing fills ${idd} here; did you mean 'id'?"
     ]
 
 

@@ -27,7 +27,7 @@ def endpoint(client: CaseClient, *, version: str) -> None:
     """Chat completions are at the base URL, which ends in `version`, and the path of the good request."""
     answer = client.chat()
     path = urlsplit(client.session.base_url).path
-    equal(answer, f"the base URL ends in {version}", version, path[-len(version) :], assumed=True)
+    equal(answer, f"the base URL ends in {version}", version, path[len(path) - len(version) :], assumed=True)
     content(client, answer, f"POST {version}{client.ask.path}")
 
 
@@ -43,6 +43,15 @@ def shape(client: CaseClient, *, schema: Json) -> None:
         equal(answer, f"{total} is the sum of the others", counts[0] + counts[1], counts[2])
     if told:
         equal(answer, "the content is what the model said", SHORT_TEXT, content(client, answer))
+
+
+def arranged(client: CaseClient, *, reply: Changes, send: Changes, schema: Json) -> None:
+    """The answer to a reply that is arranged has this shape; of a stream, the list of its events."""
+    client.session.answer(reply)
+    answer = client.chat(send)
+    accepted(answer, "a request with an arranged answer")
+    value = answer.json if answer.events is None else [event.json for event in answer.events]
+    conform(answer, value, schema, "the answer's")
 
 
 def prompt_counts(client: CaseClient) -> None:

@@ -28,6 +28,7 @@ CHECKS: Mapping[str, Check] = {
     "media_types": checks_requests.media_types,
     "endpoint": checks_answers.endpoint,
     "shape": checks_answers.shape,
+    "arranged": checks_answers.arranged,
     "prompt_counts": checks_answers.prompt_counts,
     "stream": checks_answers.stream,
     "model_auto": checks_answers.model_auto,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from emulator.core.answer.render import Turn, render_id, wire_of
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
+from emulator.core.provider.conversation.rules import with_defaults
 from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import count, first, pieces
 from emulator.core.tree import compact
@@ -24,10 +25,11 @@ _OTHERS = (
 
 def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completion, int, tuple[Note, ...]]:
     """Return what is said of a reply's content, up to a stop word and to the cap, its tokens, and notes."""
-    parts = list(parts_of(turn, content))
     notes: list[Note] = []
-    if not reply.verbatim:
-        parts = [_stopped(part, turn.call.conversation.stop) for part in parts]
+    parts = _asked_for(turn, _reasoned(turn, list(parts_of(turn, content)), notes), notes)
+    stopped: str | None = None
+    if turn.call.conversation.stop and not reply.verbatim:
+        parts, stopped = _up_to(parts, turn.call.conversation.stop)
     called = any(part.kind in CALLS for part in parts)
     reason = reply.finish_reason or ("tool_calls" if called else "stop")
     tokens = _cost(parts)
@@ -35,9 +37,10 @@ def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completi
         parts = _capped(turn.cap, parts)
         name = wire_of(turn).request.path("cap")
         notes.append(Note(turn.cap_fact, name, f"the reply was cut at {turn.cap} of {tokens} tokens"))
-        tokens, reason = _cost(parts), "length"
+        tokens, reason, stopped = _cost(parts), "length", None
     likely = turn.call.conversation.logprobs
-    return Completion(tuple([_probable(part, likely) for part in parts]), reason), tokens, tuple(notes)
+    said = tuple([_probable(part, likely) for part in parts])
+    return Completion(said, reason, stopped=stopped), tokens, tuple(notes)
 
 
 def parts_of(turn: Turn, content: Mapping[str, Json]) -> Iterator[Part]:
@@ -77,6 +80,44 @@ def _probable(part: Part, likely: int | None) -> Part:
     return replace(part, tokens=() if likely is None else probable_tokens(part.text, part.tokens, likely))
 
 
+def _reasoned(turn: Turn, parts: list[Part], notes: list[Note]) -> list[Part]:
+    """Leave reasoning out where the model, as it was asked, does none."""
+    form = wire_of(turn).request
+    if not any(part.kind == "reasoning" for part in parts) or form.reasons(_asked(turn)):
+        return parts
+    notes.append(Note(None, form.fields("thinks")[0], "the reply's reasoning is left out: the request asks for none"))
+    return [part for part in parts if part.kind != "reasoning"]
+
+
+def _asked_for(turn: Turn, parts: list[Part], notes: list[Note]) -> list[Part]:
+    """Leave out what the tool choice rules out: a second call, and a text beside a call that had to be."""
+    said, form = turn.call.conversation, wire_of(turn).request
+    calls = [part for part in parts if part.kind in CALLS]
+    left = calls[1:] if said.one_call else []
+    if calls and form.calls_alone and said.tool_choice in ("required", "named"):
+        left += [part for part in parts if part.kind == "text"]
+    if not left:
+        return parts
+    name = form.fields("tool_choice")[0]
+    notes.append(Note(None, name, f"{len(left)} of the reply's parts were left out: the tool choice rules them out"))
+    return [part for part in parts if part not in left]
+
+
+def told(turn: Turn, completion: Completion) -> Completion:
+    """Return a completion as it is told: of reasoning that the request wants hidden, that there was some."""
+    form = wire_of(turn).request
+    if not any(part.kind == "reasoning" for part in completion.parts) or not form.hides(_asked(turn)):
+        return completion
+    parts = [replace(part, text="", pieces=()) if part.kind == "reasoning" else part for part in completion.parts]
+    return replace(completion, parts=tuple(parts))
+
+
+def _asked(turn: Turn) -> Mapping[str, Json]:
+    """Return the body with what its model does unasked."""
+    model = turn.provider.models.get(turn.call.model)
+    return with_defaults(turn.call.body, model.defaults if model else {})
+
+
 def _tool_call(turn: Turn, index: int, item: Mapping[str, Json]) -> Part:
     arguments = item.get("input", item.get("arguments", {}))
     arguments = arguments if isinstance(arguments, str) else compact(arguments)
@@ -86,11 +127,14 @@ def _tool_call(turn: Turn, index: int, item: Mapping[str, Json]) -> Part:
     return Part(kind, arguments, ident, item["name"])
 
 
-def _stopped(part: Part, stop: Iterable[str]) -> Part:
-    text = part.text
-    for sequence in stop if part.kind == "text" else ():
-        text = text.partition(sequence)[0]
-    return part if text == part.text else replace(part, text=text)
+def _up_to(parts: Sequence[Part], stop: Iterable[str]) -> tuple[list[Part], str | None]:
+    """Return what is said before the first of some texts, and which it was; nothing follows it."""
+    for index, part in enumerate(parts):
+        found = [(part.text.find(text), text) for text in stop if part.kind == "text" and text in part.text]
+        if found:
+            end, text = min(found)
+            return [*parts[:index], replace(part, text=part.text[:end])], text
+    return list(parts), None
 
 
 def _cost(parts: Iterable[Part]) -> int:

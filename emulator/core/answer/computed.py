@@ -19,9 +19,37 @@ from emulator.core.wires.conversation import last_text, words_of
 
 
 def models(turn: Turn, past: Sequence[Exchange]) -> Json:
-    """List the models, each as the provider's entry has it."""
+    """List the models, each as the provider's entry has it; where the operation has a body, a page of them."""
     entry, found = turn.provider.model_entry, turn.provider.models.values()
-    return {"object": "list", "data": [fill(entry, model_values(model)) for model in found]}
+    items = [fill(entry, model_values(model)) for model in found]
+    if turn.operation.body is None:
+        return {"object": "list", "data": items}
+    asked = {**turn.defaults, **turn.call.body}
+    return fill(turn.operation.body, page(items, list(turn.provider.models), asked, turn.operation.page))
+
+
+def page(
+    items: Sequence[Json], ids: Sequence[Json], asked: Mapping[str, Json], names: Mapping[str, str]
+) -> dict[str, Json]:
+    """Return what fills the holes of a page; `names` are the parameters `limit`, `after`, and of some lists `before`.
+
+    An id that is not in the list is passed over.
+    """
+    limit = str(asked.get(names["limit"], len(items)))
+    most = int(limit) if limit.isdecimal() and len(limit) < 10 else len(items)
+    after, before = asked.get(names["after"]), asked.get(names.get("before", ""))
+    if before in ids and after not in ids:
+        end = ids.index(before)
+        begin, more = max(0, end - most), end > most
+    else:
+        begin = ids.index(after) + 1 if after in ids else 0
+        end = min(len(items), begin + most)
+        more = end < len(items)
+    shown = ids[begin:end]
+    return {
+        "items": list(items[begin:end]), "first_id": shown[0] if shown else None,
+        "last_id": shown[-1] if shown else None, "has_more": more,
+    }  # fmt: skip
 
 
 def recommendations(turn: Turn, past: Sequence[Exchange]) -> Json:

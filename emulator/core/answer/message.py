@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import orjson
 
-from emulator.core.answer.completion import reasoning_cost, say
+from emulator.core.answer.completion import reasoning_cost, say, told
 from emulator.core.answer.render import JSON_TYPE, PLAIN, Rendered, Turn, prune, render_body, render_id, whole, wire_of
 from emulator.core.answer.stream import split, timed
 from emulator.core.errors import Json, Refusal, Violation
@@ -39,7 +40,7 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     choices = turn.call.conversation.choices
     _check_together(turn, tokens)
     usage = _usage(turn, tokens * choices, reasoning_cost(completion) * choices, reply)
-    saying = answer_values(turn, Completion(completion.parts, completion.finish, usage), choices)
+    saying = answer_values(turn, replace(told(turn, completion), usage=usage), choices)
     spent = usage["total"] if usage else turn.call.prompt_tokens + tokens * choices
     wire, kept = wire_of(turn), wire_of(turn).kept
     if kept and not turn.call.stream and wire.request.is_later(turn.call.body):

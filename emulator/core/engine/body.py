@@ -53,7 +53,8 @@ def decoded(provider: Provider, body: bytes) -> Mapping[str, Json]:
     except Refusal as refusal:
         if any(words in (refusal.message or "") for words in _BOUNDS):
             raise
-        raise provider.refuse(provider.malformed, refusal.message or "", refusal.details) from None
+        reason = refusal.details[0].message if refusal.details else ""
+        raise provider.refuse(provider.malformed, refusal.message or "", refusal.details, reason=reason) from None
 
 
 def decode(body: bytes) -> Mapping[str, Json]:

@@ -57,9 +57,11 @@ def documented_headers(
         "request_id": render_id(provider, "request", draw, claim.at),
     }
     if provider.tells_more:
+        tokens = 0 if standing.exceeded == "tokens" else _counted(standing.tokens_left)
         values |= {
             "limit_tokens": _counted(claim.plan.tokens),
-            "remaining_tokens": 0 if standing.exceeded == "tokens" else _counted(standing.tokens_left),
+            "remaining_tokens": tokens,
+            "remaining_tokens_rounded": rounded(tokens),
             "reset_tokens": values["reset"],  # one window counts both
             **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
             **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
@@ -74,6 +76,11 @@ def documented_headers(
         if name not in provider.header_scopes
         or provider.header_scopes[name].covers(claim.operation, timeline.status, timeline.stream)
     )
+
+
+def rounded(tokens: int) -> int:
+    """Return a number to the nearest thousand."""
+    return (tokens + 500) // 1000 * 1000
 
 
 def _counted(number: int | None) -> int:

@@ -17,7 +17,7 @@ from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import earlier, recalled
 from emulator.core.engine.body import MOST_NOTED, check_content_type, decoded, validate
 from emulator.core.errors import Json, Refusal, Violation, nearest, shown
-from emulator.core.provider.conversation.rule import Asked
+from emulator.core.provider.conversation.rule import Asked, asked_of
 from emulator.core.provider.conversation.rules import told
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
@@ -91,8 +91,7 @@ def _check_rules(settings: Settings, operation: Operation, call: Call, model: Mo
     rules = operation.rules(settings.muted)
     if rules is None or not rules.concern(call.body, call.conversation, model.traits if model else None):
         return
-    known = (model.traits, model.output_limit, model.defaults) if model else ()
-    broken = rules.first_broken(Asked(call.body, call.conversation, *known))
+    broken = rules.first_broken(asked_of(call.body, call.conversation, model, call.request.headers))
     if broken:
         violation, words = told(*broken)
         raise Refusal(broken[0].error, details=[violation], documented=words)
@@ -124,7 +123,7 @@ def _default_model(operation: Operation, settings: Settings) -> Json:
 def _check_headers(provider: Provider, settings: Settings, request: Request) -> None:
     checks = provider.header_checks(settings.muted)
     if checks and not checks.verdict(request.headers):
-        raise Refusal("invalid_request", details=checks.violations(request.headers))
+        raise provider.refuse_headers(checks.violations(request.headers), settings.muted)
 
 
 def _check_kept(operation: Operation, params: Mapping[str, str], request: Request, body: Mapping[str, Json]) -> None:
@@ -194,7 +193,7 @@ def _check_window(provider: Provider, settings: Settings, operation: Operation, 
     cap = call.conversation.cap
     if cap is None:
         cap = operation.checks(settings.muted).cap
-    cap = max(0, cap) if isinstance(cap, int | float) else 0
+    cap = max(0, cap) if isinstance(cap, int | float) and provider.context_of == "all" else 0
     if call.prompt_tokens + cap > window:
         form = operation.wire.request
         message = (

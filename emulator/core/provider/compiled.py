@@ -78,7 +78,7 @@ def compile_provider(
         models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
         models_unknown=data["models"].get("unknown", "invalid_request"),
         auto=data["models"].get("auto"), auto_embedding=data["models"].get("embedding"),
-        context_fact=data["models"].get("context_fact"),
+        context_fact=data["models"].get("context_fact"), context_of=data["models"].get("context_of", "all"),
         plans={"unlimited": UNLIMITED, **plans},
         default_plan=data["plans"]["default"],
         headers=tuple((item["name"], item["value"]) for item in data["headers"]), ids=data["ids"],
@@ -88,6 +88,7 @@ def compile_provider(
         facts={item["id"]: Fact(**item) for item in data["facts"]}, default=data.get("default", False),
         model_entry=data["models"].get("entry", usual("models", "entry")), header_scopes=_scopes(data["headers"]),
         over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
+        header_exceptions=_places(data, "header_exceptions"),
     )  # fmt: skip
 
 
@@ -141,8 +142,6 @@ def _model(item: Mapping[str, Json]) -> Model:
     return Model(**given, **pace, traits=frozenset(item.get("traits", ())))
 
 
-def _places(data: Mapping[str, Json]) -> list[PlaceWording]:
-    """Return what an operation says otherwise of some places."""
-    return [
-        PlaceWording(item["at"], item.get("on", ()), item.get("given", ()), item) for item in data.get("exceptions", ())
-    ]
+def _places(data: Mapping[str, Json], key: str = "exceptions") -> list[PlaceWording]:
+    """Return what is said otherwise of some places."""
+    return [PlaceWording(item["at"], item.get("on", ()), item.get("given", ()), item) for item in data.get(key, ())]

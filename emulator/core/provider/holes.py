@@ -22,6 +22,22 @@ def fill(shape: Json, values: Mapping[str, Json]) -> Json:
     return change_texts(shape, filled)
 
 
+def without_empty(shape: Json) -> Json:
+    """Return a filled shape without the fields `name~` that hold nothing."""
+    if isinstance(shape, list):
+        return [without_empty(item) for item in shape]
+    if not isinstance(shape, Mapping):
+        return shape
+    fields = {name: without_empty(item) for name, item in shape.items()}
+    return {
+        name.removesuffix("~"): item for name, item in fields.items() if not (name.endswith("~") and _is_empty(item))
+    }
+
+
+def _is_empty(value: Json) -> bool:
+    return all(map(_is_empty, value.values())) if isinstance(value, Mapping) else value is None
+
+
 def fill_text(form: str, values: Mapping[str, Json]) -> str:
     """Fill the holes of a text, which is taken apart once."""
     return "".join([str(values[part]) if hole else part for part, hole in _parts(form)])

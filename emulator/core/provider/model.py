@@ -11,8 +11,10 @@ from emulator.core.frozen import frozen
 #: What an operation's body can say of the model that its path names: holes, and the fields of Model.
 MODEL_HOLES: Mapping[str, str] = {
     "model.id": "id", "model.owner": "owner", "model.context_window": "context_window", "model.pricing": "pricing",
-    "model.capabilities": "capabilities",
+    "model.capabilities": "capabilities", "model.output_limit": "output_limit",
 }  # fmt: skip
+#: What begins the name of a hole that `about` of a model fills.
+ABOUT = "model.about."
 
 
 @frozen
@@ -35,8 +37,10 @@ class Model:
     answers_as: str = ""  # the id that its answers name, where that is another
     dimensions: int | None = None  # of its vectors
     shortens: bool = False  # a request may ask for fewer dimensions
+    about: Mapping[str, Json] = field(default_factory=dict)  # what else the list of models says of it
 
 
 def model_values(model: Model) -> dict[str, Json]:
     """Return the values of a template's holes for a model."""
-    return {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()}
+    own = {hole: getattr(model, name) for hole, name in MODEL_HOLES.items()}
+    return own | {ABOUT + name: value for name, value in model.about.items()}

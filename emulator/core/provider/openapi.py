@@ -241,8 +241,9 @@ def _phrase(status: int) -> str:
 def _form(shape: Json, forms: Mapping[str, Json]) -> Json:
     """Return the schema of what a shape with holes is filled to."""
     if isinstance(shape, Mapping):
-        fields = {name: _form(item, forms) for name, item in shape.items()}
-        return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+        fields = {name.removesuffix("~"): _form(item, forms) for name, item in shape.items()}
+        wanted = [name for name in shape if not name.endswith("~")]
+        return {"type": "object", "properties": fields, "required": wanted, "additionalProperties": False}
     if isinstance(shape, list):
         return {"type": "array", "prefixItems": [_form(item, forms) for item in shape], "minItems": len(shape)}
     if not isinstance(shape, str):

@@ -9,18 +9,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rules import ConversationRules
 from emulator.core.provider.fact import Fact
-from emulator.core.provider.holes import fill, fill_text, holes, only_hole
+from emulator.core.provider.holes import fill, fill_text, holes, only_hole, without_empty
 from emulator.core.provider.keys import KeyPlace
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.routes import Routes
-from emulator.core.provider.wording import Wording, documented
+from emulator.core.provider.wording import PlaceWording, Wording, documented
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.values import Plan
@@ -32,7 +33,7 @@ UNLIMITED_SHOWN = 1_000_000
 #: What headers can show beside the requests of a limit, its end in Unix seconds, and the request's id.
 RATE_HOLES = frozenset(
     ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at",
-     "processing_ms", "model")
+     "remaining_tokens_rounded", "processing_ms", "model")
 )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ class Provider:
     models_unknown: str  # the error for a model that there is not
     auto: str | None
     auto_embedding: str | None
+    context_of: Literal["all", "input"]  # what must fit a window: the answer that is asked for too, or not
     context_fact: str | None
     context_error: str
     plans: Mapping[str, Plan]
@@ -116,6 +118,7 @@ class Provider:
     header_scopes: Mapping[str, HeaderScope] = field(default_factory=dict)  # by the name of the header
     over: Mapping[str, str] = field(default_factory=dict)  # the errors of a plan's limits, by what is used up
     not_emulated: tuple[Sequence[str], str] = ((), "not_found")  # beginnings of paths that only the API has, the error
+    header_exceptions: Sequence[PlaceWording] = ()  # what is said of headers that break their schema
 
     def like(self, operation: Operation) -> Operation | None:
         """Return the operation of the API with which this one is compatible, if it is a chat there too."""
@@ -154,6 +157,11 @@ class Provider:
     def refuse_body(self, operation: Operation, violations: Sequence[Violation], muted: frozenset[str]) -> Refusal:
         """Return the refusal of a body that breaks its schema, in the provider's own words where it has them."""
         words = documented(violations, self.wordings, operation.exceptions, muted)
+        return Refusal("invalid_request", details=violations, documented=words)
+
+    def refuse_headers(self, violations: Sequence[Violation], muted: frozenset[str]) -> Refusal:
+        """Return the refusal of headers that break their schema."""
+        words = documented(violations, {}, self.header_exceptions, muted)
         return Refusal("invalid_request", details=violations, documented=words)
 
     @functools.cached_property
@@ -239,7 +247,9 @@ class Provider:
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
         given = self.errors[refusal.name]
         values = {"details": details, "request_id": request_id, "status": given["status"]}
-        return fill(self.envelope, {**given, **self.error_values(refusal), **values, **refusal.documented})
+        return without_empty(
+            fill(self.envelope, {**given, **self.error_values(refusal), **values, **refusal.documented})
+        )
 
     def error_values(self, refusal: Refusal) -> dict[str, Json]:
         """Return what an error says wherever it is told; its reason is the code, or where there is none the type."""
@@ -261,15 +271,16 @@ class Provider:
 
 
 def _difference(shape: Json, body: Json) -> str | None:
-    """Return the path of the first field that only one of two bodies has."""
+    """Return the path of the first field that only one of two bodies has; `name~` of the shape may be missing."""
     if not isinstance(shape, Mapping):
         return None
     if not isinstance(body, Mapping):
         return ""
-    for name in [*shape, *body]:
-        if (name in shape) != (name in body):
+    fields = {name.removesuffix("~"): item for name, item in shape.items() if name[-1:] != "~" or name[:-1] in body}
+    for name in [*fields, *body]:
+        if (name in fields) != (name in body):
             return str(name)
-        below = _difference(shape[name], body[name])
+        below = _difference(fields[name], body[name])
         if below is not None:
             return f"{name}.{below}" if below else name
     return None

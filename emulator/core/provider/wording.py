@@ -14,7 +14,7 @@ from emulator.core.frozen import frozen
 from emulator.core.provider.holes import fill_text
 
 #: What a violation's text can name: the place, what was wanted, what was given, and the bound that it passes.
-HOLES = ("param", "name", "expected", "kind", "given", "values", "limit", "length")
+HOLES = ("param", "dotted", "holder", "name", "expected", "kind", "given", "values", "limit", "length")
 #: What of the envelope a wording has a say in.
 SAID = ("type", "code", "param", "message")
 
@@ -127,12 +127,19 @@ def _given(violation: Violation) -> str:
     return _quoted(value[:200]) if isinstance(value, str) else _plain(value)
 
 
+def _dotted(steps: Sequence[str | int]) -> str:
+    """Return a path with its indexes as steps of their own: messages.0.content."""
+    return ".".join(map(str, steps))
+
+
 def _length(violation: Violation) -> int:
     return len(violation.given) if isinstance(violation.given, str | list | dict) else 0
 
 
 _HOLES: Mapping[str, Callable[[Violation], Any]] = {
     "param": lambda violation: violation.path,
+    "dotted": lambda violation: _dotted(violation.steps),
+    "holder": lambda violation: _dotted(violation.steps[:-1]),
     "name": lambda violation: next((step for step in reversed(violation.steps) if isinstance(step, str)), ""),
     "expected": _expected,
     "kind": lambda violation: _A[kind_of(violation.given)],

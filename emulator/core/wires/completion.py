@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import field
+from hashlib import blake2b
 from typing import Literal, get_args
 
 from emulator.core.frozen import frozen
@@ -14,10 +16,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 CALLS: tuple[Kind, ...] = ("call", "custom")
 #: Finish reasons; others are passed on as they are.
 REASONS = ("stop", "length", "tool_calls", "content_filter")
+#: What a wire may call a stop more exactly: it came before a text that the request named, or the model refused.
+CAUSES = ("stop_text", "refusal")
 #: What usage is called here, and what the scenario and the journal call it.
 COUNTS = {"input": "prompt_tokens", "output": "completion_tokens", "total": "total_tokens"}
 #: What some wires tell beside them: of the input and of the output, how much is of a kind.
-DETAILS = {"cached": "cached_tokens", "reasoning": "reasoning_tokens"}
+DETAILS = {"cached": "cached_tokens", "written": "cache_write_tokens", "reasoning": "reasoning_tokens"}
+#: Of the input, what is neither read from a cache nor written to one.
+FRESH = "fresh"
 _NAMES = {**COUNTS, **DETAILS}
 
 
@@ -58,18 +64,30 @@ class Part:
 
 @frozen
 class Completion:
-    """What the model says; `usage` by the names of COUNTS, DETAILS. `unread`: it said more, in no known form."""
+    """What the model says; `usage` by the names of COUNTS, DETAILS. `unread`: it said more, in no known form.
+
+    `stopped` is the text of the request before which it ended.
+    """
 
     parts: tuple[Part, ...] = ()
     finish: str | None = None
     usage: Mapping[str, int] | None = None
     model: str | None = field(default=None, compare=False)
     unread: bool = field(default=False, compare=False)
+    stopped: str | None = field(default=None, compare=False)
 
     def text(self, kind: Kind = "text") -> str | None:
         """Return the text of a kind; None where there is no part of it."""
         texts = [part.text for part in self.parts if part.kind == kind]
         return "".join(texts) if texts else None
+
+    @property
+    def cause(self) -> str:
+        """Return which of CAUSES made it stop, if one did."""
+        if self.finish != "stop":
+            return ""
+        refused = any(part.kind == "refusal" for part in self.parts)
+        return "stop_text" if self.stopped is not None else "refusal" if refused else ""
 
     def calls(self) -> list[Part]:
         return [part for part in self.parts if part.kind in CALLS]
@@ -83,3 +101,17 @@ def named_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:
 def neutral_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:
     """Return usage by the names used here."""
     return {name: usage[named] for name, named in _NAMES.items() if named in usage} if usage else None
+
+
+#: How the signatures of what was reasoned begin here, so that those of others are told from them.
+OURS = "EmulatorSigned"
+
+
+def signature(text: str) -> str:
+    """Return the signature of a text: always the same."""
+    return OURS + b64encode(blake2b(text.encode(errors="replace"), digest_size=48).digest()).decode()
+
+
+def is_broken(signed: str, text: str) -> bool:
+    """Tell whether a signature is one of ours, but of another text."""
+    return signed.startswith(OURS) and signed != signature(text)

@@ -26,6 +26,8 @@ class Message:
     calls: tuple[tuple[str, str, str], ...] = ()  # id, name, arguments
     call_id: str = ""
     images: int = 0
+    at: int = field(default=-1, compare=False)  # its place among the messages; -1: it stands beside them
+    part: int = field(default=0, compare=False)  # and of the part of that which it is
 
 
 @frozen
@@ -49,6 +51,7 @@ class Conversation:
     tools: tuple[Tool, ...] = ()
     tool_choice: Choice = "free"
     tool_named: str = ""
+    one_call: bool = False  # an answer has one call at the most
     cap: Json = None
     choices: int = 1
     stop: tuple[str, ...] = ()

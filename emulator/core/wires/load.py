@@ -16,7 +16,7 @@ from emulator.core.kept import STATES, Kept
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import Source, parse_source
 from emulator.core.tree import Path as Steps
-from emulator.core.wires.completion import CALLS, DETAILS, KINDS, REASONS
+from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, FRESH, KINDS, REASONS
 from emulator.core.wires.places import places
 from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request import RequestForm
@@ -151,8 +151,10 @@ class _Loader:
         words = self.data.get("words", {})
         for table, reasons in words.items():
             for reason in reasons:
-                if reason not in REASONS:
-                    self.report(("words", table, reason), f"is no finish reason; {nearest(reason, REASONS)}")
+                if reason not in (*REASONS, *CAUSES):
+                    self.report(
+                        ("words", table, reason), f"is no finish reason; {nearest(reason, (*REASONS, *CAUSES))}"
+                    )
         parser = Parser(self.report, words)
         whole = parser.answer(self.data["response"], ("response",))
         parser = Parser(self.report, words, whole)
@@ -187,6 +189,8 @@ class _Loader:
             self.data["stream"].get("event"),
             self.data["stream"].get("pace", "events"),
             "usage.total" in holes(whole),
+            f"usage.{FRESH}" in holes(whole),
+            frozenset[str]().union(*(node.spared for node in nodes(whole) if isinstance(node, Each))),
             places(whole, events),
             tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
             frozenset(_fresh(written)),
@@ -250,10 +254,12 @@ class _Loader:
     def check_kinds(self, needed: Sequence[str], whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
         """Check that an answer can say each kind of part, whole and streamed."""
         kinds = {kind for node in nodes(whole) for kind in getattr(node, "kinds", ())} | holes(whole)
+        at_end = frozenset[str]().union(*map(holes, events.get(("finish", ""), ())))
         for kind in needed:
             if kind not in kinds:
                 self.report(("response",), f"has no template for a part that is a {kind}")
-            if (PIECE, kind) not in events and not (kind in CALLS and ("begin", kind) in events):
+            begun = kind in CALLS and ("begin", kind) in events
+            if (PIECE, kind) not in events and kind not in at_end and not begun:
                 self.report(("stream",), f"has no template for a part that is a {kind}")
 
     def needed(self, moment: str) -> tuple[str, ...]:
@@ -313,8 +319,8 @@ def _fresh(templates: Iterable[Node]) -> Iterator[str]:
             yield from (field.name for field in fields if field.node in _NEW)
 
 
-#: What of a request decides how its answer is kept.
-_KEPT_BY = ("store", "later", "conversation")
+#: What of a request decides how its answer is made and kept.
+_KEPT_BY = ("store", "later", "conversation", "thinks", "hides")
 #: What is new in every answer.
 _NEW = (Hole("id"), Hole("created"), Hole(ITEM))
 

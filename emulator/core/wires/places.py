@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from emulator.core.wires.completion import FRESH
 from emulator.core.wires.template import Array, Choices, Each, Hole, If, Literal, Node, Object, Whole, holes
 
 Places = Mapping[str, str]
@@ -32,6 +33,8 @@ def places(whole: Node, events: Mapping[tuple[str, str], Sequence[Node]]) -> Pla
     marks = _literals(events.get(("start", ""), ()))
     others = {path for key, templates in events.items() if key != ("start", "") for path in _literals(templates)}
     mark = next((path for path in marks if path not in others), None)
+    if f"usage.{FRESH}" in found:
+        found.setdefault("usage.input", found[f"usage.{FRESH}"])
     return found | ({"start.mark": mark} if mark else {})
 
 

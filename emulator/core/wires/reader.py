@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, Kind
+from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, Kind
 from emulator.core.wires.template import (
     ANNOTATIONS,
     ECHO,
@@ -40,7 +40,7 @@ Match: TypeAlias = Callable[[Json, Found], bool]
 
 #: Parts that `$each` found, the rows of a list, and whether something was there that the template has no form for.
 PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
-_COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "choice", "part.index", "part.call",
+_COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH)), "choice", "part.index", "part.call",
            "annotation.start", "annotation.end", "annotation.index")  # fmt: skip
 #: What is not read: an answer is known by it, and does not say it.
 _ASIDE = ("created", NUMBER)
@@ -242,7 +242,7 @@ def _whole(node: Whole, needed: Collection[str]) -> Match:
     look = reader(node.node)
     aside = {PARTS, UNREAD, TOKENS, ANNOTATIONS, *PART, *node.changes}
     if USAGE in node.changes:
-        aside.update(f"usage.{name}" for name in (*COUNTS, *DETAILS))
+        aside.update(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH))
 
     def match(given: Json, found: Found) -> bool:
         inner: Found = {}

@@ -28,7 +28,10 @@ NEEDED = ("text", "refusal", "call")
 #: What a tool choice can ask for beside what is free.
 CHOICES: tuple[Choice, ...] = ("none", "required", "named")
 #: Calls that are items of their own, by the message that they belong to.
-_Calls: TypeAlias = dict[int, list[tuple[str, str, str]]]
+_Call: TypeAlias = tuple[str, str, str]
+_Calls: TypeAlias = dict[int, list[_Call]]
+#: A part of a message: its place, its kind, and what was found in it.
+_Told: TypeAlias = tuple[int, str, Found]
 Look: TypeAlias = Callable[[Json], Json]
 #: What a part of a message can be, and what can stand among the messages.
 ASKED = ("text", "image", "call", "result")
@@ -61,6 +64,8 @@ class RequestForm:
         self.kinds += ("custom",) * ("custom" in tools)
         choice = data.get("tool_choice", {})
         self._named = _look(choice.get("name"))
+        self._one_call = _condition(choice.get("one"))
+        self.calls_alone: bool = choice.get("alone", False)  # no text comes with a call that was asked for
         self._conditions = [(word, _condition(choice[word])) for word in CHOICES if word in choice]
         self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
         self.tells_usage = "usage" not in data  # unasked, in every stream
@@ -70,6 +75,7 @@ class RequestForm:
         self._reference = data.get("messages", {}).get("items", {}).get("reference")
         named = [text for text in (self._reference or {}).values() if "${" not in text]
         self._marks = [name.encode() for name in (*self.fields("previous", "conversation"), *named)]
+        self._thinks, self._hides = _condition(data.get("thinks")), _condition(data.get("hides"))
         seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs")
         self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
 
@@ -94,6 +100,7 @@ class RequestForm:
             tools,
             choice,
             named,
+            self._one_call(body),
             self._cap(body),
             number * max(1, len(prompts)),
             _texts(self._stop(body)),
@@ -157,6 +164,14 @@ class RequestForm:
         """Tell whether the answer is made afterwards, and asked for then."""
         return "later" in self._data and self._later(body)
 
+    def reasons(self, body: Mapping[str, Json]) -> bool:
+        """Tell whether a model reasons before it answers; `body` has what the model does unasked filled in."""
+        return "thinks" not in self._data or self._thinks(body)
+
+    def hides(self, body: Mapping[str, Json]) -> bool:
+        """Tell whether what was reasoned is not told, though it is said that there was something."""
+        return self._hides(body)
+
     def items(self, body: Mapping[str, Json]) -> list[Json]:
         """Return the messages of a body as they were sent, and what is among them; a text is one."""
         return self._messages.items(body)
@@ -197,7 +212,7 @@ class RequestForm:
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
         given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
-        if name in ("json", "later"):
+        if name in ("json", "later", "thinks", "hides"):
             return list(given or ())
         if not isinstance(given, Mapping):
             return _listed(given)
@@ -236,33 +251,34 @@ class _Messages:
         self._calls, self._call_id, self._name = _look(data.get("calls_at")), data.get("call_id"), data.get("name")
         self._parts, self._call = tuple(parts.items()), parts.get("call")
         self._items = items
+        self._joins = data.get("joins", False)
 
     def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
         """Return the messages, the system's first, and those of earlier items; what is no message is left out."""
         found = [Message("system", text) for look in self._system if (text := self._joined(look(body)))]
         calls: _Calls = {}
-        for item in (*earlier, *self.items(body)) if earlier else self.items(body):
+        for place, item in enumerate((*earlier, *self.items(body)) if earlier else self.items(body)):
             if isinstance(item, dict):
-                self._add(item, found, calls)
+                self._add(item, place, found, calls)
             elif self._items and isinstance(item, str):
-                found.append(Message("user", item))
+                found.append(Message("user", item, at=place))
         for index, made in calls.items():
             found[index] = replace(found[index], calls=tuple(made))
-        return tuple(found)
+        return tuple(_turns(found) if self._joins else found)
 
     def plain(self, body: Mapping[str, Json]) -> tuple[Message, ...] | None:
         """Return the messages where each is a role and a text, as most are; None where they are not."""
         given, found = self._at(body), []
         if not isinstance(given, list) or any(look(body) for look in self._system):
             return None
-        for item in given:
+        for place, item in enumerate(given):
             if item.__class__ is not dict or len(item) != 2:
                 return None
             content, role = item.get(self._content), item.get(self._role)
             if content.__class__ is not str or role.__class__ is not str:
                 return None
-            found.append(Message(self._roles.get(role, role), content))
-        return tuple(found)
+            found.append(Message(self._roles.get(role, role), content, at=place))
+        return tuple(_turns(found) if self._joins else found)
 
     def items(self, body: Mapping[str, Json]) -> list[Json]:
         given = self._at(body)
@@ -279,55 +295,65 @@ class _Messages:
                 return _text(part.get("part.id"))
         return ""
 
-    def _add(self, item: Mapping[str, Json], found: list[Message], calls: _Calls) -> None:
+    def _add(self, item: Mapping[str, Json], place: int, found: list[Message], calls: _Calls) -> None:
         if self._items and self._role not in item:
-            self._add_item(item, found, calls)
+            self._add_item(item, place, found, calls)
             return
         content, role = item.get(self._content), _text(item.get(self._role))
         role = self._roles.get(role, role)
         if isinstance(content, str) and len(item) == 2:  # most messages are a role and a text
-            found.append(Message(role, content))
+            found.append(Message(role, content, at=place))
             return
-        told = list(self._told(content))
-        texts = [part["part.text"] for kind, part in told if kind == "text"]
-        called = [_call(part) for kind, part in told if kind == "call"] + self._called(item)
-        results = [part for kind, part in told if kind == "result"]
-        images = sum(kind == "image" for kind, _ in told)
-        found += [self._result(part) for part in results]
-        if not results or texts or called or images:
-            name, call_id = (_text(item.get(field)) if field else "" for field in (self._name, self._call_id))
-            found.append(Message(role, "\n".join(texts), name, tuple(called), call_id, images))
+        told, begun, called = list(self._told(content)), list[_Told](), self._called(item)
+        for part in told:
+            if part[1] == "result":
+                found += [self._message(item, role, begun, called, place)] if begun else []
+                found.append(self._result(part[2], place, part[0]))
+                begun, called = [], []
+            else:
+                begun.append(part)
+        if begun or called or not told:
+            found.append(self._message(item, role, begun, called, place))
 
-    def _add_item(self, item: Mapping[str, Json], found: list[Message], calls: _Calls) -> None:
+    def _message(
+        self, item: Mapping[str, Json], role: str, told: Sequence[_Told], called: Sequence[_Call], place: int
+    ) -> Message:
+        """Return what parts of one message say that are no results."""
+        text = "\n".join(part["part.text"] for _, kind, part in told if kind == "text")
+        calls = (*(_call(part) for _, kind, part in told if kind == "call"), *called)
+        name, call_id = (_text(item.get(field)) if field else "" for field in (self._name, self._call_id))
+        return Message(role, text, name, calls, call_id, sum(kind == "image" for _, kind, _ in told), place)
+
+    def _add_item(self, item: Mapping[str, Json], place: int, found: list[Message], calls: _Calls) -> None:
         """Add what is no message: a call belongs to the assistant's message before it, if there is one."""
         for kind, look in self._items:
             part: Found = {}
             if not look(item, part):
                 continue
             if kind == "result":
-                found.append(self._result(part))
+                found.append(self._result(part, place))
             elif kind == "call":
                 if not (found and found[-1].role == "assistant"):
-                    found.append(Message("assistant", ""))
+                    found.append(Message("assistant", "", at=place))
                 calls.setdefault(len(found) - 1, list(found[-1].calls)).append(_call(part))
             return
 
-    def _result(self, part: Found) -> Message:
-        text = self._joined(part.get("part.input"))
-        return Message("tool", text, part.get("part.name", ""), call_id=part.get("part.id", ""))
+    def _result(self, part: Found, place: int, number: int = 0) -> Message:
+        text, ident = self._joined(part.get("part.input")), part.get("part.id", "")
+        return Message("tool", text, part.get("part.name", ""), call_id=ident, at=place, part=number)
 
-    def _told(self, content: Json) -> Iterator[tuple[str, Found]]:
-        """Yield of each part the first kind whose form it has, and what it says."""
+    def _told(self, content: Json) -> Iterator[_Told]:
+        """Yield of each part its place, the first kind whose form it has, and what it says."""
         if isinstance(content, str):
-            yield "text", {"part.text": content}
-        for value in content if isinstance(content, list) else ():
+            yield 0, "text", {"part.text": content}
+        for place, value in enumerate(content) if isinstance(content, list) else ():
             for kind, look in self._parts:
                 part: Found = {}
                 if look(value, part) and (kind not in ("text", "call") or tells(kind, part)):  # type: ignore[arg-type]
-                    yield kind, part
+                    yield place, kind, part
                     break
 
-    def _called(self, item: Mapping[str, Json]) -> list[tuple[str, str, str]]:
+    def _called(self, item: Mapping[str, Json]) -> list[_Call]:
         """Return the calls of a list of their own."""
         given, look = self._calls(item), self._call
         if look is None or not isinstance(given, list):
@@ -338,7 +364,7 @@ class _Messages:
     def _joined(self, content: Json) -> str:
         """Return a text, or the texts of a list's parts joined by a newline; other JSON is written as it is."""
         if isinstance(content, list):
-            return "\n".join(part["part.text"] for kind, part in self._told(content) if kind == "text")
+            return "\n".join(part["part.text"] for _, kind, part in self._told(content) if kind == "text")
         return _written(content)
 
 
@@ -367,7 +393,21 @@ class _Prompts:
         return ""
 
 
-def _call(part: Found) -> tuple[str, str, str]:
+def _turns(messages: Sequence[Message]) -> list[Message]:
+    """Join messages of one speaker that follow one another into a turn."""
+    found: list[Message] = []
+    for message in messages:
+        last = found[-1] if found else None
+        if last and last.role == message.role and message.role in ("user", "assistant"):
+            text = "\n".join(filter(None, (last.text, message.text)))
+            images = last.images + message.images
+            found[-1] = replace(last, text=text, calls=(*last.calls, *message.calls), images=images)
+        else:
+            found.append(message)
+    return found
+
+
+def _call(part: Found) -> _Call:
     arguments = part["part.arguments"] if "part.arguments" in part else _written(part.get("part.input"))
     return part.get("part.id", ""), part.get("part.name", ""), arguments
 

@@ -36,7 +36,7 @@ Violations = Callable[[Json], Sequence[Violation]]
 
 def values_of(sample: Completion) -> AnswerValues:
     """Return a sample as it is written where ids look like nothing in particular, and nothing is repeated."""
-    return AnswerValues(sample, "an-id", 1_800_000_000, "a-model")
+    return AnswerValues(sample, "answer-1", 1_800_000_000, "a-model")
 
 
 def differences(

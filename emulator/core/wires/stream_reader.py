@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, Annotation, Kind, Part, Token
+from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, Annotation, Kind, Part, Token
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows, tells
 from emulator.core.wires.template import ANNOTATIONS, LIKELY, TOKENS
 
@@ -119,4 +119,6 @@ def json_text(value: Json) -> str:
 def usage_of(found: Mapping[str, Json]) -> dict[str, int] | None:
     """Return usage by the names of COUNTS and DETAILS."""
     usage = {name: found[f"usage.{name}"] for name in (*COUNTS, *DETAILS) if f"usage.{name}" in found}
+    if f"usage.{FRESH}" in found:
+        usage["input"] = found[f"usage.{FRESH}"] + usage.get("cached", 0) + usage.get("written", 0)
     return usage or None

@@ -1,7 +1,7 @@
 """Templates of a wire: JSON with holes and a few words, parsed once; `writer` and `reader` compile what is parsed.
 
 ${name}      a hole; alone in its string it is the value itself, with its type
-name~        a field that may be missing: not written where its value is empty, not asked for when read
+name~        a field that may be missing: not written where its value is empty, not asked for when read; likewise a kind
 $each        an item for each part of an answer, by its kind
 $choices     an item for each choice that was asked for
 $if, then    null where there is no value, else what follows
@@ -23,17 +23,20 @@ from typing import TypeAlias
 from emulator.core.errors import Json, nearest
 from emulator.core.frozen import frozen
 from emulator.core.tree import Path
-from emulator.core.wires.completion import COUNTS, DETAILS, KINDS
+from emulator.core.wires.completion import COUNTS, DETAILS, FRESH, KINDS
 
 #: Of an answer, of a part of it, and of a piece of a part.
 ANSWER = (
-    "id", "created", "model", "choice", "text", "refusal", "finish",
-    *(f"usage.{name}" for name in (*COUNTS, *DETAILS)), "usage.asked", "conversation",
+    "id", "created", "model", "choice", "text", "refusal", "finish", "stopped",
+    *(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH)), "usage.asked", "conversation",
 )  # fmt: skip
 #: Of an answer that fails in its middle; `reason` is the code, or where there is none the type.
 FAILURE = ("error.type", "error.code", "error.message", "error.param", "error.reason")
 ITEM = "part.item"
-PART = ("part.id", "part.name", "part.text", "part.arguments", "part.input", "part.index", "part.call", ITEM)
+PART = (
+    "part.id", "part.name", "part.text", "part.arguments", "part.input", "part.index", "part.call", "part.signature",
+    ITEM,
+)  # fmt: skip
 PIECE, NUMBER, CONVERSATION = "piece", "n", "conversation"
 #: What `$if` can ask for and `$whole` can change, beside holes.
 PARTS, USAGE, ERROR = "parts", "usage", "error"
@@ -99,9 +102,10 @@ class Array:
 
 @frozen
 class Each:
-    """As many items as there are parts whose kind is here."""
+    """As many items as there are parts whose kind is here; of a spared kind, those that say something."""
 
     kinds: Mapping[str, Node]
+    spared: frozenset[str] = frozenset()
 
 
 @frozen
@@ -224,11 +228,13 @@ class Parser:
 
     def _each(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         found = {}
-        for kind, item in self._mapping(given, (*path, "$each")).items():
+        kinds = self._mapping(given, (*path, "$each"))
+        for name, item in kinds.items():
+            kind = name.removesuffix("~")
             if kind not in KINDS:
-                self.report((*path, "$each", kind), f"no part is a '{kind}'; {nearest(kind, KINDS)}")
-            found[kind] = self._node(item, (*path, "$each", kind), (*known, *PART))
-        return Each(found)
+                self.report((*path, "$each", name), f"no part is a '{kind}'; {nearest(kind, KINDS)}")
+            found[kind] = self._node(item, (*path, "$each", name), (*known, *PART))
+        return Each(found, frozenset(name[:-1] for name in kinds if name.endswith("~")))
 
     def _choices(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         return Choices(self._node(given, (*path, "$choices"), known))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import orjson
@@ -12,7 +12,20 @@ import orjson
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.kept import Kept
-from emulator.core.wires.completion import CALLS, COUNTS, KINDS, Annotation, Completion, Part, Token
+from emulator.core.wires.completion import (
+    CALLS,
+    CAUSES,
+    COUNTS,
+    FRESH,
+    KINDS,
+    REASONS,
+    Annotation,
+    Completion,
+    Kind,
+    Part,
+    Token,
+    signature,
+)
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
 from emulator.core.wires.request import RequestForm
 from emulator.core.wires.sse import event as write_event
@@ -80,6 +93,8 @@ class Wire:
     event_name: str | None = None  # the field of an event's data that names it
     paced: Literal["events", "pieces"] = "events"
     totals: bool = True  # its usage has a total
+    parted: bool = False  # it tells the input without what a cache has of it
+    spared: frozenset[str] = frozenset()  # kinds of parts that it does not say where they are empty
     places: Mapping[str, str] = field(default_factory=dict)  # where it says what
     details: Sequence[str] = ()  # of DETAILS, what it tells
     fresh: frozenset[str] = frozenset()  # the fields that hold an answer's id and time, and its items' ids
@@ -95,13 +110,18 @@ class Wire:
 
     def whole(self, saying: AnswerValues) -> bytes:
         """Write a whole answer."""
-        return self.write(self._scope(saying))
+        return self.write(self._scope(self._without_empty(saying)))
 
     def streamed(self, saying: AnswerValues, pieces: Sequence[Iterable[bytes]], usage: bool) -> list[tuple[bytes, str]]:
         """Write the events of a stream: the pieces of each part, as JSON, and `usage` where it is asked for.
 
         What waits for its time is `data`, what comes with the event before it `along`, and the end `done`.
         """
+        if self.spared:
+            told = [
+                item for item, part in zip(pieces, saying.completion.parts, strict=True) if not self._is_spared(part)
+            ]
+            saying, pieces = self._without_empty(saying), told
         scope = self._scope(saying)
         scope["usage.asked"] = usage or None
         along = "data" if self.paced == "events" else "along"
@@ -116,6 +136,17 @@ class Wire:
         if usage and saying.completion.usage:
             events += self._written("usage", "", scope, along)
         return events + self._written("stop", "", scope, "done")
+
+    def _is_spared(self, part: Part) -> bool:
+        return not part.text and part.kind in self.spared
+
+    def _without_empty(self, saying: AnswerValues) -> AnswerValues:
+        """Leave out parts that say nothing, where they are not said then."""
+        parts = saying.completion.parts
+        if not self.spared or not any(map(self._is_spared, parts)):
+            return saying
+        kept = tuple(part for part in parts if not self._is_spared(part))
+        return replace(saying, completion=replace(saying.completion, parts=kept))
 
     def failing(self, saying: AnswerValues, error: Mapping[str, Json], number: int) -> list[bytes]:
         """Write what ends a stream that fails after so many events; `error` has the values of FAILURE's holes."""
@@ -196,6 +227,7 @@ class Wire:
         scope = {
             "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
+            "stopped": completion.stopped,
             WRITTEN: list(_values(completion, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
             "usage": usage, "usage.input": counts["input"],
             "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
@@ -204,8 +236,11 @@ class Wire:
         }  # fmt: skip
         for name in self.details:
             scope[f"usage.{name}"] = counts.get(name, 0)
+        if usage and self.parted:
+            scope[f"usage.{FRESH}"] = max(0, usage["input"] - usage.get("cached", 0) - usage.get("written", 0))
+        cause = completion.cause
         for name, table in self.words.items():
-            scope[name] = table.get(finish or "", finish)
+            scope[name] = table[cause] if cause in table else table.get(finish or "", finish)
         for path in self.echoes:
             scope[ECHO + path] = saying.echo.get(path)
         return scope
@@ -256,13 +291,7 @@ class Wire:
         found: Found = {}
         if not self.match(body, found):
             return Completion(unread=True)
-        parts = [
-            Part(kind, found[kind], tokens=tuple(tokens_of(found)), annotations=annotations_of(found))
-            for kind in KINDS
-            if kind in found
-        ]
-        parts += [part_of(kind, part) for kind, part in found.get(PARTS, ())]
-        return self._completion(found, parts, UNREAD in found)
+        return self._completion(found, [part_of(kind, part) for kind, part in found.get(PARTS, ())], UNREAD in found)
 
     def whole_in(self, data: Sequence[bytes], stream: bool) -> dict[str, Json] | None:
         """Return the whole answer of a body, or of the last event of a stream that has one."""
@@ -323,13 +352,18 @@ class Wire:
         return any(hearing.said.get(name) for name in ("finish", *self.words)), usage_of(hearing.said) is not None
 
     def _completion(self, found: Mapping[str, Json], parts: Sequence[Part], unread: bool) -> Completion:
-        called = any(part.kind in CALLS for part in parts)
+        kinds = {part.kind for part in parts}
+        apart = {kind: _apart(kind, found) for kind in KINDS if kind in found and kind not in kinds}
+        refused = [apart.pop("refusal")] if "refusal" in apart else []
+        last = refused if "text" in kinds else []  # a text that was refused from some point on
+        parts = [*apart.values(), *([] if last else refused), *parts, *last]
         usage = usage_of(found)
         if usage and not self.totals and {"input", "output"} <= usage.keys():
             usage["total"] = usage["input"] + usage["output"]
-        return Completion(tuple(parts), self._reason(found, called), usage, found.get("model"), unread)
+        reason = self._reason(found, {part.kind for part in parts})
+        return Completion(tuple(parts), reason, usage, found.get("model"), unread, found.get("stopped"))
 
-    def _reason(self, found: Mapping[str, Json], called: bool) -> str | None:
+    def _reason(self, found: Mapping[str, Json], kinds: Set[str]) -> str | None:
         """Return the neutral reason that all words fit; of several, the one that fits what was said."""
         if not self.words:
             return found.get("finish") or None
@@ -341,7 +375,16 @@ class Wire:
         ]
         if not words:
             return None
-        return "tool_calls" if called and "tool_calls" in reasons else [*reasons, *words.values()][0]
+        for of_kinds, reason in ((CALLS, "tool_calls"), (("refusal",), "refusal")):
+            if not kinds.isdisjoint(of_kinds) and reason in reasons:
+                return reason if reason in REASONS else "stop"
+        first = [*(reason for reason in reasons if reason != "refusal"), *words.values()][0]
+        return "stop" if first in CAUSES else first
+
+
+def _apart(kind: Kind, found: Mapping[str, Json]) -> Part:
+    """Return what stands outside of the parts."""
+    return Part(kind, found[kind], tokens=tuple(tokens_of(found)), annotations=annotations_of(found))
 
 
 def parsed(data: bytes) -> Json:
@@ -364,6 +407,7 @@ def _values(completion: Completion, items: Sequence[str]) -> Iterator[dict[str, 
         yield {
             "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
             "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
+            "part.signature": signature(part.text) if part.kind == "reasoning" else "",
             "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
             TOKENS: _tokens(part.tokens), ANNOTATIONS: _annotations(part.annotations),
         }  # fmt: skip

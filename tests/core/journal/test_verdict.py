@@ -419,11 +419,15 @@ def test_each_provider_is_judged_by_its_own_facts_and_exchanges() -> None:
     named = {name: [item.fact for item in judge(provider, made.exchanges)] for name, provider in PROVIDERS.items()}
     assert named.pop("openai")[-len(common) :] == common
     assert named == {
+        "anthropic": [
+            "an-v-sdk", "an-s-unknown", "an-s-sdk-reader", "an-c-retries", "an-c-backoff", "an-c-timeout",
+            "an-c-headers", "an-c-auth", "an-c-ramp", *common,
+        ],
         "beatra": ["be-incomplete-stream", "be-retry-same-key", "be-switch-model", "be-store-ids", *common],
         "braintwin": ["bt-backoff", "bt-retry-500", *common],
         "brainstormrouter": common,
         "brivionix": common,
-    }
+    }  # fmt: skip
     assert {item.status for item in judge(PROVIDERS["braintwin"], made.exchanges)} == {"not_seen"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from build import FOUR, NAMES, PROVIDERS
+from build import CHATS, FOUR, NAMES, PROVIDERS
 
 import emulator
 from emulator import Emulator
@@ -31,7 +31,7 @@ def test_a_built_in_provider_is_whole(name: str) -> None:
     assert (provider.name, set(STATUS) - set(provider.errors), provider.plans["unlimited"]) == (name, set(), UNLIMITED)
     assert provider.default_plan in provider.plans
     assert provider.host == provider.base_url.split("/")[2]
-    assert provider.operation_at("POST", "/chat/completions") is provider.operations["chat"]
+    assert provider.operation_at("POST", CHATS.get(name, "/chat/completions")) is provider.operations["chat"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -40,7 +40,7 @@ def test_nothing_is_wrong_in_a_built_in_folder(name: str) -> None:
 
 
 def test_all_are_there() -> None:
-    assert list(load_providers()) == ["openai", *FOUR]
+    assert list(load_providers()) == ["openai", "anthropic", *FOUR]
 
 
 def test_values_of_a_provider() -> None:
@@ -176,8 +176,8 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
                                  "headers[0].value: is not right: '${req}'. Holes: ${limit}, ${remaining} (requests of "
                                  "the window), ${limit_tokens}, ${remaining_tokens}, ${reset} (its end in Unix "
                                  "seconds), ${reset_in} (as 6m0s), ${reset_at} (RFC 3339), the same of "
-                                 "${reset_tokens}, ${request_id}, ${processing_ms} and ${model}, the one that "
-                                 "answers."),
+                                 "${reset_tokens}, ${remaining_tokens_rounded} (to thousands), ${request_id}, "
+                                 "${processing_ms} and ${model}, the one that answers."),
     "unknown-hole-of-an-id": (edit("chatcmpl_${ulid}", "chatcmpl_${uild}"), HERE, "response: ",
                               "ids.response: is not right: 'chatcmpl_${uild}'. Holes: ${ulid} (26 characters), "
                               "${alnum} (24 letters and digits), ${hex} (24 hexadecimal digits); ${hex32}, ${alnum29} "

@@ -550,8 +550,8 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
     "model-of-no-path": ("${path.id}", "${model.id}", "body: {id: \"${model.id",
                          "operations.file.body: nothing fills ${model.id}; known: path.id, path.part"),
     "body-of-a-chat": ("    ids: {response: \"gen_${alnum}\"}\n", "    body: {}\n", "body: {}",
-                       "operations.generate.body: is for kinds body and tokens, and for stored that is to forget or "
-                       "list, not chat"),
+                       "operations.generate.body: is for kinds body and tokens, for stored that is to forget or list, "
+                       "and where there is a page, not chat"),
     "body-breaks-its-schema": ("object: model, owned_by", "object: modl, owned_by", "body: {id: \"${path.model",
                                "operations.model.body: breaks its response schema: object must be 'model', not 'modl'"),
     "shown-key": ("{header: x-sample-key}", "{header: x-sample}", "header: x-sample}",

@@ -32,6 +32,7 @@ def test_with_nothing_said_the_provider_decides() -> None:
     assert [item.plan.name for item in session.settings.values()] == [
         "unlimited",
         "unlimited",
+        "unlimited",
         "free",
         "standard",
         "unlimited",

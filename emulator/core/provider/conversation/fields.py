@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from emulator.core.errors import Json
 from emulator.core.provider.conversation.rule import Asked, ConversationRule, Finding, every, first
 from emulator.core.provider.conversation.selectors import Place
-from emulator.core.provider.conversation.strict_schemas import loose_problem, strict_problem
+from emulator.core.provider.conversation.strict_schemas import (
+    closed_problem,
+    keyword_problem,
+    loose_problem,
+    strict_problem,
+)
+from emulator.core.schema.untrusted import Allowance
 
 
 def needs(rule: ConversationRule, asked: Asked) -> Finding | None:
@@ -57,6 +64,83 @@ def is_alone(rule: ConversationRule, asked: Asked) -> Finding | None:
         if isinstance(place.holder, list) and len(place.holder) > 1:
             return _at(place, asked, rule)
     return None
+
+
+def not_everywhere(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """Some item of the list lacks what the field finds."""
+    places = list(every(rule.fields, asked))
+    items = asked.body.get(rule.fields[0].top)
+    return _at(places[0], asked, rule) if places and isinstance(items, list) and len(places) == len(items) else None
+
+
+def have_their_form(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """In each object, the values of the second field of `words` conform to the JSON Schema that is the first."""
+    shape, values = rule.words
+    for place in every(rule.fields, asked):
+        given = place.value if isinstance(place.value, Mapping) else {}
+        for number, value in enumerate(given.get(values) or ()):
+            with suppress(ValueError):  # a schema that is none, or takes too long
+                if not Allowance().schema(given.get(shape, True))(value):
+                    return _at(place, asked, rule) | {"j": number}
+    return None
+
+
+def names_an_earlier(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """What the field names is one of the others that stand before it."""
+    first_at: dict[str, tuple[int, ...]] = {}
+    for place in every(rule.others, asked):
+        if isinstance(place.value, str):
+            first_at.setdefault(place.value, place.index)
+    for place in every(rule.fields, asked):
+        if isinstance(place.value, str) and not (place.value in first_at and first_at[place.value] < place.index):
+            return _at(place, asked, rule)
+    return None
+
+
+def is_named_or_last(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """What is at the field is named by one of the others, or it stands in the last item of its list."""
+    known = {item.value for item in every(rule.others, asked) if isinstance(item.value, str)}
+    for place in every(rule.fields, asked):
+        last = place.index[:1] == (len(asked.body[rule.fields[0].top]) - 1,)
+        if isinstance(place.value, str) and place.value not in known and not last:
+            return _at(place, asked, rule)
+    return None
+
+
+def is_last(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """What the field finds stands in the last item of its list."""
+    for place in every(rule.fields, asked):
+        items = asked.body[rule.fields[0].top]
+        if isinstance(items, list) and place.index[:1] != (len(items) - 1,):
+            return _at(place, asked, rule)
+    return None
+
+
+def is_below(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The number at the field is less than the other."""
+    place, other = first(rule.fields, asked), first(rule.others, asked)
+    numbers = place and other and isinstance(place.value, int | float) and isinstance(other.value, int | float)
+    return (
+        _at(place, asked, rule) | {"limit": other.value}
+        if place and other and numbers and place.value >= other.value
+        else None
+    )
+
+
+def has_at_most(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The field is found so many times at most."""
+    found = sum(1 for _ in every(rule.fields, asked))
+    return {"value": found, "limit": rule.most} if found > rule.most else None
+
+
+def has_no_keyword(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """A JSON Schema at the field has none of some keywords."""
+    return _schema_problem(rule, asked, lambda schema: keyword_problem(schema, rule.words))
+
+
+def is_closed_schema(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """A JSON Schema at the field lets no object have other fields, and refers neither outside nor to itself."""
+    return _schema_problem(rule, asked, closed_problem)
 
 
 def has_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from emulator.core.provider.conversation.rule import MOST_NAMED, Asked, ConversationRule, Finding, first
+from emulator.core.provider.conversation.rule import MOST_NAMED, Asked, ConversationRule, Finding, every, first
 from emulator.core.wires.conversation import Message
 
 
@@ -15,39 +15,41 @@ def answers_a_call(rule: ConversationRule, asked: Asked) -> Finding | None:
         if _answers(message):
             before = messages[number - 1] if number else None
             if before is None or not (before.calls or _answers(before)):
-                return {"i": number, "ids": message.call_id}
+                return _at(message) | {"ids": message.call_id, "value": message.call_id}
     return None
 
 
 def answers_its_call(rule: ConversationRule, asked: Asked) -> Finding | None:
     """A message that answers a call names one of the calls that it follows."""
-    for number, calls, answers in _turns(asked.conversation.messages):
+    for _, calls, answers in _turns(asked.conversation.messages):
         known = set(calls)
-        for offset, answer in enumerate(answers, 1):
+        for answer in answers:
             if answer.call_id not in known:
-                return {"i": number + offset, "ids": ", ".join(calls[:MOST_NAMED])}
+                return _at(answer) | {"ids": ", ".join(calls[:MOST_NAMED]), "value": answer.call_id}
     return None
 
 
 def calls_are_answered(rule: ConversationRule, asked: Asked) -> Finding | None:
     """Each call is answered before the next turn, and before the end."""
-    for number, calls, answers in _turns(asked.conversation.messages):
+    messages = asked.conversation.messages
+    for number, calls, answers in _turns(messages):
         answered = {answer.call_id for answer in answers}
         left = [call for call in calls if call not in answered]
         if left:
             following = number + len(answers) + 1
-            at_end = following == len(asked.conversation.messages)
-            return {"i": following, "ids": ", ".join(left[:MOST_NAMED]), "at_end": at_end}
+            at_end = following == len(messages)
+            place = messages[-1].at + 1 if at_end else messages[following].at
+            return {"i": place, "ids": ", ".join(left[:MOST_NAMED]), "at_end": at_end, "caller": messages[number].at}
     return None
 
 
 def answers_an_earlier_call(rule: ConversationRule, asked: Asked) -> Finding | None:
     """A message that answers a call names one that was made before it, wherever."""
     made: set[str] = set()
-    for number, message in enumerate(asked.conversation.messages):
+    for message in asked.conversation.messages:
         made.update(call_id for call_id, _, _ in message.calls)
         if _answers(message) and message.call_id not in made:
-            return {"i": number, "ids": message.call_id}
+            return _at(message) | {"ids": message.call_id}
     return None
 
 
@@ -62,18 +64,56 @@ def calls_have_answers(rule: ConversationRule, asked: Asked) -> Finding | None:
 
 def begins_as(rule: ConversationRule, asked: Asked) -> Finding | None:
     """The first message after the system's is of one of the roles."""
-    spoken = [(number, message) for number, message in enumerate(asked.conversation.messages) if _spoken(message)]
-    number, first = spoken[0] if spoken else (0, None)
-    return {"i": number, "value": first.role} if first and first.role not in rule.words else None
+    first = next(filter(_spoken, asked.conversation.messages), None)
+    return _at(first) | {"value": first.role} if first and first.role not in rule.words else None
+
+
+def ends_as(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The last message is of one of the roles, or has what the others find."""
+    messages = asked.conversation.messages
+    last = messages[-1] if messages else None
+    if last is None or last.role in rule.words or any(place.index[0] == last.at for place in every(rule.others, asked)):
+        return None
+    return _at(last) | {"value": last.role}
+
+
+def ends_trimmed(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The last message, where it is of one of the roles, ends in no white space."""
+    messages = asked.conversation.messages
+    last = messages[-1] if messages else None
+    if last is None or last.role not in rule.words or last.text.rstrip() == last.text:
+        return None
+    return _at(last)
+
+
+def interjects(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The system speaks among the messages only after the user, and before the assistant or at the end."""
+    said = [message for message in asked.conversation.messages if message.at >= 0]
+    for number, message in enumerate(said):
+        before, after = said[number - 1] if number else None, said[number + 1] if number + 1 < len(said) else None
+        follows = before is not None and before.role in ("user", "tool")
+        if message.role == "system" and not (follows and (after is None or after.role == "assistant")):
+            return _at(message)
+    return None
+
+
+def loop_begins_with(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """Where the last messages answer calls, the turn that made them begins with one of the words."""
+    messages = asked.conversation.messages
+    calling = next((message for message in reversed(messages) if message.calls), None)
+    if calling is None or not _answers(messages[-1]):
+        return None
+    begun = next((place for place in every(rule.fields, asked) if place.index[0] == calling.at), None)
+    return _at(calling) | {"value": begun.value} if begun and begun.value not in rule.words else None
 
 
 def alternates(rule: ConversationRule, asked: Asked) -> Finding | None:
     """No two messages that follow one another have the same role; answers to calls may."""
     last = ""
-    for number, message in enumerate(asked.conversation.messages):
+    for message in asked.conversation.messages:
         if _spoken(message):
             if message.role == last and not _answers(message):
-                return {"i": number, "value": message.role}
+                return _at(message) | {"value": message.role}
             last = message.role
     return None
 
@@ -84,6 +124,10 @@ def says_a_word(rule: ConversationRule, asked: Asked) -> Finding | None:
         return None
     texts = [message.text.casefold() for message in asked.conversation.messages]
     return None if any(word in text for word in rule.words for text in texts) else {}
+
+
+def _at(message: Message) -> Finding:
+    return {"i": message.at, "j": message.part}
 
 
 def _spoken(message: Message) -> bool:

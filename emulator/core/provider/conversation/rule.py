@@ -9,12 +9,13 @@ from typing import TypeAlias
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.selectors import Place, Selector
+from emulator.core.provider.model import Model
 from emulator.core.wires.conversation import Conversation
 
 #: So many ids are named.
 MOST_NAMED = 100
 #: What of the message or field at fault a text can name.
-HOLES = ("path", "name", "i", "j", "value", "other", "ids", "model", "limit", "reason")
+HOLES = ("path", "name", "i", "j", "value", "other", "ids", "model", "limit", "reason", "caller")
 
 
 @frozen
@@ -26,6 +27,16 @@ class Asked:
     traits: frozenset[str] | None = None  # None: nothing is known of the model
     output_limit: int | None = None
     defaults: Mapping[str, Json] = field(default_factory=dict)  # what a field is that is left out
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the request, by lower-case name
+
+
+def asked_of(
+    body: Mapping[str, Json], conversation: Conversation, model: Model | None, headers: Mapping[str, str]
+) -> Asked:
+    """Return what rules look at where a model is known, or not."""
+    if model is None:
+        return Asked(body, conversation, headers=headers)
+    return Asked(body, conversation, model.traits, model.output_limit, model.defaults, headers)
 
 
 Finding: TypeAlias = dict[str, Json]
@@ -48,6 +59,8 @@ class ConversationRule:
     without: str | None = None
     tops: frozenset[str] = field(default=frozenset(), compare=False)  # the fields of a body that it is about
     of_output: bool = False  # it is about what a model can write
+    most: int = 0
+    headers: Mapping[str, str | None] = field(default_factory=dict)  # of the requests that it binds; None: left out
 
     @property
     def of_models(self) -> bool:
@@ -62,6 +75,8 @@ class ConversationRule:
         if self.trait is not None and self.trait not in (asked.traits or ()):
             return False
         if self.without is not None and (asked.traits is None or self.without in asked.traits):
+            return False
+        if any(asked.headers.get(name) != value for name, value in self.headers.items()):
             return False
         if not (self.when or self.unless):
             return True

@@ -6,22 +6,31 @@ broken. Each returns what fills the holes of `param` and `message`, or None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from emulator.core.errors import Json, Violation
 from emulator.core.provider.conversation.fields import (
     excludes,
+    has_at_most,
+    has_no_keyword,
     has_one_of,
+    have_their_form,
     is_alone,
     is_at_least,
+    is_below,
+    is_closed_schema,
+    is_last,
+    is_named_or_last,
     is_refused,
     is_schema,
     is_strict_schema,
     is_unique,
     is_within_output,
+    names_an_earlier,
     names_one_of,
     needs,
+    not_everywhere,
 )
 from emulator.core.provider.conversation.messages import (
     alternates,
@@ -31,6 +40,10 @@ from emulator.core.provider.conversation.messages import (
     begins_as,
     calls_are_answered,
     calls_have_answers,
+    ends_as,
+    ends_trimmed,
+    interjects,
+    loop_begins_with,
     says_a_word,
 )
 from emulator.core.provider.conversation.rule import HOLES, Asked, ConversationRule, Finding, Rule
@@ -41,17 +54,25 @@ from emulator.core.wires.conversation import Conversation
 
 #: Every rule, named in provider.yaml as its function, by what must stand beside it there.
 _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
-    (): (answers_a_call, answers_its_call, answers_an_earlier_call, calls_are_answered, calls_have_answers, alternates),
-    ("words",): (begins_as,),
-    ("field",): (is_unique, is_alone, is_refused, is_within_output, is_schema, is_strict_schema),
-    ("field", "words"): (has_one_of, says_a_word),
-    ("field", "other"): (needs, excludes, is_at_least, names_one_of),
-}
+    (): (
+        answers_a_call, answers_its_call, answers_an_earlier_call, calls_are_answered, calls_have_answers, alternates,
+        interjects,
+    ),
+    ("words",): (begins_as, ends_trimmed),
+    ("words", "other"): (ends_as,),
+    ("field",): (
+        is_unique, is_alone, is_last, not_everywhere, is_refused, is_within_output, is_schema, is_strict_schema,
+        is_closed_schema,
+    ),
+    ("field", "words"): (has_one_of, says_a_word, has_no_keyword, have_their_form, loop_begins_with),
+    ("field", "other"): (needs, excludes, is_at_least, is_below, names_one_of, names_an_earlier, is_named_or_last),
+    ("field", "most"): (has_at_most,),
+}  # fmt: skip
 RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {
     rule.__name__: (rule, parts) for parts, rules in _RULES.items() for rule in rules
 }
 #: Those that look at messages of two texts too.
-_OF_ROLES = (begins_as, alternates)
+_OF_ROLES = (begins_as, alternates, ends_as, ends_trimmed, interjects)
 #: Those that depend on which model is asked.
 _OF_MODELS = (is_within_output,)
 
@@ -72,15 +93,17 @@ class ConversationRules:
         for index, rule in enumerate(self.rules):
             for name in rule.tops - there:
                 self._by_field.setdefault(name, []).append(index)
-        self._of_roles = [index for index, rule in enumerate(self.rules) if rule.check in _OF_ROLES]
+        self._of_roles = [
+            index for index, rule in enumerate(self.rules)
+            if rule.check in _OF_ROLES or (rule.trait is None and any(_is_flat(item, there) for item in rule.fields))
+        ]  # fmt: skip
         self._traits = frozenset(rule.trait for rule in self.rules if rule.trait and rule.tops <= there)
 
     def first_broken(self, asked: Asked) -> tuple[ConversationRule, Finding] | None:
         """Return the first rule that a request breaks."""
         rules = self._concerned(asked) if self.concern(asked.body, asked.conversation, asked.traits) else ()
         if rules and asked.defaults:
-            sent = {name: value for name, value in asked.body.items() if value is not None}
-            asked = replace(asked, body={**asked.defaults, **sent})
+            asked = replace(asked, body=with_defaults(asked.body, asked.defaults))
         for rule in rules:
             finding = rule.broken(asked)
             if finding is not None:
@@ -103,6 +126,22 @@ class ConversationRules:
         return [self.rules[index] for index in sorted(found)]
 
 
+def _is_flat(field: Selector, present: Collection[str]) -> bool:
+    """Tell whether what is looked at is a field of the items of a list that is always there: a message's own."""
+    return field.top in present and len(field.steps) == 3 and field.steps[1] == "[]"
+
+
+def with_defaults(body: Mapping[str, Json], defaults: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a body in which fields that are left out, or null, are what a model has for them."""
+    sent = {name: value for name, value in body.items() if value is not None}
+    inner = {
+        name: with_defaults(sent[name], value)
+        for name, value in defaults.items()
+        if isinstance(value, Mapping) and isinstance(sent.get(name), Mapping)
+    }
+    return {**defaults, **sent, **inner}
+
+
 def read_rule(given: Mapping[str, Json]) -> ConversationRule:
     """Return a rule as provider.yaml has it."""
     selectors = {name: tuple(map(Selector, _listed(given.get(name)))) for name in ("field", "other", "when", "unless")}
@@ -111,7 +150,8 @@ def read_rule(given: Mapping[str, Json]) -> ConversationRule:
     return ConversationRule(
         check, given["fact"], given.get("error", "invalid_request"), given, selectors["field"],
         selectors["other"], selectors["when"], selectors["unless"], tuple(_listed(given.get("words"))),
-        given.get("trait"), given.get("without"), tops, check in _OF_MODELS,
+        given.get("trait"), given.get("without"), tops, check in _OF_MODELS, given.get("most", 0),
+        given.get("headers", {}),
     )  # fmt: skip
 
 
@@ -122,7 +162,7 @@ def rule_problems(given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         if name not in given:
             yield "rule", f"needs '{name}' beside it"
     for name in given:
-        if name in ("field", "other", "words") and name not in needed:
+        if name in ("field", "other", "words", "most") and name not in needed:
             yield name, f"is not for the rule '{given['rule']}'"
     for part in ("param", "message"):
         for hole in holes(given.get(part)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from emulator.core.errors import Json, shown
 from emulator.core.tree import compact
@@ -47,6 +47,51 @@ def strict_problem(schema: Json) -> str | None:
         if level > MOST_LEVELS:
             return f"{_context(path)}the schema is nested deeper than {MOST_LEVELS} levels."
     return _too_large(schema)
+
+
+def keyword_problem(schema: Json, words: Sequence[str]) -> str | None:
+    """Say which of some keywords a schema has."""
+    for _, part, _ in _parts(schema):
+        word = next((name for name in words if name in part), None)
+        if word:
+            return f"For {shown(part.get('type') or 'any')} type, property '{word}' is not supported"
+    return None
+
+
+def closed_problem(schema: Json) -> str | None:
+    """Say where a schema lets an object have other fields, or refers to outside or to itself."""
+    for _, part, _ in _parts(schema):
+        if part.get("type") == "object" and part.get("additionalProperties") is not False:
+            return "For 'object' type, 'additionalProperties' must be explicitly set to false"
+        reference = part.get("$ref")
+        if isinstance(reference, str) and not reference.startswith("#"):
+            return f"External schema reference {shown(reference)} is not supported"
+    return "Circular reference detected in schema definitions" if _is_circular(schema) else None
+
+
+def _is_circular(schema: Json) -> bool:
+    """Tell whether a definition refers to itself, through others too; `#` is the whole."""
+    defined = {f"#/{key}/{name}": item for key in ("$defs", "definitions") for name, item in _named_in(schema, key)}
+    leads = {name: _references(item) for name, item in defined.items()} | {"#": _references(schema)}
+    for begun in leads:
+        waiting, seen = list(leads[begun]), set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name == begun:
+                return True
+            if name not in seen:
+                seen.add(name)
+                waiting += leads.get(name, ())
+    return False
+
+
+def _named_in(schema: Json, key: str) -> Sequence[tuple[str, Json]]:
+    found = schema.get(key) if isinstance(schema, Mapping) else None
+    return list(found.items()) if isinstance(found, Mapping) else []
+
+
+def _references(schema: Json) -> set[str]:
+    return {part["$ref"] for _, part, _ in _parts(schema) if isinstance(part.get("$ref"), str)}
 
 
 def _problem(part: Mapping[str, Json]) -> str | None:

@@ -18,7 +18,7 @@ Problems: TypeAlias = Iterator[tuple[Path, str]]
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
 _DETAIL_HOLES = {"field", "message"}
 #: What the exact text of an error can name.
-_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait")
+_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait", "reason")
 #: Where provider.yaml names an error.
 _ERRORS_NAMED: Sequence[tuple[str, ...]] = (
     ("models", "unknown"), ("models", "context"), ("auth", "missing"), ("auth", "wrong"), ("content_type", "other"),
@@ -95,6 +95,8 @@ def _of_wordings(data: Data) -> Problems:
     wordings: dict[tuple[str | int, ...], Mapping[str, Json]] = {
         ("errors", "violations", keyword): given for keyword, given in data["errors"].get("violations", {}).items()
     }
+    for index, given in enumerate(data.get("header_exceptions", ())):
+        wordings["header_exceptions", index] = given
     for operation, its in data["operations"].items():
         for index, given in enumerate(its.get("exceptions", ())):
             wordings["operations", operation, "exceptions", index] = given

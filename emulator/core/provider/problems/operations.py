@@ -7,7 +7,7 @@ from functools import partial
 
 from emulator.core.errors import Json, nearest
 from emulator.core.provider.holes import drawn_length, fill, fill_text, holes
-from emulator.core.provider.model import MODEL_HOLES, Model, model_values
+from emulator.core.provider.model import ABOUT, MODEL_HOLES, Model, model_values
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.problems.data import Data, Problems
 from emulator.core.provider.routes import parameters, shape
@@ -24,7 +24,7 @@ _NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
 def operation_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
     """Yield each problem with its place in provider.yaml, whose data this is."""
     taken: dict[tuple[str, str], tuple[str, str]] = {}
-    yield from _of_entry(data["models"].get("entry"))
+    yield from _of_entry(data["models"])
     for name, operation in operations.items():
         if name == "any":
             yield ("operations", name), "'any' means all operations; choose another name"
@@ -74,24 +74,24 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
     for key, what in (("request", "a schema"), ("response", "a schema"), ("fact", "what it rests on")):
         if key not in given and key not in optional:
             yield place, f"lacks '{key}', {what}"
-    needs_body = kind in ("body", "tokens") or operation.does in ("forget", "list", "index")
+    needs_body = kind in ("body", "tokens") or operation.does in ("forget", "list", "index") or "page" in given
     if needs_body and "body" not in given:
         yield place, "lacks 'body', what it answers"
     if not needs_body and "body" in given:
-        yield (
-            (*place, "body"),
-            f"is for kinds body and tokens, and for stored that is to forget or list, not {kind}",
-        )
+        hint = "is for kinds body and tokens, for stored that is to forget or list, and where there is a page"
+        yield (*place, "body"), f"{hint}, not {kind}"
 
 
 #: What stands beside kind: stored alone, and what each of them needs.
-_OF_STORED = ("of", "does", "refused", "page", "replay")
+_OF_STORED = ("of", "does", "refused", "replay")
 _NEEDED = {"cancel": "refused", "list": "page", "index": "page"}
 _ALLOWED = {"refused": ("cancel", "show"), "page": ("list", "index"), "replay": ("show",)}
 
 
 def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
     place, stored = ("operations", operation.name), operation.kind == "stored"
+    if "page" in given and operation.kind not in ("stored", "models"):
+        yield (*place, "page"), f"is for kinds stored and models, not {operation.kind}"
     for key in _OF_STORED:
         if key in given and not stored:
             yield (*place, key), f"is for kind: stored, not {operation.kind}"
@@ -113,17 +113,24 @@ def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
         yield (*place, "path"), f"must have {'no' if not wanted else 'one'} parameter{', the id of an answer' * wanted}"
 
 
-def _of_entry(entry: Json) -> Problems:
-    """The holes of an entry of the list of models can be filled."""
-    for name in holes(entry):
-        if name not in MODEL_HOLES:
+def _of_entry(models: Mapping[str, Json]) -> Problems:
+    """The holes of an entry of the list of models can be filled, of each model."""
+    wanted = list(holes(models.get("entry")))
+    for name in wanted:
+        if name not in MODEL_HOLES and not name.startswith(ABOUT):
             yield ("models", "entry"), f"nothing fills ${{{name}}}; {nearest(name, MODEL_HOLES)}"
+    for index, model in enumerate(models["list"]):
+        for name in wanted:
+            if name.startswith(ABOUT) and name.removeprefix(ABOUT) not in model.get("about", {}):
+                hint = f"lacks '{name.removeprefix(ABOUT)}' in its `about`, which the entry of the list has a hole for"
+                yield ("models", "list", index), hint
 
 
 def _of_body(operation: Operation, first_model: Mapping[str, Json]) -> Problems:
     """The holes of a body can be filled, and filled it is as the response schema has it."""
     place, names = ("operations", operation.name, "body"), parameters(operation.path)
-    model = Model(**{name: first_model[name] for name in MODEL_HOLES.values() if name in first_model})
+    given = (*MODEL_HOLES.values(), "about")
+    model = Model(**{name: first_model[name] for name in given if name in first_model})
     sample = {f"path.{name}": model.id if name == "model" else "sample" for name in names}
     if "model" in names:
         sample |= model_values(model)
