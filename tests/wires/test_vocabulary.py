@@ -105,7 +105,7 @@ OURS = {
     "core/wires": {"choices", "messages", "tool_choice", "role", "assistant", "message"},
     "core": {"message", "assistant", "messages", "choices", "tool_choice"},
     "contract": {"message", "messages", "max_tokens", "[DONE]"},
-    "core/schema/instance.py": {"delta"},  # a name for made-up values
+    "core/schema/scalars.py": {"delta"},  # a name for made-up values
     "": {"message"},
 }
 
