@@ -16,6 +16,7 @@ from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.tree import canonical
 from emulator.core.values import Exchange
+from emulator.core.wires.completion import Completion
 from emulator.core.wires.sse import payload
 
 #: What a request may differ in and still be another attempt at the same.
@@ -95,16 +96,26 @@ def was_cut(exchange: Exchange) -> bool:
 
 def answered_text(exchange: Exchange) -> str:
     """Return the text of an answer: a whole one's message, or what a stream's pieces add up to, as far as it went."""
+    return answer_of(exchange).text() or ""
+
+
+def answer_of(exchange: Exchange) -> Completion:
+    """Return what an answer says, of a stream as far as it went."""
     wire = exchange.claim.wire
     if wire is None:
-        return ""
+        return Completion()
     data = b"".join(frame.data for frame in exchange.timeline.frames if frame.kind != "comment")
-    values = list(_values(map(payload, data.split(b"\n\n")) if exchange.timeline.stream else [data]))
-    told = wire.read_events(values) if exchange.timeline.stream else wire.read(values[0] if values else None)
-    return told.text() or ""
+    if exchange.timeline.stream:
+        return wire.read_events(list(values_of(data)))
+    return wire.read(next(_parsed([data]), None))
 
 
-def _values(items: Iterable[bytes]) -> Iterator[Json]:
+def values_of(data: bytes) -> Iterator[Json]:
+    """Yield the JSON of each event of a stream's bytes."""
+    return _parsed(map(payload, data.split(b"\n\n")))
+
+
+def _parsed(items: Iterable[bytes]) -> Iterator[Json]:
     for item in items:
         with suppress(orjson.JSONDecodeError):
             yield orjson.loads(item)

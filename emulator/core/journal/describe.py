@@ -18,6 +18,7 @@ from contextlib import suppress
 import orjson
 
 from emulator.core.errors import Json
+from emulator.core.journal.conversation import said_in
 from emulator.core.redaction import (
     Show,
     is_suspect,
@@ -39,8 +40,8 @@ _MOST_NAMED = 100
 _EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 
 
-def describe(exchange: Exchange) -> dict[str, Json]:
-    """Return an exchange as the control API shows it."""
+def describe(exchange: Exchange, conversation: bool = False) -> dict[str, Json]:
+    """Return an exchange as the control API shows it; `conversation` adds what was said, as `conversation`."""
     claim, grant, request, timeline = exchange.claim, exchange.grant, exchange.request, exchange.timeline
     data = b"".join([frame.data for frame in timeline.frames])
     headers = *plain_values(request.headers.items()), *plain_values(timeline.headers)
@@ -55,6 +56,9 @@ def describe(exchange: Exchange) -> dict[str, Json]:
     if timeline.stream:
         answered["body_text"] = across_events(answered["body_text"], secrets)
     told = _told(exchange, twice, secrets)
+    if conversation:
+        said = redact_json(said_in(exchange), noting(found), by_value)
+        told["conversation"] = without(said, telling(found))
     return {
         "n": grant.number,
         "session": claim.session,
@@ -83,6 +87,7 @@ def describe(exchange: Exchange) -> dict[str, Json]:
         "sent": _sent(exchange),
         "replay_of": grant.replay.grant.number if grant.replay else None,
         "crash": told["crash"],
+        **({"conversation": told["conversation"]} if conversation else {}),
     }
 
 

@@ -37,7 +37,13 @@ async def read_journal(sessions: LiveSessions, request: Request, live: LiveSessi
         exchanges = [item for item in exchanges if item.rule == "unmatched"]
     shown = exchanges[:limit]
     last = max((item.grant.number for item in shown), default=since or 0)
-    return json_list("exchanges", map(describe, shown), {"next": last, "dropped": dropped})
+    rows = (describe(item, _with_conversation(request)) for item in shown)
+    return json_list("exchanges", rows, {"next": last, "dropped": dropped})
+
+
+def _with_conversation(request: Request) -> bool:
+    """Tell whether what was said is to be told too: it has to be read out of each answer."""
+    return request.query_params.get("conversation") == "true"
 
 
 def _number(request: Request, name: str, meant: str) -> int | None:
@@ -78,7 +84,7 @@ async def watch_journal(sessions: LiveSessions, request: Request, live: LiveSess
     """Stream exchanges as they end, until the session is removed; a reader too slow for them is cut off."""
     if sum(len(item.watchers) for item in sessions.by_id.values()) >= MOST_WATCHERS:
         raise Unaddressed(409, "too_many_readers", f"{MOST_WATCHERS} readers follow a journal already; end one first.")
-    watch = _Watcher(request.scope["emulator.abort"])
+    watch, told = _Watcher(request.scope["emulator.abort"]), _with_conversation(request)
 
     async def events() -> AsyncIterator[bytes]:
         live.watchers.add(watch)
@@ -87,7 +93,7 @@ async def watch_journal(sessions: LiveSessions, request: Request, live: LiveSess
                 await sessions.sharing.watch(live)
             yield b": watching\n\n"
             async for exchange in watch.exchanges():
-                yield b"event: exchange\ndata: " + orjson.dumps(describe(exchange)) + b"\n\n"
+                yield b"event: exchange\ndata: " + orjson.dumps(describe(exchange, told)) + b"\n\n"
         finally:
             live.watchers.discard(watch)
             if sessions.sharing:
