@@ -140,6 +140,7 @@ def _announcing(
         if ready_file:
             _write(ready_file, url, base_urls, certificate)
         lines = [f"Emulator ready at {url}", *(f"  {name:<18} {base_url}" for name, base_url in base_urls.items())]
+        lines.append(f"  {'inspector':<18} {url}/_emulator/")
         lines += [f"  {'CA to trust':<18} {certificate.authority}"] if certificate else []
         _print(lines)
 
@@ -206,16 +207,27 @@ class _Log:
 
 
 def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) -> str:
-    """Return the line of a request: session, provider, model, status, rule or refusal, milliseconds."""
+    """Return the line of a request: number, session, provider, what was asked, status, rule or why not, time."""
     status = str(exchange.timeline.status)
     if colours:
         colour = {"2": "32", "4": "33"}.get(status[0], "31")
         status = f"\x1b[{colour}m{status}\x1b[0m"
-    model = model_of(exchange) or "-"
-    told = f"refused {exchange.refusal[0]}" if exchange.rule == "refused" and exchange.refusal else exchange.rule
+    request = exchange.request
+    asked = (
+        f"{_short(request.method)} {_short(redact_text(request.path))} {_short(redact_text(model_of(exchange) or '-'))}"
+    )
     how = "" if end == "complete" else f" {end}"
-    where = f"{exchange.request.session} {exchange.claim.provider} {_short(redact_text(model))}"
-    return f"{where} {status} {told}{how} {seconds * 1000:.1f}ms\n"
+    where = f"{exchange.grant.number} {request.session} {exchange.claim.provider}"
+    return f"{where} {asked} {status} {_told(exchange)}{how} {seconds * 1000:.1f}ms\n"
+
+
+def _told(exchange: Exchange) -> str:
+    """Return which rule answered, or why the provider refused: the field and what is wrong with it."""
+    if exchange.rule != "refused" or not exchange.refusal:
+        return exchange.rule
+    name, _, refusal = exchange.refusal
+    details = "; ".join(f"{item.path} {item.message}".strip() for item in refusal.details[:3]) or refusal.message
+    return f"refused {name}: {printable(redact_text(details)[:200])}" if details else f"refused {name}"
 
 
 def _short(text: str) -> str:

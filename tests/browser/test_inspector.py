@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, expect
 from sockets.raw import Connection, ServedSession, chat, control, make_session, request
 
 from emulator import Emulator
+from emulator.server.control.inspector import page_with
 
 #: Found in what the browser says of a 403, which the token's test provokes.
 REFUSED = "status of 403"
@@ -644,4 +646,69 @@ def test_a_phone_is_wide_enough(browser: Browser, url: str, live: ServedSession)
         )
         assert wide == [], place
     watched.check()
+    page.close()
+
+
+# Where it is, and without a server
+
+
+def test_the_root_leads_to_it(watched: Watched, live: ServedSession) -> None:
+    watched.page.goto(f"{live.url}/")
+    expect(watched.page).to_have_url(f"{live.url}/_emulator/")
+    watched.requests.clear()  # the root's own is none of the page's
+
+
+def test_a_row_opens_by_its_element(watched: Watched, live: ServedSession) -> None:
+    """As a screen reader does it, or a script."""
+    for text in ("a story", "retry"):
+        live.ask(chat(text))
+    page = watched.open(session=live.id)
+    rows(page, 2)
+    page.locator("#rows .row").nth(1).evaluate("row => row.click()")
+    expect(page.locator("#detail h2")).to_contain_text("#2 ")
+
+
+def test_what_was_said_is_shown_and_taken_along(watched: Watched, live: ServedSession) -> None:
+    live.ask(chat("a story"))
+    page = opened(watched, live, 1)
+    assert page.locator("#detail .bubble").all_inner_texts() == ["user\n\na story", "answer\n\nOnce upon a time."]
+    for kind, shown in {
+        "curl": '-H "authorization: Bearer $API_KEY"',
+        "a rule": 'last_user: "a story"',
+        "a test": 'emulator.on(last_user="a story").reply("Once upon a time.")',
+    }.items():
+        page.get_by_role("button", name=kind, exact=True).click()
+        expect(page.locator("#rule")).to_contain_text(shown)
+
+
+def test_exchanges_that_a_finding_names(watched: Watched, live: ServedSession) -> None:
+    for text in ("a story", "retry", "retry"):
+        live.ask(chat(text))
+    page = watched.open(session=live.id)
+    rows(page, 3)
+    page.check("#kinds [value=findings]", force=True)
+    rows(page, 2)
+    assert cells(page, "asked") == ["retry", "retry"]
+
+
+def test_a_file_needs_no_server(browser: Browser, live: ServedSession, tmp_path: Path) -> None:
+    live.ask(chat("</script><b>a story</b>"))
+    told = {"session": f"/sessions/{live.id}", "verdict": f"/sessions/{live.id}/verdict"}
+    held = {name: control(live.url, "GET", path) for name, path in told.items()}
+    path = f"/sessions/{live.id}/journal?conversation=true"
+    held["journal"] = control(live.url, "GET", path)["exchanges"]
+    providers = control(live.url, "GET", "/providers")["providers"]
+    (tmp_path / "journal.html").write_bytes(page_with([held], providers))
+    watched = Watched(browser, "", viewport={"width": 1200, "height": 800})
+    page = watched.page
+    page.goto((tmp_path / "journal.html").as_uri())
+    rows(page, 1)
+    assert cells(page, "asked") == ["</script><b>a story</b>"]
+    page.locator("#rows .row").click()
+    expect(page.locator("#detail .bubble.answer")).to_contain_text("Once upon a time.")
+    page.click("text=Sessions")
+    expect(page.locator("#sessions .card")).to_have_count(1)
+    page.click("text=Verdict")
+    expect(page.locator("#verdict .card")).to_have_count(1)
+    assert watched.wrong == []
     page.close()

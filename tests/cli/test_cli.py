@@ -80,7 +80,7 @@ def ready(process: subprocess.Popen[str]) -> tuple[str, list[str]]:
     line = process.stdout.readline()
     match = re.fullmatch(r"Emulator ready at (http://127\.0\.0\.1:\d+)\n", line)
     assert match, line + (process.stderr.read() if process.stderr else "")
-    return match[1], [process.stdout.readline().rstrip() for _ in NAMES]
+    return match[1], [process.stdout.readline().rstrip() for _ in (*NAMES, "inspector")]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
@@ -89,7 +89,8 @@ def test_serve_says_when_it_is_ready_and_ends_with_its_code(folder: Path, number
         url, lines = ready(process)
         written = json.loads((folder / "ready.json").read_text())
         base_urls = {name: f"{url}/{name}/v1" for name in NAMES}
-        assert lines == [f"  {name:<18} {base_urls[name]}" for name in NAMES]
+        places = base_urls | {"inspector": f"{url}/_emulator/"}
+        assert lines == [f"  {name:<18} {place}" for name, place in places.items()]
         assert written == {"url": url, "port": int(url.rpartition(":")[2]), "pid": process.pid, "base_urls": base_urls}
         body, headers = chat(), {"authorization": "Bearer k"}
         answers = [
@@ -101,7 +102,11 @@ def test_serve_says_when_it_is_ready_and_ends_with_its_code(folder: Path, number
     assert [answer.status_code for answer in answers] == [200, 401]
     lines = [re.sub(r"\d+\.\dms$", "Nms", line) for line in logged.splitlines()]
     assert (process.returncode, out) == (code, "")
-    assert lines == ["default beatra beatra-1 200 built-in Nms", "default beatra auto 401 refused unauthorized Nms"]
+    assert lines == [
+        "1 default beatra POST /chat/completions beatra-1 200 built-in Nms",
+        "2 default beatra POST /chat/completions auto 401 refused unauthorized: "
+        "The API key is missing. Send the header 'Authorization: Bearer KEY'. Nms",
+    ]
     assert list(folder.iterdir()) == []
 
 
@@ -275,9 +280,9 @@ def test_a_size_says_how_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("status", "end", "line"),
     [
-        (200, "complete", "own beatra beatra-1 {} built-in 1500.0ms\n"),
-        (404, "complete", "own beatra beatra-1 {} built-in 1500.0ms\n"),
-        (503, "client_left", "own beatra beatra-1 {} built-in client_left 1500.0ms\n"),
+        (200, "complete", "1 own beatra POST /chat/completions beatra-1 {} built-in 1500.0ms\n"),
+        (404, "complete", "1 own beatra POST /chat/completions beatra-1 {} built-in 1500.0ms\n"),
+        (503, "client_left", "1 own beatra POST /chat/completions beatra-1 {} built-in client_left 1500.0ms\n"),
     ],
 )
 @pytest.mark.parametrize("colours", [False, True], ids=["plain", "colours"])
@@ -293,7 +298,8 @@ def test_a_line_of_a_refused_request_names_the_model_asked_for() -> None:
     exchange = make_session().send(body=chat(model="a\nb" * 50, temperature=9))
     model = (r"a\nb" * 27)[:-1]  # of 80 characters
     assert request_line(exchange, "complete", 1.5, False) == (
-        f"default beatra {model} 400 refused invalid_request 1500.0ms\n"
+        f"1 default beatra POST /chat/completions {model} 400 "
+        "refused invalid_request: temperature must be at most 2, not 9 1500.0ms\n"
     )
 
 
@@ -312,13 +318,14 @@ def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("validation", "line"),
     [
-        ("documented", r"a\u001b[31m\nb\u202ec 400 refused invalid_request"),
+        ("documented", r"a\u001b[31m\nb\u202ec 400 refused invalid_request: model there is no model "
+         r"'a\x1b[31m\nb\u202ec'; known: auto, beatra-1, beatra-1-mini"),
         ("off", r"a\u001b[31m\nb\u202ec 200 built-in"),
     ],
 )
 def test_a_line_shows_no_control_characters_of_a_model(validation: str, line: str) -> None:
     exchange = make_session(validation=validation).send(body=chat(model="a\x1b[31m\nb\u202ec"))
-    assert request_line(exchange, "complete", 0.0, False) == f"default beatra {line} 0.0ms\n"
+    assert request_line(exchange, "complete", 0.0, False) == f"1 default beatra POST /chat/completions {line} 0.0ms\n"
 
 
 # check

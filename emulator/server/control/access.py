@@ -20,7 +20,7 @@ from emulator.server.sessions.unaddressed import Unaddressed
 
 #: The inspector's page. It holds no data and asks for the token itself, so it is shown by any host, and to who follows
 #: a link to it from another site.
-PAGE = ("/_emulator", "/_emulator/")
+PAGE = ("/", "/_emulator", "/_emulator/")
 _HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(?::[0-9]*)?")
 #: A PUT needs no type: no page may send one elsewhere without being asked first (CORS), and a scenario is YAML as well.
 _TYPED = ("POST", "PATCH", "DELETE")

@@ -6,13 +6,18 @@ import base64
 import functools
 import hashlib
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 
+import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from emulator.core.errors import Json
 from emulator.server.control.access import PAGE
+
+INSPECTOR = "/_emulator/"
 
 
 @functools.cache
@@ -38,9 +43,23 @@ def _hash_of(page: bytes, tag: bytes) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'"
 
 
+def page_with(sessions: Sequence[Json], providers: Sequence[Json]) -> bytes:
+    """Return the page as a file that needs no server: it holds what it shows.
+
+    `sessions` are `{session, journal, verdict}`, `providers` a list, all as the control API tells them.
+    """
+    page, _ = load_page()
+    data = orjson.dumps({"sessions": sessions, "providers": providers}).replace(b"<", b"\\u003c")
+    return page.replace(b"<script>", b'<script type="application/json" id="held">' + data + b"</script>\n<script>", 1)
+
+
 async def show(request: Request) -> Response:
     page, headers = load_page()
     return Response(page, headers=headers)
 
 
-ROUTES = [Route(path, show) for path in PAGE]
+async def lead(request: Request) -> Response:
+    return RedirectResponse(INSPECTOR, 302)
+
+
+ROUTES = [Route("/", lead), *(Route(path, show) for path in PAGE if path != "/")]

@@ -125,7 +125,7 @@ class Dispatch:
 
     def _controls(self, connection: Connection, message: Message, path: str, query: str) -> bool:
         """Give a request to the control API if it is for it."""
-        if path == CONTROL or path.startswith(CONTROL + "/"):
+        if path == CONTROL or path.startswith(CONTROL + "/") or (path == "/" and _is_browser(message)):
             connection.current = AsgiAnswer(self._app, connection.transport, message, path, query, connection.done)
             connection.current.begin()
             return True
@@ -309,3 +309,8 @@ class _ServerFields:
         if items is not self._items:
             self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
         return self._lines
+
+
+def _is_browser(message: Message) -> bool:
+    """Tell whether a page is asked for: the root address leads to the inspector then."""
+    return message.head.method == "GET" and "text/html" in message.head.headers.get("accept", "")

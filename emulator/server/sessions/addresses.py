@@ -53,6 +53,8 @@ def nowhere(providers: Providers, path: str, prefix: str, steps: Sequence[str], 
     message = (
         f"There is nothing at {path[:200]}{_meant(providers, prefix, steps, implied)}. The base URLs are: {bases}."
     )
+    if path == "/":
+        message += f" The inspector is at {prefix}/_emulator/."
     if steps and any(steps[0] in provider.first_steps for provider in providers.values()):
         message += f" For /{steps[0]} alone, name one provider: in the scenario, or by --provider."
     return message
