@@ -318,8 +318,11 @@ def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("validation", "line"),
     [
-        ("documented", r"a\u001b[31m\nb\u202ec 400 refused invalid_request: model there is no model "
-         r"'a\x1b[31m\nb\u202ec'; known: auto, beatra-1, beatra-1-mini"),
+        (
+            "documented",
+            r"a\u001b[31m\nb\u202ec 400 refused invalid_request: model there is no model "
+            r"'a\x1b[31m\nb\u202ec'; known: auto, beatra-1, beatra-1-mini",
+        ),
         ("off", r"a\u001b[31m\nb\u202ec 200 built-in"),
     ],
 )
