@@ -49,7 +49,10 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     assert process.stdout
     try:
         assert process.stdout.readline().startswith("Emulator ready at http://127.0.0.1:")
-        yield process, process.stdout.readline().split()[1]
+        base_url = process.stdout.readline().split()[1]
+        while "inspector" not in process.stdout.readline():
+            continue
+        yield process, base_url
     finally:
         process.kill()
         process.communicate()

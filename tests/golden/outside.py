@@ -226,6 +226,7 @@ def recorder(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     try:
         url = process.stdout.readline().split()[-1]
         process.stdout.readline()
+        process.stdout.readline()
         yield process, url
     finally:
         process.kill()
