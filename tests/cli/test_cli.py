@@ -105,7 +105,7 @@ def test_serve_says_when_it_is_ready_and_ends_with_its_code(folder: Path, number
     assert lines == [
         "1 default beatra POST /chat/completions beatra-1 200 built-in Nms",
         "2 default beatra POST /chat/completions auto 401 refused unauthorized: "
-        "The API key is missing. Send the header 'Authorization: Bearer KEY'. Nms",
+        "No API key: send it as 'Authorization: Bearer KEY'. Nms",
     ]
     assert list(folder.iterdir()) == []
 
