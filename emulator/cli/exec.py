@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from emulator.cli.main import FINDINGS, INTERRUPTED, fail, prepared, server_options
+from emulator.cli.main import FINDINGS, INTERRUPTED, check_writable, fail, prepared, server_options
 from emulator.cli.streams import say
-from emulator.core.errors import Json
-from emulator.core.journal import findings as teardown
+from emulator.core.errors import nearest
+from emulator.core.journal.tally import NAMES, Tally
+from emulator.core.values import MANNERS
 from emulator.network.proxies import without_proxy
 from emulator.server.background import running
+from emulator.server.control.review import review
 from emulator.server.reloading import reloading
+from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.setup import ignore, make_server, origin
 from emulator.server.watching import watch
-from emulator.testing.client import Control
 
 #: The exit code of a command that was not found, and what is added to a signal's number, as shells have it.
 NOT_FOUND, SIGNALLED = 127, 128
@@ -50,33 +53,45 @@ class _Exec(click.Command):
 )  # fmt: skip
 @server_options(port=0)
 @click.option("--strict", is_flag=True, help="Exit with 1 on findings, even where the command succeeds.")
+@click.option("--ignore", "ignored", multiple=True, metavar="FINDING", help="A finding that is meant to be so.")
+@click.option("--journal", "file", metavar="FILE", type=click.Path(path_type=Path),
+              help="Written at the end: each exchange as a line of JSON.")  # fmt: skip
 @click.pass_context
 def exec_command(
-    context: click.Context, /, scenarios: tuple[Path, ...], schemas: Path | None, strict: bool, **given: Any
+    context: click.Context,
+    /,
+    scenarios: tuple[Path, ...],
+    schemas: Path | None,
+    strict: bool,
+    ignored: tuple[str, ...],
+    file: Path | None,
+    **given: Any,
 ) -> None:
     """Run a command with the provider's variables set, as OPENAI_BASE_URL and OPENAI_API_KEY, and exit with its code.
 
-    The command stands behind `--`. When it ends, unmatched requests, expectations not met and the verdict are told.
+    The command stands behind `--`. When it ends, what was unmatched, unused or not expected is told, and the verdict:
+    of all sessions that lived meanwhile.
     """
     command = context.meta["command"]
     if not command:
         fail("Name the command behind --, as in: emulator exec retry.yaml -- npm test")
-    with _served(scenarios, schemas, given) as (control, environment):
+    if file:
+        check_writable(file)
+    tally = Tally(strict, ignored, keeps=file is not None)
+    with _served(scenarios, schemas, given, tally) as environment:
         code = _run(command, environment)
-        session = control.ask("GET", "/sessions/default")
-        journal = control.ask("GET", "/sessions/default/journal")["exchanges"]
-        verdict = control.ask("GET", "/sessions/default/verdict")["findings"]
-        findings = list(_findings(session, journal, verdict, strict))
-        _tell(session, journal, findings)
-    sys.exit(FINDINGS if findings and strict and code == 0 else code)
+    for line in tally.lines():
+        say(line)
+    if file:
+        file.write_text("".join(f"{json.dumps(item, ensure_ascii=False)}\n" for item in tally.exchanges), "utf-8")
+    sys.exit(FINDINGS if strict and code == 0 and tally.findings() else code)
 
 
 @contextmanager
 def _served(
-    scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any]
-) -> Iterator[tuple[Control, dict[str, str | None]]]:
-    """Serve in a thread; yield its control API and the environment that points at it."""
-    given["admin_token"] = given["admin_token"] or secrets.token_urlsafe()  # where others can reach it, it is needed
+    scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any], tally: Tally
+) -> Iterator[dict[str, str | None]]:
+    """Serve in a thread; yield the environment that points at it, and afterwards tally all sessions."""
     setup, sessions, sock = prepared(scenarios, schemas, given)
     session = sessions.by_id["default"].session
     url = origin(setup, sock)
@@ -84,17 +99,35 @@ def _served(
     name = sessions.main_provider(session)
     if name is None:
         fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
+    _check_ignored(tally.ignored, sessions)
     provider = sessions.providers[name]
     key = min(session.settings[name].keys or [provider.key_prefix + _ANY_KEY])
     server = make_server(setup, sessions, ignore, ignore)
-    token = f"{quote(setup.admin_token, safe='')}@" if setup.admin_token else ""
-    certificate = setup.certificate
-    control = Control(url.replace("://", f"://{token}"), authority=str(certificate.authority) if certificate else None)
-    trust = certificate.environment if certificate else {}
-    variables = provider.environment(base_urls[name], key) | without_proxy(url, os.environ)
-    watched = reloading(setup, sessions, server, watch, say)
-    with running(server, sock), closing(control), watched:
-        yield control, {**variables, **trust}
+    variables = provider.environment(base_urls[name], key) | without_proxy(url, os.environ) | {"EMULATOR_URL": url}
+    trust = setup.certificate.environment if setup.certificate else {}
+
+    async def count(live: LiveSession) -> None:
+        found = await review(sessions, live)
+        tally.add(found.session, found.exchanges, found.verdict)
+
+    async def count_the_living() -> None:
+        for live in [*sessions.by_id.values()]:
+            await count(live)
+
+    sessions.reviewer = count
+    with running(server, sock), reloading(setup, sessions, server, watch, say):
+        yield {**variables, **trust}
+        while not (server.started or server.should_exit):  # the command took less than the start
+            time.sleep(WAIT_S / 10)
+        asyncio.run_coroutine_threadsafe(count_the_living(), server.loop).result()
+
+
+def _check_ignored(names: Iterable[str], sessions: LiveSessions) -> None:
+    facts = {fact.id for provider in sessions.providers.values() for fact in provider.facts.values() if fact.judge}
+    known = {*NAMES, *MANNERS, *facts}
+    for name in names:
+        if name not in known:
+            fail(f"--ignore: there is no finding '{name}'; {nearest(name, known)}")
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str | None]) -> int:
@@ -125,32 +158,3 @@ def _waited(process: subprocess.Popen[bytes]) -> int | None:
         return process.wait(WAIT_S)
     except subprocess.TimeoutExpired:
         return None
-
-
-def _findings(session: Json, journal: Sequence[Json], verdict: Sequence[Json], strict: bool) -> Iterator[str]:
-    """Yield what was wrong: with the scenario, and with the client as the docs see it."""
-    found = (*teardown.crashes(journal), *teardown.unmatched(journal), *teardown.unexpected(session["rules"]))
-    yield from (item.text for item in found)
-    if judged := teardown.misbehaviour(verdict, strict, ()):
-        yield _without_hint(judged)
-
-
-def _without_hint(text: str) -> str:
-    """Leave out how a test would allow it."""
-    kept, _, hint = text.rpartition("allow it ")
-    return kept.rstrip("; \n") if hint else text
-
-
-def _tell(session: Json, journal: Sequence[Json], findings: Sequence[str]) -> None:
-    refused = sum(item["rule"] == "refused" for item in journal)
-    told = [_counted(session["exchanges"], "request")]
-    told += [f"{refused} of them refused"] if refused else []
-    told += [f"the first {session['dropped']} no longer in the journal"] if session["dropped"] else []
-    told.append(_counted(len(findings), "finding") if findings else "nothing to find fault with")
-    say(f"emulator: {', '.join(told)}")
-    for text in findings:
-        say(text)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"

@@ -196,8 +196,9 @@ class EmulatedSession:
         names = {item["fact"] for item in findings}
         if unknown := [name for name in ignore if name not in names]:
             raise ValueError(f"there is no finding {', '.join(unknown)}; known: {', '.join(sorted(names))}")
-        if message := teardown.misbehaviour(findings, strict, ignore):
-            raise AssertionError(printable_lines(message))
+        if bad := teardown.misbehaved(findings, strict, ignore):
+            hint = f"allow it with assert_well_behaved(ignore={[*ignore, *(item['fact'] for item in bad)]})"
+            raise AssertionError(printable_lines(f"{teardown.misbehaviour(bad, self.journal)}\n{hint}"))
 
     # The session itself
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -76,6 +77,7 @@ def test_what_no_rule_answered_is_told_and_the_code_is_the_commands(folder: Path
         '    last_user: expected "hello", got "bye"',
         "  a.yaml:7 (rule-2)",
         '    last_user: expected "always", got "bye"',
+        "leave out what is meant to be so: --ignore unmatched",
     ]
 
 
@@ -105,15 +107,97 @@ def test_the_command_gets_a_base_url_and_a_key(folder: Path) -> None:
 def test_refusals_and_what_the_journal_dropped_are_counted(folder: Path) -> None:
     (folder / "app.py").write_text(APP.replace('"model": "auto"', '"model": "none"'))
     run_app = (sys.executable, "app.py", "a", "b", "c")
-    assert run(folder, "a.yaml", "--journal-size", "2", "--", *run_app)[2].splitlines()[0] == (
-        "emulator: 3 requests, 2 of them refused, the first 1 no longer in the journal, nothing to find fault with"
-    )
+    code, _, said = run(folder, "a.yaml", "--journal-size", "2", "--", *run_app)
+    assert (code, said.splitlines()[0]) == (
+        0, "emulator: 3 requests, 2 of them refused, the first 1 no longer in the journal, 1 finding",
+    )  # fmt: skip
+    assert "valid-requests: Requests were refused, and no rule said so: 400 invalid_request. (ex" in said
+    assert "\n    exchange 2: invalid_request: " in said
 
 
 def test_an_expectation_that_is_not_met_is_told(folder: Path) -> None:
     (folder / "a.yaml").write_text("emulator: 1\nprovider: beatra\nrules: [{reply: {text: x}, expect: {calls: 1}}]\n")
     code, _, said = run(folder, "a.yaml", "--strict", "--admin-token", "t", "--", "true")
     assert (code, said.splitlines()[1]) == (1, "the rule rule-1 at a.yaml:3 expects calls: 1, and answered 0 times")
+
+
+UNUSED = "emulator: 0 requests, 1 finding\nnot one request came to this session: the rule at a.yaml:6, "
+NO_REQUEST = (
+    "emulator: 0 requests, 1 finding\nnot one request came: the command asked nothing, or its client does not read the "
+    "variables that are set\nleave out what is meant to be so: --ignore no-request\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("a.yaml", "--strict"), 1, UNUSED),
+        (("a.yaml",), 0, UNUSED),
+        (("a.yaml", "--strict", "--ignore", "unused", "--ignore", "no-request"), 0, "emulator: 0 requests, nothing to"),
+        (("--strict",), 1, NO_REQUEST),
+        (("--strict", "--ignore", "no-request"), 0, "emulator: 0 requests, nothing to find fault with\n"),
+        ((), 0, "emulator: 0 requests, nothing to find fault with\n"),
+        (("--ignore", "no-reqest"), 2, "--ignore: there is no finding 'no-reqest'; did you mean 'no-request'?"),
+    ],
+    ids=["strict", "lenient", "ignored", "no scenario", "no scenario, ignored", "lenient, no scenario", "unknown"],
+)  # fmt: skip
+def test_a_command_that_asks_nothing(arguments: tuple[str, ...], code: int, says: str, folder: Path) -> None:
+    found = run(folder, *arguments, "--", "true")
+    assert (found[0], found[2][: len(says)]) == (code, says)
+
+
+SESSIONS = """\
+import json, os, urllib.error, urllib.request
+def call(method, path, data=None, key=os.environ["OPENAI_API_KEY"]):
+    body = None if data is None else json.dumps(data).encode()
+    headers = {"content-type": "application/json", "authorization": "Bearer " + key}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(path, body, headers, method=method)) as answer:
+            return json.load(answer) if answer.status != 204 else None
+    except urllib.error.HTTPError as error:
+        return error.code
+CHAT = {"model": "auto", "messages": [{"role": "user", "content": "bye"}]}
+RULES = {"scenario": {"emulator": 1, "rules": [{"when": {"last_user": "hi"}, "reply": {"text": "x"}}]}}
+control = os.environ["EMULATOR_URL"] + "/_emulator"
+for id in ("first", "second"):
+    session = call("POST", control + "/sessions", {"id": id, **RULES})
+    print(call("POST", session["base_urls"]["beatra"] + "/chat/completions", CHAT, session["api_key"]))
+    if id == "first":
+        call("DELETE", control + "/sessions/first")
+print(call("POST", os.environ["OPENAI_BASE_URL"] + "/chat/completions", CHAT)["object"])
+call("POST", control + "/sessions/default/reset", {})
+"""
+
+
+def test_all_sessions_that_lived_are_looked_at_and_their_journals_kept(folder: Path) -> None:
+    (folder / "many.py").write_text(SESSIONS)
+    code, out, said = run(
+        folder, "--strict", "--provider", "beatra", "--journal", "all.jsonl", "--", sys.executable, "many.py"
+    )
+    assert (code, out.split()) == (1, ["404", "404", "chat.completion"])
+    assert [line for line in said.splitlines() if not line.startswith(" ")] == [
+        "emulator: 3 requests in 3 sessions, 2 findings",
+        "in the session first: no rule answered exchange 1 (POST /s/first/beatra/v1/chat/completions); the nearest:",
+        "in the session second: no rule answered exchange 1 (POST /s/second/beatra/v1/chat/completions); the nearest:",
+        "leave out what is meant to be so: --ignore unmatched",
+    ]
+    kept = [json.loads(line) for line in (folder / "all.jsonl").read_text().splitlines()]
+    assert [(item["session"], item["rule"]) for item in kept] == [
+        ("first", "unmatched"), ("default", "built-in"), ("second", "unmatched"),
+    ]  # fmt: skip
+
+
+RETRY = SCENARIO.partition("rules:")[0] + "rules:\n  - replies: [{error: rate_limited}, {text: Hi!}]\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "mute", "code"), [((), "", 1), (("--ignore", "be-retry-same-key"), "", 0), ((), "be-retry-same-key", 0)]
+)
+def test_a_finding_on_the_client_can_be_meant(more: tuple[str, ...], mute: str, code: int, folder: Path) -> None:
+    (folder / "a.yaml").write_text(RETRY + (f"mute: [{mute}]\n" if mute else ""))
+    found = run(folder, "a.yaml", "--strict", *more, "--", sys.executable, "sdk.py", "hello")
+    assert (found[0], found[1]) == (code, "Hi!\n")
+    assert ("leave out what is meant to be so: --ignore be-retry-same-key\n" in found[2]) is bool(code)
 
 
 @pytest.mark.parametrize(

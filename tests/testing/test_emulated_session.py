@@ -299,14 +299,23 @@ FIRST, SECOND = "  a: A. (exchanges 1, 2; p: S)", "  b: B. (exchanges 3; p: T)"
 
 @pytest.mark.parametrize(
     ("strict", "ignore", "lines"),
-    [
-        (False, [], [FIRST, "allow it with assert_well_behaved(ignore=['a'])"]),
-        (True, [], [FIRST, SECOND, "allow it with assert_well_behaved(ignore=['a', 'b'])"]),
-        (True, ["a"], [SECOND, "allow it with assert_well_behaved(ignore=['a', 'b'])"]),
-        (False, ["a"], None),
-    ],
+    [(False, [], [FIRST]), (True, [], [FIRST, SECOND]), (True, ["a"], [SECOND]), (False, ["a"], [])],
     ids=["lenient", "strict", "strict-but", "ignored"],
 )
 def test_misbehaviour_is_told_in_full(strict: bool, ignore: Any, lines: Any) -> None:
-    expected = "\n".join(["the client did not behave as the docs ask:", *lines]) if lines else None
-    assert teardown.misbehaviour(FINDINGS, strict, ignore) == expected
+    bad = teardown.misbehaved(FINDINGS, strict, ignore)
+    assert teardown.misbehaviour(bad, []).splitlines() == ["the client did not behave as the docs ask:", *lines]
+
+
+def test_a_refused_request_is_misbehaviour_with_its_reason(emulator: EmulatedSession) -> None:
+    ask(emulator, temperature="warm")
+    ask(emulator)
+    with pytest.raises(AssertionError) as caught:
+        emulator.assert_well_behaved()
+    assert str(caught.value).splitlines()[1:] == [
+        "  valid-requests: Requests were refused, and no rule said so: 400 invalid_request. (exchanges 1; beatra: "
+        "every provider: what is refused was not asked rightly)",
+        "    exchange 1: invalid_request: temperature: must be a number, not 'warm'",
+        "allow it with assert_well_behaved(ignore=['valid-requests'])",
+    ]
+    emulator.assert_well_behaved(ignore=["valid-requests"])

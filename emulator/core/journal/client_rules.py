@@ -28,6 +28,8 @@ LONGEST_SILENCE_S = 25.0
 #: What clocks may be out by: seconds.
 SLACK_S = 0.01
 _FINAL = frozenset({400, 401, 404, 422})
+#: Refusals that a right request can get too: of a limit, or of one that is under way.
+_PASSING = frozenset({409, 429})
 
 
 @frozen
@@ -175,6 +177,17 @@ def _asked(request: Request) -> tuple[bytes, str, list[str]]:
     return request.body, request.query, [value for name, value in sorted(request.headers.items()) if is_secret(name)]
 
 
+def _valid_requests(evidence: Evidence) -> Judged:
+    """What the provider refuses by itself, and no rule said so, is a mistake of the client's."""
+    if not evidence.exchanges:
+        return "not_seen", "No request was made.", []
+    bad = [item for item in evidence.exchanges if item.rule == "refused" and item.timeline.status not in _PASSING]
+    if not bad:
+        return "pass", "No request was refused.", []
+    kinds = dict.fromkeys(f"{item.timeline.status} {item.refusal[0]}" for item in bad if item.refusal)
+    return "fail", f"Requests were refused, and no rule said so: {', '.join(kinds)}.", bad
+
+
 def _bounded_attempts(evidence: Evidence) -> Judged:
     if not evidence.calls:
         return "not_seen", "No call was made.", []
@@ -242,6 +255,7 @@ COMMON: Mapping[str, tuple[Judge, str]] = {
     "no-vain-retry": (_no_vain_retry, "every provider: 400, 401, 404 and 422 are final"),
     "bounded-attempts": (_bounded_attempts, f"every provider: a call ends after {MOST_ATTEMPTS} attempts"),
     "retry-after": (_honoured, "RFC 9110, section 10.2.3"),
+    "valid-requests": (_valid_requests, "every provider: what is refused was not asked rightly"),
     "stalled-stream": (_gave_up_silence, "every provider: a silent stream is given up"),
     NOT_OFFERED: (_fits(NOT_OFFERED), "every provider: a model calls the tools that are offered"),
     ARGUMENTS_BREAK: (_fits(ARGUMENTS_BREAK), "every provider: the application is tested with what it asked for"),

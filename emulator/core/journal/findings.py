@@ -44,7 +44,7 @@ class Finding:
 
 
 def session_findings(
-    session: Row, journal: Sequence[Row], why: Why, never_came: Callable[[], str]
+    session: Row, journal: Sequence[Row], why: Why = lambda rule: "", never_came: Callable[[], str] = lambda: ""
 ) -> Iterator[Finding]:
     """Yield what is wrong in a session; `never_came` tells why not one request may have come."""
     yield from crashes(journal)
@@ -197,20 +197,22 @@ def _named(rule: Row) -> str:
 # The verdict
 
 
-def misbehaviour(findings: Sequence[Row], strict: bool, ignore: Collection[str]) -> str | None:
-    """Return what to say of findings that failed and are not to be ignored, if there are any."""
+def misbehaved(findings: Sequence[Row], strict: bool, ignore: Collection[str]) -> list[Row]:
+    """Return the findings that failed and are not to be ignored; advice fails only where strictness is asked for."""
     failed = [item for item in findings if item["status"] == "fail" and (strict or not item["advice"])]
-    bad = [item for item in failed if item["fact"] not in ignore]
-    if not bad:
-        return None
-    lines = ["the client did not behave as the docs ask:", *(f"  {judged(item)}" for item in bad)]
-    allowed = [*ignore, *(item["fact"] for item in bad)]
-    return "\n".join([*lines, f"allow it with assert_well_behaved(ignore={allowed})"])
+    return [item for item in failed if item["fact"] not in ignore]
 
 
-def judged(item: Row) -> str:
-    seen = ", ".join(map(str, item["exchanges"]))
-    return f"{item['fact']}: {item['message']} (exchanges {seen}; {item['provider']}: {item['source']})"
+def misbehaviour(bad: Sequence[Row], journal: Sequence[Row]) -> str:
+    """Return what to say of findings that failed, and why their requests were refused."""
+    lines = ["the client did not behave as the docs ask:"]
+    for found in bad:
+        seen = ", ".join(map(str, found["exchanges"]))
+        where = f"(exchanges {seen}; {found['provider']}: {found['source']})"
+        lines.append(f"  {found['fact']}: {found['message']} {where}")
+        refused = [item for item in journal if item["n"] in found["exchanges"] and refusal(item)]
+        lines += [f"    exchange {item['n']}: {refusal(item)}" for item in refused[:MOST_SHOWN]]
+    return "\n".join(lines)
 
 
 # Exchanges, for people

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 
 from emulator.core.errors import Json
@@ -31,15 +31,30 @@ class Finding:
 
 
 def judge(
-    provider: Provider, exchanges: Sequence[Exchange], completed: Sequence[tuple[int, str]] = ()
+    provider: Provider,
+    exchanges: Sequence[Exchange],
+    completed: Sequence[tuple[int, str]] = (),
+    muted: Collection[str] = (),
 ) -> list[Finding]:
-    """Judge what a client did at one provider: its client facts, then what holds everywhere."""
-    mine = [item for item in exchanges if item.claim.provider == provider.name]
+    """Judge what a client did at one provider: its client facts, then what holds everywhere.
+
+    What we answered in our own name judges no client, and what is muted nobody.
+    """
+    mine = [item for item in exchanges if item.claim.provider == provider.name and not _is_ours(item)]
     evidence = Evidence(group(mine), mine, completed)
     asked = [(fact.id, JUDGES[fact.judge], fact.advice, fact.source)
              for fact in provider.facts.values() if fact.who == "client"]  # fmt: skip
     asked += [(name, ask, False, source) for name, (ask, source) in COMMON.items()]
-    return [_finding(provider.name, *item, evidence) for item in asked]
+    return [
+        _finding(provider.name, *item, evidence)
+        if item[0] not in muted
+        else Finding(item[0], provider.name, "not_seen", item[2], "The scenario mutes this.", (), item[3])
+        for item in asked
+    ]
+
+
+def _is_ours(exchange: Exchange) -> bool:
+    return exchange.rule == "unmatched" or exchange.crash is not None
 
 
 def _finding(provider: str, fact: str, ask: Judge, advice: bool, source: str, evidence: Evidence) -> Finding:

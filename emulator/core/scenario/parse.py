@@ -24,7 +24,7 @@ from emulator.core.scenario.template import compile_template, reply_path_check
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of
-from emulator.core.values import MISFITS
+from emulator.core.values import MANNERS, MISFITS
 
 #: Reply keys of which one is given (text and tool_calls may stand together, and reasoning beside what is said).
 SAID = ("reasoning", "text", "logprobs", "annotations", "tool_calls", "refusal", "outputs")
@@ -113,7 +113,7 @@ class _Parser:
         return None if given is None else int(given)
 
     def check_settings(self) -> None:
-        facts = {fact for provider in self.scope() for fact in provider.known_facts} | set(MISFITS)
+        facts = {fact for provider in self.scope() for fact in provider.known_facts} | {*MISFITS, *MANNERS}
         for index, fact in enumerate(self.data.get("mute", ())):
             if fact not in facts:
                 self.report(("mute", index), f"there is no fact '{fact}'; {nearest(fact, facts)}")

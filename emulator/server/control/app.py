@@ -39,11 +39,10 @@ from emulator.server.control.bodies import (
 from emulator.server.control.journal import (
     note_completed,
     read_journal,
-    read_problems,
-    read_verdict,
     verify_journal,
     watch_journal,
 )
+from emulator.server.control.review import read_problems, read_verdict
 from emulator.server.sessions import changes
 from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.clock import VirtualClock
@@ -185,6 +184,7 @@ async def read_session(sessions: LiveSessions, request: Request, live: LiveSessi
 
 async def delete_session(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     async with sessions.changing(live.session.id):
+        await sessions.forgetting(live)
         sessions.delete(live.session.id)
     return Response(status_code=204)
 
@@ -208,6 +208,7 @@ async def put_scenario(sessions: LiveSessions, request: Request, live: LiveSessi
 
 async def reset_session(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     async with sessions.changing(live.session.id):
+        await sessions.forgetting(live)
         live = changes.reset(sessions, live.session.id)
     return await _shown(sessions, request, live)
 

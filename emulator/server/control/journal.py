@@ -1,4 +1,4 @@
-"""What the control API tells of a session's journal: its exchanges, live too, counts of them, and the verdict."""
+"""What the control API tells of a session's journal: its exchanges, live too, and counts of them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from starlette.responses import Response, StreamingResponse
 from emulator.core.errors import SourceError
 from emulator.core.journal.client_rules import mark_of
 from emulator.core.journal.describe import describe
-from emulator.core.journal.findings import session_findings
-from emulator.core.journal.verdict import judge
 from emulator.core.journal.verify import verify
 from emulator.core.store import soon
 from emulator.core.values import Exchange
-from emulator.server.control.bodies import json_list, json_response, origin_of, read_object, session_body, typed
+from emulator.server.control.bodies import json_list, json_response, read_object, typed
 from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions
 from emulator.server.sessions.unaddressed import Unaddressed
 from emulator.stores.memory import weigh
@@ -127,35 +125,3 @@ async def note_completed(sessions: LiveSessions, request: Request, live: LiveSes
     if sessions.sharing:
         await sessions.sharing.complete(live, number, mark)
     return Response(status_code=204)
-
-
-async def read_verdict(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
-    exchanges, _ = await soon(sessions.store.journal(live.session.id, 0))
-    if sessions.sharing:
-        live.completed = await sessions.sharing.completed(live)
-    judged = {item.claim.provider for item in exchanges} | set(sessions.base_urls(live.session, ""))
-    findings = [
-        finding
-        for name, provider in sessions.providers.items()
-        if name in judged
-        for finding in judge(provider, exchanges, live.completed)
-    ]
-    ok = not any(finding.status == "fail" and not finding.advice for finding in findings)
-    return json_response({"ok": ok, "findings": [finding.body() for finding in findings]})
-
-
-async def read_problems(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
-    """Tell what should fail a test that ends now, for clients in any language; each says which option allows it."""
-    exchanges, _ = await soon(sessions.store.journal(live.session.id, 0))
-    session = await session_body(sessions, live, origin_of(request))
-    found = session_findings(session, [describe(item) for item in exchanges], lambda rule: "", lambda: "")
-    rows = [
-        {
-            "name": item.name,
-            "text": item.text if item.allowed_by else item.told(""),
-            "allowed_by": item.allowed_by,
-            "concerns": item.concerns,
-        }
-        for item in found
-    ]
-    return json_response({"problems": rows})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -96,6 +96,7 @@ class LiveSessions:
     metrics: Metrics = field(default_factory=Metrics)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)  # by provider
     records: bool = False  # every request goes to its upstream
+    reviewer: Callable[[LiveSession], Awaitable[None]] | None = None  # sees each session before it is forgotten
     recorder: Callable[[Exchange, Sent], None] | None = None  # is told of each exchange that has ended
     builder: Builder = field(init=False)
     ways: Sequence[KeyPlace] = field(init=False)  # in which any provider takes keys
@@ -202,6 +203,11 @@ class LiveSessions:
         live = self.by_id.get(exchange.request.session)
         for watch in tuple(live.watchers) if live and not self.sharing else ():
             watch(exchange)
+
+    async def forgetting(self, live: LiveSession) -> None:
+        """Show a session that will be deleted or reset to who wants to see it."""
+        if self.reviewer:
+            await self.reviewer(live)
 
     def delete(self, id: str) -> None:
         """Remove a session. The default one cannot be removed."""

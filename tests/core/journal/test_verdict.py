@@ -9,9 +9,9 @@ import pytest
 from build import NOW, PROVIDERS, EngineSession, chat, make_session
 
 from emulator.core.journal.attempts import answered_text, group, retry_after, wait_between
-from emulator.core.journal.client_rules import mark_of
+from emulator.core.journal.client_rules import COMMON, mark_of
 from emulator.core.journal.verdict import Finding, judge
-from emulator.core.values import ARGUMENTS_BREAK, MISFITS, NOT_OFFERED, Exchange, Sent
+from emulator.core.values import ARGUMENTS_BREAK, MANNERS, MISFITS, NOT_OFFERED, Exchange, Plan, Sent
 
 TOO_MANY = {"error": "rate_limited"}
 CUT = {"text": "Half of it, then the rest.", "stream": {"split": 11}, "faults": [{"cut": {"after_chunks": 2}}]}
@@ -415,7 +415,8 @@ def test_each_provider_is_judged_by_its_own_facts_and_exchanges() -> None:
     made = tape("beatra", TOO_MANY)
     made.send(0)
     made.send(1, headers={"idempotency-key": ONE})
-    common = ["no-vain-retry", "bounded-attempts", "retry-after", "stalled-stream", *MISFITS]
+    common = [*COMMON]
+    assert {*common} == {*MANNERS, *MISFITS}
     named = {name: [item.fact for item in judge(provider, made.exchanges)] for name, provider in PROVIDERS.items()}
     assert named.pop("openai")[-len(common) :] == common
     assert named == {
@@ -429,6 +430,51 @@ def test_each_provider_is_judged_by_its_own_facts_and_exchanges() -> None:
         "brivionix": common,
     }  # fmt: skip
     assert {item.status for item in judge(PROVIDERS["braintwin"], made.exchanges)} == {"not_seen"}
+
+
+def test_what_a_scenario_mutes_is_not_judged() -> None:
+    made = waits(tape("beatra", TOO_MANY), 1.0)
+    found = {item.fact: item for item in judge(PROVIDERS["beatra"], made.exchanges, (), {"be-retry-same-key"})}
+    assert told(found["be-retry-same-key"]) == ("not_seen", "The scenario mutes this.", ())
+    assert found["no-vain-retry"].message != "The scenario mutes this."
+
+
+def test_what_we_answered_in_our_own_name_judges_no_client() -> None:
+    made = Tape(make_session({"rules": [{"when": {"last_user": "never"}, "reply": {"text": "x"}}]}), "beatra")
+    made.send(0)
+    made.send(1)
+    assert [item.rule for item in made.exchanges] == ["unmatched"] * 2
+    assert {item.status for item in made.findings().values()} == {"not_seen"}
+
+
+REFUSED = "Requests were refused, and no rule said so:"
+
+
+@pytest.mark.parametrize(
+    ("fields", "more", "expected"),
+    [
+        (
+            {"temperature": "warm"},
+            {},
+            ("fail", f"{REFUSED} 400 invalid_request.", (1,)),
+        ),
+        ({}, {"key": ""}, ("fail", f"{REFUSED} 401 unauthorized.", (1,))),
+        ({}, {}, ("pass", "No request was refused.", ())),
+    ],
+    ids=["fields", "key", "scripted"],
+)
+def test_a_request_that_no_rule_refuses_is_a_valid_one(fields: Any, more: Any, expected: Any) -> None:
+    made = tape("beatra", {"error": "invalid_request"})
+    made.send(0, fields=fields, **more)
+    assert told(made.findings()["valid-requests"]) == expected
+
+
+def test_a_limit_refuses_valid_requests() -> None:
+    made = Tape(make_session({"rules": [{"reply": {"text": "x"}}]}, plan=Plan("one", 1)), "beatra")
+    made.send(0)
+    made.send(1)
+    assert [item.timeline.status for item in made.exchanges] == [200, 429]
+    assert made.findings()["valid-requests"].status == "pass"
 
 
 def test_a_finding_as_the_control_api_shows_it() -> None:
