@@ -21,12 +21,17 @@ from emulator.contract.target import ForeignTarget
 ROOT = Path(__file__).parents[2]
 CASES = {name: {case.id: case for case in load_cases(ROOT / "schemas" / name)} for name in DEFECTS}
 KEYS = {"braintwin": "bt-key", "brainstormrouter": "br-enterprise", "brivionix": "sk-key", "beatra": "bea-key"}
+KEYS["openai"] = "sk-key"
 PLANS = {"brainstormrouter": "enterprise"}
 
+#: Checks that need a target to be told what to do, or that see nothing.
+ARRANGED = {"unseen", "scripted", "limit"}
 #: What can't be arranged at a foreign endpoint; and what is assumed, where this one has it otherwise.
 NOT_SEEN = {
     *("bt-model-speed", "bt-error-429", "bt-error-500", "bt-rate-plan", "be-error-429", "be-error-503"),
     *("br-plan-free", "br-plan-pro", "br-plan-team", "br-plan-enterprise"),
+    *(case for case, item in CASES["openai"].items() if {step.name for step in item.steps} <= ARRANGED),
+    *("oa-rs-annotation", "oa-rp-cancel"),
 }
 OBSERVED = {
     *("br-models", "br-patterns", "bv-vision", "bv-models"),
@@ -39,6 +44,7 @@ UNTOUCHED = {
     "brainstormrouter": ("br-chat-params", "br-rate-headers"),
     "brivionix": ("bv-roles", "bv-penalties"),
     "beatra": ("be-request-id", "be-unknown-path"),
+    "openai": ("oa-mod-response", "oa-comp-required"),
 }
 
 ALL = [(name, defect) for name, defects in DEFECTS.items() for defect in defects]
@@ -89,8 +95,9 @@ def test_there_are_enough_defects_of_enough_facts() -> None:
     assert len(failing) >= 5 * (len(ALL) - len(failing))
     assert len(failing) >= 44
     assert min(Counter(name for name, _ in failing).values()) >= 8
-    reachable = {case for cases in CASES.values() for case in cases} - NOT_SEEN
+    reachable = {case for name, cases in CASES.items() if name != "openai" for case in cases} - NOT_SEEN
     assert reachable - {defect.fact for _, defect in ALL} == set()
+    assert len({defect.fact for defect in DEFECTS["openai"] if defect.outcome == "failed"}) >= 80
 
 
 @pytest.mark.parametrize("provider", DEFECTS)

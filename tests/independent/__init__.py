@@ -1,7 +1,9 @@
-"""A plain server of the four APIs, written from their docs alone: it takes nothing from the package it helps to test.
+"""A plain server of five APIs, written from their docs alone: it takes nothing from the package it helps to test.
 
 endpoint   HTTP, keys, windows, idempotency     operations   chat, embeddings and the other answers
 apis       what each API takes, as documented   speech       what the models say
 values     requests, replies, refusals          defects      ways to get one thing wrong
 misreadings, spoils   what the defects are made of
+
+openai_site, openai_requests, openai_rules, openai_answers, openai_responses, shapes   the same of OpenAI's
 """

@@ -9,10 +9,9 @@ import itertools
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-from independent.endpoint import Spoil
+from independent.defect import Defect
 
 # isort: off
 from independent.misreadings import (
@@ -24,20 +23,11 @@ from independent.spoils import (
     chunk, cumulative, events, finish_with_text, gone, good, in_turn, lacking, of_calls, on, refusing, repeating,
     setting, status, streamed, text_not_cut,
 )  # fmt: skip
+
 # isort: on
+from independent.openai_defects import OPENAI
 
 _count = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Defect:
-    """One thing wrong: the case that must find it, how it comes about, and a part of what the case says of it."""
-
-    fact: str
-    what: str
-    spoil: Spoil
-    says: str
-    outcome: Literal["failed", "observed"] = "failed"
 
 
 BRAINTWIN = (
@@ -293,4 +283,5 @@ DEFECTS: Mapping[str, tuple[Defect, ...]] = {
     "brainstormrouter": BRAINSTORMROUTER,
     "brivionix": BRIVIONIX,
     "beatra": BEATRA,
+    "openai": OPENAI,
 }

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from independent.apis import APIS, WINDOW_S, Api
+from independent.openai_site import OpenAI
 from independent.operations import CHAT, OTHERS, Operation
 from independent.values import Json, Refused, Reply, Request
 
@@ -141,7 +142,8 @@ class Endpoint:
     def spoil_with(self, spoil: Spoil | None) -> None:
         """Begin anew, with a defect or none."""
         self._spoil: Spoil = spoil or (lambda request, serve: serve(request))
-        self._sites = {name: Site(api) for name, api in APIS.items()}
+        self._sites: dict[str, Site | OpenAI] = {name: Site(api) for name, api in APIS.items()}
+        self._sites["openai"] = OpenAI()
 
     def answer(self, provider: str, request: Request) -> Reply:
         site = self._sites.get(provider)

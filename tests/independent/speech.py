@@ -32,8 +32,9 @@ def arguments(schema: Mapping[str, Json]) -> Json:
     return {"string": "Zürich", "integer": 3, "number": 0.5, "boolean": True, "array": []}.get(kind)
 
 
-def vector(text: str) -> list[float]:
+def vector(text: str, size: int = DIMENSIONS) -> list[float]:
     """Return a text's unit vector."""
     draw = random.Random(text)
-    values = [draw.gauss(0, 1) for _ in range(DIMENSIONS)]
-    return [value / math.hypot(*values) for value in values]
+    values = [draw.gauss(0, 1) for _ in range(size)]
+    length = math.hypot(*values)
+    return [value / length for value in values]

@@ -23,13 +23,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: a JSON body, or the data of a stream's events (a string goes out as it is), or raw bytes."""
+    """An answer: a JSON body, or the data of a stream's events (a string goes out as it is), or raw bytes.
+
+    `named`: each event is named as its type says.
+    """
 
     status: int
     body: Json = None
     headers: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Json, ...] | None = None
     raw: bytes | None = None
+    named: bool = False
 
     @property
     def media_type(self) -> str:
@@ -41,7 +45,10 @@ class Reply:
             return self.raw
         if self.events is None:
             return json.dumps(self.body).encode()
-        return b"".join(b"data: %b\n\n" % _text(event).encode() for event in self.events)
+        return b"".join(self._name(event) + b"data: %b\n\n" % _text(event).encode() for event in self.events)
+
+    def _name(self, event: Json) -> bytes:
+        return b"event: %b\n" % event["type"].encode() if self.named and "type" in event else b""
 
 
 def _text(event: Json) -> str:
@@ -49,7 +56,13 @@ def _text(event: Json) -> str:
 
 
 class Refused(Exception):
-    """The API refuses a request: its status, why, what is wrong with which fields, and headers to go with it."""
+    """The API refuses a request: its status, why, what is wrong with which fields, and headers to go with it.
+
+    OpenAI also gives it a code and a param.
+    """
+
+    code: str | None = None
+    param: str | None = None
 
     def __init__(self, status: int, why: str, fields: Mapping[str, str] | None = None, **headers: str) -> None:
         super().__init__(why)

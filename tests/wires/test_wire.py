@@ -271,6 +271,9 @@ def test_a_stream_of_responses_that_fails() -> None:
     assert failed["response"]["status"] == "failed"
     assert failed["response"]["error"] == {"code": "server_error", "message": "Oh."}
     assert [RESPONSES.ends(orjson.dumps(event)) for event in events] == [False, True]
+    older = {name: value for name, value in events[-1]["response"].items() if name != "billing"}
+    assert "billing" in events[-1]["response"]
+    assert RESPONSES.ends(orjson.dumps({**events[-1], "response": older}))
     assert RESPONSES.read_events([*stream_of(RESPONSES, TALK)[:5], *events]).unread
     assert RESPONSES.whole_in([b"data: %b\n\n" % orjson.dumps(event) for event in events], True) == failed["response"]
 

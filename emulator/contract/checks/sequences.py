@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from emulator.contract.case_client import CaseClient
 from emulator.contract.client import Answer
-from emulator.contract.demands import conform, pick, status_differs
+from emulator.contract.demands import conform, pick, status_differs, whole
 from emulator.core.errors import Json
 from emulator.core.tree import change_texts
 
@@ -34,7 +34,7 @@ def sequence(
         status = step.get("status", 200)
         if answer.status != status:
             raise status_differs(answer, str(status), f"{what} is answered with", status)
-        value = _said(answer)
+        value = _said(answer, what)
         conform(answer, value, step.get("schema", True), f"{what}: the answer's")
         answers.append(value)
 
@@ -48,9 +48,10 @@ def _told(answers: Sequence[Json], hole: re.Match[str]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _said(answer: Answer) -> Json:
+def _said(answer: Answer, what: str) -> Json:
+    """Return the object of an answer, whatever an error has, or the data of a stream's events. Raises: Differs."""
     if answer.media_type != "text/event-stream":
-        return answer.json
+        return whole(answer, what) if answer.status == 200 else answer.json
     return [event.json for event in answer.events or () if isinstance(event.json, dict)]
 
 
