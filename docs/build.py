@@ -1,0 +1,44 @@
+"""Builds the site: `python docs/build.py` writes the generated pages, then docs/site/, and fails on any broken link.
+
+It needs `pip install -e '.[docs]'`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import reference
+import yaml
+
+HERE = Path(__file__).resolve().parent
+PAGES, SITE = HERE / "pages", HERE / "site"
+
+
+def build() -> int:
+    """Write the site and return the exit code."""
+    for path, text in reference.pages().items():
+        file = PAGES / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{text}\n", encoding="utf-8")
+    built = subprocess.run(["zensical", "build", "--clean", "--strict", "-f", "mkdocs.yml"], cwd=HERE, check=False)
+    if built.returncode == 0:
+        (SITE / "llms.txt").write_text(llms_txt(), encoding="utf-8")
+    return built.returncode
+
+
+def llms_txt() -> str:
+    """Return a list of all pages, for readers that are programs (https://llmstxt.org)."""
+    settings = yaml.safe_load((HERE / "mkdocs.yml").read_text(encoding="utf-8"))
+    pages = sorted(file.relative_to(PAGES) for file in PAGES.rglob("*.md"))
+    lines = [f"- [{title_of((PAGES / page).read_text(encoding='utf-8'))}]({page.with_suffix('')}/)" for page in pages]
+    return "\n".join([f"# {settings['site_name']}", "", f"> {settings['site_description']}", "", *lines, ""])
+
+
+def title_of(text: str) -> str:
+    return next(line[2:] for line in text.splitlines() if line.startswith("# "))
+
+
+if __name__ == "__main__":
+    sys.exit(build())
