@@ -63,7 +63,8 @@ class Dispatch:
         self._on_stray = on_stray
         self._routed: LruCache[Head, RoutedRequest] = LruCache(MOST_LOCATED)
         self._known: LruCache[bytes, KnownRequest] = LruCache(MOST_KNOWN)
-        self._version = sessions.version  # of the sessions in which both were found
+        self._seen: LruCache[int, bool] = LruCache(MOST_KNOWN)  # hashes of whole requests
+        self._version = sessions.version  # of the sessions in which they were found
         self._fields = _ServerFields()
 
     def repeat(self, connection: Connection, data: bytes) -> bool:
@@ -206,7 +207,10 @@ class Dispatch:
         )
 
     def _learn(self, raw: bytes, claim: Claim, repeated: RepeatedRequest) -> None:
-        """Know a request when it comes again."""
+        """Know a request that came before when it comes again: most that are all different never do."""
+        if self._seen.get(hash(raw)) is None:
+            self._seen.put(hash(raw), True)
+            return
         routed, session = repeated.routed, repeated.routed.address.live.session
         known = self._known.get(raw)
         if known is None or known.session is not session:  # here also when another of its replies is known

@@ -123,6 +123,16 @@ def loop() -> Iterator[None]:
         loop.close()
 
 
+def test_a_request_is_known_when_it_comes_the_third_time(tmp_path: Path) -> None:
+    server = Server(tmp_path, {"rules": [{"reply": {"text": "a"}}]}, plan="unlimited")
+    for number in range(5):
+        server.ask(chat(f"once {number}"))
+    assert len(server.claims) == 5
+    for _ in range(5):
+        server.ask(chat("once 9"))
+    assert len(server.claims) == 5 + 2
+
+
 def test_what_came_before_is_answered_in_turn_without_being_decided(tmp_path: Path) -> None:
     server = Server(tmp_path, CYCLE, plan="unlimited")
     assert server.said(*[chat()] * 9) == ["a", "b"] * 4 + ["a"]
