@@ -16,15 +16,18 @@ from emulator.core.provider.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
-from emulator.core.tokens import prompt_tokens
 from emulator.core.tree import compact
 from emulator.core.values import Call, Exchange, Request
-from emulator.core.wires.conversation import Conversation
+from emulator.core.wires.conversation import Conversation, prompt_tokens
 from emulator.core.wires.sse import payload
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS: Mapping[str, Provider] = load_providers()
-NAMES = list(PROVIDERS)
+#: The providers whose chats name their model in the body.
+NAMES = [
+    name for name, item in PROVIDERS.items()
+    if not (item.operations["chat"].wire and item.operations["chat"].wire.request.model_in_path)
+]  # fmt: skip
 #: The providers whose docs are the project's own.
 FOUR = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 KEY = "sk-a-key-of-the-tests"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer
@@ -44,6 +44,7 @@ class Ask:
     route: Route[Operation] | None = None  # where the path leads
     says: Changes = field(default_factory=dict)  # what puts ${text} in the user's mouth
     tools: Mapping[str, Json] = field(default_factory=dict)  # how tools are offered, chosen, called and answered
+    situations: Mapping[str, str] = field(default_factory=dict)  # the errors that some situations meet
     rates: Mapping[str, str] = field(default_factory=dict)  # what the headers of a limit show: holes by lower-case name
 
     @property
@@ -64,9 +65,11 @@ class Ask:
         if self.route is None or not said:
             return self.path, body
         operation = self.route.operation
-        path = operation.streams_at if said.pop("stream", False) is True else operation.path
+        streams = said.pop("stream", False) is True
         params = {name: quote(str(value), safe="") for name, value in {**self.route.params, **said}.items()}
-        return fill_path(path or "", params), {name: body[name] for name in body if name not in self.in_path}
+        path = fill_path((operation.streams_at if streams else operation.path) or "", params)
+        query = urlencode(operation.wire.asks_sse) if streams and operation.wire else ""
+        return path + (f"?{query}" if query else ""), {name: body[name] for name in body if name not in self.in_path}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ class CaseClient:
 
     def refused(self, answer: Answer, error: str, what: str, wrong: Changes | None = None) -> None:
         """Demand that a request was refused with an error's status, for what is `wrong` with it. Raises: Differs."""
+        error = self.ask.situations.get(error, error)
         status = self.ask.status[error]
         if answer.status != status:
             refusal = 400 <= answer.status < 500 and answer.status != 429

@@ -151,8 +151,17 @@ class _Loader:
         route = (self.provider.routes.find(given["path"]) or {}).get("POST")
         return Ask(
             given["path"], given["body"], given["spoilt"], given.get("headers", {}), documented, status,
-            self.provider.accepts[0], route, given.get("says", {}), given.get("tools", {}), self.provider.rate_holes,
+            self.provider.accepts[0], route, given.get("says", {}), given.get("tools", {}), self.situations(),
+            self.provider.rate_holes,
         )  # fmt: skip
+
+    def situations(self) -> dict[str, str]:
+        """Return the errors that the provider has for addresses and keys that are wrong."""
+        known = self.provider
+        return {
+            "no_key": known.key_missing, "wrong_key": known.key_wrong, "unknown_path": known.unknown_path,
+            "wrong_method": known.wrong_method,
+        }  # fmt: skip
 
     def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
         taken = list(inspect.signature(check).parameters.values())[1:]

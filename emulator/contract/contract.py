@@ -106,7 +106,9 @@ class Contract:
     def refusal(self, operation: Operation, body: Mapping[str, Json]) -> str | None:
         """Return the error that a body gets though its schema allows it: it breaks a rule, or its model cannot."""
         said = conversation(operation, body)
-        model = self.provider.models.get(said.model)
+        asked = self.provider.routes.find(self.path(operation)) or {}
+        named = asked["POST"].params.get("model", "") if "POST" in asked else ""
+        model = self.provider.models.get(said.model or named)
         rules = operation.rules(frozenset())
         broken = rules.first_broken(asked_of(body, said, model, self.ask.headers)) if rules else None
         if broken:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from emulator.contract.client import Answer
 from emulator.core.errors import Json
 from emulator.core.schema.schema import Schema
+from emulator.core.wires.wire import Wire
 
 _LONG = 300
 _KINDS: Mapping[type, str] = {
@@ -109,6 +110,17 @@ def demand(answer: Answer, value: Json, path: str, kind: type | tuple[type, ...]
         actual = found[0] if found else None
         raise Differs(f"{path} is there, {expected}", expected, actual, answer, difference=difference)
     return found[0]
+
+
+def counted(answer: Answer, value: Json, wire: Wire, name: str) -> int:
+    """Demand a number of tokens: at its place, or where it is told in parts, of those. Raises: Differs."""
+    place = wire.place(f"usage.{name}")
+    if place:
+        return int(demand(answer, value, place, int))
+    found = (wire.read(value).usage or {}).get(name)
+    if found is None:
+        raise Differs(f"the usage tells the {name}", "integer", None, answer)
+    return found
 
 
 def conform(answer: Answer, value: Json, schema: Json, what: str) -> None:

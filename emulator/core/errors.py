@@ -89,7 +89,8 @@ class Refusal(Exception):
     """What the provider would refuse, by a name of STATUS; made an answer by the engine alone.
 
     `details` are the offending fields, `fact` the documented fact it rests on, `headers` what HTTP asks for beside it;
-    `documented` has values of the envelope's holes that are the provider's own words, where `message` is in ours.
+    `documented` has values of the envelope's holes that are the provider's own words, where `message` is in ours;
+    `values` are figures that an error can tell besides.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Refusal(Exception):
         fact: str | None = None,
         headers: Mapping[str, str] | None = None,
         documented: Mapping[str, Json] | None = None,
+        values: Mapping[str, Json] | None = None,
     ) -> None:
         super().__init__(message or name)
         self.name = name
@@ -108,6 +110,7 @@ class Refusal(Exception):
         self.fact = fact or next((item.fact for item in details if item.fact), None)
         self.headers = dict(headers or {})
         self.documented = dict(documented or {})
+        self.values = dict(values or {})
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 from itertools import islice
-
-from emulator.core.errors import Json
-from emulator.core.values import Message
-
-PER_MESSAGE = 3
-PER_REPLY = 3
-PER_IMAGE = 85
 
 _CJK = "\u2e80-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 _ASCII_PIECE = re.compile(r" ?\w{1,8}| ?[^\w\s]|\s{1,8}")
@@ -109,15 +101,3 @@ def _count_classes(text: bytes) -> int:
         for _ in range(3):  # up to seven are left in a row: 7, 4, 2, 1
             kinds = kinds.replace(2 * letter, letter)
     return len(kinds) - kinds.count(b"-")
-
-
-def prompt_tokens(messages: Sequence[Message], tools: Json) -> int:
-    """Estimate what a conversation and the tools offered cost."""
-    total = PER_REPLY
-    for message in messages:
-        total += PER_MESSAGE + count(message.role) + count(message.text) + PER_IMAGE * message.images
-        if message.name:
-            total += count(message.name)
-        for _, name, arguments in message.calls:
-            total += count(name) + count(arguments)
-    return total + (count(tools) if isinstance(tools, str) else 0)

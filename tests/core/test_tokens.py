@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emulator.core import tokens
-from emulator.core.tokens import PER_IMAGE, count, first, pieces, prompt_tokens
+from emulator.core.tokens import count, first, pieces
 from emulator.core.values import Message
+from emulator.core.wires.conversation import PER_IMAGE, prompt_tokens
 
 
 @pytest.mark.parametrize(

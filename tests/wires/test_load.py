@@ -45,7 +45,7 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
              "36:3: response.key: nothing fills ${piece} here; known: choice, conversation, created, error.code, "
              "error.message, error.param, error.reason, error.type, finish, id, model, "
              "refusal, stopped, text, usage.asked, usage.cached, usage.fresh, usage.input, usage.output, "
-             "usage.reasoning, usage.total, usage.written",
+             "usage.reasoning, usage.said, usage.total, usage.written",
         ]),
         ('key: "${id}"', 'key: "${id"', [
              "36:3: response.key: '${id' has no closing brace",
@@ -152,7 +152,7 @@ def test_a_change_of_a_wire(tmp_path: Path) -> None:
         ("emulator: 1\nlike: openai-chats\n",
          "own.wire.yaml:2:1: like: there is no other wire 'openai-chats'; did you mean 'openai-chat'?"),
         ("emulator: 1\nlike: own\n",
-         "own.wire.yaml:2:1: like: there is no other wire 'own'; known: anthropic-messages, openai-chat, "
+         "own.wire.yaml:2:1: like: there is no other wire 'own'; known: anthropic-messages, gemini, openai-chat, "
              "openai-responses"),
         (CHANGE.replace("${refusal}", "${refused}"),
          "own.wire.yaml:4:44: response.choices[0].$choices.message.refusal: "

@@ -46,8 +46,8 @@ IMAGE = {"type": "image_url", "image_url": {"url": "x"}}
             Message("assistant", "", calls=(("c1", "f", "{}"),)),
         ),
         (
-            {"role": "assistant", "tool_calls": [{}, 5, {"function": 5}]},
-            Message("assistant", "", calls=(("", "", ""),)),
+            {"role": "assistant", "tool_calls": [{}, 5, {"function": 5}, {"id": "c1"}]},
+            Message("assistant", "", calls=(("c1", "", ""),)),
         ),
         ({"role": "assistant", "tool_calls": "x"}, Message("assistant", "")),
         ({"role": "tool", "tool_call_id": "c1", "content": "21"}, Message("tool", "21", call_id="c1")),

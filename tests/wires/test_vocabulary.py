@@ -81,8 +81,9 @@ def named(schema: Any, root: Any) -> Iterator[str]:
 SCHEMA = json.loads((data_folder("schemas") / "wire.schema.json").read_bytes())
 USED = Counter(key for data in DATA for key in keys(SCHEMA, data, SCHEMA))
 #: A change of a wire names it; no wire of ours has words between the pieces of what it does not begin; one provider has
-#: a wire with a prompt, and in one wire a field tells custom tools from others.
-ONCE = {"request.tools.custom.is", "stream.custom.end",
+#: a wire with a prompt, one has models that reason unasked and tell it when asked, and in one wire a field tells custom
+#: tools from others.
+ONCE = {"request.reasoning", "request.tools.custom.is", "stream.custom.end",
         "like", "request.prompt", "request.prompt.at", "request.prompt.echo",
         "stream.reasoning.begin", "stream.reasoning.end", "stream.text.begin", "stream.text.end",
         "stream.refusal.begin", "stream.refusal.end"}  # fmt: skip

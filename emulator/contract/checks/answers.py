@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from emulator.contract.case_client import TEXT, CaseClient, Changes, content
 from emulator.contract.checks.deltas import ORDER, UNLIKE_WHOLE, last_step
 from emulator.contract.client import Answer
-from emulator.contract.demands import accepted, conform, demand, equal, hold, pick, whole
+from emulator.contract.demands import accepted, conform, counted, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
 from emulator.core.wires.completion import COUNTS
 from emulator.core.wires.wire import Wire
@@ -39,7 +40,7 @@ def shape(client: CaseClient, *, schema: Json) -> None:
     conform(answer, value, schema, "the answer's")
     total = client.wire.place("usage.total")
     if total and pick(value, total):
-        counts = [demand(answer, value, client.wire.place(f"usage.{name}"), int) for name in COUNTS]
+        counts = [counted(answer, value, client.wire, name) for name in COUNTS]
         equal(answer, f"{total} is the sum of the others", counts[0] + counts[1], counts[2])
     if told:
         equal(answer, "the content is what the model said", SHORT_TEXT, content(client, answer))
@@ -52,6 +53,35 @@ def arranged(client: CaseClient, *, reply: Changes, send: Changes, schema: Json)
     accepted(answer, "a request with an arranged answer")
     value = answer.json if answer.events is None else [event.json for event in answer.events]
     conform(answer, value, schema, "the answer's")
+
+
+def listed(client: CaseClient, *, chunk: Json = True, refused: Json = True) -> None:
+    """A stream that is asked for without a word on its form is a JSON array of chunks; a refusal is one of one item."""
+    told = client.arrange({"text": SHORT_TEXT})
+    path, body = client.ask.sent(client.body(client.asks(stream=True)))
+    path = path.partition("?")[0]
+    answer = client.post(path, body)
+    accepted(answer, "a request for a stream")
+    equal(answer, "an array has its content type", "application/json", answer.media_type)
+    items = answer.json
+    hold(answer, "a stream without a form is a list", isinstance(items, list) and len(items) > 1, "a list", items)
+    for item in items:
+        conform(answer, item, chunk, "an item's")
+    if told:
+        equal(answer, "its items together are what the model said", SHORT_TEXT, "".join(_texts(client.wire, items)))
+    refusal = client.post(path, {**body, **client.ask.spoilt})
+    client.refused(refusal, "invalid_request", "an invalid request for an array")
+    conform(refusal, refusal.json, refused, "the refusal's")
+
+
+def breaks(client: CaseClient, *, error: str, after_chunks: int, pattern: str) -> None:
+    """A stream that fails in its middle ends with this form, a regular expression."""
+    fault = {"error_event": {"error": error, "after_chunks": after_chunks}}
+    client.session.answer({"text": SHORT_TEXT, "faults": [fault]})
+    answer = client.chat(client.asks(stream=True))
+    accepted(answer, "a request for a stream")
+    told = answer.body.decode(errors="replace")
+    hold(answer, "a stream that fails tells so at its end", bool(re.search(pattern, told)), pattern, told[-300:])
 
 
 def prompt_counts(client: CaseClient) -> None:
@@ -122,7 +152,7 @@ def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed
         told = event.data is not None and event.whole
         hold(answer, "each event has a data line and ends in an empty line", told, "data: …", event.data)
     data = [event.data for event in events]
-    if done != "no":
+    if done != "no" and wire.has_end:
         ends = [index for index, item in enumerate(data) if item is not None and wire.ends(item.encode())]
         equal(answer, f"{wire.last} comes last and once", [len(data) - 1], ends, assumed=done == "assumed")
     said = [event for event in events if event.data not in wire.texts]

@@ -82,7 +82,8 @@ def fragments_of(wire: Wire, said: Sequence[Mapping[str, Json]]) -> list[Json]:
 
 def in_fragment(wire: Wire, name: str) -> str:
     """Return a place within a fragment of a call."""
-    return wire.place(name).removeprefix(wire.place("call.piece.call").rpartition(".")[0] + ".")
+    number = wire.place("call.piece.call")
+    return wire.place(name).removeprefix(number.rpartition(".")[0] + ".") if number else within(wire, name)
 
 
 def in_call(wire: Wire, name: str) -> str:

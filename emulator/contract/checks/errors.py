@@ -106,13 +106,13 @@ def unknown_path(client: CaseClient, *, schema: Json = True, also: Sequence[Mapp
     """An unknown path gets 404; a known one with another method 405, and Allow names the right method."""
     for method in ("POST", "GET"):
         answer = client.send(method, UNKNOWN_PATH, b"{}" if method == "POST" else b"")
-        client.refused(answer, "not_found", f"{method} {UNKNOWN_PATH}")
+        client.refused(answer, "unknown_path", f"{method} {UNKNOWN_PATH}")
         _envelope(answer, schema, "an unknown path")
     wrong = [{"method": method, "path": client.ask.path, "allow": "POST"} for method in ("GET", "DELETE")]
     for item in (*wrong, *also):
         what = f"{item['method']} {item['path']}"
         answer = client.send(item["method"], item["path"])
-        client.refused(answer, "method_not_allowed", what)
+        client.refused(answer, "wrong_method", what)
         allowed = [name.strip() for name in (answer.header("allow") or "").split(",")]
         hold(answer, f"Allow of {what} names {item['allow']}", item["allow"] in allowed, item["allow"], allowed)
         _envelope(answer, schema, what)
@@ -180,10 +180,8 @@ SITUATIONS: Mapping[str, Situation] = {
     "stream": Situation("a request for a stream", "", lambda client: client.chat(client.asks(stream=True))),
     "spoilt": Situation("an invalid request", "invalid_request", lambda client: client.chat(client.ask.spoilt)),
     "malformed": Situation("a body that is no JSON", "invalid_request", lambda client: _raw(client, b'{"a": ')),
-    "no_key": Situation("a request without a key", "unauthorized", lambda client: client.keyed(None).chat()),
-    "wrong_key": Situation("a wrong key", "unauthorized", lambda client: client.keyed("invalid-key-0000").chat()),
-    "unknown_path": Situation("an unknown path", "not_found", lambda client: client.post(UNKNOWN_PATH, {})),
-    "wrong_method": Situation(
-        "a wrong method", "method_not_allowed", lambda client: client.send("GET", client.ask.path)
-    ),
+    "no_key": Situation("a request without a key", "no_key", lambda client: client.keyed(None).chat()),
+    "wrong_key": Situation("a wrong key", "wrong_key", lambda client: client.keyed("invalid-key-0000").chat()),
+    "unknown_path": Situation("an unknown path", "unknown_path", lambda client: client.post(UNKNOWN_PATH, {})),
+    "wrong_method": Situation("a wrong method", "wrong_method", lambda client: client.send("GET", client.ask.path)),
 }

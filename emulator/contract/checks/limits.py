@@ -10,7 +10,7 @@ from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.errors import situation
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
-from emulator.contract.demands import accepted, demand, equal, hold, whole
+from emulator.contract.demands import accepted, counted, demand, equal, hold, whole
 from emulator.contract.target import NotArranged, Plan
 
 _UNLIMITED_TRIES = 30
@@ -77,7 +77,7 @@ def _walk_tokens(client: CaseClient, tokens: int, window_s: float) -> None:
         answer = client.chat(long)
         value = whole(answer, f"a request with {used} of {tokens} tokens used")
         used += demand(answer, value, client.wire.place("usage.input"), int)
-        used += demand(answer, value, client.wire.place("usage.output"), int)
+        used += counted(answer, value, client.wire, "output")
     client.refused(client.chat(), "rate_limited", f"a request with {used} of {tokens} tokens used")
     client.session.advance(window_s + 0.001)
     accepted(client.chat(), "a request in the next window")

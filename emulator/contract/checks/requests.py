@@ -6,9 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from emulator.contract.case_client import TEXT, CaseClient, Changes, content, shown_changes
 from emulator.contract.client import Answer
-from emulator.contract.demands import Differs, accepted, demand, equal, hold, ignored, pick, status_differs, whole
+from emulator.contract.demands import (
+    Differs,
+    accepted,
+    counted,
+    demand,
+    equal,
+    hold,
+    ignored,
+    pick,
+    status_differs,
+    whole,
+)
 from emulator.contract.target import NotArranged
 from emulator.core.errors import Json
+from emulator.core.provider.holes import fill_text
 from emulator.core.provider.keys import BEARER
 from emulator.core.wires.completion import COUNTS
 
@@ -87,12 +99,12 @@ def output_cap(client: CaseClient, *, field: str, default: int | None, caps: Seq
     """A reply is cut at the cap that is sent, and at the default, or not at all, where none is."""
     arranged = client.arrange({"text": TEXT})
     for cap in caps:
-        _cut(client, client.chat({field: cap}), cap, arranged, f"a reply under {field} {cap}", ignored(field))
-    answer = client.chat(missing=[field])
+        _cut(client, client.chat(_at(field, cap)), cap, arranged, f"a reply under {field} {cap}", ignored(field))
+    answer = client.chat(missing=[field.partition(".")[0]])
     if default is not None:
         _cut(client, answer, default, arranged, f"a reply to a request without {field}")
-        more = client.chat({field: default + _MORE})
-        used = demand(more, more.json, client.wire.place("usage.output"), int)
+        more = client.chat(_at(field, default + _MORE))
+        used = counted(more, more.json, client.wire, "output")
         ended = not arranged and _reason(client, more) != "length"
         hold(more, f"the cut at {default} is a default", used > default or ended, f"> {default}", used)
     elif arranged:
@@ -104,11 +116,16 @@ def output_cap(client: CaseClient, *, field: str, default: int | None, caps: Seq
 
 def _no_default(client: CaseClient, answer: Answer, field: str) -> None:
     """Demand that what cut a reply to a request without `field` is not a default: asking for more gets no more."""
-    place = client.wire.place("usage.output")
-    used = demand(answer, answer.json, place, int)
-    more = client.chat({field: used + _MORE})
-    longer = max((count for count in pick(more.json, place) if isinstance(count, int)), default=0)
+    used = counted(answer, answer.json, client.wire, "output")
+    more = client.chat(_at(field, used + _MORE))
+    longer = (client.wire.read(more.json).usage or {}).get("output", 0)
     hold(answer, f"no default cuts a reply without {field}", longer <= used, f"{longer} tokens", used, assumed=True)
+
+
+def _at(field: str, value: Json) -> dict[str, Json]:
+    """Return the changes that give a field a value, by its path."""
+    first, _, rest = field.partition(".")
+    return {first: _at(rest, value) if rest else value}
 
 
 def _reason(client: CaseClient, answer: Answer) -> str | None:
@@ -117,7 +134,7 @@ def _reason(client: CaseClient, answer: Answer) -> str | None:
 
 def _cut(client: CaseClient, answer: Answer, cap: int, arranged: bool, what: str, more: str = "") -> None:
     """Demand a reply of `cap` tokens; `more` are the words for one that has more."""
-    text, used = content(client, answer, what), demand(answer, answer.json, client.wire.place("usage.output"), int)
+    text, used = content(client, answer, what), counted(answer, answer.json, client.wire, "output")
     reason = _reason(client, answer)
     if not arranged and used < cap and reason == "stop":
         raise NotArranged("its reply is too short to be cut")
@@ -161,14 +178,21 @@ def authentication(client: CaseClient, *, prefix: str = "", also: Sequence[Mappi
     bearer = client.ask.way == BEARER
     wrong = {"no Authorization" if bearer else "no key": None, "a wrong key": f"{prefix}invalid-key-0000"}
     for what, value in wrong.items():
-        client.refused(client.keyed(value).chat(), "unauthorized", f"a request with {what}")
+        error = "no_key" if value is None else "wrong_key"
+        client.refused(client.keyed(value).chat(), error, f"a request with {what}")
     schemes = {"an empty key": "Bearer", "a key without its scheme": key, "another scheme": f"Basic {key}"}
     for what, header in schemes.items() if bearer else ():
-        client.refused(client.chat(headers={"authorization": header}), "unauthorized", f"a request with {what}")
+        client.refused(client.chat(headers={"authorization": header}), "no_key", f"a request with {what}")
     for operation in also:
         answer = client.keyed(None).send(operation["method"], operation["path"], b"{}")
-        client.refused(answer, "unauthorized", f"{operation['method']} {operation['path']} without a key")
+        client.refused(answer, "no_key", f"{operation['method']} {operation['path']} without a key")
     accepted(client.chat(), "a request with the key")
+
+
+def other_key(client: CaseClient, *, header: str, form: str, error: str) -> None:
+    """The key is refused where it is sent in another way."""
+    answer = client.keyed(None).chat(headers={header: fill_text(form, {"key": client.session.key})})
+    client.refused(answer, error, f"a request with its key as {header}")
 
 
 def media_types(client: CaseClient, *, good: Sequence[str], bad: Sequence[str], error: str) -> None:

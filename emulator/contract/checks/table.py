@@ -25,10 +25,13 @@ CHECKS: Mapping[str, Check] = {
     "output_cap": checks_requests.output_cap,
     "context_window": checks_requests.context_window,
     "authentication": checks_requests.authentication,
+    "other_key": checks_requests.other_key,
     "media_types": checks_requests.media_types,
     "endpoint": checks_answers.endpoint,
     "shape": checks_answers.shape,
     "arranged": checks_answers.arranged,
+    "listed": checks_answers.listed,
+    "breaks": checks_answers.breaks,
     "prompt_counts": checks_answers.prompt_counts,
     "stream": checks_answers.stream,
     "model_auto": checks_answers.model_auto,
@@ -70,6 +73,7 @@ _BESIDE: Mapping[str, int] = {
     "authentication": 7, "endpoint": 1, "shape": 1, "stream": 1, "model_auto": 3, "pace": 2, "tools": 6, "scripted": 3,
     "unknown_path": 4, "rate_counts": 2, "idempotency": 7, "idempotency_refusals": 5, "idempotency_under_way": 2,
     "idempotency_kept": 5, "operation": 1, "scales": 2, "moves": 5, "embeddings": 2,
+    "other_key": 1, "said": 1, "listed": 2, "breaks": 1,
 }  # fmt: skip
 
 

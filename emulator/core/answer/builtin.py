@@ -76,7 +76,7 @@ def _fitting_tool(turn: Turn, notes: list[Note], draw: Draw) -> dict[str, Json] 
     offered, choice, name = conversation.tools, conversation.tool_choice, conversation.tool_named
     if choice == "none" or (choice == "free" and tool_results(conversation.messages)):
         return None
-    if choice == "named":
+    if choice == "named" or name:
         chosen = tuple(item for item in offered if item.name == name)
         if not chosen:
             path = form.fields("tool_choice")[0]

@@ -199,7 +199,7 @@ def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Clai
 
 def _message(call: Call) -> Json:
     said = call.conversation
-    asked = said.choices, said.usage
+    asked = said.choices, said.usage, said.reasoning
     if said.cap is None and said.logprobs is None and not (said.stop or said.echoes or said.tools):
         return said.stream, _short(said.model), call.prompt_tokens, asked, ""
     more = [said.stop, said.cap, said.logprobs, said.echoes, [tool.name for tool in said.tools if tool.custom]]
@@ -215,9 +215,11 @@ def _all_said(call: Call) -> Json:
 
 
 def echoed(claim: Claim) -> str | bytes:
-    """Return what an answer repeats of its request, and whether it is kept."""
-    if claim.call is None or claim.wire is None or not claim.wire.depends_on:
+    """Return what an answer repeats of its request, whether it is kept, and how its events follow one another."""
+    if claim.call is None or claim.wire is None:
         return b""
+    if not claim.wire.depends_on:
+        return claim.wire.framing(claim.call.request.query) if claim.wire.framings else b""
     body = claim.call.body
     data = orjson.dumps({name: body[name] for name in claim.wire.depends_on if name in body})
     return data if len(data) <= LONGEST_KEY else _digest(data)

@@ -147,12 +147,12 @@ def reasoning_cost(completion: Completion) -> int:
 
 
 def _capped(cap: int, parts: Iterable[Part]) -> list[Part]:
-    """Keep `cap` tokens, part by part; a call whose name does not fit is left out, and all after it."""
+    """Keep `cap` tokens, part by part; of a call with its name at least, and nothing after what takes the last."""
     left = cap
-    kept = []
+    kept: list[Part] = []
     for part in parts:
         left -= count(part.name)
-        if left < 0:
+        if left < 0 or (left == 0 and kept and not part.name):
             break
         text = first(part.text, left)
         left -= count(text)

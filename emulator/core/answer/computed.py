@@ -48,7 +48,7 @@ def page(
     shown = ids[begin:end]
     return {
         "items": list(items[begin:end]), "first_id": shown[0] if shown else None,
-        "last_id": shown[-1] if shown else None, "has_more": more,
+        "last_id": shown[-1] if shown else None, "has_more": more, "next_id": shown[-1] if shown and more else None,
     }  # fmt: skip
 
 

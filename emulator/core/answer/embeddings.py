@@ -12,7 +12,9 @@ from hashlib import shake_256
 from itertools import chain
 
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_json
-from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.errors import Json, Refusal, Violation, shown
+from emulator.core.provider.conversation.selectors import Selector
+from emulator.core.provider.holes import fill
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
@@ -28,12 +30,28 @@ MAX_INPUTS = 2048
 MAX_NUMBERS = MAX_INPUTS * 3072
 
 
-def check_inputs(body: Mapping[str, Json]) -> None:
+def asked(operation: Operation, body: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return what a body asks for in one form: its `input`, and how many `dimensions`."""
+    form = operation.vectors
+    if not form:
+        return body
+    items = [place.value for place in Selector(form["each"]).find(body)] if "each" in form else [body]
+    items = [item for item in items if isinstance(item, Mapping)]
+    found: dict[str, Json] = {"input": [_joined(form["text"], item) for item in items]}
+    sizes = [place.value for item in items for place in Selector(form["dimensions"]).find(item)]
+    return found | ({"dimensions": max(sizes)} if sizes and all(isinstance(size, int) for size in sizes) else {})
+
+
+def _joined(at: str, item: Mapping[str, Json]) -> str:
+    return "\n".join(place.value for place in Selector(at).find(item) if isinstance(place.value, str))
+
+
+def check_inputs(operation: Operation, body: Mapping[str, Json]) -> None:
     """Refuse more inputs than one request may have, whatever they are.
 
     Raises: Refusal invalid_request.
     """
-    given = body.get("input")
+    given = asked(operation, body).get("input")
     if isinstance(given, list) and len(given) > MAX_INPUTS and not all(isinstance(item, int) for item in given):
         _refuse(f"must have at most {MAX_INPUTS} items, not {len(given)} (a bound of the emulator's, assumed)")
 
@@ -47,16 +65,17 @@ def render_embedding(turn: Turn, content: Json, reply: Reply) -> Rendered:
 
     Raises: Refusal invalid_request, where the vectors hold too many numbers.
     """
-    inputs = embedding_inputs(turn.call.body)
+    body = asked(turn.operation, turn.call.body)
+    inputs = embedding_inputs(body)
     model = turn.provider.models.get(turn.model)
-    _check_numbers(len(inputs), _longest(turn.call.body, content, model))
+    _check_numbers(len(inputs), _longest(body, content, model))
     if content == "auto":
-        found = vectors(inputs, turn.call.body, turn.model, model)
+        found = vectors(inputs, body, turn.model, model)
     elif isinstance(content[0], list):
         found = [content[min(index, len(content) - 1)] for index in range(len(inputs))]
     else:
         found = [content] * len(inputs)
-    tokens = sum(counted(turn.call.body)) if turn.operation.limits else input_tokens(inputs)
+    tokens = sum(counted(body)) if turn.operation.limits else input_tokens(inputs)
     rendered = render_embeddings(turn, found, tokens, reply)
     if content == "auto" or not isinstance(content[0], list) or len(content) == len(inputs):
         return rendered
@@ -69,15 +88,20 @@ def check_vectors(provider: Provider, operation: Operation, call: Call, muted: C
 
     Raises: Refusal.
     """
-    found = counted(call.body) if operation.limits else []
+    body = asked(operation, call.body)
+    found = counted(body) if operation.limits else []
     for what, given in (("input_tokens", max(found, default=0)), ("total_tokens", sum(found))):
         limit = operation.limits.get(what)
         if limit and given > limit.most and limit.fact not in muted:
             values: dict[str, Json] = {"model": call.model, "limit": limit.most, "given": given}
             raise provider.refuse(limit.error, "", (), limit.fact, None, **values)
-    model, asked = provider.models.get(call.model), call.body.get("dimensions")
-    if model and model.dimensions and asked is not None:
-        _check_dimensions(model, asked)
+    model, size = provider.models.get(call.model), body.get("dimensions")
+    if model and model.dimensions and size is not None:
+        _check_dimensions(model, size)
+    for place in Selector(operation.vectors["model"]).find(call.body) if "model" in operation.vectors else ():
+        if isinstance(place.value, str) and place.value.rpartition("/")[2] != call.model:
+            message = f"must be the model of the path, not {shown(place.value)}"
+            raise Refusal("invalid_request", details=[Violation(place.path, message, operation.fact)])
 
 
 def _check_dimensions(model: Model, asked: Json) -> None:
@@ -158,11 +182,15 @@ def input_tokens(inputs: Iterable[str]) -> int:
 
 def render_embeddings(turn: Turn, vectors: Sequence[Sequence[float]], tokens: int, reply: Reply = PLAIN) -> Rendered:
     """Render one vector for each input, as floats or in base64 as the call asked."""
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    if turn.operation.vectors:
+        items = [fill(turn.operation.vectors["item"], {"vector": list(vector)}) for vector in vectors]
+        body = fill(turn.operation.body, {"items": items, "item": items[0] if items else None})
+        return Rendered(render_json(turn, body, reply), usage, tokens)
     encode = _base64 if turn.call.body.get("encoding_format") == "base64" else list
     data = [
         {"object": "embedding", "index": index, "embedding": encode(vector)} for index, vector in enumerate(vectors)
     ]
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": data, "model": turn.model, "usage": usage}
     return Rendered(render_json(turn, body, reply), usage, tokens)
 

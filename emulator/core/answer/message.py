@@ -40,7 +40,8 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     choices = turn.call.conversation.choices
     _check_together(turn, tokens)
     usage = _usage(turn, tokens * choices, reasoning_cost(completion) * choices, reply)
-    saying = answer_values(turn, replace(told(turn, completion), usage=usage), choices)
+    said, notes = _told(turn, told(turn, completion), notes)
+    saying = answer_values(turn, replace(said, usage=usage), choices)
     spent = usage["total"] if usage else turn.call.prompt_tokens + tokens * choices
     wire, kept = wire_of(turn), wire_of(turn).kept
     if kept and not turn.call.stream and wire.request.is_later(turn.call.body):
@@ -49,6 +50,15 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     timeline, more = (_stream if turn.call.stream else _whole)(turn, saying, reply)
     later = Later(wire.whole(saying), timeline.end_at, timeline.frames) if kept and saying.later else None
     return Rendered(timeline, named_usage(usage), spent, completion.finish, (*notes, *more), saying.id, later)
+
+
+def _told(turn: Turn, said: Completion, notes: tuple[Note, ...]) -> tuple[Completion, tuple[Note, ...]]:
+    """Leave out what was thought where the request does not ask for it; it is counted all the same."""
+    if turn.call.conversation.reasoning or not any(part.kind == "reasoning" for part in said.parts):
+        return said, notes
+    name = wire_of(turn).request.path("reasoning")
+    note = Note(None, name, "the reasoning is counted and not told: the request does not ask for it")
+    return replace(said, parts=tuple(part for part in said.parts if part.kind != "reasoning")), (*notes, note)
 
 
 def _afterwards(turn: Turn, kept: Kept, data: bytes, reply: Reply) -> tuple[Timeline, Later]:

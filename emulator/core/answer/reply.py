@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -27,7 +28,7 @@ from emulator.core.scenario.session import Settings
 from emulator.core.values import Call, Exchange, Grant, Timeline
 from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.conversation import last_text, system_text
-from emulator.core.wires.sse import event
+from emulator.core.wires.sse import event, failure
 
 
 def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
@@ -132,9 +133,20 @@ _SCOPE: Mapping[str, Callable[[Turn, Settings, Grant], Json]] = {
 }
 
 
-def scripted_error(provider: Provider, reply: Reply, content: Json) -> Refusal | None:
+def scripted_error(turn: Turn, reply: Reply, content: Json) -> Refusal | None:
     """Return the refusal that an error reply names; None for other replies and for errors with a body of their own."""
-    return named_error(provider, content) if reply.kind == "error" else None
+    refusal = named_error(turn.provider, content) if reply.kind == "error" else None
+    if refusal:
+        refusal.values["model"] = turn.model
+        if reply.retry_after is not None:
+            refusal.values["seconds"] = math.ceil(reply.retry_after)
+    return refusal
+
+
+def tells_when(provider: Provider, content: Mapping[str, Json]) -> bool:
+    """Tell whether an error says in its body when to come again."""
+    refusal = named_error(provider, content)
+    return refusal is not None and "retry_in" in provider.errors[refusal.name]
 
 
 def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | None:
@@ -154,14 +166,19 @@ def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | No
 def error_events(turn: Turn, content: Mapping[str, Json], number: int) -> list[bytes]:
     """Return an error as the events that end a stream after a number of others.
 
-    They are as the wire has them, or where it has none the provider's envelope; an error with its own body is that.
+    They are as the wire has them, or where it has none the provider's envelope, as an event or as it is; an error with
+    its own body is that.
     """
     refusal, wire = named_error(turn.provider, content), turn.operation.wire
     if refusal and wire and wire.errors:
         values = {f"error.{name}": value for name, value in turn.provider.error_values(refusal).items()}
         return wire.failing(answer_values(turn, Completion()), values, number)
     request_id = render_id(turn.provider, "request", turn.draw, turn.at)
-    data = orjson.dumps(turn.provider.error_body(refusal, request_id) if refusal else content["body"])
+    body = turn.provider.error_body(refusal, request_id) if refusal else content["body"]
+    if wire and wire.plain_errors:
+        framing = wire.framing(turn.call.request.query)
+        return [failure(orjson.dumps(body, option=orjson.OPT_INDENT_2), number, framing)]
+    data = orjson.dumps(body)
     return [wire.event(data) if wire else event(data)]
 
 

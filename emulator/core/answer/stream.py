@@ -11,9 +11,7 @@ from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import pieces
 from emulator.core.tree import compact
 from emulator.core.values import FOREVER, Frame, Timeline
-from emulator.core.wires.sse import event
-
-SSE_TYPE = ("content-type", "text/event-stream")
+from emulator.core.wires.sse import TYPES, event, framed
 
 
 def render_events(turn: Turn, items: Sequence[Json], reply: Reply) -> Timeline:
@@ -53,7 +51,9 @@ def _cut_alike(text: str, parts: Iterable[str]) -> list[str]:
 
 
 def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Timeline:
-    """Give each event its time: latency, then ttft, then itl between the following; the last one at once."""
+    """Frame events and give each its time: latency, then ttft, then itl between the following; the last one at once."""
+    framing = turn.operation.wire.framing(turn.call.request.query) if turn.operation.wire else "sse"
+    events = framed(events, framing)
     latency = reply.latency.draw(turn.draw, "latency")
     begun, waits = 0.0 if latency == FOREVER else latency, _waits(turn, events, reply)
     silent = FOREVER in waits
@@ -65,7 +65,9 @@ def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Time
         pairs = [(Frame(frame.at, b"", "hold"), frame) if wait == FOREVER else (frame,)
                  for wait, frame in zip(waits, frames, strict=True)]  # fmt: skip
         frames = [frame for pair in pairs for frame in pair]
-    return Timeline(reply.status or 200, (SSE_TYPE,), tuple(frames), True, latency, "complete", times[-1])
+    return Timeline(
+        reply.status or 200, (("content-type", TYPES[framing]),), tuple(frames), True, latency, "complete", times[-1]
+    )
 
 
 def _waits(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> list[float]:

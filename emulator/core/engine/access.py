@@ -58,6 +58,10 @@ def authenticate(
     if provider.auth_fact in settings.muted:
         return key
     if not key:
+        for way, error in provider.elsewhere:
+            if way.read(request.headers, request.query):
+                message = f"No API key is taken as {way}: send it as {provider.accepts[0]}."
+                raise provider.refuse(error, message, fact=provider.auth_fact)
         message = f"No API key: send it as {provider.accepts[0]}."
         raise provider.refuse(provider.key_missing, message, fact=provider.auth_fact)
     listed = settings.keys is not None and key in settings.keys

@@ -98,7 +98,7 @@ def validate(provider: Provider, operation: Operation, settings: Settings, body:
         body = without_nulls(operation, body)
     if strict or not checks.documented.verdict(body):
         violations = (checks.strict if strict else checks.documented).violations(body)
-        raise provider.refuse_body(operation, violations, settings.muted)
+        raise provider.refuse_body(operation, violations, settings.muted, body)
     notes += undocumented_fields(operation, checks, body)
 
 

@@ -23,6 +23,7 @@ from emulator.core.answer.reply import (
     render_reply,
     scope_of,
     scripted_error,
+    tells_when,
     turn_for,
 )
 from emulator.core.answer.stored import keeping_of
@@ -55,6 +56,7 @@ from emulator.core.values import (
     Request,
     Timeline,
 )
+from emulator.core.wires.wire import Wire
 
 
 @frozen
@@ -130,7 +132,7 @@ class Engine:
             check_grant(provider, claim, grant)
             outcome = _replay(session, provider, grant) or self._reply(session, claim, grant, draws)
         except Refusal as refusal:
-            outcome = _refused(session, provider, claim, grant, refusal)
+            outcome = _refused(session, provider, request, claim, grant, refusal)
         return _exchange(session, provider, request, claim, grant, outcome)
 
     def _reply(self, session: Session, claim: Claim, grant: Grant, draws: Callable[..., Draw]) -> _Outcome:
@@ -166,9 +168,10 @@ def _scripted(
     chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
     reply = chaos.error or (rule.replies[index] if rule and index is not None else _OTHERWISE[otherwise])
     content, headers, missing = _filled(turn, settings, grant, reply)
-    refusal = scripted_error(provider, reply, content)
+    refusal = scripted_error(turn, reply, content)
     if refusal:
-        rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply))
+        listed = _is_listed(provider, call.request, turn.operation.wire)
+        rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply, listed))
     else:
         try:
             rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
@@ -201,7 +204,8 @@ def _filled(turn: Turn, settings: Settings, grant: Grant, reply: Reply) -> tuple
     missing: list[str] = []
     content, headers = fill_reply(reply, lambda: scope_of(turn, settings, grant), missing)
     asked = [(name.lower(), one_line(value)) for name, value in headers.items()]
-    if reply.retry_after is not None and "retry-after" not in dict(asked):
+    in_body = reply.kind == "error" and tells_when(turn.provider, content)
+    if reply.retry_after is not None and "retry-after" not in dict(asked) and not in_body:
         asked.append(("retry-after", str(math.ceil(reply.retry_after))))
     return content, tuple(asked), missing
 
@@ -256,9 +260,12 @@ def _replay(session: Session, provider: Provider, grant: Grant) -> _Outcome | No
     return _Outcome(first.rule, draw, rendered, first.model, first.rule_id, first.reply, headers=headers)
 
 
-def _refused(session: Session, provider: Provider, claim: Claim, grant: Grant, refusal: Refusal) -> _Outcome:
+def _refused(
+    session: Session, provider: Provider, request: Request, claim: Claim, grant: Grant, refusal: Refusal
+) -> _Outcome:
     draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
-    rendered = Rendered(_error(provider, refusal, draw, claim.at))
+    listed = _is_listed(provider, request, claim.wire)
+    rendered = Rendered(_error(provider, refusal, draw, claim.at, listed=listed))
     headers = tuple(refusal.headers.items())
     if provider.errors[refusal.name].get("empty") and refusal.message:
         headers = (*headers, ("x-emulator-hint", one_line(refusal.message)))
@@ -303,12 +310,24 @@ def _exchange(
 # Refusals and headers
 
 
-def _error(provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN) -> Timeline:
+def _is_listed(provider: Provider, request: Request, wire: Wire | None) -> bool:
+    """Tell whether an error is the one item of a list: it takes the place of a stream that is an array."""
+    if wire is None or wire.framing(request.query) != "array":
+        return False
+    route = (provider.routes.find(request.path) or {}).get(request.method)
+    return route is not None and route.streams
+
+
+def _error(
+    provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN, listed: bool = False
+) -> Timeline:
     given = provider.errors[refusal.name]
     if given.get("empty"):
         return whole(b"", reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
     body = provider.error_body(refusal, render_id(provider, "request", draw, at))
-    return render_body(body, reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
+    return render_body(
+        [body] if listed else body, reply.status or given["status"], (), reply.latency.draw(draw, "latency")
+    )
 
 
 def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:

@@ -36,6 +36,7 @@ def _over(provider: Provider, claim: Claim, standing: Standing, what: str, asked
         "used": (figure or 0) - (left or 0),
         "given": 1 if what == "requests" else asked,
         "wait": duration_text(wait),
+        "seconds": max(1, math.ceil(wait)),
     }
     usual = f"Rate limit exceeded: {figure} {what} a minute on the plan {plan.name}."
     headers = {"retry-after": str(max(1, math.ceil(wait)))} if provider.errors[name].get("retry_after") else {}

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import orjson
 
 from emulator.core.answer.render import Turn
-from emulator.core.answer.reply import fill_reply, render_reply, scripted_error
+from emulator.core.answer.reply import fill_reply, named_error, render_reply
 from emulator.core.draws import Draw
 from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, Violation, nearest
 from emulator.core.provider.operation import Operation
@@ -225,7 +225,7 @@ def _envelope_violations(provider: Provider, reply: Reply) -> Iterator[Violation
 
 
 def _undocumented_error(scenario: Scenario, provider: Provider, reply: Reply) -> Iterator[Problem]:
-    refusal = scripted_error(provider, reply, reply.content)
+    refusal = named_error(provider, reply.content) if reply.kind == "error" else None
     known = [name for name, given in provider.errors.items() if given.get("documented")]
     if refusal and known and refusal.name not in known:
         listed = ", ".join(known)

@@ -17,6 +17,7 @@ from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import earlier, recalled
 from emulator.core.engine.body import MOST_NOTED, check_content_type, decoded, validate
 from emulator.core.errors import Json, Refusal, Violation, nearest, shown
+from emulator.core.field_names import SNAKE
 from emulator.core.provider.conversation.rule import Asked, asked_of
 from emulator.core.provider.conversation.rules import told
 from emulator.core.provider.model import Model
@@ -24,10 +25,9 @@ from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Comparison, Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.session import Session, Settings
-from emulator.core.tokens import prompt_tokens
 from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note, Request
-from emulator.core.wires.conversation import Conversation
+from emulator.core.wires.conversation import Conversation, prompt_tokens
 
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -47,13 +47,15 @@ def understand(
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
         body = {} if operation.kind == "stored" and not request.body else decoded(provider, request.body)
+        if provider.other_names[0] and provider.other_names[1] not in settings.muted and SNAKE.search(request.body):
+            body = operation.field_names.documented(body)
     judged = settings.validation != "off"
     compared = provider.compared(operation, settings.muted) if judged and provider.reference else None
     alike = compared is not None and compared.both.verdict(body)  # one verdict for most bodies: it costs as much as two
     if judged and not alike:
         validate(provider, operation, settings, body, notes)
     if operation.kind == "embeddings":
-        check_inputs(body)
+        check_inputs(operation, body)
     if operation.kind == "moderations":
         check_judged(body)
     if operation.names_kept:
@@ -168,21 +170,32 @@ def _written_tools(operation: Operation, body: Mapping[str, Json]) -> str:
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
     """Refuse or note a model that the docs don't have."""
     fact = provider.models_fact
-    known = call.model in provider.model_ids or call.model in settings.models
+    asked, listed = _asked_of(provider, call.request), provider.models.get(call.model)
+    here = listed is None or not listed.versions or asked["version"] in listed.versions
+    known = (call.model in provider.model_ids and here) or call.model in settings.models
     if not known and fact not in settings.muted:
         hint = nearest(call.model, provider.model_ids | settings.models)
         message = f"there is no model {shown(call.model)}; {hint}"
         if not provider.models_open:
             details = [Violation("model", message, fact)]
-            raise provider.refuse(operation.unknown_model or provider.models_unknown, "", details, model=call.model)
+            error = operation.unknown_model or provider.models_unknown
+            raise provider.refuse(error, "", details, model=call.model, **asked)
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
     model = provider.models.get(call.model)
     error, error_fact = operation.other_model
     if model and operation.uses and model.use not in operation.uses and error_fact not in settings.muted:
         message = f"{call.model} does not do this; it is a model for {model.use}"
-        raise provider.refuse(error, "", [Violation("model", message, error_fact)], error_fact, model=call.model)
+        details = [Violation("model", message, error_fact)]
+        raise provider.refuse(error, "", details, error_fact, model=call.model, **asked)
     return call
+
+
+def _asked_of(provider: Provider, request: Request) -> dict[str, Json]:
+    """Return what was asked of a model by its path: the version of the API, and the method."""
+    steps = request.address.split("/")
+    version = next((step for step in steps if step in provider.versions), "")
+    return {"version": version, "method": request.path.partition(":")[2]}
 
 
 def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, model: Model) -> None:

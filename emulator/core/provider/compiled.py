@@ -13,7 +13,7 @@ from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Limit, Operation
 from emulator.core.provider.provider import UNLIMITED, HeaderScope, Provider, read_plan
 from emulator.core.provider.routes import Routes
-from emulator.core.provider.wording import PlaceWording
+from emulator.core.provider.wording import ErrorPaths, PlaceWording
 from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
@@ -36,7 +36,7 @@ def compile_operation(
         data.get("categories", {}),
         data.get("of", ""), data.get("does", ""),
         _missing(data, "missing"), _missing(data, "missing_item"),
-        data.get("refused", ""), data.get("page", {}), data.get("replay", {}),
+        data.get("refused", ""), data.get("page", {}), data.get("replay", {}), data.get("vectors", {}),
         data.get("models", {}).get("unknown", ""),
     )  # fmt: skip
 
@@ -62,6 +62,9 @@ def compile_provider(
         versions=data.get("versions", ()),
         key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
         accepts=tuple(map(read_way, data["auth"].get("accepts", ["bearer"]))),
+        elsewhere=tuple((read_way(way), name) for way, name in data["auth"].get("elsewhere", {}).items()),
+        other_names=("names" in data, data.get("names", {}).get("fact")),
+        error_paths=_error_paths(data["errors"].get("paths", {})),
         request_headers=headers.document if headers else None, env=data.get("env", usual("env")),
         key_missing=data["auth"].get("missing", "unauthorized"),
         key_wrong=data["auth"].get("wrong", "unauthorized"),
@@ -90,6 +93,10 @@ def compile_provider(
         over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         header_exceptions=_places(data, "header_exceptions"),
     )  # fmt: skip
+
+
+def _error_paths(given: Mapping[str, Json]) -> ErrorPaths:
+    return ErrorPaths(given.get("spelt") == "snake_case", frozenset(given.get("maps", ())))
 
 
 def usual(*names: str) -> Json:

@@ -7,35 +7,24 @@ import re
 from collections.abc import Iterator, Mapping
 
 from emulator.core.errors import Json
-from emulator.core.tree import change_texts, walk
+from emulator.core.tree import walk
 
 _HOLE = re.compile(r"\$\{([a-z0-9_.]+)\}")
 
 
 def fill(shape: Json, values: Mapping[str, Json]) -> Json:
-    """Fill a shape's holes; a string that is exactly one hole becomes the value itself."""
-
-    def filled(text: str) -> Json:
-        whole = _HOLE.fullmatch(text)
-        return values[whole[1]] if whole else _HOLE.sub(lambda hole: str(values[hole[1]]), text)
-
-    return change_texts(shape, filled)
-
-
-def without_empty(shape: Json) -> Json:
-    """Return a filled shape without the fields `name~` that hold nothing."""
-    if isinstance(shape, list):
-        return [without_empty(item) for item in shape]
-    if not isinstance(shape, Mapping):
-        return shape
-    fields = {name: without_empty(item) for name, item in shape.items()}
-    return {
-        name.removesuffix("~"): item for name, item in fields.items() if not (name.endswith("~") and _is_empty(item))
-    }
+    """Fill a shape's holes; a string that is exactly one hole becomes the value, `name~` goes where it is empty."""
+    if isinstance(shape, str):
+        whole = _HOLE.fullmatch(shape)
+        return values[whole[1]] if whole else _HOLE.sub(lambda hole: str(values[hole[1]]), shape)
+    if isinstance(shape, Mapping):
+        found = {name: fill(item, values) for name, item in shape.items()}
+        return {name.removesuffix("~"): item for name, item in found.items() if name[-1:] != "~" or not _is_empty(item)}
+    return [fill(item, values) for item in shape] if isinstance(shape, list) else shape
 
 
 def _is_empty(value: Json) -> bool:
-    return all(map(_is_empty, value.values())) if isinstance(value, Mapping) else value is None
+    return all(map(_is_empty, value.values())) if isinstance(value, Mapping) else value in (None, "", [])
 
 
 def fill_text(form: str, values: Mapping[str, Json]) -> str:

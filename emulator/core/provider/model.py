@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from emulator.core.errors import Json
@@ -38,6 +38,7 @@ class Model:
     dimensions: int | None = None  # of its vectors
     shortens: bool = False  # a request may ask for fewer dimensions
     about: Mapping[str, Json] = field(default_factory=dict)  # what else the list of models says of it
+    versions: Sequence[str] = ()  # of the API, that have it; none: all
 
 
 def model_values(model: Model) -> dict[str, Json]:

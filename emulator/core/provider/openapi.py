@@ -221,7 +221,8 @@ def _error(provider: Provider, name: str) -> Json:
         for key in set(holes(provider.envelope)) & set(given) - {"message"}
     }
     details = {"type": "array", "items": _form(provider.detail, _FILLED)}
-    forms = {**fixed, **_FILLED, "details": details, "status": {"const": given["status"]}}
+    more = {"type": "array", "items": {"type": "object"}}
+    forms = {**fixed, **_FILLED, "details": details, "more": more, "status": {"const": given["status"]}}
     shown = {
         "description": f"{_phrase(given['status'])}: {given['message']}",
         "headers": _headers(provider, None, given["status"]),

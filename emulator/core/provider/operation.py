@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from emulator.core.errors import Json, Refusal, Violation
+from emulator.core.field_names import FieldNames
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rule import ConversationRule
 from emulator.core.provider.conversation.rules import ConversationRules
@@ -70,6 +71,7 @@ class Operation:
     refused: str = ""  # the message where an answer is not to be cancelled
     page: Mapping[str, Json] = field(default_factory=dict)  # query parameters of a list
     replay: Mapping[str, str] = field(default_factory=dict)  # query parameters that ask for the events of an answer
+    vectors: Mapping[str, Json] = field(default_factory=dict)  # of embeddings: where the body says what, and an item
     unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
 
     @functools.cached_property
@@ -136,6 +138,11 @@ class Operation:
     def names_kept(self) -> bool:
         """Tell whether a request can name an answer that is kept."""
         return self.kind == "stored" or (self.wire is not None and self.wire.request.goes_on)
+
+    @functools.cached_property
+    def field_names(self) -> FieldNames:
+        """The fields that a body can have."""
+        return FieldNames(self.request)
 
     @functools.cached_property
     def takes_tools(self) -> bool:

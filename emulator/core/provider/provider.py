@@ -16,14 +16,15 @@ from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rules import ConversationRules
 from emulator.core.provider.fact import Fact
-from emulator.core.provider.holes import fill, fill_text, holes, only_hole, without_empty
+from emulator.core.provider.holes import fill, fill_text, holes, only_hole
 from emulator.core.provider.keys import KeyPlace
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.routes import Routes
-from emulator.core.provider.wording import PlaceWording, Wording, documented
+from emulator.core.provider.wording import AS_THEY_ARE, ErrorPaths, PlaceWording, Wording, documented
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
+from emulator.core.tree import path_of
 from emulator.core.values import Plan
 
 UNLIMITED = Plan("unlimited")
@@ -119,6 +120,9 @@ class Provider:
     over: Mapping[str, str] = field(default_factory=dict)  # the errors of a plan's limits, by what is used up
     not_emulated: tuple[Sequence[str], str] = ((), "not_found")  # beginnings of paths that only the API has, the error
     header_exceptions: Sequence[PlaceWording] = ()  # what is said of headers that break their schema
+    elsewhere: Sequence[tuple[KeyPlace, str]] = ()  # where no key is taken, and the error for one that is sent there
+    other_names: tuple[bool, str | None] = (False, None)  # fields may be in snake_case too, and the fact
+    error_paths: ErrorPaths = AS_THEY_ARE
 
     def like(self, operation: Operation) -> Operation | None:
         """Return the operation of the API with which this one is compatible, if it is a chat there too."""
@@ -152,16 +156,21 @@ class Provider:
         """Return a refusal; where the error has an exact text, that is told, and the message is for the journal."""
         exact = self.errors[name].get("exact")
         documented = {"message": fill_text(exact, holes)} if exact else None
-        return Refusal(name, message or None, details, fact, headers, documented)
+        return Refusal(name, message or None, details, fact, headers, documented, holes)
 
-    def refuse_body(self, operation: Operation, violations: Sequence[Violation], muted: frozenset[str]) -> Refusal:
+    def refuse_body(
+        self, operation: Operation, violations: Sequence[Violation], muted: frozenset[str], body: Json = None
+    ) -> Refusal:
         """Return the refusal of a body that breaks its schema, in the provider's own words where it has them."""
-        words = documented(violations, self.wordings, operation.exceptions, muted)
+        path_of = self.error_paths.of(body)
+        words, each = documented(violations, self.wordings, operation.exceptions, muted, path_of)
+        if each and self.detail is not None:
+            words["details"] = [fill(self.detail, item) for item in each]
         return Refusal("invalid_request", details=violations, documented=words)
 
     def refuse_headers(self, violations: Sequence[Violation], muted: frozenset[str]) -> Refusal:
         """Return the refusal of headers that break their schema."""
-        words = documented(violations, {}, self.header_exceptions, muted)
+        words, _ = documented(violations, {}, self.header_exceptions, muted, path_of)
         return Refusal("invalid_request", details=violations, documented=words)
 
     @functools.cached_property
@@ -246,10 +255,11 @@ class Provider:
         """Fill this provider's envelope."""
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
         given = self.errors[refusal.name]
-        values = {"details": details, "request_id": request_id, "status": given["status"]}
-        return without_empty(
-            fill(self.envelope, {**given, **self.error_values(refusal), **values, **refusal.documented})
-        )
+        values = {"details": details, "request_id": request_id, "status": given["status"], "more": given.get("more")}
+        figures = {"model": "", "limit": "", "seconds": given.get("retry_in"), **refusal.values}
+        values = {**given, **self.error_values(refusal), **values, **figures, **refusal.documented}
+        values["more"] = fill(values["more"], values)
+        return fill(self.envelope, values)
 
     def error_values(self, refusal: Refusal) -> dict[str, Json]:
         """Return what an error says wherever it is told; its reason is the code, or where there is none the type."""
@@ -266,8 +276,7 @@ class Provider:
 
     def envelope_difference(self, body: Json) -> str | None:
         """Return the path of the first field that only this provider's envelope or only a body has."""
-        holes = dict.fromkeys(("message", "param", "details", "request_id", "status", "code", "type"))
-        return _difference(fill(self.envelope, holes), body)
+        return _difference(self.envelope, body)
 
 
 def _difference(shape: Json, body: Json) -> str | None:

@@ -10,15 +10,35 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation
+from emulator.core.field_names import told_path
 from emulator.core.frozen import frozen
 from emulator.core.provider.holes import fill_text
+from emulator.core.tree import path_of
 
 #: What a violation's text can name: the place, what was wanted, what was given, and the bound that it passes.
-HOLES = ("param", "dotted", "holder", "name", "expected", "kind", "given", "values", "limit", "length")
+HOLES = ("param", "within", "dotted", "holder", "name", "expected", "kind", "given", "values", "limit", "length")
 #: What of the envelope a wording has a say in.
-SAID = ("type", "code", "param", "message")
+SAID = ("type", "code", "param", "message", "more")
 
 Wording: TypeAlias = Mapping[str, Json]
+#: Tells a place of the body as the provider does.
+PathOf: TypeAlias = Callable[[tuple[str | int, ...]], str]
+
+
+@frozen
+class ErrorPaths:
+    """How a provider writes the places of a body: as they are, or in snake_case, entries of some fields by number."""
+
+    snake_case: bool = False
+    maps: frozenset[str] = frozenset()
+
+    def of(self, body: Json) -> PathOf:
+        if not self.snake_case:
+            return path_of
+        return lambda steps: told_path(steps, body, self.maps)
+
+
+AS_THEY_ARE = ErrorPaths()
 
 
 @frozen
@@ -45,15 +65,30 @@ def documented(
     keywords: Mapping[str, Wording],
     exceptions: Sequence[PlaceWording],
     muted: frozenset[str],
-) -> dict[str, Json]:
-    """Return the envelope's values for the first violation; nothing where the provider has no words of its own."""
-    first = next(iter(violations), None)
-    if first is None:
-        return {}
-    wording = next((item.wording for item in exceptions if item.covers(first)), None) or _usual(first, keywords)
-    if wording is None or wording.get("fact") in muted:
-        return {}
-    return said(wording, _values(first))
+    path_of: PathOf,
+) -> tuple[dict[str, Json], list[dict[str, Json]]]:
+    """Return the envelope's values for the first violation, and where its wording is for `each` what is told of all.
+
+    Nothing, where the provider has no words of its own.
+    """
+    worded = [(item, _wording(item, keywords, exceptions)) for item in violations]
+    each = [(item, wording) for item, wording in worded if wording and wording.get("each")]
+    first, wording = next(iter(each or worded), (None, None))
+    if first is None or wording is None or wording.get("fact") in muted:
+        return {}, []
+    told = said(wording, _Values(first, path_of))
+    if not each:
+        return told, []
+    values = [(wording, _Values(item, path_of)) for item, wording in each if wording.get("fact") not in muted]
+    found = [{"field": item["within"], "message": said(wording, item)["message"]} for wording, item in values]
+    return {**told, "message": "\n".join(item["message"] for item in found)}, found
+
+
+def _wording(
+    violation: Violation, keywords: Mapping[str, Wording], exceptions: Sequence[PlaceWording]
+) -> Wording | None:
+    found = next((item.wording for item in exceptions if item.covers(violation)), None)
+    return found or _usual(violation, keywords)
 
 
 def said(wording: Wording, values: Mapping[str, Json]) -> dict[str, Json]:
@@ -64,20 +99,22 @@ def said(wording: Wording, values: Mapping[str, Json]) -> dict[str, Json]:
 
 def _usual(violation: Violation, keywords: Mapping[str, Wording]) -> Wording | None:
     keyword = "enum" if violation.keyword == "const" else violation.keyword
-    return keywords.get(keyword) or keywords.get(keyword.partition("_")[0]) or keywords.get("other")
+    of_kind = f"{keyword}_top" if len(violation.steps) == 1 else f"{keyword}_{kind_of(violation.given)}"
+    names = (of_kind, keyword, keyword.partition("_")[0], "other")
+    return next((keywords[name] for name in names if name in keywords), None)
 
 
 class _Values(dict[str, Json]):
     """The values of the holes, each found when a text has it."""
 
-    def __init__(self, violation: Violation) -> None:
-        self.violation = violation
+    def __init__(self, violation: Violation, path_of: PathOf) -> None:
+        self.violation, self._path_of = violation, path_of
 
     def __missing__(self, hole: str) -> Json:
+        if hole in ("param", "within"):
+            steps = self.violation.steps
+            return self._path_of(steps if hole == "param" else steps[:-1])
         return _HOLES[hole](self.violation)
-
-
-_values = _Values
 
 
 def kind_of(value: Json) -> str:
@@ -137,7 +174,6 @@ def _length(violation: Violation) -> int:
 
 
 _HOLES: Mapping[str, Callable[[Violation], Any]] = {
-    "param": lambda violation: violation.path,
     "dotted": lambda violation: _dotted(violation.steps),
     "holder": lambda violation: _dotted(violation.steps[:-1]),
     "name": lambda violation: next((step for step in reversed(violation.steps) if isinstance(step, str)), ""),

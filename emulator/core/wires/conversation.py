@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Literal
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+from emulator.core.tokens import count
 
+#: Tokens of a message, of the reply to come, and of an image, beside those of texts.
+PER_MESSAGE, PER_REPLY, PER_IMAGE = 3, 3, 85
 #: How many characters of a text are read for its words.
 MOST_READ = 2000
 _WORD = re.compile(r"[^\W_]+")
@@ -60,6 +64,7 @@ class Conversation:
     usage: bool = False  # a stream is to tell its usage
     logprobs: int | None = None  # so many likely tokens are to be told for each; None: none is told
     echoes: tuple[str, ...] = ()  # what is said before the text of each choice
+    reasoning: bool = True  # what was thought is told
     plain: bool = field(default=False, compare=False)  # each message was sent as a role and a text
 
 
@@ -79,7 +84,7 @@ def system_text(messages: tuple[Message, ...]) -> str | None:
 
 def tool_results(messages: tuple[Message, ...]) -> list[dict[str, str]]:
     """Return `{name, content}` of each tool message after the last assistant message, named by its call's id."""
-    names = {call_id: name for message in messages for call_id, name, _ in message.calls}
+    names = {call_id: name for message in messages for call_id, name, _ in message.calls if call_id}
     results: list[dict[str, str]] = []
     for message in reversed(messages):
         if message.role == "assistant":
@@ -93,3 +98,15 @@ def tool_results(messages: tuple[Message, ...]) -> list[dict[str, str]]:
 def words_of(text: str) -> list[str]:
     """Return the lower-case words of a text's beginning, names_with_parts taken apart."""
     return [word.lower() for word in _WORD.findall(text[:MOST_READ])]
+
+
+def prompt_tokens(messages: Sequence[Message], tools: Json) -> int:
+    """Estimate what a conversation and the tools offered cost."""
+    total = PER_REPLY
+    for message in messages:
+        total += PER_MESSAGE + count(message.role) + count(message.text) + PER_IMAGE * message.images
+        if message.name:
+            total += count(message.name)
+        for _, name, arguments in message.calls:
+            total += count(name) + count(arguments)
+    return total + (count(tools) if isinstance(tools, str) else 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ from emulator.core.wires.template import (
 )
 from emulator.core.wires.wire import MOMENTS, OF_PART, Event, Wire
 from emulator.core.wires.writer import Writer, event_writer, writer
+
+#: How a stream fails that says so in the provider's envelope, and not as an event.
+PLAIN = "plain"
 
 
 def wire_files(folder: Path) -> dict[str, Path]:
@@ -171,8 +175,8 @@ class _Loader:
         }
         items = list(self.items(parser))
         self.fail()
-        matches = {kind: any_of([reader(node) for node in found]) for kind, found in parts.items()}
-        form = RequestForm(self.data["request"], matches, [(kind, reader(node)) for kind, node in items])
+        matches = {kind: any_of([known(node, reader(node)) for node in found]) for kind, found in parts.items()}
+        form = RequestForm(self.data["request"], matches, [(kind, known(node, reader(node))) for kind, node in items])
         self.check_kinds(form.kinds, whole, events)
         self.fail()
         written = [whole, *errors, *(node for found in events.values() for node in found)]
@@ -185,7 +189,7 @@ class _Loader:
             words,
             writer(whole),
             known(whole, reader(whole)),
-            {key: tuple(self.event(node, self.needed(key[0])) for node in found) for key, found in events.items()},
+            self.compiled(events),
             self.data["stream"].get("event"),
             self.data["stream"].get("pace", "events"),
             "usage.total" in holes(whole),
@@ -201,11 +205,28 @@ class _Loader:
             self.kept(whole),
             frozenset(node.name for template in written for node in nodes(template) if isinstance(node, Rows)),
             tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields(*_KEPT_BY)})),
+            tuple(self.data["stream"].get("framing", {}).items()),
+            self.data["stream"].get("error") == PLAIN,
+            self.data["stream"].get("counts") == "so_far",
         )
+
+    def compiled(self, events: Mapping[tuple[str, str], Sequence[Node]]) -> dict[tuple[str, str], tuple[Event, ...]]:
+        """Compile events; of two kinds of parts that look the same, only the first is read."""
+        found, seen = {}, list[tuple[str, Node]]()
+        for key, nodes_of in events.items():
+            made = [self.event(node, self.needed(key[0])) for node in nodes_of]
+            again = [bool(key[1]) and (key[0], node) in seen for node in nodes_of]
+            found[key] = tuple(
+                replace(event, match=_nothing) if twice else event for event, twice in zip(made, again, strict=True)
+            )
+            seen += [(key[0], node) for node in nodes_of]
+        return found
 
     def errors(self, parser: Parser) -> list[Node]:
         """Parse what ends a stream that fails."""
         shapes = self.data["stream"].get("error", ())
+        if shapes == PLAIN:
+            return []
         return [parser.event(shape, ("stream", "error", index)) for index, shape in enumerate(shapes)]
 
     def items(self, parser: Parser) -> Iterator[tuple[str, Node]]:
@@ -279,6 +300,10 @@ class _Loader:
         whole = next((name for name, inner in fields.items() if isinstance(inner, Whole)), None)
         look = known(node, reader(node, needed))
         return Event(event_writer(node, named), look, "choice" in holes(node), "", whole, condition, rows)
+
+
+def _nothing(value: Json, found: Found) -> bool:
+    return False
 
 
 def any_of(matches: Sequence[Match]) -> Match:

@@ -1,7 +1,8 @@
 """Reading by a template: whether a value has its form, and what stands in its holes.
 
-Of what is literal, texts tell forms apart (empty ones, and those of fields with `~`, do not); all else may be missing
-or null. Each template looks at a value once: reading takes as long as the value is large.
+Of what is literal, texts and true tell forms apart (empty texts, and those of fields with `~`, do not), and false in a
+field with `~`; all else may be missing or null. Each template looks at a value once: reading takes as long as the value
+is large.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, Kind
+from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, Kind
 from emulator.core.wires.template import (
     ANNOTATIONS,
     ECHO,
@@ -40,7 +41,7 @@ Match: TypeAlias = Callable[[Json, Found], bool]
 
 #: Parts that `$each` found, the rows of a list, and whether something was there that the template has no form for.
 PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
-_COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH)), "choice", "part.index", "part.call",
+_COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "choice", "part.index", "part.call",
            "annotation.start", "annotation.end", "annotation.index")  # fmt: skip
 #: What is not read: an answer is known by it, and does not say it.
 _ASIDE = ("created", NUMBER)
@@ -70,7 +71,13 @@ def tells(kind: Kind, found: Found) -> bool:
 
 def _literal(node: Literal, needed: Collection[str]) -> Match:
     value = node.value
-    return (lambda given, found: bool(given == value)) if isinstance(value, str) and value else _anything
+    if value is False:
+        return lambda given, found: given is not True
+    return (lambda given, found: bool(given == value)) if _tells_apart(node) else _anything
+
+
+def _tells_apart(node: Literal) -> bool:
+    return node.value is True or (isinstance(node.value, str) and node.value != "")
 
 
 def _anything(given: Json, found: Found) -> bool:
@@ -117,7 +124,7 @@ def _object(node: Object, needed: Collection[str]) -> Match:
     fields = [
         (field.name, reader(field.node, needed), _may_be_missing(field.node, needed))
         for field in node.fields
-        if not (field.optional and isinstance(field.node, Literal))
+        if not (field.optional and isinstance(field.node, Literal) and field.node.value is not False)
     ]
     ordered = sorted(fields, key=lambda item: item[2])  # those that tell forms apart are looked at first
 
@@ -139,7 +146,7 @@ def _object(node: Object, needed: Collection[str]) -> Match:
 def _may_be_missing(node: Node, needed: Collection[str]) -> bool:
     """Tell whether nothing in a template has to be there."""
     if isinstance(node, Literal):
-        return not (isinstance(node.value, str) and node.value)
+        return not _tells_apart(node)
     if isinstance(node, Object):
         return all(_may_be_missing(field.node, needed) for field in node.fields if not field.optional)
     if isinstance(node, Array):
@@ -242,7 +249,7 @@ def _whole(node: Whole, needed: Collection[str]) -> Match:
     look = reader(node.node)
     aside = {PARTS, UNREAD, TOKENS, ANNOTATIONS, *PART, *node.changes}
     if USAGE in node.changes:
-        aside.update(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH))
+        aside.update(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID))
 
     def match(given: Json, found: Found) -> bool:
         inner: Found = {}

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from emulator.core.errors import Json
+from emulator.core.openapi_form import json_schema
 from emulator.core.wires.conversation import Choice, Conversation, Message, Tool
 from emulator.core.wires.reader import Found, Match, tells
 
@@ -34,7 +35,7 @@ _Calls: TypeAlias = dict[int, list[_Call]]
 _Told: TypeAlias = tuple[int, str, Found]
 Look: TypeAlias = Callable[[Json], Json]
 #: What a part of a message can be, and what can stand among the messages.
-ASKED = ("text", "image", "call", "result")
+ASKED = ("text", "image", "call", "result", "reasoning")
 AMONG = ("call", "result", "reasoning", "reference")
 
 
@@ -59,6 +60,8 @@ class RequestForm:
         self.kinds: tuple[str, ...] = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
         probable = data.get("logprobs", {})
         self._probable, self._likely = _condition(probable.get("asked")), _look(probable.get("top"))
+        self._shows_reasoning = _condition(data["reasoning"]) if "reasoning" in data else _always
+        self._as_schema: Look = json_schema if data.get("schemas") == "openapi" else _as_it_is
         tools = data.get("tools", {})
         self._tools = [_Tools(tools, False), *([_Tools(tools["custom"], True)] if "custom" in tools else [])]
         self.kinds += ("custom",) * ("custom" in tools)
@@ -76,7 +79,7 @@ class RequestForm:
         named = [text for text in (self._reference or {}).values() if "${" not in text]
         self._marks = [name.encode() for name in (*self.fields("previous", "conversation"), *named)]
         self._thinks, self._hides = _condition(data.get("thinks")), _condition(data.get("hides"))
-        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs")
+        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs", "reasoning")
         self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
 
     def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
@@ -85,7 +88,10 @@ class RequestForm:
         plain = None if earlier else self._messages.plain(body)
         messages = self._messages.read(body, earlier) if plain is None else plain
         if self._seldom.isdisjoint(body):
-            return Conversation(model, stream, messages, usage=self.tells_usage, plain=plain is not None)
+            shows = self._shows_reasoning(body)
+            return Conversation(
+                model, stream, messages, usage=self.tells_usage, reasoning=shows, plain=plain is not None
+            )
         tools = self.tools(body) if with_tools else ()
         choice, named = self._chosen(body) if tools else ("free", "")
         number = self._choices(body)
@@ -104,11 +110,12 @@ class RequestForm:
             self._cap(body),
             number * max(1, len(prompts)),
             _texts(self._stop(body)),
-            self._schema(body),
+            self._as_schema(self._schema(body)),
             self._json(body),
             self.tells_usage or self._usage(body) is True,
             self._logprobs(body),
             tuple(echoes),
+            self._shows_reasoning(body),
             plain is not None,
         )
 
@@ -120,7 +127,10 @@ class RequestForm:
 
     def tools(self, body: Mapping[str, Json]) -> tuple[Tool, ...]:
         """Return the functions that a body offers, then what takes a text: each has a name."""
-        return tuple([tool for tools in self._tools for tool in tools.read(body)])
+        found = [tool for tools in self._tools for tool in tools.read(body)]
+        if self._as_schema is _as_it_is:
+            return tuple(found)
+        return tuple([replace(tool, parameters=self._as_schema(tool.parameters)) for tool in found])
 
     def _logprobs(self, body: Mapping[str, Json]) -> int | None:
         """Return how many likely tokens are asked for beside each, if their probabilities are."""
@@ -187,7 +197,9 @@ class RequestForm:
 
     def _chosen(self, body: Mapping[str, Json]) -> tuple[Choice, str]:
         choice: Choice = next((word for word, holds in self._conditions if holds(body)), "free")
-        name = self._named(body) if choice == "named" else ""
+        name = self._named(body) if choice in ("required", "named") else ""
+        if isinstance(name, list):  # of several that may be called, the first
+            name = next(iter(name), "")
         return choice, name if isinstance(name, str) else ""
 
     def fields(self, *names: str) -> list[str]:
@@ -212,12 +224,12 @@ class RequestForm:
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
         given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
-        if name in ("json", "later", "thinks", "hides"):
+        if name in ("json", "later", "thinks", "hides", "reasoning"):
             return list(given or ())
         if not isinstance(given, Mapping):
             return _listed(given)
         if "at" in given:
-            return [given["at"]]
+            return _listed(given["at"])
         if name == "logprobs":
             return list(given.get("asked", ()))
         conditions = [path for word in CHOICES for path in given.get(word, ())]
@@ -427,6 +439,14 @@ def _texts(value: Json) -> tuple[str, ...]:
 
 
 # Paths: `a.b`, `a[].b` through each item of a list; of several, the first at which something is
+
+
+def _as_it_is(value: Json) -> Json:
+    return value
+
+
+def _always(value: Json) -> bool:
+    return True
 
 
 def _listed(paths: Json) -> Sequence[str]:

@@ -71,8 +71,9 @@ def _same(read: Completion, sample: Completion, wire: Wire) -> bool:
     """Tell whether what was read is the sample; a wire may have one form for a text and a refusal."""
     texts = [_told_of(part, wire) for part in read.parts]
     wanted = [_told_of(part, wire) for part in sample.parts]
-    usage = {**(sample.usage or {}), **dict.fromkeys(wire.details, 0)}
-    return (texts, read.finish, read.usage, read.unread) == (wanted, sample.finish, usage, False)
+    none = dict.fromkeys(wire.details, 0)
+    usage, told = {**(sample.usage or {}), **none}, {**none, **(read.usage or {})}
+    return (texts, read.finish, told, read.unread) == (wanted, sample.finish, usage, False)
 
 
 def _told_of(part: Part, wire: Wire) -> tuple[Json, ...]:

@@ -1,6 +1,15 @@
-"""Server-sent events: how one is written, and what data one holds."""
+"""The events of a stream: server-sent ones, how one is written and what it holds; or the items of one JSON array.
+
+Events are written as server-sent ones; for an array what they hold is taken out of them. `payload` reads both.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+Framing: TypeAlias = Literal["sse", "array"]
+TYPES: Mapping[Framing, str] = {"sse": "text/event-stream", "array": "application/json"}
 
 
 def event(data: bytes, name: bytes = b"") -> bytes:
@@ -12,6 +21,34 @@ def event(data: bytes, name: bytes = b"") -> bytes:
 
 
 def payload(event: bytes) -> bytes:
-    """Return the data of an event: its data lines, joined."""
+    """Return the data of an event: its data lines, joined; of an item of an array, the item."""
+    if event[:1] in _OF_ARRAYS:
+        return event.strip(b"[], \r\n")
     lines = (line.removeprefix(b"data:") for line in event.splitlines() if line.startswith(b"data:"))
     return b"\n".join(line.removeprefix(b" ") for line in lines)
+
+
+#: With what an item begins that is no event.
+_OF_ARRAYS = (b"[", b",", b"]", b"{")
+
+
+#: What begins an array's first item, what begins each other, and what ends it.
+_FIRST, _NEXT, _END = b"[", b",\r\n", b"]"
+
+
+def framed(events: Sequence[tuple[bytes, str]], framing: Framing) -> Sequence[tuple[bytes, str]]:
+    """Return the events of a stream, with their kinds, as a framing has them; an array's end is what is done."""
+    if framing == "sse":
+        return events
+    items = [(as_item(payload(event), index), kind) for index, (event, kind) in enumerate(events)]
+    return [*items, (_END if items else _FIRST + _END, "done")]
+
+
+def as_item(data: bytes, number: int) -> bytes:
+    """Return data as the item of an array after a number of others."""
+    return (_NEXT if number else _FIRST) + data
+
+
+def failure(data: bytes, number: int, framing: Framing) -> bytes:
+    """Return an error that is no event, and ends a stream after a number of events: as it is, or the last item."""
+    return data + b"\n" if framing == "sse" else as_item(data, number) + _END

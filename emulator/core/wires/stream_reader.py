@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, Annotation, Kind, Part, Token
+from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, Annotation, Kind, Part, Token
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows, tells
 from emulator.core.wires.template import ANNOTATIONS, LIKELY, TOKENS
 
@@ -121,4 +121,8 @@ def usage_of(found: Mapping[str, Json]) -> dict[str, int] | None:
     usage = {name: found[f"usage.{name}"] for name in (*COUNTS, *DETAILS) if f"usage.{name}" in found}
     if f"usage.{FRESH}" in found:
         usage["input"] = found[f"usage.{FRESH}"] + usage.get("cached", 0) + usage.get("written", 0)
+    if f"usage.{SAID}" in found:
+        usage["output"] = found[f"usage.{SAID}"] + usage.get("reasoning", 0)
+    elif "output" not in usage and {"input", "total"} <= usage.keys():
+        usage["output"] = usage["total"] - usage["input"]
     return usage or None

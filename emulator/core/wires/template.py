@@ -1,7 +1,8 @@
 """Templates of a wire: JSON with holes and a few words, parsed once; `writer` and `reader` compile what is parsed.
 
 ${name}      a hole; alone in its string it is the value itself, with its type
-name~        a field that may be missing: not written where its value is empty, not asked for when read; likewise a kind
+name~        a field that may be missing: not written where its value is empty (null, 0, false, no items), not asked for
+             when read; `name~: false` tells a form from one in which it is true; likewise a kind
 $each        an item for each part of an answer, by its kind
 $choices     an item for each choice that was asked for
 $if, then    null where there is no value, else what follows
@@ -23,12 +24,12 @@ from typing import TypeAlias
 from emulator.core.errors import Json, nearest
 from emulator.core.frozen import frozen
 from emulator.core.tree import Path
-from emulator.core.wires.completion import COUNTS, DETAILS, FRESH, KINDS
+from emulator.core.wires.completion import COUNTS, DETAILS, FRESH, KINDS, SAID
 
 #: Of an answer, of a part of it, and of a piece of a part.
 ANSWER = (
     "id", "created", "model", "choice", "text", "refusal", "finish", "stopped",
-    *(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH)), "usage.asked", "conversation",
+    *(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "usage.asked", "conversation",
 )  # fmt: skip
 #: Of an answer that fails in its middle; `reason` is the code, or where there is none the type.
 FAILURE = ("error.type", "error.code", "error.message", "error.param", "error.reason")

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -15,7 +16,6 @@ from emulator.core.kept import Kept
 from emulator.core.wires.completion import (
     CALLS,
     CAUSES,
-    COUNTS,
     FRESH,
     KINDS,
     REASONS,
@@ -23,13 +23,15 @@ from emulator.core.wires.completion import (
     Completion,
     Kind,
     Part,
+    Tally,
     Token,
+    counts,
     signature,
 )
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
 from emulator.core.wires.request import RequestForm
+from emulator.core.wires.sse import Framing, payload
 from emulator.core.wires.sse import event as write_event
-from emulator.core.wires.sse import payload
 from emulator.core.wires.stream_reader import StreamReader, annotations_of, part_of, tokens_of, usage_of
 from emulator.core.wires.template import (
     ANNOTATIONS,
@@ -105,6 +107,9 @@ class Wire:
     kept: Kept | None = None  # how answers are kept for later requests
     rows: frozenset[str] = frozenset()  # of what has rows, what it tells
     depends_on: Sequence[str] = ()  # the fields of the request that an answer repeats, or by which it is kept
+    framings: Sequence[tuple[Framing, Mapping[str, Json]]] = ()  # how events follow one another, by what the query has
+    plain_errors: bool = False  # a stream that fails ends with the provider's envelope, which is no event
+    counts_so_far: bool = False  # usage in events is of what was said until then
 
     # Writing
 
@@ -125,15 +130,20 @@ class Wire:
         scope = self._scope(saying)
         scope["usage.asked"] = usage or None
         along = "data" if self.paced == "events" else "along"
+        completion, tally = saying.completion, self._tally(saying) if usage else None
         begin = "later" if saying.later and ("later", "") in self.events else "start"
         events = self._written(begin, "", scope, "data")
-        for values, part, said in zip(scope[WRITTEN], saying.completion.parts, pieces, strict=True):
+        for values, part, said in zip(scope[WRITTEN], completion.parts, pieces, strict=True):
             scope |= values
+            if tally and part.kind in CALLS:
+                tally.add_call(part)
+            scope |= tally.values() if tally else {}
             events += self._written("begin", part.kind, scope, along)
-            events += self._pieces(part.kind, scope, said)
+            events += self._counted(tally, part, scope, said) if tally else self._pieces(part.kind, scope, said)
             events += self._written("end", part.kind, scope, along)
+        scope |= counts(completion.usage) if tally else {}
         events += self._written("finish", "", scope, along)
-        if usage and saying.completion.usage:
+        if usage and completion.usage:
             events += self._written("usage", "", scope, along)
         return events + self._written("stop", "", scope, "done")
 
@@ -206,6 +216,25 @@ class Wire:
             scope[NUMBER] = given[NUMBER]
         return found
 
+    def _tally(self, saying: AnswerValues) -> Tally | None:
+        """Return what counts on from event to event; what was thought and is not told comes before all."""
+        usage = saying.completion.usage if self.counts_so_far else None
+        if usage is None:
+            return None
+        told = any(part.kind == "reasoning" for part in saying.completion.parts)
+        return Tally(usage, saying.choices, thought=0 if told else usage.get("reasoning", 0))
+
+    def _counted(
+        self, tally: Tally, part: Part, scope: dict[str, Json], pieces: Iterable[bytes]
+    ) -> list[tuple[bytes, str]]:
+        marked = {**scope, **tally.marked(part.kind)}
+        forms = [
+            event.write.around({**marked, "choice": choice})
+            for event in self.events.get((PIECE, part.kind), ())
+            for choice in (range(scope["choices"]) if event.by_choice else (0,))
+        ]
+        return [(data, "data") for data in (tally.fill(part, pieces, forms) if forms else ())]
+
     def _numbered(
         self, events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]
     ) -> list[tuple[bytes, str]]:
@@ -223,19 +252,17 @@ class Wire:
         """Return the values of holes."""
         completion = saying.completion
         usage, finish = completion.usage, completion.finish
-        counts = usage or _NO_USAGE
         scope = {
             "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
             "stopped": completion.stopped,
             WRITTEN: list(_values(completion, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
-            "usage": usage, "usage.input": counts["input"],
-            "usage.output": counts["output"], "usage.total": counts["total"], "usage.asked": None,
+            "usage": usage, "usage.asked": None, **counts(usage),
             "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
             ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
         }  # fmt: skip
         for name in self.details:
-            scope[f"usage.{name}"] = counts.get(name, 0)
+            scope[f"usage.{name}"] = (usage or {}).get(name, 0)
         if usage and self.parted:
             scope[f"usage.{FRESH}"] = max(0, usage["input"] - usage.get("cached", 0) - usage.get("written", 0))
         cause = completion.cause
@@ -246,6 +273,23 @@ class Wire:
         return scope
 
     # Events
+
+    def framing(self, query: str) -> Framing:
+        """Return how the events of a stream follow one another, by what the query asks for."""
+        if not self.framings:
+            return "sse"
+        asked = dict(parse_qsl(query))
+        return next((how for how, wanted in self.framings if wanted.items() <= asked.items()), "sse")
+
+    @property
+    def asks_sse(self) -> Mapping[str, Json]:
+        """What the query asks for where a stream is to be server-sent events."""
+        return dict(self.framings).get("sse", {})
+
+    @property
+    def has_end(self) -> bool:
+        """Tell whether a stream ends with an event of its own."""
+        return ("stop", "") in self.events
 
     def event(self, data: bytes) -> bytes:
         """Write data as an event of this wire, named as its field says."""
@@ -395,7 +439,6 @@ def parsed(data: bytes) -> Json:
         return None
 
 
-_NO_USAGE = dict.fromkeys(COUNTS)
 _NO_FAILURE = dict.fromkeys(FAILURE)
 
 

@@ -114,6 +114,8 @@ def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
         yield b"{"
         for index, field in enumerate(node.fields):
             begin = (b"," if index else b"") + dumps(field.name) + b":"
+            if field.optional and field.node == Literal(False):
+                continue
             if field.optional and not isinstance(field.node, Literal):
                 yield _optional(begin, field.node), holes(field.node)
             else:
@@ -139,7 +141,7 @@ def _optional(begin: bytes, node: Node) -> Write:
         return lambda scope: b"" if scope[name] is None else begin + write(scope)
     if isinstance(node, Hole):
         name = node.name
-        return lambda scope: b"" if (value := scope[name]) is None else begin + dumps(value)
+        return lambda scope: b"" if (value := scope[name]) is None or value == 0 else begin + dumps(value)
     write = writer(node)
     return lambda scope: b"" if (data := write(scope)) in _EMPTY else begin + data
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from build import CHATS, FOUR, NAMES, PROVIDERS
+from build import FOUR, PROVIDERS
 
 import emulator
 from emulator import Emulator
@@ -20,27 +20,29 @@ from emulator.core.provider.folder import data_folder, load_provider, load_provi
 from emulator.core.provider.holes import fill, holes
 from emulator.core.provider.model import Model
 from emulator.core.provider.provider import UNLIMITED
+from emulator.core.provider.routes import fill_path
 from emulator.core.values import Plan
 
 SCHEMAS = data_folder("schemas")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PROVIDERS)
 def test_a_built_in_provider_is_whole(name: str) -> None:
     provider = PROVIDERS[name]
     assert (provider.name, set(STATUS) - set(provider.errors), provider.plans["unlimited"]) == (name, set(), UNLIMITED)
     assert provider.default_plan in provider.plans
     assert provider.host == provider.base_url.split("/")[2]
-    assert provider.operation_at("POST", CHATS.get(name, "/chat/completions")) is provider.operations["chat"]
+    chat = provider.operations["chat"]
+    assert provider.operation_at("POST", fill_path(chat.path, {"model": "m"})) is chat
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PROVIDERS)
 def test_nothing_is_wrong_in_a_built_in_folder(name: str) -> None:
     assert load_provider(SCHEMAS / name, checked=True).name == name
 
 
 def test_all_are_there() -> None:
-    assert list(load_providers()) == ["openai", "anthropic", *FOUR]
+    assert list(load_providers()) == ["openai", "anthropic", *FOUR, "gemini"]
 
 
 def test_values_of_a_provider() -> None:
@@ -257,7 +259,7 @@ def test_what_is_ours_is_checked_where_it_cannot_be_compiled(folder: Path, monke
 def test_a_provider_of_ones_own_is_beside_the_built_in_ones(folder: Path) -> None:
     own = folder.rename(folder.with_name("mine"))
     edit("name: beatra", "name: mine")(own)
-    assert list(load_providers(own.parent)) == [*NAMES, "mine"]
+    assert list(load_providers(own.parent)) == [*PROVIDERS, "mine"]
     assert emulator.load_provider(own).title == "Beatra"
 
 

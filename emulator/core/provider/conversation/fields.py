@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -44,6 +45,26 @@ def names_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:
     for place in every(rule.fields, asked):
         if isinstance(place.value, str) and place.value not in known:
             return _at(place, asked, rule)
+    return None
+
+
+def comes_after(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """An item of the first list with the field comes right after one with one of the others."""
+    found = {place.index[0] for place in every(rule.others, asked)}
+    for place in every(rule.fields, asked):
+        if place.index[0] - 1 not in found:
+            return _at(place, asked, rule)
+    return None
+
+
+def are_as_many(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """After an item of the first list with the field, if it is not the last, comes one with as many of the other."""
+    others = Counter(place.index[0] for place in every(rule.others, asked))
+    places = list(every(rule.fields, asked))
+    items = asked.body.get(rule.fields[0].top)
+    for index, number in Counter(place.index[0] for place in places).items():
+        if isinstance(items, list) and index + 1 < len(items) and others[index + 1] != number:
+            return _at(next(place for place in places if place.index[0] == index), asked, rule)
     return None
 
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from emulator.core.errors import Json, Violation
 from emulator.core.provider.conversation.fields import (
+    are_as_many,
+    comes_after,
     excludes,
     has_at_most,
     has_no_keyword,
@@ -65,7 +67,10 @@ _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
         is_closed_schema,
     ),
     ("field", "words"): (has_one_of, says_a_word, has_no_keyword, have_their_form, loop_begins_with),
-    ("field", "other"): (needs, excludes, is_at_least, is_below, names_one_of, names_an_earlier, is_named_or_last),
+    ("field", "other"): (
+        needs, excludes, is_at_least, is_below, names_one_of, names_an_earlier, is_named_or_last, comes_after,
+        are_as_many,
+    ),
     ("field", "most"): (has_at_most,),
 }  # fmt: skip
 RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {

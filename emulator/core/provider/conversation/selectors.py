@@ -21,7 +21,7 @@ class Place:
 class Selector:
     """Finds places in a body; `top` is the field of the body in which all of them stand."""
 
-    __slots__ = ("_above", "_among", "_below", "_beside", "_none_of", "_within", "at", "steps", "top")
+    __slots__ = ("_above", "_among", "_below", "_beside", "_none_of", "_unlike", "_within", "at", "steps", "top")
 
     def __init__(self, given: Json) -> None:
         spec: Mapping[str, Json] = {"at": given} if isinstance(given, str) else given
@@ -31,6 +31,7 @@ class Selector:
         self._among, self._none_of = spec.get("is"), spec.get("not")
         self._above, self._below, self._beside = spec.get("above"), spec.get("below"), spec.get("with", {})
         self._within: Mapping[str, Json] | None = spec.get("within")
+        self._unlike: Mapping[str, Json] | None = spec.get("unlike")
 
     def find(self, body: Mapping[str, Json]) -> Iterator[Place]:
         """Yield the places in a body."""
@@ -62,7 +63,7 @@ class Selector:
             return False
         if self._below is not None and not (_is_number(value) and value < self._below):
             return False
-        return _has(value, self._beside)
+        return _has(value, self._beside) and not (self._unlike and _has(value, self._unlike))
 
 
 def _has(value: Json, fields: Mapping[str, Json] | None) -> bool:

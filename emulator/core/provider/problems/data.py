@@ -15,14 +15,16 @@ from emulator.core.tree import Path, walk
 Data: TypeAlias = Mapping[str, Json]
 Problems: TypeAlias = Iterator[tuple[Path, str]]
 
-_ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status"}
+_ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status", "more"}
 _DETAIL_HOLES = {"field", "message"}
 #: What the exact text of an error can name.
-_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait", "reason")
+_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait", "reason", "version", "method")
+#: What JSON beside the message can tell.
+_MORE_HOLES = {*_ENVELOPE_HOLES - {"more"}, "type", "code", "model", "limit", "seconds"}
 #: Where provider.yaml names an error.
 _ERRORS_NAMED: Sequence[tuple[str, ...]] = (
     ("models", "unknown"), ("models", "context"), ("auth", "missing"), ("auth", "wrong"), ("content_type", "other"),
-    ("malformed",), ("unknown_path",), ("wrong_method",),
+    ("malformed",), ("unknown_path",), ("wrong_method",), ("auth", "elsewhere", "bearer"),
 )  # fmt: skip
 
 
@@ -55,16 +57,26 @@ def _of_errors(data: Data) -> Problems:
             yield ("errors", "names", name), "lacks 'message'"
         for key in sorted(wanted - _ENVELOPE_HOLES - set(given)) if own else ():
             yield ("errors", "names", name), f"lacks '{key}', which the envelope has a hole for"
-        known = {"message", "retry_after", "fact", "documented", "status", "like", "exact", "empty"}
+        known = {"message", "retry_after", "retry_in", "fact", "documented", "status", "like", "exact", "empty"}
         for key in set(given) - wanted - known:
             yield ("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}"
-    if "details" in wanted and "detail" not in data["errors"]:
+    if "details" in {*wanted, *holes(list(_more(data)))} and "detail" not in data["errors"]:
         yield ("errors",), "lacks 'detail', the shape of one of ${details}"
 
     yield from _of_names(data)
+    for more in _more(data):
+        for name in holes(more):
+            if name not in _MORE_HOLES:
+                yield ("errors",), f"nothing fills ${{{name}}} in 'more'; {nearest(name, _MORE_HOLES)}"
     for name in holes(data["errors"].get("detail")):
         if name not in _DETAIL_HOLES:
             yield ("errors", "detail"), f"nothing fills ${{{name}}}; {nearest(name, _DETAIL_HOLES)}"
+
+
+def _more(data: Data) -> Iterator[Json]:
+    """Yield what errors tell besides their messages."""
+    for part in ("names", "violations"):
+        yield from (item["more"] for item in data["errors"].get(part, {}).values() if item.get("more"))
 
 
 def _of_names(data: Data) -> Problems:

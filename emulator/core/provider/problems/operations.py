@@ -58,7 +58,7 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
         yield place, "lacks 'chunk', the schema of what is streamed"
     if kind == "chat" and operation.method != "POST":
         yield (*place, "method"), f"must be POST where kind is chat, not {operation.method}"
-    for key, only in (("limits", "embeddings"), ("categories", "moderations")):
+    for key, only in (("limits", "embeddings"), ("vectors", "embeddings"), ("categories", "moderations")):
         if key in given and kind != only:
             yield (*place, key), f"is for kind: {only}, not {kind}"
     if kind == "moderations" and "categories" not in given:
@@ -74,7 +74,11 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
     for key, what in (("request", "a schema"), ("response", "a schema"), ("fact", "what it rests on")):
         if key not in given and key not in optional:
             yield place, f"lacks '{key}', {what}"
-    needs_body = kind in ("body", "tokens") or operation.does in ("forget", "list", "index") or "page" in given
+    needs_body = (
+        kind in ("body", "tokens")
+        or operation.does in ("forget", "list", "index")
+        or bool({"page", "vectors"} & given.keys())
+    )
     if needs_body and "body" not in given:
         yield place, "lacks 'body', what it answers"
     if not needs_body and "body" in given:
@@ -95,6 +99,8 @@ def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
     for key in _OF_STORED:
         if key in given and not stored:
             yield (*place, key), f"is for kind: stored, not {operation.kind}"
+    if "page" in given and operation.kind not in ("stored", "models"):
+        yield (*place, "page"), f"is for kinds stored and models, not {operation.kind}"
     if not stored:
         return
     for key in ("of", "does", "missing"):
