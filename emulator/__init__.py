@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from emulator.core.provider.folder import load_provider as load_provider
     from emulator.core.provider.provider import Provider
     from emulator.core.scenario.scenario import Scenario
-    from emulator.server.background import Emulator as Emulator
+    from emulator.testing.emulator import Emulator as Emulator
 
 __all__ = ["Emulator", "SourceError", "load_provider", "load_scenario"]
 
 _HOMES = {
-    "Emulator": "emulator.server.background",
+    "Emulator": "emulator.testing.emulator",
     "SourceError": "emulator.core.errors",
     "load_provider": "emulator.core.provider.folder",
 }

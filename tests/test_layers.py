@@ -42,7 +42,7 @@ DRAWING: Mapping[str, list[str]] = {
     "pytest_plugin": ["testing"],
     "contract": [*CORE, "network", "testing.client"],
     "cli": [*CORE, "stores", "network", "server", "testing", "contract"],
-    "": [*CORE, "server", "cli"],
+    "": [*CORE, "server", "testing", "cli"],
 }  # fmt: skip
 
 #: What the core must not import, and who may nevertheless import which names.
@@ -200,7 +200,7 @@ def test_the_names_of_the_package_load_when_they_are_used() -> None:
     import emulator
     from emulator.core.errors import SourceError
     from emulator.core.provider.folder import load_provider
-    from emulator.server.background import Emulator
+    from emulator.testing.emulator import Emulator
 
     assert (emulator.Emulator, emulator.SourceError, emulator.load_provider) == (Emulator, SourceError, load_provider)
     with pytest.raises(AttributeError) as caught:

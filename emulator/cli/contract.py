@@ -149,7 +149,7 @@ def _prepared(provider: str, url: str | None, key: str, wanted: Mapping[str, Any
 
 @contextmanager
 def _own_server(schemas: Path | None) -> Iterator[str]:
-    from emulator.server.background import Emulator
+    from emulator.testing.emulator import Emulator
 
     emulator = Emulator(plan="unlimited", schemas=schemas)
     load_or_fail(emulator.__enter__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ _MARKER = "@pytest.mark.emulator"
 _MARKS = ("provider", "seed", "clock", "plan", "validation", "allow_unmatched", "allow_unused")
 #: The server of a whole run whose variables are set, and the id and key that its sessions have.
 _RUN = pytest.StashKey[tuple[Any, dict[str, str]]]()
+#: The sessions that `emulator_session` made, for tests that fail while they live.
+_MADE = pytest.StashKey[list[Any]]()
 #: The session of a test.
 _SESSION = pytest.StashKey[Any]()
 
@@ -27,6 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("emulator").addoption(
         "--emulator-url", metavar="URL", help="use a running emulator; http://TOKEN@HOST:PORT gives its --admin-token"
     )
+    parser.getgroup("emulator").addoption(
+        "--emulator-keep", action="store_true",
+        help="leave the sessions of tests on the server of --emulator-url, for its inspector",
+    )  # fmt: skip
     parser.addini("emulator_scenarios", "the folder of scenario files that the emulator marker names", default=".")
     parser.addini("emulator_schemas", "a folder of provider folders, beside the built-in ones", default="")
     parser.addini("emulator_provider", "the provider where neither marker nor scenario names one", default="")
@@ -40,6 +46,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.emulator_keep and not (config.option.emulator_url and not config.getini("emulator_env")):
+        raise pytest.UsageError("--emulator-keep needs --emulator-url, a server that goes on, and no emulator_env")
     _begin_run(config, config.option.emulator_url)
     config.addinivalue_line(
         "markers",
@@ -86,7 +94,7 @@ def _server(config: pytest.Config, url: str | None) -> Iterator[Control]:
         yield control
         control.close()
         return
-    from emulator.server.background import Emulator
+    from emulator.testing.emulator import Emulator
 
     schemas = config.getini("emulator_schemas")
     with Emulator(schemas=config.rootpath / schemas if schemas else None, **_provider(config)) as server:
@@ -135,7 +143,12 @@ def emulator(request: pytest.FixtureRequest, emulator_server: Control) -> Iterat
     try:
         late = session.late_findings()
     finally:
-        session.delete()
+        if request.config.option.emulator_keep:
+            request.node.user_properties.append(
+                ("emulator", f"{emulator_server.url}/_emulator/#/exchanges/{session.id}/1")
+            )
+        else:
+            session.delete()
     if late:
         raise _failure(session.told(late))
 
@@ -154,9 +167,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Show what happened in the report of a test that failed, whatever it failed by."""
     report = yield
     session = item.stash.get(_SESSION, None)
-    if session and report.when == "call" and report.failed:
-        report.sections.append(("emulator", _told(session, report.longreprtext)))
+    if report.when == "call" and report.failed:
+        if session:
+            report.sections.append(("emulator", _told(session, report.longreprtext)))
+        for other in item.config.stash.get(_MADE, ()):
+            if not other.deleted:
+                report.sections.append((f"emulator session {other.id}", _told(other, report.longreprtext)))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell where the sessions are that were kept."""
+    reports = [item for items in terminalreporter.stats.values() for item in items if hasattr(item, "user_properties")]
+    kept = {(item.nodeid, url) for item in reports for name, url in item.user_properties if name == "emulator"}
+    if kept:
+        terminalreporter.section("emulator sessions")
+    for name, url in sorted(kept):
+        terminalreporter.line(f"{name}: {url}")
 
 
 def _told(session: EmulatedSession, said: str) -> str:
@@ -200,6 +227,22 @@ def _failure(message: str) -> BaseException:
     from emulator.core.printable import printable_lines
 
     return pytest.fail.Exception(printable_lines(message), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def emulator_session(pytestconfig: pytest.Config, emulator_server: Control) -> Callable[..., EmulatedSession]:
+    """A factory of sessions, for fixtures of any scope: `with emulator_session(provider=...) as session`."""
+    from emulator.testing.session import EmulatedSession
+
+    made = pytestconfig.stash.setdefault(_MADE, [])
+
+    def make(scenario: Any = None, **options: Any) -> EmulatedSession:
+        folders = _folders(pytestconfig, Path.cwd())
+        session = EmulatedSession(emulator_server, scenario, folders, form="emulator_session({})", **options)
+        made[:] = [*(item for item in made if not item.deleted), session]
+        return session
+
+    return make
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class EmulatedSession:
         self.clock = Clock(self.ask, self._began)
         self._routes: dict[str, Route] = {}
         self._numbers = itertools.count(1)
+        self.deleted = False
         self._checked: int | None = None  # exchanges that there were when it was looked at
         self._replaced: list[Finding] = []  # what was wrong with scenarios that others took the place of
 
@@ -176,6 +177,12 @@ class EmulatedSession:
                 raise AssertionError(f"expected {calls} calls within {timeout} s, got {len(done)}\n{self.journal!r}")
             _REAL_WAIT(0.005)
 
+    async def wait_for_async(self, calls: int, timeout: float = 5.0) -> Journal:
+        """Wait as `wait_for` does, and let the event loop, asyncio's or trio's, go on meanwhile."""
+        from anyio import to_thread
+
+        return await to_thread.run_sync(self.wait_for, calls, timeout)
+
     def completed(self, text: str) -> None:
         """Tell what the application took as its result, of the last call: so that a verdict can judge cut streams."""
         calls = self.calls
@@ -211,6 +218,7 @@ class EmulatedSession:
         return self.ask("GET", "")  # type: ignore[no-any-return]
 
     def delete(self) -> None:
+        self.deleted = True
         self._control.ask("DELETE", f"/sessions/{self.id}")
 
     # When it ends

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from emulator.core.scenario.session import Options
-from emulator.server.background import Emulator
 from emulator.server.sessions import changes
 from emulator.server.setup import Setup, make_live_sessions
 from emulator.testing.client import Control
+from emulator.testing.emulator import Emulator
 
 SCENARIO = """\
 emulator: 1

@@ -274,7 +274,7 @@ def test_one(emulator_env):
 def test_without_a_provider_it_is_the_default(run: Run) -> None:
     run("""
 def test_base_url(emulator):
-    assert set(emulator.base_urls) == {"openai", "beatra", "braintwin", "brainstormrouter", "brivionix"}
+    assert set(emulator.base_urls) >= {"openai", "beatra", "braintwin", "brainstormrouter", "brivionix"}
     assert emulator.base_url == emulator.base_urls["openai"]
 
 def test_environment(emulator_env):
@@ -548,6 +548,23 @@ def test_one(emulator):
 """)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*AssertionError: its own*", "nothing is known of the session: *refused*"])
+
+
+def test_sessions_are_kept_for_the_inspector(run: Run) -> None:
+    text = "def test_one(emulator): assert ask(emulator.base_url, emulator.api_key)"
+    with Emulator() as server:
+        result = run(text, f"--emulator-url={server.url}", "--emulator-keep")
+        result.assert_outcomes(passed=1)
+        control = Control(server.url)
+        [kept] = [item["id"] for item in control.ask("GET", "/sessions")["sessions"] if item["id"] != "default"]
+        result.stdout.fnmatch_lines([f"test_it.py::test_one: {server.url}/_emulator/#/exchanges/{kept}/1"])
+        control.close()
+
+
+def test_keeping_needs_a_server_that_outlives_the_run(run: Run) -> None:
+    result = run("def test_one(): pass", "--emulator-keep", subprocess=True)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --emulator-keep needs --emulator-url, *"])
 
 
 # Ways to run tests
