@@ -34,9 +34,6 @@ _Calls: TypeAlias = dict[int, list[_Call]]
 #: A part of a message: its place, its kind, and what was found in it.
 _Told: TypeAlias = tuple[int, str, Found]
 Look: TypeAlias = Callable[[Json], Json]
-#: What a part of a message can be, and what can stand among the messages.
-ASKED = ("text", "image", "call", "result", "reasoning")
-AMONG = ("call", "result", "reasoning", "reference")
 
 
 class RequestForm:
