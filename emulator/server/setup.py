@@ -26,6 +26,7 @@ from emulator.core.values import Exchange
 from emulator.network.loopback import is_loopback
 from emulator.server.http.dispatch import Dispatch
 from emulator.server.http.protocol import bind
+from emulator.server.real_time import monotonic
 from emulator.server.sessions.live import LiveSessions, Sharing
 from emulator.stores.memory import MemoryStore
 
@@ -137,7 +138,15 @@ class Server(uvicorn.Server):
 
 def run(server: Server, sock: socket.socket) -> None:
     """Serve until `server.stop()` is called."""
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+    factory = server.config.get_loop_factory() or asyncio.new_event_loop
+
+    def on_real_time() -> asyncio.AbstractEventLoop:
+        loop = factory()
+        if isinstance(loop, asyncio.BaseEventLoop):  # others don't ask `time`, which may be frozen
+            loop.time = monotonic  # type: ignore[method-assign]
+        return loop
+
+    with asyncio.Runner(loop_factory=on_real_time) as runner:
         runner.run(server.serve(sockets=[sock]))
 
 

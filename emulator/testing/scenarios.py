@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emulator.core.files import read_own
 from emulator.core.printable import printable
 
 
@@ -22,18 +23,25 @@ def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]
     if isinstance(scenario, str) and "\n" in scenario:
         return {"scenario": scenario}
     looked = dict.fromkeys(folders or [Path()])
-    found = next((file for folder in looked if (file := folder / scenario).is_file()), None) or _of_library(scenario)
-    if found is None:
+    found = next((file for folder in looked if (file := folder / scenario).is_file()), None)
+    text = found.read_text(encoding="utf-8") if found else _of_library(scenario)
+    if text is None:
         where = ", ".join(map(str, looked)) + ", nor in the library"
         raise LookupError(
             f"there is no scenario {scenario} in {where}; set `emulator_scenarios` to the folder that has it"
         )
-    return {"scenario": found.read_text(encoding="utf-8"), "file": printable(os.path.relpath(found))}
+    return {"scenario": text, "file": printable(os.path.relpath(found or _library() / scenario))}
 
 
-def _of_library(name: str | Path) -> Path | None:
-    """Find PROVIDER/FILE in the library that comes with the package."""
+def _library() -> Path:
     from emulator.core.provider.folder import data_folder  # heavy, and seldom needed
 
-    file = data_folder("scenarios") / name
-    return file if file.is_file() else None
+    return data_folder("scenarios")
+
+
+def _of_library(name: str | Path) -> str | None:
+    """Read PROVIDER/FILE of the library that comes with the package, also where a test fakes files."""
+    try:
+        return read_own(_library() / name).decode("utf-8")
+    except OSError:
+        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.core.journal import findings as teardown
 from emulator.core.journal.findings import Finding, scenario_findings, session_findings
 from emulator.core.printable import printable_lines
+from emulator.server.real_time import monotonic
 from emulator.testing.causes import WhyUnused
 from emulator.testing.client import Control
 from emulator.testing.clock import Clock
@@ -168,12 +168,12 @@ class EmulatedSession:
 
         Raises: AssertionError, with the journal, when they did not come.
         """
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while True:
             done = [item for item in self.calls if item.sent["end"] != "under_way"]
             if len(done) >= calls:
                 return Journal(done)
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 raise AssertionError(f"expected {calls} calls within {timeout} s, got {len(done)}\n{self.journal!r}")
             _REAL_WAIT(0.005)
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.files import read_own
 from emulator.core.provider.compiled import compile_operation, compile_provider, usual
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.problems.address import address_problems
@@ -145,7 +146,7 @@ class _Loader:
         file = self.folder / name
         try:
             if self.trusted:
-                return Schema(lambda: json.loads(file.read_bytes()))
+                return Schema(lambda: json.loads(read_own(file)))
             document = json.loads(file.read_bytes())
             if not isinstance(document, Mapping):
                 raise ValueError("must hold an object")

@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 
 from emulator.core.errors import Problem
+from emulator.core.files import read_own
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source
 
 
+@functools.cache
 def data_folder(name: str) -> Path:
     """Return the folder of `schemas` or `scenarios`: packed in an installed wheel, at the top of a checkout."""
     package = Path(__file__).resolve().parent.parent.parent
@@ -22,7 +24,7 @@ def data_folder(name: str) -> Path:
 def own_schema(name: str) -> Schema:
     """Return one of the schemas of our own file formats: `provider`, `scenario`, `wire`."""
     file = data_folder("schemas") / f"{name}.schema.json"
-    return Schema(lambda: json.loads(file.read_bytes()))
+    return Schema(lambda: json.loads(read_own(file)))
 
 
 def schema_problems(schema: Schema, source: Source) -> list[Problem]:

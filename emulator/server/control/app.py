@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -43,6 +42,7 @@ from emulator.server.control.journal import (
     watch_journal,
 )
 from emulator.server.control.review import read_problems, read_verdict
+from emulator.server.real_time import monotonic
 from emulator.server.sessions import changes
 from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.clock import VirtualClock
@@ -51,7 +51,7 @@ from emulator.server.sessions.unaddressed import Unaddressed
 
 #: Takes the live sessions, the request, and below /sessions/{id} that session.
 Endpoint = Callable[..., Awaitable[Response]]
-_STARTED = time.time()
+_STARTED = monotonic()
 
 
 def control_app(sessions: LiveSessions, loopback: bool, admin_token: str | None) -> ASGIApp:
@@ -117,7 +117,7 @@ async def _shown(sessions: LiveSessions, request: Request, live: LiveSession, st
 
 async def health(sessions: LiveSessions, request: Request) -> Response:
     return json_response(
-        {"status": "ok", "sessions": await _count(sessions), "uptime": round(time.time() - _STARTED, 3)}
+        {"status": "ok", "sessions": await _count(sessions), "uptime": round(monotonic() - _STARTED, 3)}
     )
 
 

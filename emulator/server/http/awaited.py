@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Protocol
 
 from emulator.core.store import StoreFailed
@@ -14,6 +13,7 @@ from emulator.server.http.connection import Connection
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Message
 from emulator.server.http.routed import RoutedRequest
+from emulator.server.real_time import monotonic
 from emulator.server.sessions.clock import Clock
 from emulator.server.sessions.live import LiveSession, Sharing
 from emulator.server.sessions.unaddressed import Unaddressed
@@ -78,7 +78,7 @@ class AwaitedAnswer:
         routed = self._dispatch.locate(self._connection, message, self._path, self._query)
         live = routed.address.live
         now = live.clock.now()
-        return live, routed.request(message.body, now, time.monotonic(), message.too_large)
+        return live, routed.request(message.body, now, monotonic(), message.too_large)
 
     async def _run(self) -> None:
         dispatch, connection, message = self._dispatch, self._connection, self._message

@@ -12,8 +12,8 @@ import contextlib
 import socket
 import struct
 import sys
-import time
 
+from emulator.server.real_time import monotonic
 from emulator.server.sessions.clock import TICK_S
 
 #: How long nothing may be taken by a client that does not read, before it is reset all the same: seconds.
@@ -43,7 +43,7 @@ class Delivery:
 
     def wait_s(self) -> float | None:
         """Return how long to wait before it is looked again; None where there is nothing to wait for."""
-        now, before = time.monotonic(), self.left
+        now, before = monotonic(), self.left
         self.left = self._transport.get_write_buffer_size() + _queued(self._transport.get_extra_info("socket"))
         if self.left != before:
             self._since = now

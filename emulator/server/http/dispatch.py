@@ -8,7 +8,6 @@ bytes that came before -> store.take -> a form
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message, Refused
 from emulator.server.http.routed import KnownRequest, RepeatedRequest, RoutedRequest
 from emulator.server.http.target import origin, target
+from emulator.server.real_time import monotonic
 from emulator.server.sessions.addresses import decoded
 from emulator.server.sessions.clock import Clock
 from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing
@@ -73,7 +73,7 @@ class Dispatch:
         if known is None or self._is_changed():
             return False
         routed, live = known.routed, known.routed.address.live
-        at, real = live.clock.now(), time.monotonic()
+        at, real = live.clock.now(), monotonic()
         if known.session is not live.session or not FROM <= at < UNTIL:
             return False
         grant = self._sessions.store.take(known.claim, at)
@@ -95,7 +95,7 @@ class Dispatch:
             routed = self._locate(connection, message)
             if routed is None:
                 return
-        at, real = routed.address.live.clock.now(), time.monotonic()
+        at, real = routed.address.live.clock.now(), monotonic()
         self._decide(connection, message, routed, routed.request(message.body, at, real, message.too_large))
 
     def _is_changed(self) -> bool:

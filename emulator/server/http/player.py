@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
@@ -13,6 +12,7 @@ from emulator.core.faults.reshape import COMMENT
 from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields, undelivered
 from emulator.core.values import FOREVER, Sent, Timeline
 from emulator.server.http.delivery import Delivery, reset
+from emulator.server.real_time import monotonic
 from emulator.server.sessions.clock import Clock, Waiter
 
 #: How much is gathered before it is written: bytes.
@@ -215,7 +215,7 @@ class Player:
         """Wait without end; what follows is late by as long as it lasts."""
         self._flush()
         self._silent = True
-        self._silent_since = time.monotonic()
+        self._silent_since = monotonic()
         self._waiter = self._clock.call_released(lambda: self._go_on(at))
         self._comment_later()
         self._check_presence()
@@ -238,7 +238,7 @@ class Player:
 
     def _go_on(self, at: float) -> None:
         self._stop_comments()
-        self._silence += time.monotonic() - self._silent_since
+        self._silence += monotonic() - self._silent_since
         self._shift = self._clock.now() - self._start - at
         self.play()
 
@@ -298,4 +298,4 @@ class Player:
         self._stop_comments()
         if done:
             at = self._clock.now() - self._start
-            done(keep_alive, Sent(self._bytes, tuple(self._times), end, at, time.monotonic(), self._silence))
+            done(keep_alive, Sent(self._bytes, tuple(self._times), end, at, monotonic(), self._silence))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from emulator.core.recording.upstream_exchange import MOST_PIECES, UpstreamAnswe
 from emulator.core.values import End, Exchange, Sent
 from emulator.server.http.delivery import Delivery, reset
 from emulator.server.http.player import GARBAGE
+from emulator.server.real_time import monotonic
 from emulator.server.upstream.client import Answer, Broken, Unanswered, Upstream
 
 log = logging.getLogger("emulator")
@@ -69,7 +69,7 @@ class Relay:
         self._line = line
         self._done = done
         self._unanswered = unanswered
-        self._start = time.monotonic()
+        self._start = monotonic()
         self._drained = asyncio.Event()
         self._drained.set()
         self._left = False
@@ -138,7 +138,7 @@ class Relay:
             await self._finish(self._answer, end, why)
 
     def _passed(self) -> float:
-        return time.monotonic() - self._start
+        return monotonic() - self._start
 
     def _begin_answer(self, answer: Answer) -> None:
         line = self._line
@@ -210,12 +210,12 @@ class Relay:
             frames = frames[: sum(end <= size for end in ends)]
         end = "client_left" if self._left else exchange.timeline.end
         times = tuple(frame.at for frame in frames)
-        return Sent(size, times, _ENDS.get(end, "cut"), self._passed(), time.monotonic())
+        return Sent(size, times, _ENDS.get(end, "cut"), self._passed(), monotonic())
 
     def _give_up(self, error: Unanswered) -> None:
         passed = self._passed()
         exchange = failed(self._provider, self._exchange, Refusal(error.name, error.message), passed)
         if self._left:
-            self._done(False, exchange, Sent(0, (), "client_left", passed, time.monotonic()))
+            self._done(False, exchange, Sent(0, (), "client_left", passed, monotonic()))
         else:
             self._unanswered(exchange)

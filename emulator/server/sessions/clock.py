@@ -6,17 +6,17 @@ import asyncio
 import heapq
 import itertools
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from emulator.core.frozen import frozen
 from emulator.core.values import FOREVER_LIMIT_S
+from emulator.server.real_time import monotonic, now
 
 Callback = Callable[[], None]
 #: The least that a real timer waits, so that one which fires early does not spin: seconds.
 TICK_S = 0.001
-_START = time.time() - time.monotonic()
+_START = now() - monotonic()
 
 
 class Waiter:
@@ -139,7 +139,7 @@ class RealClock:
         self._timer_at = math.inf
 
     def now(self) -> float:
-        return _START + time.monotonic()
+        return _START + monotonic()
 
     def call_at(self, at: float, callback: Callback) -> Waiter:
         if at < self._timer_at:
@@ -179,7 +179,7 @@ class VirtualClock:
     kind = "virtual"
 
     def __init__(self, now: float | None = None) -> None:
-        self._now = _START + time.monotonic() if now is None else now
+        self._now = _START + monotonic() if now is None else now
         self._queue = Queue()
         self._silence = Silence()
         self._stepping = False
