@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import base64
-import functools
-import math
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import shake_256
-from itertools import chain
 
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_json
 from emulator.core.errors import Json, Refusal, Violation, shown
@@ -22,6 +18,7 @@ from emulator.core.scenario.scenario import Reply
 from emulator.core.tokens import count
 from emulator.core.tree import compact
 from emulator.core.values import Call, Note
+from emulator.core.vectors import vector
 
 DIMENSIONS = 1536
 MAX_DIMENSIONS = 8192
@@ -154,25 +151,9 @@ def dimensions(body: Mapping[str, Json], model: Model | None = None) -> int:
 def vectors(
     inputs: Iterable[str], body: Mapping[str, Json], name: str, model: Model | None = None
 ) -> list[list[float]]:
-    """Return a unit vector for each text: the same text and model, the same vector."""
+    """Return a unit vector for each text: the same text and model, the same vector; shared words make it nearer."""
     size = dimensions(body, model)
-    return [_vector(f"{name}\x1f{text}", size) for text in inputs]
-
-
-def _vector(text: str, size: int) -> list[float]:
-    """Draw each two numbers as a point of a circle: the length of the whole is then 1 without being computed."""
-    *digest, last = shake_256(text.encode()).digest(size // 2 + 1)
-    numbers = list(chain.from_iterable(map(_circle(size).__getitem__, digest)))
-    if size % 2:
-        numbers.append(round(math.copysign(size**-0.5, last - 127.5), 8))
-    return numbers
-
-
-@functools.lru_cache(maxsize=16)
-def _circle(size: int) -> list[tuple[float, float]]:
-    """Return the points that a byte can draw for vectors of a size, to eight places as models give them."""
-    radius, turn = math.sqrt(2 / size), math.tau / 256
-    return [(round(radius * math.cos(turn * byte), 8), round(radius * math.sin(turn * byte), 8)) for byte in range(256)]
+    return [vector(name, text, size) for text in inputs]
 
 
 def input_tokens(inputs: Iterable[str]) -> int:

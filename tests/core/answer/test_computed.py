@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import mul
 from typing import Any
 
 import pytest
@@ -187,6 +188,31 @@ def test_vectors_are_of_length_1_and_the_same_for_the_same_text(texts: list[str]
     assert [len(vector) for vector in found] == [size] * len(texts)
     assert all(math.isclose(math.hypot(*vector), 1, abs_tol=1e-6) for vector in found)
     assert found == [vectors([text], {"dimensions": size}, "m")[0] for text in texts]
+
+
+DOCUMENTS = (
+    "Cats are small animals that like milk.", "The stock market fell sharply on Monday.",
+    "How to bake bread with yeast and flour", "Python is a programming language for data science",
+    "Dogs bark loudly at night", "The quarterly revenue of the company increased", "猫は小さな動物で牛乳が好きです",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [256, 1536, 3072])
+@pytest.mark.parametrize(
+    ("asked", "nearest"),
+    [("Do cats drink milk?", 0), ("STOCK prices, on the market", 1), ("baking bread", 2), ("programmed in python", 3),
+     ("dog barking", 4), ("report the company's revenues", 5), ("牛乳が好きな猫", 6)],
+)  # fmt: skip
+def test_texts_that_share_words_are_nearer(asked: str, nearest: int, size: int) -> None:
+    question, *found = vectors([asked, *DOCUMENTS], {"dimensions": size}, "m")
+    near = [sum(map(mul, question, vector)) for vector in found]
+    assert near.index(max(near)) == nearest
+    assert max(near) > sorted(near)[-2] + 0.05
+
+
+def test_texts_without_words_have_vectors_too() -> None:
+    found = vectors(["", "!", "?!", "a b", "b a"], {"dimensions": 64}, "m")
+    assert len({tuple(item) for item in found}) == 5
 
 
 def test_another_text_or_model_has_another_vector() -> None:
