@@ -53,8 +53,20 @@ def check_inputs(operation: Operation, body: Mapping[str, Json]) -> None:
         _refuse(f"must have at most {MAX_INPUTS} items, not {len(given)} (a bound of the emulator's, assumed)")
 
 
-def _refuse(message: str) -> None:
-    raise Refusal("invalid_request", details=[Violation("input", message)])
+def _check_form(body: Mapping[str, Json], model: Model | None) -> None:
+    """Refuse what no vector can have, where the docs don't name these fields, as OpenAI's format has them.
+
+    Raises: Refusal invalid_request.
+    """
+    asked, most = body.get("dimensions"), (model.dimensions if model else None) or MAX_DIMENSIONS
+    if asked is not None and (not isinstance(asked, int) or isinstance(asked, bool) or not 1 <= asked <= most):
+        _refuse(f"must be a whole number from 1 to {most}, not {shown(asked)} (assumed)", "dimensions")
+    if body.get("encoding_format") not in (None, "float", "base64"):
+        _refuse(f"must be 'float' or 'base64', not {shown(body['encoding_format'])} (assumed)", "encoding_format")
+
+
+def _refuse(message: str, path: str = "input") -> None:
+    raise Refusal("invalid_request", details=[Violation(path, message)])
 
 
 def render_embedding(turn: Turn, content: Json, reply: Reply) -> Rendered:
@@ -95,6 +107,7 @@ def check_vectors(provider: Provider, operation: Operation, call: Call, muted: C
     model, size = provider.models.get(call.model), body.get("dimensions")
     if model and model.dimensions and size is not None:
         _check_dimensions(model, size)
+    _check_form(body, model)
     for place in Selector(operation.vectors["model"]).find(call.body) if "model" in operation.vectors else ():
         if isinstance(place.value, str) and place.value.rpartition("/")[2] != call.model:
             message = f"must be the model of the path, not {shown(place.value)}"

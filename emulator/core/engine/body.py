@@ -20,7 +20,8 @@ MAX_DEPTH = 200
 MAX_VALUES = 500_000
 MOST_NOTED = 100
 #: What no doc lists but SDKs commonly send, by what the wire calls it; it has its effect, and is noted.
-CUSTOMARY = ("choices", "stop", "usage", "schema", "json")
+CUSTOMARY = ("cap", "choices", "stop", "usage", "schema", "json")
+HAS_EFFECT, NO_EFFECT = "has its customary effect", "has no effect"
 #: Of these, what a scripted reply does not heed.
 OF_BUILT_IN = ("schema", "json")
 OF_EMBEDDINGS = ("encoding_format", "dimensions")
@@ -119,7 +120,7 @@ def undocumented_fields(operation: Operation, checks: Checks, body: Json) -> Ite
     form = operation.wire.request if operation.wire else None
     customary, own = (form.fields(*CUSTOMARY), form.fields(*OF_BUILT_IN)) if form else (OF_EMBEDDINGS, ())
     for path in paths[:MOST_NOTED]:
-        effect = "has its customary effect" if path in customary else "has no effect"
+        effect = HAS_EFFECT if path in customary else NO_EFFECT
         effect += " on a built-in answer" if path in own else ""
         yield Note(None, path, f"is not in the docs; it was accepted and {effect}")
     if len(paths) > MOST_NOTED:

@@ -6,7 +6,7 @@ Each step raises the Refusal that the provider would answer with, in the order i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from emulator.core.answer.embeddings import check_inputs, check_vectors
 from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import earlier, recalled
-from emulator.core.engine.body import MOST_NOTED, check_content_type, decoded, validate
+from emulator.core.engine.body import HAS_EFFECT, MOST_NOTED, NO_EFFECT, check_content_type, decoded, validate
 from emulator.core.errors import Json, Refusal, Violation, nearest, shown
 from emulator.core.field_names import SNAKE
 from emulator.core.provider.conversation.rule import Asked, asked_of
@@ -114,7 +114,15 @@ def _compare(provider: Provider, settings: Settings, compared: Comparison, call:
         raise Refusal("invalid_request", details=found)
     title = provider.reference.title if provider.reference else ""
     notes = [Note(item.fact, item.path, f"{title} would refuse this: {item.message}") for item in found[:MOST_NOTED]]
-    return replace(call, notes=(*call.notes, *notes))
+    return replace(call, notes=(*_without_effect(call.notes, {item.path for item in found}), *notes))
+
+
+def _without_effect(notes: Sequence[Note], wrong: Collection[str]) -> Iterator[Note]:
+    """Say of customary fields whose values are none that they have no effect."""
+    for note in notes:
+        known, _, effect = note.message.rpartition(" and ")
+        vain = note.path in wrong and effect.startswith(HAS_EFFECT)
+        yield replace(note, message=f"{known} and {NO_EFFECT}") if vain else note
 
 
 def _default_model(operation: Operation, settings: Settings) -> Json:

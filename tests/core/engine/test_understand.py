@@ -444,7 +444,8 @@ def test_query_parameters_are_the_body_of_a_get() -> None:
 )
 def test_an_unknown_model_is_refused_with_the_nearest_name(provider: str, model: str, message: str) -> None:
     exchange = make_session().send(provider, chat(provider, model=model))
-    assert refused(exchange) == ("invalid_request", None, [("model", message)])
+    name = "model_not_found" if provider == "brivionix" else "invalid_request"
+    assert refused(exchange)[::2] == (name, [("model", message)])
 
 
 def test_an_unknown_model_is_noted_where_the_list_is_open() -> None:
@@ -494,6 +495,88 @@ def test_context_window(count: int, fields: dict[str, Any], message: str | None)
 )
 def test_context_window_can_be_muted(scenario: dict[str, Any], options: dict[str, str]) -> None:
     assert status(make_session(scenario, **options).send("braintwin", chat("braintwin", words(9000)))) == 200
+
+
+def test_a_context_window_overrun_has_the_code_by_which_clients_know_it() -> None:
+    exchange = make_session().send("braintwin", chat("braintwin", words(9000)))
+    assert (status(exchange), body_of(exchange)["error"]["code"]) == (400, "context_length_exceeded")
+
+
+def test_an_unknown_model_has_openais_status_and_code_where_errors_are_said_to_be_openais() -> None:
+    exchange = make_session().send("brivionix", chat("brivionix", model="x"))
+    assert (status(exchange), body_of(exchange)["error"]["code"]) == (404, "model_not_found")
+
+
+# As OpenAI's API answers, where docs are silent and say that they are like it
+
+LOOK = {"type": "function", "function": {"name": "look"}}
+OTHER = {"type": "function", "function": {"name": "other"}}
+
+
+@pytest.mark.parametrize("provider", ["brainstormrouter", "brivionix"])
+@pytest.mark.parametrize("choice", [OTHER, {"type": "function", "function": {"name": ""}}], ids=["other", "empty"])
+def test_a_tool_choice_names_an_offered_tool(provider: str, choice: Any) -> None:
+    body = chat(provider, tools=[LOOK], tool_choice=choice)
+    for live in (make_session(), make_session({"rules": [{"reply": {"text": "scripted"}}]})):
+        assert refused(live.send(provider, body))[2] == [
+            ("tool_choice", f"tool_choice names '{choice['function']['name']}', which is not among the tools offered")
+        ]
+    fact = {"brainstormrouter": "br-tool-choice-offered", "brivionix": "bv-tool-choice-offered"}[provider]
+    assert status(make_session({"mute": [fact], "provider": provider}).send(provider, body)) == 200
+    assert status(make_session().send(provider, chat(provider, tools=[LOOK], tool_choice=LOOK))) == 200
+
+
+@pytest.mark.parametrize("provider", FOUR)
+def test_a_cap_bites_by_either_name(provider: str) -> None:
+    live = make_session({"rules": [{"reply": {"text": "one two three four five six"}}]})
+    for name in ("max_tokens", "max_completion_tokens"):
+        exchange = live.send(provider, chat(provider, **{name: 3}))
+        assert (exchange.finish_reason, exchange.usage and exchange.usage["completion_tokens"]) == ("length", 3)
+    whole = live.send(provider, chat(provider, max_completion_tokens=200))  # more than any documented default
+    assert whole.finish_reason == "stop"
+    assert notes(whole) == [
+        (None, "max_completion_tokens", "is not in the docs; it was accepted and has its customary effect")
+    ]
+
+
+EMPTY = "must not be empty"
+WHOLE = "must be a whole number from 1 to 8192, not"
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "message"),
+    [
+        ({"input": []}, "input", EMPTY),
+        ({"input": ""}, "input", EMPTY),
+        ({"input": ["a", ""]}, "input[1]", EMPTY),
+        ({"input": [[1], []]}, "input[1]", EMPTY),
+        ({"dimensions": 0}, "dimensions", f"{WHOLE} 0 (assumed)"),
+        ({"dimensions": "8"}, "dimensions", f"{WHOLE} '8' (assumed)"),
+        ({"dimensions": True}, "dimensions", f"{WHOLE} true (assumed)"),
+        ({"dimensions": 8193}, "dimensions", f"{WHOLE} 8193 (assumed)"),
+        ({"encoding_format": "hex"}, "encoding_format", "must be 'float' or 'base64', not 'hex' (assumed)"),
+    ],
+    ids=["none", "empty", "empty-text", "no-tokens", "zero", "text", "boolean", "many", "format"],
+)
+def test_what_has_no_vector_is_refused(body: dict[str, Any], path: str, message: str) -> None:
+    given = {"model": "auto", "input": "x", **body}
+    exchange = make_session().send("brainstormrouter", given, path="/embeddings")
+    assert refused(exchange) == ("invalid_request", None, [(path, message)])
+    assert status(make_session(validation="off").send("brainstormrouter", given, path="/embeddings")) == 200
+
+
+@pytest.mark.parametrize("body", [{"dimensions": None, "encoding_format": None}, {"dimensions": 8192}, {"input": [1]}])
+def test_what_has_a_vector_is_not(body: dict[str, Any]) -> None:
+    given = {"model": "auto", "input": "x", **body}
+    assert status(make_session().send("brainstormrouter", given, path="/embeddings")) == 200
+
+
+@pytest.mark.parametrize("provider", ["braintwin", "brainstormrouter", "brivionix", "beatra"])
+def test_a_customary_field_of_another_type_is_said_to_have_no_effect(provider: str) -> None:
+    wrong = {"n": "2", "stop": 3, "response_format": "json"}
+    found = {path: message for _, path, message in notes(make_session().send(provider, chat(provider, **wrong)))[:3]}
+    assert found == dict.fromkeys(wrong, "is not in the docs; it was accepted and has no effect")
+    assert status(make_session(validation="compatible").send(provider, chat(provider, **wrong))) == 400
 
 
 # Idempotency keys
