@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from emulator.core.wires.wire import Wire
@@ -24,6 +25,7 @@ class RequestBudget:
     tokens: int = 0
     silent: int = 0
     wire: Wire | None = None  # in which answers tell their usage
+    cost: Callable[[str, bytes], int] = lambda url, body: 0  # the tokens that a request may take, by its URL and body
 
     @property
     def reason(self) -> str:
@@ -36,10 +38,12 @@ class RequestBudget:
             return f"the last {self.silent} answers did not end within their bounds, so nothing more was sent"
         return ""
 
-    def begin(self) -> None:
-        """Count a request that is about to be sent. Raises: Spent."""
+    def begin(self, url: str = "", body: bytes = b"") -> None:
+        """Count a request that is about to be sent. Raises: Spent, too, where it may take more than is left."""
         if self.reason:
             raise Spent(self.reason)
+        if self.max_tokens is not None and self.cost(url, body) > self.max_tokens - self.tokens:
+            raise Spent(f"it may take more than is left of the budget of {self.max_tokens} tokens")
         self.requests += 1
 
     def end(self, ended: bool, tokens: int) -> None:

@@ -130,7 +130,7 @@ class Client:
     @contextmanager
     def begin(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Pending]:
         """Send a request and wait for the head of its answer. Raises: Spent."""
-        self.budget.begin()
+        self.budget.begin(url, body)
         self._deadline.at = time.monotonic() + self.bounds.whole_s
         sent = Sent(method, url, _sent_headers(method, url, headers, body), body)
         response, broken = self._head(sent)

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
+from emulator.contract.bodies import parse_json
 from emulator.contract.case_client import Ask
 from emulator.contract.cases import Case, Step, load_ask
 from emulator.core.engine.understand import conversation
@@ -18,9 +19,12 @@ from emulator.core.provider.fact import Fact
 from emulator.core.provider.folder import data_folder, own_schema, schema_problems
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
-from emulator.core.provider.routes import fill_path, parameters
+from emulator.core.provider.routes import Route, fill_path, parameters
 from emulator.core.schema.schema import Schema
 from emulator.core.source import parse_source
+
+#: Of a token, about; the tokens of an answer without a cap, as the questions here are answered; and what is few.
+CHARACTERS, USUAL_TOKENS, FEW_TOKENS = 4, 100, 400
 
 _FACT = re.compile(r"[a-z0-9-]+")
 
@@ -102,6 +106,24 @@ class Contract:
     def query(self, operation: Operation) -> Mapping[str, str]:
         """Return the query of an operation's good request."""
         return next((item.query for item in self.printed(operation)), {})
+
+    def route(self, url: str, method: str) -> Route[Operation] | None:
+        """Return where a URL leads, whatever comes before the operation's path."""
+        steps = urlsplit(url).path.split("/")
+        paths = ("/" + "/".join(steps[at:]) for at in range(1, len(steps)))
+        return next(filter(None, map(self.provider.routes.find, paths)), {}).get(method)
+
+    def most_tokens(self, url: str, body: bytes) -> int:
+        """Return the tokens that a request may take, of its body and of each answer; 0 where they are few."""
+        route, value = self.route(url, "POST"), parse_json(body)
+        if route is None or not isinstance(value, dict):
+            return 0
+        most = len(body) // CHARACTERS
+        if route.operation.kind == "chat":
+            said = conversation(route.operation, value)
+            cap = said.cap if isinstance(said.cap, int) else USUAL_TOKENS
+            most += cap * (said.choices if isinstance(said.choices, int) else 1)
+        return most if most > FEW_TOKENS else 0
 
     def refusal(self, operation: Operation, body: Mapping[str, Json]) -> str | None:
         """Return the error that a body gets though its schema allows it: it breaks a rule, or its model cannot."""

@@ -76,8 +76,11 @@ def plan(
     seed: int = 0,
     max_examples: int = MAX_EXAMPLES,
     schemas: Path | str | None = None,
+    frugal: bool = False,
 ) -> tuple[PlannedCase, ...]:
     """Return the cases of a run in their order: all phases', or those of `phases`, or those named.
+
+    `frugal`: what is generated asks the models of the good requests, and no others.
 
     Raises: NotRunnable, for an unknown phase, case or plan; LookupError; SourceError.
     """
@@ -89,7 +92,7 @@ def plan(
         "facts": lambda: facts(contract),
         "examples": lambda: examples(contract, seed),
         "coverage": lambda: coverage(contract),
-        "fuzz": lambda: fuzz(contract, seed, max_examples),
+        "fuzz": lambda: fuzz(contract, seed, max_examples, frugal),
         "stateful": lambda: stateful(contract, seed, plan),
     }
     wanted = PHASES if phases is None else phases
@@ -241,10 +244,10 @@ def prepare(
     phases, cases, seed = asked.get("phases"), asked.get("cases", ()), asked.get("seed", 0)
     chosen = phases if phases or not away or cases else CAREFUL
     contract = load_contract(provider, asked.get("schemas"))
-    budget.wire = contract.ask.wire
+    budget.wire, budget.cost = contract.ask.wire, contract.most_tokens
     planned_case = plan(
         contract, phases=chosen or None, cases=cases, plan=asked.get("plan"), seed=seed,
-        max_examples=asked.get("max_examples", MAX_EXAMPLES),
+        max_examples=asked.get("max_examples", MAX_EXAMPLES), frugal=budget.max_tokens is not None,
     )  # fmt: skip
     notice = functools.partial(beyond_docs, contract)
     client = Client(proxies=away, bounds=asked.get("bounds"), budget=budget, notice=notice)

@@ -8,13 +8,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from independent.defects import DEFECTS, Defect
-from independent.endpoint import Endpoint
+from independent.endpoint import Endpoint, Serve
+from independent.misreadings import fields_of
+from independent.values import Reply, Request
 
 from emulator.contract.cases import Outcome, load_cases, run_case
 from emulator.contract.client import Answer
+from emulator.contract.reports.report import Report
 from emulator.contract.run import run_contract
 from emulator.contract.target import ForeignTarget
 
@@ -158,6 +162,48 @@ def ask(bench: Bench, provider: str, key: str) -> Answer:
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     body = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello"}]}
     return target.client.send("POST", f"{target.base_url}/chat/completions", headers, json.dumps(body).encode())
+
+
+def asked_by(phases: list[str], **budget: int) -> tuple[list[dict[str, Any]], Report]:
+    """Return the bodies that a run with a budget sends to the endpoint of OpenAI's API, and its report."""
+    bodies: list[dict[str, Any]] = []
+
+    def listen(request: Request, serve: Serve) -> Reply:
+        bodies.append(fields_of(request))
+        return serve(request)
+
+    with Endpoint() as endpoint:
+        endpoint.spoil_with(listen)
+        return bodies, run_contract("openai", f"{endpoint.url}/openai/v1", "sk-key", phases=phases, **budget)
+
+
+#: What a request may ask that costs little; of the others, what its operation has.
+CHEAP = {
+    "gpt-4o-mini", "text-embedding-ada-002", "text-embedding-3-small", "gpt-3.5-turbo-instruct",
+    "omni-moderation-latest", None,
+}  # fmt: skip
+
+
+def most_output(body: dict[str, Any]) -> int:
+    caps = [body.get(name) for name in ("max_tokens", "max_completion_tokens", "max_output_tokens")]
+    count = body["n"] if isinstance(body.get("n"), int) else 1
+    return count * max((cap for cap in caps if isinstance(cap, int)), default=0)
+
+
+@pytest.mark.parametrize("phases", [["probe", "facts", "examples"], ["coverage"], ["fuzz"], ["stateful"], []])
+def test_a_small_budget_asks_nothing_that_costs_much(phases: list[str]) -> None:
+    bodies, report = asked_by(phases, max_requests=30, max_tokens=2000)
+    assert 5 <= len(bodies) == report.requests <= 30
+    assert sum(len(json.dumps(body)) for body in bodies) // 4 < 2000
+    assert sum(map(most_output, bodies)) <= 2000
+    assert {model for body in bodies if isinstance(model := body.get("model"), str | None)} <= CHEAP
+
+
+def test_a_request_that_may_take_too_much_is_not_sent() -> None:
+    bodies, report = asked_by(["facts"], max_tokens=20_000)
+    dear = {case.id for case in report.cases if "it may take more than is left of the budget of 20000" in case.message}
+    assert {"oa-err-max-tokens-cap"} <= dear
+    assert max(map(most_output, bodies)) <= 20_000
 
 
 @pytest.mark.parametrize("provider", KEYS)

@@ -269,7 +269,7 @@ def test_the_summary_of_drift() -> None:
 
 
 def test_a_summary_is_bounded() -> None:
-    failures = [covered(number, actual=number, difference=str(number)) for number in range(MOST_WHOLE + 2)]
+    failures = [covered(number, actual=number, difference=f"{number}th") for number in range(MOST_WHOLE + 2)]
     seen = [result(str(number), "observed", actual=number) for number in range(MOST_SHORT + 3)]
     equal = [covered(number, actual="x" * 9000) for number in range(100, 112)]
     text = summary(report(*equal, *failures, *seen))

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Literal
-from urllib.parse import urlsplit
 
 from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
@@ -211,10 +210,7 @@ def _opened(schema: Schema) -> Schema:
 
 def beyond_docs(contract: Contract, answer: Answer) -> Differs | None:
     """Return how a good answer says more than the docs show, which nothing rules out."""
-    steps = urlsplit(answer.request.url).path.split("/")
-    paths = ("/" + "/".join(steps[at:]) for at in range(1, len(steps)))
-    methods = next(filter(None, map(contract.provider.routes.find, paths)), {})
-    route = methods.get(answer.request.method)
+    route = contract.route(answer.request.url, answer.request.method)
     if route is None or answer.status != 200:
         return None
     streamed = answer.events is not None

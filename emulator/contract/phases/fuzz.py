@@ -47,19 +47,26 @@ class Drawn:
         return self.fault.apply(self.body) if self.fault else self.body
 
 
-def fuzz(contract: Contract, number: int = 0, max_examples: int = MAX_EXAMPLES) -> Iterator[PlannedCase]:
-    """Yield two cases for each operation that takes a body: valid bodies, and broken ones."""
+def fuzz(
+    contract: Contract, number: int = 0, max_examples: int = MAX_EXAMPLES, frugal: bool = False
+) -> Iterator[PlannedCase]:
+    """Yield two cases for each operation that takes a body: valid bodies, and broken ones.
+
+    `frugal`: they ask the models of the good requests, and no others.
+    """
     for operation in contract.provider.operations.values():
         if operation.has_body and contract.asks(operation):
             for polarity in ("valid", "invalid"):
-                yield _case(contract, operation, polarity, number, max_examples)
+                yield _case(contract, operation, polarity, number, max_examples, frugal)
 
 
-def _case(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> PlannedCase:
+def _case(
+    contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int, frugal: bool
+) -> PlannedCase:
     fact = contract.fact(operation.fact)
 
     def judged(target: Target) -> Outcome:
-        drawn = draw_all(contract, operation, polarity, number, max_examples)
+        drawn = draw_all(contract, operation, polarity, number, max_examples, frugal)
         return _Hunt(contract, operation, target).run(drawn)
 
     name, source = f"fuzz/{operation.name}/{polarity}", fact.source if fact else ""
@@ -68,9 +75,13 @@ def _case(contract: Contract, operation: Operation, polarity: str, number: int, 
     return PlannedCase(name, "fuzz", operation.fact, source, assumed, max_examples, judged, facts)
 
 
-def draw_all(contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int) -> list[Drawn]:
+def draw_all(
+    contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int, frugal: bool = False
+) -> list[Drawn]:
     """Draw the bodies of a case."""
-    models = [model.id for model in contract.provider.models_of(operation)]
+    good = contract.bodies(operation)[:1] if frugal else []
+    cheap = [body[name] for body in good for name in model_fields(operation.wire) if name in body]
+    models = cheap or [model.id for model in contract.provider.models_of(operation)]
     valid = requests(operation.request, models, operation.wire)
     if polarity == "valid":
         return [Drawn(body) for body in draw(valid, number, max_examples)]

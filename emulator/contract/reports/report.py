@@ -83,7 +83,7 @@ def gather(results: Iterable[Result]) -> list[Finding]:
     """Return the findings that cases are of, the worst first: by outcome, then by how many cases saw it."""
     groups: dict[str, list[Result]] = {}
     for item in results:
-        groups.setdefault(item.difference or f"{item.fact} {item.message}", []).append(item)
+        groups.setdefault(item.difference or item.message or str(item.fact), []).append(item)
     found = [Finding(tuple(group)) for group in groups.values()]
     return sorted(found, key=lambda item: (GRAVEST.index(item.worst.outcome), -len(item.cases)))
 
