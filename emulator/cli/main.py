@@ -171,12 +171,22 @@ def serve(
     setup, sessions, sock = prepared(scenarios, schemas, given)
     if not (setup.admin_token or is_loopback(setup.host)):
         say(f"Others can reach {setup.host}: the control API answers nobody; --admin-token T opens it.")
+    if setup.options.clock is None:
+        _tell_of_clock(sessions.by_id["default"].session.scenarios)
     gc.enable()
     if stop_with_stdin:
         stop_with(sys.stdin)
     run = serve_with_workers if setup.workers > 1 else serve_alone
     ended = run(setup, sessions, sock, ready_file, quiet)
     sys.exit(FINDINGS if ended is None else INTERRUPTED if ended == signal.SIGINT else 0)
+
+
+def _tell_of_clock(scenarios: Sequence[Scenario]) -> None:
+    """Say how time moves where a file makes it virtual: who serves a limit's file would take the limit for endless."""
+    moved = 'PATCH /_emulator/sessions/default/clock {"advance": "60s"}'
+    message = f"only waits move this clock, so that limits last, until it is moved by {moved}; --clock real ends that"
+    for scenario in [item for item in scenarios if item.clock == "virtual"][:1]:
+        say(str(scenario.problem(("clock",), message)))
 
 
 def prepared(

@@ -171,6 +171,27 @@ def test_serve_takes_a_scenario_of_the_library_by_its_name() -> None:
     assert lines[1].split()[0] == "beatra"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["beatra/plan-exhausted.yaml"],
+         'plan-exhausted.yaml:6:1: clock: only waits move this clock, so that limits last, until it is moved by '
+         'PATCH /_emulator/sessions/default/clock {"advance": "60s"}; --clock real ends that\n'),
+        (["beatra/plan-exhausted.yaml", "--clock", "real"], ""),
+        (["beatra/plan-exhausted.yaml", "--clock", "virtual"], ""),
+        (["beatra/chat.yaml"], ""),
+    ],
+    ids=["the file's", "real", "asked for", "no clock"],
+)  # fmt: skip
+def test_serve_says_how_time_moves_where_a_file_makes_it_stand(arguments: list[str], said: str) -> None:
+    with serving(*arguments, "--quiet") as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("Emulator ready at ")
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=30)[1]
+    assert told.endswith(said) if said else told == ""
+
+
 def test_serve_stops_with_its_standard_input() -> None:
     command = [sys.executable, "-m", "emulator", "serve", "--port", "0", "--quiet", "--stop-with-stdin"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as served:
@@ -265,7 +286,7 @@ def test_a_start_says_that_the_control_api_is_closed(arguments: list[str], close
     with serving(*arguments) as process:
         url, _ = ready(process)
         opened = {"authorization": "Bearer t"} if "t" in arguments else {}
-        answer = httpx2.get(f"{url}/_emulator/health", headers=opened, trust_env=False)
+        answer = httpx2.get(f"{url}/_emulator/sessions", headers=opened, trust_env=False)
         process.terminate()
         said = process.communicate()[1]
     assert (answer.status_code, "0.0.0.0: the control API answers nobody; --admin-token T opens it.\n" in said) == (

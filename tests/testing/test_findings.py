@@ -19,11 +19,11 @@ from emulator.testing.session import EmulatedSession
 Act = Callable[[EmulatedSession], Any]
 
 
-def ask(session: EmulatedSession, text: str = "hi", path: str = "/chat/completions", **fields: Any) -> int:
-    """Send a chat, or another request, and return the status; what came is read, as far as it came."""
+def ask(session: EmulatedSession, text: str = "hi", headers: Any = (), **fields: Any) -> int:
+    """Send a chat and return the status; what came is read, as far as it came."""
     body = {"model": "auto", "messages": [{"role": "user", "content": text}], **fields}
-    headers = {"authorization": f"Bearer {session.api_key}", "content-type": "application/json"}
-    request = urllib.request.Request(session.base_url + path, json.dumps(body).encode(), headers)
+    given = {"authorization": f"Bearer {session.api_key}", "content-type": "application/json", **dict(headers)}
+    request = urllib.request.Request(session.base_url + "/chat/completions", json.dumps(body).encode(), given)
     try:
         with urllib.request.urlopen(request) as response:
             response.read()
@@ -215,4 +215,23 @@ def test_what_is_unused_is_allowed_by_name(emulator_server: Control, allowed: An
     session.on(id="second", last_user="neither").reply("c")
     ask(session)
     assert len(session.findings()) == left
+    session.delete()
+
+
+def test_an_answer_that_is_replayed_asks_for_no_reply(emulator_server: Control) -> None:
+    session = EmulatedSession(emulator_server, provider="beatra")
+    session.on().reply("a", times=2)
+    key = {"idempotency-key": "1a4c4f4e-58f1-4c19-8cb5-b0d8e62a0f3e"}
+    assert [ask(session, headers=key) for _ in range(2)] == [200, 200]
+    assert session.journal[1].replay_of == 1
+    [found] = session.findings()
+    assert found.text.endswith("was asked for once, not twice")
+    session.delete()
+
+
+def test_what_a_rule_refuses_needs_no_reason(emulator_server: Control) -> None:
+    session = EmulatedSession(emulator_server, provider="beatra")
+    session.on().reply(error="invalid_request")
+    ask(session)
+    assert session.report().count("\n") == 0  # the line of the exchange alone
     session.delete()

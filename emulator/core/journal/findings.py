@@ -10,6 +10,7 @@ from typing import Any
 
 from emulator.core.frozen import frozen
 from emulator.core.printable import printable
+from emulator.core.scenario.candidates import why_of
 from emulator.core.values import MISFITS
 
 Row = Mapping[str, Any]
@@ -259,7 +260,7 @@ def _where(item: Row) -> str:
 
 
 def _difference(row: Row) -> str:
-    return f"{row['field']}: expected {_json(row['expected'])}, got {_json(row['actual'])}"
+    return f"{row['field']}: expected {_json(row['expected'])}, got {_json(row['actual'])}{why_of(row)}"
 
 
 def _json(value: Any) -> str:

@@ -10,6 +10,7 @@ from emulator.core.frozen import frozen
 from emulator.core.provider.folder import own_schema
 from emulator.core.redaction import redact_when
 from emulator.core.repeated_secrets import secrets_of, without
+from emulator.core.scenario.candidates import why_of
 from emulator.core.scenario.matchers import MatchError, compile_when, state_set
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.schema import Schema
@@ -89,7 +90,7 @@ def verify(
     for row in nearest:
         lines.append(f"  exchange {row['exchange']}:")
         lines += [
-            f"    {item['field']}: expected {compact(item['expected'])}, got {compact(item['actual'])}"
+            f"    {item['field']}: expected {compact(item['expected'])}, got {compact(item['actual'])}{why_of(item)}"
             for item in row["differences"]
         ]
     return Verified(False, found, "\n".join(lines), nearest, fitting)

@@ -111,8 +111,8 @@ def difference_text(differences: Sequence[Mapping[str, Json]]) -> str:
 
 
 def why_of(difference: Mapping[str, Json]) -> str:
-    """Return why a field was not tried, as it stands behind a difference; empty where it was."""
-    return f" (not tried: {difference['why']})" if "why" in difference else ""
+    """Return why a field differs, as it stands behind a difference; empty where its values tell."""
+    return f" ({difference['why']})" if "why" in difference else ""
 
 
 def _short(value: Json) -> str:

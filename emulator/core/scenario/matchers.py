@@ -50,20 +50,25 @@ class Condition:
             return False
 
     def mismatch(self, call: Call) -> dict[str, Json] | None:
-        """Return the difference where the condition does not hold, with `why` where it was not tried."""
+        """Return the difference where the condition does not hold, with `why` where null alone does not tell."""
         try:
             return None if self.test(self.read(call)) else self.difference(call)
         except TooCostly as error:
-            return {**self.difference(call), "why": str(error)}
+            return {**self.difference(call), "why": f"not tried: {error}"}
 
     def difference(self, call: Call) -> dict[str, Json]:
         """Return what was expected and what is there."""
         actual = self.read(call)
-        return {
+        found = {
             "field": self.field,
             "expected": redact_field(self.field, self.expected),
             "actual": None if actual is ABSENT else redact_field(self.field, actual),
         }
+        return {**found, "why": _NOT_NULL} if actual is ABSENT and self.expected is None else found
+
+
+#: Why null does not match what is shown as null.
+_NOT_NULL = "the request has no such field; `absent: true` matches that"
 
 
 class MatchError(ValueError):

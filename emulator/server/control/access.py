@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Collection
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -21,6 +22,8 @@ from emulator.server.sessions.unaddressed import Unaddressed
 #: The inspector's page. It holds no data and asks for the token itself, so it is shown by any host, and to who follows
 #: a link to it from another site.
 PAGE = ("/", "/_emulator", "/_emulator/")
+#: What a container's health check asks, by any name, of a server that others can reach: it says nothing secret.
+HEALTH = ("/_emulator/health",)
 _HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(?::[0-9]*)?")
 #: A PUT needs no type: no page may send one elsewhere without being asked first (CORS), and a scenario is YAML as well.
 _TYPED = ("POST", "PATCH", "DELETE")
@@ -32,12 +35,16 @@ def check_access(scope: Scope, loopback: bool, admin_token: str | None) -> None:
     Raises: Unaddressed, 403 for who may not ask, 415 for a body that a page could send without being asked first.
     """
     headers = Headers(scope=scope)
-    page = scope["path"] in PAGE and scope["method"] in ("GET", "HEAD")
+    page = _is_look(scope, PAGE)
     if not (admin_token and _has_token(headers, admin_token)):
-        if not page:
+        if not page and (loopback or not _is_look(scope, HEALTH)):
             _check_host(headers, loopback)
         _check_origin(headers, scope["scheme"], page)
     _check_type(headers, scope["method"])
+
+
+def _is_look(scope: Scope, paths: Collection[str]) -> bool:
+    return scope["path"] in paths and scope["method"] in ("GET", "HEAD")
 
 
 def _has_token(headers: Headers, admin_token: str) -> bool:

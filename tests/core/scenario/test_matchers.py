@@ -196,10 +196,19 @@ def test_what_a_request_lacks_is_absent(field: str) -> None:
     [
         ({"model": "x"}, {"field": "model", "expected": "x", "actual": "gpt-5.4-mini"}),
         ({"body": {"$.top_p": 1}}, {"field": "body.$.top_p", "expected": 1, "actual": None}),
+        (
+            {"body": {"$.top_p": None}},
+            {
+                "field": "body.$.top_p",
+                "expected": None,
+                "actual": None,
+                "why": "the request has no such field; `absent: true` matches that",
+            },
+        ),
         ({"tools": {"includes": "x"}}, {"field": "tools", "expected": {"includes": "x"}, "actual": ["weather"]}),
         ({"headers": {"X-Tenant": "b"}}, {"field": "headers.x-tenant", "expected": "b", "actual": "acme"}),
     ],
-    ids=["model", "absent", "tools", "header"],
+    ids=["model", "absent", "null", "tools", "header"],
 )
 def test_a_difference_shows_both_sides(when: dict[str, Any], difference: dict[str, Any]) -> None:
     assert compile_when(when)[0].difference(CALL) == difference

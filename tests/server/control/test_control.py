@@ -402,7 +402,7 @@ def test_a_scenario_that_does_not_load_leaves_the_old_one(control: httpx2.Client
 # Who may ask
 
 
-def asked(setup: Setup, loopback: bool, token: str | None, path: str = "health", **headers: str) -> tuple[int, str]:
+def asked(setup: Setup, loopback: bool, token: str | None, path: str = "sessions", **headers: str) -> tuple[int, str]:
     """Ask the app itself, as a server that is bound to loopback or not; return the status and the error's message."""
     app = control_app(make_live_sessions(setup), loopback, token)
 
@@ -433,6 +433,20 @@ def no_page(said: str, own: str = "http://localhost") -> tuple[int, str]:
         f"The control API does not answer to web pages of other origins ({said}); ask it from a page of {own}, or from "
         "a program that is no browser."
     )
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ({}, GOOD),
+        ({"host": "emulator.internal"}, GOOD),
+        ({"origin": "http://evil.test"}, no_page("Origin: http://evil.test")),
+    ],
+    ids=["itself", "by a name", "a page"],
+)
+def test_a_health_check_of_a_server_that_others_can_reach_needs_no_token(headers: Any, found: tuple[int, str]) -> None:
+    assert asked(Setup(), False, None, "health", **headers) == found
+    assert asked(Setup(), False, None, "health/", **headers) == NEEDS
 
 
 @pytest.mark.parametrize(
