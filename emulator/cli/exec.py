@@ -20,6 +20,7 @@ from emulator.cli.main import FINDINGS, INTERRUPTED, check_writable, fail, prepa
 from emulator.cli.streams import say
 from emulator.core.errors import nearest
 from emulator.core.journal.tally import NAMES, Tally
+from emulator.core.provider.provider import Provider
 from emulator.core.values import MANNERS
 from emulator.network.proxies import without_proxy
 from emulator.server.background import running
@@ -100,10 +101,12 @@ def _served(
     if name is None:
         fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
     _check_ignored(tally.ignored, sessions)
-    provider = sessions.providers[name]
-    key = min(session.settings[name].keys or [provider.key_prefix + _ANY_KEY])
+
+    def key_of(provider: Provider) -> str:
+        return min(session.settings[provider.name].keys or [provider.key_prefix + _ANY_KEY])
+
     server = make_server(setup, sessions, ignore, ignore)
-    variables = provider.environment(base_urls[name], key) | without_proxy(url, os.environ) | {"EMULATOR_URL": url}
+    variables = sessions.environment(session, base_urls, key_of) | without_proxy(url, os.environ)
     trust = setup.certificate.environment if setup.certificate else {}
 
     async def count(live: LiveSession) -> None:
@@ -116,7 +119,7 @@ def _served(
 
     sessions.reviewer = count
     with running(server, sock), reloading(setup, sessions, server, watch, say):
-        yield {**variables, **trust}
+        yield {**variables, **trust, "EMULATOR_URL": url}
         while not (server.started or server.should_exit):  # the command took less than the start
             time.sleep(WAIT_S / 10)
         asyncio.run_coroutine_threadsafe(count_the_living(), server.loop).result()

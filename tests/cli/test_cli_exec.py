@@ -104,6 +104,21 @@ def test_the_command_gets_a_base_url_and_a_key(folder: Path) -> None:
     )  # fmt: skip
 
 
+def test_no_other_variable_and_no_proxy_leads_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "OPENAI_API_BASE": "https://other.test", "OPENAI_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9",
+        "NO_PROXY": "other.test", "no_proxy": "",
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    names = "$OPENAI_API_BASE ${OPENAI_PROXY-none} $NO_PROXY $no_proxy $OPENAI_API_KEY $ANTHROPIC_API_KEY $EMULATOR_URL"
+    base, proxy, *rest, url = run(folder, "--", "sh", "-c", f"echo {names}")[1].split()
+    assert (base, proxy) == (f"{url}/openai/v1", "none")
+    assert rest == ["other.test,127.0.0.1"] * 2 + ["sk-emulator-key", "sk-ant-api03-emulator-key"]
+    (folder / "sdk.py").write_text(SDK.replace('"auto"', '"gpt-4o"'))
+    assert run(folder, "--strict", "--", sys.executable, "sdk.py", "hello")[0] == 0
+
+
 def test_refusals_and_what_the_journal_dropped_are_counted(folder: Path) -> None:
     (folder / "app.py").write_text(APP.replace('"model": "auto"', '"model": "none"'))
     run_app = (sys.executable, "app.py", "a", "b", "c")

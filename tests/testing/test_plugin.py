@@ -271,6 +271,20 @@ def test_one(emulator_env):
 """).assert_outcomes(passed=1)  # fmt: skip
 
 
+def test_an_application_of_several_providers_is_led_to_each(run: Run) -> None:
+    run("""
+def test_one(emulator_env):
+    named = {name: url for name, url in os.environ.items() if name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL")}
+    assert named == {"OPENAI_BASE_URL": emulator_env.base_urls["openai"],
+                     "ANTHROPIC_BASE_URL": emulator_env.base_urls["anthropic"]}
+
+@pytest.mark.emulator(provider="beatra")
+def test_two(emulator_env):
+    assert os.environ["OPENAI_BASE_URL"] == emulator_env.base_url
+    assert "ANTHROPIC_BASE_URL" not in os.environ
+""").assert_outcomes(passed=2)  # fmt: skip
+
+
 def test_without_a_provider_it_is_the_default(run: Run) -> None:
     run("""
 def test_base_url(emulator):

@@ -44,7 +44,7 @@ async def session_body(sessions: LiveSessions, live: LiveSession, origin: str, w
     if with_key:
         body["api_key"] = session.api_key
         if main:
-            body["env"] = sessions.providers[main].environment(base_urls[main], session.api_key)
+            body["env"] = sessions.environment(session, base_urls, lambda provider: session.api_key)
     return body | {
         "provider": session.provider,
         "base_url": base_urls[main] if main else None,

@@ -286,6 +286,17 @@ class LiveSessions:
         names = [session.provider] if session.provider else [*session.settings]
         return next((name for name in names if len(names) == 1 or self.providers[name].default), None)
 
+    def environment(
+        self, session: Session, base_urls: Mapping[str, str], key_of: Callable[[Provider], str]
+    ) -> dict[str, str | None]:
+        """Return the variables that lead clients to a session; where two providers have the same, the main one's."""
+        main = self.main_provider(session)
+        variables: dict[str, str | None] = {}
+        for name in sorted(base_urls, key=lambda name: name == main):
+            provider = self.providers[name]
+            variables |= provider.environment(base_urls[name], key_of(provider))
+        return variables
+
     def base_urls(self, session: Session, origin: str) -> dict[str, str]:
         """Return the base URL of each provider that a session is for."""
         prefix = origin if session.id == DEFAULT else f"{origin}/s/{session.id}"
