@@ -21,7 +21,7 @@ class Kept:
 
     `item` is what a listed item has beside its own fields, `texts` the parts that stand for a content that is a text,
     by the speaker's role, and `else`. `shown` are fields of the request that a kept answer has beside its own, and what
-    they are where the request has none.
+    they are where the request has none. `compacted` is the item that stands for a conversation in short.
     """
 
     output: str
@@ -29,6 +29,7 @@ class Kept:
     item: Mapping[str, Json]
     texts: Mapping[str, Json]
     shown: Mapping[str, Json] = field(default_factory=dict)
+    compacted: Mapping[str, Json] = field(default_factory=dict)
 
     def now(self, response: Mapping[str, Json], state: str) -> dict[str, Json]:
         """Return an answer as it is in a state."""
@@ -47,6 +48,11 @@ class Kept:
             return own
         form = str(self.item.get(name, "")).replace(_ID_HOLE, answer).replace(_INDEX_HOLE, str(index))
         return draw(item, index) if form == _ITEM_HOLE else form
+
+    def in_short(self, ident: str, text: str) -> Json:
+        """Return the item that stands for a conversation."""
+        values = {_ITEM_HOLE: ident, _TEXT_HOLE: text}
+        return change_texts(self.compacted, lambda hole: values.get(hole, hole))
 
     def listed(self, given: Json, ident: str, role: str, content: str) -> dict[str, Json]:
         """Return an item as it is listed: with its id, and its parts in place of a text.

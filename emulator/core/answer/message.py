@@ -69,7 +69,7 @@ def _afterwards(turn: Turn, kept: Kept, data: bytes, reply: Reply) -> tuple[Time
 
 def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> AnswerValues:
     """Return what is written of a completion: with its ids drawn, and what it repeats of the request."""
-    wire, operation = wire_of(turn), turn.operation
+    wire, operation, model = wire_of(turn), turn.operation, turn.provider.models.get(turn.call.model)
     items = [
         render_id(operation, part.kind, turn.draw, turn.at, str(index))
         for index, part in enumerate(completion.parts if wire.items else ())
@@ -82,7 +82,7 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         choices,
         turn.call.conversation.echoes,
         items,
-        echoed(operation.request, turn.call.body, wire.echoes),
+        echoed(operation.request, turn.call.body, wire.echoes, model.told if model else {}),
         wire.request.is_later(turn.call.body),
         wire.request.conversation(turn.call.body) or None,
     )

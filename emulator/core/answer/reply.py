@@ -14,7 +14,7 @@ from emulator.core.answer.embeddings import render_embedding, told_usage
 from emulator.core.answer.message import answer_values, render_message
 from emulator.core.answer.moderations import render_moderation
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
-from emulator.core.answer.stored import stored_answer, stored_stream
+from emulator.core.answer.stored import counted, stored_answer, stored_stream
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
@@ -230,7 +230,7 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
     if kind == "embeddings":
         return render_embedding(turn, "auto", reply)
     if kind == "tokens":
-        return Rendered(render_json(turn, fill(turn.operation.body, {"tokens": turn.call.prompt_tokens}), reply))
+        return Rendered(render_json(turn, fill(turn.operation.body, counted(turn)), reply))
     if kind == "stored":
         return Rendered(stored_stream(turn) or render_json(turn, stored_answer(turn), reply))
     if kind == "moderations":

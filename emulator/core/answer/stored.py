@@ -6,17 +6,20 @@ those that a request names: so it can be understood, and answered again, whateve
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
+from hashlib import blake2b
 
 import orjson
 
-from emulator.core.answer.render import Rendered, Turn
+from emulator.core.answer.render import Rendered, Turn, render_id
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.provider.holes import fill
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
+from emulator.core.tokens import count
 from emulator.core.tree import compact
 from emulator.core.values import Frame, Keeping, Request, Timeline
 
@@ -113,6 +116,28 @@ def stored_answer(turn: Turn) -> Json:
     if found is None or found.response is None or wire is None or wire.kept is None:
         raise TypeError(f"{operation.name} was to be answered without what it asks for")
     return {**wire.kept.now(found.response, found.state(turn.at)), **_change(turn, found)}
+
+
+def counted(turn: Turn) -> dict[str, Json]:
+    """Return what the body of kind `tokens` can name: how long a conversation is, and what stands for it in short."""
+    wire, call = turn.operation.wire, turn.call
+    if wire is None or wire.kept is None:
+        return {"tokens": call.prompt_tokens}
+    role, content = wire.request.fields_of_message
+    items = [*earlier(turn.provider, call.request, turn.operation), *wire.request.items(call.body)]
+    asked = [item for item in items if isinstance(item, str) or (isinstance(item, dict) and item.get(role) == "user")]
+    shown = [
+        wire.kept.listed(item, render_id(turn.operation, "text", turn.draw, turn.at, str(index)), role, content)
+        for index, item in enumerate(asked)
+    ]
+    gist = b64encode(blake2b(compact(items).encode(), digest_size=48).digest()).decode()
+    ident = render_id(turn.operation, "compacted", turn.draw, turn.at)
+    written = count(gist)
+    return {
+        "tokens": call.prompt_tokens, "written": written, "total": call.prompt_tokens + written,
+        "id": render_id(turn.operation, "response", turn.draw, turn.at), "created": int(turn.at),
+        "compacted": [*shown, wire.kept.in_short(ident, gist)],
+    }  # fmt: skip
 
 
 def stored_stream(turn: Turn) -> Timeline | None:

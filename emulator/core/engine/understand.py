@@ -27,7 +27,7 @@ from emulator.core.provider.routes import Route
 from emulator.core.scenario.session import Session, Settings
 from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note, Request
-from emulator.core.wires.conversation import Conversation, prompt_tokens
+from emulator.core.wires.conversation import PER_REPLY, Conversation, prompt_tokens
 
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -84,7 +84,7 @@ def understand(
     if compared:
         call = _compare(provider, settings, compared, call, alike)
     if model and operation.wire:
-        _check_window(provider, settings, operation, call, model)
+        call = _within_window(provider, settings, operation, call, model)
     return call
 
 
@@ -206,25 +206,47 @@ def _asked_of(provider: Provider, request: Request) -> dict[str, Json]:
     return {"version": version, "method": request.path.partition(":")[2]}
 
 
-def _check_window(provider: Provider, settings: Settings, operation: Operation, call: Call, model: Model) -> None:
-    """Refuse a conversation over the model's window."""
-    window, fact = model.context_window, provider.context_fact
+def _within_window(provider: Provider, settings: Settings, operation: Operation, call: Call, model: Model) -> Call:
+    """Refuse a conversation over the model's window, or drop its beginning where the request allows it."""
+    error, fact = operation.context or (provider.context_error, provider.context_fact)
+    window = model.context_window
     if operation.wire is None or window is None or fact is None or fact in settings.muted:
-        return
+        return call
     cap = call.conversation.cap
     if cap is None:
         cap = operation.checks(settings.muted).cap
-    cap = max(0, cap) if isinstance(cap, int | float) and provider.context_of == "all" else 0
-    if call.prompt_tokens + cap > window:
-        form = operation.wire.request
-        message = (
-            f"the messages have about {call.prompt_tokens} tokens and {form.path('cap')} asks for {int(cap)} more: "
-            f"over the context window of {window} tokens of {call.model}"
-        )
-        path = form.fields("messages")[0]
-        details = [Violation(path, message, fact)]
-        given = call.prompt_tokens + int(cap)
-        raise provider.refuse(provider.context_error, "", details, limit=window, given=given)
+    cap = max(0, int(cap)) if isinstance(cap, int | float) and provider.context_of == "all" else 0
+    if call.prompt_tokens + cap <= window:
+        return call
+    form = operation.wire.request
+    if form.truncates(call.body) and (shorter := _truncated(call, window - cap)):
+        return shorter
+    message = (
+        f"the messages have about {call.prompt_tokens} tokens and {form.path('cap')} asks for {cap} more: "
+        f"over the context window of {window} tokens of {call.model}"
+    )
+    details = [Violation(form.fields("messages")[0], message, fact)]
+    raise provider.refuse(error, "", details, limit=window, given=call.prompt_tokens + cap)
+
+
+def _truncated(call: Call, most: int) -> Call | None:
+    """Return a call without the beginning of its conversation, the system's messages aside; None where it is no use."""
+    messages = list(call.messages)
+    costs = [prompt_tokens((message,), None) - PER_REPLY for message in messages]
+    cost, kept = call.prompt_tokens, [True] * len(messages)
+    for index, message in enumerate(messages[:-1]):
+        if cost <= most and message.role != "tool":  # what answers a call goes with it
+            break
+        if message.role != "system":
+            kept[index], cost = False, cost - costs[index]
+    if cost > most:
+        return None
+    left = tuple([message for message, keep in zip(messages, kept, strict=True) if keep])
+    note = Note(
+        None, "", f"{len(messages) - len(left)} messages were dropped, so that the others fit the context window"
+    )
+    said = replace(call.conversation, messages=left)
+    return replace(call, conversation=said, prompt_tokens=cost, notes=(*call.notes, note))
 
 
 def idempotency_of(

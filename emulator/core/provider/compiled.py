@@ -37,7 +37,7 @@ def compile_operation(
         data.get("of", ""), data.get("does", ""),
         _missing(data, "missing"), _missing(data, "missing_item"),
         data.get("refused", ""), data.get("page", {}), data.get("replay", {}), data.get("vectors", {}),
-        data.get("models", {}).get("unknown", ""),
+        _error_of(data["context"], "error") if "context" in data else None, data.get("models", {}).get("unknown", ""),
     )  # fmt: skip
 
 

@@ -33,12 +33,18 @@ class Model:
     traits: frozenset[str] = frozenset()
     output_limit: int | None = None
     defaults: Mapping[str, Json] = field(default_factory=dict)  # what a field is that a request leaves out
+    echoes: Mapping[str, Json] = field(default_factory=dict)  # the same, as its answers tell them
     use: str = "chat"  # the word by which operations say which models they take
     answers_as: str = ""  # the id that its answers name, where that is another
     dimensions: int | None = None  # of its vectors
     shortens: bool = False  # a request may ask for fewer dimensions
     about: Mapping[str, Json] = field(default_factory=dict)  # what else the list of models says of it
     versions: Sequence[str] = ()  # of the API, that have it; none: all
+
+    @property
+    def told(self) -> Mapping[str, Json]:
+        """What its answers tell of fields that a request leaves out."""
+        return {**self.defaults, **self.echoes} if self.echoes else self.defaults
 
 
 def model_values(model: Model) -> dict[str, Json]:

@@ -72,6 +72,7 @@ class Operation:
     page: Mapping[str, Json] = field(default_factory=dict)  # query parameters of a list
     replay: Mapping[str, str] = field(default_factory=dict)  # query parameters that ask for the events of an answer
     vectors: Mapping[str, Json] = field(default_factory=dict)  # of embeddings: where the body says what, and an item
+    context: tuple[str, str | None] | None = None  # the error for a prompt that is too long, and its fact
     unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
 
     @functools.cached_property

@@ -32,10 +32,24 @@ def filled(schema: Json, value: Json) -> Json:
     return value
 
 
-def echoed(schema: Json, body: Mapping[str, Json], paths: Sequence[str]) -> dict[str, Json]:
-    """Return what stands at some paths of a body once the documented defaults are filled in."""
+def with_defaults(body: Mapping[str, Json], defaults: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a body in which fields that are left out, or null, are what a model has for them."""
+    sent = {name: value for name, value in body.items() if value is not None}
+    inner = {
+        name: with_defaults(sent[name], value)
+        for name, value in defaults.items()
+        if isinstance(value, Mapping) and isinstance(sent.get(name), Mapping)
+    }
+    return {**defaults, **sent, **inner}
+
+
+def echoed(
+    schema: Json, body: Mapping[str, Json], paths: Sequence[str], defaults: Mapping[str, Json]
+) -> dict[str, Json]:
+    """Return what stands at some paths of a body once the documented defaults are filled in, a model's own first."""
     names = {path.partition(".")[0] for path in paths}
-    given = filled(schema, {name: body[name] for name in names if name in body}) if paths else {}
+    given: Json = {name: body[name] for name in names if name in body}
+    given = filled(schema, with_defaults(given, defaults) if defaults else given) if paths else {}
     found: dict[str, Json] = {}
     for path in paths:
         value: Json = given

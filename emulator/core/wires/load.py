@@ -248,7 +248,12 @@ class _Loader:
         output = [item.name for item in fields if any(isinstance(inner, Each) for inner in nodes(item.node))]
         states = {name: data[name] for name in STATES if name in data}
         return Kept(
-            output[0] if output else "", states, data.get("item", {}), data.get("texts", {}), data.get("shown", {})
+            output[0] if output else "",
+            states,
+            data.get("item", {}),
+            data.get("texts", {}),
+            data.get("shown", {}),
+            data.get("compacted", {}),
         )
 
     def fail(self) -> None:

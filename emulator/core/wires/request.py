@@ -72,6 +72,7 @@ class RequestForm:
         self.goes_on = "previous" in data  # from a kept answer
         self._previous, self._stored = _look(data.get("previous")), _look(data.get("store"))
         self._later, self._conversation = _condition(data.get("later")), _looks(data.get("conversation"))
+        self.truncates = _condition(data.get("truncates"))  # what does not fit is dropped
         self._reference = data.get("messages", {}).get("items", {}).get("reference")
         named = [text for text in (self._reference or {}).values() if "${" not in text]
         self._marks = [name.encode() for name in (*self.fields("previous", "conversation"), *named)]
@@ -221,7 +222,7 @@ class RequestForm:
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
         given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
-        if name in ("json", "later", "thinks", "hides", "reasoning"):
+        if name in ("json", "later", "thinks", "hides", "reasoning", "truncates"):
             return list(given or ())
         if not isinstance(given, Mapping):
             return _listed(given)

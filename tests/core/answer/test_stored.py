@@ -331,3 +331,21 @@ def test_only_a_background_stream_is_streamed_again() -> None:
         400, "Only a response that was created with background and stream can be streamed again.",
     )  # fmt: skip
     assert ask(live, path, method="GET", stream="false", at=NOW + 90).timeline.status == 200
+
+
+# Conversations in short
+
+
+def test_a_conversation_is_compacted(live: EngineSession) -> None:
+    first = body_of(ask(live, "/responses", responses("one")))
+    compacted = body_of(ask(live, "/responses/compact", responses("two", previous_response_id=first["id"])))
+    *asked, gist = compacted["output"]
+    assert [(item["role"], item["content"][0]["text"]) for item in asked] == [("user", "one"), ("user", "two")]
+    assert (gist["type"], compacted["object"]) == ("compaction", "response.compaction")
+    usage = compacted["usage"]
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    assert usage["input_tokens"] > 8
+    other = body_of(ask(live, "/responses/compact", responses("two")))
+    assert other["output"][-1]["encrypted_content"] != gist["encrypted_content"]
+    following = ask(live, "/responses", responses([*compacted["output"], {"role": "user", "content": "three"}]))
+    assert [text for role, text in texts(following) if role == "user"] == ["one", "two", "three"]

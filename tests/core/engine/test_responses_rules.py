@@ -13,6 +13,8 @@ OTHER = {**CALL, "call_id": "call_2"}
 RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "21"}
 OPEN = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 CLOSED = {**OPEN, "additionalProperties": False}
+THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": []}
+SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": []}]}
 SPACE = {"type": "namespace", "name": "s", "description": "Of mine.", "tools": [{"type": "custom", "name": "f"}]}
 TEXT = {"type": "input_text", "text": "Hi"}
 MISSING = "missing_required_parameter"
@@ -45,6 +47,13 @@ WRONG: dict[str, tuple[dict[str, Any], str, str | None]] = {
     ),
     "temperature where a model reasons": ({"model": "gpt-5-mini", "temperature": 0.1}, "temperature", None),
     "top_p where a model reasons": ({"model": "o3-mini", "top_p": 0.5}, "top_p", None),
+    "temperature where a model reasons by choice": ({"model": "gpt-5.6-sol", "temperature": 0.1}, "temperature", None),
+    "top_p at another effort": ({"model": "gpt-5.4", "top_p": 0.5, "reasoning": {"effort": "low"}}, "top_p", None),
+    "reasoning at the end": ({"input": [HI, THOUGHT]}, "input", None),
+    "reasoning before the user": ({"input": [HI, THOUGHT, HI]}, "input", None),
+    "reasoning before an output": ({"input": [HI, CALL, THOUGHT, RESULT]}, "input", None),
+    "background unstored": ({"background": True, "store": False}, "background", None),
+    "no previous response": ({"previous_response_id": ""}, "previous_response_id", "empty_string"),
     "messages": ({"messages": [HI]}, "messages", "unsupported_parameter"),
     "a response format": ({"response_format": {"type": "text"}}, "response_format", "unsupported_parameter"),
     "a name that chat alone has": ({"n": 2}, "n", "unknown_parameter"),
@@ -73,6 +82,11 @@ RIGHT: dict[str, dict[str, Any]] = {
     "hosted tools": {"tools": [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["vs_1"]}, SPACE]},
     "a caller": {"tools": [tool(CLOSED, allowed_callers=["programmatic"])]},
     "a breakpoint": {"input": [{**HI, "content": [{**TEXT, "prompt_cache_breakpoint": {"mode": "explicit"}}]}]},
+    "reasoning before a message": {"input": [HI, THOUGHT, SAID]},
+    "reasoning before reasoning and a call": {"input": [HI, THOUGHT, THOUGHT, CALL, RESULT]},
+    "temperature at an effort of none": {"model": "gpt-5.6-sol", "temperature": 0.1, "reasoning": {"effort": "none"}},
+    "temperature where none is usual": {"model": "gpt-5.4", "top_p": 0.5, "reasoning": {"summary": "auto"}},
+    "background stored": {"background": True, "store": None},
     "no temperature": {"model": "gpt-5-mini", "temperature": None},
 }
 
@@ -102,3 +116,66 @@ def test_a_name_that_moved_says_where_to() -> None:
         "'max_output_tokens'. Try again with the new parameter. See the API documentation for more information: "
         "https://platform.openai.com/docs/api-reference/responses/create."
     )
+
+
+def test_reasoning_that_is_alone_is_named() -> None:
+    message = body_of(asked({"input": [HI, THOUGHT]}))["error"]["message"]
+    assert message == "Item 'rs_1' of type 'reasoning' was provided without its required following item."
+
+
+WORDS = "word " * 7000
+
+
+def test_a_prompt_that_is_too_long_is_refused_in_words_of_its_own() -> None:
+    assert body_of(asked({"model": "gpt-4", "input": "word " * 9000}))["error"] == {
+        "message": "Your input exceeds the context window of this model. Please adjust your input and try again.",
+        "type": "invalid_request_error",
+        "param": "input",
+        "code": "context_length_exceeded",
+    }
+
+
+@pytest.mark.parametrize(
+    ("items", "left"),
+    [
+        ([{**HI, "content": WORDS}, SAID, {**HI, "content": WORDS}], ["a", WORDS]),
+        ([{"role": "developer", "content": "Be kind."}, {**HI, "content": WORDS}, {**HI, "content": WORDS}],
+         ["Be kind.", WORDS]),
+        ([HI, {**CALL, "arguments": WORDS}, RESULT, {**HI, "content": WORDS}], [WORDS]),
+        ([HI, {**HI, "content": WORDS}], ["Hi", WORDS]),
+    ],
+    ids=["the first", "not the system's", "an output with its call", "nothing"],
+)  # fmt: skip
+def test_what_does_not_fit_is_dropped_where_that_is_asked(items: list[Any], left: list[str]) -> None:
+    exchange = asked({"model": "gpt-4", "input": items, "truncation": "auto"})
+    call = exchange.claim.call
+    assert call
+    assert [message.text for message in call.messages] == left
+    assert call.prompt_tokens < 8192
+    assert body_of(exchange)["usage"]["input_tokens"] == call.prompt_tokens
+    assert [note.message for note in exchange.notes] == [
+        f"{count} messages were dropped, so that the others fit the context window"
+        for count in [len(items) - len(left)] if count
+    ]  # fmt: skip
+
+
+def test_one_message_that_does_not_fit_is_refused_all_the_same() -> None:
+    assert asked({"model": "gpt-4", "input": "word " * 9000, "truncation": "auto"}).timeline.status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "effort", "top_p"),
+    [
+        ({"model": "gpt-4o"}, None, 1),
+        ({"model": "gpt-5"}, "medium", 1),
+        ({"model": "o3", "reasoning": {"effort": "low"}}, "low", 1),
+        ({"model": "gpt-5.1", "reasoning": {"summary": "auto"}}, "none", 1),
+        ({"model": "gpt-5.2"}, "none", 0.98),
+        ({"model": "gpt-5.2", "top_p": 0.5, "reasoning": None}, "none", 0.5),
+        ({"model": "gpt-5.6-sol", "top_p": None}, "medium", 0.98),
+    ],
+    ids=str,
+)
+def test_an_answer_tells_what_the_model_does_unasked(body: dict[str, Any], effort: str | None, top_p: float) -> None:
+    told = body_of(asked(body))
+    assert (told["reasoning"]["effort"], told["top_p"]) == (effort, top_p)

@@ -164,6 +164,18 @@ def is_closed_schema(rule: ConversationRule, asked: Asked) -> Finding | None:
     return _schema_problem(rule, asked, closed_problem)
 
 
+def is_followed(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """The item at the field has another after it in its list, which is none of the others; `words` names it."""
+    wrong = {other.path for other in every(rule.others, asked)}
+    for place in every(rule.fields, asked):
+        number = place.index[-1] + 1
+        after = f"{place.path.rpartition('[')[0]}[{number}]"
+        if isinstance(place.holder, list) and (number == len(place.holder) or after in wrong):
+            named = place.value.get(rule.words[0]) if isinstance(place.value, Mapping) else None
+            return _at(place, asked, rule) | {"value": named if isinstance(named, str) else ""}
+    return None
+
+
 def has_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:
     """An object at the field has one of the named fields, neither null nor an empty list."""
     for place in every(rule.fields, asked):

@@ -22,6 +22,7 @@ from emulator.core.provider.conversation.fields import (
     is_at_least,
     is_below,
     is_closed_schema,
+    is_followed,
     is_last,
     is_named_or_last,
     is_refused,
@@ -52,6 +53,7 @@ from emulator.core.provider.conversation.rule import HOLES, Asked, ConversationR
 from emulator.core.provider.conversation.selectors import Selector
 from emulator.core.provider.holes import holes
 from emulator.core.provider.wording import said as worded
+from emulator.core.schema.defaults import with_defaults
 from emulator.core.wires.conversation import Conversation
 
 #: Every rule, named in provider.yaml as its function, by what must stand beside it there.
@@ -71,6 +73,7 @@ _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
         needs, excludes, is_at_least, is_below, names_one_of, names_an_earlier, is_named_or_last, comes_after,
         are_as_many,
     ),
+    ("field", "other", "words"): (is_followed,),
     ("field", "most"): (has_at_most,),
 }  # fmt: skip
 RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {
@@ -134,17 +137,6 @@ class ConversationRules:
 def _is_flat(field: Selector, present: Collection[str]) -> bool:
     """Tell whether what is looked at is a field of the items of a list that is always there: a message's own."""
     return field.top in present and len(field.steps) == 3 and field.steps[1] == "[]"
-
-
-def with_defaults(body: Mapping[str, Json], defaults: Mapping[str, Json]) -> dict[str, Json]:
-    """Return a body in which fields that are left out, or null, are what a model has for them."""
-    sent = {name: value for name, value in body.items() if value is not None}
-    inner = {
-        name: with_defaults(sent[name], value)
-        for name, value in defaults.items()
-        if isinstance(value, Mapping) and isinstance(sent.get(name), Mapping)
-    }
-    return {**defaults, **sent, **inner}
 
 
 def read_rule(given: Mapping[str, Json]) -> ConversationRule:

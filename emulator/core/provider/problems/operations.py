@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from emulator.core.errors import Json, nearest
@@ -184,20 +184,26 @@ def kept_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
                 if kind not in operation.ids:
                     hint = f"lacks '{kind}': the wire '{operation.wire.name}' tells the id of each part"
                     yield ("operations", name), f"ids {hint}"
-        if operation.missing and operation.missing[0] not in names:
-            hint = nearest(operation.missing[0], names)
-            yield ("operations", name, "missing", "error"), f"there is no error '{operation.missing[0]}'; {hint}"
+        for key, error in _errors(operation):
+            if error not in names:
+                yield ("operations", name, key, "error"), f"there is no error '{error}'; {nearest(error, names)}"
         keeping = [key for key, other in operations.items() if other.wire and other.wire.kept and other.kind == "chat"]
         if operation.kind == "stored" and operation.of not in keeping:
             hint = nearest(operation.of, keeping)
             yield ("operations", name, "of"), f"'{operation.of}' is no chat whose wire says how it is kept; {hint}"
 
 
+def _errors(operation: Operation) -> Iterator[tuple[str, str]]:
+    """Yield the errors that an operation names, with the keys that name them."""
+    named = {"missing": operation.missing, "missing_item": operation.missing_item, "context": operation.context}
+    yield from ((key, given[0]) for key, given in named.items() if given)
+
+
 def values_of(operation: Operation, sample: Completion) -> AnswerValues:
     """Return a sample as the operation answers it: with ids of its forms, and what it repeats of an empty request."""
     wire = operation.wire
     items = [_sample_id(operation, part.kind) for part in sample.parts] if wire and wire.items else ()
-    echo = echoed(operation.request, {}, wire.echoes if wire else ())
+    echo = echoed(operation.request, {}, wire.echoes if wire else (), {})
     return AnswerValues(sample, _sample_id(operation, "response"), 1_800_000_000, "a-model", items=items, echo=echo)
 
 
