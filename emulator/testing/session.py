@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import threading
@@ -15,7 +16,7 @@ from emulator.core.journal.findings import Finding, scenario_findings, session_f
 from emulator.core.printable import printable_lines
 from emulator.server.real_time import monotonic
 from emulator.testing.causes import WhyUnused
-from emulator.testing.client import Control
+from emulator.testing.client import Control, ControlError
 from emulator.testing.clock import Clock
 from emulator.testing.journal import Exchange as Exchange
 from emulator.testing.journal import Journal
@@ -252,6 +253,11 @@ class EmulatedSession:
         found = [text for item in self.findings() if (text := self.told([item])) not in said]
         return "\n\n".join([*found, printable_lines(teardown.shown(self.journal))])
 
+    def explain(self, error: Exception) -> None:
+        """Add what happened here to an exception, as a note; where the server is gone it stays as it is."""
+        with contextlib.suppress(OSError, ControlError):
+            error.add_note(self.report())
+
     def check(self) -> None:
         """Fail on what is wrong with what happened here.
 
@@ -266,10 +272,13 @@ class EmulatedSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if error is None:
+        if error is None:
+            try:
                 self.check()
-            elif isinstance(error, Exception):
-                error.add_note(self.report())
-        finally:
+            finally:
+                self.delete()
+            return
+        if isinstance(error, Exception):
+            self.explain(error)
+        with contextlib.suppress(OSError, ControlError):
             self.delete()

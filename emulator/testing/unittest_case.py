@@ -43,6 +43,6 @@ class EmulatorTestCase(unittest.TestCase):
         except unittest.SkipTest:
             raise
         except Exception as error:
-            error.add_note(self.emulator.report())
+            self.emulator.explain(error)
             raise
         self.emulator.check()

@@ -91,6 +91,14 @@ def test_a_session_outside_pytest_fails_where_its_context_ends() -> None:
         Emulator().session()
 
 
+def test_a_server_that_is_gone_hides_no_failure() -> None:
+    with Emulator(provider="beatra") as server:
+        session = server.session()
+    with pytest.raises(KeyError) as caught, session:
+        raise KeyError("its own")
+    assert not hasattr(caught.value, "__notes__")
+
+
 # In unittest
 
 
