@@ -267,6 +267,10 @@ RESPONSES = record(
     prompt=null_or(record("id", True, id=STRING, version=NULLABLE, variables=null_or(OBJECT))),
 )  # fmt: skip
 INPUT_TOKENS = record(**ASKED)
+COMPACT = record(
+    "model", **{name: ASKED[name] for name in ("model", "input", "instructions", "previous_response_id")},
+    prompt_cache_key=NULLABLE, prompt_cache_retention=RETENTION, service_tier=TIER,
+)  # fmt: skip
 
 # The others
 

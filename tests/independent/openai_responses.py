@@ -21,6 +21,9 @@ ECHOED: Mapping[str, Json] = {
     "safety_identifier": None, "prompt_cache_key": None, "prompt_cache_retention": None,
 }  # fmt: skip
 
+#: Models whose top_p is another one where none is asked for.
+NEWER = ("gpt-5.2", "gpt-5.3", "gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6")
+
 
 @dataclass(slots=True)
 class Kept:
@@ -58,6 +61,18 @@ class Kept:
             raise refuse("previous_response_not_found", "previous_response_id", told)
         answer, items = self.answers[previous]
         return [*items, *answer["output"]]
+
+    def compact(self, fields: Fields) -> Reply:
+        """Give what stands for all that was said."""
+        items = [*self._before(fields.get("previous_response_id")), *_items(fields.get("input"))]
+        prompt, said = prompt_tokens(items, fields.get("instructions")), 20
+        item = {"id": new_id("cmp_", 32), "type": "compaction", "encrypted_content": new_id("", 80)}
+        usage = {
+            "input_tokens": prompt, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": said,
+            "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": prompt + said,
+        }  # fmt: skip
+        head = {"id": new_id("resp_", 32), "object": "response.compaction", "created_at": int(time.time())}
+        return Reply(200, {**head, "output": [item], "usage": usage})
 
     def show(self, name: str, query: Mapping[str, str]) -> Reply:
         """Give an answer again; a streamed one from an event on."""
@@ -120,7 +135,8 @@ def _response(fields: Fields, said: Said, prompt: int) -> Json:
     cut, model = said.reason == "length", fields["model"]
     told = fields.get("conversation")
     named = {"id": told} if isinstance(told, str) else told
-    echoed = {name: usual if fields.get(name) is None else fields[name] for name, usual in ECHOED.items()}
+    usual = {**ECHOED, "top_p": 0.98 if model.startswith(NEWER) else 1.0}
+    echoed = {name: value if fields.get(name) is None else fields[name] for name, value in usual.items()}
     text = {"format": {"type": "text"}, "verbosity": "medium"}
     text |= {name: value for name, value in (fields.get("text") or {}).items() if value is not None}
     thinks = model in (*FIXED, *SAMPLING) and model not in AT_REST

@@ -239,14 +239,27 @@ def check_responses(fields: Fields) -> None:
     if form == "json_object" and "json" not in said:
         raise refuse(None, "text.format", "The input must contain the word 'json' in some form.")
     needs_stream(fields)
-    if fields["model"] in FIXED and any(fields.get(name) is not None for name in ("temperature", "top_p")):
-        raise refuse(None, "temperature", "This parameter is not supported with this model.")
-    if fields["model"] not in (*CHATS, *RESPONSES_ONLY):
-        raise refuse("model_not_found", "model", f"The requested model '{fields['model']}' does not exist.")
+    check_responses_model(fields)
+    model, effort = fields["model"], (fields.get("reasoning") or {}).get("effort")
+    thinks = model in FIXED or (model in SAMPLING and (effort or ("none" if model in AT_REST else "medium")) != "none")
+    for name in ("temperature", "top_p"):
+        if thinks and fields.get(name) is not None:
+            raise refuse(None, name, f"Unsupported parameter: '{name}' is not supported with this model.")
+    if fields.get("background") and fields.get("store") is False:
+        raise refuse(None, "background", "A response in the background must be stored.")
+    if (fields.get("max_output_tokens") or 0) > PLAIN.get(model, (10**9, 0))[0]:
+        raise refuse("context_length_exceeded", "input", "Your input exceeds the context window of this model.")
+
+
+def check_responses_model(fields: Fields) -> None:
+    if fields.get("model") not in (*CHATS, *RESPONSES_ONLY):
+        raise refuse("model_not_found", "model", f"The requested model '{fields.get('model')}' does not exist.")
 
 
 def _items(given: Json) -> None:
     items = given if isinstance(given, list) else []
+    if items and items[-1].get("type") == "reasoning":
+        raise refuse(None, "input", f"Item '{items[-1]['id']}' was provided without its required following item.")
     for kind in ("function_call", "custom_tool_call"):
         called = {item["call_id"] for item in items if item.get("type") == kind}
         answered = {item["call_id"] for item in items if item.get("type") == f"{kind}_output"}

@@ -162,6 +162,13 @@ def input_tokens(site: OpenAI, request: Request) -> Reply:
     return Reply(200, {"object": "response.input_tokens", "input_tokens": count})
 
 
+def compact(site: OpenAI, request: Request) -> Reply:
+    fields = decode(request)
+    takes.COMPACT(fields, "")
+    rules.check_responses_model(fields)
+    return site.kept.compact(fields)
+
+
 def model(site: OpenAI, request: Request, name: str) -> Reply:
     if name not in rules.MODELS:
         raise refuse("model_not_found", "model", f"The model '{name}' does not exist", 404)
@@ -176,6 +183,7 @@ PATHS: tuple[tuple[str, str, Answer], ...] = (
     ("POST", "/chat/completions", chat),
     ("POST", "/responses", respond),
     ("POST", "/responses/input_tokens", input_tokens),
+    ("POST", "/responses/compact", compact),
     ("GET", "/responses/(resp_[^/]+)", lambda site, request, name: site.kept.show(name, request.query)),
     ("DELETE", "/responses/(resp_[^/]+)", lambda site, request, name: site.kept.forget(name)),
     ("POST", "/responses/(resp_[^/]+)/cancel", lambda site, request, name: site.kept.cancel(name)),
