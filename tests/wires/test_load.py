@@ -141,7 +141,7 @@ def test_a_change_of_a_wire(tmp_path: Path) -> None:
     assert wire.request.path("cap") == "max_completion_tokens"
     assert wire.whole(AnswerValues(SAMPLES["a text"])) == (
         b'{"id":"","object":"chat.completion","created":0,"model":"","choices":[{"index":0,"message":{"role":"assistant",'
-        b'"content":"Hello there.","refusal":null,"notes":[]},"finish_reason":"stop","logprobs":null}],'
+        b'"content":"Hello there.","refusal":null,"notes":[]},"logprobs":null,"finish_reason":"stop"}],'
         b'"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8},"tier":"default"}'
     )
 

@@ -60,6 +60,14 @@ def joined(streamed: list[Any], index: int = 0) -> tuple[dict[str, Any], str | N
     return message, reason
 
 
+@pytest.mark.parametrize("provider", FOUR)
+def test_a_whole_answer_has_what_openais_schema_requires(provider: str) -> None:
+    live = make_session({"rules": [{"replies": [{"text": "Hello."}, {"refusal": "No."}]}]})
+    found = [body_of(live.send(provider))["choices"][0] for _ in range(2)]
+    assert [item["message"]["refusal"] for item in found] == [None, "No."]
+    assert [item["logprobs"] for item in found] == [None, None]
+
+
 # Whole and streamed
 
 CONTENTS = st.fixed_dictionaries(
