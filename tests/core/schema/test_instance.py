@@ -87,6 +87,8 @@ HARD: dict[str, Any] = {
     "unique": {"type": "array", "uniqueItems": True, "minItems": 5, "items": {"type": "integer", "maximum": 2}},
     "unique-words": {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"enum": ["a", "b", "c"]}},
     "unique-ids": {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "string", "format": "uuid"}},
+    "unique-where-few-are-left": {"type": "array", "uniqueItems": True, "minItems": 30,
+                                  "items": {"type": "string", "maxLength": 2}},
     "contains": {"type": "array", "items": {"type": "integer"}, "contains": {"minimum": 50}},
     "contains-some": {
         "type": "array", "contains": {"type": "string"}, "minContains": 2, "maxContains": 2, "minItems": 4},
@@ -142,6 +144,13 @@ def test_a_value_is_found_whatever_the_keyword(document: Any) -> None:
     judge = Draft7Validator if is_draft_07(document) else Draft202012Validator
     if document.get("pattern") not in NOT_PYTHONS:
         assert list(judge(document).iter_errors(value)) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_multiple_is_one_for_who_reckons_in_floats_too(seed: int) -> None:
+    document = {"type": "number", "multipleOf": 0.05, "minimum": 0.13, "maximum": 0.22}
+    assert 0.15 / 0.05 < 3
+    assert instance(document, Draw(seed)) == 0.2
 
 
 FORMATS = {
