@@ -16,7 +16,9 @@ CLOSED = {**OPEN, "additionalProperties": False}
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": []}
 SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": []}]}
 SPACE = {"type": "namespace", "name": "s", "description": "Of mine.", "tools": [{"type": "custom", "name": "f"}]}
+SCREEN = {"type": "computer_use_preview", "environment": "mac", "display_width": 800, "display_height": 600}
 TEXT = {"type": "input_text", "text": "Hi"}
+PART = {"type": "output_text", "text": "Hi"}
 MISSING = "missing_required_parameter"
 
 
@@ -61,6 +63,22 @@ WRONG: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "code that runs nowhere": ({"tools": [{"type": "code_interpreter"}]}, "tools[0].container", MISSING),
     "a server without its label": ({"tools": [{"type": "mcp"}]}, "tools[0].server_label", MISSING),
     "an empty namespace": ({"tools": [{**SPACE, "tools": []}]}, "tools[0].tools", "empty_array"),
+    "a question of the assistant": (
+        {"input": [{"role": "assistant", "content": [TEXT]}]}, "input[0].content[0].type", "invalid_value",
+    ),
+    "a part as chat has it": (
+        {"input": [{**HI, "content": [{"type": "text", "text": "Hi"}]}]}, "input[0].content[0].type", "invalid_value",
+    ),
+    "an answer of the user": ({"input": [{**HI, "content": [PART]}]}, "input[0].content[0].type", "invalid_value"),
+    "reasoning of no kind": (
+        {"input": [{"type": "reasoning", "id": "rs_1", "summary": [], "content": [{}]}, HI]},
+        "input[0].content[0].type", MISSING,
+    ),
+    "a width in words": ({"tools": [{**SCREEN, "display_width": "wide"}]}, "tools[0].display_width", "invalid_type"),
+    "a namespace of another kind": (
+        {"tools": [{**SPACE, "tools": [{"type": "mcp", "name": "f"}]}]}, "tools[0].tools[0].type", "invalid_value",
+    ),
+    "no compaction": ({"context_management": []}, "context_management", "empty_array"),
     "another caller": (
         {"tools": [tool(CLOSED, allowed_callers=["me"])]}, "tools[0].allowed_callers[0]", "invalid_value",
     ),
@@ -79,7 +97,10 @@ RIGHT: dict[str, dict[str, Any]] = {
     "a strict form": {"text": form(CLOSED)},
     "a tool that is offered": {"tools": [tool(CLOSED)], "tool_choice": {"type": "function", "name": "f"}},
     "temperature where none reasons": {"temperature": 0.1, "top_p": 0.5},
-    "hosted tools": {"tools": [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["vs_1"]}, SPACE]},
+    "hosted tools": {
+        "tools": [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["vs_1"]}, SPACE, SCREEN]
+    },
+    "what was said": {"input": [HI, {"role": "assistant", "content": [PART]}, {**HI, "content": [TEXT]}]},
     "a caller": {"tools": [tool(CLOSED, allowed_callers=["programmatic"])]},
     "a breakpoint": {"input": [{**HI, "content": [{**TEXT, "prompt_cache_breakpoint": {"mode": "explicit"}}]}]},
     "reasoning before a message": {"input": [HI, THOUGHT, SAID]},
