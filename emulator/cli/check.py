@@ -26,11 +26,13 @@ from emulator.cli.main import (
 from emulator.cli.streams import show
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import load_all
-from emulator.core.errors import SourceError
+from emulator.core.errors import SourceError, nearest
 from emulator.core.journal.describe import describe
 from emulator.core.printable import printable
 from emulator.core.provider.folder import data_folder, load_providers
+from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
+from emulator.core.provider.routes import parameters
 from emulator.core.scenario.candidates import why_of
 from emulator.core.scenario.session import DEFAULT, Conflict, Options, Session, build_session
 from emulator.core.values import Exchange, Request
@@ -43,7 +45,8 @@ STDIN = Path("-")
 @click.command("check", short_help="Check scenario files; tell which rule answers a request.")
 @scenario_files
 @click.option("--request", "request_file", metavar="FILE.json", type=click.Path(path_type=Path),
-              help="A body, or {method, path, headers, body}: say which rule answers it, or why none.")  # fmt: skip
+              help="A body, or {operation or path, method, headers, body}: say which rule answers it, or why none.",
+)  # fmt: skip
 @click.option("--together", is_flag=True, help="As `serve` takes them: later files stand behind earlier ones.")
 @click.option("--schema", is_flag=True, help="Write the JSON Schema of scenario files, for editors, and end.")
 @provider_option
@@ -121,19 +124,45 @@ def _read_request(file: Path) -> Mapping[str, Any]:
         fail(f"{file} is not JSON: {error}")
     if not isinstance(data, dict) or not isinstance(data.get("headers") or {}, dict):
         fail(f"{file} must hold a JSON object: a body, or method, path, headers (an object) and body.")
-    return data if "body" in data or "path" in data else {"body": data}
+    return data if "body" in data or "path" in data or set(data) <= _OF_A_REQUEST else {"body": data}
+
+
+#: What stands beside a body.
+_OF_A_REQUEST = {"operation", "method", "path", "headers", "body"}
+
+
+def _addressed(provider: Provider, data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a request's method and path: as it says, of the operation that it names, or that its body is for."""
+    if "path" in data:
+        return str(data.get("method", "POST")).upper(), str(data["path"])
+    named = data.get("operation")
+    if named is not None and named not in provider.operations:
+        fail(f"{provider.title} has no operation '{named}'; {nearest(str(named), provider.operations)}")
+    operation = provider.operations[str(named)] if named is not None else _meant(provider, data.get("body"))
+    if parameters(operation.path):
+        fail(f"The operation '{operation.name}' has an id in its path; say path in its place: {operation.path}")
+    return operation.method, operation.path
+
+
+def _meant(provider: Provider, body: Any) -> Operation:
+    """Return the chat for which a body is: the first that has the fields that it needs and lists the most of them."""
+    chats = [item for item in provider.operations.values() if item.kind == "chat" and not parameters(item.path)]
+    if not chats:
+        fail(f"{provider.title} has no chat at one path; say operation or path beside the body.")
+    given = body if isinstance(body, dict) else {}
+    return max(chats, key=lambda item: (item.required <= given.keys(), sum(map(item.takes, given))))
 
 
 def dry_run(providers: Mapping[str, Provider], session: Session, name: str, data: Mapping[str, Any]) -> Exchange:
     """Ask the engine what it would answer first of all."""
     headers = {str(key).lower(): str(value) for key, value in (data.get("headers") or {}).items()}
     body = json.dumps(data["body"]).encode() if "body" in data else b""
-    path, _, query = str(data.get("path", "/chat/completions")).partition("?")
+    method, address = _addressed(providers[name], data)
+    path, _, query = address.partition("?")
     if not any(way.is_tried(headers, query) for way in providers[name].accepts):
         more, asked = providers[name].accepts[0].write(min(session.settings[name].keys or ["check"]))
         headers, query = headers | more, f"{query}&{asked}" if query and asked else query or asked
     path = path.removeprefix(providers[name].base_path)
-    method = str(data.get("method", "POST")).upper()
     request = Request(session.id, name, method, path, query, headers, body, 0.0, path, providers[name].base_url)
     engine = Engine(providers)
     claim = engine.claim(session, request)

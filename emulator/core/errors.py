@@ -110,6 +110,7 @@ class Refusal(Exception):
         self.fact = fact or next((item.fact for item in details if item.fact), None)
         self.headers = dict(headers or {})
         self.documented = dict(documented or {})
+        self.final = False  # no retry cures it
         self.values = dict(values or {})
 
 

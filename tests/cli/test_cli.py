@@ -480,6 +480,51 @@ def test_check_tells_which_rule_answers_a_request(folder: Path, request_: Any, c
     assert outcome("check", "a.yaml", "--request", "r.json") == (code, said, "")
 
 
+BY_OPERATION = """
+emulator: 1
+provider: openai
+rules:
+  - {id: responses, when: {operation: responses}, reply: {text: Of responses.}}
+  - {id: chat, when: {operation: chat}, reply: {text: Of chat.}}
+  - {id: vectors, when: {operation: embeddings}, reply: {embedding: auto}}
+"""
+RESPONSE = {"model": "gpt-4o", "input": "hello"}
+EMBED = {"model": "text-embedding-3-small", "input": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}, "a.yaml:6 (chat)"),
+        (RESPONSE, "a.yaml:5 (responses)"),
+        ({"body": RESPONSE}, "a.yaml:5 (responses)"),
+        ({"operation": "responses", "body": RESPONSE}, "a.yaml:5 (responses)"),
+        ({"path": "/v1/responses", "body": RESPONSE}, "a.yaml:5 (responses)"),
+        ({"operation": "embeddings", "body": EMBED}, "a.yaml:7 (vectors)"),
+        ({"operation": "models"}, "built-in"),
+    ],
+    ids=["chat", "responses", "its body", "operation", "path", "embeddings", "no body"],
+)
+def test_check_finds_the_operation_that_a_request_is_for(folder: Path, given: Any, said: str) -> None:
+    (folder / "a.yaml").write_text(BY_OPERATION)
+    (folder / "r.json").write_text(json.dumps(given))
+    assert outcome("check", "a.yaml", "--request", "r.json") == (0, f"answered by {said}, status 200\n", "")
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        ("respones", "OpenAI has no operation 'respones'; did you mean 'responses'?\n"),
+        ("response", "The operation 'response' has an id in its path; say path in its place: "
+         "/responses/{response_id}\n"),
+    ],
+)  # fmt: skip
+def test_check_says_what_is_wrong_with_an_operation(folder: Path, operation: str, said: str) -> None:
+    (folder / "a.yaml").write_text(BY_OPERATION)
+    (folder / "r.json").write_text(json.dumps({"operation": operation, "body": {}}))
+    assert outcome("check", "a.yaml", "--request", "r.json") == (2, "", said)
+
+
 def test_check_takes_a_scripted_error_for_an_answer(folder: Path) -> None:
     (folder / "a.yaml").write_text("emulator: 1\nrules: [{reply: {error: rate_limited}}]")
     (folder / "r.json").write_text(json.dumps(chat()))

@@ -332,6 +332,7 @@ def _error(
 
 def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:
     refusal.__traceback__ = None
+    refusal.final = provider.errors[refusal.name].get("final", False)
     if refusal.fact is None:
         refusal.fact = provider.errors[refusal.name].get("fact")
     return refusal.name, status, refusal

@@ -77,6 +77,17 @@ def _is_backoff(first: Exchange, waits: Sequence[float]) -> bool:
     return waits[0] > SHORTEST_WAIT_S and any(later >= GROWTH * waits[0] for later in waits[1:])
 
 
+def _gave_up(evidence: Evidence) -> Judged:
+    """What no retry cures, as a spent quota, is not tried again."""
+    seen = [item for item in evidence.exchanges if item.refusal and item.refusal[2].final]
+    if not seen:
+        return "not_seen", "No error that a retry cannot cure was answered.", []
+    for first, later in evidence.retries():
+        if first.refusal and first.refusal[2].final:
+            return "fail", f"{first.refusal[0]} was retried; no retry cures it.", [first, later]
+    return "pass", "No error that a retry cannot cure was retried.", seen
+
+
 def _tried_again(evidence: Evidence) -> Judged:
     """A call that gets a 500 is tried again, later; that it is given up in the end is no fault."""
     seen = [call for call in evidence.calls if any(item.timeline.status == 500 for item in call.exchanges)]
@@ -244,6 +255,7 @@ def _fits(fact: str) -> Judge:
 
 JUDGES: Mapping[str, Judge] = {
     "backed_off": _backed_off,
+    "gave_up": _gave_up,
     "tried_again": _tried_again,
     "same_key": _same_key,
     "switched_model": _switched,

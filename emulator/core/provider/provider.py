@@ -158,6 +158,11 @@ class Provider:
         documented = {"message": fill_text(exact, holes)} if exact else None
         return Refusal(name, message or None, details, fact, headers, documented, holes)
 
+    def coded(self, code: str) -> str | None:
+        """Return the name of the error whose code or type is what somebody took for a name."""
+        told = (name for name, given in self.errors.items() if code in (given.get("code"), given.get("type")))
+        return next(told, None)
+
     def refuse_body(
         self, operation: Operation, violations: Sequence[Violation], muted: frozenset[str], body: Json = None
     ) -> Refusal:

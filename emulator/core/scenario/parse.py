@@ -200,8 +200,10 @@ class _Parser:
         likes = [item.errors[name]["like"] for item in self.scope() if name in item.errors]
         if not likes:
             known = {name for provider in self.scope() for name in provider.errors}
+            coded = next(filter(None, (item.coded(name) for item in self.scope())), None)
+            hint = f"did you mean '{coded}'?" if coded else nearest(name, known)
             place = (*path, "name") if (*path, "name") in self.source.places else path
-            self.report(place, f"there is no error '{name}'; {nearest(name, known)}")
+            self.report(place, f"there is no error '{name}'; {hint}")
         return {**data, "like": (likes or ["server_error"])[0]}
 
     def expect(self, path: Path, spec: Mapping[str, int]) -> tuple[int, float]:

@@ -226,6 +226,20 @@ def test_no_500_was_seen() -> None:
     assert told(finding) == ("not_seen", "No 500 was answered.", ())
 
 
+@pytest.mark.parametrize(
+    ("error", "gaps", "expected"),
+    [
+        ("quota_exhausted", (), ("pass", "No error that a retry cannot cure was retried.", (1,))),
+        ("quota_exhausted", (1.0,), ("fail", "quota_exhausted was retried; no retry cures it.", (1, 2))),
+        ("rate_limited", (1.0,), ("not_seen", "No error that a retry cannot cure was answered.", ())),
+    ],
+    ids=["given up", "retried", "another"],
+)
+def test_a_spent_quota_is_not_asked_again(error: str, gaps: tuple[float, ...], expected: Any) -> None:
+    finding = waits(tape("openai", {"error": error}), *gaps).findings()["oa-rl-no-retry-quota"]
+    assert (told(finding), finding.advice) == (expected, True)
+
+
 ONE, TWO = "5b1cbb2c-6cb1-4f3f-9e64-f7bd58b3dd0b", "6b1cbb2c-6cb1-4f3f-9e64-f7bd58b3dd0b"
 
 

@@ -128,6 +128,14 @@ def test_a_further_name_has_what_it_leaves_out_of_the_one_it_is_like() -> None:
     assert (SAMPLE.errors["no_model"]["documented"], SAMPLE.errors["no_model"]["status"]) == (False, 404)
 
 
+@pytest.mark.parametrize("code", ["insufficient_quota", "rate_limit_error"], ids=["code", "type"])
+def test_who_names_a_code_is_told_the_name(code: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        parse_text(f"emulator: 1\nprovider: openai\nrules: [{{reply: {{error: {code}}}}}]", "s.yaml", PROVIDERS)
+    name = {"insufficient_quota": "quota_exhausted", "rate_limit_error": "slow_down"}[code]
+    assert f"there is no error '{code}'; did you mean '{name}'?" in str(caught.value)
+
+
 def test_a_further_name_is_checked() -> None:
     with pytest.raises(SourceError) as caught:
         scenario("rules: [{reply: {error: quota_exhaustd}}]")

@@ -57,7 +57,18 @@ def _of_errors(data: Data) -> Problems:
             yield ("errors", "names", name), "lacks 'message'"
         for key in sorted(wanted - _ENVELOPE_HOLES - set(given)) if own else ():
             yield ("errors", "names", name), f"lacks '{key}', which the envelope has a hole for"
-        known = {"message", "retry_after", "retry_in", "fact", "documented", "status", "like", "exact", "empty"}
+        known = {
+            "message",
+            "retry_after",
+            "retry_in",
+            "fact",
+            "documented",
+            "status",
+            "like",
+            "exact",
+            "empty",
+            "final",
+        }
         for key in set(given) - wanted - known:
             yield ("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}"
     if "details" in {*wanted, *holes(list(_more(data)))} and "detail" not in data["errors"]:
