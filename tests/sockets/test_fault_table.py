@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anthropic
+import httpx2
 import openai
 import pytest
 import yaml
@@ -21,7 +23,8 @@ from .test_sdk_node import FOLDER, missing
 README = Path(__file__).parent.parent.parent / "README.md"
 TEXT = "Grüße, here is a text."
 ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
-ROW = re.compile(r"^\| (\*whole\* )?`([a-z_]+: .+?)` \| .+? \| (.+?) \| (.+?) \|$", re.M)
+ROW = re.compile(r"^\| (\*whole\* )?`([a-z_]+: .+?)` \| .+? \| (.+?) \| (.+?) \| (.+?) \|$", re.M)
+MESSAGE: dict[str, Any] = {"model": "claude-sonnet-4-6", "max_tokens": 100, "messages": ASK["messages"]}
 
 
 class Row(NamedTuple):
@@ -29,16 +32,17 @@ class Row(NamedTuple):
     fault: str
     python: str
     node: str
+    anthropic: str
 
 
 ROWS = [Row(*found) for found in ROW.findall(README.read_text())]
 NAMES = [row.whole.strip(" *") + row.fault for row in ROWS]
 
 
-def open_session(url: str, row: Row) -> dict[str, Any]:
+def open_session(url: str, row: Row, provider: str = "beatra") -> dict[str, Any]:
     reply = {"text": TEXT, "stream": {"itl": "1s"}, "faults": [yaml.safe_load(row.fault)]}
     scenario = {"emulator": 1, "clock": "virtual", "rules": [{"reply": reply}]}
-    session: dict[str, Any] = control(url, "POST", "/sessions", {"provider": "beatra", "scenario": scenario})
+    session: dict[str, Any] = control(url, "POST", "/sessions", {"provider": provider, "scenario": scenario})
     return session
 
 
@@ -63,6 +67,21 @@ def by_python(url: str, key: str, stream: bool) -> str:
     return told(text, None)
 
 
+def by_anthropic(url: str, key: str, stream: bool) -> str:
+    text = ""
+    with anthropic.Anthropic(base_url=url, api_key=key, max_retries=0) as api:
+        try:
+            if stream:
+                for event in api.messages.create(**MESSAGE, stream=True):
+                    if event.type == "content_block_delta" and event.delta.type == "text_delta":
+                        text += event.delta.text
+            else:
+                text = "".join(block.text for block in api.messages.create(**MESSAGE).content if block.type == "text")
+        except (anthropic.AnthropicError, ValueError, AttributeError, httpx2.HTTPError) as error:
+            return told(text, type(error).__name__)
+    return told(text, None)
+
+
 def test_every_fault_has_its_row() -> None:
     assert {row.fault.partition(":")[0] for row in ROWS} == set(FAULTS)
 
@@ -71,6 +90,12 @@ def test_every_fault_has_its_row() -> None:
 def test_the_python_sdk(row: Row, emulator_url: str) -> None:
     session = open_session(emulator_url, row)
     assert by_python(session["base_urls"]["beatra"], session["api_key"], not row.whole) == row.python
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_the_python_sdk_of_anthropic(row: Row, emulator_url: str) -> None:
+    session = open_session(emulator_url, row, "anthropic")
+    assert by_anthropic(session["base_urls"]["anthropic"], session["api_key"], not row.whole) == row.anthropic
 
 
 def test_the_node_sdk(emulator_url: str) -> None:

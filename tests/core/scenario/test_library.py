@@ -176,7 +176,8 @@ def read_stream(response: httpx2.Response) -> dict[str, Any]:
 
 def read_chunk(chunk: Mapping[str, Any], said: dict[str, Any], calls: dict[int, dict[str, Any]]) -> None:
     said["model"] = chunk.get("model")
-    for choice in chunk["choices"]:
+    said.setdefault("events", []).append(chunk.get("type"))
+    for choice in chunk.get("choices", ()):
         delta = choice["delta"]
         if delta.get("content"):
             said["pieces"].append(delta["content"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from emulator.core.provider.conversation.rule import MOST_NAMED, Asked, ConversationRule, Finding, every, first
+from emulator.core.wires.completion import is_broken
 from emulator.core.wires.conversation import Message
 
 
@@ -105,6 +106,17 @@ def loop_begins_with(rule: ConversationRule, asked: Asked) -> Finding | None:
         return None
     begun = next((place for place in every(rule.fields, asked) if place.index[0] == calling.at), None)
     return _at(calling) | {"value": begun.value} if begun and begun.value not in rule.words else None
+
+
+def is_as_signed(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """What was reasoned in the assistant's last turn is what its signature is of; `words` are the fields of both."""
+    text, signed = rule.words
+    turns = [message.at for message in asked.conversation.messages if message.role == "assistant"]
+    for place in every(rule.fields, asked):
+        given = place.value if isinstance(place.value, Mapping) else {}
+        if turns and place.index[0] >= turns[-1] and is_broken(str(given.get(signed)), str(given.get(text))):
+            return dict(zip(("i", "j"), place.index, strict=False))
+    return None
 
 
 def alternates(rule: ConversationRule, asked: Asked) -> Finding | None:

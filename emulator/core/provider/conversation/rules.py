@@ -46,6 +46,7 @@ from emulator.core.provider.conversation.messages import (
     ends_as,
     ends_trimmed,
     interjects,
+    is_as_signed,
     loop_begins_with,
     says_a_word,
 )
@@ -68,7 +69,7 @@ _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
         is_unique, is_alone, is_last, not_everywhere, is_refused, is_within_output, is_schema, is_strict_schema,
         is_closed_schema,
     ),
-    ("field", "words"): (has_one_of, says_a_word, has_no_keyword, have_their_form, loop_begins_with),
+    ("field", "words"): (has_one_of, says_a_word, has_no_keyword, have_their_form, loop_begins_with, is_as_signed),
     ("field", "other"): (
         needs, excludes, is_at_least, is_below, names_one_of, names_an_earlier, is_named_or_last, comes_after,
         are_as_many,
