@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from .asks import OPTIONS, SCRIPTED, UNCHECKED, wrong
-from .recorded import PROVIDERS, Ask, Server, Session, chat, scenario
+from .recorded import ELSEWHERE, PROVIDERS, Ask, Server, Session, chat, scenario
 from .replies import CHAOS, CONTENT, DRAWN, ERRORS, FAULTS, LONG, PACES, SCRIPTED_ERRORS, THREE, VARS
 
 Case = tuple[str, Any]
@@ -17,11 +17,11 @@ LEVELS = ("documented", "strict", "off")
 
 
 def whole(provider: str, **how: Any) -> Ask:
-    return Ask(chat(provider), **how)
+    return Ask(chat(provider), **ELSEWHERE.get(provider, {}), **how)
 
 
 def streamed(provider: str, **how: Any) -> Ask:
-    return Ask(chat(provider, stream=True), **how)
+    return Ask(chat(provider, stream=True), **ELSEWHERE.get(provider, {}), **how)
 
 
 def counted(provider: str) -> Ask:

@@ -15,10 +15,16 @@ from .normal import NOON, normal, normal_head
 PROVIDERS = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 MODELS = {
     "beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini", "openai": "gpt-4o",
+    "anthropic": "claude-sonnet-4-6",
 }  # fmt: skip
 KEY = "sk-the-key-of-the-golden-record"
 SEED = 7
 CHAT = "/chat/completions"
+#: Where a chat is that is elsewhere, and what it needs.
+ELSEWHERE: Mapping[str, Mapping[str, Any]] = {
+    "anthropic": {"path": "/messages", "headers": {"anthropic-version": "2023-06-01"}},
+}
+NEEDED: Mapping[str, Mapping[str, Any]] = {"anthropic": {"max_tokens": 100}}
 
 
 class Server:
@@ -138,7 +144,12 @@ class Ask:
 
 def chat(provider: str, text: str = "hello", **fields: Any) -> dict[str, Any]:
     """Return a chat body that is good at a provider; `fields` are added, or replace."""
-    return {"model": MODELS[provider], "messages": [{"role": "user", "content": text}], **fields}
+    return {
+        "model": MODELS[provider],
+        "messages": [{"role": "user", "content": text}],
+        **NEEDED.get(provider, {}),
+        **fields,
+    }
 
 
 def wire(answer: Answer) -> Any:
