@@ -43,6 +43,7 @@ MISTAKES = {
     "answers_from_a_cache": "not one request came to this session: the rule at session:rules.0. was never used",
     "retries_at_once": "bt-backoff: The waits after a 429 did not back off",
     "does_not_heed_retry_after": "retry-after: Retry-After asked for 60 s, the retry came after 10 s",
+    "retries_a_spent_quota": "the rule on-1 at .* expects calls: 1, and answered 3 times",
     "retries_a_400": "no-vain-retry: A 400 was retried",
     "retries_for_ever": "bounded-attempts: One call was tried 12 times",
     "loses_its_idempotency_key": "be-retry-same-key: A 429 was retried without an Idempotency-Key",
@@ -251,6 +252,13 @@ def test_does_not_heed_retry_after(emulator: EmulatedSession, app: App, emulator
     while app.chat("hi", model="gpt-4o")[0] == 429:
         time.sleep(10 if wrong else 60)
     emulator.assert_well_behaved()
+
+
+@openai
+def test_retries_a_spent_quota(emulator: EmulatedSession, app: App, emulator_time: Any, wrong: bool) -> None:
+    emulator.on(expect={"calls": 1}).reply(error="quota_exhausted")
+    while app.chat("hi", model="gpt-4o")[0] == 429 and wrong and len(emulator.calls) < 3:
+        time.sleep(60)
 
 
 def test_retries_a_400(emulator: EmulatedSession, app: App, wrong: bool) -> None:
