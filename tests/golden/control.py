@@ -246,8 +246,8 @@ def problems(server: Server) -> Iterator[Case]:
 
 
 def library(server: Server) -> Iterator[Case]:
-    """Serve each scenario of the library, and ask it some of what it is about."""
-    for file in sorted(LIBRARY.glob("*/*.yaml")):
+    """Serve each scenario of the library of whom is asked as OpenAI is, and ask it some of what it is about."""
+    for file in sorted(file for file in LIBRARY.glob("*/*.yaml") if file.parent.name in MODELS):
         provider = file.parent.name
         text = file.read_text(encoding="utf-8") + f"\nkeys: [{KEY}]\n"
         words = {"1": whole(provider), "2": streamed(provider, silent=True), "3": whole(provider)}

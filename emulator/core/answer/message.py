@@ -85,6 +85,7 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         echoed(operation.request, turn.call.body, wire.echoes, model.told if model else {}),
         wire.request.is_later(turn.call.body),
         wire.request.conversation(turn.call.body) or None,
+        model is not None and model.signs,
     )
 
 

@@ -32,7 +32,7 @@ from emulator.core.redaction import (
 )
 from emulator.core.repeated_secrets import across_events, changed, held, noting, telling, without
 from emulator.core.values import Exchange, Note, Request, Timeline
-from emulator.core.wires.sse import payload
+from emulator.core.wires.sse import is_array, items_of, payload
 
 _SHOWN_BYTES = 1_000_000
 #: How many keys that stand twice are named.
@@ -218,9 +218,10 @@ def _ending(exchange: Exchange) -> tuple[Mapping[str, int] | None, str | None]:
 
 
 def _values_from_the_end(data: bytes) -> Iterator[Json]:
-    for event in reversed(_EVENT_END.split(data)):
+    found = items_of(data) if is_array(data) else map(payload, _EVENT_END.split(data)[::-1])
+    for item in reversed(found) if isinstance(found, list) else found:
         with suppress(orjson.JSONDecodeError):
-            yield orjson.loads(payload(event))
+            yield orjson.loads(item)
 
 
 def _timeline(exchange: Exchange) -> dict[str, Json]:

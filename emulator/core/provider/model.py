@@ -39,6 +39,7 @@ class Model:
     dimensions: int | None = None  # of its vectors
     shortens: bool = False  # a request may ask for fewer dimensions
     about: Mapping[str, Json] = field(default_factory=dict)  # what else the list of models says of it
+    signs: bool = False  # the first call of its answers has a signature
     versions: Sequence[str] = ()  # of the API, that have it; none: all
 
     @property

@@ -17,7 +17,7 @@ from emulator.core.redaction import is_secret
 from emulator.core.scenario.parse import RESERVED_HEADERS
 from emulator.core.tree import compact, deeper, walk
 from emulator.core.values import Exchange, Frame, Timeline
-from emulator.core.wires.sse import event, payload
+from emulator.core.wires.sse import event, is_array, payload
 from emulator.core.wires.wire import Wire
 
 #: Headers that say something of the way and the machines on it, not of the answer.
@@ -160,7 +160,8 @@ def faults(timeline: Timeline, form: Mapping[str, Json], wire: Wire | None) -> d
     frames, end = timeline.frames, timeline.end
     broken_inside = timeline.stream and bool(frames) and frames[-1].kind == "part"
     if end == "complete" and not broken_inside:
-        undone = timeline.stream and "events" not in form and all(frame.kind != "done" for frame in frames)
+        ends = wire is not None and (wire.has_end or any(is_array(frame.data) for frame in frames[:1]))
+        undone = timeline.stream and ends and "events" not in form and all(frame.kind != "done" for frame in frames)
         return {"faults": [{"drop_done": True}]} if undone else {}
     if timeline.stream and not broken_inside:
         place = {"after_chunks": sum(frame.kind in ("data", "done") for frame in frames)}

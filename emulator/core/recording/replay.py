@@ -19,7 +19,7 @@ from emulator.core.recording.candidate_replies import around, faults, forms, joi
 from emulator.core.scenario.session import DEFAULT, Options, build_session
 from emulator.core.tree import parts
 from emulator.core.values import STARTED, Exchange, Grant, Standing
-from emulator.core.wires.sse import payload
+from emulator.core.wires.sse import is_array, payload
 
 _WHOLE = re.compile(rb"(\n\r?\n|\r\r)\Z")  # an event
 #: What of an answer can be written down: frames and bytes.
@@ -123,8 +123,11 @@ def _bare(exchange: Exchange) -> Json:
     deep = wire is not None and wire.items
     if not timeline.stream:
         return timeline.status, end, _without_new(b"".join(frame.data for frame in timeline.frames), new, False, deep)
+    array = any(is_array(frame.data) for frame in timeline.frames[:1])
     events = [
-        frame.data if not _WHOLE.search(frame.data) else _without_new(payload(frame.data), new, True, deep)
+        _without_new(payload(frame.data), new, not array, deep)
+        if _WHOLE.search(frame.data) or (array and frame.kind == "data")
+        else frame.data.strip()
         for frame in timeline.frames
         if frame.data and frame.kind != "comment"
     ]

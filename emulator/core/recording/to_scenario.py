@@ -22,7 +22,7 @@ from emulator.core.tokens import pieces as split_in_tokens
 from emulator.core.tree import change_texts
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, KINDS, REASONS, Completion, Part, Token, named_usage
 from emulator.core.wires.conversation import last_text
-from emulator.core.wires.sse import payload
+from emulator.core.wires.sse import is_array, items_of, payload
 from emulator.core.wires.wire import Wire
 
 _DATA = re.compile("(?m)^data:")
@@ -124,7 +124,8 @@ def _reply(item: Mapping[str, Json], documented: Collection[str] | None, wire: W
     faults: list[dict[str, Json]] = []
     if (whole := _completed(response)) is not None:
         response, faults = {**response, "body": whole}, [{"invalid_json": True}]
-    if response["headers"].get("content-type", "").partition(";")[0] != _TYPES[response["stream"]]:
+    array = response["stream"] and is_array((response["body_text"] or "").encode())
+    if response["headers"].get("content-type", "").partition(";")[0] != _TYPES[response["stream"] and not array]:
         faults.append({"wrong_content_type": True})
     reply = content_of(item, response, wire)
     if headers := _own_headers(response["headers"], documented):
@@ -261,7 +262,12 @@ def _around(completion: Completion, usage: Json) -> dict[str, Json]:
 
 def _streamed(text: str, whole: bool, wire: Wire | None) -> dict[str, Json]:
     """Put a stream's pieces together again and keep where they were split; events of another kind stay as they are."""
-    items = [payload(event.encode()).decode() for event in text.split("\n\n") if _DATA.search(event)]
+    data = text.encode(errors="replace")
+    items = (
+        [item.decode(errors="replace") for item in items_of(data)]
+        if is_array(data)
+        else [payload(event.encode(errors="replace")).decode() for event in text.split("\n\n") if _DATA.search(event)]
+    )
     completion = _heard(items, wire) if wire else None
     if completion is not None and not completion.unread:
         return _told(completion)

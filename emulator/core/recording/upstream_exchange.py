@@ -23,7 +23,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.recording.undocumented import undocumented_notes
 from emulator.core.values import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
 from emulator.core.wires.completion import Completion, named_usage
-from emulator.core.wires.sse import payload
+from emulator.core.wires.sse import Items, is_array, payload
 from emulator.core.wires.wire import Wire
 
 #: Encodings that are undone for the journal; the client gets what came.
@@ -73,13 +73,15 @@ def relayed(provider: Provider, exchange: Exchange, heard: UpstreamAnswer) -> Ex
     """Return the exchange with the upstream's answer."""
     pieces = tuple(_unpacked(heard))
     wire = exchange.claim.wire
-    frames = tuple(_events(wire, pieces) if heard.stream else (Frame(at, data, "body") for at, data in pieces))
-    joined = heard.stream and len(frames) > MOST_PIECES
+    stream = heard.stream or _is_listed(exchange, heard)
+    events = (_events if heard.stream else _items)(wire, pieces)
+    frames = tuple(events if stream else (Frame(at, data, "body") for at, data in pieces))
+    joined = stream and len(frames) > MOST_PIECES
     size = sum(len(frame.data) for frame in frames)
     ours = tuple(item for item in exchange.timeline.headers if item[0].startswith("x-emulator-"))
     timeline = Timeline(
-        heard.status, (*heard.headers, *ours), frames, heard.stream, heard.head_at, heard.end, heard.end_at,
-        None if heard.stream else size,
+        heard.status, (*heard.headers, *ours), frames, stream, heard.head_at, heard.end, heard.end_at,
+        None if stream else size,
     )  # fmt: skip
     told, usage = _told(wire, timeline)
     return replace(
@@ -171,6 +173,27 @@ def _events(wire: Wire | None, pieces: Sequence[tuple[float, bytes]]) -> Iterato
         held, last = [text[start:]], text[start:][-_EVENT_END_SIZE + 1 :]
     if any(held):
         yield Frame(at, b"".join(held), "part")
+
+
+def _is_listed(exchange: Exchange, heard: UpstreamAnswer) -> bool:
+    """Tell whether an answer is a stream that is an array."""
+    call, wire = exchange.claim.call, exchange.claim.wire
+    asked = call is not None and wire is not None and call.stream and wire.framing(call.request.query) == "array"
+    return asked and heard.status < 400 and is_array(heard.pieces[0][1] if heard.pieces else b"")
+
+
+def _items(wire: Wire | None, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:
+    """Yield a frame for each item of an array, at the time when it was whole; its end is what is done."""
+    items, left, at = Items(), MOST_PIECES, 0.0
+    for at, data in pieces:
+        if left <= 0:
+            items.left += data
+            continue
+        for item in items.feed(data):
+            yield Frame(at, item, "data")
+            left -= 1
+    if rest := bytes(items.left):
+        yield Frame(at, rest, "part" if payload(rest) else "done")
 
 
 def _kind(event: bytes, wire: Wire | None) -> str:

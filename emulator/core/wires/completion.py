@@ -110,7 +110,7 @@ def neutral_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:
 
 
 #: How the signatures of what was reasoned begin here, so that those of others are told from them.
-OURS = "EmulatorSigned"
+OURS = "EmulatorSignedAs"
 
 
 def signature(text: str) -> str:

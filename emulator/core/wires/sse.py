@@ -5,7 +5,8 @@ Events are written as server-sent ones; for an array what they hold is taken out
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 Framing: TypeAlias = Literal["sse", "array"]
@@ -52,3 +53,49 @@ def as_item(data: bytes, number: int) -> bytes:
 def failure(data: bytes, number: int, framing: Framing) -> bytes:
     """Return an error that is no event, and ends a stream after a number of events: as it is, or the last item."""
     return data + b"\n" if framing == "sse" else as_item(data, number) + _END
+
+
+def is_array(stream: bytes) -> bool:
+    """Tell whether the bytes of a stream are those of an array."""
+    return stream.lstrip()[:1] == b"["
+
+
+class Items:
+    """Splits an array into its items, however its bytes come: each with what stands before it."""
+
+    def __init__(self) -> None:
+        self.left = bytearray()  # what no item has ended in yet
+        self._at = self._depth = 0
+        self._quoted = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the items that more bytes end; each byte is looked at once."""
+        self.left += data
+        begin = 0
+        for sign in _SIGN.finditer(self.left, self._at):
+            self._at, char = sign.end(), sign[0]
+            if char == b'"':
+                self._quoted = not self._quoted
+            elif char == b"\\":  # what follows has not come
+                self._at -= 1
+            elif self._quoted or len(char) > 1:
+                continue
+            elif char in b"[{":
+                self._depth += 1
+            else:
+                self._depth -= 1
+                if self._depth == 1:
+                    yield bytes(self.left[begin : self._at])
+                    begin = self._at
+        del self.left[:begin]
+        self._at -= begin
+
+
+_SIGN = re.compile(rb'\\.|["\\\[\]{}]', re.DOTALL)
+
+
+def items_of(stream: bytes) -> list[bytes]:
+    """Return the data of an array's items, and of what is left."""
+    items = Items()
+    found = list(items.feed(stream))
+    return [payload(item) for item in (*found, bytes(items.left)) if payload(item)]

@@ -67,6 +67,7 @@ class AnswerValues:
     echo: Mapping[str, Json] = field(default_factory=dict)  # what the holes for the request's fields hold
     later: bool = False  # it is made afterwards
     conversation: str | None = None  # the id of the conversation that it is part of
+    signs: bool = False  # the model signs the first call of an answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,7 +257,7 @@ class Wire:
             "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
             "stopped": completion.stopped,
-            WRITTEN: list(_values(completion, saying.items)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
+            WRITTEN: list(_values(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
             "usage": usage, "usage.asked": None, **counts(usage),
             "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
             ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
@@ -292,7 +293,9 @@ class Wire:
         return ("stop", "") in self.events
 
     def event(self, data: bytes) -> bytes:
-        """Write data as an event of this wire, named as its field says."""
+        """Write data as an event of this wire, named as its field says; an error that is none as it is."""
+        if self.plain_errors and b"\n" in data:
+            return data.rstrip(b"\n") + b"\n"
         item = parsed(data) if self.event_name else None
         name = item.get(self.event_name) if isinstance(item, dict) else None
         return write_event(data, name.encode(errors="replace") if isinstance(name, str) and name.isprintable() else b"")
@@ -442,7 +445,14 @@ def parsed(data: bytes) -> Json:
 _NO_FAILURE = dict.fromkeys(FAILURE)
 
 
-def _values(completion: Completion, items: Sequence[str]) -> Iterator[dict[str, Json]]:
+def _signature(part: Part, calls: int, signs: bool) -> str | None:
+    """Return the signature of reasoning, and where the model signs them of the first call."""
+    if part.kind == "reasoning":
+        return signature(part.text)
+    return signature(part.name + part.text) if signs and part.kind == "call" and not calls else None
+
+
+def _values(completion: Completion, items: Sequence[str], signs: bool) -> Iterator[dict[str, Json]]:
     """Yield the values of each part's holes, with its place among all and among the calls."""
     calls = 0
     broken: Json = {} if completion.finish == "length" else None
@@ -450,7 +460,7 @@ def _values(completion: Completion, items: Sequence[str]) -> Iterator[dict[str, 
         yield {
             "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
             "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
-            "part.signature": signature(part.text) if part.kind == "reasoning" else "",
+            "part.signature": _signature(part, calls, signs),
             "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
             TOKENS: _tokens(part.tokens), ANNOTATIONS: _annotations(part.annotations),
         }  # fmt: skip

@@ -124,7 +124,8 @@ def pick(actual: Any, like: Any) -> Any:
 def send(session: Mapping[str, Any], provider: str, step: Mapping[str, Any]) -> dict[str, Any]:
     """Send a step's request and return what came back: the data file says in which words."""
     method, _, path = step.get("to", "POST chat/completions").partition(" ")
-    headers = {"authorization": f"Bearer {session['api_key']}", **step.get("headers", {})}
+    key = session["api_key"]
+    headers = {"authorization": f"Bearer {key}", "x-goog-api-key": key, **step.get("headers", {})}
     body = None if method == "GET" else {**(LIBRARY["defaults"][provider] if "to" not in step else {})}
     if body is not None:
         if "ask" in step:
@@ -177,6 +178,9 @@ def read_stream(response: httpx2.Response) -> dict[str, Any]:
 def read_chunk(chunk: Mapping[str, Any], said: dict[str, Any], calls: dict[int, dict[str, Any]]) -> None:
     said["model"] = chunk.get("model")
     said.setdefault("events", []).append(chunk.get("type"))
+    for candidate in chunk.get("candidates", ()):
+        said["pieces"] += [part["text"] for part in candidate["content"]["parts"] if part["text"]]
+        said["finish_reason"] = candidate.get("finishReason")
     for choice in chunk.get("choices", ()):
         delta = choice["delta"]
         if delta.get("content"):

@@ -184,6 +184,22 @@ def has_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:
     return None
 
 
+def is_marked(rule: ConversationRule, asked: Asked) -> Finding | None:
+    """Since the user last said something, the first field in each item of the first list has a word beside it."""
+    said = [message.at for message in asked.conversation.messages if message.role == "user" and message.text]
+    seen = set[int]()
+    for place in every(rule.fields, asked):
+        item = place.index[0]
+        if item <= max(said, default=-1) or item in seen:
+            continue
+        seen.add(item)
+        beside = place.holder if isinstance(place.holder, Mapping) else {}
+        if not any(beside.get(word) for word in rule.words):
+            name = place.value.get("name", "") if isinstance(place.value, Mapping) else ""
+            return _at(place, asked, rule) | {"name": name}
+    return None
+
+
 def is_refused(rule: ConversationRule, asked: Asked) -> Finding | None:
     """The field is not there; so for models with a trait, or without one."""
     place = first(rule.fields, asked)

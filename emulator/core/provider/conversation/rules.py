@@ -24,6 +24,7 @@ from emulator.core.provider.conversation.fields import (
     is_closed_schema,
     is_followed,
     is_last,
+    is_marked,
     is_named_or_last,
     is_refused,
     is_schema,
@@ -69,7 +70,9 @@ _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
         is_unique, is_alone, is_last, not_everywhere, is_refused, is_within_output, is_schema, is_strict_schema,
         is_closed_schema,
     ),
-    ("field", "words"): (has_one_of, says_a_word, has_no_keyword, have_their_form, loop_begins_with, is_as_signed),
+    ("field", "words"): (
+        has_one_of, says_a_word, has_no_keyword, have_their_form, loop_begins_with, is_as_signed, is_marked,
+    ),
     ("field", "other"): (
         needs, excludes, is_at_least, is_below, names_one_of, names_an_earlier, is_named_or_last, comes_after,
         are_as_many,
