@@ -1,6 +1,6 @@
-"""What mocks do with requests that OpenAI's reference rules out: `python -m tests.bench.compare --aimock CMD --llmock CMD`.
+"""What mocks do with requests that OpenAI's reference rules out, each asked over a socket.
 
-Each is asked the same over a socket; beside them stands a client whose HTTP library is patched, which never refuses.
+`python -m tests.bench.compare --aimock COMMAND --llmock COMMAND` prints a table.
 """
 
 from __future__ import annotations
