@@ -20,10 +20,12 @@ from emulator.cli.main import FINDINGS, INTERRUPTED, check_writable, fail, prepa
 from emulator.cli.streams import say
 from emulator.core.errors import nearest
 from emulator.core.journal.tally import NAMES, Tally
+from emulator.core.printable import printable_lines
 from emulator.core.provider.provider import Provider
 from emulator.core.values import MANNERS
 from emulator.network.proxies import without_proxy
 from emulator.server.background import running
+from emulator.server.control.bodies import provider_body
 from emulator.server.control.review import review
 from emulator.server.reloading import reloading
 from emulator.server.sessions.live import LiveSession, LiveSessions
@@ -55,8 +57,15 @@ class _Exec(click.Command):
 @server_options(port=0)
 @click.option("--strict", is_flag=True, help="Exit with 1 on findings, even where the command succeeds.")
 @click.option("--ignore", "ignored", multiple=True, metavar="FINDING", help="A finding that is meant to be so.")
-@click.option("--journal", "file", metavar="FILE", type=click.Path(path_type=Path),
-              help="Written at the end: each exchange as a line of JSON.")  # fmt: skip
+@click.option(
+    "--journal",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Written at the end: each exchange as a line of JSON; a FILE.html shows them, without a server.",
+)
+@click.option("--summary", metavar="FILE", type=click.Path(path_type=Path),
+              help="Appended at the end: what is told, as Markdown, such as for $GITHUB_STEP_SUMMARY.")  # fmt: skip
 @click.pass_context
 def exec_command(
     context: click.Context,
@@ -66,6 +75,7 @@ def exec_command(
     strict: bool,
     ignored: tuple[str, ...],
     file: Path | None,
+    summary: Path | None,
     **given: Any,
 ) -> None:
     """Run a command with the provider's variables set, as OPENAI_BASE_URL and OPENAI_API_KEY, and exit with its code.
@@ -76,22 +86,30 @@ def exec_command(
     command = context.meta["command"]
     if not command:
         fail("Name the command behind --, as in: emulator exec retry.yaml -- npm test")
-    if file:
-        check_writable(file)
+    for written in filter(None, (file, summary)):
+        check_writable(written)
     tally = Tally(strict, ignored, keeps=file is not None)
-    with _served(scenarios, schemas, given, tally) as environment:
+    with _served(scenarios, schemas, given, tally, as_page=file is not None and file.suffix == ".html") as (
+        environment,
+        providers,
+    ):
         code = _run(command, environment)
     for line in tally.lines():
         say(line)
     if file:
-        file.write_text("".join(f"{json.dumps(item, ensure_ascii=False)}\n" for item in tally.exchanges), "utf-8")
+        _write_journal(file, tally, providers)
+    if summary:
+        with summary.open("a", encoding="utf-8") as out:
+            out.write(
+                "\n".join(["### llm-emulator", "", "```text", *map(printable_lines, tally.lines()), "```", "", ""])
+            )
     sys.exit(FINDINGS if strict and code == 0 and tally.findings() else code)
 
 
 @contextmanager
 def _served(
-    scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any], tally: Tally
-) -> Iterator[dict[str, str | None]]:
+    scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any], tally: Tally, as_page: bool
+) -> Iterator[tuple[dict[str, str | None], Sequence[Provider]]]:
     """Serve in a thread; yield the environment that points at it, and afterwards tally all sessions."""
     setup, sessions, sock = prepared(scenarios, schemas, given)
     session = sessions.by_id["default"].session
@@ -110,7 +128,7 @@ def _served(
     trust = setup.certificate.environment if setup.certificate else {}
 
     async def count(live: LiveSession) -> None:
-        found = await review(sessions, live)
+        found = await review(sessions, live, url, conversation=as_page)
         tally.add(found.session, found.exchanges, found.verdict)
 
     async def count_the_living() -> None:
@@ -119,10 +137,21 @@ def _served(
 
     sessions.reviewer = count
     with running(server, sock), reloading(setup, sessions, server, watch, say):
-        yield {**variables, **trust, "EMULATOR_URL": url}
+        yield {**variables, **trust, "EMULATOR_URL": url}, [*sessions.providers.values()]
         while not (server.started or server.should_exit):  # the command took less than the start
             time.sleep(WAIT_S / 10)
         asyncio.run_coroutine_threadsafe(count_the_living(), server.loop).result()
+
+
+def _write_journal(file: Path, tally: Tally, providers: Sequence[Provider]) -> None:
+    if file.suffix == ".html":
+        from emulator.server.control.inspector import page_with
+
+        shown = [{**session, "verdict": {"findings": session["verdict"]}} for session in tally.sessions]
+        file.write_bytes(page_with(shown, [provider_body(item, "") for item in providers]))
+        return
+    rows = (item for session in tally.sessions for item in session["journal"])
+    file.write_text("".join(f"{json.dumps(item, ensure_ascii=False)}\n" for item in rows), "utf-8")
 
 
 def _check_ignored(names: Iterable[str], sessions: LiveSessions) -> None:

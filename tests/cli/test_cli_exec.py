@@ -202,6 +202,23 @@ def test_all_sessions_that_lived_are_looked_at_and_their_journals_kept(folder: P
     ]  # fmt: skip
 
 
+def test_a_page_and_a_summary_are_left(folder: Path) -> None:
+    (folder / "many.py").write_text(SESSIONS)
+    (folder / "summary.md").write_text("# Before\n")
+    given = ("--provider", "beatra", "--journal", "all.html", "--summary", "summary.md")
+    code, _, said = run(folder, *given, "--", sys.executable, "many.py")
+    page = (folder / "all.html").read_text()
+    held = json.loads(page.split('id="held">')[1].split("</script>")[0])
+    shown = [
+        (item["session"]["id"], [row["conversation"]["asked"] for row in item["journal"]]) for item in held["sessions"]
+    ]
+    asked = [[{"role": "user", "text": "bye"}]]
+    assert (code, shown) == (0, [("first", asked), ("default", asked), ("default", []), ("second", asked)])
+    summary = (folder / "summary.md").read_text()
+    assert summary.startswith("# Before\n### llm-emulator\n\n```text\nemulator: 3 requests in 3 sessions, 2 findings\n")
+    assert summary.removesuffix("```\n\n").rpartition("```text\n")[2] == said
+
+
 RETRY = SCENARIO.partition("rules:")[0] + "rules:\n  - replies: [{error: rate_limited}, {text: Hi!}]\n"
 
 

@@ -24,7 +24,7 @@ class Tally:
         self._requests = self._refused = self._dropped = self._sessions = 0
         self._findings: list[str] = []
         self._names: dict[str, None] = {}
-        self.exchanges: list[Row] = []  # where they are to be kept
+        self.sessions: list[Row] = []  # where they are to be kept: {session, journal, verdict}
 
     def add(self, session: Row, exchanges: Sequence[Row], verdict: Sequence[Row]) -> None:
         """Count a session in."""
@@ -32,7 +32,8 @@ class Tally:
         self._dropped += session["dropped"]
         self._refused += sum(item["rule"] == "refused" for item in exchanges)
         self._sessions += bool(session["exchanges"])
-        self.exchanges += exchanges if self._keeps else ()
+        if self._keeps:
+            self.sessions.append({"session": session, "journal": exchanges, "verdict": verdict})
         for name, text in self._found(session, exchanges, verdict):
             self._names[name] = None
             where = "" if session["id"] == DEFAULT else f"in the session {printable(session['id'])}: "

@@ -24,10 +24,11 @@ class Review:
     verdict: list[Json]
 
 
-async def review(sessions: LiveSessions, live: LiveSession, origin: str = "") -> Review:
+async def review(sessions: LiveSessions, live: LiveSession, origin: str = "", conversation: bool = False) -> Review:
     exchanges, _ = await soon(sessions.store.journal(live.session.id, 0))
     verdict = [finding.body() for finding in await _verdict(sessions, live)]
-    return Review(await session_body(sessions, live, origin), [describe(item) for item in exchanges], verdict)
+    rows = [describe(item, conversation) for item in exchanges]
+    return Review(await session_body(sessions, live, origin), rows, verdict)
 
 
 async def _verdict(sessions: LiveSessions, live: LiveSession) -> list[Finding]:
