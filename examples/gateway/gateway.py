@@ -15,7 +15,9 @@ async def passed_on(request: Request) -> Response:
     async with httpx2.AsyncClient(base_url=os.environ["UPSTREAM"], trust_env=False) as client:
         url = f"{request.url.path.removeprefix('/v1')}?{request.url.query}".rstrip("?")
         answer = await client.request(request.method, url, headers=headers, content=await request.body(), timeout=60)
-    kept = {name: value for name, value in answer.headers.items() if name not in ("content-length", "transfer-encoding")}
+    kept = {
+        name: value for name, value in answer.headers.items() if name not in ("content-length", "transfer-encoding")
+    }
     return Response(answer.content, answer.status_code, kept)
 
 

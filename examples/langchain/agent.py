@@ -20,4 +20,6 @@ def answer(question: str) -> str:
         messages.append(reply)
         if not reply.tool_calls:
             return str(reply.content)
-        messages += [ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"]) for call in reply.tool_calls]
+        messages += [
+            ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"]) for call in reply.tool_calls
+        ]
