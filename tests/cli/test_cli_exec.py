@@ -212,7 +212,7 @@ def test_a_page_and_a_summary_are_left(folder: Path) -> None:
     shown = [
         (item["session"]["id"], [row["conversation"]["asked"] for row in item["journal"]]) for item in held["sessions"]
     ]
-    asked = [[{"role": "user", "text": "bye"}]]
+    asked = [[{"by": "user", "text": "bye"}]]
     assert (code, shown) == (0, [("first", asked), ("default", asked), ("default", []), ("second", asked)])
     summary = (folder / "summary.md").read_text()
     assert summary.startswith("# Before\n### llm-emulator\n\n```text\nemulator: 3 requests in 3 sessions, 2 findings\n")

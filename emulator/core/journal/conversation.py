@@ -17,7 +17,7 @@ MOST_PIECES = 300
 def said_in(exchange: Exchange) -> dict[str, Json]:
     """Return what was asked and answered, by neutral names.
 
-    `{model, asked: [{role, text, calls, call_id, images}], offered: [NAME], answered: [{kind, text, name}], pieces}`:
+    `{model, asked: [{by, text, calls, call_id, images}], offered: [NAME], answered: [{kind, text, name}], pieces}`:
     `asked` is null where the request was not understood, `answered` empty where no part of an answer was read; a call's
     text is its arguments; `pieces` are what each of a stream's first frames says.
     """
@@ -37,7 +37,7 @@ def said_in(exchange: Exchange) -> dict[str, Json]:
 def _message(message: Message) -> dict[str, Json]:
     calls = [{"id": id, "name": name, "arguments": arguments} for id, name, arguments in message.calls]
     told = {"calls": calls, "call_id": message.call_id, "name": message.name, "images": message.images}
-    return {"role": message.role, "text": message.text} | {key: value for key, value in told.items() if value}
+    return {"by": message.role, "text": message.text} | {key: value for key, value in told.items() if value}
 
 
 def _piece(exchange: Exchange, data: bytes) -> str:
