@@ -21,12 +21,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 KEY = {"authorization": "Bearer sk-any", "content-type": "application/json"}
-CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi."}], "store": True}
+#: Its message is the assistant's: the SDKs know no other role of a message that is stored.
+CHAT = {"model": "gpt-4o", "messages": [{"role": "assistant", "content": "Hi."}], "store": True}
 ASKED = {"model": "gpt-4o", "input": "Hi."}
-#: What makes the id that a path asks for: where, and with what.
+#: What makes the id that a path asks for: where, and with what. Only such a response is cancelled or streamed again.
 MADE: dict[str, tuple[str, Any]] = {
-    r"POST /responses/([^/]+)/cancel$": ("/responses", {**ASKED, "background": True}),
-    r"\w+ /responses/(?!input_tokens|compact)([^/]+)": ("/responses", ASKED),
+    r"\w+ /responses/(?!input_tokens|compact)([^/]+)": ("/responses", {**ASKED, "background": True, "stream": True}),
     r"\w+ /chat/completions/([^/]+)": ("/chat/completions", CHAT),
 }
 #: The model that they delete.
@@ -98,7 +98,7 @@ def main(port: int, upstream: str) -> None:
 
     async def make(where: str, body: Any) -> str:
         answer = await client.post(upstream + where, json=body)
-        return str(answer.json()["id"])
+        return re.findall(r'"id":"((?:resp_|chatcmpl-)\w+)"', answer.text)[0]
 
     async def relay(request: Request) -> Response:
         path = f"{request.method} {request.url.path}"
