@@ -211,6 +211,12 @@ def test_a_tool_message_answers_the_call_before_it() -> None:
     assert answered(CHAT.wire, [1]) == [1]
 
 
+def test_a_generated_body_names_nothing_that_is_kept() -> None:
+    user, named = {"role": "user", "content": "x"}, {"type": "item_reference", "id": "msg_1"}
+    wire = PROVIDERS["openai"].operations["responses"].wire
+    assert answered(wire, {"input": [named, user], "previous_response_id": "resp_1"}) == {"input": [user]}
+
+
 def test_every_mutation_of_a_small_body() -> None:
     document = {
         "type": "object",

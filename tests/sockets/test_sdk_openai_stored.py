@@ -75,3 +75,20 @@ def test_a_background_stream_is_taken_up_again(api: OpenAI) -> None:
     assert again[-1].type == "response.completed"
     assert again[-1].response.output_text == "One two three."
     assert api.responses.retrieve(ident).status == "completed"
+
+
+def test_a_conversation_is_compacted(api: OpenAI) -> None:
+    first = api.responses.create(model="gpt-5", input="One.")
+    assert first.reasoning
+    assert (first.reasoning.effort, first.top_p) == ("medium", 1)
+    compacted = api.responses.compact(model="gpt-5", input="Two.", previous_response_id=first.id)
+    assert [item.type for item in compacted.output] == ["message", "message", "compaction"]
+    given: Any = [item.to_dict(warnings=False) for item in compacted.output]
+    following = api.responses.create(model="gpt-5", input=[*given, *HELLO])
+    assert following.output_text == "I heard: Hello!"
+
+
+def test_reasoning_needs_what_follows_it(api: OpenAI) -> None:
+    given: Any = [*HELLO, {"type": "reasoning", "id": "rs_1", "summary": []}]
+    with pytest.raises(openai.BadRequestError, match="without its required following item"):
+        api.responses.create(model="gpt-5", input=given)
