@@ -117,6 +117,11 @@ def names_extras(command: str, folder: Path) -> None:
     assert set(found.split(",")) <= set(project["optional-dependencies"])
 
 
+def names_packages(command: str, folder: Path) -> None:
+    """What is installed beside the package is what the example below it imports."""
+    assert {"pytest", "openai"} == set(command.split()) - {"pip", "install", "."}
+
+
 def runs_in_ci(command: str, folder: Path) -> None:
     """The check that every change must pass takes this line out of the README and runs it."""
     ci = (ROOT / ".ci" / "run").read_text()
@@ -132,9 +137,8 @@ COMMANDS: dict[str, Check] = {
     "python3 -m venv .venv && .venv/bin/pip install --quiet -e '.[test]' && .venv/bin/pytest -n auto": runs_in_ci,
     "emulator check retry.yaml": prints(RETRY),
     "emulator check retry.yaml --request body.json": prints("answered by retry.yaml:4 (rule-1), status 429"),
-    "emulator serve retry.yaml": serves(BEATRA),
-    "emulator serve beatra/plan-exhausted.yaml": serves(BEATRA),
-    "emulator serve retry.yaml --reload": serves(BEATRA),
+    "emulator serve retry.yaml": serves("  openai "),
+    "emulator serve retry.yaml --reload": serves("  openai "),
     "emulator serve --tls": serves("CA to trust"),
     "emulator exec retry.yaml -- npm test": prints("npm was told of http://127.0.0.1"),
     "emulator exec retry.yaml --tls -- npm test": prints("npm was told of https://127.0.0.1"),
@@ -145,16 +149,13 @@ COMMANDS: dict[str, Check] = {
     "emulator contract --provider beatra --self": asks_a_target("--phase", "examples"),
     "API_KEY=... emulator contract --provider beatra --url http://127.0.0.1:8080/v1":
         asks_a_target("--phase", "facts", "--api-key", "KEY"),
-    "API_KEY=... emulator contract --provider beatra --url https://gateway.test/v1 --max-requests 200 "
-    "--report html=report.html": asks_a_target("--phase", "facts", "--api-key", "KEY"),
-    "emulator contract --provider beatra --url http://127.0.0.1:8080/v1 --api-key KEY --case be-temperature":
-        asks_a_target(),
     "emulator contract --provider beatra --self --phase facts --report json=before.json": prints("facts "),
     "emulator contract --provider beatra --self --phase facts --baseline before.json --report html=report.html "
     "--report junit=report.xml": prints("facts "),
     "emulator serve --workers 4 --store redis://127.0.0.1:6379/0": is_understood,
     "emulator serve retry.yaml --host 0.0.0.0 --admin-token TOKEN --workers 4 --store redis://127.0.0.1:6379/0":
         is_understood,
+    "pip install . pytest openai": names_packages,
     "pip install '.[contract]'": names_extras,
     "pip install '.[redis]'": names_extras,
     "pip install '.[reload,tls]'": names_extras,
@@ -180,7 +181,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in scenarios.items():
         (folder / name).write_text(text)
     (folder / "body.json").write_text(
-        '{"model": "auto", "messages": [{"role": "user", "content": "the report"}], "stream": false}'
+        '{"model": "gpt-4o", "messages": [{"role": "user", "content": "the report"}], "stream": false}'
     )
     npm = folder / "npm"
     npm.write_text(f"#!{sys.executable}\nimport os, ssl\nprint('npm was told of', os.environ['OPENAI_BASE_URL'])\n")
@@ -219,6 +220,13 @@ def runs_with_a_server(block: Block, folder: Path) -> None:
         code = block.text.replace(TESTED, emulator.base_urls["beatra"]).replace(SERVED, emulator.url)
         done = run([sys.executable, "-c", code], folder)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def runs_with_the_node_package(block: Block, folder: Path) -> None:
+    """It is run in tests/clients."""
+    from clients.test_node_package import SHOWN
+
+    assert block.file in SHOWN
 
 
 def loads(block: Block, folder: Path) -> None:
@@ -280,6 +288,8 @@ def check_of(block: Block) -> Callable[[Block, Path], None]:
         return passes_as_a_test if "\ndef test_" in block.text else runs_with_a_server
     if block.language == "yaml":
         return loads if "emulator: 1" in block.text else is_a_part_of_a_provider
+    if block.language == "js":
+        return runs_with_the_node_package
     if block.language == "json":
         return is_the_answer
     if block.text.startswith("# yaml-language-server"):
@@ -311,7 +321,7 @@ def test_no_fence_is_left_over() -> None:
 
 def test_the_front_door_is_short_and_begins_with_a_test() -> None:
     assert len(README.splitlines()) < 250
-    assert README.index("def test_") < README.index("## Start it")
+    assert README.index("| provider |") < README.index("def test_") < README.index("```js")
 
 
 def test_commands_in_the_running_text_are_understood() -> None:

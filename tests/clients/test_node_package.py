@@ -52,6 +52,7 @@ def test_its_own_tests(installed: Path) -> None:
 
 
 SHOWN = [
+    "README.md",
     *(f"docs/pages/{page.relative_to(ROOT / 'docs' / 'pages')}" for page in sorted((ROOT / "docs").rglob("*.md"))),
     "clients/node/README.md",
 ]

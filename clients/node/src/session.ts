@@ -73,7 +73,7 @@ interface ProblemBody {
   concerns: string[];
 }
 
-const RULE_OPTIONS = ["after_last", "count_by", "then", "expect"];
+const RULE_OPTIONS = ["id", "after_last", "count_by", "then", "expect"];
 
 /** Open a session. Throws a ControlError, with the places in the scenario, where it does not load. */
 export async function openSession(control: Control, options: SessionOptions): Promise<Session> {
@@ -137,7 +137,7 @@ export class Session {
   on(when: When & RuleOptions = {}): Route {
     const entries = Object.entries(when);
     const own = Object.fromEntries(entries.filter(([name]) => RULE_OPTIONS.includes(name)));
-    const rule = { id: `on-${++this.#rules}`, when: Object.fromEntries(entries.filter(([name]) => !(name in own))), ...own };
+    const rule = { id: `on-${++this.#rules}`, ...own, when: Object.fromEntries(entries.filter(([name]) => !(name in own))) };
     const at = place(this.on);
     return new Route(async (replies) => {
       try {

@@ -28,6 +28,7 @@ export interface When {
 
 /** What stands beside `when` in a rule. */
 export interface RuleOptions {
+  id?: string;
   after_last?: "repeat" | "cycle" | "unmatched";
   count_by?: string;
   then?: { state: string };
