@@ -157,6 +157,7 @@ def test_no_name_of_a_provider_stands_in_python() -> None:
         for file in FILES
         for words in [_words(file)]
         for name in names
+        if name != "compatible"  # a level of validation has that name too
         if any(_names(constant, name) for constant in words)
     ]
     assert len(names) >= 12
