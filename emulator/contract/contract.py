@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -12,8 +12,9 @@ from urllib.parse import urlencode, urlsplit
 from emulator.contract.bodies import parse_json
 from emulator.contract.case_client import Ask
 from emulator.contract.cases import Case, Step, load_ask
+from emulator.core.answer.embeddings import other_model
 from emulator.core.engine.understand import conversation
-from emulator.core.errors import Json, SourceError, nearest
+from emulator.core.errors import Json, Refusal, SourceError, nearest
 from emulator.core.provider.conversation.rule import asked_of
 from emulator.core.provider.fact import Fact
 from emulator.core.provider.folder import data_folder, own_schema, schema_problems
@@ -84,7 +85,7 @@ class Contract:
         """Return the path of an operation's good request: where it has parameters, one that is known, or of a model."""
         known = [self.ask.path] if self.is_asked(operation) else []
         known += [item.path for item in self.printed(operation)]
-        model = next(iter(self.provider.models))
+        model = next((model.id for model in self.provider.models_of(operation)), "")
         known.append(fill_path(operation.path, dict.fromkeys(parameters(operation.path), model)))
         return known[0]
 
@@ -100,7 +101,7 @@ class Contract:
     def bodies(self, operation: Operation) -> list[dict[str, Json]]:
         """Return good bodies of an operation, the smallest first."""
         found = [dict(self.ask.body)] if self.is_asked(operation) else []
-        found += [item.body for item in self.printed(operation) if isinstance(item.body, dict)]
+        found += [self.read(operation, item.body) for item in self.printed(operation) if isinstance(item.body, dict)]
         return [body for index, body in enumerate(found) if body not in found[:index]]
 
     def query(self, operation: Operation) -> Mapping[str, str]:
@@ -135,10 +136,24 @@ class Contract:
         broken = rules.first_broken(asked_of(body, said, model, self.ask.headers)) if rules else None
         if broken:
             return broken[0].error
+        if other_model(operation, body, named):
+            return "invalid_request"
         size = body.get("dimensions") if model and model.dimensions else None
         return (
             "invalid_request" if model and size and not (model.shortens and size <= (model.dimensions or 0)) else None
         )
+
+    def read(self, operation: Operation, body: Json) -> Json:
+        """Return a body as the schema has it, where it is written in another way that the provider reads."""
+        also = self.provider.reads(())
+        try:
+            return operation.field_names.documented(body, also) if also and isinstance(body, Mapping) else body
+        except Refusal:
+            return body
+
+    def reads(self, operation: Operation) -> Callable[[Json], Json] | None:
+        """Return what reads bodies that are written in another way, if the provider takes any."""
+        return functools.partial(self.read, operation) if self.provider.also_read else None
 
     def basis(self, comment: str, operation: Operation) -> tuple[str | None, bool]:
         """Return the fact that a constraint's `$comment` names, else its operation's, and whether it is assumed."""

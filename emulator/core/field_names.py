@@ -1,4 +1,4 @@
-"""Names of fields that a request may have in two spellings: each is read as the documented one, where that is known.
+"""What a request may write in another way than the schema has it: it is read as documented, where that is known.
 
 Only fields that the schema lists are renamed: names that the caller chose stay as they are.
 """
@@ -6,7 +6,7 @@ Only fields that the schema lists are renamed: names that the caller chose stay 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeAlias
 
 from emulator.core.errors import Json, Refusal, Violation
@@ -14,6 +14,7 @@ from emulator.core.tree import path_of
 
 #: Says of a body that some name in it could be of the other spelling.
 SNAKE = re.compile(rb'"[A-Za-z0-9]*_[A-Za-z0-9_]*"\s*:')
+_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+")|,(?=\s*+[}\]])')
 _UNDERSCORE = re.compile(r"_([a-z0-9])")
 _Steps: TypeAlias = tuple[str | int, ...]
 
@@ -32,15 +33,21 @@ class FieldNames:
     def __init__(self, document: Json) -> None:
         self._root = document
 
-    def documented(self, body: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Return a body with the documented spellings. Raises: Refusal, where a field has both."""
-        found: Mapping[str, Json] = self._renamed(body, (self._root,), ())
+    def documented(self, body: Mapping[str, Json], also: Collection[str]) -> Mapping[str, Json]:
+        """Return a body as the schema has it. Raises: Refusal, where a field has two spellings."""
+        found: Mapping[str, Json] = self._read(body, (self._root,), (), also)
         return found
 
-    def _renamed(self, value: Json, schemas: tuple[Json, ...], at: _Steps) -> Json:
+    def _read(self, value: Json, schemas: tuple[Json, ...], at: _Steps, also: Collection[str]) -> Json:
+        if isinstance(value, Mapping) and "one_as_list" in also:
+            types = [schema["type"] for schema in self._all(schemas) if "type" in schema]
+            value = [value] if types and set(types) == {"array"} else value
         if isinstance(value, list):
             inner = tuple(schema["items"] for schema in self._all(schemas) if "items" in schema)
-            return [self._renamed(item, inner, (*at, index)) for index, item in enumerate(value)] if inner else value
+            return [self._read(item, inner, (*at, index), also) for index, item in enumerate(value)] if inner else value
+        if isinstance(value, str) and "any_case" in also:
+            words = [word for schema in self._all(schemas) for word in schema.get("enum", ())]
+            return value.upper() if value not in words and value.upper() in words else value
         if not isinstance(value, Mapping):
             return value
         listed: dict[str, list[Json]] = {}
@@ -52,12 +59,12 @@ class FieldNames:
                 others.append(schema["additionalProperties"])
         found: dict[str, Json] = {}
         for name, item in value.items():
-            known = name if name in listed else camel_case(name)
+            known = camel_case(name) if name not in listed and "snake_case" in also else name
             known = known if known in listed else name
             if known in found:
                 path = path_of((*at, known))
                 raise Refusal("invalid_request", details=[Violation(path, f"is there twice, as {known} and {name}")])
-            found[known] = self._renamed(item, tuple(listed.get(known, others)), (*at, known))
+            found[known] = self._read(item, tuple(listed.get(known, others)), (*at, known), also)
         return found
 
     def _all(self, schemas: tuple[Json, ...]) -> Iterator[Mapping[str, Json]]:
@@ -70,6 +77,11 @@ class FieldNames:
                 yield from self._all((self._root["$defs"][schema["$ref"].rpartition("/")[2]],))
             for word in ("allOf", "anyOf", "oneOf"):
                 yield from self._all(tuple(schema.get(word, ())))
+
+
+def without_trailing_commas(body: bytes) -> bytes:
+    """Return JSON without the commas that nothing follows."""
+    return _COMMA.sub(lambda found: found[1] or b"", body)
 
 
 def told_path(steps: _Steps, body: Json, maps: frozenset[str]) -> str:

@@ -23,7 +23,7 @@ from .test_sdk_node import FOLDER, missing
 README = Path(__file__).parent.parent.parent / "README.md"
 TEXT = "Grüße, here is a text."
 ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
-ROW = re.compile(r"^\| (\*whole\* )?`([a-z_]+: .+?)` \| .+? \| (.+?) \| (.+?) \| (.+?) \|$", re.M)
+ROW = re.compile(r"^\| (\*whole\* )?`([a-z_]+: .+?)` \| .+? \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.M)
 MESSAGE: dict[str, Any] = {"model": "claude-sonnet-4-6", "max_tokens": 100, "messages": ASK["messages"]}
 
 
@@ -33,6 +33,7 @@ class Row(NamedTuple):
     python: str
     node: str
     anthropic: str
+    google: str
 
 
 ROWS = [Row(*found) for found in ROW.findall(README.read_text())]
@@ -82,6 +83,25 @@ def by_anthropic(url: str, key: str, stream: bool) -> str:
     return told(text, None)
 
 
+def by_google(url: str, key: str, stream: bool) -> str:
+    if not os.environ.get("CI"):
+        pytest.importorskip("google.genai")
+    from google import genai
+
+    text: str | None = ""
+    ask: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": "hi"}
+    with genai.Client(api_key=key, http_options={"base_url": url.rpartition("/")[0]}) as api:
+        try:
+            if stream:
+                for chunk in api.models.generate_content_stream(**ask):
+                    text = f"{text}{chunk.text or ''}"
+            else:
+                text = api.models.generate_content(**ask).text
+        except Exception as error:  # its own, httpx's, json's
+            return told(text, type(error).__name__)
+    return told(text, None)
+
+
 def test_every_fault_has_its_row() -> None:
     assert {row.fault.partition(":")[0] for row in ROWS} == set(FAULTS)
 
@@ -96,6 +116,12 @@ def test_the_python_sdk(row: Row, emulator_url: str) -> None:
 def test_the_python_sdk_of_anthropic(row: Row, emulator_url: str) -> None:
     session = open_session(emulator_url, row, "anthropic")
     assert by_anthropic(session["base_urls"]["anthropic"], session["api_key"], not row.whole) == row.anthropic
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_the_python_sdk_of_google(row: Row, emulator_url: str) -> None:
+    session = open_session(emulator_url, row, "gemini")
+    assert by_google(session["base_urls"]["gemini"], session["api_key"], not row.whole) == row.google
 
 
 def test_the_node_sdk(emulator_url: str) -> None:

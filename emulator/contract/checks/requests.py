@@ -37,15 +37,18 @@ def requests(
     bad: Sequence[Changes] = (),
     missing: Sequence[str] = (),
     raw: Sequence[str] = (),
+    raw_good: Sequence[str] = (),
     error: str = "invalid_request",
 ) -> None:
-    """Each of `good` is taken; each of `bad`, each lack of a `missing` field and each `raw` body refused."""
+    """Each of `good` and `raw_good` is taken; each of `bad`, each lack of a `missing` field and `raw` body refused."""
     for changes in good or ({},):
         accepted(client.chat(changes), shown_changes(changes))
     for changes in bad:
         client.refused(client.chat(changes), error, shown_changes(changes), changes)
     for name in missing:
         client.refused(client.chat(missing=[name]), error, shown_changes({}, [name]), {name: None})
+    for text in raw_good:
+        accepted(client.send("POST", client.ask.path, text.encode()), f"the body {text!r}")
     for text in raw:
         answer = client.send("POST", client.ask.path, text.encode())
         client.refused(answer, error, f"the body {text!r}")

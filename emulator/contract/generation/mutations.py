@@ -81,18 +81,24 @@ def mutations(schema: Json, value: Json) -> Iterator[tuple[Json, Mutation]]:
 class Mutator:
     """Finds the faults of one schema; what depends on the schema alone is found once."""
 
-    def __init__(self, schema: Json, nulls: bool = False) -> None:
+    def __init__(self, schema: Json, nulls: bool = False, reads: Callable[[Json], Json] | None = None) -> None:
         """Find the faults of a schema; without `nulls` null for an optional field of a body may be none.
+
+        A body that `reads` makes valid has no fault.
 
         Raises: UnsupportedKeyword.
         """
         self.document = Document(schema)
-        self.valid = self.document.verdict(schema)
+        self._verdict, self._reads = self.document.verdict(schema), reads
         parts = [schema, *schema.get("allOf", ())] if isinstance(schema, Mapping) else []
         self.required = frozenset(name for part in parts for name in part.get("required", ()))
         self.nulls = nulls
         self._kept: dict[int, list[tuple[str, Operator, Json]]] = {}
         self._examples: dict[int, tuple[Json]] = {}
+
+    def valid(self, value: Json) -> bool:
+        """Tell whether a value is valid."""
+        return self._verdict(value) or (self._reads is not None and self._verdict(self._reads(value)))
 
     def some(self, value: Json) -> st.SearchStrategy[tuple[Json, Mutation]]:
         """Return a strategy of a valid value's mutations: each keyword as likely, however often it stands."""

@@ -51,7 +51,7 @@ def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
     ]
     for item in found:
         yield _good(contract, operation, item, known)
-    mutator = Mutator(operation.request)
+    mutator = Mutator(operation.request, reads=contract.reads(operation))
     for body in (*bodies, *(item.value for item in found)):
         for mutation in mutator.candidates(body):
             if mutator.breaks(body, mutation):
@@ -152,7 +152,7 @@ def _queries(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
         taken(contract, operation, answer, f"GET {asked(good)}")
 
     yield planned_case(contract, "coverage", f"{operation.name}/query/good", check, fact=operation.fact)
-    mutator = Mutator(operation.request)
+    mutator = Mutator(operation.request, reads=contract.reads(operation))
     for mutation in mutator.candidates(dict(good)):
         if mutation.operator == "remove" and mutator.breaks(dict(good), mutation):
             yield _without(contract, operation, good, mutation)

@@ -85,7 +85,7 @@ def draw_all(
     valid = requests(operation.request, models, operation.wire)
     if polarity == "valid":
         return [Drawn(body) for body in draw(valid, number, max_examples)]
-    mutator = Mutator(operation.request)
+    mutator = Mutator(operation.request, reads=contract.reads(operation))
     broken = valid.flatmap(lambda body: st.tuples(st.just(body), *[mutator.some(body)] * FAULTS))
     drawn = draw(broken, number, -(-max_examples // FAULTS))
     return [Drawn(body, fault) for body, *faults in drawn for _, fault in faults][:max_examples]
@@ -115,7 +115,7 @@ class _Hunt:
         self.contract = contract
         self.operation = operation
         self.target = target
-        self.mutator = Mutator(operation.request)
+        self.mutator = Mutator(operation.request, reads=contract.reads(operation))
 
     def run(self, drawn: Sequence[Drawn]) -> Outcome:
         """Return the gravest outcome: a failure ends the hunt, what was only observed does not."""

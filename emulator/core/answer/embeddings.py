@@ -108,10 +108,17 @@ def check_vectors(provider: Provider, operation: Operation, call: Call, muted: C
     if model and model.dimensions and size is not None:
         _check_dimensions(model, size)
     _check_form(body, model)
-    for place in Selector(operation.vectors["model"]).find(call.body) if "model" in operation.vectors else ():
-        if isinstance(place.value, str) and place.value.rpartition("/")[2] != call.model:
+    if other := other_model(operation, call.body, call.model):
+        raise Refusal("invalid_request", details=[other])
+
+
+def other_model(operation: Operation, body: Mapping[str, Json], model: str) -> Violation | None:
+    """Return what is wrong where an input names another model than the path."""
+    for place in Selector(operation.vectors["model"]).find(body) if "model" in operation.vectors else ():
+        if isinstance(place.value, str) and place.value.rpartition("/")[2] != model:
             message = f"must be the model of the path, not {shown(place.value)}"
-            raise Refusal("invalid_request", details=[Violation(place.path, message, operation.fact)])
+            return Violation(place.path, message, operation.fact)
+    return None
 
 
 def _check_dimensions(model: Model, asked: Json) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import orjson
 
 from emulator.core.errors import Json, Refusal, Violation, shown
+from emulator.core.field_names import without_trailing_commas
 from emulator.core.provider.operation import Checks, Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Settings
@@ -47,11 +48,13 @@ def check_content_type(provider: Provider, settings: Settings, request: Request,
 _BOUNDS = ("holds more than", "is nested deeper than")
 
 
-def decoded(provider: Provider, body: bytes) -> Mapping[str, Json]:
+def decoded(provider: Provider, body: bytes, also: Collection[str] = ()) -> Mapping[str, Json]:
     """Read a body. Raises: Refusal, as the provider words it, but for bounds of ours."""
     try:
         return decode(body)
     except Refusal as refusal:
+        if "trailing_commas" in also and (rest := without_trailing_commas(body)) != body:
+            return decoded(provider, rest)
         if any(words in (refusal.message or "") for words in _BOUNDS):
             raise
         reason = refusal.details[0].message if refusal.details else ""

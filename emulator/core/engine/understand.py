@@ -46,9 +46,10 @@ def understand(
         check_content_type(provider, settings, request, notes)
         if request.too_large:
             raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        body = {} if operation.kind == "stored" and not request.body else decoded(provider, request.body)
-        if provider.other_names[0] and provider.other_names[1] not in settings.muted and SNAKE.search(request.body):
-            body = operation.field_names.documented(body)
+        also = provider.reads(settings.muted) if provider.also_read else ()
+        body = {} if operation.kind == "stored" and not request.body else decoded(provider, request.body, also)
+        if also and (SNAKE.search(request.body) or not operation.checks(settings.muted).documented.verdict(body)):
+            body = operation.field_names.documented(body, also)
     judged = settings.validation != "off"
     compared = provider.compared(operation, settings.muted) if judged and provider.reference else None
     alike = compared is not None and compared.both.verdict(body)  # one verdict for most bodies: it costs as much as two

@@ -66,7 +66,7 @@ def apply(
 
 
 def _cut(timeline: Timeline, given: FaultInput) -> Timeline | None:
-    """End early: after k chunks, after a number of body bytes, or before [DONE]."""
+    """End early: after k chunks, after a number of body bytes, or before [DONE] or, where there is none, the end."""
     arguments, frames = given.arguments, timeline.frames
     kept: Frames | None
     if "after_bytes" in arguments:
@@ -75,7 +75,7 @@ def _cut(timeline: Timeline, given: FaultInput) -> Timeline | None:
         kept = before(timeline, arguments["after_chunks"])
     else:
         kept = tuple(frame for frame in frames if frame.kind != "done")
-    if kept is None or kept == frames or ("before" in arguments and not timeline.stream):
+    if kept is None or (not timeline.stream if "before" in arguments else kept == frames):
         return None
     return ended(timeline, kept, arguments.get("how", "fin"))
 

@@ -63,7 +63,7 @@ def compile_provider(
         key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
         accepts=tuple(map(read_way, data["auth"].get("accepts", ["bearer"]))),
         elsewhere=tuple((read_way(way), name) for way, name in data["auth"].get("elsewhere", {}).items()),
-        other_names=("names" in data, data.get("names", {}).get("fact")),
+        also_read={way: item["fact"] for way, item in data.get("also_read", {}).items()},
         error_paths=_error_paths(data["errors"].get("paths", {})),
         request_headers=headers.document if headers else None, env=data.get("env", usual("env")),
         key_missing=data["auth"].get("missing", "unauthorized"),

@@ -7,7 +7,7 @@ schemas/<name>/*.schema.json      request, response and chunk schemas, each cons
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -121,8 +121,12 @@ class Provider:
     not_emulated: tuple[Sequence[str], str] = ((), "not_found")  # beginnings of paths that only the API has, the error
     header_exceptions: Sequence[PlaceWording] = ()  # what is said of headers that break their schema
     elsewhere: Sequence[tuple[KeyPlace, str]] = ()  # where no key is taken, and the error for one that is sent there
-    other_names: tuple[bool, str | None] = (False, None)  # fields may be in snake_case too, and the fact
+    also_read: Mapping[str, str] = field(default_factory=dict)  # other ways to write a request, each with its fact
     error_paths: ErrorPaths = AS_THEY_ARE
+
+    def reads(self, muted: Collection[str]) -> Collection[str]:
+        """Return in what other ways a request may be written."""
+        return [way for way, fact in self.also_read.items() if fact not in muted]
 
     def like(self, operation: Operation) -> Operation | None:
         """Return the operation of the API with which this one is compatible, if it is a chat there too."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from build import MODELS, NAMES, EngineSession, chat, make_request, make_session
+from build import KEY, MODELS, NAMES, EngineSession, chat, make_request, make_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +48,19 @@ def again(
         live.store.record(exchange)
         found.append((form, form.fill(asked.at, grant) if form else None, in_one_piece(exchange.timeline)))
     return found
+
+
+@pytest.mark.parametrize("query", [None, "", "alt=sse"], ids=["whole", "array", "sse"])
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+def test_what_is_given_again_where_the_model_is_in_the_path(reply: dict[str, Any], query: str | None) -> None:
+    live = make_session({"rules": [{"reply": reply}]}, plan=Plan("p", 20))
+    body = {"contents": [{"parts": [{"text": "look"}]}], "tools": [{"functionDeclarations": [{"name": "look"}]}]}
+    method = "generateContent" if query is None else "streamGenerateContent"
+    path, headers = f"/models/gemini-2.5-flash:{method}", {"x-goog-api-key": KEY}
+    asked = make_request("gemini", body, path=path, query=query or "", key=None, headers=headers)
+    (first, _, _), *others = again(live, asked, 12)
+    assert first is None
+    assert [given for _, given, _ in others] == [rendered for _, _, rendered in others]
 
 
 @pytest.mark.parametrize("provider", NAMES)

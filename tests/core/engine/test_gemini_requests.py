@@ -8,6 +8,7 @@ import orjson
 import pytest
 from build import KEY, EngineSession, body_of, make_session
 
+from emulator.core.field_names import without_trailing_commas
 from emulator.core.values import Exchange
 from emulator.core.wires.sse import items_of, payload
 
@@ -119,6 +120,10 @@ REFUSED: dict[str, tuple[Body, str, str, str]] = {
     "type-list": (tools(function(parameters={"type": ["STRING", "NULL"]})), MODEL, "ge-schema-type",
                   f"{UNKNOWN}\"type\" at 'tools[0].function_declarations[0].parameters': Proto field is not repeating"),
     "odd-type": (tools(function(parameters={"type": "TEXT"})), MODEL, "ge-schema-type", ""),
+    "enum-of-no-type": (tools(function(parameters={"properties": {"a": {"enum": ["a"]}}})), MODEL, "ge-x-enum", ""),
+    "enum-of-numbers": (tools(function(parameters={"properties": {"a": {"type": "INTEGER", "enum": ["1"]}}})), MODEL,
+                        "ge-x-enum", ""),
+    "text-parameters": (tools(function(parameters={"type": "STRING"})), MODEL, "ge-fd-object", ""),
     "odd-count": (tools(function(parameters={"type": "ARRAY", "minItems": "two"})), MODEL, "ge-json-bytes", ""),
     "odd-mode": (calling("SOMETIMES"), MODEL, "ge-fcc", ""),
     "names-with-auto": (calling("AUTO", "f"), MODEL, "ge-fcc", "Request contains an invalid argument."),
@@ -216,6 +221,8 @@ ALLOWED: dict[str, tuple[Body, str]] = {
     "lower-case": (tools(function(parameters={"type": "object", "properties": {"a_b": {"type": "string"}}})), MODEL),
     "json-schema": (tools(function(parametersJsonSchema={"type": "object", "additionalProperties": False})), MODEL),
     "named": (calling("ANY", "f"), MODEL),
+    "one-for-a-list": ({"contents": {"parts": {"text": "Hi."}}, "systemInstruction": {"parts": {"text": "Ho."}}}, NEW),
+    "small-letters": (calling("any", "f"), MODEL),
     "validated": (calling("VALIDATED", "f"), MODEL),
     "json-with-functions": (tools(function(), generationConfig={"responseMimeType": "application/json"}), NEW),
     "enum": (config(responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["a", "b"]}), MODEL),
@@ -233,6 +240,29 @@ ALLOWED: dict[str, tuple[Body, str]] = {
 def test_what_the_facts_allow(body: Body, name: str) -> None:
     exchange = send(body, name)
     assert (exchange.timeline.status, exchange.notes) == (200, ())
+
+
+def test_commas_that_nothing_follows() -> None:
+    body = b'{"contents": [{"parts": [{"text": "a,]} \\",}",}],},],}'
+    assert orjson.loads(without_trailing_commas(body)) == {"contents": [{"parts": [{"text": 'a,]} ",}'}]}]}
+    assert send(None, raw=body).timeline.status == 200
+    assert send(None, raw=body.replace(b"],},", b"],,},")).timeline.status == 400
+
+
+@pytest.mark.parametrize(
+    ("fact", "body"),
+    [
+        ("ge-json-one", {"contents": {"parts": [{"text": "a"}]}}),
+        ("ge-json-words", calling("any", "f")),
+        ("ge-json-names", ask(generation_config={})),
+        ("ge-json-commas", b'{"contents": [{"parts": [{"text": "a"}]}],}'),
+    ],
+    ids=lambda item: item if isinstance(item, str) else "",
+)
+def test_what_is_read_otherwise_can_be_muted(fact: str, body: Any) -> None:
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    assert send(None, raw=raw).timeline.status == 200
+    assert send(None, raw=raw, live=make_session({"mute": [fact]}, plan="unlimited")).timeline.status == 400
 
 
 def test_every_fault_of_a_kind_is_told() -> None:

@@ -75,7 +75,6 @@ def test_cut_of_a_whole_answer(arguments: dict[str, Any], sent: bytes, end: str,
         (WHOLE, {"stall": {"after_chunks": 0, "for": 1}}),
         (STREAM, {"cut": {"after_chunks": 4}}),
         (STREAM, {"cut": {"after_bytes": 1000}}),
-        (Timeline(200, (), EVENTS, True), {"cut": {"before": "done"}}),
         (STREAM, {"stall": {"after_chunks": 4, "for": 1}}),
         (WHOLE, {"corrupt": {"chunk": 1}}),
         (STREAM, {"corrupt": {"chunk": 5}}),
@@ -103,6 +102,11 @@ def test_stall_makes_what_follows_later() -> None:
     stalled, _ = strike(STREAM, {"stall": {"after_chunks": 1, "for": "5s"}})
     assert ([frame.at for frame in stalled.frames], stalled.end_at, stalled.broken) == ([0, 6, 7, 7], 7, False)
     assert data(stalled) == data(STREAM)
+
+
+def test_a_stream_without_done_is_cut_before_its_end() -> None:
+    cut, idle = strike(Timeline(200, (), EVENTS, True), {"cut": {"before": "done"}})
+    assert (cut.frames, cut.end, idle) == (EVENTS, "fin", [])
 
 
 def test_stall_for_ever_is_a_silence_before_what_follows() -> None:
