@@ -16,7 +16,9 @@ from emulator.core.provider.holes import fill_text
 from emulator.core.tree import path_of
 
 #: What a violation's text can name: the place, what was wanted, what was given, and the bound that it passes.
-HOLES = ("param", "within", "dotted", "holder", "name", "expected", "kind", "given", "values", "limit", "length")
+HOLES = (
+    "param", "within", "dotted", "holder", "name", "expected", "kind", "given", "bare", "values", "limit", "length",
+)  # fmt: skip
 #: What of the envelope a wording has a say in.
 SAID = ("type", "code", "param", "message", "more")
 
@@ -180,6 +182,7 @@ _HOLES: Mapping[str, Callable[[Violation], Any]] = {
     "expected": _expected,
     "kind": lambda violation: _A[kind_of(violation.given)],
     "given": _given,
+    "bare": lambda violation: str(violation.given)[:200],
     "values": _values_listed,
     "limit": lambda violation: violation.wanted,
     "length": _length,
