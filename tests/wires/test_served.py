@@ -83,7 +83,7 @@ def test_one_scenario_is_served_in_every_form(
 
 
 def without_new(answer: httpx2.Response) -> tuple[int, str]:
-    return answer.status_code, re.sub(r'(ans|wish|req|call)_\w+|chatcmpl-\w+|"(created|when)":\d+', "NEW", answer.text)
+    return answer.status_code, re.sub(r'(ans|wish|req|call|msg|toolu)_\w+|chatcmpl-\w+|"(created|when)":\d+', "NEW", answer.text)
 
 
 def all_asked(http: httpx2.Client, base_url: str, provider: str) -> list[tuple[int, str]]:
@@ -95,7 +95,7 @@ def all_asked(http: httpx2.Client, base_url: str, provider: str) -> list[tuple[i
     return [without_new(answer) for answer in answers]
 
 
-@pytest.mark.parametrize("provider", ["brivionix", *MADE_UP])
+@pytest.mark.parametrize("provider", ["anthropic", "brivionix", *MADE_UP])
 def test_what_is_recorded_answers_the_same(
     provider: str, server: Emulator, http: httpx2.Client, tmp_path: Path
 ) -> None:
