@@ -221,6 +221,7 @@ class Timeline:
     head_s: float = 0.0
     apart: bool = False
     comment_s: float = 0.0
+    comment: bytes = b": keep-alive\n\n"
 
     def headed(self, headers: Headers) -> Timeline:
         """Return it with other headers: `replace` takes five times as long."""

@@ -83,7 +83,9 @@ def test_one_scenario_is_served_in_every_form(
 
 
 def without_new(answer: httpx2.Response) -> tuple[int, str]:
-    return answer.status_code, re.sub(r'(ans|wish|req|call|msg|toolu)_\w+|chatcmpl-\w+|"(created|when)":\d+', "NEW", answer.text)
+    return answer.status_code, re.sub(
+        r'(ans|wish|req|call|msg|toolu)_\w+|chatcmpl-\w+|"(created|when)":\d+', "NEW", answer.text
+    )
 
 
 def all_asked(http: httpx2.Client, base_url: str, provider: str) -> list[tuple[int, str]]:

@@ -215,7 +215,9 @@ def _struck(
 ) -> Rendered:
     """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
     own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
-    timeline, idle = apply(rendered.timeline, {**own, **chaos.faults}, turn.draw, partial(error_events, turn))
+    wire, faults, errors = turn.operation.wire, {**own, **chaos.faults}, partial(error_events, turn)
+    spoken = (wire.is_piece, wire.keep_alive) if wire else ()
+    timeline, idle = apply(rendered.timeline, faults, turn.draw, errors, *spoken)
     notes = [Note(None, "reply", text) for text in missing]
     for label in idle:
         if label in own:

@@ -14,6 +14,7 @@ from emulator.core.durations import Wait
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.values import Frame, Timeline
+from emulator.core.wires.sse import COMMENT
 
 Frames = tuple[Frame, ...]
 
@@ -28,6 +29,7 @@ class FaultInput:
     draw: Draw
     label: str
     errors: Callable[[Json, int], Sequence[bytes]]
+    keep_alive: bytes = COMMENT  # what is sent so that a connection is kept
 
     def seconds(self, name: str) -> float:
         wait: Wait = self.arguments[name]
@@ -49,6 +51,25 @@ def events_of(timeline: Timeline) -> list[tuple[int, int]]:
 def event_of(timeline: Timeline, number: int) -> tuple[int, int] | None:
     events = events_of(timeline)
     return events[number - 1] if number <= len(events) else None
+
+
+def by_events(
+    timeline: Timeline, arguments: Mapping[str, Any], is_piece: Callable[[bytes], bool]
+) -> Mapping[str, Any] | None:
+    """Return arguments that count events in place of pieces of what is said; None where there are not so many."""
+    asked = next((name for name in _OF_PIECES if name in arguments), None)
+    if asked is None:
+        return arguments
+    places = enumerate(events_of(timeline), 1)
+    found = [number for number, place in places if is_piece(data_of(timeline.frames[slice(*place)]))]
+    count: int = arguments[asked]
+    if count > len(found) or not found:
+        return None
+    number = found[count - 1] if count else found[0] - 1
+    return {name: value for name, value in arguments.items() if name != asked} | {_OF_PIECES[asked]: number}
+
+
+_OF_PIECES = {"after_pieces": "after_chunks", "piece": "chunk"}
 
 
 def data_of(frames: Sequence[Frame]) -> bytes:

@@ -12,10 +12,11 @@ from typing import Any
 from emulator.core.draws import Draw
 from emulator.core.durations import parse_wait
 from emulator.core.errors import Json
-from emulator.core.faults.chunks import FaultInput, Frames, before, changed, data_of, ended, event_of
+from emulator.core.faults.chunks import FaultInput, Frames, before, by_events, changed, data_of, ended, event_of
 from emulator.core.faults.reshape import bandwidth, comment, merge, slice_, slow_headers, stall
 from emulator.core.frozen import frozen
 from emulator.core.values import FOREVER, Frame, Timeline
+from emulator.core.wires.sse import COMMENT
 
 #: What divides all that is sent anew: it comes last, or the others would not find the events that they are about.
 RESHAPING = frozenset(("slice", "merge", "bandwidth"))
@@ -47,14 +48,21 @@ def parse_fault(item: Mapping[str, Json]) -> Fault:
 
 
 def apply(
-    timeline: Timeline, faults: Mapping[str, Fault], draw: Draw, errors: Callable[[Json, int], Sequence[bytes]]
+    timeline: Timeline,
+    faults: Mapping[str, Fault],
+    draw: Draw,
+    errors: Callable[[Json, int], Sequence[bytes]],
+    is_piece: Callable[[bytes], bool] = lambda event: False,
+    keep_alive: bytes = COMMENT,
 ) -> tuple[Timeline, list[str]]:
     """Apply faults, by what they are drawn by, in order, RESHAPING ones after all others; return which had no hold."""
     idle: list[str] = []
     for label, fault in sorted(faults.items(), key=lambda item: item[1].kind in RESHAPING):
         if fault.chance < 1 and draw.uniform(label) >= fault.chance:
             continue
-        changed = FAULTS[fault.kind](timeline, FaultInput(fault.arguments, draw, label, errors))
+        arguments = by_events(timeline, fault.arguments, is_piece)
+        given = None if arguments is None else FaultInput(arguments, draw, label, errors, keep_alive)
+        changed = FAULTS[fault.kind](timeline, given) if given else None
         if changed is None:
             idle.append(label)
         else:

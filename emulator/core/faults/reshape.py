@@ -15,7 +15,6 @@ MOST_COMMENTS = 10_000
 MOST_PARTS = 10_000
 #: How long a part takes under `bandwidth`: seconds.
 PART_S = 0.05
-COMMENT = b": keep-alive\n\n"
 
 
 def stall(timeline: Timeline, given: FaultInput) -> Timeline | None:
@@ -48,13 +47,13 @@ def comment(timeline: Timeline, given: FaultInput) -> Timeline | None:
     for frame in timeline.frames if timeline.stream and at != FOREVER else ():
         room = max(0, MOST_COMMENTS - len(frames))
         count = min(math.ceil((frame.at - at) / every) - 1, room)
-        frames += [Frame(at + every * number, COMMENT, "comment") for number in range(1, count + 1)]
+        frames += [Frame(at + every * number, given.keep_alive, "comment") for number in range(1, count + 1)]
         frames.append(frame)
         at = frame.at
     silent = any(frame.kind == "hold" for frame in frames)
     if not silent and len(frames) <= len(timeline.frames):
         return None
-    return replace(timeline, frames=tuple(frames), comment_s=every if silent else 0.0)
+    return replace(timeline, frames=tuple(frames), comment_s=every if silent else 0.0, comment=given.keep_alive)
 
 
 def slice_(timeline: Timeline, given: FaultInput) -> Timeline | None:

@@ -13,6 +13,10 @@ Framing: TypeAlias = Literal["sse", "array"]
 TYPES: Mapping[Framing, str] = {"sse": "text/event-stream", "array": "application/json"}
 
 
+#: A line that keeps a connection, and says nothing.
+COMMENT = b": keep-alive\n\n"
+
+
 def event(data: bytes, name: bytes = b"") -> bytes:
     """Write one event; a line break inside the data begins another data line."""
     if b"\n" in data or b"\r" in data:

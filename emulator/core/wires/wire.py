@@ -28,9 +28,9 @@ from emulator.core.wires.completion import (
     counts,
     signature,
 )
-from emulator.core.wires.reader import PARTS, UNREAD, Found, Match
+from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows
 from emulator.core.wires.request import RequestForm
-from emulator.core.wires.sse import Framing, payload
+from emulator.core.wires.sse import COMMENT, Framing, payload
 from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.stream_reader import StreamReader, annotations_of, part_of, tokens_of, usage_of
 from emulator.core.wires.template import (
@@ -49,7 +49,7 @@ from emulator.core.wires.template import PARTS as WRITTEN
 from emulator.core.wires.writer import Writer
 
 #: What a stream says beside its parts, and of each of them.
-MOMENTS = ("start", "later", "finish", "usage", "stop")
+MOMENTS = ("start", "later", "finish", "usage", "stop", "ping")
 OF_PART = ("begin", "piece", "end")
 
 
@@ -299,6 +299,22 @@ class Wire:
         item = parsed(data) if self.event_name else None
         name = item.get(self.event_name) if isinstance(item, dict) else None
         return write_event(data, name.encode(errors="replace") if isinstance(name, str) and name.isprintable() else b"")
+
+    def is_piece(self, event: bytes) -> bool:
+        """Tell whether an event has a piece of what is said."""
+        value = parsed(payload(event))
+        for (moment, _), events in self.events.items():
+            for template in events if moment == "piece" else ():
+                found: Found = {}
+                if template.match and template.match(value, found) and any(row.get("piece") for row in rows(found)):
+                    return True
+        return False
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What is sent so that a connection is kept while nothing is said."""
+        pings = self.events.get(("ping", ""), ())
+        return b"".join([event.write({}) for event in pings]) or COMMENT
 
     @property
     def last(self) -> str:

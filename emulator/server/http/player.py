@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from emulator.core.faults.reshape import COMMENT
 from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields, undelivered
 from emulator.core.values import FOREVER, Sent, Timeline
 from emulator.server.http.delivery import Delivery, reset
@@ -228,8 +227,9 @@ class Player:
 
     def _send_comment(self) -> None:
         if not self._is_stopped():
-            self._bytes += len(COMMENT)
-            self._transport.write(chunk(COMMENT) if self._chunked else COMMENT)
+            comment = self._timeline.comment
+            self._bytes += len(comment)
+            self._transport.write(chunk(comment) if self._chunked else comment)
         self._comment_later()
 
     def _stop_comments(self) -> None:
