@@ -1,6 +1,8 @@
 """An upstream's answer as a reply of a scenario: of the forms that could say it, the first that answers the same.
 
 That it does is not argued but tried: each form is loaded, asked with the same request, and what it answers compared.
+Of a stream of one choice it is enough that the wire reads the same: fields that say nothing are left out, and the
+model has the name that the emulator gives it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from emulator.core.engine.load import parse_text
 from emulator.core.errors import Json, SourceError
 from emulator.core.frozen import frozen
 from emulator.core.recording.candidate_replies import around, faults, forms, joined_stream, parsed
+from emulator.core.recording.to_scenario import heard
 from emulator.core.scenario.session import DEFAULT, Options, build_session
 from emulator.core.tree import parts
 from emulator.core.values import STARTED, Exchange, Grant, Standing
@@ -88,7 +91,7 @@ def replayed(engine: Engine, exchange: Exchange, settings: Allowed) -> dict[str,
                 answer = _answer(engine, exchange, reply, settings)
             except SourceError:
                 continue
-            if answer.rule != "refused" and _bare(answer) == _bare(exchange):
+            if answer.rule != "refused" and (_bare(answer) == _bare(exchange) or _says_the_same(answer, exchange)):
                 return reply
             loaded.append(reply)
             break
@@ -132,6 +135,29 @@ def _bare(exchange: Exchange) -> Json:
         if frame.data and frame.kind != "comment"
     ]
     return timeline.status, end, events
+
+
+def _says_the_same(answer: Exchange, exchange: Exchange) -> bool:
+    """Tell whether a stream of one choice is read as its upstream's is.
+
+    An event that says nothing to the wire has none in the answer: no fewer events means that none was passed over.
+    """
+    call, wire = answer.claim.call, exchange.claim.wire
+    if wire is None or call is None or call.conversation.choices != 1 or not exchange.timeline.stream:
+        return False
+    ours, theirs = _events(answer), _events(exchange)
+    if _bare(answer)[:2] != _bare(exchange)[:2] or len(ours) < len(theirs):
+        return False
+    said, again = heard(theirs, wire), heard(ours, wire)
+    return said is not None and again is not None and (said, said.stopped) == (again, again.stopped)
+
+
+def _events(exchange: Exchange) -> list[str]:
+    return [
+        payload(frame.data).decode(errors="replace")
+        for frame in exchange.timeline.frames
+        if frame.data and frame.kind != "comment"
+    ]
 
 
 def _without_new(data: bytes, new: Collection[str], exact: bool, deep: bool) -> Json:

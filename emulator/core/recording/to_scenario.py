@@ -268,7 +268,7 @@ def _streamed(text: str, whole: bool, wire: Wire | None) -> dict[str, Json]:
         if is_array(data)
         else [payload(event.encode(errors="replace")).decode() for event in text.split("\n\n") if _DATA.search(event)]
     )
-    completion = _heard(items, wire) if wire else None
+    completion = heard(items, wire) if wire else None
     if completion is not None and not completion.unread:
         return _told(completion)
     if not whole and items and not text.endswith("\n\n"):
@@ -276,7 +276,7 @@ def _streamed(text: str, whole: bool, wire: Wire | None) -> dict[str, Json]:
     return {"events": [escaped(item) for item in items], "off_contract": True}
 
 
-def _heard(items: Sequence[str], wire: Wire) -> Completion | None:
+def heard(items: Sequence[str], wire: Wire) -> Completion | None:
     """Read the data of events; None where one is no JSON."""
     try:
         return wire.read_events([json.loads(item) for item in items if item not in wire.texts])

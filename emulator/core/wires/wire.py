@@ -430,7 +430,8 @@ class Wire:
         """Return the neutral reason that all words fit; of several, the one that fits what was said."""
         if not self.words:
             return found.get("finish") or None
-        words = {name: found[name] for name in self.words if found.get(name)}
+        telling = [name for name, table in self.words.items() if len(set(table.values())) > 1]
+        words = {name: found[name] for name in telling if found.get(name)}
         reasons = [
             reason
             for reason in next(iter(self.words.values()))

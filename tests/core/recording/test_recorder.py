@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 import yaml
-from build import PROVIDERS, chat, make_session
+from build import MODELS, PROVIDERS, chat, make_session
 from hypothesis import given
 from hypothesis import strategies as st
 from relaying import COMPLETE, answered, heard, sent, through
 
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
-from emulator.core.errors import STATUS, Refusal
+from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.recording.recorder import Recorder
 from emulator.core.recording.upstream_exchange import failed
 from emulator.core.values import Exchange
+from emulator.core.wires.sse import payload
 
 ENGINE = Engine(PROVIDERS)
 URL = "https://api.example.com/v1"
@@ -103,6 +104,102 @@ def test_a_recording_of_responses_says_the_same_in_words(reply: Any, fields: Any
 def without_new(exchange: Exchange, new: frozenset[str]) -> list[bytes]:
     names = b"|".join(name.encode() for name in sorted(new))
     return [re.sub(rb'"(%b)":("[^"]*"|\d+)' % names, b"", frame.data) for frame in exchange.timeline.frames]
+
+
+LOOK = {"name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}
+LOOKS = {"tool_calls": [{"name": "look", "arguments": {"at": "Oslo"}}]}
+TOLD = {
+    "/chat/completions": ("openai", {"messages": [{"role": "user", "content": "Hi"}],
+                                     "tools": [{"type": "function", "function": LOOK}],
+                                     "stream_options": {"include_usage": True}}),
+    "/responses": ("openai", {"input": "Hi", "tools": [{"type": "function", **LOOK}]}),
+    "/v1/messages": ("anthropic", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 99}),
+}  # fmt: skip
+
+
+def from_upstream(path: str, reply: Any, change: Any, **fields: Any) -> tuple[Exchange, dict[str, Any]]:
+    """Return a stream as an upstream sends it whose events are changed, and what was recorded of it."""
+    provider, body = TOLD[path]
+    body = {"model": MODELS[provider], "stream": True, **body, **fields}
+    exchange = make_session({"rules": [{"reply": reply}]}, plan="unlimited").send(provider, body, path=path)
+    items = [payload(frame.data) for frame in exchange.timeline.frames]
+    events = [orjson.dumps(change(orjson.loads(item))) if item[:1] == b"{" else item for item in items]
+    pieces = [(0.0, b"data: %b\n\n" % event) for event in events]
+    exchange = answered(heard(body=pieces, kind=STREAM), provider, body=body, path=path)
+    return exchange, first_reply(record([exchange], provider))
+
+
+def with_more(event: dict[str, Any]) -> dict[str, Any]:
+    """Add to an event what OpenAI and others send beside what is said."""
+    more = {"obfuscation": "q8Zr0", "system_fingerprint": "fp_44709d6fcb", "x_vendor": {"id": "v-1"}}
+    inner = {"service_tier": "flex", "model": "gpt-4o-2030-01-01", "x_own": 1.5, "moderation": None}
+    if "choices" in event:
+        return event | more | inner | {"choices": [{**item, "x_own": 1} for item in event["choices"]]}
+    return event | more | ({"response": event["response"] | inner} if "response" in event else {})
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"text": "Yes, sir", "stream": {"split": 3}},
+        {"refusal": "I will not."},
+        LOOKS | {"text": "I look."},
+        {"reasoning": "Hm, well.", "text": "Yes", "usage": {"reasoning_tokens": 3}},
+        {"text": "One two", "finish_reason": "length"},
+    ],
+    ids=["text", "refusal", "call", "reasoning", "length"],
+)
+def test_fields_that_say_nothing_do_not_keep_a_stream_from_being_told_in_words(path: str, reply: Any) -> None:
+    same, plain = from_upstream(path, reply, lambda event: event)
+    more, told = from_upstream(path, reply, with_more)
+    assert more.timeline.frames != same.timeline.frames
+    assert told == plain
+    assert "events" not in told
+
+
+def test_a_call_that_opens_in_the_first_chunk_is_told_in_words() -> None:
+    opening = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": ""}}
+    deltas = [
+        {"role": "assistant", "content": None, "tool_calls": [opening], "refusal": None},
+        *({"tool_calls": [{"index": 0, "function": {"arguments": text}}]} for text in ('{"at":', '"Oslo"}')),
+        {},
+    ]
+    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "tool_calls"}],
+               "obfuscation": "Tq"} for delta in deltas]  # fmt: skip
+    pieces = [(0.0, b"data: %b\n\n" % orjson.dumps(chunk)) for chunk in chunks]
+    answer = heard(body=[*pieces, (0.0, b"data: [DONE]\n\n")], kind=STREAM)
+    body = chat("openai", stream=True, tools=[{"type": "function", "function": LOOK}])
+    told = first_reply(record([answered(answer, "openai", body=body)], "openai"))
+    assert (told["tool_calls"], told["stream"]["split"]) == (
+        [{"name": "look", "arguments": '{"at":"Oslo"}', "id": "call_1"}], ['{"at":', '"Oslo"}'],
+    )  # fmt: skip
+
+
+def beside(name: str, value: Json) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what adds a field to what a choice says, in place of a text."""
+
+    def change(event: dict[str, Any]) -> dict[str, Any]:
+        said = [{**item, "delta": {name: value}} if item["delta"].get("content") else item for item in event["choices"]]
+        return event | {"choices": said}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "fields"),
+    [
+        ("/chat/completions", beside("reasoning_content", "Hm."), {}),
+        ("/chat/completions", with_more, {"n": 2}),
+        ("/v1/messages", with_more, {"stop_sequences": [" sir"]}),
+    ],
+    ids=["a text that is not read", "two choices", "what it stopped at"],
+)
+def test_a_stream_that_says_more_than_is_read_is_kept_event_by_event(path: str, change: Any, fields: Any) -> None:
+    exchange, told = from_upstream(path, {"text": "Yes, sir and so on"}, change, **fields)
+    kept = [event for event in told["events"] if event != "[DONE]"]
+    sent = [payload(frame.data) for frame in exchange.timeline.frames]
+    assert kept == [orjson.loads(item) for item in sent if item[:1] == b"{"]
 
 
 @pytest.mark.parametrize(
