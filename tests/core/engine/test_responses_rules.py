@@ -15,6 +15,7 @@ OPEN = {"type": "object", "properties": {"a": {"type": "string"}}, "required": [
 CLOSED = {**OPEN, "additionalProperties": False}
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": []}
 SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": []}]}
+FILES: Any = {"type": "file_search", "vector_store_ids": ["vs_1"]}
 SPACE = {"type": "namespace", "name": "s", "description": "Of mine.", "tools": [{"type": "custom", "name": "f"}]}
 SCREEN = {"type": "computer_use_preview", "environment": "mac", "display_width": 800, "display_height": 600}
 TEXT = {"type": "input_text", "text": "Hi"}
@@ -60,6 +61,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "a response format": ({"response_format": {"type": "text"}}, "response_format", "unsupported_parameter"),
     "a name that chat alone has": ({"n": 2}, "n", "unknown_parameter"),
     "a search in nothing": ({"tools": [{"type": "file_search"}]}, "tools[0].vector_store_ids", MISSING),
+    "a comparison with nothing": (
+        {"tools": [{**FILES, "filters": {"type": "eq"}}]}, "tools[0].filters.key", MISSING),
+    "a conjunction of nothing": (
+        {"tools": [{**FILES, "filters": {"type": "and"}}]}, "tools[0].filters.filters", MISSING),
+    "a place of no kind": (
+        {"tools": [{"type": "web_search_preview", "user_location": {}}]}, "tools[0].user_location.type", MISSING),
     "code that runs nowhere": ({"tools": [{"type": "code_interpreter"}]}, "tools[0].container", MISSING),
     "a server without its label": ({"tools": [{"type": "mcp"}]}, "tools[0].server_label", MISSING),
     "an empty namespace": ({"tools": [{**SPACE, "tools": []}]}, "tools[0].tools", "empty_array"),
@@ -99,6 +106,12 @@ RIGHT: dict[str, dict[str, Any]] = {
     "temperature where none reasons": {"temperature": 0.1, "top_p": 0.5},
     "hosted tools": {
         "tools": [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["vs_1"]}, SPACE, SCREEN]
+    },
+    "filters": {
+        "tools": [
+            {**FILES, "filters": {"type": "and", "filters": [{"type": "eq", "key": "a", "value": 1}]}},
+            {"type": "web_search", "user_location": {"city": "Oslo"}, "filters": {"allowed_domains": ["a.b"]}},
+        ]
     },
     "what was said": {"input": [HI, {"role": "assistant", "content": [PART]}, {**HI, "content": [TEXT]}]},
     "a caller": {"tools": [tool(CLOSED, allowed_callers=["programmatic"])]},
