@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from build import NAMES, PROVIDERS, chat, make_session
+from build import NAMES as CHATS
+from build import PROVIDERS, chat, make_session
 from click.testing import CliRunner, Result
 
 from emulator import load_scenario
@@ -28,6 +29,7 @@ from emulator.cli.serve import request_line
 from emulator.core.provider.folder import data_folder
 from emulator.network.ports import holder
 
+NAMES = [*PROVIDERS]
 RULES = """emulator: 1
 provider: beatra
 rules:
@@ -88,7 +90,7 @@ def test_serve_says_when_it_is_ready_and_ends_with_its_code(folder: Path, number
     with serving("--ready-file", "ready.json") as process:
         url, lines = ready(process)
         written = json.loads((folder / "ready.json").read_text())
-        base_urls = {name: f"{url}/{name}/v1" for name in NAMES}
+        base_urls = {name: f"{url}/{name}{provider.base_path}" for name, provider in PROVIDERS.items()}
         places = base_urls | {"inspector": f"{url}/_emulator/"}
         assert lines == [f"  {name:<18} {place}" for name, place in places.items()]
         assert written == {"url": url, "port": int(url.rpartition(":")[2]), "pid": process.pid, "base_urls": base_urls}
@@ -586,7 +588,7 @@ def test_providers_that_do_not_exist() -> None:
 # new
 
 
-@pytest.mark.parametrize("provider", [None, *NAMES])
+@pytest.mark.parametrize("provider", [None, *CHATS])
 def test_new_writes_a_file_that_loads(folder: Path, provider: str | None) -> None:
     options = ["--provider", provider] if provider else []
     (folder / "in").mkdir()

@@ -92,7 +92,7 @@ def test_create(api: OpenAI) -> None:
 def test_what_was_asked_for_is_told_again(api: OpenAI) -> None:
     answer = api.responses.create(
         model=MODEL, input="Hello!", instructions="Be short.", temperature=0.2, metadata={"a": "b"}, tools=[WEATHER],
-        tool_choice="auto", text={"verbosity": "low"}, reasoning={"effort": "low"}, max_output_tokens=50, store=False,
+        tool_choice="auto", text={"verbosity": "low"}, reasoning={"effort": "none"}, max_output_tokens=50, store=False,
         user="ada",
     )  # fmt: skip
     assert (answer.instructions, answer.temperature, answer.metadata) == ("Be short.", 0.2, {"a": "b"})
@@ -100,7 +100,7 @@ def test_what_was_asked_for_is_told_again(api: OpenAI) -> None:
     assert answer.text
     assert answer.text.to_dict() == {"format": {"type": "text"}, "verbosity": "low"}
     assert answer.reasoning
-    assert answer.reasoning.effort == "low"
+    assert answer.reasoning.effort == "none"
     assert answer.tools[0].to_dict() == {**WEATHER, "strict": True}
 
 

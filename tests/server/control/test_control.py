@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from build import KEY, NAMES, chat
+from build import KEY, PROVIDERS, chat
 from starlette.requests import Request
 
 from emulator.core.scenario.session import Options
@@ -18,6 +18,7 @@ from emulator.server.control.app import control_app, list_sessions
 from emulator.server.control.bodies import list_pieces
 from emulator.server.setup import Setup, make_live_sessions
 
+NAMES = [*PROVIDERS]
 RULE = "emulator: 1\nrules:\n- {id: hi, reply: {text: hello}, expect: {calls: 1}}\n"
 
 
@@ -75,16 +76,21 @@ def test_a_session_is_made_read_listed_and_deleted(control: httpx2.Client, emula
     assert made | {"clock": None} == {
         "id": made["id"], "api_key": made["api_key"], "provider": None,
         "base_url": f"{emulator_url}/s/{made['id']}/openai/v1",
-        "env": {
-            "OPENAI_BASE_URL": made["base_url"], "OPENAI_API_BASE": made["base_url"], "OPENAI_API_KEY": made["api_key"],
-            **dict.fromkeys(("OPENAI_ADMIN_KEY", "OPENAI_API_TYPE", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORGANIZATION",
-                             "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_PROXY")),
+        "env": made["env"],
+        "base_urls": {
+            name: f"{emulator_url}/s/{made['id']}/{name}{provider.base_path}" for name, provider in PROVIDERS.items()
         },
-        "base_urls": {name: f"{emulator_url}/s/{made['id']}/{name}/v1" for name in NAMES},
         "clock": None, "seed": 5, "plan": dict.fromkeys(NAMES, "unlimited"), "validation": "strict",
         "state": "started", "rules": [], "limits": [], "exchanges": 0, "dropped": 0,
     }  # fmt: skip
     assert made["clock"]["kind"] == "real"
+    led = {name: value for name, value in made["env"].items() if name.startswith("OPENAI_")}
+    assert led == {
+        "OPENAI_BASE_URL": made["base_url"], "OPENAI_API_BASE": made["base_url"], "OPENAI_API_KEY": made["api_key"],
+        **dict.fromkeys(("OPENAI_ADMIN_KEY", "OPENAI_API_TYPE", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORGANIZATION",
+                         "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_PROXY")),
+    }  # fmt: skip
+    assert made["env"]["ANTHROPIC_BASE_URL"] == made["base_urls"]["anthropic"]
     read = control.get(f"sessions/{made['id']}").json()
     assert read | {"clock": None} == made | {"clock": None}
     listed = {item["id"]: item for item in control.get("sessions").json()["sessions"]}

@@ -69,7 +69,7 @@ def use_everywhere(url: str) -> str:
 
 def test_where_others_can_reach_the_server_control_wants_the_token() -> None:
     with Emulator(host="0.0.0.0") as emulator, httpx2.Client(trust_env=False) as client:
-        for method, path in (("GET", "health"), ("GET", "sessions/default/journal"), ("POST", "sessions")):
+        for method, path in (("GET", "providers"), ("GET", "sessions/default/journal"), ("POST", "sessions")):
             answer = client.request(method, f"{emulator.url}/_emulator/{path}", headers={"host": "localhost"})
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
 
@@ -101,7 +101,7 @@ def test_the_admin_token_is_compared_in_constant_time(monkeypatch: pytest.Monkey
     async def ask() -> int:
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client:
             headers = {"authorization": "Bearer wrong"}
-            return (await client.get("/_emulator/health", headers=headers)).status_code
+            return (await client.get("/_emulator/providers", headers=headers)).status_code
 
     assert (asyncio.run(ask()), compared) == (403, [(b"wrong", b"good")])
 
