@@ -33,7 +33,7 @@ FOUR = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 KEY = "sk-a-key-of-the-tests"
 MODELS = {
     "beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini", "openai": "gpt-4o",
-    "anthropic": "claude-sonnet-4-6", "compatible": "any-model",
+    "anthropic": "claude-sonnet-4-6", "compatible": "any-model", "deepseek": "deepseek-flash",
 }  # fmt: skip
 NOW = 1_800_000_000.0
 

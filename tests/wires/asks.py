@@ -79,8 +79,14 @@ def messages(
     return body | {"tools": [{"name": "get_weather", "input_schema": SCHEMA}]} | ({"system": system} if system else {})
 
 
+def unthinking(text: str, **more: Any) -> dict[str, Any]:
+    """Return a chat of which no reasoning must come back."""
+    return openai_chat(text, **more) | {"thinking": {"type": "disabled"}}
+
+
 FORMS: Mapping[str, Callable[..., dict[str, Any]]] = {
-    "openai-chat": openai_chat, "blocks": blocks, "turns": turns, "anthropic-messages": messages,
+    "openai-chat": openai_chat, "compatible-chat": openai_chat, "deepseek-chat": unthinking, "blocks": blocks,
+    "turns": turns, "anthropic-messages": messages,
 }  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
         ]),
         ('key: "${id}"', 'key: "${piece}"', [
              "36:3: response.key: nothing fills ${piece} here; known: choice, conversation, created, error.code, "
-             "error.message, error.param, error.reason, error.type, finish, id, model, "
+             "error.message, error.param, error.reason, error.type, finish, id, model, reasoning, "
              "refusal, stopped, text, usage.asked, usage.cached, usage.fresh, usage.input, usage.output, "
              "usage.reasoning, usage.said, usage.total, usage.written",
         ]),

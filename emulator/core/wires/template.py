@@ -28,7 +28,7 @@ from emulator.core.wires.completion import COUNTS, DETAILS, FRESH, KINDS, SAID
 
 #: Of an answer, of a part of it, and of a piece of a part.
 ANSWER = (
-    "id", "created", "model", "choice", "text", "refusal", "finish", "stopped",
+    "id", "created", "model", "choice", "text", "refusal", "reasoning", "finish", "stopped",
     *(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "usage.asked", "conversation",
 )  # fmt: skip
 #: Of an answer that fails in its middle; `reason` is the code, or where there is none the type.

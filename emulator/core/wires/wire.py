@@ -256,7 +256,7 @@ class Wire:
         scope = {
             "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
             "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
-            "stopped": completion.stopped,
+            "reasoning": completion.text("reasoning"), "stopped": completion.stopped,
             WRITTEN: list(_values(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
             "usage": usage, "usage.asked": None, **counts(usage),
             "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
