@@ -28,7 +28,10 @@ PYTHON_TESTS = ["chat", "responses", "test_responses.py", *(f"test_{part}.py" fo
 PYTHON_NEEDS = ["pytest", "pytest-asyncio", "rich", "inline-snapshot", "trio"]
 NODE_TESTS = ["chat", "responses", *(f"{part}.test.ts" for part in PARTS)]
 PYTEST = ["-o", "addopts=", "-q", "--tb=short", "-rfE", "-W", "ignore", "-p", "no:cacheprovider"]
-FRAMEWORKS = ["openai-agents", "langchain-openai", "langchain-tests", "litellm", "pydantic-ai-slim[openai]"]
+FRAMEWORKS = [
+    "openai-agents", "langchain-openai", "langchain-google-genai", "langchain-tests", "litellm",
+    "pydantic-ai-slim[openai,google]",
+]  # fmt: skip
 JEST = {
     "testEnvironment": "node",
     "transform": {r"^.+\.(t|j)sx?$": ["@swc/jest", {"sourceMaps": "inline"}]},
@@ -75,7 +78,7 @@ def frameworks_js(folder: Path, url: str) -> int:
     """Run ours, with frameworks of JavaScript."""
     shutil.copytree(HERE / "frameworks/js", folder, dirs_exist_ok=True)
     sh(folder, "npm", "install", "--silent", "--no-audit", "--no-fund")
-    return sh(folder, "node", "--test", "frameworks.test.mjs", EMULATOR_URL=url)
+    return sh(folder, "node", "--test", "frameworks.test.mjs", "gemini.test.mjs", EMULATOR_URL=url)
 
 
 def make_environment(folder: Path, *packages: str) -> str:
