@@ -258,8 +258,7 @@ class _Page:
     def wants(self, *said: Mapping[str, Json]) -> bool:
         """Tell whether an answer, or its request, has what the list asks for."""
         return all(
-            any(((one.get(name) or {}).get(key) if key else one.get(name)) == wanted for one in said)
-            for (name, key), wanted in self._filters.items()
+            any(_value(one.get(name), key) == wanted for one in said) for (name, key), wanted in self._filters.items()
         )
 
     def told(self, rows: Sequence[Json], ids: Sequence[str], more: bool) -> Recalled:
@@ -267,9 +266,16 @@ class _Page:
         return Recalled(page={"items": rows, **ends, "has_more": more})
 
 
+def _value(field: Json, key: str) -> Json:
+    """Return a field, or what it has at a key: nothing where it is no object."""
+    if key:
+        return field.get(key) if isinstance(field, dict) else None
+    return field
+
+
 def _filters(names: Sequence[str], asked: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield the fields that must be so: NAME, or NAME[KEY] of an object."""
+    """Yield the fields that must be so: NAME, or NAME[KEY] where NAME[] is known; others are no filters."""
     for given, value in asked.items():
         name, _, key = given.removesuffix("]").partition("[")
-        if name in names:
+        if (f"{name}[]" if key else given) in names:
             yield (name, key), value

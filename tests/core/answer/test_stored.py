@@ -156,6 +156,8 @@ def five(live: EngineSession) -> tuple[EngineSession, list[str]]:
         ({"metadata[k]": "v"}, [2], False),
         ({"metadata[k]": "v", "model": "gpt-4o-mini"}, [], False),
         ({"model": "gpt-4o", "limit": 3}, [0, 2, 3], True),
+        ({"model[x]": "1"}, [0, 1, 2, 3, 4], False),
+        ({"metadata": "v"}, [0, 1, 2, 3, 4], False),
     ],
     ids=str,
 )
@@ -169,6 +171,12 @@ def test_completions_are_listed(
     assert found == [ids[index] for index in wanted]
     assert (listed["first_id"], listed["last_id"]) == ((found[0], found[-1]) if found else (None, None))
     assert (listed["object"], listed["has_more"]) == ("list", more)
+
+
+def test_metadata_that_is_no_object_is_not_looked_into() -> None:
+    live = make_session({"provider": "openai", "validation": "off", "rules": [{"reply": {"text": "x"}}]})
+    ask(live, "/chat/completions", chat(metadata="v"))
+    assert get(live, "/chat/completions", **{"metadata[v]": "v"})["data"] == []
 
 
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "101"}, {"order": "up"}], ids=str)
