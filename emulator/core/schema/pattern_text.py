@@ -18,8 +18,10 @@ from emulator.core.draws import Draw
 
 #: How many levels of groups are read, and how long a guess may become.
 MAX_GROUPS, MAX_LETTERS = 40, 10_000
-#: How many guesses are made of one pattern, and how many characters all of them have together.
-MOST_GUESSES, MOST_TOGETHER = 300, 50_000
+#: How many parts of a pattern are written for one guess, those that write nothing too: repetitions multiply.
+MAX_WRITTEN = 50_000
+#: How many guesses are made of one pattern, and how many parts are written for all of them together.
+MOST_GUESSES, MOST_TOGETHER = 300, 150_000
 #: What a repetition without end has more than it must, in guesses at random.
 MORE = 12
 
@@ -67,7 +69,7 @@ def guesses(pattern: str, draw: Draw, least: int = 0) -> Iterator[str]:
         writer = _Writer(draw, f"{pattern[:50]}/{number}", stretch, number % 2 == 1)
         with suppress(_TooLong):
             yield writer.write(node)
-        together += writer.letters
+        together += writer.written
         if together > MOST_TOGETHER:
             return
 
@@ -81,20 +83,26 @@ class _Writer:
 
     def __init__(self, draw: Draw, label: str, stretch: int | None, looks: bool) -> None:
         self.draw, self.label, self.stretch, self.looks = draw, label, stretch, looks
-        self.drawn = self.letters = 0
+        self.drawn = self.letters = self.written = 0
         self.groups: dict[int | str, str] = {}
 
     def write(self, node: Node) -> str:
+        self.written += 1
+        if self.written > MAX_WRITTEN:
+            raise _TooLong
         return _WRITERS[node.kind](self, node)
+
+    def lengthen(self, letters: int) -> None:
+        self.letters += letters
+        if self.letters > MAX_LETTERS:
+            raise _TooLong
 
     def below(self, most: int) -> int:
         self.drawn += 1
         return self.draw.below(f"{self.label}/{self.drawn}", most) if most > 1 else 0
 
     def set(self, node: Node) -> str:
-        self.letters += 1
-        if self.letters > MAX_LETTERS:
-            raise _TooLong
+        self.lengthen(1)
         if self.stretch is not None:
             return _plain(node.ranges, self.below)
         return _anywhere(node.ranges, self.below)
@@ -120,7 +128,9 @@ class _Writer:
         return text
 
     def back(self, node: Node) -> str:
-        return self.groups.get(node.number, "")
+        text = self.groups.get(node.number, "")
+        self.lengthen(len(text))
+        return text
 
     def look(self, node: Node) -> str:
         return self.write(node.parts[0]) if self.looks and node.parts else ""
