@@ -21,7 +21,8 @@ import click
 from emulator.cli.streams import give_up, say
 from emulator.core.journal.describe import model_of
 from emulator.core.printable import printable, printable_lines
-from emulator.core.redaction import redact_query, redact_text
+from emulator.core.redaction import redact_target, redact_text
+from emulator.core.repeated_secrets import secrets_of, without
 from emulator.core.values import Exchange
 from emulator.server.reloading import Watching, reloading
 from emulator.server.sessions.live import LiveSessions
@@ -191,7 +192,7 @@ class _Log:
 
     def stray(self, method: str, target: str, status: int) -> None:
         """Write a line for a request that reached no provider: a wrong address, an unknown session, no HTTP."""
-        self.write(f"- - - {status} {_short(method)} {_short(redact_query(target))} reached no provider\n")
+        self.write(f"- - - {status} {_short(method)} {_short(redact_target(target))} reached no provider\n")
 
     def close(self) -> None:
         """Write what waits, unless nobody reads it."""
@@ -213,9 +214,8 @@ def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) ->
         colour = {"2": "32", "4": "33"}.get(status[0], "31")
         status = f"\x1b[{colour}m{status}\x1b[0m"
     request = exchange.request
-    asked = (
-        f"{_short(request.method)} {_short(redact_text(request.path))} {_short(redact_text(model_of(exchange) or '-'))}"
-    )
+    path, model = redact_target(request.path), redact_text(model_of(exchange) or "-")
+    asked = f"{_short(request.method)} {_short(path)} {_short(model)}"
     how = "" if end == "complete" else f" {end}"
     where = f"{exchange.grant.number} {request.session} {exchange.claim.provider}"
     return f"{where} {asked} {status} {_told(exchange)}{how} {seconds * 1000:.1f}ms\n"
@@ -227,7 +227,8 @@ def _told(exchange: Exchange) -> str:
         return exchange.rule
     name, _, refusal = exchange.refusal
     details = "; ".join(f"{item.path} {item.message}".strip() for item in refusal.details[:3]) or refusal.message
-    return f"refused {name}: {printable(redact_text(details)[:200])}" if details else f"refused {name}"
+    shown = str(without(details, secrets_of(exchange.request)))
+    return f"refused {name}: {printable(shown[:200])}" if shown else f"refused {name}"
 
 
 def _short(text: str) -> str:

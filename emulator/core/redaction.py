@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Literal, TypeAlias
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from emulator.core.errors import Json
 from emulator.core.tree import change_texts
@@ -138,12 +138,37 @@ def redact_query(query: str, show: Show = redact) -> str:
     return redact_text("&".join(_parameter(part, show) for part in query.split("&")), show)
 
 
-def _parameter(part: str, show: Show) -> str:
-    name, equals, value = part.partition("=")
-    if not equals or not is_secret(unquote_plus(name), "query"):
+def redact_target(target: str, show: Show = redact) -> str:
+    """Return the target of a request, its path and its query, without its secrets."""
+    path, mark, query = target.partition("?")
+    shown = redact_text("/".join(_segment(part, show) for part in path.split("/")), show)
+    return f"{shown}{mark}{redact_query(query, show)}"
+
+
+def _segment(part: str, show: Show) -> str:
+    """Return a segment of a path; where it holds a secret, as it is read: `sk%2Dproj` is the beginning of a key."""
+    if "%" not in part and "=" not in part:
         return part
-    show(value)  # as it was sent, for whoever notes secrets
-    return f"{name}={show(unquote_plus(value))}"
+    read = unquote(part)
+    shown = redact_query(read, show)
+    return part if shown == read else shown
+
+
+#: Where a parameter begins: a `;` parts them too, and a `?` where a whole target, or an escaped one, is looked at.
+_PARAMETER = re.compile(r"(?:^|[;?])([^;?=]*)=")
+
+
+def _parameter(part: str, show: Show) -> str:
+    for found in _PARAMETER.finditer(part):
+        if is_secret(unquote_plus(found[1]), "query"):
+            value = part[found.end() :]
+            show(value)  # as it was sent, for whoever notes secrets
+            return f"{part[: found.end()]}{show(unquote_plus(value))}"
+    if "%" not in part and "+" not in part:
+        return part
+    read = unquote_plus(part)
+    shown = redact_text(read, show)
+    return part if shown == read else shown
 
 
 # Texts
@@ -288,24 +313,36 @@ def _has_secret_name(value: Json) -> bool:
     return value.__class__ is list and any(item.__class__ in (dict, list) and _has_secret_name(item) for item in value)
 
 
-def _hidden(value: Json, show: Show, kind: Kind = "field", secret: bool = False) -> Json:
+#: What holds schemas by name: that of a secret is none.
+_OF_SCHEMAS = {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
+
+
+def _hidden(value: Json, show: Show, kind: Kind = "field", secret: bool = False, schemas: bool = False) -> Json:
+    """Return a value without its secrets; `secret`: it is one itself, `schemas`: it may hold schemas by name."""
     if isinstance(value, str):
         return _redact_value(value, show) if secret else redact_text(value, show)
     if isinstance(value, Mapping):
-        return {redact_text(name): _field(value, name, item, show, kind) for name, item in value.items()}
+        return {
+            redact_text(name): _hidden(item, show, secret=True)
+            if secret
+            else _field(value, name, item, show, kind, schemas)
+            for name, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_hidden(item, show, kind, secret) for item in value]
     return show(str(value)) if secret and isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _field(holder: Mapping[str, Json], name: str, value: Json, show: Show, kind: Kind) -> Json:
-    if isinstance(value, Mapping):  # a schema of a secret is none
-        return _hidden(value, show, "header" if name.lower().endswith("headers") else "field")
+def _field(holder: Mapping[str, Json], name: str, value: Json, show: Show, kind: Kind, schemas: bool) -> Json:
     if kind == "header" and isinstance(value, str):
         return redact_header(name, value, show)
-    secret = is_secret(name, kind)
+    secret = is_secret(name, kind) and not (schemas and isinstance(value, Mapping))
     if name.lower().endswith("token"):  # in an answer's probabilities it is a piece of text, and a number counts
-        secret = secret and isinstance(value, str | list) and "logprob" not in holder
+        secret = secret and isinstance(value, str | list | Mapping) and "logprob" not in holder
+    if isinstance(value, Mapping) and not secret:
+        return _hidden(
+            value, show, "header" if name.lower().endswith("headers") else "field", False, name in _OF_SCHEMAS
+        )
     return _hidden(value, show, kind, secret)
 
 

@@ -19,7 +19,7 @@ from emulator.core.redaction import (
     redact_form,
     redact_headers,
     redact_json,
-    redact_query,
+    redact_target,
     redact_text,
 )
 from emulator.core.values import Request
@@ -55,7 +55,7 @@ def secrets_of(request: Request) -> Collection[str]:
     found: set[str] = set()
     show = noting(found)
     redact_headers(request.headers.items(), show)
-    redact_query(request.query, show)
+    redact_target(f"{request.address}?{request.query}", show)
     try:
         redact_json(orjson.loads(request.body), show)
     except orjson.JSONDecodeError:

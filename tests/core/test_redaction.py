@@ -43,6 +43,7 @@ from emulator.core.redaction import (
     redact_header,
     redact_json,
     redact_query,
+    redact_target,
     redact_text,
     redact_when,
 )
@@ -102,11 +103,45 @@ def test_a_name_says_whether_a_field_holds_a_secret(name: str, secret: bool) -> 
         (f"api%5Fkey={quote('a b+c=')}", f"api%5Fkey={redact('a b+c=')}"),
         ("max_tokens=5&page_token=x&task=code&limit=1", "max_tokens=5&page_token=x&task=code&limit=1"),
         ("key=", "key="), ("key", "key"), ("", ""),
-        (f"next={KEY}", f"next={redact(KEY)}"),
+        (f"next={KEY}", f"next={redact(KEY)}"), ("q=sk%2D0123456789abc", f"q={redact('sk-0123456789abc')}"),
+        ("a=1;api_key=s3c%2Fret&b=a+b%20c", f"a=1;api_key={redact('s3c/ret')}&b=a+b%20c"),
+        ("cache;key=s3cret;more", f"cache;key={redact('s3cret;more')}"),
     ],
 )  # fmt: skip
 def test_a_query_is_shown_without_its_secrets(query: str, shown: str) -> None:
     assert redact_query(query) == shown
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/nowhere/cache?key=s3cret", f"/nowhere/cache?key={redact('s3cret')}"),
+        ("/v9/page?token=s3cret", f"/v9/page?token={redact('s3cret')}"),
+        ("/s/x/sort?key=s3cret&a=%20", f"/s/x/sort?key={redact('s3cret')}&a=%20"),
+        ("/x?a=1;api_key=s3cret", f"/x?a=1;api_key={redact('s3cret')}"),
+        ("/x;api_key=s3%20cret/y", f"/x;api_key={redact('s3 cret')}/y"),
+        ("/nope/sk%2Dproj%2Dabc0123456", f"/nope/{redact('sk-proj-abc0123456')}"),
+        ("/models/Bearer%20s3cretvalue/x", f"/models/Bearer {redact('s3cretvalue')}/x"),
+        ("/cache%3Fkey=s3cret", f"/cache?key={redact('s3cret')}"),
+        ("http://user:pass@a.test/x?a=1", f"http://{redact('user:pass')}@a.test/x?a=1"),
+        ("/models/a%2Fb%20c;v=1?page_token=5", None), ("/cache/sort-key/x?", None), ("*", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_target_is_shown_without_its_secrets(target: str, shown: str | None) -> None:
+    assert redact_target(target) == (target if shown is None else shown)
+
+
+@pytest.mark.parametrize("text", ["sk%2Dproj-mysecretvalue0013aaaaaaaaaaaaaaaaaaaa", "Bearer%20mysecretvalue0014"])
+def test_the_journal_shows_no_secret_of_a_path(text: str) -> None:
+    for path in (f"/models/{text}", f"/nowhere/{text}"):
+        exchange = make_session().send(path=path, method="GET")
+        assert "mysecretvalue" not in f"{describe(exchange)}{request_line(exchange, 'complete', 0.0, False)}"
+
+
+def test_the_line_of_a_refusal_quotes_no_secret_of_the_request() -> None:
+    exchange = make_session().send("openai", chat("openai", metadata={"password": ["mysecretvalue0205"]}))
+    assert redact("mysecretvalue0205") in request_line(exchange, "complete", 0.0, False)
+    assert "mysecretvalue0205" not in request_line(exchange, "complete", 0.0, False)
 
 
 # Values
@@ -181,9 +216,14 @@ def test_a_header_is_shown_without_its_secrets(name: str, value: str, shown: str
         ({"authorization": "Bearer s"}, {"authorization": f"Bearer {redact('s')}"}),
         ({"password": 12345, "pwd": True, "secret": None}, {"password": redact("12345"), "pwd": True, "secret": None}),
         ({"passwords": ["a", "b"]}, {"passwords": [redact("a"), redact("b")]}),
+        ({"client_secret": {"v": "s", "n": [{"a": 5}]}},
+         {"client_secret": {"v": redact("s"), "n": [{"a": redact("5")}]}}),
+        ({"access_token": {"v": "s"}, "secrets": [{"v": "s"}]},
+         {"access_token": {"v": redact("s")}, "secrets": [{"v": redact("s")}]}),
         ({"headers": {"Cookie": "s", "x-a": "Bearer t"}},
          {"headers": {"Cookie": redact("s"), "x-a": f"Bearer {redact('t')}"}}),
         ({"properties": {"api_key": {"type": "string", "default": "none"}}}, None),
+        ({"$defs": {"Password": {"type": "object", "properties": {"token": {"type": "string"}}}}}, None),
         ({"logprobs": {"content": [{"token": "Hello", "logprob": -1}]}, "max_tokens": 7, "token": 5}, None),
         ({"tools": [{"function": {"name": "f", "parameters": {"required": ["password"]}}}]}, None),
         ({"metadata": {"key": "colour", "value": "red"}, "user": "u-1", "prompt_cache_key": "k"}, None),

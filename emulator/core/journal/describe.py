@@ -27,7 +27,7 @@ from emulator.core.redaction import (
     redact_form,
     redact_headers,
     redact_json,
-    redact_query,
+    redact_target,
     redact_text,
 )
 from emulator.core.repeated_secrets import across_events, changed, held, noting, telling, without
@@ -94,9 +94,8 @@ def describe(exchange: Exchange, conversation: bool = False) -> dict[str, Json]:
 def _request(request: Request, show: Show, by_value: bool) -> tuple[dict[str, Json], list[Note]]:
     """Return what is shown of a request, and notes on keys that stand twice in it."""
     body, text = read_body(request.body)
-    path = redact_text(request.address, show) if by_value else request.address
     shown = {
-        "path": path + (f"?{redact_query(request.query, show)}" if request.query else ""),
+        "path": redact_target(f"{request.address}?{request.query}" if request.query else request.address, show),
         "headers": redact_headers(request.headers.items(), show, by_value),
         "body": redact_json(body, show, by_value),
         "body_text": None if text is None else redact_form(text, show),
