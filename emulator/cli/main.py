@@ -103,7 +103,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="llm-emulator", prog_name="emulator")
 def main() -> None:
-    """A local emulator of OpenAI-compatible chat APIs, for tests."""
+    """A local emulator of LLM chat APIs, for tests."""
 
 
 # serve

@@ -31,7 +31,7 @@ ARGUMENTS_BREAK = "emulator:arguments-break-schema"
 TEXT_BREAKS = "emulator:text-breaks-schema"
 MISFITS = (NOT_OFFERED, ARGUMENTS_BREAK, TEXT_BREAKS)
 #: What the verdict asks of a client at every provider.
-MANNERS = ("no-vain-retry", "bounded-attempts", "retry-after", "stalled-stream", "valid-requests")
+MANNERS = ("no-vain-retry", "bounded-attempts", "retry-after", "cut-stream", "stalled-stream", "valid-requests")
 #: Faults that only delay or divide what is sent: the answer that arrives is whole.
 HARMLESS = frozenset(("stall", "slow_headers", "comment", "slice", "bandwidth", "merge"))
 

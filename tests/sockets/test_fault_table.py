@@ -1,4 +1,4 @@
-"""The README's table of faults says what the official SDKs make of each: measured here, row by row."""
+"""The docs' table of faults says what the official SDKs make of each: measured here, row by row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from emulator.core.faults.faults import FAULTS
 from .raw import control
 from .test_sdk_node import FOLDER, missing
 
-README = Path(__file__).parent.parent.parent / "README.md"
+TABLE = Path(__file__).parent.parent.parent / "docs" / "pages" / "guides" / "faults.md"
 TEXT = "Grüße, here is a text."
 ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
 ROW = re.compile(r"^\| (\*whole\* )?`([a-z_]+: .+?)` \| .+? \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.M)
@@ -36,7 +36,7 @@ class Row(NamedTuple):
     google: str
 
 
-ROWS = [Row(*found) for found in ROW.findall(README.read_text())]
+ROWS = [Row(*found) for found in ROW.findall(TABLE.read_text())]
 NAMES = [row.whole.strip(" *") + row.fault for row in ROWS]
 
 

@@ -268,6 +268,7 @@ COMMON: Mapping[str, tuple[Judge, str]] = {
     "bounded-attempts": (_bounded_attempts, f"every provider: a call ends after {MOST_ATTEMPTS} attempts"),
     "retry-after": (_honoured, "RFC 9110, section 10.2.3"),
     "valid-requests": (_valid_requests, "every provider: what is refused was not asked rightly"),
+    "cut-stream": (_incomplete, "every provider: a stream that breaks off is no answer"),
     "stalled-stream": (_gave_up_silence, "every provider: a silent stream is given up"),
     NOT_OFFERED: (_fits(NOT_OFFERED), "every provider: a model calls the tools that are offered"),
     ARGUMENTS_BREAK: (_fits(ARGUMENTS_BREAK), "every provider: the application is tested with what it asked for"),

@@ -44,7 +44,8 @@ def judge(
     evidence = Evidence(group(mine), mine, completed)
     asked = [(fact.id, JUDGES[fact.judge], fact.advice, fact.source)
              for fact in provider.facts.values() if fact.who == "client"]  # fmt: skip
-    asked += [(name, ask, False, source) for name, (ask, source) in COMMON.items()]
+    own = {ask for _, ask, _, _ in asked}  # what a provider's docs ask themselves is found once
+    asked += [(name, ask, False, source) for name, (ask, source) in COMMON.items() if ask not in own]
     return [
         _finding(provider.name, *item, evidence)
         if item[0] not in muted
