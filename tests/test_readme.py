@@ -146,7 +146,6 @@ COMMANDS: dict[str, Check] = {
     "emulator check recorded.yaml": prints("recorded.yaml: ok, 0 rules"),
     "emulator serve recorded.yaml": serves(BEATRA),
     "emulator serve partly.yaml --upstream beatra=https://api.beatra.ai/v1": serves(BEATRA),
-    "emulator contract --provider beatra --self": asks_a_target("--phase", "examples"),
     "API_KEY=... emulator contract --provider beatra --url http://127.0.0.1:8080/v1":
         asks_a_target("--phase", "facts", "--api-key", "KEY"),
     "emulator contract --provider beatra --self --phase facts --report json=before.json": prints("facts "),
