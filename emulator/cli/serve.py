@@ -21,7 +21,7 @@ import click
 from emulator.cli.streams import give_up, say
 from emulator.core.journal.describe import model_of
 from emulator.core.printable import printable, printable_lines
-from emulator.core.redaction import redact_target, redact_text
+from emulator.core.redaction import redact_target
 from emulator.core.repeated_secrets import secrets_of, without
 from emulator.core.values import Exchange
 from emulator.server.reloading import Watching, reloading
@@ -213,22 +213,25 @@ def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) ->
     if colours:
         colour = {"2": "32", "4": "33"}.get(status[0], "31")
         status = f"\x1b[{colour}m{status}\x1b[0m"
-    request = exchange.request
-    path, model = redact_target(request.path), redact_text(model_of(exchange) or "-")
-    asked = f"{_short(request.method)} {_short(path)} {_short(model)}"
+    request, (rule, details) = exchange.request, _told(exchange)
+    secrets = secrets_of(request) if exchange.refusal else ()  # what we say of a refusal may quote them
+    path, model, details = (
+        str(without(text, secrets)) for text in (redact_target(request.path), model_of(exchange) or "-", details)
+    )
+    told = f"{rule}: {printable(details[:200])}" if details else rule
     how = "" if end == "complete" else f" {end}"
     where = f"{exchange.grant.number} {request.session} {exchange.claim.provider}"
-    return f"{where} {asked} {status} {_told(exchange)}{how} {seconds * 1000:.1f}ms\n"
+    asked = f"{_short(request.method)} {_short(path)} {_short(model)}"
+    return f"{where} {asked} {status} {told}{how} {seconds * 1000:.1f}ms\n"
 
 
-def _told(exchange: Exchange) -> str:
+def _told(exchange: Exchange) -> tuple[str, str]:
     """Return which rule answered, or why the provider refused: the field and what is wrong with it."""
     if exchange.rule != "refused" or not exchange.refusal:
-        return exchange.rule
+        return exchange.rule, ""
     name, _, refusal = exchange.refusal
-    details = "; ".join(f"{item.path} {item.message}".strip() for item in refusal.details[:3]) or refusal.message
-    shown = str(without(details, secrets_of(exchange.request)))
-    return f"refused {name}: {printable(shown[:200])}" if shown else f"refused {name}"
+    details = "; ".join(f"{item.path} {item.message}".strip() for item in refusal.details[:3])
+    return f"refused {name}", details or refusal.message or ""
 
 
 def _short(text: str) -> str:

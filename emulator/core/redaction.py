@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Literal, TypeAlias
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 from emulator.core.errors import Json
 from emulator.core.tree import change_texts
@@ -133,29 +133,36 @@ def _redact_value(value: str, show: Show) -> str:
     return f"{scheme} {show(rest)}" if space and scheme.lower() in _SCHEMES else show(value)
 
 
-def redact_query(query: str, show: Show = redact) -> str:
-    """Return a query string without its secrets; a name counts as it is read, `%61pi_key` too."""
-    return redact_text("&".join(_parameter(part, show) for part in query.split("&")), show)
+#: Where a parameter begins: a `;` parts them too, and a `?` where a whole target, or an escaped one, is looked at.
+_PARAMETER = re.compile(r"(?:^|[;?])([^;?=]*)=")
+#: How often a part of a target is read: what is escaped twice is seen by whoever reads it twice.
+_READINGS = 3
 
 
 def redact_target(target: str, show: Show = redact) -> str:
     """Return the target of a request, its path and its query, without its secrets."""
     path, mark, query = target.partition("?")
-    shown = redact_text("/".join(_segment(part, show) for part in path.split("/")), show)
+    shown = redact_text("/".join(_read(part, show) for part in path.split("/")), show)
     return f"{shown}{mark}{redact_query(query, show)}"
 
 
-def _segment(part: str, show: Show) -> str:
-    """Return a segment of a path; where it holds a secret, as it is read: `sk%2Dproj` is the beginning of a key."""
-    if "%" not in part and "=" not in part:
-        return part
-    read = unquote(part)
-    shown = redact_query(read, show)
+def redact_query(query: str, show: Show = redact) -> str:
+    """Return a query string without its secrets; a name counts as it is read, `%61pi_key` too."""
+    return redact_text("&".join(_read(part, show) for part in query.split("&")), show)
+
+
+def _read(part: str, show: Show) -> str:
+    """Return a part of a target; where its escapes hide a secret, as it is read: `sk%2D` is the beginning of a key."""
+    shown = _parameter(part, show)
+    read = part
+    for _ in range(_READINGS):
+        if shown != read:
+            return shown
+        if "%" not in read and "+" not in read:
+            break
+        read = unquote_plus(read)
+        shown = redact_text("&".join(_parameter(item, show) for item in read.split("&")), show)
     return part if shown == read else shown
-
-
-#: Where a parameter begins: a `;` parts them too, and a `?` where a whole target, or an escaped one, is looked at.
-_PARAMETER = re.compile(r"(?:^|[;?])([^;?=]*)=")
 
 
 def _parameter(part: str, show: Show) -> str:
@@ -164,11 +171,7 @@ def _parameter(part: str, show: Show) -> str:
             value = part[found.end() :]
             show(value)  # as it was sent, for whoever notes secrets
             return f"{part[: found.end()]}{show(unquote_plus(value))}"
-    if "%" not in part and "+" not in part:
-        return part
-    read = unquote_plus(part)
-    shown = redact_text(read, show)
-    return part if shown == read else shown
+    return part
 
 
 # Texts
