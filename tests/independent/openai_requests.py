@@ -232,12 +232,14 @@ CHOICES = {
     **dict.fromkeys([*HOSTED_TOOLS, "file_search", "computer_use_preview", "code_interpreter", "namespace"],
                     record("type", type=STRING)),
 }  # fmt: skip
+CONVERSATION = text(0, 64, r"^conv_")
 SUMMARY = null_or(words("auto", "concise", "detailed"))
 ASKED = {
     "model": STRING,
     "input": either("a string or an array", string=STRING, array=array(tagged("type", ITEMS, _untyped))),
     "instructions": NULLABLE, "previous_response_id": NULLABLE,
-    "conversation": either("a string or an object", null=anything, string=STRING, object=record("id", id=STRING)),
+    "conversation": either("a string or an object", null=anything, string=CONVERSATION,
+                           object=record("id", id=CONVERSATION)),
     "tools": array(tagged("type", OFFERED)),
     "tool_choice": either("a string or an object", string=words("none", "auto", "required"),
                           object=tagged("type", CHOICES)),

@@ -70,6 +70,11 @@ def earlier(provider: Provider, request: Request, operation: Operation | None) -
     return [*found.items, *kept.items(kept.now(found.response, found.state(request.at)))]
 
 
+def conversation_key(ident: str) -> str:
+    """Return by what a conversation is kept: it has its id apart from those of answers, which are in no path."""
+    return f"/conversations/{ident}"
+
+
 def keeping_of(turn: Turn, rendered: Rendered) -> Keeping | None:
     """Return what an answer does to those that are kept: it is kept itself, or it forgets or changes another."""
     operation, call, wire = turn.operation, turn.call, turn.operation.wire
@@ -81,7 +86,7 @@ def keeping_of(turn: Turn, rendered: Rendered) -> Keeping | None:
         return None
     body = {**turn.defaults} | {name: value for name, value in call.body.items() if value is not None}
     ids = [rendered.id] if wire.request.is_stored(body) else []
-    ids += [named for named in (wire.request.conversation(body),) if named]
+    ids += [conversation_key(named) for named in (wire.request.conversation(body),) if named]
     return Keeping("keep", ids[0], operation.name, tuple(ids[1:])) if ids else None
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.answer.render import render_id
-from emulator.core.answer.stored import Recalled, earlier, recalled
+from emulator.core.answer.stored import Recalled, conversation_key, earlier, recalled
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.kept import Kept
@@ -84,8 +84,11 @@ def _of_chat(provider: Provider, operation: Operation, body: Mapping[str, Json])
     wire = operation.wire
     if wire is None or wire.kept is None:
         return None
-    ident = wire.request.previous(body) or wire.request.conversation(body)
-    found = _answer(provider, (yield Lookup(ident)), wire) if ident else None
+    previous, named = wire.request.previous(body), wire.request.conversation(body)
+    key = previous or (conversation_key(named) if named else "")
+    found = _answer(provider, (yield Lookup(key)), wire) if key else None
+    if previous and found and found.response and found.response.get(wire.place("id")) != previous:
+        found = None  # a conversation
     wanted = set(wire.request.references(body))
     if not wanted:
         return found

@@ -267,11 +267,44 @@ def test_a_conversation_goes_on(live: EngineSession, named: Any) -> None:
     second = ask(live, "/responses", responses("two", conversation=named, store=False))
     third = ask(live, "/responses", responses("three", conversation="conv_1"))
     assert [text for role, text in texts(third) if role == "user"] == ["one", "two", "three"]
-    assert second.keeping == Keeping("keep", "conv_1", "responses")
+    assert second.keeping == Keeping("keep", "/conversations/conv_1", "responses")
     assert ask(live, f"/responses/{body_of(second)['id']}", method="GET").timeline.status == 404
     assert ask(live, "/responses/conv_1", method="GET").timeline.status == 404
     other = ask(live, "/responses", responses("four", conversation="conv_2"))
     assert texts(other) == [("user", "four")]
+
+
+@pytest.mark.parametrize("path", ["/responses", "/responses/input_tokens"])
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("talk", "string does not match pattern"),
+        ({"id": "talk"}, "string does not match pattern"),
+        ("", "string does not match pattern"),
+        ("conv_" + "a" * 60, "string too long"),
+    ],
+    ids=["other", "object", "empty", "long"],
+)
+def test_a_conversation_is_named_by_its_id(live: EngineSession, path: str, named: Any, message: str) -> None:
+    status, param, said = error_of(ask(live, path, responses(conversation=named)))
+    assert (status, param) == (400, "conversation.id" if isinstance(named, dict) else "conversation")
+    assert message in said
+
+
+def test_conversations_are_kept_apart_from_answers() -> None:
+    live = make_session({"provider": "openai", "validation": "off", "rules": [{"reply": {"text": "x"}}]})
+    ident = body_of(ask(live, "/chat/completions", chat()))["id"]
+    ask(live, "/responses", responses("one", conversation=ident))
+    assert get(live, f"/chat/completions/{ident}")["id"] == ident
+    again = ask(live, "/responses", responses("two", conversation=ident))
+    assert [text for role, text in texts(again) if role == "user"] == ["one", "two"]
+
+
+@pytest.mark.parametrize("previous", ["conv_1", "/conversations/conv_1"])
+def test_a_conversation_is_no_answer_that_is_gone_on_from(live: EngineSession, previous: str) -> None:
+    ask(live, "/responses", responses(conversation="conv_1"))
+    refused = ask(live, "/responses", responses(previous_response_id=previous))
+    assert error_of(refused) == (400, "previous_response_id", f"Previous response with id '{previous}' not found.")
 
 
 def test_an_answer_without_a_conversation_tells_none(live: EngineSession) -> None:
