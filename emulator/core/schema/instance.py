@@ -15,12 +15,12 @@ import orjson
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
-from emulator.core.schema.bounds import PATTERN_BYTES, looks_around
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.needs import CannotConform, Collector, Needs, Turn
-from emulator.core.schema.pattern_text import Unreadable, guesses
+from emulator.core.schema.patterns.kept import Patterns
+from emulator.core.schema.patterns.texts import Unreadable
 from emulator.core.schema.scalars import make_number, make_text
-from emulator.core.schema.schema import NoPattern, compile_pattern, is_draft_07
+from emulator.core.schema.schema import is_draft_07
 from emulator.core.schema.slow import judge_in_steps
 from emulator.core.schema.untrusted import Allowance, Verdict
 from emulator.core.tree import canonical
@@ -33,6 +33,8 @@ DEEP = 3
 #: How many schemas, fields, items and texts are looked at before giving up: `allOf` and `$ref` multiply without end.
 #: At first they take some 2 µs each, in a careful search 7.
 MAX_STEPS, MAX_CAREFUL_STEPS = 100_000, 40_000
+#: How many bytes of a value are placed in a step.
+PLACED = 100
 #: In how many ways each part is made, and how many are tried where items must differ.
 MOST_TURNS, MOST_UNIQUE = 60, 200
 MAX_ITEMS = 1_000
@@ -96,7 +98,7 @@ class _Search:
         self.left = MAX_STEPS
         self.collector = Collector(root, is_draft_07(root), self.spend, draw)
         self.judge: Callable[[Json, Json], Json] | None = None
-        self.compiled: dict[str, Callable[[str], bool]] = {}
+        self.patterns = Patterns(draw, self.spend)
         self.hopeless: dict[tuple[int, bool], CannotConform] = {}
 
     def spend(self, steps: int) -> None:
@@ -104,15 +106,10 @@ class _Search:
         if self.left < 0:
             raise _OutOfSteps
 
-    def matches(self, pattern: str, candidate: str) -> bool:
-        """Tell whether a text has a match of a pattern."""
-        self.spend(1 + len(candidate) // 100)
-        if pattern not in self.compiled:
-            try:
-                self.compiled[pattern] = compile_pattern(pattern, PATTERN_BYTES, looks_around(pattern))
-            except NoPattern:
-                self.compiled[pattern] = lambda text: False
-        return self.compiled[pattern](candidate)
+    def place(self, value: Json) -> Json:
+        """Return a text, or a value that was given, once what it takes is paid for."""
+        self.spend(len(orjson.dumps(value)) // PLACED)
+        return value
 
     def value(self, schema: Json, label: str, depth: int, turn: int) -> Json:
         """Return a value of a subschema; a careful one is good, and made in the first way that gives a good one."""
@@ -143,7 +140,7 @@ class _Search:
         if isinstance(schema, bool):
             return None
         if self.judge is None:
-            self.judge = judge_in_steps(self.root, self.collector.old, self.spend, self.matches)
+            self.judge = judge_in_steps(self.root, self.collector.old, self.spend, self.patterns.matches)
         return self.judge(schema, value)
 
     def fits(self, schema: Json, value: Json) -> bool:
@@ -162,7 +159,7 @@ class _Search:
         if offered is not None:
             if not offered:
                 raise CannotConform(f"'enum' and 'const' at {label} leave no value")
-            return offered[(self.draw.below(turn.label(label), len(offered)) + turn.varied) % len(offered)]
+            return self.place(offered[(self.draw.below(turn.label(label), len(offered)) + turn.varied) % len(offered)])
         return _MAKERS[needs.kind(number == 1)](self, needs, label, depth, turn)
 
     # Objects
@@ -190,7 +187,8 @@ class _Search:
         return made
 
     def field(self, needs: Needs, name: str, label: str, depth: int, turn: Turn) -> Json:
-        schema = self.collector.joined(needs.field(name, self.matches))
+        self.place(name)
+        schema = self.collector.joined(needs.field(name, self.patterns.matches))
         return self.value(schema, f"{label}.{name}", depth + 1, turn.number)
 
     def names(self, needs: Needs, label: str, turn: Turn) -> list[str]:
@@ -247,8 +245,8 @@ class _Search:
         for _, patterns, _ in needs.fields:
             for pattern in patterns:
                 with suppress(Unreadable):
-                    for guess in islice(guesses(pattern, self.draw), MOST_TURNS):
-                        if self.matches(pattern, guess):
+                    for guess in islice(self.patterns.guesses(pattern), MOST_TURNS):
+                        if self.patterns.matches(pattern, guess):
                             yield guess
         yield from (f"more{number}" for number in range(1, min(needs.least.get("Properties", 0), MAX_ITEMS) + 20))
 
@@ -305,7 +303,7 @@ class _Search:
     # Others
 
     def string(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        return make_text(needs, self.draw, label, turn, self.matches)
+        return self.place(make_text(needs, self.draw, label, turn, self.patterns))
 
     def integer(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
         return make_number(needs, self.draw, label, turn, whole=True)

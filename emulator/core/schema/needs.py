@@ -15,6 +15,8 @@ from emulator.core.errors import Json
 from emulator.core.schema.cost import follow
 from emulator.core.tree import canonical
 
+#: How many bytes of `enum` and `const` are compared in a step.
+COMPARED = 100
 #: Up to which turn combinations of branches are counted through; later ones are drawn.
 MOST_COUNTED = 30
 #: Keywords of a schema that may lead on: where a value is deep already, branches without them are taken first.
@@ -168,6 +170,8 @@ class Collector:
                 inner.append(ordered[index])
             left[:0] = inner
             for keyword in part:
+                if keyword in ("enum", "const") and needs.choices is not None:  # they are compared
+                    self.spend((len(canonical(needs.choices)) + len(canonical(part[keyword]))) // COMPARED)
                 if keyword in self._keywords:
                     self._keywords[keyword](needs, part[keyword], part)
             for kind, keywords in _ABOUT.items() if "type" not in part else ():

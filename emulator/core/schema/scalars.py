@@ -11,7 +11,8 @@ from itertools import islice, permutations
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.schema.needs import CannotConform, Needs, Turn
-from emulator.core.schema.pattern_text import Unreadable, guesses
+from emulator.core.schema.patterns.kept import Patterns
+from emulator.core.schema.patterns.texts import Unreadable
 
 #: How many multiples, and how many texts, are tried before giving up.
 MOST_MULTIPLES, MOST_TEXTS = 200, 700
@@ -122,7 +123,7 @@ def _common(steps: list[Fraction]) -> Fraction:
     return found
 
 
-def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, matches: Callable[[str, str], bool]) -> str:
+def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, patterns: Patterns) -> str:
     """Return a text of the format, the pattern and the length. Raises: CannotConform."""
     least, most = needs.least.get("Length", 0), needs.most.get("Length", MAX_LETTERS)
     if least > MAX_LETTERS or least > most:
@@ -130,8 +131,10 @@ def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, matches: Callabl
     wanted = turn.varied % 40
     found: dict[str, None] = {}
     with suppress(Unreadable):
-        for candidate in islice(_texts(needs, draw, turn.label(label), least, most, wanted), MOST_TEXTS):
-            if least <= len(candidate) <= most and all(matches(pattern, candidate) for pattern in needs.patterns):
+        for candidate in islice(_texts(needs, patterns, draw, turn.label(label), least, most, wanted), MOST_TEXTS):
+            if least <= len(candidate) <= most and all(
+                patterns.matches(pattern, candidate) for pattern in needs.patterns
+            ):
                 found.setdefault(candidate)
                 if len(found) > wanted:
                     break
@@ -140,13 +143,15 @@ def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, matches: Callabl
     return list(found)[wanted % len(found)]
 
 
-def _texts(needs: Needs, draw: Draw, label: str, least: int, most: int, wanted: int) -> Iterator[str]:
+def _texts(
+    needs: Needs, patterns: Patterns, draw: Draw, label: str, least: int, most: int, wanted: int
+) -> Iterator[str]:
     for name in needs.formats:
         if name in _FORMATS:
             yield from (_stretched(name, _FORMATS[name](n), least) for n in range(wanted + 1))
     for pattern in needs.patterns:
-        yield from guesses(pattern, draw, least)
-    yield from _in_a_row(needs.patterns, draw, least)
+        yield from patterns.guesses(pattern, least)
+    yield from _in_a_row(needs.patterns, patterns, least)
     chosen = draw.below(label, len(_WORDS))
     for n in range(wanted + 1):
         word = _WORDS[(chosen + n) % len(_WORDS)] + (str(n) if n >= len(_WORDS) else "")
@@ -157,9 +162,9 @@ def _texts(needs: Needs, draw: Draw, label: str, least: int, most: int, wanted: 
     yield ""
 
 
-def _in_a_row(patterns: list[str], draw: Draw, least: int) -> Iterator[str]:
+def _in_a_row(wanted: list[str], patterns: Patterns, least: int) -> Iterator[str]:
     """Yield texts that have what one pattern looks for behind what another does."""
-    first = [next(guesses(pattern, draw), "") for pattern in patterns[:4]]
+    first = [next(patterns.guesses(pattern), "") for pattern in wanted[:4]]
     for order in permutations(first) if len(first) > 1 else ():
         between = "a" * max(0, least - sum(map(len, order)))
         yield order[0] + between + "".join(order[1:])

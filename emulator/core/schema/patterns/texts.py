@@ -56,8 +56,8 @@ class Node:
     number: int | str = 0
 
 
-def guesses(pattern: str, draw: Draw, least: int = 0) -> Iterator[str]:
-    """Yield texts that may match, some of them at least `least` long.
+def guesses(pattern: str, draw: Draw, least: int, spend: Callable[[int], None]) -> Iterator[str]:
+    """Yield texts that may match, some of them at least `least` long; `spend` is told what was written for each.
 
     Raises: Unreadable, for a syntax that is not read.
     """
@@ -67,8 +67,12 @@ def guesses(pattern: str, draw: Draw, least: int = 0) -> Iterator[str]:
     for number in range(MOST_GUESSES):
         stretch = stretches[number // 2] if number < 2 * len(stretches) else None
         writer = _Writer(draw, f"{pattern[:50]}/{number}", stretch, number % 2 == 1)
+        guess = None
         with suppress(_TooLong):
-            yield writer.write(node)
+            guess = writer.write(node)
+        spend(writer.written)
+        if guess is not None:
+            yield guess
         together += writer.written
         if together > MOST_TOGETHER:
             return

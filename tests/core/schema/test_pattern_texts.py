@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from emulator.core.draws import Draw
-from emulator.core.schema import pattern_text
-from emulator.core.schema.pattern_text import MAX_LETTERS, MAX_WRITTEN, MOST_TOGETHER, guesses
+from emulator.core.schema.patterns import texts
+from emulator.core.schema.patterns.texts import MAX_LETTERS, MAX_WRITTEN, MOST_TOGETHER, guesses
 
 DOUBLED = "(?<a0>x{99})" + "".join(rf"(?<a{n + 1}>\k<a{n}>\k<a{n}>)" for n in range(20))
 
@@ -26,15 +26,17 @@ DOUBLED = "(?<a0>x{99})" + "".join(rf"(?<a{n + 1}>\k<a{n}>\k<a{n}>)" for n in ra
 )
 def test_what_is_written_for_guesses_is_bounded(pattern: str, found: int, monkeypatch: pytest.MonkeyPatch) -> None:
     written = 0
-    write = pattern_text._Writer.write
+    write = texts._Writer.write
 
-    def counted(writer: pattern_text._Writer, node: pattern_text.Node) -> str:
+    def counted(writer: texts._Writer, node: texts.Node) -> str:
         nonlocal written
         written += 1
         assert written <= MOST_TOGETHER + MAX_WRITTEN + 1, "without a bound"
         return write(writer, node)
 
-    monkeypatch.setattr(pattern_text._Writer, "write", counted)
-    texts = list(guesses(pattern, Draw(0)))
-    assert min(len(texts), 1) == found
-    assert all(len(text) <= MAX_LETTERS for text in texts)
+    monkeypatch.setattr(texts._Writer, "write", counted)
+    spent: list[int] = []
+    found_texts = list(guesses(pattern, Draw(0), 0, spent.append))
+    assert min(len(found_texts), 1) == found
+    assert sum(spent) == written
+    assert all(len(text) <= MAX_LETTERS for text in found_texts)

@@ -1,0 +1,1 @@
+"""The patterns of a schema: texts that match them, and whether one does."""
