@@ -133,40 +133,41 @@ def _redact_value(value: str, show: Show) -> str:
     return f"{scheme} {show(rest)}" if space and scheme.lower() in _SCHEMES else show(value)
 
 
-#: Where a parameter begins: a `;` parts them too, and a `?` where a whole target, or an escaped one, is looked at.
-_PARAMETER = re.compile(r"(?:^|[;?])([^;?=]*)=")
-#: How often a part of a target is read: what is escaped twice is seen by whoever reads it twice.
-_READINGS = 3
+#: Where a parameter begins: a `;` parts them too, and inside of one there may be another, escaped target.
+_PARAMETER = re.compile(r"(?:^|[;?&])([^;?&=]*)=")
+#: How often a target is read: what is escaped twice is seen by whoever reads it twice.
+_READINGS = 4
 
 
 def redact_target(target: str, show: Show = redact) -> str:
     """Return the target of a request, its path and its query, without its secrets."""
     path, mark, query = target.partition("?")
-    shown = redact_text("/".join(_read(part, show) for part in path.split("/")), show)
-    return f"{shown}{mark}{redact_query(query, show)}"
+    return f"{_read(path, '/', show)}{mark}{redact_query(query, show)}"
 
 
 def redact_query(query: str, show: Show = redact) -> str:
     """Return a query string without its secrets; a name counts as it is read, `%61pi_key` too."""
-    return redact_text("&".join(_read(part, show) for part in query.split("&")), show)
+    return _read(query, "&", show)
 
 
-def _read(part: str, show: Show) -> str:
-    """Return a part of a target; where its escapes hide a secret, as it is read: `sk%2D` is the beginning of a key."""
-    shown = _parameter(part, show)
-    read = part
+def _read(text: str, mark: str, show: Show) -> str:
+    """Return a path or a query without its secrets; where escapes hide one, as it is read: `sk%2D` begins a key."""
+    shown, parts = text, text.split(mark)
     for _ in range(_READINGS):
-        if shown != read:
-            return shown
-        if "%" not in read and "+" not in read:
+        read = mark.join(parts)
+        if mark == "/":  # which may be in a key, but there it ends one
+            parts = [redact_text(part, show) for part in parts]
+        clean = redact_text(mark.join([_parameter(part, show) for part in parts]), show)
+        if clean != read:
+            shown, parts = clean, clean.split(mark)
+        if "%" not in clean and "+" not in clean:
             break
-        read = unquote_plus(read)
-        shown = redact_text("&".join(_parameter(item, show) for item in read.split("&")), show)
-    return part if shown == read else shown
+        parts = [unquote_plus(part) for part in parts]
+    return shown
 
 
 def _parameter(part: str, show: Show) -> str:
-    for found in _PARAMETER.finditer(part):
+    for found in _PARAMETER.finditer(part) if "=" in part else ():
         if is_secret(unquote_plus(found[1]), "query"):
             value = part[found.end() :]
             show(value)  # as it was sent, for whoever notes secrets
