@@ -31,6 +31,8 @@ Steps: TypeAlias = Generator[Lookup, Any, Recalled | None]
 
 #: The newest kept answers in which an item is looked for that a request refers to, and that a list looks at.
 MOST_LOOKED_THROUGH = 1000
+#: The bytes of exchanges after which no older one is looked for that has an item.
+MOST_READ = 32_000_000
 #: When a stream without end is over: never.
 _NEVER = 1e15
 
@@ -93,15 +95,26 @@ def _of_chat(provider: Provider, operation: Operation, body: Mapping[str, Json])
     if not wanted:
         return found
     references: dict[str, Json] = {}
+    marks, read = [orjson.dumps(ident) for ident in wanted], 0
     chat = next(item for item in provider.operations.values() if item.kind == "chat" and item.wire is wire)
     ids: Sequence[str] = yield Lookup(of=chat.name)
     for kept in ids[::-1][:MOST_LOOKED_THROUGH]:
-        other = _answer(provider, (yield Lookup(kept)), wire)
-        items = wire.kept.items(other.response) if other else ()
-        references |= {item["id"]: item for item in items if isinstance(item, dict) and item.get("id") in wanted}
-        if len(references) == len(wanted):
+        other: KeptExchange | None = yield Lookup(kept)
+        if other is None or other[0].claim.wire is not wire:
+            continue
+        data = _data(other[0])
+        if any(mark in data for mark in marks):
+            items = wire.kept.items(_whole(other[0], wire)[0])
+            references |= {item["id"]: item for item in items if isinstance(item, dict) and item.get("id") in wanted}
+        read += len(data) + len(other[0].request.body) + len(other[0].request.recalled)
+        if len(references) == len(wanted) or read > MOST_READ:
             break
     return replace(found or Recalled(), references=references)
+
+
+def _data(exchange: Exchange) -> bytes:
+    """Return the bytes of an answer: what is not in them need not be read."""
+    return b"".join([exchange.later.body if exchange.later else b"", *(item.data for item in exchange.timeline.frames)])
 
 
 def _of_stored(provider: Provider, operation: Operation, ident: str, asked: Mapping[str, str]) -> Steps:
@@ -227,8 +240,10 @@ def _all(provider: Provider, operation: Operation, asked: Mapping[str, str]) -> 
     rows: list[Mapping[str, Json]] = []
     for ident in order[begin:][:MOST_LOOKED_THROUGH]:
         kept: KeptExchange | None = yield Lookup(ident)
+        if kept is None or not page.may_want(*kept):
+            continue
         found = _answer(provider, kept, of.wire)
-        if found and found.response is not None and kept and page.wants(found.response, _sent(kept[0])):
+        if found and found.response is not None and page.wants(found.response, _sent(kept[0])):
             rows.append(found.response)
         if len(rows) > page.limit:
             break
@@ -257,6 +272,15 @@ class _Page:
         if not self.after:
             return 0
         return next((place for place, item in enumerate(order, 1) if name(item) == self.after), None)
+
+    def may_want(self, exchange: Exchange, change: str) -> bool:
+        """Tell whether an answer need be read: what a filter asks for is in its bytes, its request, or what changed."""
+        said = [_sent(exchange), orjson.loads(change) if change else {}]
+        data = _data(exchange) if self._filters else b""
+        return all(
+            orjson.dumps(wanted) in data or any(_value(one.get(name), key) == wanted for one in said)
+            for (name, key), wanted in self._filters.items()
+        )
 
     def wants(self, *said: Mapping[str, Json]) -> bool:
         """Tell whether an answer, or its request, has what the list asks for."""

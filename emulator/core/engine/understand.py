@@ -12,6 +12,8 @@ from hashlib import blake2b
 from itertools import islice
 from urllib.parse import parse_qsl
 
+import orjson
+
 from emulator.core.answer.embeddings import check_inputs, check_vectors
 from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import earlier, recalled
@@ -29,6 +31,8 @@ from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note, Request
 from emulator.core.wires.conversation import PER_REPLY, Conversation, prompt_tokens
 
+#: The bytes of the items that a request may refer to, each as often as it does: as many as a body may have.
+MOST_REFERRED_TO = 20_000_000
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -160,6 +164,9 @@ def _resolved(operation: Operation, request: Request, body: Mapping[str, Json]) 
     found = recalled(request)
     if found is None or not found.references or operation.wire is None:
         return body
+    sizes = {ident: len(orjson.dumps(item)) for ident, item in found.references.items()}
+    if sum(sizes[ident] for ident in operation.wire.request.references(body) if ident in sizes) > MOST_REFERRED_TO:
+        raise Refusal("too_large", f"The items that are referred to have over {MOST_REFERRED_TO} bytes together.")
     return operation.wire.request.with_references(body, found.references)
 
 

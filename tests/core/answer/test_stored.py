@@ -11,6 +11,7 @@ import orjson
 import pytest
 from build import NOW, EngineSession, make_request, make_session
 
+from emulator.core.engine import recall, understand
 from emulator.core.engine.recall import found_at_once
 from emulator.core.values import Exchange, Keeping
 from emulator.core.wires.sse import payload
@@ -255,6 +256,43 @@ def test_an_item_that_is_not_kept_is_not_found(live: EngineSession) -> None:
     assert message.startswith(
         f"Item with id '{unstored}' not found. Items are not persisted when `store` is set to false."
     )
+
+
+def test_what_is_referred_to_is_no_larger_than_a_body_may_be(live: EngineSession, monkeypatch: Any) -> None:
+    item = body_of(ask(live, "/responses", responses()))["output"][0]
+    monkeypatch.setattr(understand, "MOST_REFERRED_TO", 2 * len(orjson.dumps(item)))
+    reference = {"type": "item_reference", "id": item["id"]}
+    assert ask(live, "/responses", responses([reference] * 2)).timeline.status == 200
+    refused = ask(live, "/responses", responses([reference] * 3))
+    assert (refused.timeline.status, error_of(refused)[1]) == (413, None)
+
+
+def test_so_many_bytes_are_read_for_an_item(live: EngineSession, monkeypatch: Any) -> None:
+    first, second = (ask(live, "/responses", responses(text)) for text in ("one", "two"))
+    older, newer = (body_of(made)["output"][0]["id"] for made in (first, second))
+    monkeypatch.setattr(recall, "MOST_READ", 10)
+    assert ask(live, "/responses", responses([{"type": "item_reference", "id": older}])).timeline.status == 404
+    assert ask(live, "/responses", responses([{"type": "item_reference", "id": newer}])).timeline.status == 200
+
+
+def test_what_cannot_be_wanted_is_not_read(five: tuple[EngineSession, list[str]], monkeypatch: Any) -> None:
+    live, ids = five
+    read: list[str] = []
+    whole = recall._whole
+
+    def counted(exchange: Exchange, wire: Any) -> Any:
+        answer = whole(exchange, wire)
+        read.append((answer[0] or {}).get("id", ""))
+        return answer
+
+    monkeypatch.setattr(recall, "_whole", counted)
+    refused = ask(live, "/responses", responses([{"type": "item_reference", "id": "msg_none"}]))
+    assert (refused.timeline.status, read) == (404, [])
+    get(live, "/chat/completions", **{"metadata[k]": "v"})
+    assert read == [ids[2]]
+    read.clear()
+    get(live, "/chat/completions", model="gpt-4o-mini")
+    assert read == [ids[1]]
 
 
 # Conversations
