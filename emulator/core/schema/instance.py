@@ -306,10 +306,10 @@ class _Search:
         return self.place(make_text(needs, self.draw, label, turn, self.patterns))
 
     def integer(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        return make_number(needs, self.draw, label, turn, whole=True)
+        return make_number(needs, self.draw, label, turn, whole=True, spend=self.spend)
 
     def number(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        return make_number(needs, self.draw, label, turn, whole=False)
+        return make_number(needs, self.draw, label, turn, whole=False, spend=self.spend)
 
     def boolean(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
         return (self.draw.below(turn.label(label), 2) + turn.varied) % 2 == 1

@@ -16,6 +16,8 @@ from emulator.core.schema.patterns.texts import Unreadable
 
 #: How many multiples, and how many texts, are tried before giving up.
 MOST_MULTIPLES, MOST_TEXTS = 200, 700
+#: How many steps it takes to try a number, by exact fractions.
+RECKONED = 5
 #: The longest text that is made.
 MAX_LETTERS = 10_000
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "flint", "grove", "haven")
@@ -42,8 +44,8 @@ _FORMATS: Mapping[str, Callable[[int], str]] = {
 _STRETCHED = {"email": "@", "idn-email": "@", "uri": "", "uri-reference": "", "iri": "", "iri-reference": "", "url": ""}
 
 
-def make_number(needs: Needs, draw: Draw, label: str, turn: Turn, whole: bool) -> Json:
-    """Return a number within the bounds, a multiple of each step. Raises: CannotConform."""
+def make_number(needs: Needs, draw: Draw, label: str, turn: Turn, whole: bool, spend: Callable[[int], None]) -> Json:
+    """Return a number within the bounds, a multiple of each step; `spend` is told the tries. Raises: CannotConform."""
     steps = [_exact(step) for step in needs.steps] + ([Fraction(1)] if whole else [])
     if steps:
         found = _multiples(needs, _common(steps), draw, label, turn, whole)
@@ -51,7 +53,12 @@ def make_number(needs: Needs, draw: Draw, label: str, turn: Turn, whole: bool) -
     else:
         found = _anywhere(needs, draw, label, turn)
         keyword = "minimum"
-    good = list(islice((value for value in found if _is_good(needs, value)), turn.varied % 20 + 1))
+
+    def is_good(value: Json) -> bool:
+        spend(RECKONED)
+        return _is_good(needs, value)
+
+    good = list(islice(filter(is_good, found), turn.varied % 20 + 1))
     if not good:
         raise CannotConform(f"'{keyword}' and the bounds beside it leave no number")
     return good[-1]
@@ -63,6 +70,8 @@ def _multiples(needs: Needs, step: Fraction, draw: Draw, label: str, turn: Turn,
     if any(exclusive and _exact(bound) >= first * step for bound, exclusive in needs.lows):
         first += 1
     last = math.floor(high / step)
+    if needs.lows and needs.highs and first > last:
+        return
     picked = draw.below(turn.label(label), min(max(0, last - first), 9) + 1)
     below = [] if needs.lows else range(1, MOST_MULTIPLES)
     order = [first + picked, *(first + picked + n for n in range(1, MOST_MULTIPLES)), *range(first, first + picked)]
@@ -126,7 +135,9 @@ def _common(steps: list[Fraction]) -> Fraction:
 def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, patterns: Patterns) -> str:
     """Return a text of the format, the pattern and the length. Raises: CannotConform."""
     least, most = needs.least.get("Length", 0), needs.most.get("Length", MAX_LETTERS)
-    if least > MAX_LETTERS or least > most:
+    if least > MAX_LETTERS:
+        raise CannotConform(f"'minLength' {least} is more than the {MAX_LETTERS} characters that are made at most")
+    if least > most:
         raise CannotConform(f"'minLength' {least} cannot be met")
     wanted = turn.varied % 40
     found: dict[str, None] = {}

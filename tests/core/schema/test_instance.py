@@ -185,6 +185,8 @@ NONE = "no value conforms to the schema asked for"
         ({"type": "integer", "minimum": 5, "maximum": 4},
          f"{NONE}: 'multipleOf' and the bounds beside it leave no number"),
         ({"type": "object", "required": ["a"], "properties": {"a": False}}, f"{NONE}: 'false' allows no value"),
+        ({"type": "string", "minLength": 20_000},
+         f"{NONE}: 'minLength' 20000 is more than the 10000 characters that are made at most"),
         ({"not": {}}, f"{NONE}: 'false' allows no value"),
         ({"type": "array", "uniqueItems": True, "minItems": 3, "items": {"const": 1}}, f"{NONE}: 'uniqueItems' at $"),
         ({"type": "object", "required": ["a"], "maxProperties": 0}, f"{NONE}: 'maxProperties' at $ was not met"),
@@ -192,8 +194,8 @@ NONE = "no value conforms to the schema asked for"
         ({"type": "object", "properties": {"a": {"enum": [1], "const": 2}}, "required": ["a"]},
          f"{NONE}: 'enum' and 'const' at $.a leave no value"),
     ],
-    ids=["no-schema", "outside", "false", "pattern", "contradiction", "impossible-field", "not", "unique", "too-few",
-         "one-of", "enum"],
+    ids=["no-schema", "outside", "false", "pattern", "contradiction", "impossible-field", "long", "not", "unique",
+         "too-few", "one-of", "enum"],
 )  # fmt: skip
 def test_what_cannot_be_met_is_said(document: Any, message: str) -> None:
     with pytest.raises(CannotConform) as caught:

@@ -9,11 +9,14 @@ import pytest
 
 from emulator.core.draws import Draw
 from emulator.core.schema import instance as module
+from emulator.core.schema import scalars
 from emulator.core.schema.bounds import positions
 from emulator.core.schema.instance import MAX_CAREFUL_STEPS, MAX_STEPS, CannotConform, instance
 from emulator.core.schema.patterns import kept
 from emulator.core.schema.patterns.kept import LOOK, TRIED, Patterns
+from emulator.core.schema.scalars import RECKONED
 from emulator.core.schema.schema import compile_pattern
+from emulator.core.schema.slow import judge_in_steps
 
 SLOW = "^(a|a)*(a|a)*(a|a)*(a|a)*"
 NONE, TOO_LARGE = "no value conforms to the schema asked for", "the schema asked for is too large"
@@ -118,3 +121,28 @@ def test_a_large_value_is_refused_before_it_is_written(of: Any, monkeypatch: pyt
     assert len(instance(items(of(1_000)), Draw(0))) == 1000
     with pytest.raises(CannotConform, match=f"^{TOO_LARGE}"):
         instance(items({"type": "array", "minItems": 3, "items": of(9_990)}), Draw(0))
+
+
+def test_numbers_that_are_tried_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = 0
+    is_good = scalars._is_good
+
+    def counted(needs: Any, value: Any) -> bool:
+        nonlocal tried
+        tried += 1
+        assert tried <= (MAX_STEPS + MAX_CAREFUL_STEPS) // RECKONED, "without a bound"
+        return is_good(needs, value)
+
+    monkeypatch.setattr(scalars, "_is_good", counted)
+    number = {"type": "number", "multipleOf": 0.37, "minimum": 5, "not": {"const": 3}}
+    with pytest.raises(CannotConform, match=f"^{TOO_LARGE}"):
+        instance({"type": "array", "minItems": 900, "uniqueItems": True, "items": number}, Draw(0))
+
+
+@pytest.mark.parametrize(("choices", "steps"), [(3, 1), (5000, 501)])
+def test_a_long_keyword_takes_more_steps(choices: int, steps: int) -> None:
+    spent: list[int] = []
+    document = {"enum": list(range(choices))}
+    known = Patterns(Draw(0), spent.append)
+    assert judge_in_steps(document, False, spent.append, known.matches)(document, -1) is not None
+    assert sum(spent) == steps
