@@ -1,4 +1,4 @@
-"""Generated requests: 10,000 bodies a provider, valid ones answered as documented, broken ones refused as documented.
+"""Generated requests: thousands of bodies a provider, valid ones answered and broken ones refused as documented.
 
     schema ──values──> valid body ──> 2xx, conforming     one Hypothesis example: a valid body
                            └──mutation──> 400, its field named     and FAULTS with one fault each
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -44,10 +45,17 @@ PROVIDERS = load_providers()
 ENGINE = Engine(PROVIDERS)
 SESSION = build_session("default", "", PROVIDERS, [], Options(plan="unlimited"), 0.0)
 STORE = MemoryStore()
-HEADERS = {"authorization": "Bearer any", "x-goog-api-key": "any", "content-type": "application/json"}
+HEADERS = {
+    "authorization": "Bearer any",
+    "x-goog-api-key": "any",
+    "anthropic-version": "2023-06-01",
+    "content-type": "application/json",
+}
 
-#: Bodies a provider: each example is a valid one and FAULTS broken ones.
+#: Bodies a provider: each example is a valid one and FAULTS broken ones. Where a body takes many times as long to draw,
+#: there are fewer in a run of all tests; EMULATOR_BODIES=10000 asks for as many of each.
 BODIES = 10_000
+FEWER = {"anthropic": 500, "gemini": 1_500, "compatible": 2_000, "deepseek": 2_000}
 SOCKET_BODIES = 200
 ARBITRARY = 500
 FAULTS = 4
@@ -85,7 +93,8 @@ GENERATED = settings(deadline=None, derandomize=True, database=None, suppress_he
 
 @each_operation
 def test_generated_bodies_in_process(provider: Provider, operation: Operation) -> None:
-    wanted = share(provider, operation, BODIES)
+    bodies = int(os.environ.get("EMULATOR_BODIES", FEWER.get(provider.name, BODIES)))
+    wanted = share(provider, operation, bodies)
     seen = run(provider, operation, ask_engine, wanted)
     assert seen["valid"] + seen["broken"] >= wanted
 
@@ -264,7 +273,7 @@ def check_refused(provider: Provider, answer: Answer) -> None:
     given = {**provider.errors["invalid_request"], "status": 400}
     wanted = fill(provider.envelope, {**dict.fromkeys(("message", "param", "details", "request_id", "more")), **given})
     for path, shape in leaves(provider.envelope, ()):
-        if path[-1].endswith("~"):
+        if any(name.endswith("~") for name in path):
             continue
         found, expected = (at(value, path) for value in (orjson.loads(answer.body), wanted))
         if shape in ("${message}", "${request_id}"):
@@ -278,7 +287,7 @@ def check_names(provider: Provider, answer: Answer, mutation: Mutation) -> None:
     """The field with the fault is named wherever the envelope has a place for it."""
     body = orjson.loads(answer.body)
     for path, shape in leaves(provider.envelope, ()):
-        if path[-1].endswith("~"):
+        if any(name.endswith("~") for name in path):
             continue
         found = at(body, path)
         if shape == "${param}":
