@@ -191,8 +191,8 @@ def test_exec_lets_a_part_go_to_the_upstream(base_url: str, folder: Path) -> Non
         "answer = OpenAI().chat.completions.create(model='auto', messages=[{'role': 'user', 'content': 'Ada'}])\n"
         "print(answer.choices[0].message.content)\n"
     )
-    command = [sys.executable, "-m", "emulator", "exec", "a.yaml", "--upstream", f"beatra={base_url}", "--",
-               sys.executable, "app.py"]  # fmt: skip
+    command = [sys.executable, "-m", "emulator", "exec", "a.yaml", "--upstream", f"beatra={base_url}",
+               "--ignore", "unused", "--", sys.executable, "app.py"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (
         0, "Hi, Ada.\n", "emulator: 1 request, nothing to find fault with\n",

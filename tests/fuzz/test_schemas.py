@@ -148,7 +148,7 @@ def test_a_kept_schema_is_answered(server: Server, schema: bytes) -> None:
 
 
 def check_schema(server: Server, schema: Any) -> None:
-    """Offer a tool with these parameters, and ask for an answer of this form: a 200 each, whole and streamed."""
+    """Offer a tool with these parameters, and ask for an answer of this form: a 200, or that no value was found."""
     function = {"name": "f", "parameters": schema}
     form = {"type": "json_schema", "json_schema": {"name": "f", "schema": schema}}
     asked = ({"tools": [{"type": "function", "function": function}]}, {"response_format": form})
@@ -161,6 +161,7 @@ def check_schema(server: Server, schema: Any) -> None:
                 response = connection.getresponse()
                 data = response.read()
                 assert response.headers["x-emulator-error"] is None, data
-                assert response.status == 200, data
+                cannot = response.status == 404 and b'"emulator_cannot_conform"' in data
+                assert response.status == 200 or cannot, data
                 assert len(data) < 5_000_000
     connection.close()

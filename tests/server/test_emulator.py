@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from build import NAMES, chat
+from build import PROVIDERS, chat
 
 from emulator import Emulator, SourceError
 from emulator.core.provider.folder import data_folder
@@ -35,7 +35,9 @@ def write(folder: Path, text: str, name: str = "a.yaml") -> Path:
 def test_it_serves_while_it_is_entered_and_no_longer() -> None:
     threads = set(threading.enumerate())
     with Emulator() as emulator:
-        assert emulator.base_urls == {name: f"{emulator.url}/{name}/v1" for name in NAMES}
+        assert emulator.base_urls == {
+            name: f"{emulator.url}/{name}{item.base_path}" for name, item in PROVIDERS.items()
+        }
         assert ask(emulator.base_urls["beatra"]).status_code == 200
     assert set(threading.enumerate()) == threads
     with pytest.raises(httpx2.ConnectError):

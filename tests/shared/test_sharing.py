@@ -16,6 +16,7 @@ import redis
 from sockets.raw import CHAT, Answer, Connection, ServedSession, chat, contents, control, make_session, request
 
 from emulator.core.engine.engine import Engine
+from emulator.server.sessions import changes
 from emulator.server.sessions.live import LiveSessions
 from emulator.stores.redis.pipeline import Pipeline
 from emulator.stores.redis.store import NOTE
@@ -188,14 +189,14 @@ def test_a_change_of_a_session_that_was_deleted_meanwhile_is_none(
 ) -> None:
     a, _ = two
     live = make_session(a.url, COUNTED)
-    give = LiveSessions.put_scenario
+    give = changes.put_scenario
 
     def slow(sessions: LiveSessions, id: str, *given: Any) -> Any:
         redis_server.ask("DEL", f"emulator:{{{id}}}:session", f"emulator:{{{id}}}:recipes",
                          f"emulator:{{{id}}}:recipes-order")  # fmt: skip
         return give(sessions, id, *given)
 
-    monkeypatch.setattr(LiveSessions, "put_scenario", slow)
+    monkeypatch.setattr(changes, "put_scenario", slow)
     with Connection(a.url) as connection:
         path = f"/_emulator/sessions/{live.id}/scenario"
         scenario = {"scenario": {"emulator": 1, "rules": [{"reply": {"text": "x"}}]}}
@@ -364,8 +365,8 @@ def test_of_the_journal_no_more_is_made_again_than_is_asked_for(
     for _ in range(5):
         live.ask()
     made: list[Any] = []
-    remake = a.sharing.store._remake
-    monkeypatch.setattr(a.sharing.store, "_remake", lambda *given: made.append(given) or remake(*given))
+    remake = a.sharing.store.rows.remake
+    monkeypatch.setattr(a.sharing.store.rows, "remake", lambda *given: made.append(given) or remake(*given))
     found = control(a.url, "GET", f"/sessions/{live.id}/journal?since=1&limit=2")
     assert ([item["n"] for item in found["exchanges"]], found["next"], len(made)) == ([2, 3], 3, 2)
 

@@ -319,6 +319,8 @@ DOCUMENTED = {
     "brainstormrouter": {"x-ratelimit-remaining": "19", "x-ratelimit-reset": "1800000060"},
     "braintwin": {"x-ratelimit-limit": "60", "x-ratelimit-remaining": "59", "x-ratelimit-reset": "1800000060"},
     "brivionix": {},
+    "compatible": {},
+    "deepseek": {},
     "openai": {
         "x-request-id": "req_[0-9a-f]+", "openai-organization": "org-.+", "openai-processing-ms": "[0-9]+",
         "openai-version": "2020-10-01", "x-ratelimit-limit-requests": "[0-9]+", "x-ratelimit-limit-tokens": "[0-9]+",

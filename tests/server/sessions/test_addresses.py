@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from build import NAMES
+from build import PROVIDERS
 
 from emulator.core.scenario.session import Options
 from emulator.server.sessions.live import LiveSessions
@@ -76,7 +76,7 @@ def test_what_an_api_has_and_the_emulator_has_not_is_of_the_api() -> None:
     assert routed(make(), "/v1/files/f1", host="elsewhere") == ("default", "openai", "/files/f1", "http://h/v1")
 
 
-BASES = "The base URLs are: " + ", ".join(f"http://h/{name}/v1" for name in NAMES) + "."
+BASES = "The base URLs are: " + ", ".join(f"http://h/{name}{item.base_path}" for name, item in PROVIDERS.items()) + "."
 
 ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
 
@@ -84,7 +84,7 @@ ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/", f"There is nothing at /. {BASES}"),
+        ("/", f"There is nothing at /. {BASES} The inspector is at http://h/_emulator/."),
         ("", f"There is nothing at . {BASES}"),
         (
             "/v1/chat/completion",
@@ -154,4 +154,4 @@ def test_base_urls_are_of_the_providers_that_a_session_is_for() -> None:
     sessions = make()
     session = sessions.open(None, Options(provider="beatra")).session
     assert sessions.base_urls(session, ORIGIN) == {"beatra": f"http://h/s/{session.id}/beatra/v1"}
-    assert list(sessions.base_urls(sessions.by_id["default"].session, ORIGIN)) == NAMES
+    assert list(sessions.base_urls(sessions.by_id["default"].session, ORIGIN)) == [*PROVIDERS]
