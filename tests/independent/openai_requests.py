@@ -23,7 +23,9 @@ STRING, NULLABLE, OBJECT = text(), null_or(text()), record(is_open=True)
 EFFORT = null_or(words("none", "minimal", "low", "medium", "high", "xhigh", "max"))
 TIER = null_or(words("auto", "default", "flex", "scale", "priority", "fast"))
 METADATA = null_or(mapping(text(most=512), 16, 64))
-MODERATED = null_or(record("model", True, model=STRING, policy=null_or(OBJECT)))
+JUDGED = null_or(record("mode", True, mode=words("score", "block")))
+POLICY = null_or(record(is_open=True, input=JUDGED, output=JUDGED))
+MODERATED = null_or(record("model", True, model=STRING, policy=POLICY))
 LEVEL = null_or(words("low", "medium", "high"))
 RETENTION = null_or(words("in_memory", "24h"))
 BREAK = record("mode", True, mode=words("explicit"))
@@ -119,7 +121,7 @@ CHAT = record(
     web_search_options=SEARCH, safety_identifier=null_or(text(most=64)), prompt_cache_key=NULLABLE,
     prompt_cache_retention=RETENTION,
     prompt_cache_options=record(is_open=True, mode=words("implicit", "explicit"), ttl=words("30m")),
-    moderation=null_or(record("model", True, model=STRING, policy=OBJECT)),
+    moderation=MODERATED,
 )  # fmt: skip
 
 # Responses
@@ -133,16 +135,21 @@ GIVEN = {
                         detail=words("low", "high", "auto")),
 }  # fmt: skip
 SAID = {
-    **GIVEN, "refusal": REFUSAL,
+    "refusal": REFUSAL,
     "output_text": record("type text", type=STRING, text=STRING, annotations=array(OBJECT), logprobs=null_or(array())),
 }  # fmt: skip
 ITEM = {"type": STRING, "id": NULLABLE, "status": STATUS}
 CALL = {**ITEM, "call_id": STRING, "name": STRING, "namespace": NULLABLE, "caller": null_or(OBJECT)}
-MESSAGE = record(
-    "role content", **ITEM, role=words("user", "assistant", "system", "developer"),
-    phase=null_or(words("commentary", "final_answer")),
-    content=either("a string or an array", string=STRING, array=array(tagged("type", SAID))),
-)  # fmt: skip
+
+
+def _message(parts: dict[str, Shape]) -> Shape:
+    content = either("a string or an array", string=STRING, array=array(tagged("type", parts)))
+    phase = null_or(words("commentary", "final_answer"))
+    return record("role content", **ITEM, role=STRING, phase=phase, content=content)
+
+
+ASKS = _message(GIVEN)
+MESSAGE = tagged("role", {"user": ASKS, "assistant": _message(SAID), "system": ASKS, "developer": ASKS})
 #: Of hosted tools, which this endpoint has not.
 HOSTED_ITEMS = [
     "file_search_call",
@@ -169,19 +176,6 @@ HOSTED_ITEMS = [
     "program",
     "program_output",
 ]
-HOSTED_TOOLS = [
-    "computer",
-    "web_search",
-    "web_search_2025_08_26",
-    "web_search_preview",
-    "web_search_preview_2025_03_11",
-    "image_generation",
-    "local_shell",
-    "shell",
-    "apply_patch",
-    "tool_search",
-    "programmatic_tool_calling",
-]
 
 
 def _output(most: int, least: int = 0) -> Shape:
@@ -206,24 +200,69 @@ ITEMS = {
     **dict.fromkeys(HOSTED_ITEMS, OBJECT),
 }  # fmt: skip
 CALLERS = null_or(array(words("direct", "programmatic"), 1))
+PLACE = {"type": words("approximate"), **dict.fromkeys(("country", "region", "city", "timezone"), NULLABLE)}
+SIZE = words("low", "medium", "high")
+COMPARED = record("key value", True, key=STRING, value=either(
+    "a value", string=STRING, integer=anything, number=anything, boolean=anything, array=array()))  # fmt: skip
+FILTERS = tagged("type", {
+    **dict.fromkeys(("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"), COMPARED),
+    **dict.fromkeys(("and", "or"), record("filters", True, filters=array(OBJECT))),
+})  # fmt: skip
+WEB = record(
+    is_open=True, external_web_access=boolean, search_context_size=SIZE,
+    filters=null_or(record(is_open=True, allowed_domains=null_or(array(STRING)))),
+    user_location=null_or(record(is_open=True, **PLACE)),
+)  # fmt: skip
+PREVIEW = record(is_open=True, user_location=null_or(record("type", True, **PLACE)), search_context_size=SIZE,
+                 search_content_types=array(words("text", "image")))  # fmt: skip
+IMAGES = record(
+    is_open=True, model=STRING, quality=words("low", "medium", "high", "auto"), size=STRING,
+    output_format=words("png", "webp", "jpeg"), output_compression=integer(0, 100), moderation=words("auto", "low"),
+    background=words("transparent", "opaque", "auto"), input_fidelity=null_or(words("high", "low")),
+    input_image_mask=OBJECT, partial_images=integer(0, 3), action=words("generate", "edit", "auto"),
+)  # fmt: skip
+MCP = record(
+    "server_label", True, server_label=STRING, server_url=STRING, authorization=STRING, server_description=STRING,
+    connector_id=words(*(f"connector_{name}" for name in (
+        "dropbox", "gmail", "googlecalendar", "googledrive", "microsoftteams", "outlookcalendar", "outlookemail",
+        "sharepoint"))),
+    tunnel_id=text(form=r"^tunnel_[a-z0-9]{32}\Z"), headers=null_or(OBJECT), allowed_callers=CALLERS,
+    defer_loading=boolean, allowed_tools=either("names or a filter", null=anything, array=array(), object=OBJECT),
+    require_approval=either("a word or a filter", null=anything, string=STRING, object=OBJECT),
+)  # fmt: skip
+#: Tools that this endpoint does not run: only their form is looked at.
+HOSTED_TOOLS = {
+    "web_search": WEB, "web_search_2025_08_26": WEB, "web_search_preview": PREVIEW,
+    "web_search_preview_2025_03_11": PREVIEW, "image_generation": IMAGES,
+    "shell": record(is_open=True, allowed_callers=CALLERS, environment=null_or(record(
+        "type", True, type=words("container_auto", "local", "container_reference")))),
+    "apply_patch": record(is_open=True, allowed_callers=CALLERS),
+    "tool_search": record(is_open=True, execution=words("server", "client"), description=NULLABLE,
+                          parameters=null_or(OBJECT)),
+    **dict.fromkeys(("computer", "local_shell", "programmatic_tool_calling"), OBJECT),
+}  # fmt: skip
 LATER = {"type": STRING, "description": NULLABLE, "defer_loading": boolean, "allowed_callers": CALLERS}
-OFFERED = {
+OWN_TOOLS = {
     "function": record("type name", **LATER, name=text(1, 128, r"^[a-zA-Z0-9_-]+\Z"), parameters=null_or(OBJECT),
                        strict=null_or(boolean), output_schema=null_or(OBJECT)),
-    "custom": record("type name", **LATER, name=STRING, format=tagged("type", {
+    "custom": record("type name", **{**LATER, "description": STRING}, name=STRING, format=tagged("type", {
         "text": record("type", type=STRING), "grammar": record("type syntax definition", type=STRING, **GRAMMAR),
     })),
-    "file_search": record("vector_store_ids", True, vector_store_ids=array(STRING)),
-    "mcp": record("server_label", True, server_label=STRING),
-    "code_interpreter": record("container", True, container=either("a string or an object", string=STRING,
-                                                                   object=OBJECT)),
+}  # fmt: skip
+OFFERED = {
+    **OWN_TOOLS,
+    "file_search": record("vector_store_ids", True, vector_store_ids=array(STRING), max_num_results=integer(),
+                          ranking_options=OBJECT, filters=null_or(FILTERS)),
+    "mcp": MCP,
+    "code_interpreter": record("container", True, allowed_callers=CALLERS, container=either(
+        "a string or an object", string=STRING, object=OBJECT)),
     "computer_use_preview": record(
         "environment display_width display_height", True, display_width=integer(), display_height=integer(),
         environment=words("windows", "mac", "linux", "ubuntu", "browser"),
     ),
-    "namespace": record("name description tools", True, name=STRING, tools=array(
-        record("type name", True, type=words("function", "custom"), name=STRING), 1)),
-    **dict.fromkeys(HOSTED_TOOLS, OBJECT),
+    "namespace": record("name description tools", True, name=STRING, description=STRING,
+                        tools=array(tagged("type", OWN_TOOLS), 1)),
+    **HOSTED_TOOLS,
 }  # fmt: skip
 CHOICES = {
     "function": record("type name", type=STRING, name=STRING), "custom": record("type name", type=STRING, name=STRING),

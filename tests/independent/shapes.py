@@ -146,7 +146,8 @@ def null_or(inner: Shape) -> Shape:
 
 def either(wanted: str, **shapes: Shape) -> Shape:
     """A value of one of several types, by their names in JSON."""
-    kinds = {str: "string", list: "array", dict: "object", int: "integer", type(None): "null", bool: "boolean"}
+    kinds = {str: "string", list: "array", dict: "object", int: "integer", float: "number"}
+    kinds |= {type(None): "null", bool: "boolean"}
 
     def shape(value: Json, at: str) -> None:
         inner = shapes.get(kinds.get(type(value), ""))
