@@ -35,7 +35,7 @@ def _cell(text: str) -> str:
 
 def command_line() -> str:
     """Return a section for each command: what it does, how it is called, its options."""
-    context = click.Context(main, info_name="emulator")
+    context = click.Context(main, info_name="emulator", **main.context_settings)
     return "\n\n".join(["# The command line", *_commands(context)])
 
 
