@@ -153,10 +153,10 @@ def check_schema(server: Server, schema: Any) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "f", "schema": schema}}
     asked = ({"tools": [{"type": "function", "function": function}]}, {"response_format": form})
     connection = server.connect()
-    with case("schemas", json.dumps(schema).encode(), server.spent):
-        for name, model in (("brivionix", "gpt-5.4"), ("brainstormrouter", "auto")):
-            for more, stream in itertools.product(asked, (False, True)):
-                body = {"model": model, "messages": [{"role": "user", "content": "f"}], "stream": stream, **more}
+    for name, model in (("brivionix", "gpt-5.4"), ("brainstormrouter", "auto")):
+        for more, stream in itertools.product(asked, (False, True)):
+            body = {"model": model, "messages": [{"role": "user", "content": "f"}], "stream": stream, **more}
+            with case("schemas", json.dumps(schema).encode(), server.spent):  # each request is bounded by itself
                 connection.request("POST", f"/{name}/v1/chat/completions", json.dumps(body), KEYED)
                 response = connection.getresponse()
                 data = response.read()
