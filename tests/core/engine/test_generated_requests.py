@@ -40,6 +40,7 @@ from emulator.core.scenario.session import Options, build_session
 from emulator.core.schema.schema import Schema
 from emulator.core.values import Request
 from emulator.core.wires.sse import payload
+from emulator.server.setup import MAX_BODY
 from emulator.stores.memory import MemoryStore
 
 PROVIDERS = load_providers()
@@ -60,8 +61,6 @@ FEWER = {"anthropic": 500, "gemini": 1_500, "compatible": 2_000, "deepseek": 2_0
 SOCKET_BODIES = 200
 #: Hypothesis warns of the size of what it drew where there are more.
 FEWER_OVER_A_SOCKET = {"anthropic": 25}
-#: Asked in this process alone. Even a few bodies fail over a socket here, one of 885 kB; the cause is not known yet.
-NOT_OVER_A_SOCKET = {"anthropic-count_tokens"}
 ARBITRARY = 500
 FAULTS = 4
 #: Answers longer than this (vectors) are left to the fast validator.
@@ -104,10 +103,7 @@ def test_generated_bodies_in_process(provider: Provider, operation: Operation) -
     assert seen["valid"] + seen["broken"] >= wanted
 
 
-@pytest.mark.parametrize(
-    ("provider", "operation"),
-    [pytest.param(*pair, id=name) for name, pair in OPERATIONS.items() if name not in NOT_OVER_A_SOCKET],
-)
+@each_operation
 def test_generated_bodies_over_a_socket(provider: Provider, operation: Operation, emulator_url: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(emulator_url).netloc, timeout=5)
     wanted = share(provider, operation, FEWER_OVER_A_SOCKET.get(provider.name, SOCKET_BODIES))
@@ -183,7 +179,11 @@ def run(provider: Provider, operation: Operation, ask: Ask, bodies: int) -> Coun
         assert agreed.verdict(body)
         check_answered(provider, operation, body, ask(provider, operation, orjson.dumps(body)))
         for broken, mutation in faults:
-            answer = ask(provider, operation, orjson.dumps(broken))
+            data = orjson.dumps(broken)
+            answer = ask(provider, operation, data)
+            if answer.status == 413:  # too many messages can be more than a server takes at all
+                assert len(data) > MAX_BODY
+                continue
             assert not agreed.verdict(broken, answer), mutation
             check_refused(provider, answer)
             check_names(provider, answer, mutation)
