@@ -227,7 +227,7 @@ class Timeline:
         """Return it with other headers: `replace` takes five times as long."""
         return Timeline(
             self.status, headers, self.frames, self.stream, self.head_at, self.end, self.end_at, self.length,
-            self.faults, self.head_s, self.apart, self.comment_s,
+            self.faults, self.head_s, self.apart, self.comment_s, self.comment,
         )  # fmt: skip
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -34,6 +34,13 @@ def strike(timeline: Timeline, *faults: dict[str, Any], seed: int = 0) -> tuple[
 
 def data(timeline: Timeline) -> bytes:
     return b"".join(frame.data for frame in timeline.frames)
+
+
+def test_other_headers_leave_all_else_as_it_is() -> None:
+    given = Timeline(201, (("a", "b"),), EVENTS, True, 1.0, "fin", 2.0, 3, ("cut",), 4.0, True, 5.0, b"event: ping\n\n")
+    usual = {item.name: item.default for item in fields(Timeline)}
+    assert [name for name, default in usual.items() if getattr(given, name) == default] == []
+    assert given.headed((("c", "d"),)) == replace(given, headers=(("c", "d"),))
 
 
 @pytest.mark.parametrize(
