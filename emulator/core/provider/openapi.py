@@ -39,8 +39,7 @@ def openapi(provider: Provider, version: str, base_url: str) -> Json:
         shown = _operation(provider, operation)
         paths.setdefault(operation.path, {})[operation.method.lower()] = shown
         if operation.streams_at:
-            streamed = {**shown, "operationId": f"{operation.name}_streamed"}
-            paths.setdefault(operation.streams_at, {})[operation.method.lower()] = streamed
+            paths.setdefault(operation.streams_at, {})[operation.method.lower()] = _streamed(operation, shown)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -79,6 +78,38 @@ def _operation(provider: Provider, operation: Operation) -> Json:
         }  # fmt: skip
     success = {"description": "The answer", "headers": _headers(provider, operation), "content": answered}
     return shown | {"responses": {"200": success, **_refusals(provider, bodies)}}
+
+
+def _streamed(operation: Operation, shown: Json) -> Json:
+    """Return an operation as it answers where it streams; a stream that may be one JSON array has its errors in one."""
+    framings = dict(operation.wire.framings) if operation.wire else {}
+    responses = dict(shown["responses"])
+    content = {kind: form for kind, form in responses["200"]["content"].items() if kind == "text/event-stream"}
+    if "array" in framings:
+        content["application/json"] = {"schema": {"type": "array", "items": _named(operation, "chunk")}}
+        responses = {status: _in_an_array(answer) for status, answer in responses.items()}
+    responses["200"] = {**shown["responses"]["200"], "content": content}
+    asked = [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+        for name in dict.fromkeys(name for wanted in framings.values() for name in wanted)
+    ]
+    return {
+        **shown,
+        "operationId": f"{operation.name}_streamed",
+        "parameters": [*shown["parameters"], *asked],
+        "responses": responses,
+    }
+
+
+def _in_an_array(answer: Json) -> Json:
+    """Return an error that comes alone, or as the only item of an array."""
+    ref = answer.get("$ref")
+    one = (
+        {"$ref": f"{ref}/content/application~1json/schema"} if ref else answer["content"]["application/json"]["schema"]
+    )
+    both = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1}]}
+    told = {"description": "An error, alone or in an array"} if ref else answer
+    return {**told, "content": {"application/json": {"schema": both}}}
 
 
 def _event(operation: Operation) -> Json:
