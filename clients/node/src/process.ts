@@ -69,7 +69,7 @@ function ready(child: ChildProcess, program: string, timeoutMs: number): Promise
 }
 
 const MISSING =
-  "cannot be run: there is no such command. Install it (`python3 -m venv .venv && .venv/bin/pip install llm-emulator`), " +
+  "cannot be run: there is no such command. Install it (`python3 -m venv .venv && .venv/bin/pip install PATH/TO/llm-emulator`), " +
   "name it (`Emulator.start({command})`), or use a server that runs (`Emulator.start({url})`)";
 
 function stopped(child: ChildProcess): Promise<void> {
