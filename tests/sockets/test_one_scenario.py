@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import anthropic
+import httpx2
 import openai
 import pytest
 from google import genai
-from google.genai import types
+from google.genai import errors, types
 
 from emulator.testing.client import Control
 from emulator.testing.session import EmulatedSession
@@ -187,7 +188,7 @@ def broken(stream: Iterator[str]) -> tuple[str, bool]:
     texts: list[str] = []
     try:
         texts.extend(stream)
-    except Exception:  # each client has its own
+    except (openai.APIConnectionError, httpx2.ReadError):  # Anthropic's and Google's let the transport's own through
         return "".join(texts), True
     return "".join(texts), False
 
@@ -195,6 +196,8 @@ def broken(stream: Iterator[str]) -> tuple[str, bool]:
 def status(ask: Ask) -> int:
     try:
         ask("What is the limit?")
-    except Exception as error:
-        return int(getattr(error, "status_code", 0) or getattr(error, "code", 0))
+    except (openai.APIStatusError, anthropic.APIStatusError) as error:
+        return error.status_code
+    except errors.APIError as error:
+        return int(error.code)
     return 200
