@@ -31,6 +31,11 @@ class ControlError(Exception):
         self.problems = error.get("problems", [])
 
 
+def __tracebackhide__(raised: Any) -> bool:
+    """Tell pytest to hide the frames of a module that imports this, where the error itself says what is wrong."""
+    return isinstance(raised.value, AssertionError | ControlError) or type(raised.value) is LookupError
+
+
 class Control:
     """Calls `METHOD /_emulator/PATH` with JSON and returns JSON. In `http://TOKEN@HOST` TOKEN is the admin token.
 

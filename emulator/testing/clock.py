@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from emulator.testing.client import __tracebackhide__ as __tracebackhide__
+
 
 class Clock:
     """The session's clock; `seen` is the latest time that this process knows of."""

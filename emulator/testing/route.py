@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.core.journal.findings import Finding
 from emulator.core.printable import printable
+from emulator.testing.client import __tracebackhide__ as __tracebackhide__
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

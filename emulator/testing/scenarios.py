@@ -9,6 +9,7 @@ from typing import Any
 
 from emulator.core.files import read_own
 from emulator.core.printable import printable
+from emulator.testing.client import __tracebackhide__ as __tracebackhide__
 
 
 def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]:

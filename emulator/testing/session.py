@@ -17,6 +17,7 @@ from emulator.core.printable import printable_lines
 from emulator.server.real_time import monotonic
 from emulator.testing.causes import WhyUnused
 from emulator.testing.client import Control, ControlError
+from emulator.testing.client import __tracebackhide__ as __tracebackhide__
 from emulator.testing.clock import Clock
 from emulator.testing.journal import Exchange as Exchange
 from emulator.testing.journal import Journal

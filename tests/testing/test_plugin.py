@@ -406,6 +406,23 @@ def test_one(emulator):
     assert "did you mean 'rate_limited'?" in result.stdout.str()
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('emulator.on(last_user="never").reply(error="rate_limitd")', False),
+        ('emulator.use("none.yaml")', False),
+        ("emulator.verify(count=3)", False),
+        ('emulator.clock.advance("1 parsec")', False),
+        ("emulator.on().reply(text=object())", True),
+    ],
+    ids=["reply", "file", "verify", "clock", "no-error-of-ours"],
+)
+def test_our_frames_are_shown_only_where_the_error_does_not_tell(run: Run, line: str, shown: bool) -> None:
+    result = run(f"def test_one(emulator):\n    {line}")
+    result.assert_outcomes(failed=1)
+    assert bool(re.search(r"^\S*(session|route|client|clock|scenarios)\.py:\d+: ", result.stdout.str(), re.M)) == shown
+
+
 def test_a_rule_that_was_used_before_another_scenario_came_was_used(run: Run) -> None:
     run("""
 @pytest.mark.emulator(provider="beatra")
