@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -78,3 +80,15 @@ def test_it_holds_what_it_needs_and_nothing_else(installed: Path) -> None:
     assert files - own == {
         f"dist/{form}/{name}.{end}" for form in ("esm", "cjs") for name in names for end in ("js", "d.ts")
     }
+
+
+@pytest.mark.parametrize(
+    ("interface", "part", "elsewhere"),
+    [("When", "when", set()), ("Reply", "reply", set()), ("RuleOptions", "rule", {"when", "reply", "replies"}),
+     ("ToolCall", "tool_call", set())],
+)  # fmt: skip
+def test_its_types_take_the_keys_of_a_scenario_and_no_others(interface: str, part: str, elsewhere: set[str]) -> None:
+    types = (PACKAGE / "src" / "types.ts").read_text(encoding="utf-8")
+    [body] = re.findall(rf"^export interface {interface} {{\n(.*?)^}}", types, re.M | re.S)
+    schema = json.loads((ROOT / "schemas" / "scenario.schema.json").read_text(encoding="utf-8"))
+    assert set(re.findall(r"^  (.+?)\??:", body, re.M)) == set(schema["$defs"][part]["properties"]) - elsewhere

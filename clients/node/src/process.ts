@@ -16,6 +16,7 @@ export interface Command {
 
 const READY = /^Emulator ready at (\S+)/m;
 const KEPT = 4000; // characters of its output, for the message of a start that failed
+const PATIENCE_MS = 5000; // for a server to end by itself, before it is killed
 const BIN = process.platform === "win32" ? join("Scripts", "llm-emulator.exe") : join("bin", "llm-emulator");
 
 /** A running `emulator serve`, and where it answers. */
@@ -77,7 +78,11 @@ function stopped(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     child.removeAllListeners("exit");
     child.ref();
-    child.once("exit", () => resolve());
+    const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+    child.once("exit", () => {
+      clearTimeout(timer);
+      resolve();
+    });
     child.stdin?.end();
   });
 }

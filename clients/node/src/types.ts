@@ -23,7 +23,6 @@ export interface When {
   headers?: { [name: string]: Matcher };
   body?: { [path: string]: Matcher };
   state?: Matcher;
-  [field: string]: Matcher | undefined;
 }
 
 /** What stands beside `when` in a rule. */
@@ -35,11 +34,23 @@ export interface RuleOptions {
   expect?: { calls?: number; min?: number; max?: number };
 }
 
+/** A call of a tool; `input` is what a custom tool is called with, in place of `arguments`. */
+export interface ToolCall {
+  name: string;
+  arguments?: Json;
+  input?: string;
+  id?: string;
+}
+
 /** What the model says, or an error's name; timing and faults beside it. */
 export interface Reply {
   text?: Json;
-  tool_calls?: { name: string; arguments: Json; id?: string }[];
+  tool_calls?: ToolCall[];
   refusal?: string;
+  reasoning?: string;
+  outputs?: Pick<Reply, "reasoning" | "text" | "refusal" | "tool_calls" | "logprobs" | "annotations">[];
+  logprobs?: { token: string; logprob: number; top?: { token: string; logprob: number }[] }[];
+  annotations?: { url: string; title: string; start?: number; end?: number }[];
   json?: Json;
   events?: Json[];
   error?: string | { [name: string]: Json };
@@ -57,7 +68,6 @@ export interface Reply {
   retry_after?: Duration;
   off_contract?: boolean;
   verbatim?: boolean;
-  [name: string]: Json | undefined;
 }
 
 /** One request and what was answered; all fields are in `emulator/README.md`. */

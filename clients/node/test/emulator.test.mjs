@@ -132,6 +132,15 @@ test("a server that runs is used, and left running", async () => {
   await (await emulator.session({ allowUnused: true })).close();
 });
 
+test("a server that does not end is killed", async (t) => {
+  const program = `console.log("Emulator ready at ${emulator.url}", process.pid); setInterval(() => {}, 1000)`;
+  const second = await Emulator.start({ command: [process.execPath, "-e", program] });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const stopped = second.stop();
+  t.mock.timers.tick(5000);
+  await stopped;
+});
+
 test("what cannot be started says how to install it, and what answers otherwise is no emulator", async () => {
   await assert.rejects(Emulator.start({ command: "no-such-emulator" }), /no such command\. Install it/);
   await assert.rejects(Emulator.start({ url: "http://127.0.0.1:1" }), /no emulator answers at/);
