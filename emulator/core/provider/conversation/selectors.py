@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+
+#: Tells whether a value is meant.
+Ask: TypeAlias = Callable[[Json], bool]
 
 
 @frozen
@@ -21,54 +25,57 @@ class Place:
 class Selector:
     """Finds places in a body; `top` is the field of the body in which all of them stand."""
 
-    __slots__ = ("_above", "_among", "_below", "_beside", "_none_of", "_unlike", "_within", "at", "steps", "top")
+    __slots__ = ("_asks", "_within", "at", "steps", "top")
 
     def __init__(self, given: Json) -> None:
         spec: Mapping[str, Json] = {"at": given} if isinstance(given, str) else given
         self.at: str = spec["at"]
         self.steps: Sequence[str] = self.at.replace("[]", ".[]").split(".")
         self.top = self.steps[0]
-        self._among, self._none_of = spec.get("is"), spec.get("not")
-        self._above, self._below, self._beside = spec.get("above"), spec.get("below"), spec.get("with", {})
-        self._within: Mapping[str, Json] | None = spec.get("within")
-        self._unlike: Mapping[str, Json] | None = spec.get("unlike")
+        self._asks = [make(spec[name]) for name, make in _ASKS.items() if spec.get(name) is not None]
+        self._within = _having(spec.get("within") or {})
 
     def find(self, body: Mapping[str, Json]) -> Iterator[Place]:
         """Yield the places in a body."""
-        if body.get(self.top) is not None:
-            yield from self._walk(Place("", body), self.steps, self._within is None)
+        return self._walk(Place("", body), self.steps, False)
 
     def _walk(self, place: Place, steps: Sequence[str], within: bool) -> Iterator[Place]:
-        value = place.value
-        if value is None:
-            return
-        within = within or _has(value, self._within)
-        if not steps:
-            if within and self._meant(value):
-                yield place
-        elif steps[0] == "[]":
-            for number, item in enumerate(value) if isinstance(value, list) else ():
-                inner = Place(f"{place.path}[{number}]", item, (*place.index, number), value)
-                yield from self._walk(inner, steps[1:], within)
-        elif isinstance(value, Mapping):
-            path = f"{place.path}.{steps[0]}" if place.path else steps[0]
-            yield from self._walk(Place(path, value.get(steps[0]), place.index, value), steps[1:], within)
+        """Yield what is meant below a place; most of what a list has is not, and is passed by at once."""
+        holder, step, rest = place.value, steps[0], steps[1:]
+        within = within or self._within(holder)
+        for key, value in _inner(holder, step):
+            if value is None or not (rest or self._meant(value)):
+                continue
+            if step == "[]":
+                inner = Place(f"{place.path}[{key}]", value, (*place.index, key), holder)
+            else:
+                inner = Place(f"{place.path}.{step}" if place.path else step, value, place.index, holder)
+            if rest:
+                yield from self._walk(inner, rest, within)
+            elif within or self._within(value):
+                yield inner
 
     def _meant(self, value: Json) -> bool:
-        if self._among is not None and not _among(value, self._among):
-            return False
-        if self._none_of is not None and _among(value, self._none_of):
-            return False
-        if self._above is not None and not (_is_number(value) and value > self._above):
-            return False
-        if self._below is not None and not (_is_number(value) and value < self._below):
-            return False
-        return _has(value, self._beside) and not (self._unlike and _has(value, self._unlike))
+        return all(ask(value) for ask in self._asks)
 
 
-def _has(value: Json, fields: Mapping[str, Json] | None) -> bool:
+def _inner(holder: Json, step: str) -> Iterable[tuple[Any, Json]]:
+    """Return what a step leads to, with its key."""
+    if step == "[]":
+        return enumerate(holder) if isinstance(holder, list) else ()
+    return ((step, holder.get(step)),) if isinstance(holder, dict) else ()
+
+
+def _having(fields: Mapping[str, Json]) -> Ask:
     """Tell whether a value is an object with some fields; anything has none."""
-    return all(isinstance(value, Mapping) and value.get(name) == item for name, item in (fields or {}).items())
+    return lambda value: (
+        not fields or (isinstance(value, dict) and all(value.get(name) == item for name, item in fields.items()))
+    )
+
+
+def _unlike(fields: Mapping[str, Json]) -> Ask:
+    alike = _having(fields)
+    return lambda value: not (fields and alike(value))
 
 
 def _among(value: Json, known: Sequence[Json]) -> bool:
@@ -78,3 +85,14 @@ def _among(value: Json, known: Sequence[Json]) -> bool:
 
 def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+#: What tells whether a value is meant, by what a selector has.
+_ASKS: Mapping[str, Callable[[Json], Ask]] = {
+    "is": lambda known: lambda value: _among(value, known),
+    "not": lambda known: lambda value: not _among(value, known),
+    "above": lambda bound: lambda value: _is_number(value) and value > bound,
+    "below": lambda bound: lambda value: _is_number(value) and value < bound,
+    "with": _having,
+    "unlike": _unlike,
+}
