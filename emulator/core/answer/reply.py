@@ -14,7 +14,7 @@ from emulator.core.answer.embeddings import render_embedding, told_usage
 from emulator.core.answer.message import answer_values, render_message
 from emulator.core.answer.moderations import render_moderation
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
-from emulator.core.answer.stored import counted, stored_answer, stored_stream
+from emulator.core.answer.stored import counted, recalled, stored_answer, stored_stream
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
@@ -232,7 +232,8 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
     if kind == "tokens":
         return Rendered(render_json(turn, fill(turn.operation.body, counted(turn)), reply))
     if kind == "stored":
-        return Rendered(stored_stream(turn) or render_json(turn, stored_answer(turn), reply))
+        found = recalled(turn.call.request)
+        return Rendered(stored_stream(turn, found) or render_json(turn, stored_answer(turn, found), reply))
     if kind == "moderations":
         return render_moderation(seed, turn, reply)
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)

@@ -17,11 +17,10 @@ from emulator.core.answer.render import Rendered, Turn, render_id
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.provider.holes import fill
-from emulator.core.provider.operation import Operation
-from emulator.core.provider.provider import Provider
 from emulator.core.tokens import count
 from emulator.core.tree import compact
 from emulator.core.values import Frame, Keeping, Request, Timeline
+from emulator.core.wires.wire import Wire
 
 #: A page of a list of nothing.
 _NOTHING: Mapping[str, Json] = {"items": [], "first_id": None, "last_id": None, "has_more": False}
@@ -61,13 +60,11 @@ def recalled(request: Request) -> Recalled | None:
     return Recalled(**orjson.loads(request.recalled)) if request.recalled else None
 
 
-def earlier(provider: Provider, request: Request, operation: Operation | None) -> list[Json]:
+def earlier(found: Recalled | None, at: float, wire: Wire | None) -> list[Json]:
     """Return the items that come before those of a request: what the kept answer was asked for with, and its own."""
-    found = recalled(request)
-    if found is None or found.response is None or operation is None or not (operation.wire and operation.wire.kept):
+    if found is None or found.response is None or wire is None or wire.kept is None:
         return []
-    kept = operation.wire.kept
-    return [*found.items, *kept.items(kept.now(found.response, found.state(request.at)))]
+    return [*found.items, *wire.kept.items(wire.kept.now(found.response, found.state(at)))]
 
 
 def conversation_key(ident: str) -> str:
@@ -111,10 +108,10 @@ def _change(turn: Turn, found: Recalled) -> Mapping[str, Json]:
     return {}
 
 
-def stored_answer(turn: Turn) -> Json:
+def stored_answer(turn: Turn, found: Recalled | None) -> Json:
     """Answer what asks for a kept answer; it is there, or the request would have been refused."""
     operation, call = turn.operation, turn.call
-    wire, found = turn.provider.operations[operation.of].wire, recalled(call.request)
+    wire = turn.provider.operations[operation.of].wire
     path = {f"path.{name}": value for name, value in call.params.items()}
     if operation.body is not None:
         return fill(operation.body, path | dict((found and found.page) or _NOTHING))
@@ -129,7 +126,7 @@ def counted(turn: Turn) -> dict[str, Json]:
     if wire is None or wire.kept is None:
         return {"tokens": call.prompt_tokens}
     role, content = wire.request.fields_of_message
-    items = [*earlier(turn.provider, call.request, turn.operation), *wire.request.items(call.body)]
+    items = [*earlier(recalled(call.request), turn.at, wire), *wire.request.items(call.body)]
     asked = [item for item in items if isinstance(item, str) or (isinstance(item, dict) and item.get(role) == "user")]
     shown = [
         wire.kept.listed(item, render_id(turn.operation, "text", turn.draw, turn.at, str(index)), role, content)
@@ -145,9 +142,8 @@ def counted(turn: Turn) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def stored_stream(turn: Turn) -> Timeline | None:
+def stored_stream(turn: Turn, found: Recalled | None) -> Timeline | None:
     """Return the events of a kept answer, those that are over at once; None where none are asked for."""
-    found = recalled(turn.call.request)
     if found is None or found.events is None:
         return None
     frames = tuple(Frame(max(0.0, at - turn.at), data.encode(), kind) for at, data, kind in found.events)

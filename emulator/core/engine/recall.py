@@ -88,7 +88,7 @@ def _of_chat(provider: Provider, operation: Operation, body: Mapping[str, Json])
         return None
     previous, named = wire.request.previous(body), wire.request.conversation(body)
     key = previous or (conversation_key(named) if named else "")
-    found = _answer(provider, (yield Lookup(key)), wire) if key else None
+    found = _answer((yield Lookup(key)), wire) if key else None
     if previous and found and found.response and found.response.get(wire.place("id")) != previous:
         found = None  # a conversation
     wanted = set(wire.request.references(body))
@@ -123,7 +123,7 @@ def _of_stored(provider: Provider, operation: Operation, ident: str, asked: Mapp
     kept: KeptExchange | None = yield Lookup(ident)
     if kept is None or of.wire is None or of.wire.kept is None or kept[0].claim.operation != of.name:
         return None
-    found = _answer(provider, kept, of.wire)
+    found = _answer(kept, of.wire)
     if found is None or found.response is None or found.response.get(of.wire.place("id")) != ident:
         return None
     if operation.does == "list":
@@ -132,7 +132,7 @@ def _of_stored(provider: Provider, operation: Operation, ident: str, asked: Mapp
     return Recalled(found.response, (), found.due, found.later, found.change, events=events)
 
 
-def _answer(provider: Provider, kept: KeptExchange | None, wire: Wire) -> Recalled | None:
+def _answer(kept: KeptExchange | None, wire: Wire) -> Recalled | None:
     """Return what is kept of an answered exchange; nothing, where its answer is of another form or does not say it."""
     exchange, change = kept or (None, "")
     call = exchange.claim.call if exchange else None
@@ -142,10 +142,9 @@ def _answer(provider: Provider, kept: KeptExchange | None, wire: Wire) -> Recall
     if response is None:
         return None
     changes = orjson.loads(change) if change else {}
-    before, sent = recalled(exchange.request), wire.request.with_references(call.body, {})
-    if before and before.references:
-        sent = wire.request.with_references(call.body, before.references)
-    items = [*earlier(provider, exchange.request, provider.operations[call.operation]), *wire.request.items(sent)]
+    before = recalled(exchange.request)
+    sent = wire.request.with_references(call.body, before.references if before else {})
+    items = [*earlier(before, exchange.request.at, wire), *wire.request.items(sent)]
     beside = {
         name: usual if call.body.get(name) is None else call.body[name] for name, usual in wire.kept.shown.items()
     }
@@ -210,14 +209,14 @@ def _page_of_items(
     if form is None:
         return Recalled()
 
+    items = [item for item in items if isinstance(item, dict | str)]
+
     def draw(item: Json, index: int) -> str:
         return render_id(of, form.kind(item), Draw("item", ident, index), 0.0)
 
     def name(index: int) -> str:
         return kept.id_of(items[index], ident, index, draw)
 
-    given = [item for item in items if isinstance(item, dict | str)]
-    items = given
     page = _Page(operation, asked)
     order = range(len(items)) if page.oldest_first else range(len(items) - 1, -1, -1)
     begin = page.begin(order, name)
@@ -242,7 +241,7 @@ def _all(provider: Provider, operation: Operation, asked: Mapping[str, str]) -> 
         kept: KeptExchange | None = yield Lookup(ident)
         if kept is None or not page.may_want(*kept):
             continue
-        found = _answer(provider, kept, of.wire)
+        found = _answer(kept, of.wire)
         if found and found.response is not None and page.wants(found.response, _sent(kept[0])):
             rows.append(found.response)
         if len(rows) > page.limit:

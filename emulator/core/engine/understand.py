@@ -16,7 +16,7 @@ import orjson
 
 from emulator.core.answer.embeddings import check_inputs, check_vectors
 from emulator.core.answer.moderations import check_judged
-from emulator.core.answer.stored import earlier, recalled
+from emulator.core.answer.stored import Recalled, earlier, recalled
 from emulator.core.engine.body import HAS_EFFECT, MOST_NOTED, NO_EFFECT, check_content_type, decoded, validate
 from emulator.core.errors import Json, Refusal, Violation, nearest, shown
 from emulator.core.field_names import SNAKE
@@ -63,10 +63,10 @@ def understand(
         check_inputs(operation, body)
     if operation.kind == "moderations":
         check_judged(body)
+    found = recalled(request)
     if operation.names_kept:
-        _check_kept(operation, params, request, body)
-    before = earlier(provider, request, operation) if request.recalled else ()
-    said = conversation(operation, _resolved(operation, request, body) if request.recalled else body, before)
+        _check_kept(operation, params, found, body)
+    said = conversation(operation, _resolved(operation, found, body), earlier(found, request.at, operation.wire))
     if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
         said = replace(said, model=default)
     if "model" in params:
@@ -141,10 +141,11 @@ def _check_headers(provider: Provider, settings: Settings, request: Request) -> 
         raise provider.refuse_headers(checks.violations(request.headers), settings.muted)
 
 
-def _check_kept(operation: Operation, params: Mapping[str, str], request: Request, body: Mapping[str, Json]) -> None:
+def _check_kept(
+    operation: Operation, params: Mapping[str, str], found: Recalled | None, body: Mapping[str, Json]
+) -> None:
     """Refuse what names a kept answer that is not there, or asks of one what it cannot have."""
     form = operation.wire.request if operation.wire else None
-    found = recalled(request)
     if operation.kind == "stored" and found is None and params:
         raise operation.is_missing(next(iter(params.values())))
     if found and found.unknown:
@@ -159,9 +160,8 @@ def _check_kept(operation: Operation, params: Mapping[str, str], request: Reques
         raise operation.is_missing(lost[0], form.fields("messages")[0], item=True)
 
 
-def _resolved(operation: Operation, request: Request, body: Mapping[str, Json]) -> Mapping[str, Json]:
+def _resolved(operation: Operation, found: Recalled | None, body: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return a body with the items of kept answers in the place of those that refer to them."""
-    found = recalled(request)
     if found is None or not found.references or operation.wire is None:
         return body
     sizes = {ident: len(orjson.dumps(item)) for ident, item in found.references.items()}

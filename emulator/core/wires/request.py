@@ -261,6 +261,7 @@ class _Messages:
         self._calls, self._call_id, self._name = _look(data.get("calls_at")), data.get("call_id"), data.get("name")
         self._parts, self._call = tuple(parts.items()), parts.get("call")
         self._items = items
+        self._references = [look for kind, look in items if kind == "reference"]
         self._joins = data.get("joins", False)
 
     def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
@@ -299,9 +300,9 @@ class _Messages:
 
     def reference(self, item: Json) -> str:
         """Return the id of the item to which another refers; nothing, where it is one itself."""
-        for kind, look in self._items if isinstance(item, dict) else ():
+        for look in self._references if isinstance(item, dict) else ():
             part: Found = {}
-            if kind == "reference" and look(item, part):
+            if look(item, part):
                 return _text(part.get("part.id"))
         return ""
 
