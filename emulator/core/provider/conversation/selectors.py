@@ -25,14 +25,14 @@ class Place:
 class Selector:
     """Finds places in a body; `top` is the field of the body in which all of them stand."""
 
-    __slots__ = ("_asks", "_within", "at", "steps", "top")
+    __slots__ = ("_meant", "_within", "at", "steps", "top")
 
     def __init__(self, given: Json) -> None:
         spec: Mapping[str, Json] = {"at": given} if isinstance(given, str) else given
         self.at: str = spec["at"]
         self.steps: Sequence[str] = self.at.replace("[]", ".[]").split(".")
         self.top = self.steps[0]
-        self._asks = [make(spec[name]) for name, make in _ASKS.items() if spec.get(name) is not None]
+        self._meant = _all([make(spec[name]) for name, make in _ASKS.items() if spec.get(name) is not None])
         self._within = _having(spec.get("within") or {})
 
     def find(self, body: Mapping[str, Json]) -> Iterator[Place]:
@@ -55,9 +55,6 @@ class Selector:
             elif within or self._within(value):
                 yield inner
 
-    def _meant(self, value: Json) -> bool:
-        return all(ask(value) for ask in self._asks)
-
 
 def _inner(holder: Json, step: str) -> Iterable[tuple[Any, Json]]:
     """Return what a step leads to, with its key."""
@@ -68,9 +65,16 @@ def _inner(holder: Json, step: str) -> Iterable[tuple[Any, Json]]:
 
 def _having(fields: Mapping[str, Json]) -> Ask:
     """Tell whether a value is an object with some fields; anything has none."""
-    return lambda value: (
-        not fields or (isinstance(value, dict) and all(value.get(name) == item for name, item in fields.items()))
-    )
+    return _all([_with(*item) for item in fields.items()])
+
+
+def _with(name: str, item: Json) -> Ask:
+    return lambda value: isinstance(value, dict) and bool(value.get(name) == item)
+
+
+def _all(asks: Sequence[Ask]) -> Ask:
+    """Ask several things; most selectors ask one."""
+    return asks[0] if len(asks) == 1 else lambda value: all(ask(value) for ask in asks)
 
 
 def _unlike(fields: Mapping[str, Json]) -> Ask:
