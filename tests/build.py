@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ from emulator.core.answer.render import Turn
 from emulator.core.draws import Draw
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
+from emulator.core.engine.recall import found_at_once
 from emulator.core.provider.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Scenario
@@ -117,9 +118,14 @@ class EngineSession:
     engine: Engine = field(default_factory=lambda: Engine(PROVIDERS))
 
     def send(self, provider: str = "beatra", body: Any = None, **request: Any) -> Exchange:
-        sent = make_request(provider, body, session=self.session.id, **request)
-        claim = self.engine.claim(self.session, sent)
-        exchange = self.engine.answer(self.session, sent, claim, self.store.take(claim))
+        return self.answer(make_request(provider, body, session=self.session.id, **request))
+
+    def answer(self, request: Request) -> Exchange:
+        """Answer a request, with what it names recalled."""
+        if steps := self.engine.recalling(request):
+            request = replace(request, recalled=found_at_once(steps, self.store, self.session.id))
+        claim = self.engine.claim(self.session, request)
+        exchange = self.engine.answer(self.session, request, claim, self.store.take(claim))
         self.store.record(exchange)
         return exchange
 

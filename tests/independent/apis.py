@@ -11,7 +11,6 @@ from independent.values import Json, Refused
 #: Says what is wrong with a value; empty if nothing is.
 Rule = Callable[[Json], str]
 
-WINDOW_S = 60
 UNLIMITED = 1_000_000_000
 
 

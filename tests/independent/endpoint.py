@@ -18,10 +18,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from independent.apis import APIS, WINDOW_S, Api
+from independent.apis import APIS, Api
 from independent.openai_site import OpenAI
 from independent.operations import CHAT, OTHERS, Operation
 from independent.values import Json, Refused, Reply, Request
+from independent.windows import Window, Windows
 
 Serve = Callable[[Request], Reply]
 Spoil = Callable[[Request, Serve], Reply]
@@ -31,20 +32,11 @@ TIMEOUT_S = 40.0
 
 
 @dataclass(slots=True)
-class Window:
-    """What a key has used since its window opened."""
-
-    end: float = 0.0
-    requests: int = 0
-    tokens: int = 0
-
-
-@dataclass(slots=True)
 class Site:
     """One API in service, and what it remembers."""
 
     api: Api
-    windows: dict[str, Window] = field(default_factory=dict)
+    windows: Windows = field(default_factory=Windows)
     answered: dict[tuple[str, str], tuple[float, Json, Reply]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
 
@@ -100,7 +92,7 @@ class Site:
         return reply
 
     def _counted(self, key: str, request: Request, operation: Operation) -> Reply:
-        window = self._window(key)
+        window = self.windows[key]
         requests, tokens = self.api.keys[key]
         if window.requests >= requests or window.tokens >= tokens:
             raise Refused(429, "Rate limit exceeded")
@@ -110,13 +102,8 @@ class Site:
             window.tokens += reply.body.get("usage", {}).get("total_tokens", 0)
         return reply
 
-    def _window(self, key: str) -> Window:
-        if time.time() >= self.windows.setdefault(key, Window()).end:
-            self.windows[key] = Window(time.time() + WINDOW_S)
-        return self.windows[key]
-
     def _rate(self, key: str) -> dict[str, str]:
-        window = self._window(key) if key in self.api.keys else Window(time.time() + WINDOW_S)
+        window = self.windows[key] if key in self.api.keys else Window()
         limit = self.api.keys.get(key, (0, 0))[0]
         figures = {"Limit": limit, "Remaining": limit - window.requests, "Reset": math.ceil(window.end)}
         return {name: str(figures[name.rpartition("-")[2]]) for name in self.api.rate}

@@ -17,22 +17,13 @@ from independent.openai_kept import Chats
 from independent.openai_responses import Kept
 from independent.shapes import Shape, refuse
 from independent.values import Json, Refused, Reply, Request
+from independent.windows import Windows
 
 KEYS = {"sk-key": (1_000_000, 1_000_000_000), "sk-three": (3, 1_000_000_000)}
-WINDOW_S = 60
 LIMITED = ("/chat/completions", "/completions", "/responses", "/embeddings")
 NO_JSON = "We could not parse the JSON body of your request."
 #: Of the errors with these statuses; all others are invalid requests.
 TYPES = {429: "requests", 500: "server_error"}
-
-
-@dataclass(slots=True)
-class Window:
-    """What a key has used since its window opened."""
-
-    end: float = 0.0
-    requests: int = 0
-    tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -41,7 +32,7 @@ class OpenAI:
 
     kept: Kept = field(default_factory=Kept)
     chats: Chats = field(default_factory=Chats)
-    windows: dict[str, Window] = field(default_factory=dict)
+    windows: Windows = field(default_factory=Windows)
 
     def serve(self, request: Request) -> Reply:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -65,7 +56,7 @@ class OpenAI:
         if found is None:
             return Reply(404, raw=b"")
         _authenticate(request)
-        window = self._window(key)
+        window = self.windows[key]
         if request.path in LIMITED and window.requests >= KEYS[key][0]:
             wait = {"Retry-After": str(math.ceil(window.end - time.time()))}
             refused = Refused(429, "Rate limit reached. Please try again later.", **wait)
@@ -79,13 +70,8 @@ class OpenAI:
             window.tokens += usage.get("total_tokens", 0)
         return reply
 
-    def _window(self, key: str) -> Window:
-        if time.time() >= self.windows.setdefault(key, Window()).end:
-            self.windows[key] = Window(time.time() + WINDOW_S)
-        return self.windows[key]
-
     def _rate(self, key: str) -> dict[str, str]:
-        window, told = self._window(key), {}
+        window, told = self.windows[key], {}
         for name, limit, used in zip(("requests", "tokens"), KEYS[key], (window.requests, window.tokens), strict=True):
             told[f"x-ratelimit-limit-{name}"] = str(limit)
             told[f"x-ratelimit-remaining-{name}"] = str(limit - used)

@@ -13,6 +13,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.responses import Response, ResponseFunctionToolCall, ResponseOutputMessage
 from pydantic import BaseModel
 
+from sockets.clients import openai_client as client
 from sockets.raw import ServedSession, make_session
 
 MODEL = "gpt-5.4-mini"
@@ -65,11 +66,6 @@ def live(emulator_url: str) -> ServedSession:
 @pytest.fixture
 def plain(emulator_url: str) -> ServedSession:
     return make_session(emulator_url)
-
-
-def client(live: ServedSession, **options: Any) -> OpenAI:
-    base_url = f"{live.url}/s/{live.id}/openai/v1"
-    return OpenAI(**{"base_url": base_url, "api_key": live.key, "max_retries": 0, "timeout": 5, **options})
 
 
 @pytest.fixture

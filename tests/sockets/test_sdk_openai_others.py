@@ -10,15 +10,12 @@ import openai
 import pytest
 from openai import OpenAI
 
-from sockets.raw import ServedSession, make_session
+from sockets.clients import openai_client as client
+from sockets.raw import make_session
 
 SMALL = "text-embedding-3-small"
 INSTRUCT = "gpt-3.5-turbo-instruct"
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
-
-
-def client(live: ServedSession) -> OpenAI:
-    return OpenAI(base_url=f"{live.url}/s/{live.id}/openai/v1", api_key=live.key, max_retries=0, timeout=5)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from sockets.clients import openai_client
 from sockets.raw import make_session
 
 SCENARIO = """
@@ -36,8 +37,7 @@ ASK_RESPONSES: Any = {
 
 @pytest.fixture
 def api(emulator_url: str) -> Iterator[OpenAI]:
-    live = make_session(emulator_url, SCENARIO)
-    with OpenAI(base_url=f"{live.url}/s/{live.id}/openai/v1", api_key=live.key, max_retries=0, timeout=5) as api:
+    with openai_client(make_session(emulator_url, SCENARIO)) as api:
         yield api
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI
 
+from sockets.clients import openai_client as client
 from sockets.raw import ServedSession, make_session
 
 PROVIDERS = ("openai", "braintwin", "brainstormrouter", "brivionix", "beatra")
@@ -49,11 +50,6 @@ GREETING = """
 rules:
   - reply: {text: "Hi there, my friend!", stream: {split: words}}
 """
-
-
-def client(live: ServedSession, provider: str, **options: Any) -> OpenAI:
-    base_url = f"{live.url}/s/{live.id}/{provider}/v1"
-    return OpenAI(**{"base_url": base_url, "api_key": live.key, "max_retries": 0, "timeout": 5, **options})
 
 
 @pytest.fixture(params=PROVIDERS)

@@ -7,12 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
-from build import NOW, EngineSession, make_request, make_session
+from build import NOW, EngineSession, body_of, make_request, make_session
 
 from emulator.core.answer.stored import recalled
-from emulator.core.engine.recall import found_at_once
 from emulator.core.framing import in_one_piece
-from emulator.core.values import Exchange, Keeping, Request
+from emulator.core.values import Keeping, Request
 from emulator.core.wires.sse import payload
 
 MODEL = "gpt-5.4-mini"
@@ -35,21 +34,6 @@ REPLIES: dict[str, dict[str, Any]] = {
 def responses(body: Any = "hello", path: str = "/responses", method: str = "POST", **fields: Any) -> Request:
     given = {"model": MODEL, "input": body, **fields}
     return make_request("openai", given, path=path, method=method, query=fields.get("query", ""))
-
-
-def ask(live: EngineSession, request: Request) -> Exchange:
-    """Answer a request as a server does, with what it names recalled."""
-    if steps := live.engine.recalling(request):
-        request = replace(request, recalled=found_at_once(steps, live.store, live.session.id))
-    claim = live.engine.claim(live.session, request)
-    grant = live.store.take(claim)
-    exchange = live.engine.answer(live.session, request, claim, grant)
-    live.store.record(exchange)
-    return exchange
-
-
-def body_of(exchange: Exchange) -> Any:
-    return orjson.loads(exchange.timeline.frames[0].data)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -90,7 +74,7 @@ def test_a_form_serves_only_bodies_that_are_answered_alike() -> None:
 def test_null_is_as_left_out() -> None:
     live = make_session()
     nulls = dict.fromkeys(("temperature", "store", "metadata", "background", "reasoning"))
-    first, second = (body_of(ask(live, responses(**fields))) for fields in ({}, nulls))
+    first, second = (body_of(live.answer(responses(**fields))) for fields in ({}, nulls))
     ids = ("id", "output", "created_at", "usage")
     assert {name: first[name] for name in first if name not in ids} == {
         name: second[name] for name in second if name not in ids
@@ -106,9 +90,9 @@ def live() -> EngineSession:
 
 
 def test_the_conversation_is_that_of_all_before(live: EngineSession) -> None:
-    first = ask(live, responses("one", instructions="Be short."))
-    second = ask(live, responses("two", previous_response_id=body_of(first)["id"]))
-    third = ask(live, responses([{"role": "user", "content": "three"}], previous_response_id=body_of(second)["id"]))
+    first = live.answer(responses("one", instructions="Be short."))
+    second = live.answer(responses("two", previous_response_id=body_of(first)["id"]))
+    third = live.answer(responses([{"role": "user", "content": "three"}], previous_response_id=body_of(second)["id"]))
     assert third.claim.call
     roles = [(message.role, message.text) for message in third.claim.call.messages]
     texts = [body_of(item)["output"][0]["content"][0]["text"] for item in (first, second)]
@@ -120,11 +104,11 @@ def test_the_conversation_is_that_of_all_before(live: EngineSession) -> None:
 
 
 def test_what_was_forgotten_is_still_part_of_what_goes_on_from_it(live: EngineSession) -> None:
-    first = ask(live, responses("one"))
-    second = ask(live, responses("two", previous_response_id=body_of(first)["id"]))
-    gone = ask(live, responses(path=f"/responses/{body_of(first)['id']}", method="DELETE"))
+    first = live.answer(responses("one"))
+    second = live.answer(responses("two", previous_response_id=body_of(first)["id"]))
+    gone = live.answer(responses(path=f"/responses/{body_of(first)['id']}", method="DELETE"))
     assert (gone.keeping, body_of(gone)["deleted"]) == (Keeping("forget", body_of(first)["id"]), True)
-    third = ask(live, responses("three", previous_response_id=body_of(second)["id"]))
+    third = live.answer(responses("three", previous_response_id=body_of(second)["id"]))
     assert third.claim.call
     assert [message.text for message in third.claim.call.messages if message.role == "user"] == ["one", "two", "three"]
 
@@ -135,7 +119,7 @@ def test_what_was_forgotten_is_still_part_of_what_goes_on_from_it(live: EngineSe
     ids=["show", "forget", "cancel", "list"],
 )
 def test_what_is_not_kept_is_not_found(live: EngineSession, method: str, path: str) -> None:
-    exchange = ask(live, make_request("openai", raw=b"", path=f"/responses/resp_x{path}", method=method))
+    exchange = live.answer(make_request("openai", raw=b"", path=f"/responses/resp_x{path}", method=method))
     assert (exchange.timeline.status, exchange.keeping) == (404, None)
     assert body_of(exchange)["error"] == {
         "message": "Response with id 'resp_x' not found.", "type": "invalid_request_error", "param": None, "code": None,
@@ -147,8 +131,8 @@ def test_what_is_not_kept_is_not_found(live: EngineSession, method: str, path: s
     ("include", "status"), [("message.output_text.logprobs", 200), ("nonsense", 400)], ids=["known", "unknown"]
 )
 def test_what_can_be_included(live: EngineSession, path: str, include: str, status: int) -> None:
-    ident = body_of(ask(live, responses()))["id"]
-    shown = ask(live, responses(path=f"/responses/{ident}{path}", method="GET", query=f"include[]={include}"))
+    ident = body_of(live.answer(responses()))["id"]
+    shown = live.answer(responses(path=f"/responses/{ident}{path}", method="GET", query=f"include[]={include}"))
     assert shown.timeline.status == status
 
 
@@ -165,9 +149,9 @@ def test_what_can_be_included(live: EngineSession, path: str, include: str, stat
 )
 def test_a_stream_is_kept_where_it_says_its_answer(reply: dict[str, Any], kept: bool) -> None:
     live = make_session({"provider": "openai", "rules": [{"reply": reply}]})
-    exchange = ask(live, responses(stream=True))
+    exchange = live.answer(responses(stream=True))
     ids = [ident for frame in exchange.timeline.frames[:1] if (ident := _id(frame.data))]
-    shown = ask(live, responses(path=f"/responses/{ids[0] if ids else 'resp_x'}", method="GET"))
+    shown = live.answer(responses(path=f"/responses/{ids[0] if ids else 'resp_x'}", method="GET"))
     assert shown.timeline.status == (200 if kept else 404)
     if kept:
         assert body_of(shown) == orjson.loads(payload(exchange.timeline.frames[-1].data))["response"]
@@ -181,24 +165,24 @@ def _id(data: bytes) -> str:
 def test_an_answer_of_json_is_kept_by_its_id() -> None:
     reply = {"json": {"id": "resp_own", "output": []}, "off_contract": True}
     live = make_session({"provider": "openai", "rules": [{"when": {"operation": "responses"}, "reply": reply}]})
-    ask(live, responses())
-    assert body_of(ask(live, responses(path="/responses/resp_own", method="GET")))["id"] == "resp_own"
+    live.answer(responses())
+    assert body_of(live.answer(responses(path="/responses/resp_own", method="GET")))["id"] == "resp_own"
 
 
 def test_an_exchange_without_an_answer_has_nothing_to_recall(live: EngineSession) -> None:
-    refused = ask(live, responses(5))
+    refused = live.answer(responses(5))
     assert recalled(refused.request) is None
 
 
 def test_a_rule_may_answer_what_asks_for_a_kept_answer() -> None:
     rules = [{"when": {"operation": "response"}, "reply": {"error": "server_error"}}]
     live = make_session({"provider": "openai", "rules": rules})
-    answer = body_of(ask(live, responses()))
-    shown = ask(live, responses(path=f"/responses/{answer['id']}", method="GET"))
+    answer = body_of(live.answer(responses()))
+    shown = live.answer(responses(path=f"/responses/{answer['id']}", method="GET"))
     assert (shown.timeline.status, shown.keeping) == (500, None)
 
 
 def test_ids_are_drawn_from_the_seed() -> None:
-    ids = [[body_of(ask(live, responses()))["id"] for _ in range(2)] for live in (make_session(), make_session())]
+    ids = [[body_of(live.answer(responses()))["id"] for _ in range(2)] for live in (make_session(), make_session())]
     assert ids[0] == ids[1]
     assert len(set(ids[0])) == 2

@@ -9,10 +9,9 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
-from build import NOW, EngineSession, make_request, make_session
+from build import NOW, EngineSession, body_of, make_request, make_session
 
 from emulator.core.engine import recall, understand
-from emulator.core.engine.recall import found_at_once
 from emulator.core.values import Exchange, Keeping
 from emulator.core.wires.sse import payload
 
@@ -24,14 +23,8 @@ def ask(
 ) -> Exchange:
     """Answer a request as a server does, with what it names recalled."""
     raw = b"" if body is None else orjson.dumps(body)
-    request = make_request("openai", raw=raw, path=path, method=method, query=urlencode(query), at=at)
-    if steps := live.engine.recalling(request):
-        request = replace(request, recalled=found_at_once(steps, live.store, live.session.id))
-    claim = live.engine.claim(live.session, request)
-    grant = live.store.take(claim)
-    exchange = live.engine.answer(live.session, request, claim, grant)
-    live.store.record(exchange)
-    operation = live.engine.providers["openai"].operations.get(claim.operation or "")
+    exchange = live.answer(make_request("openai", raw=raw, path=path, method=method, query=urlencode(query), at=at))
+    operation = live.engine.providers["openai"].operations.get(exchange.claim.operation or "")
     if operation and operation.response and exchange.timeline.status == 200 and not exchange.timeline.stream:
         assert not operation.response.violations(body_of(exchange))
     return exchange
@@ -39,10 +32,6 @@ def ask(
 
 def get(live: EngineSession, path: str, at: float = NOW, **query: Any) -> Any:
     return body_of(ask(live, path, method="GET", at=at, **query))
-
-
-def body_of(exchange: Exchange) -> Any:
-    return orjson.loads(exchange.timeline.frames[0].data)
 
 
 def events_of(exchange: Exchange) -> list[Any]:
