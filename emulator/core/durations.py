@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
@@ -45,11 +45,14 @@ def parse_duration(value: Json) -> float:
     raise ValueError(f"must be seconds from 0, or a duration such as 200ms, 1.5s, 1m; not {shown(value)}")
 
 
+Kind: TypeAlias = Literal["fixed", "uniform", "normal", "lognormal"]
+
+
 @frozen
 class Wait:
     """A duration: fixed, or drawn from a distribution of two parameters, never below 0 nor above `most`."""
 
-    kind: Literal["fixed", "uniform", "normal", "lognormal"]
+    kind: Kind
     first: float
     second: float = 0.0
     most: float = math.inf
@@ -103,7 +106,7 @@ def parse_wait(value: Json) -> Wait:
             given = value[kind]
             most = parse_duration(given["max"]) if "max" in given and kind != "uniform" else math.inf
             spread = given[second] if kind == "lognormal" else parse_duration(given[second])
-            wait = Wait(kind, parse_duration(given[first]), float(spread), most)  # type: ignore[arg-type]
+            wait = Wait(kind, parse_duration(given[first]), float(spread), most)
             if kind == "uniform" and wait.first > wait.second:
                 raise ValueError(f"min is {given['min']} and max is {given['max']}: nothing is between them")
             if math.isinf(wait.first) or math.isinf(wait.second):
@@ -112,4 +115,8 @@ def parse_wait(value: Json) -> Wait:
     raise ValueError(f"must be a duration, or one of {', '.join(_PARAMETERS)}")
 
 
-_PARAMETERS = {"uniform": ("min", "max"), "normal": ("mean", "sd"), "lognormal": ("median", "sigma")}
+_PARAMETERS: Mapping[Kind, tuple[str, str]] = {
+    "uniform": ("min", "max"),
+    "normal": ("mean", "sd"),
+    "lognormal": ("median", "sigma"),
+}

@@ -63,7 +63,7 @@ def rows(found: Found) -> Iterator[Found]:
             yield {**found, **item}
 
 
-def tells(kind: Kind, found: Found) -> bool:
+def tells(kind: str, found: Found) -> bool:
     """Tell whether what was found is a part of a kind: a call has a name or an id, others have a text."""
     names = ("part.id", "part.name") if kind in CALLS else ("part.text",)
     return any(isinstance(found.get(name), str) for name in names)
@@ -172,7 +172,7 @@ def _array(node: Array, needed: Collection[str]) -> Match:
 def _list(item: Node, needed: Collection[str]) -> Match:
     """Read a list of one template: its items are rows, or parts, or choices, of which the first is read."""
     if isinstance(item, Each):
-        return _parts({kind: reader(node) for kind, node in item.kinds.items()})  # type: ignore[misc]
+        return _parts({kind: reader(node) for kind, node in item.kinds.items()})
     if isinstance(item, Rows):
         return _rows(item, needed)
     look, only = reader(item, needed), isinstance(item, Choices)
@@ -240,7 +240,7 @@ def first_kind(kinds: Iterable[tuple[Kind, Match]], value: Json) -> tuple[Kind, 
 def _inner(node: Choices | If | Each, needed: Collection[str]) -> Match:
     """Read a part or a choice that stands alone, not in a list; of a condition, what follows."""
     if isinstance(node, Each):
-        return _parts({kind: reader(item) for kind, item in node.kinds.items()})  # type: ignore[misc]
+        return _parts({kind: reader(item) for kind, item in node.kinds.items()})
     return reader(node.node, needed)
 
 

@@ -360,7 +360,7 @@ class _Messages:
         for place, value in enumerate(content) if isinstance(content, list) else ():
             for kind, look in self._parts:
                 part: Found = {}
-                if look(value, part) and (kind not in ("text", "call") or tells(kind, part)):  # type: ignore[arg-type]
+                if look(value, part) and (kind not in ("text", "call") or tells(kind, part)):
                     yield place, kind, part
                     break
 

@@ -24,7 +24,7 @@ from typing import TypeAlias
 from emulator.core.errors import Json, nearest
 from emulator.core.frozen import frozen
 from emulator.core.tree import Path
-from emulator.core.wires.completion import COUNTS, DETAILS, FRESH, KINDS, SAID
+from emulator.core.wires.completion import COUNTS, DETAILS, FRESH, KINDS, SAID, Kind
 
 #: Of an answer, of a part of it, and of a piece of a part.
 ANSWER = (
@@ -105,7 +105,7 @@ class Array:
 class Each:
     """As many items as there are parts whose kind is here; of a spared kind, those that say something."""
 
-    kinds: Mapping[str, Node]
+    kinds: Mapping[Kind, Node]
     spared: frozenset[str] = frozenset()
 
 
@@ -228,13 +228,14 @@ class Parser:
         return _PARSE[word](self, shape[word], shape, path, known)
 
     def _each(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
-        found = {}
+        found: dict[Kind, Node] = {}
         kinds = self._mapping(given, (*path, "$each"))
         for name, item in kinds.items():
-            kind = name.removesuffix("~")
-            if kind not in KINDS:
-                self.report((*path, "$each", name), f"no part is a '{kind}'; {nearest(kind, KINDS)}")
-            found[kind] = self._node(item, (*path, "$each", name), (*known, *PART))
+            said = name.removesuffix("~")
+            if said not in KINDS:
+                self.report((*path, "$each", name), f"no part is a '{said}'; {nearest(said, KINDS)}")
+            node = self._node(item, (*path, "$each", name), (*known, *PART))
+            found |= {kind: node for kind in KINDS if kind == said}
         return Each(found, frozenset(name[:-1] for name in kinds if name.endswith("~")))
 
     def _choices(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:

@@ -64,10 +64,8 @@ class Writer:
         for piece in self.pieces:
             if piece == PIECE:
                 after = 1
-            elif isinstance(piece, bytes):
-                sides[after] += piece
             else:
-                sides[after] += dumps(scope[piece]) if isinstance(piece, str) else piece[0](scope)
+                sides[after] += _written(piece, scope)
         return sides[0], sides[1]
 
     def numbered(self, scope: Scope) -> bytes:
@@ -79,14 +77,19 @@ class Writer:
             elif piece == NUMBER:
                 parts.append(b"%(n)d")
             else:
-                data = piece if isinstance(piece, bytes) else dumps(scope[piece]) if isinstance(piece, str) else None
-                parts.append((piece[0](scope) if data is None else data).replace(b"%", b"%%"))  # type: ignore[operator]
+                parts.append(_written(piece, scope).replace(b"%", b"%%"))
         return b"".join(parts)
 
     @property
     def constant(self) -> bool:
         """Tell whether it always writes the same."""
         return all(isinstance(piece, bytes) for piece in self.pieces)
+
+
+def _written(piece: bytes | Dynamic, scope: Scope) -> bytes:
+    if isinstance(piece, bytes):
+        return piece
+    return dumps(scope[piece]) if isinstance(piece, str) else piece[0](scope)
 
 
 def writer(node: Node) -> Writer:
