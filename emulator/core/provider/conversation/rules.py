@@ -113,7 +113,7 @@ class ConversationRules:
 
     def first_broken(self, asked: Asked) -> tuple[ConversationRule, Finding] | None:
         """Return the first rule that a request breaks."""
-        rules = self._concerned(asked) if self.concern(asked.body, asked.conversation, asked.traits) else ()
+        rules = self._concerned(asked)
         if rules and asked.defaults:
             asked = replace(asked, body=with_defaults(asked.body, asked.defaults))
         for rule in rules:
