@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emulator.core.provider.folder import load_providers
 from emulator.core.schema.formats import data_folder
-from emulator.core.wires.load import load_wire
+from emulator.core.wires.loading.files import load_wire
 
 #: A folder of providers, and of the wires that they name.
 SCHEMAS = Path(__file__).parent / "schemas"

@@ -11,7 +11,7 @@ from emulator.core.errors import SourceError
 from emulator.core.provider.folder import load_provider
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import parse_source
-from emulator.core.wires.load import load_wire, merged
+from emulator.core.wires.loading.files import load_wire, merged
 from tests.wires.build import SCHEMAS
 
 BLOCKS = (SCHEMAS / "wires" / "blocks.yaml").read_text()
@@ -134,8 +134,8 @@ response: {choices: [{$choices: {message: {refusal: "${refusal}", notes: []}, lo
 
 def test_a_change_of_a_wire(tmp_path: Path) -> None:
     (tmp_path / "openai-chat.wire.yaml").write_text(CHANGE)
-    from emulator.core.wires.samples import SAMPLES
-    from emulator.core.wires.wire import AnswerValues
+    from emulator.core.wires.loading.samples import SAMPLES
+    from emulator.core.wires.scope import AnswerValues
 
     wire = load_wire("openai-chat", tmp_path)
     assert wire.request.path("cap") == "max_completion_tokens"

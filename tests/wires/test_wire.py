@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from emulator.core.provider.problems.operations import values_of
 from emulator.core.wires.completion import REASONS, Completion, Part
-from emulator.core.wires.samples import SAMPLES, differences, stream_of
+from emulator.core.wires.loading.samples import SAMPLES, differences, stream_of
+from emulator.core.wires.scope import AnswerValues
 from emulator.core.wires.sse import payload
-from emulator.core.wires.wire import AnswerValues, Wire
+from emulator.core.wires.wire import Wire
 from tests.build import FOUR
 from tests.build import PROVIDERS as OURS
 from tests.wires.build import BLOCKS, OPENAI, PROVIDERS, RESPONSES, THREADS, TURNS, WIRES

@@ -18,7 +18,7 @@ from emulator.core.scenario.scenario import Reply
 from emulator.core.schema.defaults import echoed
 from emulator.core.values import Later, Note, Timeline
 from emulator.core.wires.completion import Completion, Part, named_usage, neutral_usage
-from emulator.core.wires.wire import AnswerValues
+from emulator.core.wires.scope import AnswerValues
 
 #: An answer, and what is worth knowing of it.
 _Written = tuple[Timeline, tuple[Note, ...]]

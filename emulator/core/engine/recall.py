@@ -23,8 +23,9 @@ from emulator.core.provider.provider import Provider
 from emulator.core.store import KeptAnswers, KeptExchange, Lookup, soon
 from emulator.core.values import Exchange, Request
 from emulator.core.wires.completion import Completion, neutral_usage
+from emulator.core.wires.scope import AnswerValues
 from emulator.core.wires.sse import payload
-from emulator.core.wires.wire import AnswerValues, Wire, parsed
+from emulator.core.wires.wire import Wire, parsed
 
 #: What is found of a request, step by step.
 Steps: TypeAlias = Generator[Lookup, Any, Recalled | None]

@@ -26,7 +26,7 @@ from emulator.core.schema.formats import own_schema as own_schema
 from emulator.core.schema.formats import schema_problems as schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
-from emulator.core.wires.load import load_wire, wire_files
+from emulator.core.wires.loading.files import load_wire, wire_files
 from emulator.core.wires.wire import Wire
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import parse_qsl
@@ -11,76 +10,30 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.frozen import frozen
 from emulator.core.kept import Kept
-from emulator.core.wires.completion import (
-    CALLS,
-    CAUSES,
-    FRESH,
-    KINDS,
-    REASONS,
-    Annotation,
-    Completion,
-    Kind,
-    Part,
-    Tally,
-    Token,
-    counts,
-    signature,
-)
+from emulator.core.wires.completion import CALLS, CAUSES, FRESH, KINDS, REASONS, Completion, Kind, Part, Tally, counts
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows
-from emulator.core.wires.request import RequestForm
+from emulator.core.wires.request.form import RequestForm
+from emulator.core.wires.scope import AnswerValues, values_of
 from emulator.core.wires.sse import COMMENT, Framing, payload
 from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.stream_reader import StreamReader, annotations_of, part_of, tokens_of, usage_of
-from emulator.core.wires.template import (
-    ANNOTATIONS,
-    CONVERSATION,
-    ECHO,
-    ERROR,
-    FAILURE,
-    ITEM,
-    LIKELY,
-    NUMBER,
-    PIECE,
-    TOKENS,
+from emulator.core.wires.stream_writer import (
+    Event,
+    Sent,
+    counted_written,
+    numbered_written,
+    pieces_written,
+    tokens_written,
+    written,
 )
+from emulator.core.wires.template import ECHO, ERROR, NUMBER, PIECE, TOKENS
 from emulator.core.wires.template import PARTS as WRITTEN
 from emulator.core.wires.writer import Writer
 
 #: What a stream says beside its parts, and of each of them.
 MOMENTS = ("start", "later", "finish", "usage", "stop", "ping")
 OF_PART = ("begin", "piece", "end")
-
-
-@frozen
-class AnswerValues:
-    """What is written: a completion, so many times, with the id, the time and the model of its answer."""
-
-    completion: Completion
-    id: str = ""
-    created: int = 0
-    model: str = ""
-    choices: int = 1
-    echoes: Sequence[str] = ()  # what is said before the text of each choice
-    items: Sequence[str] = ()  # an id for each part, where the wire tells them
-    echo: Mapping[str, Json] = field(default_factory=dict)  # what the holes for the request's fields hold
-    later: bool = False  # it is made afterwards
-    conversation: str | None = None  # the id of the conversation that it is part of
-    signs: bool = False  # the model signs the first call of an answer
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Event:
-    """The template of an event: what writes it, what reads its data (None: a text that is no JSON)."""
-
-    write: Writer
-    match: Match | None
-    by_choice: bool
-    text: str  # of data that is no JSON
-    whole: str | None = None  # the field that holds the whole answer
-    condition: str | None = None  # without this value it is left out
-    rows: str | None = None  # it is sent for each row of this value
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -118,7 +71,7 @@ class Wire:
         """Write a whole answer."""
         return self.write(self._scope(self._without_empty(saying)))
 
-    def streamed(self, saying: AnswerValues, pieces: Sequence[Iterable[bytes]], usage: bool) -> list[tuple[bytes, str]]:
+    def streamed(self, saying: AnswerValues, pieces: Sequence[Iterable[bytes]], usage: bool) -> list[Sent]:
         """Write the events of a stream: the pieces of each part, as JSON, and `usage` where it is asked for.
 
         What waits for its time is `data`, what comes with the event before it `along`, and the end `done`.
@@ -140,7 +93,7 @@ class Wire:
                 tally.add_call(part)
             scope |= tally.values() if tally else {}
             events += self._written("begin", part.kind, scope, along)
-            events += self._counted(tally, part, scope, said) if tally else self._pieces(part.kind, scope, said)
+            events += self._pieces(part, scope, said, tally)
             events += self._written("end", part.kind, scope, along)
         scope |= counts(completion.usage) if tally else {}
         events += self._written("finish", "", scope, along)
@@ -162,60 +115,20 @@ class Wire:
     def failing(self, saying: AnswerValues, error: Mapping[str, Json], number: int) -> list[bytes]:
         """Write what ends a stream that fails after so many events; `error` has the values of FAILURE's holes."""
         scope = self._scope(saying) | {**error, ERROR: error, NUMBER: number}
-        return [data for data, _ in self._each_written(self.errors, scope, "data")]
+        return [data for data, _ in written(self.errors, scope, "data")]
 
-    def _written(self, moment: str, kind: str, scope: dict[str, Json], named: str) -> list[tuple[bytes, str]]:
-        return self._each_written(self.events.get((moment, kind), ()), scope, named)
+    def _written(self, moment: str, kind: str, scope: dict[str, Json], when: str) -> list[Sent]:
+        return written(self.events.get((moment, kind), ()), scope, when)
 
-    def _each_written(self, events: Sequence[Event], scope: dict[str, Json], named: str) -> list[tuple[bytes, str]]:
-        found = []
-        for event in events:
-            if event.condition and scope[event.condition] is None:
-                continue
-            rows: Sequence[Mapping[str, Json]] = (scope[event.rows] or ()) if event.rows else ({},)
-            for row in rows:
-                for choice in range(scope["choices"]) if event.by_choice else (0,):
-                    found.append((event.write({**scope, **row, "choice": choice} if row or choice else scope), named))
-                    scope[NUMBER] += 1
-        return found
-
-    def _pieces(self, kind: str, scope: dict[str, Json], pieces: Iterable[bytes]) -> list[tuple[bytes, str]]:
-        """Write a part's pieces, each between bytes that are the same for all."""
-        events = self.events.get((PIECE, kind), ())
+    def _pieces(self, part: Part, scope: dict[str, Json], pieces: Iterable[bytes], tally: Tally | None) -> list[Sent]:
+        events = self.events.get((PIECE, part.kind), ())
+        if tally:
+            return counted_written(events, scope, pieces, part, tally)
         if scope[TOKENS]:
-            return self._probable(events, scope, pieces)
+            return tokens_written(events, scope, pieces)
         if self.numbered:
-            return self._numbered(events, scope, pieces)
-        sides = [
-            event.write.around({**scope, "choice": choice} if choice else scope)
-            for event in events
-            for choice in (range(scope["choices"]) if event.by_choice else (0,))
-        ]
-        if scope["echoes"] and kind == "text":
-            begun = zip(sides, scope["echoes"], strict=False)
-            echoed = [(before + orjson.dumps(text) + after, "data") for (before, after), text in begun]
-            return echoed + [(before + piece + after, "data") for piece in pieces for before, after in sides]
-        if len(sides) == 1:
-            before, after = sides[0]
-            return [(before + piece + after, "data") for piece in pieces]
-        return [(before + piece + after, "data") for piece in pieces for before, after in sides]
-
-    def _probable(
-        self, events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]
-    ) -> list[tuple[bytes, str]]:
-        """Write a part's pieces, each with the tokens that begin in it."""
-        rows, begins, end, found = scope[TOKENS], list[int](), 0, list[tuple[bytes, str]]()
-        for row in rows:
-            begins.append(end)
-            end += len(row["token.text"])
-        at = 0
-        for piece in map(orjson.loads, pieces):
-            inside = rows[bisect_left(begins, at) : bisect_left(begins, at + len(piece))]
-            at += len(piece)
-            given = scope | {PIECE: piece, TOKENS: inside}
-            found += self._each_written(events, given, "data")
-            scope[NUMBER] = given[NUMBER]
-        return found
+            return numbered_written(events, scope, pieces)
+        return pieces_written(events, scope, pieces, scope["echoes"] if part.kind == "text" else ())
 
     def _tally(self, saying: AnswerValues) -> Tally | None:
         """Return what counts on from event to event; what was thought and is not told comes before all."""
@@ -225,43 +138,10 @@ class Wire:
         told = any(part.kind == "reasoning" for part in saying.completion.parts)
         return Tally(usage, saying.choices, thought=0 if told else usage.get("reasoning", 0))
 
-    def _counted(
-        self, tally: Tally, part: Part, scope: dict[str, Json], pieces: Iterable[bytes]
-    ) -> list[tuple[bytes, str]]:
-        marked = {**scope, **tally.marked(part.kind)}
-        forms = [
-            event.write.around({**marked, "choice": choice})
-            for event in self.events.get((PIECE, part.kind), ())
-            for choice in (range(scope["choices"]) if event.by_choice else (0,))
-        ]
-        return [(data, "data") for data in (tally.fill(part, pieces, forms) if forms else ())]
-
-    def _numbered(
-        self, events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]
-    ) -> list[tuple[bytes, str]]:
-        forms = [
-            event.write.numbered({**scope, "choice": choice} if choice else scope)
-            for event in events
-            for choice in (range(scope["choices"]) if event.by_choice else (0,))
-        ]
-        sent = [(form, piece) for piece in pieces for form in forms]
-        first = scope[NUMBER]
-        scope[NUMBER] += len(sent)
-        return [(form % {b"piece": piece, b"n": n}, "data") for n, (form, piece) in enumerate(sent, first)]
-
     def _scope(self, saying: AnswerValues) -> dict[str, Json]:
         """Return the values of holes."""
-        completion = saying.completion
+        completion, scope = saying.completion, values_of(saying)
         usage, finish = completion.usage, completion.finish
-        scope = {
-            "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
-            "text": completion.text(), "refusal": completion.text("refusal"), "finish": finish,
-            "reasoning": completion.text("reasoning"), "stopped": completion.stopped,
-            WRITTEN: list(_values(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
-            "usage": usage, "usage.asked": None, **counts(usage),
-            "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
-            ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
-        }  # fmt: skip
         for name in self.details:
             scope[f"usage.{name}"] = (usage or {}).get(name, 0)
         if usage and self.parted:
@@ -457,62 +337,3 @@ def parsed(data: bytes) -> Json:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
-
-
-_NO_FAILURE = dict.fromkeys(FAILURE)
-
-
-def _signature(part: Part, calls: int, signs: bool) -> str | None:
-    """Return the signature of reasoning, and where the model signs them of the first call."""
-    if part.kind == "reasoning":
-        return signature(part.text)
-    return signature(part.name + part.text) if signs and part.kind == "call" and not calls else None
-
-
-def _values(completion: Completion, items: Sequence[str], signs: bool) -> Iterator[dict[str, Json]]:
-    """Yield the values of each part's holes, with its place among all and among the calls."""
-    calls = 0
-    broken: Json = {} if completion.finish == "length" else None
-    for index, part in enumerate(completion.parts):
-        yield {
-            "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
-            "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
-            "part.signature": _signature(part, calls, signs),
-            "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
-            TOKENS: _tokens(part.tokens), ANNOTATIONS: _annotations(part.annotations),
-        }  # fmt: skip
-        calls += part.kind in CALLS
-
-
-def _tokens(tokens: Sequence[Token]) -> list[Json] | None:
-    """Return the rows of tokens; nothing where there are none."""
-    return [
-        {"token.text": token.text, "token.logprob": token.logprob,
-         "token.bytes": list(token.text.encode(errors="surrogatepass")), LIKELY: _tokens(token.likely)}
-        for token in tokens
-    ] or None  # fmt: skip
-
-
-def _annotations(annotations: Sequence[Annotation]) -> list[Json] | None:
-    return [
-        {"annotation.url": item.url, "annotation.title": item.title, "annotation.start": item.start,
-         "annotation.end": item.end, "annotation.index": index}
-        for index, item in enumerate(annotations)
-    ] or None  # fmt: skip
-
-
-def _rows_of(completion: Completion, name: str) -> list[Json] | None:
-    """Return the rows of all texts, or of the refusal where there is none."""
-    kind = "text" if completion.text() is not None else "refusal"
-    said = [part for part in completion.parts if part.kind == kind]
-    if name == TOKENS:
-        return _tokens([token for part in said for token in part.tokens])
-    return _annotations([item for part in said for item in part.annotations])
-
-
-def _object(text: str, broken: Json) -> Json:
-    """Return arguments as JSON; in the place of those that are none what is given, else their text."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text if broken is None else broken

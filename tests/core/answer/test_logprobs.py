@@ -16,8 +16,8 @@ from emulator.core.answer.completion import probable_tokens as told
 from emulator.core.errors import SourceError
 from emulator.core.values import Exchange
 from emulator.core.wires.completion import Annotation, Completion, Part, Token
+from emulator.core.wires.scope import AnswerValues
 from emulator.core.wires.sse import payload
-from emulator.core.wires.wire import AnswerValues
 
 SCRIPTED = [
     {

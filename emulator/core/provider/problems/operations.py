@@ -13,9 +13,9 @@ from emulator.core.provider.problems.data import Data, Problems
 from emulator.core.provider.routes import parameters, shape
 from emulator.core.schema.defaults import echoed
 from emulator.core.wires.completion import Completion
-from emulator.core.wires.request import IN_PATH
-from emulator.core.wires.samples import differences
-from emulator.core.wires.wire import AnswerValues
+from emulator.core.wires.loading.samples import differences
+from emulator.core.wires.request.form import IN_PATH
+from emulator.core.wires.scope import AnswerValues
 
 #: Answers that are computed from the table of tasks.
 _NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")

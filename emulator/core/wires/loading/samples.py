@@ -8,9 +8,10 @@ import orjson
 
 from emulator.core.errors import Json, Violation
 from emulator.core.wires.completion import Annotation, Completion, Part, Token
+from emulator.core.wires.scope import AnswerValues
 from emulator.core.wires.sse import payload
 from emulator.core.wires.template import ANNOTATIONS, TOKENS
-from emulator.core.wires.wire import AnswerValues, Wire
+from emulator.core.wires.wire import Wire
 
 _USAGE = {"input": 3, "output": 5, "total": 8}
 _CALLS = (Part("call", '{"city":"Oslo"}', "call-1", "get_weather"), Part("call", "{}", "call-2", "get_time"))

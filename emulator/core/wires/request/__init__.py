@@ -1,0 +1,1 @@
+"""What a request says, by where its wire says that each thing stands."""

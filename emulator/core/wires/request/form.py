@@ -1,0 +1,259 @@
+"""Reading a Conversation out of a request's body: where each thing stands is data; no type in it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from emulator.core.errors import Json
+from emulator.core.openapi_form import json_schema
+from emulator.core.wires.conversation import Choice, Conversation, Message, Tool
+from emulator.core.wires.reader import Match
+from emulator.core.wires.request.messages import Messages, Prompts
+from emulator.core.wires.request.paths import Path, condition_of, listed, path_of, paths_of, text_of
+
+#: What a wire names in place of a field: the parameter `model` of the operation's path.
+IN_PATH = "{model}"
+#: How many choices a request can ask for.
+MAX_CHOICES = 128
+#: How many stop sequences have an effect; OpenAI's API takes four.
+MOST_STOPS = 1000
+
+#: How many prompts of a request are answered.
+MOST_PROMPTS = 128
+#: How many likely tokens are told in the place of one.
+MOST_LIKELY = 20
+#: The parts that every answer to messages can say; an answer to a prompt says the first.
+NEEDED = ("text", "refusal", "call")
+#: What a tool choice can ask for beside what is free.
+CHOICES: tuple[Choice, ...] = ("none", "required", "named")
+
+
+class RequestForm:
+    """Where a request says what, compiled."""
+
+    def __init__(
+        self, data: Mapping[str, Any], parts: Mapping[str, Match], items: Sequence[tuple[str, Match]] = ()
+    ) -> None:
+        self.model_in_path = IN_PATH in listed(data.get("model"))
+        self._data = data = {**data, "model": [path for path in listed(data.get("model")) if path != IN_PATH]}
+        self._model, self._stream = path_of(data["model"]), path_of(data.get("stream"))
+        self._cap, self._choices, self._stop = (path_of(data.get(name)) for name in ("cap", "choices", "stop"))
+        self._schema, self._usage, self._json = (
+            path_of(data.get("schema")), path_of(data.get("usage")), condition_of(data.get("json")),
+        )  # fmt: skip
+        prompt = data.get("prompt")
+        self._messages: Messages | Prompts = (
+            Messages(data["messages"], data.get("system"), parts, items) if prompt is None else Prompts(prompt)
+        )
+        self._echo = path_of((prompt or {}).get("echo"))
+        self.kinds: tuple[str, ...] = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
+        probable = data.get("logprobs", {})
+        self._probable, self._likely = condition_of(probable.get("asked")), path_of(probable.get("top"))
+        self._shows_reasoning = condition_of(data["reasoning"]) if "reasoning" in data else _always
+        self._as_schema: Path = json_schema if data.get("schemas") == "openapi" else _as_it_is
+        tools = data.get("tools", {})
+        self._tools = [_Tools(tools, False), *([_Tools(tools["custom"], True)] if "custom" in tools else [])]
+        self.kinds += ("custom",) * ("custom" in tools)
+        choice = data.get("tool_choice", {})
+        self._named = path_of(choice.get("name"))
+        self._one_call = condition_of(choice.get("one"))
+        self.calls_alone: bool = choice.get("alone", False)  # no text comes with a call that was asked for
+        self._conditions = [(word, condition_of(choice[word])) for word in CHOICES if word in choice]
+        self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
+        self.tells_usage = "usage" not in data  # unasked, in every stream
+        self.goes_on = "previous" in data  # from a kept answer
+        self._previous, self._stored = path_of(data.get("previous")), path_of(data.get("store"))
+        self._later, self._conversation = condition_of(data.get("later")), paths_of(data.get("conversation"))
+        self.truncates = condition_of(data.get("truncates"))  # what does not fit is dropped
+        self._reference = data.get("messages", {}).get("items", {}).get("reference")
+        named = [text for text in (self._reference or {}).values() if "${" not in text]
+        self._marks = [name.encode() for name in (*self.fields("previous", "conversation"), *named)]
+        self._thinks, self._hides = condition_of(data.get("thinks")), condition_of(data.get("hides"))
+        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs", "reasoning")
+        self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
+
+    def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
+        """Return what a body says after earlier items; without tools, where the docs know none."""
+        model, stream = self.model(body), self._stream(body) is True
+        plain = None if earlier else self._messages.plain(body)
+        messages = self._messages.read(body, earlier) if plain is None else plain
+        if self._seldom.isdisjoint(body):
+            shows = self._shows_reasoning(body)
+            return Conversation(
+                model, stream, messages, usage=self.tells_usage, reasoning=shows, plain=plain is not None
+            )
+        tools = self.tools(body) if with_tools else ()
+        choice, named = self._chosen(body) if tools else ("free", "")
+        number = self._choices(body)
+        several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
+        number = number if several else 1
+        prompts = messages[:MOST_PROMPTS] if isinstance(self._messages, Prompts) else messages[:1]
+        echoes = [message.text for message in prompts for _ in range(number)] if self._echo(body) is True else ()
+        return Conversation(
+            model,
+            stream,
+            messages,
+            tools,
+            choice,
+            named,
+            self._one_call(body),
+            self._cap(body),
+            number * max(1, len(prompts)),
+            _texts(self._stop(body)),
+            self._as_schema(self._schema(body)),
+            self._json(body),
+            self.tells_usage or self._usage(body) is True,
+            self._logprobs(body),
+            tuple(echoes),
+            self._shows_reasoning(body),
+            plain is not None,
+        )
+
+    def model(self, body: Mapping[str, Json]) -> str:
+        return text_of(self._model(body))
+
+    def messages(self, body: Mapping[str, Json]) -> tuple[Message, ...]:
+        return self._messages.read(body)
+
+    def tools(self, body: Mapping[str, Json]) -> tuple[Tool, ...]:
+        """Return the functions that a body offers, then what takes a text: each has a name."""
+        found = [tool for tools in self._tools for tool in tools.read(body)]
+        if self._as_schema is _as_it_is:
+            return tuple(found)
+        return tuple([replace(tool, parameters=self._as_schema(tool.parameters)) for tool in found])
+
+    def _logprobs(self, body: Mapping[str, Json]) -> int | None:
+        """Return how many likely tokens are asked for beside each, if their probabilities are."""
+        if not self._probable(body):
+            return None
+        likely = self._likely(body)
+        return min(likely, MOST_LIKELY) if isinstance(likely, int) and likely > 0 else 0
+
+    # What is kept between requests
+
+    def previous(self, body: Mapping[str, Json]) -> str:
+        """Return the id of the answer that a request goes on from, if it names one."""
+        return text_of(self._previous(body))
+
+    def may_go_on(self, data: bytes) -> bool:
+        """Tell whether a body, as it was sent, may name an answer that it goes on from, or an item of one."""
+        return any(mark in data for mark in self._marks)
+
+    def conversation(self, body: Mapping[str, Json]) -> str:
+        """Return the id of the conversation that a request goes on with, if it names one."""
+        return next(filter(None, (text_of(look(body)) for look in self._conversation)), "")
+
+    def references(self, body: Mapping[str, Json]) -> list[str]:
+        """Return the ids of the items of kept answers to which a request refers."""
+        return (
+            [ident for item in self.items(body) if (ident := self._messages.reference(item))] if self._reference else []
+        )
+
+    def with_references(self, body: Mapping[str, Json], found: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return a body with items in the place of those that refer to them."""
+        if not found:
+            return body
+        items = [found.get(self._messages.reference(item), item) for item in self.items(body)]
+        return {**body, self._data["messages"]["at"]: items}
+
+    def is_stored(self, body: Mapping[str, Json]) -> bool:
+        """Tell whether the answer is kept; `body` has the documented defaults filled in."""
+        return self._stored(body) is True
+
+    def is_later(self, body: Mapping[str, Json]) -> bool:
+        """Tell whether the answer is made afterwards, and asked for then."""
+        return "later" in self._data and self._later(body)
+
+    def reasons(self, body: Mapping[str, Json]) -> bool:
+        """Tell whether a model reasons before it answers; `body` has what the model does unasked filled in."""
+        return "thinks" not in self._data or self._thinks(body)
+
+    def hides(self, body: Mapping[str, Json]) -> bool:
+        """Tell whether what was reasoned is not told, though it is said that there was something."""
+        return self._hides(body)
+
+    def items(self, body: Mapping[str, Json]) -> list[Json]:
+        """Return the messages of a body as they were sent, and what is among them; a text is one."""
+        return self._messages.items(body)
+
+    def kind(self, item: Json) -> str:
+        """Return what an item is: of a kind that the wire names, or a text."""
+        return self._messages.kind(item)
+
+    @property
+    def fields_of_message(self) -> tuple[str, str]:
+        """The fields of a message with its role and its content."""
+        return self._data["messages"]["role"], self._data["messages"]["content"]
+
+    def _chosen(self, body: Mapping[str, Json]) -> tuple[Choice, str]:
+        choice: Choice = next((word for word, holds in self._conditions if holds(body)), "free")
+        name = self._named(body) if choice in ("required", "named") else ""
+        if isinstance(name, list):  # of several that may be called, the first
+            name = next(iter(name), "")
+        return choice, name if isinstance(name, str) else ""
+
+    def fields(self, *names: str) -> list[str]:
+        """Return the fields of a body in which some things stand, in order."""
+        return [path.partition(".")[0].removesuffix("[]") for name in names for path in self.paths(name)]
+
+    def changes(self, **values: Json) -> dict[str, Json]:
+        """Return fields of a body that say some things, each where it stands first."""
+        made: dict[str, Json] = {}
+        for name, value in values.items():
+            *steps, last = self.path(name).split(".")
+            inner = made
+            for step in steps:
+                inner = inner.setdefault(step, {})
+            inner[last] = value
+        return made
+
+    def path(self, name: str) -> str:
+        """Return where something stands; the first place where it can stand in several."""
+        return next(iter(self.paths(name)))
+
+    def paths(self, name: str) -> Sequence[str]:
+        """Return the paths at which something can stand in a body."""
+        given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
+        if name in ("json", "later", "thinks", "hides", "reasoning", "truncates"):
+            return list(given or ())
+        if not isinstance(given, Mapping):
+            return listed(given)
+        if "at" in given:
+            return listed(given["at"])
+        if name == "logprobs":
+            return list(given.get("asked", ()))
+        conditions = [path for word in CHOICES for path in given.get(word, ())]
+        return [*conditions, *listed(given.get("name"))]
+
+
+class _Tools:
+    """The tools of one kind that a request offers."""
+
+    def __init__(self, data: Mapping[str, Any], custom: bool) -> None:
+        self._at, self._is_one, self._custom = path_of(data.get("at")), condition_of(data.get("is", {})), custom
+        self._name, *self._looks = (
+            path_of(data.get(name)) for name in ("name", "description", "parameters", "grammar")
+        )
+
+    def read(self, body: Mapping[str, Json]) -> Iterator[Tool]:
+        given = self._at(body)
+        for item in given if isinstance(given, list) else ():
+            if isinstance(item, Mapping) and self._is_one(item) and isinstance(name := self._name(item), str):
+                description, parameters, grammar = (look(item) for look in self._looks)
+                yield Tool(name, description, parameters, self._custom, grammar)
+
+
+def _texts(value: Json) -> tuple[str, ...]:
+    """Return the texts of one or a list."""
+    given: Sequence[Json] = value[:MOST_STOPS] if isinstance(value, list) else (value,)
+    return tuple([item for item in given if isinstance(item, str) and item])
+
+
+def _as_it_is(value: Json) -> Json:
+    return value
+
+
+def _always(value: Json) -> bool:
+    return True

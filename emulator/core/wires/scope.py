@@ -1,0 +1,103 @@
+"""The values of holes: what a template may say of a completion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
+
+import orjson
+
+from emulator.core.errors import Json
+from emulator.core.frozen import frozen
+from emulator.core.wires.completion import CALLS, Annotation, Completion, Part, Token, counts, signature
+from emulator.core.wires.template import ANNOTATIONS, CONVERSATION, ERROR, FAILURE, ITEM, LIKELY, NUMBER, PARTS, TOKENS
+
+
+@frozen
+class AnswerValues:
+    """What is written: a completion, so many times, with the id, the time and the model of its answer."""
+
+    completion: Completion
+    id: str = ""
+    created: int = 0
+    model: str = ""
+    choices: int = 1
+    echoes: Sequence[str] = ()  # what is said before the text of each choice
+    items: Sequence[str] = ()  # an id for each part, where the wire tells them
+    echo: Mapping[str, Json] = field(default_factory=dict)  # what the holes for the request's fields hold
+    later: bool = False  # it is made afterwards
+    conversation: str | None = None  # the id of the conversation that it is part of
+    signs: bool = False  # the model signs the first call of an answer
+
+
+def values_of(saying: AnswerValues) -> dict[str, Json]:
+    """Return the values of the holes that every wire has; those of parts, each part's by itself, are `PARTS`."""
+    completion, usage = saying.completion, saying.completion.usage
+    return {
+        "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
+        "text": completion.text(), "refusal": completion.text("refusal"), "finish": completion.finish,
+        "reasoning": completion.text("reasoning"), "stopped": completion.stopped,
+        PARTS: list(_parts(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
+        "usage": usage, "usage.asked": None, **counts(usage),
+        "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
+        ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
+    }  # fmt: skip
+
+
+_NO_FAILURE = dict.fromkeys(FAILURE)
+
+
+def _signature(part: Part, calls: int, signs: bool) -> str | None:
+    """Return the signature of reasoning, and where the model signs them of the first call."""
+    if part.kind == "reasoning":
+        return signature(part.text)
+    return signature(part.name + part.text) if signs and part.kind == "call" and not calls else None
+
+
+def _parts(completion: Completion, items: Sequence[str], signs: bool) -> Iterator[dict[str, Json]]:
+    """Yield the values of each part's holes, with its place among all and among the calls."""
+    calls = 0
+    broken: Json = {} if completion.finish == "length" else None
+    for index, part in enumerate(completion.parts):
+        yield {
+            "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
+            "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
+            "part.signature": _signature(part, calls, signs),
+            "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
+            TOKENS: _tokens(part.tokens), ANNOTATIONS: _annotations(part.annotations),
+        }  # fmt: skip
+        calls += part.kind in CALLS
+
+
+def _tokens(tokens: Sequence[Token]) -> list[Json] | None:
+    """Return the rows of tokens; nothing where there are none."""
+    return [
+        {"token.text": token.text, "token.logprob": token.logprob,
+         "token.bytes": list(token.text.encode(errors="surrogatepass")), LIKELY: _tokens(token.likely)}
+        for token in tokens
+    ] or None  # fmt: skip
+
+
+def _annotations(annotations: Sequence[Annotation]) -> list[Json] | None:
+    return [
+        {"annotation.url": item.url, "annotation.title": item.title, "annotation.start": item.start,
+         "annotation.end": item.end, "annotation.index": index}
+        for index, item in enumerate(annotations)
+    ] or None  # fmt: skip
+
+
+def _rows_of(completion: Completion, name: str) -> list[Json] | None:
+    """Return the rows of all texts, or of the refusal where there is none."""
+    kind = "text" if completion.text() is not None else "refusal"
+    said = [part for part in completion.parts if part.kind == kind]
+    if name == TOKENS:
+        return _tokens([token for part in said for token in part.tokens])
+    return _annotations([item for part in said for item in part.annotations])
+
+
+def _object(text: str, broken: Json) -> Json:
+    """Return arguments as JSON; in the place of those that are none what is given, else their text."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text if broken is None else broken
