@@ -668,6 +668,19 @@ def test_a_row_opens_by_its_element(watched: Watched, live: ServedSession) -> No
     expect(page.locator("#detail h2")).to_contain_text("#2 ")
 
 
+def test_a_row_stays_while_others_come(watched: Watched, live: ServedSession) -> None:
+    """A click that has begun is not lost when the list is drawn again."""
+    live.ask(chat("a story"))
+    page = watched.open(session=live.id)
+    rows(page, 1)
+    first = page.locator("#rows .row").first.element_handle()
+    for text in ("retry", "hello"):
+        live.ask(chat(text))
+    rows(page, 3)
+    first.evaluate("row => row.click()")
+    expect(page.locator("#detail h2")).to_contain_text("#1 ")
+
+
 def test_what_was_said_is_shown_and_taken_along(watched: Watched, live: ServedSession) -> None:
     live.ask(chat("a story"))
     page = opened(watched, live, 1)
