@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import click
 
 from emulator.cli.streams import let_go_of_stderr, open_missing, problem_of_stdout, say
+from emulator.core.digits import whole_number
 from emulator.network.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from emulator.server.setup import Setup
 
 FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
-SEED = click.IntRange(-(2**63), 2**63 - 1)
+SEED = click.IntRange(-(2**63), 2**64 - 1)
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {
     "check": "emulator.cli.check", "contract": "emulator.cli.contract", "exec": "emulator.cli.exec",
@@ -70,9 +71,10 @@ def _by_provider(context: click.Context, parameter: click.Parameter, items: Sequ
 
 def _size(context: click.Context, parameter: click.Parameter, text: str) -> int:
     number, unit = text.rstrip("KMGBkmgb"), text[len(text.rstrip("KMGBkmgb")) :].upper()
-    if not number.isdecimal() or unit not in _SIZES:
+    size = whole_number(number, 15)
+    if size is None or unit not in _SIZES:
         raise click.BadParameter(f"'{text}' is no size; write bytes, or 500KB, 20MB, 1GB")
-    return int(number) * _SIZES[unit]
+    return size * _SIZES[unit]
 
 
 class _Commands(click.Group):

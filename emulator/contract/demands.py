@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from emulator.contract.client import Answer
+from emulator.core.digits import whole_number
 from emulator.core.errors import Json
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
@@ -187,7 +188,8 @@ def _step(value: Json, step: str) -> list[Json]:
     if isinstance(value, list):
         if step == "*":
             return value
-        return value[int(step) :][:1] if step.isdecimal() else []
+        number = whole_number(step)
+        return [] if number is None else value[number:][:1]
     if isinstance(value, Mapping):
         return list(value.values()) if step == "*" else [value[step]] if step in value else []
     return []

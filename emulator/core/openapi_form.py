@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from emulator.core.digits import whole_number
 from emulator.core.errors import Json
 
 #: Keywords whose values hold schemas: by name, in a list, or one.
@@ -33,8 +34,8 @@ def _said(name: str, value: Json) -> Json:
         return {key: json_schema(item) for key, item in value.items()}
     if name in _LISTED and isinstance(value, list):
         return [json_schema(item) for item in value]
-    if name in _COUNTS and isinstance(value, str) and value.isdecimal() and len(value) < 10:
-        return int(value)
+    if name in _COUNTS and isinstance(value, str) and (number := whole_number(value)) is not None:
+        return number
     return json_schema(value) if name in _ONE else value
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from emulator.contract.case_client import Ask
 from emulator.contract.client import Answer
 from emulator.contract.demands import Differs
+from emulator.core.digits import whole_number
 from emulator.core.durations import read_duration
 
 _MOST_DIGITS = 15
@@ -29,7 +30,7 @@ def rate_number(ask: Ask, answer: Answer, header: str, now: float = 0.0, what: s
 
 
 def _whole(value: str, now: float) -> float | None:
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else None
+    return whole_number(value, _MOST_DIGITS)
 
 
 def _from_now(value: str, now: float) -> float | None:

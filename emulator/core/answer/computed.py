@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from emulator.core.answer.render import Turn
+from emulator.core.digits import whole_number
 from emulator.core.errors import Json
 from emulator.core.provider.holes import fill
 from emulator.core.provider.model import Model, model_values
@@ -35,8 +36,8 @@ def page(
 
     An id that is not in the list is passed over.
     """
-    limit = str(asked.get(names["limit"], len(items)))
-    most = int(limit) if limit.isdecimal() and len(limit) < 10 else len(items)
+    limit = whole_number(str(asked.get(names["limit"], "")))
+    most = len(items) if limit is None else limit
     after, before = asked.get(names["after"]), asked.get(names.get("before", ""))
     if before in ids and after not in ids:
         end = ids.index(before)

@@ -15,6 +15,7 @@ import orjson
 
 from emulator.core.answer.render import render_id
 from emulator.core.answer.stored import Recalled, conversation_key, earlier, recalled
+from emulator.core.digits import whole_number
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.kept import Kept
@@ -189,8 +190,8 @@ def _events(operation: Operation, exchange: Exchange, asked: Mapping[str, str]) 
     names = operation.replay
     if not names or asked.get(names["stream"]) != "true" or exchange.later is None:
         return None
-    after = asked.get(names["after"], "")
-    begin = int(after) if after.isdecimal() and len(after) < 10 else -1
+    after = whole_number(asked.get(names["after"], ""))
+    begin = -1 if after is None else after
     began = exchange.request.at
     return [
         (began + frame.at, frame.data.decode(errors="replace"), frame.kind)
@@ -261,8 +262,8 @@ class _Page:
     def __init__(self, operation: Operation, asked: Mapping[str, str]) -> None:
         names = operation.page
         given: Mapping[str, Json] = {**operation.checks(frozenset()).defaults, **asked}
-        limit = str(given.get(names["limit"], ""))
-        self.limit = int(limit) if limit.isdecimal() and 0 < len(limit) < 10 else 20
+        limit = whole_number(str(given.get(names["limit"], "")))
+        self.limit = 20 if limit is None else limit
         self.after = str(given.get(names["after"], ""))
         self.oldest_first = given.get(names["order"]) == names["oldest_first"]
         self._filters = dict(_filters(operation.page.get("filters", ()), asked))

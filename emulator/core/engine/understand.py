@@ -41,11 +41,11 @@ def understand(
 ) -> Call:
     operation, params = route.operation, route.params
     notes: list[Note] = []
-    if provider.request_headers is not None and settings.validation != "off":
-        _check_headers(provider, settings, request)
+    if settings.validation != "off":
+        _check_beside(provider, settings, request)
     if not operation.has_body:
         asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
-        body: Json = {name: value for name, value in asked if name not in provider.key_parameters}
+        body: Json = {name: value for name, value in asked if name not in provider.common_parameters}
     else:
         check_content_type(provider, settings, request, notes)
         if request.too_large:
@@ -135,10 +135,16 @@ def _default_model(operation: Operation, settings: Settings) -> Json:
     return operation.checks(settings.muted).defaults.get("model")
 
 
-def _check_headers(provider: Provider, settings: Settings, request: Request) -> None:
-    checks = provider.header_checks(settings.muted)
-    if checks and not checks.verdict(request.headers):
-        raise provider.refuse_headers(checks.violations(request.headers), settings.muted)
+def _check_beside(provider: Provider, settings: Settings, request: Request) -> None:
+    """Refuse headers and a query that the provider rules out."""
+    if provider.request_headers is not None:
+        checks = provider.header_checks(settings.muted)
+        if checks and not checks.verdict(request.headers):
+            raise provider.refuse_headers(checks.violations(request.headers), settings.muted)
+    if provider.request_query is not None and request.query:
+        checks, query = provider.query_checks(settings.muted), dict(parse_qsl(request.query, keep_blank_values=True))
+        if checks and not checks.verdict(query):
+            raise Refusal("invalid_request", details=checks.violations(query))
 
 
 def _check_kept(

@@ -49,11 +49,14 @@ def _missing(data: Mapping[str, Json], name: str) -> tuple[str, str] | None:
 def compile_provider(
     data: Mapping[str, Json],
     operations: Mapping[str, Operation],
-    headers: Schema | None,
+    beside: Mapping[str, Schema | None],
     reference: Provider | None,
     reference_muted: frozenset[str],
 ) -> Provider:
-    """Return the provider; `reference` is the one with which it is compatible, but for what is muted."""
+    """Return the provider; `beside` are the schemas of what stands beside a body.
+
+    `reference` is the one with which it is compatible, but for what is muted.
+    """
     content_type = data.get("content_type", {"other": "note"})
     kept = data.get("idempotency")
     plans = {name: read_plan(name, item) for name, item in data["plans"]["list"].items()}
@@ -65,7 +68,7 @@ def compile_provider(
         elsewhere=tuple((read_way(way), name) for way, name in data["auth"].get("elsewhere", {}).items()),
         also_read={way: item["fact"] for way, item in data.get("also_read", {}).items()},
         error_paths=_error_paths(data["errors"].get("paths", {})),
-        request_headers=headers.document if headers else None, env=data.get("env", usual("env")),
+        env=data.get("env", usual("env")),
         key_missing=data["auth"].get("missing", "unauthorized"),
         key_wrong=data["auth"].get("wrong", "unauthorized"),
         content_type=(content_type["other"], content_type.get("fact")),
@@ -92,6 +95,7 @@ def compile_provider(
         model_entry=data["models"].get("entry", usual("models", "entry")), header_scopes=_scopes(data["headers"]),
         over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         header_exceptions=_places(data, "header_exceptions"),
+        **{part: schema.document if schema else None for part, schema in beside.items()},
     )  # fmt: skip
 
 

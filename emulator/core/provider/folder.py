@@ -95,20 +95,20 @@ class _Loader:
             self.problems += schema_problems(own_schema("provider"), self.source)
         if self.problems:
             raise SourceError(self.problems)
-        headers = self.schema(("request_headers",), data.get("request_headers"))
+        beside = {part: self.schema((part,), data.get(part)) for part in ("request_headers", "request_query")}
         operations = {name: self.operation(name, its) for name, its in data["operations"].items()}
         self.load_reference()
         if not self.trusted:
-            self.check(headers, operations)
+            self.check(beside, operations)
         if self.problems:
             raise SourceError(self.problems)
-        return compile_provider(data, operations, headers, self.reference, self.reference_muted)
+        return compile_provider(data, operations, beside, self.reference, self.reference_muted)
 
-    def check(self, headers: Schema | None, operations: Mapping[str, Operation]) -> None:
+    def check(self, beside: Mapping[str, Schema | None], operations: Mapping[str, Operation]) -> None:
         data = self.data
         for find in (
-            address_problems(data, self.folder.resolve().name), header_problems(data, headers),
-            operation_problems(data, operations), data_problems(data), fact_problems(data, headers, operations),
+            address_problems(data, self.folder.resolve().name), header_problems(data, beside["request_headers"]),
+            operation_problems(data, operations), data_problems(data), fact_problems(data, beside, operations),
             wire_problems(data, operations), kept_problems(data, operations),
         ):  # fmt: skip
             for path, message in find:

@@ -21,7 +21,8 @@ class KeyPlace:
         """Return the key that was sent so, or an empty string."""
         if self.kind == "bearer":
             scheme, _, key = headers.get("authorization", "").strip().partition(" ")
-            return key.strip() if scheme.lower() == "bearer" else ""
+            key = key.strip()
+            return key if scheme.lower() == "bearer" and " " not in key else ""  # a token has no spaces (RFC 6750)
         if self.kind == "header":
             return headers.get(self.name, "").strip()
         return dict(parse_qsl(query)).get(self.name, "") if query else ""

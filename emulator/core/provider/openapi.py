@@ -92,6 +92,7 @@ def _streamed(operation: Operation, shown: Json) -> Json:
     asked = [
         {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
         for name in dict.fromkeys(name for wanted in framings.values() for name in wanted)
+        if name not in [known["name"] for known in shown["parameters"]]
     ]
     return {
         **shown,
@@ -131,13 +132,13 @@ def _parameters(provider: Provider, operation: Operation) -> list[Json]:
         {"name": name, "in": "header", "required": name in wanted, "schema": described.get(name, {"type": "string"})}
         for name in dict.fromkeys([*described, *sorted(wanted)])
     ]
-    if not operation.has_body:
-        wanted = _required(operation.request)
-        return in_path + [
+    for document in (provider.request_query, None if operation.has_body else operation.request):
+        wanted = _required(document)
+        in_path += [
             {"name": name, "in": "query", "required": name in wanted, "schema": schema}
-            for name, schema in (operation.request or {}).get("properties", {}).items()
+            for name, schema in (document or {}).get("properties", {}).items()
         ]
-    if provider.idempotency is None:
+    if not operation.has_body or provider.idempotency is None:
         return in_path
     name, _, fact = provider.idempotency
     key = {"name": name, "in": "header", "required": False, "schema": _UUID, **({"x-fact": fact} if fact else {})}

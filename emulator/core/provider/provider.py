@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from emulator.core.digits import whole_number
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rules import ConversationRules
@@ -24,10 +25,12 @@ from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import AS_THEY_ARE, ErrorPaths, PlaceWording, Wording, documented
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
-from emulator.core.tree import path_of
+from emulator.core.tree import path_of, walk
 from emulator.core.values import Plan
 
 UNLIMITED = Plan("unlimited")
+#: What stands for a number of seconds where it is looked for in an error.
+_MARK = "\x00"
 #: What the headers of a limit show where a plan has none.
 UNLIMITED_SHOWN = 1_000_000
 
@@ -123,6 +126,7 @@ class Provider:
     elsewhere: Sequence[tuple[KeyPlace, str]] = ()  # where no key is taken, and the error for one that is sent there
     also_read: Mapping[str, str] = field(default_factory=dict)  # other ways to write a request, each with its fact
     error_paths: ErrorPaths = AS_THEY_ARE
+    request_query: Json = None  # the schema of a request's query; None: anything goes
 
     def reads(self, muted: Collection[str]) -> Collection[str]:
         """Return in what other ways a request may be written."""
@@ -202,10 +206,16 @@ class Provider:
         """Return the schema of a request's headers without the muted facts, if there is one."""
         return Schema(schemas.mute(self.request_headers, muted)) if self.request_headers else None
 
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - providers live as long as the process
+    def query_checks(self, muted: frozenset[str]) -> Schema | None:
+        """Return the schema of a request's query without the muted facts, if there is one."""
+        return Schema(schemas.mute(self.request_query, muted)) if self.request_query else None
+
     @functools.cached_property
-    def key_parameters(self) -> frozenset[str]:
-        """The query parameters that hold keys, which are no part of what is asked."""
-        return frozenset(way.name for way in self.accepts if way.kind == "query")
+    def common_parameters(self) -> frozenset[str]:
+        """The query parameters of all operations, such as a key, which are no part of what is asked."""
+        of_all = (self.request_query or {}).get("properties", {})
+        return frozenset([*of_all, *(way.name for way in self.accepts if way.kind == "query")])
 
     def environment(self, base_url: str, key: str) -> dict[str, str | None]:
         """Return the variables that lead a client to a base URL; None for those that must not be set."""
@@ -269,6 +279,15 @@ class Provider:
         values = {**given, **self.error_values(refusal), **values, **figures, **refusal.documented}
         values["more"] = fill(values["more"], values)
         return fill(self.envelope, values)
+
+    def seconds_told(self, name: str, body: Json) -> int | None:
+        """Return after how many seconds an error says in its body to come again; None where it does not."""
+        told = dict(walk(body))
+        for path, leaf in walk(self.error_body(Refusal(name, values={"seconds": _MARK}), "")):
+            before, found, after = leaf.partition(_MARK) if isinstance(leaf, str) else ("", "", "")
+            if found and isinstance(text := told.get(path), str):
+                return whole_number(text.removeprefix(before).removesuffix(after))
+        return None
 
     def error_values(self, refusal: Refusal) -> dict[str, Json]:
         """Return what an error says wherever it is told; its reason is the code, or where there is none the type."""

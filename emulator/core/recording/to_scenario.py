@@ -56,10 +56,11 @@ def scenario_text(exchanges: Sequence[Mapping[str, Json]], providers: Mapping[st
     documented = {name: [header.lower() for header, _ in item.headers] for name, item in (providers or {}).items()}
     rules: dict[str, dict[str, Json]] = {}
     for item in answered:
-        wire = _wire(known.get(item["provider"]), item["operation"])
+        provider = known.get(item["provider"])
+        wire = _wire(provider, item["operation"])
         when = when_of(item, wire)
         rule = rules.setdefault(json.dumps(when, sort_keys=True), {"when": when, "replies": []})
-        rule["replies"].append(_reply(item, documented.get(item["provider"]), wire))
+        rule["replies"].append(_reply(item, documented.get(item["provider"]), wire) | _delay(item, provider))
     scenario: dict[str, Json] = {"emulator": 1}
     if len(names) == 1:
         scenario["provider"] = names.pop()
@@ -133,6 +134,16 @@ def _reply(item: Mapping[str, Json], documented: Collection[str] | None, wire: W
     if timeline["end"] != "complete":
         faults.append({"cut": {**_cut_place(response, timeline), "how": timeline["end"]}})
     return reply | ({"faults": faults} if faults else {})
+
+
+def _delay(item: Mapping[str, Json], provider: Provider | None) -> dict[str, Json]:
+    """Return when to come again, where an error says so in its body, and not what it always says."""
+    refusal, body = item["refusal"], item["response"]["body"]
+    if provider is None or not refusal or refusal["code"] not in provider.errors:
+        return {}
+    seconds = provider.seconds_told(refusal["code"], body[0] if isinstance(body, list) and body else body)
+    usual = provider.errors[refusal["code"]].get("retry_in")
+    return {} if seconds in (None, usual) else {"retry_after": seconds}
 
 
 def _completed(response: Mapping[str, Json]) -> Json:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import orjson
 
+from emulator.core.digits import whole_number
 from emulator.core.errors import Json, nearest
 
 #: How many characters a rendered text may have.
@@ -95,8 +96,8 @@ def lookup(value: Json, path: Iterable[str]) -> Json:
     for name in path:
         if isinstance(value, Mapping):
             value = value.get(name)
-        elif isinstance(value, list | tuple) and name.isdecimal() and len(name) < 10:
-            value = value[int(name)] if int(name) < len(value) else None
+        elif isinstance(value, list | tuple) and (number := whole_number(name)) is not None:
+            value = value[number] if number < len(value) else None
         else:
             return None
     return value

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from emulator.core.digits import whole_number
 from emulator.core.errors import Json, shown
 from emulator.core.schema.bounds import check_size, positions
 from emulator.core.tree import parts
@@ -190,8 +191,8 @@ def follow(root: Json, pointer: str) -> Json:
     node = root if pointer in ("#", "") or pointer.startswith("#/") else None
     for step in unquote(pointer).removeprefix("#").split("/")[1:]:
         step = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list) and step.isdecimal():
-            node = node[int(step)] if int(step) < len(node) else None
+        if isinstance(node, list) and (number := whole_number(step)) is not None:
+            node = node[number] if number < len(node) else None
         else:
             node = node.get(step) if isinstance(node, Mapping) else None
     return node

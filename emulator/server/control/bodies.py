@@ -152,6 +152,8 @@ def typed(data: dict[str, Json], name: str, kind: type) -> Any:
     if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
         return value
     word = {str: "a string", int: "an integer"}[kind]
+    if kind is int and isinstance(value, float) and abs(value) >= 2**63:  # as JSON with more than 64 bits is read
+        word = "of at most 64 bits"
     raise Unaddressed(400, "invalid_request", f"{name} must be {word}.")
 
 

@@ -9,6 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from emulator.core.digits import whole_number
 from emulator.core.errors import SourceError
 from emulator.core.journal.client_rules import mark_of
 from emulator.core.journal.describe import describe
@@ -46,9 +47,10 @@ def _with_conversation(request: Request) -> bool:
 
 def _number(request: Request, name: str, meant: str) -> int | None:
     given = request.query_params.get(name)
-    if given is not None and (not given.isdecimal() or len(given) > 15):
+    number = None if given is None else whole_number(given, 15)
+    if given is not None and number is None:
         raise Unaddressed(400, "invalid_request", f"{name} must be {meant}.")
-    return None if given is None else int(given)
+    return number
 
 
 class _Watcher:

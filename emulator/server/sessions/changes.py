@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from emulator.core.digits import whole_number
 from emulator.core.errors import Json, SourceError
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import Session, build_session, check_upstreams
@@ -111,7 +112,7 @@ def _check_free(name: Json, session: Session) -> None:
 def _placed(error: SourceError, at: str) -> SourceError:
     """Return the problems of a rule that was made in a test, at its place there."""
     file, _, line = at.rpartition(":")
-    number = int(line) if line.isdecimal() and len(line) < 10 else 1
+    number = whole_number(line) or 1
     return SourceError(
         [replace(item, file=file or at, line=number, where=item.where.removeprefix("rules[0]").removeprefix("."))
          for item in error.problems]

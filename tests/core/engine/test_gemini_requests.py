@@ -357,6 +357,19 @@ def test_an_error_before_a_stream(query: str, kind: type) -> None:
     assert isinstance(body_of(send({}, method="streamGenerateContent", query=query)), kind)
 
 
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("alt=json", 200), ("alt=sse", 200), ("alt=sse&key=k", 200), ("$alt=json;enum-encoding=int", 200), ("", 200),
+     ("alt=xx", 400), ("alt=", 400), ("alt=sse&alt=proto", 400), ("alt=SSE", 400)],
+)  # fmt: skip
+def test_the_query_names_a_form_of_answers_that_there_is(query: str, status: int) -> None:
+    for method in ("generateContent", "streamGenerateContent", "countTokens"):
+        assert send(ask(), method=method, query=query).timeline.status == status
+    given: dict[str, Any] = {"method": "GET", "path": "/models", "query": query, "key": None}
+    listed = make_session(validation="strict").send("gemini", headers={"x-goog-api-key": KEY}, **given)
+    assert listed.timeline.status == (400 if "$" in query else status)  # strictly, nothing but what is documented
+
+
 def test_retry_info_is_what_a_limit_says() -> None:
     live = make_session(plan="free")
     for _ in range(10):
@@ -369,6 +382,25 @@ def test_retry_info_is_what_a_limit_says() -> None:
     scripted = stream("alt=sse", {"error": "rate_limited", "retry_after": 7})
     assert body_of(scripted)["error"]["details"][-1]["retryDelay"] == "7s"
     assert "retry-after" not in dict(scripted.timeline.headers)
+
+
+@pytest.mark.parametrize(
+    ("mode", "allowed", "called"),
+    [
+        ("ANY", [], "f"), ("any", ["g"], "g"), ("ANY", ["g", "f"], "g"), ("AUTO", [], None), ("NONE", [], None),
+        ("VALIDATED", [], None), ("VALIDATED", ["g"], None),
+    ],
+)  # fmt: skip
+def test_what_is_called_once_a_result_is_in(mode: str, allowed: list[str], called: str | None) -> None:
+    """Where a call has to be, there is another one; the first request is always answered with one that is allowed."""
+    chosen = {"mode": mode, **({"allowedFunctionNames": allowed} if allowed else {})}
+    offer = {**tools(function(), function("g")), "toolConfig": {"functionCallingConfig": chosen}}
+    first, second = (
+        body_of(send({**offer, "contents": contents}))["candidates"][0]["content"]["parts"][0]
+        for contents in ([user()], [user(), model(CALL), user(RESULT)])
+    )
+    assert second.get("functionCall", {}).get("name") == called
+    assert first.get("functionCall", {}).get("name") == (None if mode == "NONE" else allowed[0] if allowed else "f")
 
 
 def test_thinking_that_takes_all_leaves_no_parts() -> None:

@@ -328,7 +328,8 @@ def test_a_scenario_made_of_a_journal_tells_models_of_paths_apart(server: Emulat
     [
         ({"x-sample-key": "k"}, "", None), ({"authorization": "Bearer k"}, "", None), ({}, "a=1&key=k", None),
         ({}, "", "unauthorized"), ({"x-api-key": "k"}, "", "unauthorized"), ({}, "key=", "unauthorized"),
-        ({"x-sample-key": "invalid"}, "", "unauthorized"),
+        ({"x-sample-key": "invalid"}, "", "unauthorized"), ({"authorization": "Bearer k x"}, "", "unauthorized"),
+        ({"authorization": "bearer  k "}, "", None), ({"authorization": "Bearer"}, "", "unauthorized"),
     ],
 )  # fmt: skip
 def test_ways_to_send_a_key(headers: dict[str, str], query: str, name: str | None) -> None:
@@ -371,6 +372,23 @@ def test_headers_of_requests_are_checked(headers: dict[str, str], validation: st
         assert data(exchange)["error"]["message"].startswith(told_of)
         assert exchange.refusal[2].fact == "sa-version"
     assert told(LiveSession(f"mute: [sa-version]\n{RULES}").send("/models/small", headers={}))[1] == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "validation", "told_of"),
+    [
+        ("key=k&form=odd", "documented", "form: must be"), ("key=k&form=", "documented", "form: must be"),
+        ("key=k&form=odd", "off", None), ("key=k&form=short", "strict", None),
+        ("key=k&form=odd&form=long", "strict", None),
+    ],
+)  # fmt: skip
+def test_the_query_of_requests_is_checked(query: str, validation: str, told_of: str | None) -> None:
+    exchange = LiveSession(validation=validation).send("/models", headers=HEADERS, query=query)
+    assert told(exchange) == (("invalid_request", 400) if told_of else (None, 200))
+    if told_of and exchange.refusal:
+        assert data(exchange)["error"]["message"].startswith(told_of)
+        assert exchange.refusal[2].fact == "sa-form"
+    assert told(LiveSession(f"mute: [sa-form]\n{RULES}").send("/models", headers=HEADERS, query=query))[1] == 200
 
 
 # Variables
@@ -497,7 +515,7 @@ def test_openapi_has_parameters_ways_and_statuses() -> None:
     ]  # fmt: skip
     generate = document["paths"]["/models/{model}:generate"]["post"]
     assert [(item["name"], item["in"], item["required"]) for item in generate["parameters"]] == [
-        ("model", "path", True), ("x-version", "header", True),
+        ("model", "path", True), ("x-version", "header", True), ("form", "query", False),
     ]  # fmt: skip
     assert set(generate["responses"]) >= {"404", "429", "529"}
     assert len(generate["responses"]["429"]["content"]["application/json"]["schema"]["anyOf"]) == 2
@@ -567,6 +585,8 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
     "way": ("{query: key}", "{cookie: key}", "{cookie", "auth.accepts[2]"),
     "headers-file": ("request_headers: headers.", "request_headers: header.", "request_headers:",
                      "request_headers: there is no file header.schema.json in this folder"),
+    "query-file": ("request_query: query.", "request_query: quary.", "request_query:",
+                   "request_query: there is no file quary.schema.json in this folder"),
     "env-hole": ("SAMPLE_KEY: \"${key}\"", "SAMPLE_KEY: \"${kee}\"", "SAMPLE_KEY",
                  "env.SAMPLE_KEY: is not right: '${kee}'"),
     "evidence": ("evidence: recorded", "evidence: heard", "evidence: heard",
@@ -625,6 +645,7 @@ def test_a_slip_is_said_with_its_place(tmp_path: Path, old: str, new: str, at: s
     ("old", "new", "said"),
     [
         ("sa-version: x-version", "sa-vers: x-version", "rests on 'sa-vers', which is no fact"),
+        ("sa-form: of all", "sa-from: of all", "rests on 'sa-from', which is no fact"),
         (
             '"required": ["x-version"]',
             '"required": ["X-Version"]',
@@ -632,9 +653,9 @@ def test_a_slip_is_said_with_its_place(tmp_path: Path, old: str, new: str, at: s
         ),
     ],
 )
-def test_slips_of_the_schema_of_headers(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_slips_of_the_schemas_of_headers_and_query(tmp_path: Path, old: str, new: str, said: str) -> None:
     folder = copied(tmp_path)
-    change(folder, old, new, "headers.schema.json")
+    change(folder, old, new, "query.schema.json" if "form" in old else "headers.schema.json")
     with pytest.raises(SourceError) as caught:
         load_provider(folder)
     assert said in str(caught.value)

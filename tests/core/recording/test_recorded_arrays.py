@@ -48,9 +48,11 @@ def written(live: EngineSession) -> str:
         {"reasoning": "Hm hm.", "text": "Yes."},
         CALL,
         {"error": "rate_limited"},
+        {"error": "rate_limited", "retry_after": 7},
+        {"error": {"name": "quota_exhausted", "message": "Later."}, "retry_after": 3600},
         {"error": "server_error"},
     ],
-    ids=["text", "thoughts", "call", "limit", "error"],
+    ids=["text", "thoughts", "call", "limit", "limit-that-waits", "quota-that-waits", "error"],
 )
 def test_what_is_written_answers_the_same(reply: dict[str, Any], query: str | None, name: str) -> None:
     first = make_session({"rules": [{"reply": reply}]}, plan="unlimited")

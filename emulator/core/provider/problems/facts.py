@@ -20,7 +20,7 @@ def header_problems(data: Data, headers: Schema | None) -> Problems:
             yield ("request_headers",), hint
 
 
-def fact_problems(data: Data, headers: Schema | None, operations: Mapping[str, Operation]) -> Problems:
+def fact_problems(data: Data, beside: Mapping[str, Schema | None], operations: Mapping[str, Operation]) -> Problems:
     """Every fact named anywhere in the folder is in the list, and none is listed twice."""
     ids: set[str] = set()
     for index, fact in enumerate(data["facts"]):
@@ -31,12 +31,12 @@ def fact_problems(data: Data, headers: Schema | None, operations: Mapping[str, O
         named = path[-1:] in (("fact",), ("context_fact",)) and path[0] != "facts"
         if named and value not in ids:
             yield path, f"there is no fact '{value}'; {nearest(value, ids)}"
-    for fact_id in sorted(set(schemas.facts_named(headers.document)) - ids if headers else ()):
-        message = f"{data['request_headers']} rests on '{fact_id}', which is no fact"
-        yield ("request_headers",), message
+    for part, schema in beside.items():
+        for fact_id in sorted(set(schemas.facts_named(schema.document)) - ids if schema else ()):
+            yield (part,), f"{data[part]} rests on '{fact_id}', which is no fact"
     for name, operation in operations.items():
         for part in ("request", "response", "chunk"):
-            schema: Schema | None = getattr(operation, "asked" if part == "request" else part)
+            schema = getattr(operation, "asked" if part == "request" else part)
             for fact_id in set(schemas.facts_named(schema.document)) - ids if schema else ():
                 message = f"{data['operations'][name][part]} rests on '{fact_id}', which is no fact"
                 yield ("operations", name, part), message

@@ -243,7 +243,7 @@ class _Reader:
         end = self.text.find("}", self.at)
         inner = self.text[self.at + 1 : end] if self.text.startswith("{", self.at) and end > 0 else ""
         low, comma, high = inner.partition(",")
-        if not low.isdecimal() or (high and not high.isdecimal()):
+        if not inner.isascii() or not low.isdecimal() or (high and not high.isdecimal()):
             return None
         self.at = end + 1
         return int(low[:9]), int(high[:9]) if high else None if comma else int(low[:9])

@@ -189,7 +189,7 @@ class RequestForm:
 
     def _chosen(self, body: Mapping[str, Json]) -> tuple[Choice, str]:
         choice: Choice = next((word for word, holds in self._conditions if holds(body)), "free")
-        name = self._named(body) if choice in ("required", "named") else ""
+        name = self._named(body) if choice != "none" else ""
         if isinstance(name, list):  # of several that may be called, the first
             name = next(iter(name), "")
         return choice, name if isinstance(name, str) else ""
