@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from independent.openai_hosted import CALLER, CALLERS, HOSTED_TOOLS, hosted_items
 from independent.shapes import (
     Shape,
     anything,
@@ -139,7 +140,7 @@ SAID = {
     "output_text": record("type text", type=STRING, text=STRING, annotations=array(OBJECT), logprobs=null_or(array())),
 }  # fmt: skip
 ITEM = {"type": STRING, "id": NULLABLE, "status": STATUS}
-CALL = {**ITEM, "call_id": STRING, "name": STRING, "namespace": NULLABLE, "caller": null_or(OBJECT)}
+CALL = {**ITEM, "call_id": STRING, "name": STRING, "namespace": NULLABLE, "caller": CALLER}
 
 
 def _message(parts: dict[str, Shape]) -> Shape:
@@ -150,42 +151,20 @@ def _message(parts: dict[str, Shape]) -> Shape:
 
 ASKS = _message(GIVEN)
 MESSAGE = tagged("role", {"user": ASKS, "assistant": _message(SAID), "system": ASKS, "developer": ASKS})
-#: Of hosted tools, which this endpoint has not.
-HOSTED_ITEMS = [
-    "file_search_call",
-    "computer_call",
-    "computer_call_output",
-    "web_search_call",
-    "image_generation_call",
-    "code_interpreter_call",
-    "local_shell_call",
-    "local_shell_call_output",
-    "shell_call",
-    "shell_call_output",
-    "apply_patch_call",
-    "apply_patch_call_output",
-    "mcp_list_tools",
-    "mcp_approval_request",
-    "mcp_approval_response",
-    "mcp_call",
-    "tool_search_call",
-    "tool_search_output",
-    "additional_tools",
-    "compaction",
-    "compaction_trigger",
-    "program",
-    "program_output",
-]
 
 
 def _output(most: int, least: int = 0) -> Shape:
     said = either("a string or an array", string=text(most=10485760), array=array(tagged("type", GIVEN)))
-    return record("type call_id output", **ITEM, call_id=text(least, most), output=said, caller=null_or(OBJECT))
+    return record("type call_id output", **ITEM, call_id=text(least, most), output=said, caller=CALLER)
 
 
 def _untyped(value: object, at: str) -> None:
     """An item without a type is a message, or refers to an item."""
     (REFERENCE if isinstance(value, dict) and "role" not in value and "id" in value else MESSAGE)(value, at)
+
+
+def _tools(value: object, at: str) -> None:
+    ASKED["tools"](value, at)
 
 
 REFERENCE = record("id", type=anything, id=STRING)
@@ -197,49 +176,7 @@ ITEMS = {
     "reasoning": record("type id summary", type=STRING, id=STRING, status=STATUS, content=null_or(array()),
                         encrypted_content=NULLABLE,
                         summary=array(record("type text", type=words("summary_text"), text=STRING))),
-    **dict.fromkeys(HOSTED_ITEMS, OBJECT),
-}  # fmt: skip
-CALLERS = null_or(array(words("direct", "programmatic"), 1))
-PLACE = {"type": words("approximate"), **dict.fromkeys(("country", "region", "city", "timezone"), NULLABLE)}
-SIZE = words("low", "medium", "high")
-COMPARED = record("key value", True, key=STRING, value=either(
-    "a value", string=STRING, integer=anything, number=anything, boolean=anything, array=array()))  # fmt: skip
-FILTERS = tagged("type", {
-    **dict.fromkeys(("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"), COMPARED),
-    **dict.fromkeys(("and", "or"), record("filters", True, filters=array(OBJECT))),
-})  # fmt: skip
-WEB = record(
-    is_open=True, external_web_access=boolean, search_context_size=SIZE,
-    filters=null_or(record(is_open=True, allowed_domains=null_or(array(STRING)))),
-    user_location=null_or(record(is_open=True, **PLACE)),
-)  # fmt: skip
-PREVIEW = record(is_open=True, user_location=null_or(record("type", True, **PLACE)), search_context_size=SIZE,
-                 search_content_types=array(words("text", "image")))  # fmt: skip
-IMAGES = record(
-    is_open=True, model=STRING, quality=words("low", "medium", "high", "auto"), size=STRING,
-    output_format=words("png", "webp", "jpeg"), output_compression=integer(0, 100), moderation=words("auto", "low"),
-    background=words("transparent", "opaque", "auto"), input_fidelity=null_or(words("high", "low")),
-    input_image_mask=OBJECT, partial_images=integer(0, 3), action=words("generate", "edit", "auto"),
-)  # fmt: skip
-MCP = record(
-    "server_label", True, server_label=STRING, server_url=STRING, authorization=STRING, server_description=STRING,
-    connector_id=words(*(f"connector_{name}" for name in (
-        "dropbox", "gmail", "googlecalendar", "googledrive", "microsoftteams", "outlookcalendar", "outlookemail",
-        "sharepoint"))),
-    tunnel_id=text(form=r"^tunnel_[a-z0-9]{32}\Z"), headers=null_or(OBJECT), allowed_callers=CALLERS,
-    defer_loading=boolean, allowed_tools=either("names or a filter", null=anything, array=array(), object=OBJECT),
-    require_approval=either("a word or a filter", null=anything, string=STRING, object=OBJECT),
-)  # fmt: skip
-#: Tools that this endpoint does not run: only their form is looked at.
-HOSTED_TOOLS = {
-    "web_search": WEB, "web_search_2025_08_26": WEB, "web_search_preview": PREVIEW,
-    "web_search_preview_2025_03_11": PREVIEW, "image_generation": IMAGES,
-    "shell": record(is_open=True, allowed_callers=CALLERS, environment=null_or(record(
-        "type", True, type=words("container_auto", "local", "container_reference")))),
-    "apply_patch": record(is_open=True, allowed_callers=CALLERS),
-    "tool_search": record(is_open=True, execution=words("server", "client"), description=NULLABLE,
-                          parameters=null_or(OBJECT)),
-    **dict.fromkeys(("computer", "local_shell", "programmatic_tool_calling"), OBJECT),
+    **hosted_items(_tools),
 }  # fmt: skip
 LATER = {"type": STRING, "description": NULLABLE, "defer_loading": boolean, "allowed_callers": CALLERS}
 OWN_TOOLS = {
@@ -251,16 +188,7 @@ OWN_TOOLS = {
 }  # fmt: skip
 OFFERED = {
     **OWN_TOOLS,
-    "file_search": record("vector_store_ids", True, vector_store_ids=array(STRING), max_num_results=integer(),
-                          ranking_options=OBJECT, filters=null_or(FILTERS)),
-    "mcp": MCP,
-    "code_interpreter": record("container", True, allowed_callers=CALLERS, container=either(
-        "a string or an object", string=STRING, object=OBJECT)),
-    "computer_use_preview": record(
-        "environment display_width display_height", True, display_width=integer(), display_height=integer(),
-        environment=words("windows", "mac", "linux", "ubuntu", "browser"),
-    ),
-    "namespace": record("name description tools", True, name=STRING, description=STRING,
+    "namespace": record("name description tools", True, name=text(1), description=STRING,
                         tools=array(tagged("type", OWN_TOOLS), 1)),
     **HOSTED_TOOLS,
 }  # fmt: skip
@@ -268,8 +196,7 @@ CHOICES = {
     "function": record("type name", type=STRING, name=STRING), "custom": record("type name", type=STRING, name=STRING),
     "allowed_tools": record("type mode tools", type=STRING, mode=words("auto", "required"), tools=array(OBJECT)),
     "mcp": record("type server_label", type=STRING, server_label=STRING, name=NULLABLE),
-    **dict.fromkeys([*HOSTED_TOOLS, "file_search", "computer_use_preview", "code_interpreter", "namespace"],
-                    record("type", type=STRING)),
+    **dict.fromkeys([*(name for name in HOSTED_TOOLS if name != "mcp"), "namespace"], record("type", type=STRING)),
 }  # fmt: skip
 CONVERSATION = text(0, 64, r"^conv_")
 SUMMARY = null_or(words("auto", "concise", "detailed"))

@@ -35,7 +35,12 @@ JUDGES = {
 MODELS = ["gpt-4o", "gpt-4.1-mini", "gpt-5.4-mini", "gpt-5.1", "gpt-4o-audio-preview"]
 #: Where the description is not what the API does, by the facts: properties that may be null, and what is not required.
 MAY_BE_NULL = {"user", "system_fingerprint", "usage", "top_logprobs"}
-NOT_REQUIRED = {"FunctionTool": ["type", "name"]}
+NOT_REQUIRED = {
+    "FunctionTool": ["type", "name"],
+    # the others are of fields that these do not have
+    "LocalShellToolCallOutput": ["id", "type", "output"],
+    "MCPApprovalResponse": ["type", "approve", "approval_request_id"],
+}
 MORE_CHOICES = [
     "web_search",
     "web_search_2025_08_26",

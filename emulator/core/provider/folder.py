@@ -10,6 +10,7 @@ from pathlib import Path
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.files import read_own
 from emulator.core.provider.compiled import compile_operation, compile_provider, usual
+from emulator.core.provider.documents import read_document
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.problems.address import address_problems
 from emulator.core.provider.problems.data import data_problems
@@ -146,13 +147,10 @@ class _Loader:
         file = self.folder / name
         try:
             if self.trusted:
-                return Schema(lambda: json.loads(read_own(file)))
-            document = json.loads(file.read_bytes())
-            if not isinstance(document, Mapping):
-                raise ValueError("must hold an object")
-            return Schema(document)
-        except FileNotFoundError:
-            self.report(path, f"there is no file {name} in this folder")
+                return Schema(lambda: read_document(file, read_own))
+            return Schema(read_document(file, Path.read_bytes))
+        except FileNotFoundError as error:
+            self.report(path, f"there is no file {Path(error.filename).name} in this folder")
         except (OSError, UnicodeDecodeError) as error:
             self.report(path, f"{name} cannot be read: {error}")
         except json.JSONDecodeError as error:

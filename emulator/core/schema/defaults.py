@@ -9,26 +9,30 @@ from emulator.core.errors import Json
 _TYPES: Mapping[str, type] = {"object": dict, "array": list, "string": str}
 
 
-def filled(schema: Json, value: Json) -> Json:
+def filled(schema: Json, value: Json, definitions: Mapping[str, Json] | None = None) -> Json:
     """Return a value with the defaults of its fields; null counts as left out where there is a default.
 
-    Of the branches of oneOf and anyOf the first counts whose type and fixed fields the value has.
+    Of the branches of oneOf and anyOf the first counts whose type and fixed fields the value has. `definitions` are
+    what references lead to; left out, they are the schema's own.
     """
+    known = schema.get("$defs", {}) if definitions is None else definitions
+    if "$ref" in schema:
+        schema = known[schema["$ref"].rpartition("/")[2]]
     if isinstance(value, dict):
         value = dict(value)
         for name, item in schema.get("properties", {}).items():
             if value.get(name) is None and isinstance(item, Mapping) and "default" in item:
                 value[name] = item["default"]
             if value.get(name) is not None:
-                value[name] = filled(item, value[name])
+                value[name] = filled(item, value[name], known)
     elif isinstance(value, list) and "items" in schema:
-        value = [filled(schema["items"], item) for item in value]
+        value = [filled(schema["items"], item, known) for item in value]
     else:
         return value
     for branches in (schema.get("oneOf", ()), schema.get("anyOf", ())):
         fitting = next((branch for branch in branches if _fits(branch, value)), None)
         if fitting is not None:
-            value = filled(fitting, value)
+            value = filled(fitting, value, known)
     return value
 
 

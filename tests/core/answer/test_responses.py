@@ -81,6 +81,12 @@ def test_null_is_as_left_out() -> None:
     }
 
 
+def test_what_was_asked_is_echoed_with_its_defaults() -> None:
+    answer = body_of(make_session().answer(responses(tools=[{"type": "function", "name": "f"}], text={})))
+    tool = {"type": "function", "name": "f", "strict": True, "parameters": None}
+    assert (answer["tools"], answer["text"]) == ([tool], {"format": {"type": "text"}, "verbosity": "medium"})
+
+
 # What is kept
 
 

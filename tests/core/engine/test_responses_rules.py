@@ -20,6 +20,37 @@ SPACE = {"type": "namespace", "name": "s", "description": "Of mine.", "tools": [
 SCREEN = {"type": "computer_use_preview", "environment": "mac", "display_width": 800, "display_height": 600}
 TEXT = {"type": "input_text", "text": "Hi"}
 PART = {"type": "output_text", "text": "Hi"}
+SCREEN_CALL: Any = {"type": "computer_call", "id": "a", "call_id": "b", "pending_safety_checks": [],
+                    "status": "completed"}  # fmt: skip
+PRINTED: Any = {"type": "shell_call_output", "call_id": "b", "output": [
+    {"stdout": "", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]}  # fmt: skip
+#: The others that are items of hosted tools: the least that each can be.
+HOSTED: list[Any] = [
+    {"type": "file_search_call", "id": "a", "status": "searching", "queries": ["b"], "results": [{"score": 0.5}]},
+    {"type": "computer_call_output", "call_id": "b", "output": {"type": "computer_screenshot"}},
+    {"type": "web_search_call", "id": "a", "status": "completed", "action": {"type": "open_page", "url": None}},
+    {"type": "image_generation_call", "id": "a", "status": "generating", "result": None},
+    {"type": "code_interpreter_call", "id": "a", "status": "failed", "container_id": "b", "code": None,
+     "outputs": None},
+    {"type": "local_shell_call", "id": "a", "call_id": "b", "status": "completed",
+     "action": {"type": "exec", "command": [], "env": {}}},
+    {"type": "local_shell_call_output", "id": "a", "output": ""},
+    {"type": "shell_call", "call_id": "b", "action": {"commands": ["ls"]}, "caller": {"type": "direct"}},
+    {"type": "apply_patch_call", "call_id": "b", "status": "completed",
+     "operation": {"type": "delete_file", "path": "a"}},
+    {"type": "apply_patch_call_output", "call_id": "b", "status": "failed", "output": None},
+    {"type": "mcp_list_tools", "id": "a", "server_label": "b", "tools": [{"name": "c", "input_schema": {}}]},
+    {"type": "mcp_approval_request", "id": "a", "server_label": "b", "name": "c", "arguments": "{}"},
+    {"type": "mcp_approval_response", "approval_request_id": "a", "approve": False, "reason": None},
+    {"type": "mcp_call", "id": "a", "server_label": "b", "name": "c", "arguments": "{}", "error": None},
+    {"type": "tool_search_call", "arguments": {}},
+    {"type": "tool_search_output", "tools": [{"type": "web_search"}]},
+    {"type": "additional_tools", "role": "developer", "tools": [SPACE]},
+    {"type": "compaction", "encrypted_content": "a"},
+    {"type": "compaction_trigger"},
+    {"type": "program", "id": "a", "call_id": "b", "code": "", "fingerprint": ""},
+    {"type": "program_output", "id": "a", "call_id": "b", "result": "", "status": "incomplete"},
+]  # fmt: skip
 MISSING = "missing_required_parameter"
 
 
@@ -65,6 +96,47 @@ WRONG: dict[str, tuple[dict[str, Any], str, str | None]] = {
         {"tools": [{**FILES, "filters": {"type": "eq"}}]}, "tools[0].filters.key", MISSING),
     "a conjunction of nothing": (
         {"tools": [{**FILES, "filters": {"type": "and"}}]}, "tools[0].filters.filters", MISSING),
+    "a comparison of several": (
+        {"tools": [{**FILES, "filters": {"type": "eq", "key": "a", "value": 1, "filters": []}}]},
+        "tools[0].filters.filters", "unknown_parameter"),
+    "a filter in a filter": (
+        {"tools": [{**FILES, "filters": {"type": "and", "filters": [{"type": "eq", "key": 1, "value": 1}]}}]},
+        "tools[0].filters.filters[0].key", "invalid_type"),
+    "more memory than there is": (
+        {"tools": [{"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "2g"}}]},
+        "tools[0].container.memory_limit", "invalid_value"),
+    "too many files": (
+        {"tools": [{"type": "shell", "environment": {"type": "container_auto", "file_ids": ["f"] * 51}}]},
+        "tools[0].environment.file_ids", "array_above_max_length"),
+    "an approval of another kind": (
+        {"tools": [{"type": "mcp", "server_label": "a", "require_approval": "sometimes"}]},
+        "tools[0].require_approval", "invalid_value"),
+    "tools that are no names": (
+        {"tools": [{"type": "mcp", "server_label": "a", "allowed_tools": {"names": []}}]},
+        "tools[0].allowed_tools.names", "unknown_parameter"),
+    "a call of an MCP server without its name": (
+        {"input": [{"type": "mcp_call", "id": "a", "server_label": "b", "arguments": "{}"}]}, "input[0].name", MISSING),
+    "a search without its end": (
+        {"input": [{"type": "web_search_call", "id": "a", "action": {}}]}, "input[0].status", MISSING),
+    "a click of no button": (
+        {"input": [{**SCREEN_CALL, "action": {"type": "click", "x": 1, "y": 2}}]}, "input[0].action.button", MISSING),
+    "an end of no kind": (
+        {"input": [{**PRINTED, "output": [{"stdout": "", "stderr": "", "outcome": {"type": "exit"}}]}]},
+        "input[0].output[0].outcome.exit_code", MISSING),
+    "a result of a program without its end": (
+        {"input": [{"type": "program_output", "id": "a", "call_id": "b", "result": ""}]}, "input[0].status", MISSING),
+    "tools that the user adds": (
+        {"input": [{"type": "additional_tools", "role": "user", "tools": []}]}, "input[0].role", "invalid_value"),
+    "a tool that was found": (
+        {"input": [{"type": "tool_search_output", "tools": [{"type": "mcp"}]}]},
+        "input[0].tools[0].server_label", MISSING),
+    "an approval that is a word": (
+        {"input": [{"type": "mcp_approval_response", "approval_request_id": "a", "approve": "yes"}]},
+        "input[0].approve", "invalid_type"),
+    "an id that is none": (
+        {"input": [{"type": "local_shell_call_output", "id": 1, "output": ""}]}, "input[0].id", "invalid_type"),
+    "a caller without its id": (
+        {"input": [{**CALL, "caller": {"type": "program"}}, RESULT]}, "input[0].caller.caller_id", MISSING),
     "a place of no kind": (
         {"tools": [{"type": "web_search_preview", "user_location": {}}]}, "tools[0].user_location.type", MISSING),
     "code that runs nowhere": ({"tools": [{"type": "code_interpreter"}]}, "tools[0].container", MISSING),
@@ -104,6 +176,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "a strict form": {"text": form(CLOSED)},
     "a tool that is offered": {"tools": [tool(CLOSED)], "tool_choice": {"type": "function", "name": "f"}},
     "temperature where none reasons": {"temperature": 0.1, "top_p": 0.5},
+    "items of hosted tools": {"input": [HI, SCREEN_CALL, PRINTED, *HOSTED]},
     "hosted tools": {
         "tools": [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["vs_1"]}, SPACE, SCREEN]
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,19 @@ def add_operation(method: str, path: str, kind: str) -> Break:
     return edit("\nfacts:\n", f"  models: {{method: {method}, path: {path}, kind: {kind}, {files}}}\n\nfacts:\n")
 
 
+def share(data: bytes | None) -> Break:
+    """Say what stream is in another file, which holds this; None: there is none."""
+
+    def change(folder: Path) -> None:
+        schema = json.loads((folder / CHAT).read_bytes())
+        schema["properties"]["stream"] = {"$ref": "shared.json#/$defs/stream"}
+        (folder / CHAT).write_text(json.dumps(schema | {"$defs": {"other": {"type": "string"}}}))
+        if data is not None:
+            (folder / "shared.json").write_bytes(data)
+
+    return change
+
+
 CHAT = "chat.request.schema.json"
 HERE = "provider.yaml"
 #: what is broken in a copy of Beatra's folder, the file and the text at whose start the problem stands, what is said
@@ -191,6 +205,13 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
                   f"operations.chat.request: {CHAT} cannot be read: 'utf-8' codec can't decode byte 0xff in position "
                   "2: invalid start byte"),
     "no-object": (write(CHAT, b"true"), CHAT, "true", "must hold an object"),
+    "no-shared-file": (share(None), HERE, "request: chat",
+                       "operations.chat.request: there is no file shared.json in this folder"),
+    "shared-file-is-no-json": (share(b"["), CHAT, "", "refers to shared.json, which is not JSON: Expecting value: line "
+                               "1 column 2 (char 1)"),
+    "nothing-shared": (share(b"[]"), CHAT, "", "refers to shared.json, which has no $defs"),
+    "shared-name-twice": (share(b'{"$defs": {"stream": {}, "other": {}}}'), CHAT, "",
+                          "defines 'other', as shared.json does, to which it refers"),
     "fact-of-a-schema": (edit("be-stream: a boolean", "be-strem: a boolean", CHAT), HERE, "request: chat",
                          f"operations.chat.request: {CHAT} rests on 'be-strem', which is no fact"),
     "bad-yaml": (edit("title: Beatra", "title: [Beatra"), HERE, ": https://api",
@@ -225,6 +246,17 @@ def test_a_schema_that_is_none(folder: Path) -> None:
     write(CHAT, b'{"type": "strng"}')(folder)
     [said] = problems(lambda: load_provider(folder))
     assert said.startswith(f"{folder}/{CHAT}:1:1: is no JSON Schema: ")
+
+
+def test_what_schemas_have_in_common_stands_in_a_file_of_its_own(folder: Path) -> None:
+    one = {"$comment": "be-stream: a boolean or a list", "oneOf": [{"type": "boolean"}, {"$ref": "#/$defs/list"}]}
+    several = {"$comment": "be-stream: a list", "type": "array", "items": {"$ref": "#/$defs/stream"}}
+    share(json.dumps({"$defs": {"stream": one, "list": several}}).encode())(folder)
+    asked = load_provider(folder).operations["chat"].checks(frozenset()).documented
+    body = {"model": "auto", "messages": []}
+    assert asked.violations({**body, "stream": [True, [False]]}) == ()
+    [wrong] = asked.violations({**body, "stream": [[4]]})
+    assert (wrong.path, wrong.fact) == ("stream[0][0]", "be-stream")
 
 
 @pytest.mark.parametrize("name", ["v1", "s"])
