@@ -64,11 +64,13 @@ class Ask:
         said = {name: body[name] for name in self.in_path if name in body}
         if self.route is None or not said:
             return self.path, body
+        asked = self.path.partition("?")[2]
         operation = self.route.operation
         streams = said.pop("stream", False) is True
         params = {name: quote(str(value), safe="") for name, value in {**self.route.params, **said}.items()}
         path = fill_path((operation.streams_at if streams else operation.path) or "", params)
-        query = urlencode(operation.wire.asks_sse) if streams and operation.wire else ""
+        framed = urlencode(operation.wire.asks_sse) if streams and operation.wire else ""
+        query = "&".join(filter(None, (asked, framed)))
         return path + (f"?{query}" if query else ""), {name: body[name] for name in body if name not in self.in_path}
 
 

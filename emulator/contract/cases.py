@@ -148,7 +148,7 @@ class _Loader:
         errors = self.provider.errors
         documented = frozenset(name for name, item in errors.items() if item.get("documented"))
         status = {name: item["status"] for name, item in errors.items()}
-        route = (self.provider.routes.find(given["path"]) or {}).get("POST")
+        route = (self.provider.routes.find(given["path"].partition("?")[0]) or {}).get("POST")
         return Ask(
             given["path"], given["body"], given["spoilt"], given.get("headers", {}), documented, status,
             self.provider.accepts[0], route, given.get("says", {}), given.get("tools", {}), self.situations(),

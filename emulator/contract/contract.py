@@ -89,6 +89,10 @@ class Contract:
         known.append(fill_path(operation.path, dict.fromkeys(parameters(operation.path), model)))
         return known[0]
 
+    def address(self, operation: Operation) -> str:
+        """Return the path of an operation's good request with its query."""
+        return target(self.path(operation), self.query(operation))
+
     def asks(self, operation: Operation) -> bool:
         """Tell whether an operation is tried: not what deletes, nor what is at a path that nobody knows all of."""
         free = set(parameters(operation.path)) - {"model"}
@@ -131,7 +135,7 @@ class Contract:
         said = conversation(operation, body)
         asked = self.provider.routes.find(self.path(operation)) or {}
         named = asked["POST"].params.get("model", "") if "POST" in asked else ""
-        model = self.provider.models.get(said.model or named)
+        model = self.provider.models.get(named or said.model)
         rules = operation.rules(frozenset())
         broken = rules.first_broken(asked_of(body, said, model, self.ask.headers)) if rules else None
         if broken:

@@ -85,8 +85,8 @@ def unthinking(text: str, **more: Any) -> dict[str, Any]:
 
 
 FORMS: Mapping[str, Callable[..., dict[str, Any]]] = {
-    "openai-chat": openai_chat, "compatible-chat": openai_chat, "deepseek-chat": unthinking, "blocks": blocks,
-    "turns": turns, "anthropic-messages": messages,
+    "openai-chat": openai_chat, "azure-chat": openai_chat, "compatible-chat": openai_chat,
+    "deepseek-chat": unthinking, "blocks": blocks, "turns": turns, "anthropic-messages": messages,
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -27,12 +28,16 @@ def limit(
     tokens: int | None = None,
     window_s: float = 60.0,
     remaining: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> None:
-    """A plan lets so many requests, and tokens, through in a window; the next is refused until it ends."""
+    """A plan lets so many requests, and tokens, through in a window; the next is refused until it ends.
+
+    `headers` are what the refusal has beside, with their forms, regular expressions.
+    """
     client.session.plan(plan)
     client.session.advance(0)  # where the window cannot be left again, using it up would spoil the other cases
     if requests is not None:
-        _walk_requests(client, requests, window_s, remaining)
+        _walk_requests(client, requests, window_s, remaining, headers or {})
     if tokens is not None:
         client.session.plan(plan)
         _walk_tokens(client, tokens, window_s)
@@ -48,7 +53,9 @@ def requests_of(requests: int | None, tokens: int | None) -> int:
     return (requests + 3 if requests is not None else 0) + (_TOKEN_STEPS + 2 if tokens is not None else 0)
 
 
-def _walk_requests(client: CaseClient, requests: int, window_s: float, remaining: str | None) -> None:
+def _walk_requests(
+    client: CaseClient, requests: int, window_s: float, remaining: str | None, headers: Mapping[str, str]
+) -> None:
     for n in range(1, requests + 1):
         answer = client.chat()
         accepted(answer, f"request {n} of {requests} in a window")
@@ -56,6 +63,9 @@ def _walk_requests(client: CaseClient, requests: int, window_s: float, remaining
     over = client.chat()
     client.refused(over, "rate_limited", f"request {requests + 1} of {requests} in a window")
     _left(over, remaining, 0)
+    for name, form in headers.items():
+        value = over.header(name) or ""
+        hold(over, f"{name} of what is over the limit has its form", bool(re.search(form, value)), form, value or None)
     client.session.advance(window_s - 1)
     client.refused(client.chat(), "rate_limited", "a request before the window's end")
     client.session.advance(1.001)

@@ -98,7 +98,7 @@ def _good(contract: Contract, operation: Operation, item: Boundary, known: set[s
 
     def check(session: TargetSession) -> None:
         path = contract.path(operation)
-        answer = client_of(contract, session).post(path, item.value)
+        answer = client_of(contract, session).post(contract.address(operation), item.value)
         taken(contract, operation, answer, what, streams(contract, path, item.value))
 
     name = f"{operation.name}/{where}/{item.keyword}/{item.label}"
@@ -112,7 +112,7 @@ def _bad(contract: Contract, operation: Operation, body: Json, mutation: Mutatio
     what = f"a request whose {mutation.path or 'body'} breaks {mutation.keyword} ({told(mutation)})"
 
     def check(session: TargetSession) -> None:
-        answer = client_of(contract, session).post(contract.path(operation), broken)
+        answer = client_of(contract, session).post(contract.address(operation), broken)
         refused(contract, session, answer, "invalid_request", what, mutation.alone)
 
     name = f"{operation.name}/{where}/{mutation.keyword}/{_label(mutation)}"

@@ -158,7 +158,7 @@ class _Hunt:
     def _taken(self, body: Json) -> Callable[[TargetSession], None]:
         def check(session: TargetSession) -> None:
             path = self.contract.path(self.operation)
-            answer = client_of(self.contract, session).post(path, body)
+            answer = client_of(self.contract, session).post(self.contract.address(self.operation), body)
             streamed = streams(self.contract, path, body)
             taken(self.contract, self.operation, answer, "a generated request", streamed, promised=False)
 
@@ -166,7 +166,7 @@ class _Hunt:
 
     def _refused(self, item: Drawn, error: str) -> Callable[[TargetSession], None]:
         def check(session: TargetSession) -> None:
-            answer = client_of(self.contract, session).post(self.contract.path(self.operation), item.sent)
+            answer = client_of(self.contract, session).post(self.contract.address(self.operation), item.sent)
             what = f"a generated request ({told(item.fault)})" if item.fault else "a generated request"
             refused(self.contract, session, answer, error, what, item.fault.alone if item.fault else None)
 

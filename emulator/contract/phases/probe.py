@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract, target
+from emulator.contract.contract import Contract
 from emulator.contract.demands import hold, outcome
 from emulator.contract.outcome import Outcome
 from emulator.contract.phases.case import PlannedCase, planned_case
@@ -78,8 +78,8 @@ def _ask(contract: Contract, session: TargetSession, operation: Operation) -> An
     if not contract.asks(operation):
         raise NotArranged(f"{operation.method} {operation.path} is not tried: it deletes, or names what nobody knows")
     if not operation.has_body:
-        return client.send("GET", target(contract.path(operation), contract.query(operation)))
+        return client.send("GET", contract.address(operation))
     bodies = contract.bodies(operation)
     if not bodies:
         raise NotArranged(f"no good request of {operation.method} {contract.path(operation)} is known")
-    return client.post(contract.path(operation), bodies[0])
+    return client.post(contract.address(operation), bodies[0])

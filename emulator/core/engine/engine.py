@@ -8,7 +8,6 @@ Both are pure; `repeats` remembers only what would be found again.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -206,7 +205,7 @@ def _filled(turn: Turn, settings: Settings, grant: Grant, reply: Reply) -> tuple
     asked = [(name.lower(), one_line(value)) for name, value in headers.items()]
     in_body = reply.kind == "error" and tells_when(turn.provider, content)
     if reply.retry_after is not None and "retry-after" not in dict(asked) and not in_body:
-        asked.append(("retry-after", str(math.ceil(reply.retry_after))))
+        asked += turn.provider.retry_headers(reply.retry_after).items()
     return content, tuple(asked), missing
 
 

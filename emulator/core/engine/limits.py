@@ -39,7 +39,7 @@ def _over(provider: Provider, claim: Claim, standing: Standing, what: str, asked
         "seconds": max(1, math.ceil(wait)),
     }
     usual = f"Rate limit exceeded: {figure} {what} a minute on the plan {plan.name}."
-    headers = {"retry-after": str(max(1, math.ceil(wait)))} if provider.errors[name].get("retry_after") else {}
+    headers = provider.retry_headers(wait, 1) if provider.errors[name].get("retry_after") else {}
     return provider.refuse(name, usual, headers=headers, **values)
 
 

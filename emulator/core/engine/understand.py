@@ -42,10 +42,9 @@ def understand(
     operation, params = route.operation, route.params
     notes: list[Note] = []
     if settings.validation != "off":
-        _check_beside(provider, settings, request)
+        _check_beside(provider, operation, settings, request)
     if not operation.has_body:
-        asked = islice(parse_qsl(request.query, keep_blank_values=True), 1000)
-        body: Json = {name: value for name, value in asked if name not in provider.common_parameters}
+        body: Json = {name: value for name, value in _queried(request) if name not in provider.common_parameters}
     else:
         check_content_type(provider, settings, request, notes)
         if request.too_large:
@@ -135,16 +134,24 @@ def _default_model(operation: Operation, settings: Settings) -> Json:
     return operation.checks(settings.muted).defaults.get("model")
 
 
-def _check_beside(provider: Provider, settings: Settings, request: Request) -> None:
+def _check_beside(provider: Provider, operation: Operation, settings: Settings, request: Request) -> None:
     """Refuse headers and a query that the provider rules out."""
     if provider.request_headers is not None:
         checks = provider.header_checks(settings.muted)
         if checks and not checks.verdict(request.headers):
             raise provider.refuse_headers(checks.violations(request.headers), settings.muted)
     if provider.request_query is not None and request.query:
-        checks, query = provider.query_checks(settings.muted), dict(parse_qsl(request.query, keep_blank_values=True))
+        checks, query = provider.query_checks(settings.muted), dict(_queried(request))
         if checks and not checks.verdict(query):
             raise Refusal("invalid_request", details=checks.violations(query))
+    if operation.query is not None:
+        checks, query = operation.query_checks(settings.muted), dict(_queried(request))
+        if checks and not checks.verdict(query):
+            raise provider.refuse(operation.query_error, "", checks.violations(query))
+
+
+def _queried(request: Request) -> Iterator[tuple[str, str]]:
+    return islice(parse_qsl(request.query, keep_blank_values=True), 1000)
 
 
 def _check_kept(
@@ -194,11 +201,12 @@ def _check_model(provider: Provider, settings: Settings, operation: Operation, c
     fact = provider.models_fact
     asked, listed = _asked_of(provider, call.request), provider.models.get(call.model)
     here = listed is None or not listed.versions or asked["version"] in listed.versions
-    known = (call.model in provider.model_ids and here) or call.model in settings.models
+    closed = provider.models_closed and bool(settings.models)
+    known = call.model in settings.models or (call.model in provider.model_ids and here and not closed)
     if not known and fact not in settings.muted:
-        hint = nearest(call.model, provider.model_ids | settings.models)
+        hint = nearest(call.model, settings.models if closed else provider.model_ids | settings.models)
         message = f"there is no model {shown(call.model)}; {hint}"
-        if not provider.models_open:
+        if closed or not provider.models_open:
             details = [Violation("model", message, fact)]
             error = operation.unknown_model or provider.models_unknown
             raise provider.refuse(error, "", details, model=call.model, **asked)

@@ -22,8 +22,8 @@ from emulator.core.wires.wire import Wire
 def compile_operation(
     name: str, data: Mapping[str, Json], common: Mapping[str, Json], wire: Wire | None, *schemas: Schema | None
 ) -> Operation:
-    """Return an operation with its schemas: request, response, chunk; `common` is what the provider says of all."""
-    request, response, chunk = schemas
+    """Return an operation with its schemas: request, response, chunk, query; `common` is what is said of all."""
+    request, response, chunk, query = schemas
     rules = [*common.get("conversation", ()), *data.get("conversation", ())] if data["kind"] == "chat" else []
     shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
     return Operation(
@@ -38,6 +38,7 @@ def compile_operation(
         _missing(data, "missing"), _missing(data, "missing_item"),
         data.get("refused", ""), data.get("page", {}), data.get("replay", {}), data.get("vectors", {}),
         _error_of(data["context"], "error") if "context" in data else None, data.get("models", {}).get("unknown", ""),
+        query, data.get("query", {}).get("error", "invalid_request"),
     )  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def compile_provider(
         idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
         models={item["id"]: _model(item) for item in data["models"]["list"]},
         models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
+        models_closed=data["models"].get("closed_by_scenario", False),
         models_unknown=data["models"].get("unknown", "invalid_request"),
         auto=data["models"].get("auto"), auto_embedding=data["models"].get("embedding"),
         context_fact=data["models"].get("context_fact"), context_of=data["models"].get("context_of", "all"),
@@ -95,6 +97,7 @@ def compile_provider(
         model_entry=data["models"].get("entry", usual("models", "entry")), header_scopes=_scopes(data["headers"]),
         over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         header_exceptions=_places(data, "header_exceptions"),
+        retry_ms="retry_after_ms" in data["errors"],
         **{part: schema.document if schema else None for part, schema in beside.items()},
     )  # fmt: skip
 

@@ -124,7 +124,8 @@ class _Loader:
         schemas = [
             self.schema(("operations", name, part), given.get(part)) for part in ("request", "response", "chunk")
         ]
-        return compile_operation(name, given, self.data, self.wire(name, given), *schemas)
+        query = self.schema(("operations", name, "query", "schema"), given.get("query", {}).get("schema"))
+        return compile_operation(name, given, self.data, self.wire(name, given), *schemas, query)
 
     def wire(self, name: str, data: Mapping[str, Json]) -> Wire | None:
         """Load the wire that a chat names, or what counts a chat's tokens, or the usual one."""

@@ -132,7 +132,8 @@ def _parameters(provider: Provider, operation: Operation) -> list[Json]:
         {"name": name, "in": "header", "required": name in wanted, "schema": described.get(name, {"type": "string"})}
         for name in dict.fromkeys([*described, *sorted(wanted)])
     ]
-    for document in (provider.request_query, None if operation.has_body else operation.request):
+    beside = operation.query.document if operation.query else None
+    for document in (provider.request_query, beside if operation.has_body else operation.request):
         wanted = _required(document)
         in_path += [
             {"name": name, "in": "query", "required": name in wanted, "schema": schema}
@@ -253,7 +254,9 @@ def _error(provider: Provider, name: str) -> Json:
         for key in set(holes(provider.envelope)) & set(given) - {"message"}
     }
     details = {"type": "array", "items": _form(provider.detail, _FILLED)}
-    more = {"type": "array", "items": {"type": "object"}}
+    more = (
+        {"type": "object"} if isinstance(given.get("more"), Mapping) else {"type": "array", "items": {"type": "object"}}
+    )
     forms = {**fixed, **_FILLED, "details": details, "more": more, "status": {"const": given["status"]}}
     shown = {
         "description": f"{_phrase(given['status'])}: {given['message']}",

@@ -74,6 +74,8 @@ class Operation:
     vectors: Mapping[str, Json] = field(default_factory=dict)  # of embeddings: where the body says what, and an item
     context: tuple[str, str | None] | None = None  # the error for a prompt that is too long, and its fact
     unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
+    query: Schema | None = None  # of the query beside a body; none: anything goes
+    query_error: str = "invalid_request"  # the error for what it rules out
 
     @functools.cached_property
     def request(self) -> Json:
@@ -121,6 +123,11 @@ class Operation:
         defaults, names = schemas.defaults(document), self.wire.request.fields("cap") if self.wire else []
         cap = next((name for name in names if name in defaults), "")
         return Checks(loose, tight, defaults, defaults.get(cap), schemas.default_facts(document).get(cap))
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
+    def query_checks(self, muted: frozenset[str]) -> Schema | None:
+        """Return the schema of the query beside a body without the muted facts, if there is one."""
+        return Schema(schemas.mute(self.query.document, muted)) if self.query else None
 
     def takes(self, name: str) -> bool:
         """Tell whether the docs list a request field."""

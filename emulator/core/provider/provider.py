@@ -7,6 +7,7 @@ schemas/<name>/*.schema.json      request, response and chunk schemas, each cons
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -96,6 +97,7 @@ class Provider:
     idempotency: tuple[str, float, str | None] | None
     models: Mapping[str, Model]
     models_open: bool
+    models_closed: bool  # where a scenario lists models, these are all there are
     models_fact: str | None
     models_unknown: str  # the error for a model that there is not
     auto: str | None
@@ -127,6 +129,12 @@ class Provider:
     also_read: Mapping[str, str] = field(default_factory=dict)  # other ways to write a request, each with its fact
     error_paths: ErrorPaths = AS_THEY_ARE
     request_query: Json = None  # the schema of a request's query; None: anything goes
+    retry_ms: bool = False  # where Retry-After is sent, retry-after-ms is too
+
+    def retry_headers(self, seconds: float, least: int = 0) -> dict[str, str]:
+        """Return the headers that say when to come again."""
+        told = {"retry-after": str(max(least, math.ceil(seconds)))}
+        return told | ({"retry-after-ms": str(math.ceil(seconds * 1000))} if self.retry_ms else {})
 
     def reads(self, muted: Collection[str]) -> Collection[str]:
         """Return in what other ways a request may be written."""

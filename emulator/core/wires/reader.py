@@ -237,8 +237,13 @@ def first_kind(kinds: Iterable[tuple[Kind, Match]], value: Json) -> tuple[Kind, 
     return None
 
 
-def _inner(node: Choices | If | Each, needed: Collection[str]) -> Match:
-    """Read a part or a choice that stands alone, not in a list; of a condition, what follows."""
+def _if(node: If, needed: Collection[str]) -> Match:
+    """Read what follows a condition; where something else stands there without the value, neither is asked for."""
+    return reader(node.node, needed) if node.other is None else _anything
+
+
+def _inner(node: Choices | Each, needed: Collection[str]) -> Match:
+    """Read a part or a choice that stands alone, not in a list."""
     if isinstance(node, Each):
         return _parts({kind: reader(item) for kind, item in node.kinds.items()})
     return reader(node.node, needed)
@@ -264,5 +269,5 @@ def _whole(node: Whole, needed: Collection[str]) -> Match:
 
 _READ: Mapping[type[Node], Callable[..., Match]] = {
     Literal: _literal, Hole: _hole, Text: _text, Object: _object, Array: _array,
-    Each: _inner, Choices: _inner, If: _inner, Whole: _whole, Rows: lambda node, needed: reader(node.node, needed),
+    Each: _inner, Choices: _inner, If: _if, Whole: _whole, Rows: lambda node, needed: reader(node.node, needed),
 }  # fmt: skip

@@ -9,8 +9,19 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.wires.completion import CALLS, Annotation, Completion, Part, Token, counts, signature
-from emulator.core.wires.template import ANNOTATIONS, CONVERSATION, ERROR, FAILURE, ITEM, LIKELY, NUMBER, PARTS, TOKENS
+from emulator.core.wires.completion import CALLS, REASONS, Annotation, Completion, Part, Token, counts, signature
+from emulator.core.wires.template import (
+    ANNOTATIONS,
+    CONVERSATION,
+    ERROR,
+    FAILURE,
+    FILTERED,
+    ITEM,
+    LIKELY,
+    NUMBER,
+    PARTS,
+    TOKENS,
+)
 
 
 @frozen
@@ -38,7 +49,7 @@ def values_of(saying: AnswerValues) -> dict[str, Json]:
         "text": completion.text(), "refusal": completion.text("refusal"), "finish": completion.finish,
         "reasoning": completion.text("reasoning"), "stopped": completion.stopped,
         PARTS: list(_parts(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
-        "usage": usage, "usage.asked": None, **counts(usage),
+        "usage": usage, "usage.asked": None, **counts(usage), FILTERED: completion.finish == REASONS[-1] or None,
         "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
         ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
     }  # fmt: skip

@@ -5,7 +5,7 @@ name~        a field that may be missing: not written where its value is empty (
              when read; `name~: false` tells a form from one in which it is true; likewise a kind
 $each        an item for each part of an answer, by its kind
 $choices     an item for each choice that was asked for
-$if, then    null where there is no value, else what follows
+$if, then    what follows; where there is no value null, or `else`, if there is one: neither then has holes
 $whole       the whole answer once more, with other values for some holes
 $rows, of    an item for each row of a value: the tokens of a text, what was likely in the place of one, annotations
 
@@ -40,7 +40,7 @@ PART = (
 )  # fmt: skip
 PIECE, NUMBER, CONVERSATION = "piece", "n", "conversation"
 #: What `$if` can ask for and `$whole` can change, beside holes.
-PARTS, USAGE, ERROR = "parts", "usage", "error"
+PARTS, USAGE, ERROR, FILTERED = "parts", "usage", "error", "filtered"
 #: Values that have rows, and the holes of each: of the text that is written, or of a piece of it.
 TOKENS, LIKELY, ANNOTATIONS = "tokens", "likely", "annotations"
 _TOKEN = ("token.text", "token.logprob", "token.bytes")
@@ -118,10 +118,11 @@ class Choices:
 
 @frozen
 class If:
-    """Null without a value, else what follows."""
+    """What follows; without a value `other`, or null."""
 
     name: str
     node: Node
+    other: Node | None = None
 
 
 @frozen
@@ -222,7 +223,7 @@ class Parser:
         if needed is None:
             self.report((*path, word), f"there is no word {word}; {nearest(word, WORDS)}")
             return Literal(None)
-        if tuple(shape) != needed:
+        if tuple(shape) != needed and tuple(shape) != (*needed, *MAY_FOLLOW.get(word, ())):
             self.report((*path, word), f"stands with {' and '.join(needed)} alone, not with {', '.join(shape)}")
             return Literal(None)
         return _PARSE[word](self, shape[word], shape, path, known)
@@ -242,11 +243,13 @@ class Parser:
         return Choices(self._node(given, (*path, "$choices"), known))
 
     def _if(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
-        names = (*known, USAGE, ERROR, *ROWS)
+        names = (*known, USAGE, ERROR, FILTERED, *ROWS)
         if given not in names and not _is_echo(str(given), known):
             hint = nearest(str(given), names)
             self.report((*path, "$if"), f"there is no value '{given}'; {hint}")
-        return If(str(given), self._node(shape["then"], (*path, "then"), known))
+        fixed = "else" in shape  # then both are the same in every answer, and tell nothing that is to be read
+        other = self._node(shape["else"], (*path, "else"), ()) if fixed else None
+        return If(str(given), self._node(shape["then"], (*path, "then"), () if fixed else known), other)
 
     def _whole(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         changes = self._mapping(given, (*path, "$whole"))
@@ -280,6 +283,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "$each": ("$each",), "$choices": ("$choices",), "$if": ("$if", "then"), "$whole": ("$whole",),
     "$rows": ("$rows", "of"),
 }  # fmt: skip
+#: What may stand beside a word, after what has to.
+MAY_FOLLOW: Mapping[str, tuple[str, ...]] = {"$if": ("else",)}
 _PARSE: Mapping[str, Callable[[Parser, Json, Mapping[str, Json], Path, tuple[str, ...]], Node]] = {
     "$each": Parser._each, "$choices": Parser._choices, "$if": Parser._if, "$whole": Parser._whole,
     "$rows": Parser._rows,
@@ -294,6 +299,8 @@ def inside(node: Node) -> tuple[Node, ...]:
         return node.items
     if isinstance(node, Each):
         return tuple(node.kinds.values())
+    if isinstance(node, If) and node.other:
+        return (node.node, node.other)
     return (node.node,) if isinstance(node, Choices | If | Whole | Rows) else ()
 
 

@@ -139,7 +139,7 @@ def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
 
 def _optional(begin: bytes, node: Node) -> Write:
     """Write a field that is left out where its value is empty."""
-    if isinstance(node, If):
+    if isinstance(node, If) and node.other is None:
         name, write = node.name, writer(node.node)
         return lambda scope: b"" if scope[name] is None else begin + write(scope)
     if isinstance(node, Hole):
@@ -183,8 +183,8 @@ def _choice(scope: Scope, index: int) -> Scope:
 
 
 def _if(node: If) -> Write:
-    name, write = node.name, writer(node.node)
-    return lambda scope: b"null" if scope[name] is None else write(scope)
+    name, write, otherwise = node.name, writer(node.node), writer(node.other or Literal(None))
+    return lambda scope: otherwise(scope) if scope[name] is None else write(scope)
 
 
 def _rows(node: Rows) -> Write:

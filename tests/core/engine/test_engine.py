@@ -254,7 +254,9 @@ def test_each_error_has_its_status_and_the_providers_envelope(provider: str, nam
     known = PROVIDERS[provider]
     assert exchange.timeline.status == known.errors[name]["status"]
     assert error["message"] == PROVIDERS[provider].errors[name]["message"]
-    assert set(error) == {field for field in known.envelope["error"] if not field.endswith("~")}
+    filled = {f"${{{field}}}" for field, value in known.errors[name].items() if value}
+    told = [field for field, hole in known.envelope["error"].items() if field[-1] != "~" or hole in [*filled]]
+    assert set(error) == {field.removesuffix("~") for field in told}
     assert exchange.refusal is not None
     assert exchange.refusal[:2] == (name, known.errors[name]["status"])
     assert exchange.refusal[2].fact == PROVIDERS[provider].errors[name].get("fact")
@@ -314,6 +316,10 @@ DOCUMENTED = {
         "anthropic-workspace-id": "wrkspc_.+",
         **{f"anthropic-ratelimit-{kind}-{what}": form for kind in COUNTED
            for what, form in (("limit", "[0-9]+"), ("remaining", "[0-9]+000"), ("reset", "2027-01-15T08:01:00Z"))},
+    },
+    "azure": {
+        "apim-request-id": "[0-9a-f-]{36}", "x-ms-region": "East US", "x-ratelimit-remaining-requests": "[0-9]+",
+        "x-ratelimit-remaining-tokens": "[0-9]+",
     },
     "beatra": {"x-request-id": REQUEST_ID},
     "brainstormrouter": {"x-ratelimit-remaining": "19", "x-ratelimit-reset": "1800000060"},

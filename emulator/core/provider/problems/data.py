@@ -18,7 +18,7 @@ Problems: TypeAlias = Iterator[tuple[Path, str]]
 _ENVELOPE_HOLES = {"message", "param", "details", "request_id", "status", "more"}
 _DETAIL_HOLES = {"field", "message"}
 #: What the exact text of an error can name.
-_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait", "reason", "version", "method")
+_EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait", "seconds", "reason", "version", "method")
 #: What JSON beside the message can tell.
 _MORE_HOLES = {*_ENVELOPE_HOLES - {"more"}, "type", "code", "model", "limit", "seconds"}
 #: Where provider.yaml names an error.
@@ -95,7 +95,7 @@ def _of_names(data: Data) -> Problems:
     operations, errors = data["operations"], data["errors"]["names"]
     for path, value in walk(data):
         at, last = path[:1], path[-1:]
-        of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",))
+        of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",), ("query",))
         of_error = (of_operation and last in (("other",), ("unknown",), ("error",))) or path[:2] == ("plans", "over")
         if (of_error or path == ("not_emulated", "error")) and value not in errors:
             yield path, f"there is no error '{value}'; {nearest(value, errors)}"

@@ -35,11 +35,14 @@ def fact_problems(data: Data, beside: Mapping[str, Schema | None], operations: M
         for fact_id in sorted(set(schemas.facts_named(schema.document)) - ids if schema else ()):
             yield (part,), f"{data[part]} rests on '{fact_id}', which is no fact"
     for name, operation in operations.items():
-        for part in ("request", "response", "chunk"):
-            schema = getattr(operation, "asked" if part == "request" else part)
+        given = data["operations"][name]
+        for part, file, schema in (
+            ("request", given.get("request"), operation.asked), ("response", given.get("response"), operation.response),
+            ("chunk", given.get("chunk"), operation.chunk),
+            ("query", given.get("query", {}).get("schema"), operation.query),
+        ):  # fmt: skip
             for fact_id in set(schemas.facts_named(schema.document)) - ids if schema else ():
-                message = f"{data['operations'][name][part]} rests on '{fact_id}', which is no fact"
-                yield ("operations", name, part), message
+                yield ("operations", name, part), f"{file} rests on '{fact_id}', which is no fact"
 
 
 def _named(document: Json) -> set[str]:

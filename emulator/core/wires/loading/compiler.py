@@ -213,7 +213,7 @@ class Compiler:
         if isinstance(node, Literal) and isinstance(node.value, str):  # [DONE]
             return Event(Writer([event(node.value.encode())]), None, False, node.value)
         condition = rows = None
-        if isinstance(node, If):
+        if isinstance(node, If) and node.other is None:
             condition, node = node.name, node.node
         elif isinstance(node, Rows):
             rows, node = node.name, node.node

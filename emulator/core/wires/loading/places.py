@@ -30,7 +30,8 @@ def places(whole: Node, events: Mapping[tuple[str, str], Sequence[Node]]) -> Pla
                 short = name.removeprefix("part.")
                 key = f"{kind}.{moment}" if short == "piece" else f"{kind or moment}.{moment}.{short}"
                 found.setdefault(key if kind else f"{moment}.{short}", ".".join(path))
-    marks = _literals(events.get(("start", ""), ()))
+    starts = events.get(("start", ""), ())
+    marks = _literals([node for node in starts if "choice" in holes(node)] or starts)
     others = {path for key, templates in events.items() if key != ("start", "") for path in _literals(templates)}
     mark = next((path for path in marks if path not in others), None)
     if f"usage.{FRESH}" in found:
