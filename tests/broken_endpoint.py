@@ -146,12 +146,15 @@ def broken_reply(broken: Break, reply: Reply) -> Reply:
         body, headers["content-type"] = json.dumps(broken["json"]).encode(), "application/json"
     if "text" in broken:
         body = broken["text"].encode()
+    end = b"\n" if headers.get("content-type") == "application/x-ndjson" else b"\n\n"
     if ("set" in broken or "drop" in broken) and body.startswith((b"data: ", b"event: ")):
-        body = b"".join(_changed_event(event, broken) for event in _events(body))
+        body = b"".join(_changed_event(event, broken) for event in _events(body, end))
+    elif ("set" in broken or "drop" in broken) and end == b"\n":
+        body = b"".join(_changed(line, broken) + end for line in _events(body, end))
     elif "set" in broken or "drop" in broken:
         body = _changed(body, broken)
     if "events" in broken:
-        body = b"".join(EVENTS[broken["events"]](_events(body)))
+        body = b"".join(EVENTS[broken["events"]](_events(body, end)))
     changed = Reply(broken.get("status", reply.status), _merged(headers, broken.get("headers", {})), body)
     return FORMS[broken["form"]](changed) if "form" in broken else changed
 
@@ -197,8 +200,8 @@ def _keys(value: Json, step: str) -> list[Any]:
 _DONE = b"data: [DONE]\n\n"
 
 
-def _events(body: bytes) -> list[bytes]:
-    return [item + b"\n\n" for item in body.split(b"\n\n") if item]
+def _events(body: bytes, end: bytes) -> list[bytes]:
+    return [item + end for item in body.split(end) if item]
 
 
 def _one_chunk(events: list[bytes]) -> list[bytes]:

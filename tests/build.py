@@ -35,14 +35,14 @@ KEY = "sk-a-key-of-the-tests"
 MODELS = {
     "beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini", "openai": "gpt-4o",
     "anthropic": "claude-sonnet-4-6", "compatible": "any-model", "deepseek": "deepseek-flash",
-    "azure": "gpt-4o",
+    "azure": "gpt-4o", "ollama": "llama3.2",
 }  # fmt: skip
 NOW = 1_800_000_000.0
 
 
 #: Where chats are, what they need beside a model and messages, and which headers, where that is another thing.
-CHATS = {"anthropic": "/v1/messages", "azure": "/openai/v1/chat/completions"}
-NEEDED = {"anthropic": {"max_tokens": 1000}}
+CHATS = {"anthropic": "/v1/messages", "azure": "/openai/v1/chat/completions", "ollama": "/api/chat"}
+NEEDED = {"anthropic": {"max_tokens": 1000}, "ollama": {"stream": False}}
 HEADERS = {"anthropic": {"anthropic-version": "2023-06-01"}}
 
 

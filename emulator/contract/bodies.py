@@ -71,6 +71,12 @@ def parse_events(body: bytes) -> tuple[Event, ...]:
     return tuple(events)
 
 
+def parse_lines(body: bytes) -> tuple[Event, ...]:
+    """Split a stream of lines into its events; empty ones are events without data."""
+    *lines, rest = body.decode("utf-8", "replace").split("\n")
+    return (*(Event(line or None) for line in lines), *([Event(rest, whole=False)] if rest else []))
+
+
 def _field(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
     return name, value.removeprefix(" ")

@@ -148,11 +148,11 @@ class CaseClient:
         return changes
 
     def with_tools(self, choice: str, name: str = "") -> dict[str, Json]:
-        """Return the changes that offer the tools, with a choice of them: free, none, or the one that is named."""
+        """Return the changes that offer the tools, and where there is a choice make it: free, none, or one by name."""
         tools = self.ask.tools
         if not tools:
             raise NotArranged("contract.yaml does not tell how tools are offered (ask.tools)")
-        changes: dict[str, Json] = fill({**tools["offer"], **tools[choice]}, {"name": name})
+        changes: dict[str, Json] = fill({**tools["offer"], **tools.get(choice, {})}, {"name": name})
         return changes
 
     def called(self, text: str, calls: Sequence[tuple[Mapping[str, str], str]]) -> dict[str, Json]:

@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 
 import httpcore2
 
-from emulator.contract.bodies import Event, parse_events, parse_json
+from emulator.contract.bodies import Event, parse_events, parse_json, parse_lines
 from emulator.contract.budget import RequestBudget
 from emulator.contract.connections import Deadline, Stream, open_pool
 from emulator.core.answer.embeddings import told_usage
 from emulator.core.errors import Json
 from emulator.core.wires.completion import neutral_usage
+from emulator.core.wires.sse import TYPES
 from emulator.core.wires.wire import Wire
 
 #: `overrun`: it is whole, and more came behind it.
@@ -89,7 +90,9 @@ class Answer:
     @property
     def events(self) -> tuple[Event, ...] | None:
         """The events of a stream; None for any other answer."""
-        return parse_events(self.body) if self.media_type == "text/event-stream" else None
+        if self.media_type == TYPES["ndjson"]:
+            return parse_lines(self.body)
+        return parse_events(self.body) if self.media_type == TYPES["sse"] else None
 
 
 class Client:

@@ -1,4 +1,4 @@
-"""One scenario, one session, one journal: the same text, call, usage and fault by five clients of four APIs."""
+"""One scenario, one session, one journal: the same text, call, usage and fault by six clients of five APIs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import anthropic
+import httpx
 import httpx2
+import ollama
 import openai
 import pytest
 from google import genai
@@ -127,6 +129,22 @@ def contents_of(api: genai.Client) -> tuple[Ask, Stream]:
     return ask, stream
 
 
+def ollama_of(api: ollama.Client) -> tuple[Ask, Stream]:
+    tools: Any = [{"type": "function", "function": FUNCTION}]
+
+    def ask(text: str) -> Said:
+        answer = api.chat("llama3.2", [{"role": "user", "content": text}], tools=tools)
+        made = [call.function for call in answer.message.tool_calls or ()]
+        calls = tuple((call.name, written(call.arguments)) for call in made)
+        return Said(answer.message.content or "", calls, (answer.prompt_eval_count or 0, answer.eval_count or 0))
+
+    def stream(text: str) -> Iterator[str]:
+        for part in api.chat("llama3.2", [{"role": "user", "content": text}], stream=True):
+            yield part.message.content or ""
+
+    return ask, stream
+
+
 def written(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
@@ -149,6 +167,7 @@ def clients(session: EmulatedSession) -> Iterator[Mapping[str, tuple[Ask, Stream
         openai.OpenAI(base_url=urls["brivionix"], api_key=key, max_retries=0) as two,
         anthropic.Anthropic(base_url=urls["anthropic"], api_key=key, max_retries=0) as three,
         genai.Client(api_key=key, http_options=gemini) as four,
+        ollama.Client(urls["ollama"], trust_env=False) as five,
     ):
         yield {
             "openai chat": chat_of(one, "gpt-4o"),
@@ -156,6 +175,7 @@ def clients(session: EmulatedSession) -> Iterator[Mapping[str, tuple[Ask, Stream
             "brivionix": chat_of(two, "gpt-5.4-mini"),
             "anthropic": messages_of(three),
             "gemini": contents_of(four),
+            "ollama": ollama_of(five),
         }
 
 
@@ -179,8 +199,8 @@ def test_one_scenario_means_the_same_on_every_wire(
 
     journal = session.journal
     assert len(journal) == 5 * len(clients)
-    assert {item["provider"] for item in journal} == {"openai", "brivionix", "anthropic", "gemini"}
-    assert [item.n for item in journal] == list(range(1, 26))
+    assert {item["provider"] for item in journal} == {"openai", "brivionix", "anthropic", "gemini", "ollama"}
+    assert [item.n for item in journal] == list(range(1, 31))
 
 
 def broken(stream: Iterator[str]) -> tuple[str, bool]:
@@ -188,7 +208,11 @@ def broken(stream: Iterator[str]) -> tuple[str, bool]:
     texts: list[str] = []
     try:
         texts.extend(stream)
-    except (openai.APIConnectionError, httpx2.ReadError):  # Anthropic's and Google's let the transport's own through
+    except (
+        openai.APIConnectionError,
+        httpx2.ReadError,
+        httpx.ReadError,
+    ):  # Anthropic's, Google's and Ollama's let the transport's own through
         return "".join(texts), True
     return "".join(texts), False
 
@@ -200,4 +224,6 @@ def status(ask: Ask) -> int:
         return error.status_code
     except errors.APIError as error:
         return int(error.code)
+    except ollama.ResponseError as error:
+        return error.status_code
     return 200

@@ -84,9 +84,23 @@ def unthinking(text: str, **more: Any) -> dict[str, Any]:
     return openai_chat(text, **more) | {"thinking": {"type": "disabled"}}
 
 
+def ollama_chat(text: str, model: str, result: str = "", **more: Any) -> dict[str, Any]:
+    """Return a chat whose calls have objects as arguments, whose results name the tool, and whose cap is an option."""
+    body = openai_chat(text, model, **more)
+    called = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"function": {"name": "get_weather", "arguments": {}}}],
+    }
+    answer = [called, {"role": "tool", "tool_name": "get_weather", "content": result}]
+    body["messages"] += answer if result else []
+    return body | ({"options": {"num_predict": body.pop("max_tokens")}} if "cap" in more else {})
+
+
 FORMS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "openai-chat": openai_chat, "azure-chat": openai_chat, "compatible-chat": openai_chat,
-    "deepseek-chat": unthinking, "blocks": blocks, "turns": turns, "anthropic-messages": messages,
+    "deepseek-chat": unthinking, "ollama-chat": ollama_chat, "blocks": blocks, "turns": turns,
+    "anthropic-messages": messages,
 }  # fmt: skip
 
 

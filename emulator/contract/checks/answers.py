@@ -13,6 +13,7 @@ from emulator.contract.client import Answer
 from emulator.contract.demands import accepted, conform, counted, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
 from emulator.core.wires.completion import COUNTS
+from emulator.core.wires.sse import TYPES
 from emulator.core.wires.wire import Wire
 
 #: Long enough to come in several chunks, short enough for any default that cuts.
@@ -22,6 +23,7 @@ SHORT_TEXT = "One, two, three, four, five."
 _GROWING = 4
 _REPEATS = 2
 _LONGER = 100
+_WHOLE_EVENT = "each event has a data line and ends in an empty line"
 
 
 def endpoint(client: CaseClient, *, version: str) -> None:
@@ -146,11 +148,11 @@ def _whole_text(client: CaseClient) -> Json:
 def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed", "no"] = "assumed") -> list[Json]:
     """Demand a stream of JSON objects in data lines, ended once as it should; return them. Raises: Differs."""
     accepted(answer, "a request for a stream")
-    equal(answer, "a stream has its content type", "text/event-stream", answer.media_type)
+    equal(answer, "a stream has its content type", wire.stream_type, answer.media_type)
     events = answer.events or ()
+    whole_one = "each line has an object and ends" if wire.stream_type == TYPES["ndjson"] else _WHOLE_EVENT
     for event in events:
-        told = event.data is not None and event.whole
-        hold(answer, "each event has a data line and ends in an empty line", told, "data: …", event.data)
+        hold(answer, whole_one, event.data is not None and event.whole, "data: …", event.data)
     data = [event.data for event in events]
     if done != "no" and wire.has_end:
         ends = [index for index, item in enumerate(data) if item is not None and wire.ends(item.encode())]

@@ -40,7 +40,8 @@ def choices_of(wire: Wire, chunks: Sequence[Json]) -> list[int]:
 def of_choice(wire: Wire, chunks: Sequence[Json], number: int) -> list[Mapping[str, Json]]:
     """Return what the chunks say of a choice, up to its end."""
     holder, name = _holder(wire), last_step(wire.place("finish.choice"))
-    found = pick([item for item in chunks if not wire.ends_with(item)], f"*.{holder}" if holder else "*")
+    told = bool(wire.place("stop.finish"))  # by the last event
+    found = pick([item for item in chunks if told or not wire.ends_with(item)], f"*.{holder}" if holder else "*")
     said = [item for item in found if isinstance(item, Mapping)]
     return [item for item in said if item.get(name, 0) == number] if name else said
 

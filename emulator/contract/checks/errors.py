@@ -102,12 +102,17 @@ def same_as_header(client: CaseClient, *, header: str, at: str, on: Sequence[str
         equal(answer, f"{at} is {header}", [value], pick(answer.json, at))
 
 
-def unknown_path(client: CaseClient, *, schema: Json = True, also: Sequence[Mapping[str, str]] = ()) -> None:
-    """An unknown path gets 404; a known one with another method 405, and Allow names the right method."""
+def unknown_path(
+    client: CaseClient, *, schema: Json = True, also: Sequence[Mapping[str, str]] = (), texts: Sequence[str] = ()
+) -> None:
+    """An unknown path gets 404; a known one with another method 405, and Allow names the right method.
+
+    Where these errors are texts and no JSON, `texts` are both.
+    """
     for method in ("POST", "GET"):
         answer = client.send(method, UNKNOWN_PATH, b"{}" if method == "POST" else b"")
         client.refused(answer, "unknown_path", f"{method} {UNKNOWN_PATH}")
-        _envelope(answer, schema, "an unknown path")
+        _told(answer, schema, texts[:1], "an unknown path")
     wrong = [{"method": method, "path": client.ask.path, "allow": "POST"} for method in ("GET", "DELETE")]
     for item in (*wrong, *also):
         what = f"{item['method']} {item['path']}"
@@ -115,6 +120,13 @@ def unknown_path(client: CaseClient, *, schema: Json = True, also: Sequence[Mapp
         client.refused(answer, "wrong_method", what)
         allowed = [name.strip() for name in (answer.header("allow") or "").split(",")]
         hold(answer, f"Allow of {what} names {item['allow']}", item["allow"] in allowed, item["allow"], allowed)
+        _told(answer, schema, texts[1:], what)
+
+
+def _told(answer: Answer, schema: Json, texts: Sequence[str], what: str) -> None:
+    for text in texts:
+        equal(answer, f"the error of {what} is a text", text, answer.body.decode(errors="replace"), about=what)
+    if not texts:
         _envelope(answer, schema, what)
 
 

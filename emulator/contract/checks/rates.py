@@ -10,7 +10,7 @@ from emulator.contract.case_client import Ask
 from emulator.contract.client import Answer
 from emulator.contract.demands import Differs
 from emulator.core.digits import whole_number
-from emulator.core.durations import read_duration
+from emulator.core.written_times import read_duration
 
 _MOST_DIGITS = 15
 

@@ -88,14 +88,18 @@ def reproducible(client: CaseClient, *, beside: Changes, ids_differ: bool = True
         hold(second, "each answer has an id of its own", ids[0] != ids[1], "two ids", ids)
 
 
-def stream_default(client: CaseClient) -> None:
-    """A request that does not ask for a stream gets none."""
+def stream_default(client: CaseClient, *, streams: bool = False) -> None:
+    """A request that does not ask for a stream gets none, or, where it `streams`, one."""
     fields = client.wire.request.fields("stream")
     field = next(iter(fields), "stream")
-    content(client, client.chat(missing=fields), f"a request without {field}")
+    unasked = client.chat(missing=fields)
+    if streams:
+        equal(unasked, f"a request without {field} gets a stream", client.wire.stream_type, unasked.media_type)
+    else:
+        content(client, unasked, f"a request without {field}")
     content(client, client.chat(client.asks(stream=False)), f"a request with {field} false")
     answer = client.chat(client.asks(stream=True))
-    equal(answer, f"a request with {field} true gets a stream", "text/event-stream", answer.media_type)
+    equal(answer, f"a request with {field} true gets a stream", client.wire.stream_type, answer.media_type)
 
 
 def output_cap(client: CaseClient, *, field: str, default: int | None, caps: Sequence[int]) -> None:
@@ -190,6 +194,12 @@ def authentication(client: CaseClient, *, prefix: str = "", also: Sequence[Mappi
         answer = client.keyed(None).send(operation["method"], operation["path"], b"{}")
         client.refused(answer, "no_key", f"{operation['method']} {operation['path']} without a key")
     accepted(client.chat(), "a request with the key")
+
+
+def key_free(client: CaseClient, *, key: str = "any-key") -> None:
+    """No key is needed, and any is taken."""
+    accepted(client.keyed(None).chat(), "a request without a key")
+    accepted(client.keyed(key).chat(), f"a request with the key {key}")
 
 
 def other_key(client: CaseClient, *, header: str, form: str, error: str = "") -> None:

@@ -50,7 +50,7 @@ def _told(answers: Sequence[Json], hole: re.Match[str]) -> str:
 
 def _said(answer: Answer, what: str) -> Json:
     """Return the object of an answer, whatever an error has, or the data of a stream's events. Raises: Differs."""
-    if answer.media_type != "text/event-stream":
+    if answer.events is None:
         return whole(answer, what) if answer.status == 200 else answer.json
     return [event.json for event in answer.events or () if isinstance(event.json, dict)]
 

@@ -26,6 +26,7 @@ CHECKS: Mapping[str, Check] = {
     "context_window": checks_requests.context_window,
     "authentication": checks_requests.authentication,
     "other_key": checks_requests.other_key,
+    "key_free": checks_requests.key_free,
     "media_types": checks_requests.media_types,
     "endpoint": checks_answers.endpoint,
     "shape": checks_answers.shape,
@@ -73,7 +74,7 @@ _BESIDE: Mapping[str, int] = {
     "authentication": 7, "endpoint": 1, "shape": 1, "stream": 1, "model_auto": 3, "pace": 2, "tools": 6, "scripted": 3,
     "unknown_path": 4, "rate_counts": 2, "idempotency": 7, "idempotency_refusals": 5, "idempotency_under_way": 2,
     "idempotency_kept": 5, "operation": 1, "scales": 2, "moves": 5, "embeddings": 2,
-    "other_key": 1, "said": 1, "listed": 2, "breaks": 1,
+    "other_key": 1, "key_free": 2, "said": 1, "listed": 2, "breaks": 1,
 }  # fmt: skip
 
 

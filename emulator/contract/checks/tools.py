@@ -20,11 +20,12 @@ _QUESTION = "What time is it in Zürich?"
 
 
 def tools(client: CaseClient) -> None:
-    """A reply can call a tool, whole and streamed, and take its result; a choice of none calls none."""
+    """A reply can call a tool, whole and streamed, and take its result; where there is a choice, of none calls none."""
     wire, asking = client.wire, client.asking(client.says(_QUESTION))
     accepted(asking.chat(client.with_tools("free")), "a request with tools and tool_choice auto")
-    answer = asking.chat(client.with_tools("none"))
-    equal(answer, "tool_choice none calls no tool", [], [call.name for call in wire.read(whole(answer)).calls()])
+    if "none" in client.ask.tools:
+        answer = asking.chat(client.with_tools("none"))
+        equal(answer, "tool_choice none calls no tool", [], [call.name for call in wire.read(whole(answer)).calls()])
     named = client.with_tools("named", NAME)
     _called(wire, asking.chat(named), None)
     call = {"tool_calls": [{"name": NAME, "arguments": _ARGUMENTS}]}

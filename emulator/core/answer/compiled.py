@@ -15,10 +15,10 @@ from hashlib import blake2b
 import orjson
 
 from emulator.core.draws import Draw
-from emulator.core.durations import duration_text, time_text
 from emulator.core.errors import Json
 from emulator.core.framing import STATUS_LINES, in_one_piece
 from emulator.core.values import Call, Claim, Exchange, Grant, Keeping, Request
+from emulator.core.written_times import duration_text, time_text
 
 #: Gives what fills a hole: from the draws of the rule, the time of the request, and the grant.
 Filler = Callable[[Draw, float, Grant], bytes]
@@ -41,6 +41,7 @@ _NUMBERS: Mapping[bytes, Filler] = {
     b"%d" % _TOKENS: lambda draw, at, grant: b"%d" % (grant.standing.tokens_left or 0),
     b"%d" % _RESET: lambda draw, at, grant: b"%d" % math.ceil(grant.standing.reset),
     duration_text(_RESET - _AT).encode(): lambda draw, at, grant: duration_text(grant.standing.reset - at).encode(),
+    time_text(_AT).encode(): lambda draw, at, grant: time_text(int(at)).encode(),
     time_text(_RESET).encode(): lambda draw, at, grant: time_text(grant.standing.reset).encode(),
 }
 

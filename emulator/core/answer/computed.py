@@ -21,12 +21,13 @@ from emulator.core.wires.conversation import last_text, words_of
 
 def models(turn: Turn, past: Sequence[Exchange]) -> Json:
     """List the models, each as the provider's entry has it; where the operation has a body, a page of them."""
-    entry, found = turn.provider.model_entry, turn.provider.models.values()
+    entry = turn.operation.entry or turn.provider.model_entry
+    found = [model for model in turn.provider.models.values() if model.listed]
     items = [fill(entry, model_values(model)) for model in found]
     if turn.operation.body is None:
         return {"object": "list", "data": items}
     asked = {**turn.defaults, **turn.call.body}
-    return fill(turn.operation.body, page(items, list(turn.provider.models), asked, turn.operation.page))
+    return fill(turn.operation.body, page(items, [model.id for model in found], asked, turn.operation.page))
 
 
 def page(
@@ -36,9 +37,9 @@ def page(
 
     An id that is not in the list is passed over.
     """
-    limit = whole_number(str(asked.get(names["limit"], "")))
+    limit = whole_number(str(asked.get(names.get("limit", ""), "")))
     most = len(items) if limit is None else limit
-    after, before = asked.get(names["after"]), asked.get(names.get("before", ""))
+    after, before = asked.get(names.get("after", "")), asked.get(names.get("before", ""))
     if before in ids and after not in ids:
         end = ids.index(before)
         begin, more = max(0, end - most), end > most

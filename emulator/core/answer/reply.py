@@ -29,9 +29,10 @@ from emulator.core.values import Call, Exchange, Grant, Timeline
 from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.conversation import last_text, system_text
 from emulator.core.wires.sse import event, failure
+from emulator.core.wires.wire import AS_ENVELOPE, SILENT
 
 
-def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw, seed: int) -> Turn:
+def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
     """Return what a reply to this call is rendered for."""
     operation = provider.operations[call.operation]
     checks = operation.checks(settings.muted)
@@ -47,7 +48,6 @@ def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw, see
         cap,
         fact,
         checks.defaults,
-        seed,
     )
 
 
@@ -171,24 +171,26 @@ def error_events(turn: Turn, content: Mapping[str, Json], number: int) -> list[b
     its own body is that.
     """
     refusal, wire = named_error(turn.provider, content), turn.operation.wire
+    query = turn.call.request.query
     if refusal and wire and wire.errors:
         values = {f"error.{name}": value for name, value in turn.provider.error_values(refusal).items()}
-        return wire.failing(answer_values(turn, Completion()), values, number)
+        return wire.framed(wire.failing(answer_values(turn, Completion()), values, number), query)
     request_id = render_id(turn.provider, "request", turn.draw, turn.at)
-    body = turn.provider.error_body(refusal, request_id) if refusal else content["body"]
-    if wire and wire.plain_errors:
-        framing = wire.framing(turn.call.request.query)
-        return [failure(orjson.dumps(body, option=orjson.OPT_INDENT_2), number, framing)]
+    body = turn.provider.error_body(refusal, request_id, turn.call.request.path) if refusal else content["body"]
+    if wire and wire.failing_as == SILENT:
+        return []
+    if wire and wire.failing_as == AS_ENVELOPE:
+        return [failure(orjson.dumps(body, option=orjson.OPT_INDENT_2), number, wire.framing(query))]
     data = orjson.dumps(body)
-    return [wire.event(data) if wire else event(data)]
+    return wire.framed([wire.event(data)], query) if wire else [event(data)]
 
 
-def render_reply(turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
+def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
     """Render any reply but an error by name; `past` is the session's exchanges, where an answer looks back."""
     if reply.kind == "message" and turn.operation.kind == "chat":
         return render_message(turn, content, reply)
     if reply.kind in ("builtin", "message"):  # a rule for any operation says what only a chat can say
-        return render_builtin(turn, past, reply)
+        return render_builtin(seed, turn, past, reply)
     if reply.kind == "proxy":
         return Rendered(no_upstream(turn.provider.name))
     if reply.kind == "events":
@@ -221,11 +223,11 @@ def _scripted_body(body: Json, status: int, latency: float) -> Timeline:
     return whole(body.encode(errors="replace"), status, (("content-type", f"{kind}; charset=utf-8"),), latency)
 
 
-def render_builtin(turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:
+def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:
     """Answer deterministically from the request itself."""
     kind = turn.operation.kind
     if kind == "chat":
-        content, notes = builtin_message(turn, {**turn.defaults, **_sent(turn)})
+        content, notes = builtin_message(turn, seed, {**turn.defaults, **_sent(turn)})
         rendered = render_message(turn, content, reply)
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if kind == "embeddings":
@@ -236,7 +238,7 @@ def render_builtin(turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -
         found = recalled(turn.call.request)
         return Rendered(stored_stream(turn, found) or render_json(turn, stored_answer(turn, found), reply))
     if kind == "moderations":
-        return render_moderation(turn, reply)
+        return render_moderation(seed, turn, reply)
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
     return Rendered(render_json(turn, body, reply))
 

@@ -163,17 +163,17 @@ def _scripted(
     settings = session.settings[provider.name]
     index = rule.reply_at(grant.turn) if rule else None
     at, name = (rule.at, rule.id) if rule else (otherwise, otherwise)
-    turn = turn_for(provider, settings, call, draws(session.seed, name, grant.n), session.seed)
+    turn = turn_for(provider, settings, call, draws(session.seed, name, grant.n))
     chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
     reply = chaos.error or (rule.replies[index] if rule and index is not None else _OTHERWISE[otherwise])
     content, headers, missing = _filled(turn, settings, grant, reply)
     refusal = scripted_error(turn, reply, content)
     if refusal:
         listed = _is_listed(provider, call.request, turn.operation.wire)
-        rendered = Rendered(_error(provider, refusal, turn.draw, turn.at, reply, listed))
+        rendered = Rendered(_error(provider, refusal, turn.draw, call.request, reply, listed))
     else:
         try:
-            rendered = render_reply(turn, reply, content, grant.exchanges)
+            rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
         except CannotConform as error:
             return _cannot_conform(turn, error)
     proxied = reply.kind == "proxy"
@@ -215,13 +215,14 @@ def _struck(
     """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
     own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
     wire, faults, errors = turn.operation.wire, {**own, **chaos.faults}, partial(error_events, turn)
-    spoken = (wire.is_piece, wire.keep_alive) if wire else ()
+    spoken = (wire.is_piece, wire.keep_alive(turn.call.request.query)) if wire else ()
     timeline, idle = apply(rendered.timeline, faults, turn.draw, errors, *spoken)
     notes = [Note(None, "reply", text) for text in missing]
     for label in idle:
         if label in own:
             notes.append(Note(None, "faults", f"the fault {own[label].kind} had nothing to act on here"))
-    return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes, *chaos.notes(idle, drawn_by)))
+    notes += [Note(None, "chaos", text) for text in chaos.told(idle, drawn_by)]
+    return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))
 
 
 def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
@@ -265,9 +266,9 @@ def _refused(
 ) -> _Outcome:
     draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
     listed = _is_listed(provider, request, claim.wire)
-    rendered = Rendered(_error(provider, refusal, draw, claim.at, listed=listed))
+    rendered = Rendered(_error(provider, refusal, draw, request, listed=listed))
     headers = tuple(refusal.headers.items())
-    if provider.errors[refusal.name].get("empty") and refusal.message:
+    if not {"empty", "text"}.isdisjoint(provider.errors[refusal.name]) and refusal.message:
         headers = (*headers, ("x-emulator-hint", one_line(refusal.message)))
     return _Outcome("refused", draw, rendered, refusal=refusal, headers=headers)
 
@@ -319,15 +320,16 @@ def _is_listed(provider: Provider, request: Request, wire: Wire | None) -> bool:
 
 
 def _error(
-    provider: Provider, refusal: Refusal, draw: Draw, at: float, reply: Reply = PLAIN, listed: bool = False
+    provider: Provider, refusal: Refusal, draw: Draw, request: Request, reply: Reply = PLAIN, listed: bool = False
 ) -> Timeline:
     given = provider.errors[refusal.name]
+    status, latency = reply.status or given["status"], reply.latency.draw(draw, "latency")
     if given.get("empty"):
-        return whole(b"", reply.status or given["status"], (), reply.latency.draw(draw, "latency"))
-    body = provider.error_body(refusal, render_id(provider, "request", draw, at))
-    return render_body(
-        [body] if listed else body, reply.status or given["status"], (), reply.latency.draw(draw, "latency")
-    )
+        return whole(b"", status, (), latency)
+    if "text" in given:
+        return whole(given["text"].encode(), status, (("content-type", "text/plain"),), latency)
+    body = provider.error_body(refusal, render_id(provider, "request", draw, request.at), request.path)
+    return render_body([body] if listed else body, status, (), latency)
 
 
 def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:

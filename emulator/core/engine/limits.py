@@ -6,11 +6,11 @@ import math
 
 from emulator.core.answer.render import render_id
 from emulator.core.draws import Draw
-from emulator.core.durations import duration_text, time_text
 from emulator.core.errors import Json, Refusal
 from emulator.core.provider.holes import fill_text
 from emulator.core.provider.provider import UNLIMITED_SHOWN, Provider
 from emulator.core.values import FOREVER, Claim, Grant, Headers, Standing, Timeline
+from emulator.core.written_times import duration_text, time_text
 
 
 def check_grant(provider: Provider, claim: Claim, grant: Grant) -> None:

@@ -29,7 +29,7 @@ class FaultInput:
     draw: Draw
     label: str
     errors: Callable[[Json, int], Sequence[bytes]]
-    keep_alive: bytes = COMMENT  # what is sent so that a connection is kept
+    keep_alive: bytes = COMMENT  # what is sent so that a connection is kept; nothing, where nothing may be
 
     def seconds(self, name: str) -> float:
         wait: Wait = self.arguments[name]

@@ -42,6 +42,8 @@ def slow_headers(timeline: Timeline, given: FaultInput) -> Timeline | None:
 
 def comment(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send a keep-alive line each time that a duration passes while a stream waits."""
+    if not given.keep_alive:
+        return None
     every, at = max(given.seconds("every"), 0.001), timeline.head_at + timeline.head_s
     frames: list[Frame] = []
     for frame in timeline.frames if timeline.stream and at != FOREVER else ():

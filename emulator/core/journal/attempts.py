@@ -17,7 +17,7 @@ from emulator.core.frozen import frozen
 from emulator.core.tree import canonical
 from emulator.core.values import Exchange
 from emulator.core.wires.completion import Completion
-from emulator.core.wires.sse import is_array, items_of, payload
+from emulator.core.wires.sse import events_in, payload
 
 #: What a request may differ in and still be another attempt at the same.
 _ASIDE = ("model", "stream", "usage")
@@ -112,7 +112,7 @@ def answer_of(exchange: Exchange) -> Completion:
 
 def values_of(data: bytes) -> Iterator[Json]:
     """Yield the JSON of each event of a stream's bytes."""
-    return _parsed(items_of(data) if is_array(data) else map(payload, data.split(b"\n\n")))
+    return _parsed(map(payload, events_in(data)))
 
 
 def _parsed(items: Iterable[bytes]) -> Iterator[Json]:

@@ -10,7 +10,6 @@ keys that stand twice.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -32,12 +31,11 @@ from emulator.core.redaction import (
 )
 from emulator.core.repeated_secrets import across_events, changed, held, noting, telling, without
 from emulator.core.values import Exchange, Note, Request, Timeline
-from emulator.core.wires.sse import is_array, items_of, payload
+from emulator.core.wires.sse import events_in, payload
 
 _SHOWN_BYTES = 1_000_000
 #: How many keys that stand twice are named.
 _MOST_NAMED = 100
-_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 
 
 def describe(exchange: Exchange, conversation: bool = False) -> dict[str, Json]:
@@ -217,10 +215,9 @@ def _ending(exchange: Exchange) -> tuple[Mapping[str, int] | None, str | None]:
 
 
 def _values_from_the_end(data: bytes) -> Iterator[Json]:
-    found = items_of(data) if is_array(data) else map(payload, _EVENT_END.split(data)[::-1])
-    for item in reversed(found) if isinstance(found, list) else found:
+    for item in reversed(events_in(data)):
         with suppress(orjson.JSONDecodeError):
-            yield orjson.loads(item)
+            yield orjson.loads(payload(item))
 
 
 def _timeline(exchange: Exchange) -> dict[str, Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from emulator.core.durations import parse_duration
 from emulator.core.errors import STATUS, Json
@@ -38,7 +39,7 @@ def compile_operation(
         _missing(data, "missing"), _missing(data, "missing_item"),
         data.get("refused", ""), data.get("page", {}), data.get("replay", {}), data.get("vectors", {}),
         _error_of(data["context"], "error") if "context" in data else None, data.get("models", {}).get("unknown", ""),
-        query, data.get("query", {}).get("error", "invalid_request"),
+        query, data.get("query", {}).get("error", "invalid_request"), data.get("entry"),
     )  # fmt: skip
 
 
@@ -65,6 +66,7 @@ def compile_provider(
         name=data["name"], title=data["title"], base_url=data["base_url"].rstrip("/"),
         versions=data.get("versions", ()),
         key_prefix=data["auth"]["key_prefix"], auth_fact=data["auth"].get("fact"),
+        key_optional=data["auth"].get("optional", False), envelopes=data["errors"].get("envelopes", {}),
         accepts=tuple(map(read_way, data["auth"].get("accepts", ["bearer"]))),
         elsewhere=tuple((read_way(way), name) for way, name in data["auth"].get("elsewhere", {}).items()),
         also_read={way: item["fact"] for way, item in data.get("also_read", {}).items()},
@@ -81,7 +83,7 @@ def compile_provider(
         wordings=data["errors"].get("violations", {}),
         reference=reference, reference_muted=reference_muted,
         idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
-        models={item["id"]: _model(item) for item in data["models"]["list"]},
+        models=_models(data["models"]),
         models_open=data["models"]["open"], models_fact=data["models"].get("fact"),
         models_closed=data["models"].get("closed_by_scenario", False),
         models_unknown=data["models"].get("unknown", "invalid_request"),
@@ -148,6 +150,14 @@ def _tree(paths: Sequence[str]) -> dict[str, Json]:
         for step in path.split("."):
             node = node.setdefault(step, {})
     return tree
+
+
+def _models(data: Mapping[str, Json]) -> dict[str, Model]:
+    """Return the models by id; where an id without a tag means one with it, both name the model."""
+    found = {item["id"]: _model(item) for item in data["list"]}
+    tag = f":{data['default_tag']}" if "default_tag" in data else None
+    short = {name.removesuffix(tag): model for name, model in found.items() if tag and name.endswith(tag)}
+    return found | {name: replace(model, id=name, listed=False) for name, model in short.items()}
 
 
 def _model(item: Mapping[str, Json]) -> Model:

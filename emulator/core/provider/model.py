@@ -41,6 +41,7 @@ class Model:
     about: Mapping[str, Json] = field(default_factory=dict)  # what else the list of models says of it
     signs: bool = False  # the first call of its answers has a signature
     versions: Sequence[str] = ()  # of the API, that have it; none: all
+    listed: bool = True  # the list of models has it; else it is another name of one that is there
 
     @property
     def told(self) -> Mapping[str, Json]:

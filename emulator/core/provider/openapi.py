@@ -15,6 +15,7 @@ from emulator.core.provider.keys import BEARER
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import parameters
+from emulator.core.wires.sse import TYPES
 
 _OF_KEYS = ("idempotency_in_progress", "idempotency_mismatch")
 _UUID = {"type": "string", "format": "uuid"}
@@ -51,7 +52,7 @@ def openapi(provider: Provider, version: str, base_url: str) -> Json:
             {"url": base_url, "description": "this emulator"},
             {"url": provider.base_url, "description": "as the docs have it"},
         ],
-        "security": [{name: []} for name in _ways(provider)],
+        "security": [*([{}] if provider.key_optional else []), *({name: []} for name in _ways(provider))],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -66,8 +67,10 @@ def _operation(provider: Provider, operation: Operation) -> Json:
     answered: dict[str, Json] = {}
     if operation.response:
         answered["application/json"] = {"schema": _named(operation, "response")}
-    if operation.chunk:
-        answered["text/event-stream"] = {"schema": _event(operation)}
+    if operation.chunk and "ndjson" in _framings(operation):  # the schema is of each line
+        answered[TYPES["ndjson"]] = {"schema": _named(operation, "chunk")}
+    elif operation.chunk:
+        answered[TYPES["sse"]] = {"schema": _event(operation)}
     bodies = operation.has_body
     shown: dict[str, Json] = {"operationId": operation.name, "parameters": _parameters(provider, operation)}
     if operation.fact:
@@ -82,9 +85,9 @@ def _operation(provider: Provider, operation: Operation) -> Json:
 
 def _streamed(operation: Operation, shown: Json) -> Json:
     """Return an operation as it answers where it streams; a stream that may be one JSON array has its errors in one."""
-    framings = dict(operation.wire.framings) if operation.wire else {}
+    framings = _framings(operation)
     responses = dict(shown["responses"])
-    content = {kind: form for kind, form in responses["200"]["content"].items() if kind == "text/event-stream"}
+    content = {kind: form for kind, form in responses["200"]["content"].items() if kind == TYPES["sse"]}
     if "array" in framings:
         content["application/json"] = {"schema": {"type": "array", "items": _named(operation, "chunk")}}
         responses = {status: _in_an_array(answer) for status, answer in responses.items()}
@@ -100,6 +103,10 @@ def _streamed(operation: Operation, shown: Json) -> Json:
         "parameters": [*shown["parameters"], *asked],
         "responses": responses,
     }
+
+
+def _framings(operation: Operation) -> Mapping[str, Mapping[str, Json]]:
+    return dict(operation.wire.framings) if operation.wire else {}
 
 
 def _in_an_array(answer: Json) -> Json:
@@ -223,7 +230,8 @@ def _errors(provider: Provider, *, bodies: bool) -> list[str]:
         "too_large": bodies,
         **dict.fromkeys(_OF_KEYS, bodies and provider.idempotency is not None),
     }
-    return [name for name, given in provider.errors.items() if answered.get(given.get("like", name), True)]
+    told = {name: given for name, given in provider.errors.items() if "text" not in given}  # that is of no operation
+    return [name for name, given in told.items() if answered.get(given.get("like", name), True)]
 
 
 def _refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
@@ -247,11 +255,11 @@ def _refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
 
 
 def _error(provider: Provider, name: str) -> Json:
-    given = provider.errors[name]
+    given, envelopes = provider.errors[name], [provider.envelope, *provider.envelopes.values()]
     worded = bool(provider.wordings) and "invalid_request" in (name, given.get("like"))  # by what is violated
     fixed = {
         key: {"type": ["string", "null"]} if worded else {"const": given[key]}
-        for key in set(holes(provider.envelope)) & set(given) - {"message"}
+        for key in set(holes(envelopes)) & set(given) - {"message"}
     }
     details = {"type": "array", "items": _form(provider.detail, _FILLED)}
     more = (
@@ -261,10 +269,14 @@ def _error(provider: Provider, name: str) -> Json:
     shown = {
         "description": f"{_phrase(given['status'])}: {given['message']}",
         "headers": _headers(provider, None, given["status"]),
-        "content": {"application/json": {"schema": _form(provider.envelope, forms)}},
+        "content": {"application/json": {"schema": _one_of([_form(envelope, forms) for envelope in envelopes])}},
         "x-documented": bool(given.get("documented")),
     }
     return shown | ({"x-fact": given["fact"]} if given.get("fact") else {})
+
+
+def _one_of(forms: Sequence[Json]) -> Json:
+    return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
 
 def _phrase(status: int) -> str:

@@ -76,6 +76,7 @@ class Operation:
     unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
     query: Schema | None = None  # of the query beside a body; none: anything goes
     query_error: str = "invalid_request"  # the error for what it rules out
+    entry: Json = None  # of models: what the list says of each, where that is another
 
     @functools.cached_property
     def request(self) -> Json:

@@ -84,6 +84,7 @@ class Provider:
     versions: Sequence[str]  # what may stand for the last part of the base URL; the first is the one that does
     key_prefix: str
     auth_fact: str | None
+    key_optional: bool  # a request may have none, and any
     key_missing: str  # the error for a request without a key, and that for a wrong one
     key_wrong: str
     accepts: Sequence[KeyPlace]  # ways to send a key, in the order in which they are looked at
@@ -128,6 +129,7 @@ class Provider:
     elsewhere: Sequence[tuple[KeyPlace, str]] = ()  # where no key is taken, and the error for one that is sent there
     also_read: Mapping[str, str] = field(default_factory=dict)  # other ways to write a request, each with its fact
     error_paths: ErrorPaths = AS_THEY_ARE
+    envelopes: Mapping[str, Json] = field(default_factory=dict)  # of errors below some paths, by how these begin
     request_query: Json = None  # the schema of a request's query; None: anything goes
     retry_ms: bool = False  # where Retry-After is sent, retry-after-ms is too
 
@@ -278,15 +280,19 @@ class Provider:
         """Tell whether the API has a path that is left out here."""
         return any(path == begin or path.startswith(f"{begin}/") for begin in self.not_emulated[0])
 
-    def error_body(self, refusal: Refusal, request_id: str) -> Json:
-        """Fill this provider's envelope."""
+    def envelope_at(self, path: str) -> Json:
+        """Return the shape of errors at a path below the base URL."""
+        return next((form for begin, form in self.envelopes.items() if path.startswith(begin)), self.envelope)
+
+    def error_body(self, refusal: Refusal, request_id: str, path: str = "") -> Json:
+        """Fill this provider's envelope, as it is at a path below the base URL."""
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
         given = self.errors[refusal.name]
         values = {"details": details, "request_id": request_id, "status": given["status"], "more": given.get("more")}
         figures = {"model": "", "limit": "", "seconds": given.get("retry_in"), **refusal.values}
         values = {**given, **self.error_values(refusal), **values, **figures, **refusal.documented}
         values["more"] = fill(values["more"], values)
-        return fill(self.envelope, values)
+        return fill(self.envelope_at(path), values)
 
     def seconds_told(self, name: str, body: Json) -> int | None:
         """Return after how many seconds an error says in its body to come again; None where it does not."""
@@ -312,10 +318,11 @@ class Provider:
 
     def envelope_difference(self, body: Json) -> str | None:
         """Return the path of the first field that only this provider's envelope or only a body has."""
-        return _difference(self.envelope, body)
+        found = [difference(form, body) for form in (self.envelope, *self.envelopes.values())]
+        return None if None in found else found[0]
 
 
-def _difference(shape: Json, body: Json) -> str | None:
+def difference(shape: Json, body: Json) -> str | None:
     """Return the path of the first field that only one of two bodies has; `name~` of the shape may be missing."""
     if not isinstance(shape, Mapping):
         return None
@@ -325,7 +332,7 @@ def _difference(shape: Json, body: Json) -> str | None:
     for name in [*fields, *body]:
         if (name in fields) != (name in body):
             return str(name)
-        below = _difference(fields[name], body[name])
+        below = difference(fields[name], body[name])
         if below is not None:
             return f"{name}.{below}" if below else name
     return None

@@ -10,14 +10,14 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.journal.describe import describe
-from emulator.core.provider.provider import Provider
+from emulator.core.provider.provider import Provider, difference
 from emulator.core.recording.to_scenario import content_of, escaped
 from emulator.core.recording.undocumented import MAX_DEPTH
 from emulator.core.redaction import is_secret
 from emulator.core.scenario.parse import RESERVED_HEADERS
 from emulator.core.tree import compact, deeper, walk
 from emulator.core.values import Exchange, Frame, Timeline
-from emulator.core.wires.sse import event, is_array, payload
+from emulator.core.wires.sse import as_line, event, is_array, is_lines, payload
 from emulator.core.wires.wire import Wire
 
 #: Headers that say something of the way and the machines on it, not of the answer.
@@ -61,8 +61,9 @@ def forms(provider: Provider, exchange: Exchange) -> Iterator[dict[str, Json]]:
 
 def _named(provider: Provider, status: int, data: bytes) -> Iterator[dict[str, Json]]:
     """Yield the errors of that status whose envelope a body could be."""
-    body = parsed(data)
-    places = {leaf: path for path, leaf in walk(provider.envelope) if isinstance(leaf, str)}
+    body, forms = parsed(data), (provider.envelope, *provider.envelopes.values())
+    form = next((form for form in forms if difference(form, body) is None), provider.envelope)
+    places = {leaf: path for path, leaf in walk(form) if isinstance(leaf, str)}
     message, param, listed = (_at(body, places.get(hole)) for hole in ("${message}", "${param}", "${details}"))
     if not isinstance(message, str):
         return
@@ -174,5 +175,7 @@ def _size(frame: Frame, wire: Wire | None) -> int:
     """Return how many bytes a frame has as the emulator writes it; comments are not written."""
     if frame.kind in ("data", "done"):
         data = payload(frame.data)
+        if is_lines(frame.data):
+            return len(as_line(data))
         return len(wire.event(data) if wire else event(data))
     return 0 if frame.kind == "comment" else len(frame.data)

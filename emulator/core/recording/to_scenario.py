@@ -22,11 +22,11 @@ from emulator.core.tokens import pieces as split_in_tokens
 from emulator.core.tree import change_texts
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, KINDS, REASONS, Completion, Part, Token, named_usage
 from emulator.core.wires.conversation import last_text
-from emulator.core.wires.sse import is_array, items_of, payload
+from emulator.core.wires.sse import TYPES, events_in, is_array, is_lines, payload
 from emulator.core.wires.wire import Wire
 
 _DATA = re.compile("(?m)^data:")
-_TYPES = {True: "text/event-stream", False: "application/json"}  # of streams, and of whole answers
+_TYPES = {True: tuple(TYPES.values()), False: ("application/json",)}  # of streams, and of whole answers
 _SKIPPED = ("refused", "unmatched")
 
 
@@ -125,8 +125,7 @@ def _reply(item: Mapping[str, Json], documented: Collection[str] | None, wire: W
     faults: list[dict[str, Json]] = []
     if (whole := _completed(response)) is not None:
         response, faults = {**response, "body": whole}, [{"invalid_json": True}]
-    array = response["stream"] and is_array((response["body_text"] or "").encode())
-    if response["headers"].get("content-type", "").partition(";")[0] != _TYPES[response["stream"] and not array]:
+    if response["headers"].get("content-type", "").partition(";")[0] not in _TYPES[response["stream"]]:
         faults.append({"wrong_content_type": True})
     reply = content_of(item, response, wire)
     if headers := _own_headers(response["headers"], documented):
@@ -172,8 +171,9 @@ def _own_headers(headers: Mapping[str, str], documented: Collection[str] | None)
 
 def _cut_place(response: Mapping[str, Json], timeline: Mapping[str, Json]) -> dict[str, Json]:
     """Say where an answer broke off: after so many events, or where it broke inside of one, bytes."""
-    frames = timeline["frames"]
-    if response["stream"] and (not frames or (response["body_text"] or "").endswith("\n\n")):
+    frames, text = timeline["frames"], response["body_text"] or ""
+    end = "\n" if is_lines(text.encode(errors="replace")) else "\n\n"
+    if response["stream"] and (not frames or text.endswith(end)):
         return {"after_chunks": sum(frame["kind"] in ("data", "done") for frame in frames)}
     return {"after_bytes": sum(frame["size"] for frame in frames)}
 
@@ -275,15 +275,16 @@ def _streamed(text: str, whole: bool, wire: Wire | None) -> dict[str, Json]:
     """Put a stream's pieces together again and keep where they were split; events of another kind stay as they are."""
     data = text.encode(errors="replace")
     items = (
-        [item.decode(errors="replace") for item in items_of(data)]
-        if is_array(data)
+        [item for event in events_in(data) if (item := payload(event).decode(errors="replace"))]
+        if is_array(data) or is_lines(data)
         else [payload(event.encode(errors="replace")).decode() for event in text.split("\n\n") if _DATA.search(event)]
     )
     completion = heard(items, wire) if wire else None
     if completion is not None and not completion.unread:
         return _told(completion)
-    if not whole and items and not text.endswith("\n\n"):
-        return _streamed(text[: text.rfind("\n\n") + 2], whole, wire) if "\n\n" in text else {"builtin": True}
+    end = "\n" if is_lines(data) else "\n\n"
+    if not whole and items and not text.endswith(end):
+        return _streamed(text[: text.rfind(end) + len(end)], whole, wire) if end in text else {"builtin": True}
     return {"events": [escaped(item) for item in items], "off_contract": True}
 
 

@@ -23,7 +23,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.recording.undocumented import undocumented_notes
 from emulator.core.values import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
 from emulator.core.wires.completion import Completion, named_usage
-from emulator.core.wires.sse import Items, is_array, payload
+from emulator.core.wires.sse import TYPES, Items, is_array, payload
 from emulator.core.wires.wire import Wire
 
 #: Encodings that are undone for the journal; the client gets what came.
@@ -36,7 +36,8 @@ _TOO_MANY = Note(
     None, "upstream",
     f"over {MOST_PIECES:,} events came; what followed is kept as one piece, and not compared with the docs",
 )  # fmt: skip
-_EVENT_END, _EVENT_END_SIZE = re.compile(rb"\n\r?\n|\r\r"), 3
+#: What ends an event, and a line; no end is longer than so many bytes.
+_EVENT_END, _LINE_END, _END_SIZE = re.compile(rb"\n\r?\n|\r\r"), re.compile(rb"\n"), 3
 
 
 @frozen
@@ -56,7 +57,15 @@ class UpstreamAnswer:
 
     @property
     def stream(self) -> bool:
-        return self.header("content-type").partition(";")[0].strip().lower() == "text/event-stream"
+        return self._type in (TYPES["sse"], TYPES["ndjson"])
+
+    @property
+    def lines(self) -> bool:
+        return self._type == TYPES["ndjson"]
+
+    @property
+    def _type(self) -> str:
+        return self.header("content-type").partition(";")[0].strip().lower()
 
 
 def can_be_sent_on(request: Request) -> bool:
@@ -74,7 +83,7 @@ def relayed(provider: Provider, exchange: Exchange, heard: UpstreamAnswer) -> Ex
     pieces = tuple(_unpacked(heard))
     wire = exchange.claim.wire
     stream = heard.stream or _is_listed(exchange, heard)
-    events = (_events if heard.stream else _items)(wire, pieces)
+    events = _events(wire, pieces, heard.lines) if heard.stream else _items(wire, pieces)
     frames = tuple(events if stream else (Frame(at, data, "body") for at, data in pieces))
     joined = stream and len(frames) > MOST_PIECES
     size = sum(len(frame.data) for frame in frames)
@@ -102,7 +111,8 @@ def relayed(provider: Provider, exchange: Exchange, heard: UpstreamAnswer) -> Ex
 def failed(provider: Provider, exchange: Exchange, refusal: Refusal, at: float) -> Exchange:
     """Return the exchange as answered in the upstream's place, `at` seconds after the request: it gave no answer."""
     draw = Draw(exchange.seed, "upstream", exchange.grant.number)
-    body = provider.error_body(refusal, render_id(provider, "request", draw, exchange.request.at))
+    request = exchange.request
+    body = provider.error_body(refusal, render_id(provider, "request", draw, request.at), request.path)
     status = provider.errors[refusal.name]["status"]
     kept = tuple(item for item in exchange.timeline.headers if item[0] not in ("content-type", "x-should-retry"))
     notes = (*_request_notes(provider, exchange, status), Note(None, "upstream", refusal.message or refusal.name))
@@ -153,24 +163,25 @@ def _unpacked(heard: UpstreamAnswer) -> Iterator[tuple[float, bytes]]:
             yield at, plain
 
 
-def _events(wire: Wire | None, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:
+def _events(wire: Wire | None, pieces: Sequence[tuple[float, bytes]], lines: bool) -> Iterator[Frame]:
     """Yield a frame for each event, at the time when it was whole; the rest (broken, or too many) is a part."""
+    event_end = _LINE_END if lines else _EVENT_END
     held: list[bytes] = []  # joined once for each event, however many pieces it came in
     last, at, left = b"", 0.0, MOST_PIECES
     for at, data in pieces:
         seen = last + data  # an end may have begun before
-        if not (left and _EVENT_END.search(seen)):
+        if not (left and event_end.search(seen)):
             held.append(data)
-            last = seen[-_EVENT_END_SIZE + 1 :]
+            last = seen[-_END_SIZE + 1 :]
             continue
         text = b"".join((*held, data))
         start, searched = 0, len(text) - len(seen)
-        while left and (end := _EVENT_END.search(text, max(start, searched))):
+        while left and (end := event_end.search(text, max(start, searched))):
             event = text[start : end.end()]
-            yield Frame(at, event, _kind(event, wire))
+            yield Frame(at, event, _kind(event, wire, lines))
             start = end.end()
             left -= 1
-        held, last = [text[start:]], text[start:][-_EVENT_END_SIZE + 1 :]
+        held, last = [text[start:]], text[start:][-_END_SIZE + 1 :]
     if any(held):
         yield Frame(at, b"".join(held), "part")
 
@@ -196,8 +207,8 @@ def _items(wire: Wire | None, pieces: Sequence[tuple[float, bytes]]) -> Iterator
         yield Frame(at, rest, "part" if payload(rest) else "done")
 
 
-def _kind(event: bytes, wire: Wire | None) -> str:
-    if not re.search(rb"(?m)^data:", event):
+def _kind(event: bytes, wire: Wire | None, lines: bool) -> str:
+    if not (event.strip() if lines else re.search(rb"(?m)^data:", event)):
         return "comment"
     return "done" if wire and wire.ends(payload(event)) else "data"
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, Kind
+from emulator.core.wires.derived import ALOUD, DERIVED
 from emulator.core.wires.template import (
     ANNOTATIONS,
     ECHO,
@@ -44,7 +45,7 @@ PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
 _COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "choice", "part.index", "part.call",
            "annotation.start", "annotation.end", "annotation.index")  # fmt: skip
 #: What is not read: an answer is known by it, and does not say it.
-_ASIDE = ("created", NUMBER)
+_ASIDE = ("created", NUMBER, *(name for name in DERIVED if name != ALOUD))
 
 
 def reader(node: Node, needed: Collection[str] = ()) -> Match:
@@ -88,6 +89,8 @@ def _hole(node: Hole, needed: Collection[str]) -> Match:
     name = node.name
     if name in _ASIDE or name.startswith(ECHO):
         return _anything
+    if name == ALOUD:  # an empty one says nothing
+        return lambda given, found: _take(found, "text", given, given != "" and isinstance(given, str), not given)
     if name in _COUNTS:
         return lambda given, found: _take(found, name, given, given.__class__ is int, True)
     if name in ("part.input", "token.bytes"):

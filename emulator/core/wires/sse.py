@@ -1,6 +1,7 @@
-"""The events of a stream: server-sent ones, how one is written and what it holds; or the items of one JSON array.
+"""The events of a stream: server-sent ones, how one is written and what it holds; or items of one JSON array, or lines.
 
-Events are written as server-sent ones; for an array what they hold is taken out of them. `payload` reads both.
+Events are written as server-sent ones; for an array, and for lines, what they hold is taken out of them. `payload`
+reads all of them.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
-Framing: TypeAlias = Literal["sse", "array"]
-TYPES: Mapping[Framing, str] = {"sse": "text/event-stream", "array": "application/json"}
-
+Framing: TypeAlias = Literal["sse", "array", "ndjson"]
+TYPES: Mapping[Framing, str] = {
+    "sse": "text/event-stream",
+    "array": "application/json",
+    "ndjson": "application/x-ndjson",
+}
 
 #: A line that keeps a connection, and says nothing.
 COMMENT = b": keep-alive\n\n"
@@ -26,7 +30,7 @@ def event(data: bytes, name: bytes = b"") -> bytes:
 
 
 def payload(event: bytes) -> bytes:
-    """Return the data of an event: its data lines, joined; of an item of an array, the item."""
+    """Return the data of an event: its data lines, joined; of an item of an array, or a line, the item."""
     if event[:1] in _OF_ARRAYS:
         return event.strip(b"[], \r\n")
     lines = (line.removeprefix(b"data:") for line in event.splitlines() if line.startswith(b"data:"))
@@ -45,6 +49,8 @@ def framed(events: Sequence[tuple[bytes, str]], framing: Framing) -> Sequence[tu
     """Return the events of a stream, with their kinds, as a framing has them; an array's end is what is done."""
     if framing == "sse":
         return events
+    if framing == "ndjson":
+        return [(as_line(payload(event)), kind) for event, kind in events]
     items = [(as_item(payload(event), index), kind) for index, (event, kind) in enumerate(events)]
     return [*items, (_END if items else _FIRST + _END, "done")]
 
@@ -54,14 +60,35 @@ def as_item(data: bytes, number: int) -> bytes:
     return (_NEXT if number else _FIRST) + data
 
 
+def as_line(data: bytes) -> bytes:
+    """Return data as a line of its own; JSON has no line break."""
+    return data + b"\n"
+
+
 def failure(data: bytes, number: int, framing: Framing) -> bytes:
     """Return an error that is no event, and ends a stream after a number of events: as it is, or the last item."""
-    return data + b"\n" if framing == "sse" else as_item(data, number) + _END
+    return as_item(data, number) + _END if framing == "array" else as_line(data)
 
 
 def is_array(stream: bytes) -> bool:
     """Tell whether the bytes of a stream are those of an array."""
     return stream.lstrip()[:1] == b"["
+
+
+def is_lines(stream: bytes) -> bool:
+    """Tell whether the bytes of a stream are lines of JSON: the first is an object as a whole."""
+    begin = stream.lstrip()[:1]
+    return begin == b"{" and stream.lstrip().partition(b"\n")[0].rstrip().endswith(b"}")
+
+
+def events_in(stream: bytes) -> list[bytes]:
+    """Split the bytes of a stream into what `payload` reads, whatever the framing."""
+    if is_array(stream):
+        return items_of(stream)
+    return stream.split(b"\n") if is_lines(stream) else _EVENT_END.split(stream)
+
+
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 
 
 class Items:

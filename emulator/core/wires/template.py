@@ -25,11 +25,13 @@ from emulator.core.errors import Json, nearest
 from emulator.core.frozen import frozen
 from emulator.core.tree import Path
 from emulator.core.wires.completion import COUNTS, DETAILS, FRESH, KINDS, SAID, Kind
+from emulator.core.wires.derived import DERIVED
 
 #: Of an answer, of a part of it, and of a piece of a part.
 ANSWER = (
     "id", "created", "model", "choice", "text", "refusal", "reasoning", "finish", "stopped",
     *(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "usage.asked", "conversation",
+    *DERIVED,
 )  # fmt: skip
 #: Of an answer that fails in its middle; `reason` is the code, or where there is none the type.
 FAILURE = ("error.type", "error.code", "error.message", "error.param", "error.reason")

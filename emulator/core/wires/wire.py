@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
 from emulator.core.errors import Json
 from emulator.core.kept import Kept
 from emulator.core.wires.completion import CALLS, CAUSES, FRESH, KINDS, REASONS, Completion, Kind, Part, Tally, counts
-from emulator.core.wires.padding import Padding
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.scope import AnswerValues, values_of
-from emulator.core.wires.sse import COMMENT, Framing, payload
+from emulator.core.wires.sse import COMMENT, TYPES, Framing, as_line, payload
 from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.stream_reader import StreamReader, annotations_of, part_of, tokens_of, usage_of
 from emulator.core.wires.stream_writer import (
@@ -32,6 +31,8 @@ from emulator.core.wires.template import ECHO, ERROR, NUMBER, PIECE, TOKENS
 from emulator.core.wires.template import PARTS as WRITTEN
 from emulator.core.wires.writer import Writer
 
+#: How a stream fails that says so in the provider's envelope, and not as an event; or says nothing.
+AS_ENVELOPE, SILENT = "plain", "none"
 #: What a stream says beside its parts, and of each of them.
 MOMENTS = ("start", "later", "finish", "usage", "stop", "ping")
 OF_PART = ("begin", "piece", "end")
@@ -63,9 +64,8 @@ class Wire:
     rows: frozenset[str] = frozenset()  # of what has rows, what it tells
     depends_on: Sequence[str] = ()  # the fields of the request that an answer repeats, or by which it is kept
     framings: Sequence[tuple[Framing, Mapping[str, Json]]] = ()  # how events follow one another, by what the query has
-    plain_errors: bool = False  # a stream that fails ends with the provider's envelope, which is no event
+    failing_as: str = "event"  # what ends a stream that fails: an event, the envelope `plain`, which is none, or `none`
     counts_so_far: bool = False  # usage in events is of what was said until then
-    padding: Padding | None = None  # what levels the length of events
 
     # Writing
 
@@ -95,19 +95,13 @@ class Wire:
                 tally.add_call(part)
             scope |= tally.values() if tally else {}
             events += self._written("begin", part.kind, scope, along)
-            events += self._padded(self._pieces(part, scope, said, tally), saying, len(events), pieces=True)
+            events += self._pieces(part, scope, said, tally)
             events += self._written("end", part.kind, scope, along)
         scope |= counts(completion.usage) if tally else {}
         events += self._written("finish", "", scope, along)
         if usage and completion.usage:
             events += self._written("usage", "", scope, along)
-        return self._padded(events + self._written("stop", "", scope, "done"), saying)
-
-    def _padded(self, events: list[Sent], saying: AnswerValues, first: int = 0, pieces: bool = False) -> list[Sent]:
-        """Pad events where they are those that this wire pads, and the request does not ask for others."""
-        if self.padding is None or self.padding.pieces is not pieces or saying.padded_by is None:
-            return events
-        return self.padding.padded(events, saying.padded_by, first)
+        return events + self._written("stop", "", scope, "done")
 
     def _is_spared(self, part: Part) -> bool:
         return not part.text and part.kind in self.spared
@@ -171,9 +165,18 @@ class Wire:
         return next((how for how, wanted in self.framings if wanted.items() <= asked.items()), "sse")
 
     @property
+    def stream_type(self) -> str:
+        """The content type of a stream, of server-sent events where they can be asked for."""
+        return TYPES[self.framing(urlencode(self.asks_sse))]
+
+    @property
     def asks_sse(self) -> Mapping[str, Json]:
         """What the query asks for where a stream is to be server-sent events."""
         return dict(self.framings).get("sse", {})
+
+    def framed(self, events: Sequence[bytes], query: str) -> list[bytes]:
+        """Return events that come beside others of a stream as its framing has them; those of an array stay."""
+        return [as_line(payload(item)) for item in events] if self.framing(query) == "ndjson" else list(events)
 
     @property
     def has_end(self) -> bool:
@@ -182,7 +185,7 @@ class Wire:
 
     def event(self, data: bytes) -> bytes:
         """Write data as an event of this wire, named as its field says; an error that is none as it is."""
-        if self.plain_errors and b"\n" in data:
+        if self.failing_as == AS_ENVELOPE and b"\n" in data:
             return data.rstrip(b"\n") + b"\n"
         item = parsed(data) if self.event_name else None
         name = item.get(self.event_name) if isinstance(item, dict) else None
@@ -198,9 +201,10 @@ class Wire:
                     return True
         return False
 
-    @property
-    def keep_alive(self) -> bytes:
-        """What is sent so that a connection is kept while nothing is said."""
+    def keep_alive(self, query: str) -> bytes:
+        """What is sent so that a connection is kept while nothing is said; nothing, where no event may be a comment."""
+        if self.framing(query) != "sse":
+            return b""
         pings = self.events.get(("ping", ""), ())
         return b"".join([event.write({}) for event in pings]) or COMMENT
 

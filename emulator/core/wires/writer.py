@@ -8,6 +8,7 @@ from typing import TypeAlias
 from orjson import dumps
 
 from emulator.core.errors import Json
+from emulator.core.wires.derived import DERIVED
 from emulator.core.wires.template import (
     NUMBER,
     PARTS,
@@ -132,9 +133,15 @@ def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
             yield from _pieces(item)
         yield b"]"
     elif isinstance(node, Hole):
-        yield node.name
+        yield (_derived(node.name), holes(node)) if node.name in DERIVED else node.name
     else:
         yield _WRITE[type(node)](node), holes(node)
+
+
+def _derived(name: str) -> Write:
+    """Write what follows from other values."""
+    value = DERIVED[name]
+    return lambda scope: dumps(value(scope))
 
 
 def _optional(begin: bytes, node: Node) -> Write:
@@ -142,7 +149,7 @@ def _optional(begin: bytes, node: Node) -> Write:
     if isinstance(node, If) and node.other is None:
         name, write = node.name, writer(node.node)
         return lambda scope: b"" if scope[name] is None else begin + write(scope)
-    if isinstance(node, Hole):
+    if isinstance(node, Hole) and node.name not in DERIVED:
         name = node.name
         return lambda scope: b"" if (value := scope[name]) is None or value == 0 else begin + dumps(value)
     write = writer(node)

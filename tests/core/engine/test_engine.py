@@ -250,13 +250,14 @@ def test_unmatched_built_in_answers_what_no_rule_does() -> None:
 @pytest.mark.parametrize("name", STATUS)
 def test_each_error_has_its_status_and_the_providers_envelope(provider: str, name: str) -> None:
     exchange = make_session({"rules": [{"reply": {"error": name}}]}).send(provider)
-    error = body_of(exchange)["error"]
-    known = PROVIDERS[provider]
+    error, known = body_of(exchange)["error"], PROVIDERS[provider]
     assert exchange.timeline.status == known.errors[name]["status"]
-    assert error["message"] == PROVIDERS[provider].errors[name]["message"]
-    filled = {f"${{{field}}}" for field, value in known.errors[name].items() if value}
-    told = [field for field, hole in known.envelope["error"].items() if field[-1] != "~" or hole in [*filled]]
-    assert set(error) == {field.removesuffix("~") for field in told}
+    form = known.envelope["error"]
+    assert (error if form == "${message}" else error["message"]) == known.errors[name]["message"]
+    if form != "${message}":
+        filled = {f"${{{field}}}" for field, value in known.errors[name].items() if value}
+        told = [field for field, hole in form.items() if field[-1] != "~" or hole in [*filled]]
+        assert set(error) == {field.removesuffix("~") for field in told}
     assert exchange.refusal is not None
     assert exchange.refusal[:2] == (name, known.errors[name]["status"])
     assert exchange.refusal[2].fact == PROVIDERS[provider].errors[name].get("fact")
@@ -327,6 +328,7 @@ DOCUMENTED = {
     "brivionix": {},
     "compatible": {},
     "deepseek": {},
+    "ollama": {},
     "openai": {
         "x-request-id": "req_[0-9a-f]+", "openai-organization": "org-.+", "openai-processing-ms": "[0-9]+",
         "openai-version": "2020-10-01", "x-ratelimit-limit-requests": "[0-9]+", "x-ratelimit-limit-tokens": "[0-9]+",
@@ -341,7 +343,8 @@ OURS = {"content-type", "x-emulator-exchange", "x-emulator-rule", "x-should-retr
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_answers_have_the_documented_headers_and_ours(provider: str, stream: bool) -> None:
     headers = headers_of(make_session().send(provider, chat(provider, stream=stream)))
-    kind = "text/event-stream" if stream else "application/json"
+    wire = PROVIDERS[provider].operations["chat"].wire
+    kind = wire.stream_type if wire and stream else "application/json"
     assert headers.pop("content-type") == kind
     assert (headers.pop("x-emulator-exchange"), headers.pop("x-emulator-rule")) == ("1", "built-in")
     assert headers.keys() == DOCUMENTED[provider].keys()
@@ -357,7 +360,8 @@ def test_refusals_have_the_documented_headers_too(provider: str, request_: dict[
     scopes, asked = PROVIDERS[provider].header_scopes, (exchange.claim.operation, exchange.timeline.status, False)
     every = {name for name in DOCUMENTED[provider] if name not in scopes or scopes[name].covers(*asked)}
     assert set(headers) - OURS - {"x-emulator-hint"} == every
-    assert (headers["x-emulator-rule"], exchange.rule) == ("refused", "refused")
+    rule = "built-in" if "key" in request_ and PROVIDERS[provider].key_optional else "refused"
+    assert (headers["x-emulator-rule"], exchange.rule) == (rule, rule)
 
 
 def test_a_plan_without_limits_shows_a_large_one() -> None:

@@ -151,14 +151,22 @@ def test_the_key_of_a_session_for_one_provider_is_not_good_at_another() -> None:
     assert exchange.refusal[2].message == "The API key is not good here. It is that of a session for brivionix."
 
 
-@pytest.mark.parametrize("provider", NAMES)
+KEYED = [name for name in NAMES if not PROVIDERS[name].key_optional]
+
+
+def test_a_key_that_is_optional_may_be_any_or_none() -> None:
+    live = make_session(api_keys=("good",))
+    assert [status(live.send("ollama", key=key)) for key in (None, "good", "invalid", "emu-generated")] == [200] * 4
+
+
+@pytest.mark.parametrize("provider", KEYED)
 def test_a_refused_key_rests_on_the_providers_fact(provider: str) -> None:
     exchange = make_session().send(provider, key=None)
     assert exchange.refusal is not None
     assert exchange.refusal[2].fact == PROVIDERS[provider].auth_fact
 
 
-@pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize("provider", KEYED)
 def test_the_key_is_checked_before_the_body_and_the_path_before_the_key(provider: str) -> None:
     live = make_session()
     assert refused(live.send(provider, raw=b"{", key=None))[0] == PROVIDERS[provider].key_missing

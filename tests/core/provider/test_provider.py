@@ -43,7 +43,9 @@ def test_nothing_is_wrong_in_a_built_in_folder(name: str) -> None:
 
 
 def test_all_are_there() -> None:
-    assert list(load_providers()) == ["openai", "anthropic", "azure", *FOUR, "compatible", "deepseek", "gemini"]
+    assert list(load_providers()) == [
+        "openai", "anthropic", "azure", *FOUR, "compatible", "deepseek", "gemini", "ollama",
+    ]  # fmt: skip
 
 
 def test_values_of_a_provider() -> None:

@@ -44,7 +44,7 @@ def _of_tasks(data: Data) -> Problems:
 
 def _of_errors(data: Data) -> Problems:
     names = data["errors"]["names"]
-    wanted = set(holes(data["errors"]["envelope"]))
+    wanted = set(holes([data["errors"]["envelope"], *data["errors"].get("envelopes", {}).values()]))
     for name, given in names.items():
         own = name in STATUS
         if not own and "like" not in given:
@@ -67,6 +67,7 @@ def _of_errors(data: Data) -> Problems:
             "like",
             "exact",
             "empty",
+            "text",
             "final",
         }
         for key in set(given) - wanted - known:

@@ -24,7 +24,9 @@ _NEED_TASKS = ("recommendations", "rankings", "cost_forecast", "patterns")
 def operation_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
     """Yield each problem with its place in provider.yaml, whose data this is."""
     taken: dict[tuple[str, str], tuple[str, str]] = {}
-    yield from _of_entry(data["models"])
+    yield from _of_entry(data["models"], data["models"].get("entry"), ("models", "entry"))
+    for name, its in data["operations"].items():
+        yield from _of_entry(data["models"], its.get("entry"), ("operations", name, "entry"))
     for name, operation in operations.items():
         if name == "any":
             yield ("operations", name), "'any' means all operations; choose another name"
@@ -58,7 +60,8 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
         yield place, "lacks 'chunk', the schema of what is streamed"
     if kind == "chat" and operation.method != "POST":
         yield (*place, "method"), f"must be POST where kind is chat, not {operation.method}"
-    for key, only in (("limits", "embeddings"), ("vectors", "embeddings"), ("categories", "moderations")):
+    of_kinds = ("limits", "embeddings"), ("vectors", "embeddings"), ("categories", "moderations"), ("entry", "models")
+    for key, only in of_kinds:
         if key in given and kind != only:
             yield (*place, key), f"is for kind: {only}, not {kind}"
     if kind == "moderations" and "categories" not in given:
@@ -81,7 +84,7 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
     )
     if needs_body and "body" not in given:
         yield place, "lacks 'body', what it answers"
-    if not needs_body and "body" in given:
+    if not needs_body and "body" in given and kind != "models":
         hint = "is for kinds body and tokens, for stored that is to forget or list, and where there is a page"
         yield (*place, "body"), f"{hint}, not {kind}"
 
@@ -119,12 +122,12 @@ def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
         yield (*place, "path"), f"must have {'no' if not wanted else 'one'} parameter{', the id of an answer' * wanted}"
 
 
-def _of_entry(models: Mapping[str, Json]) -> Problems:
+def _of_entry(models: Mapping[str, Json], entry: Json, place: tuple[str, ...]) -> Problems:
     """The holes of an entry of the list of models can be filled, of each model."""
-    wanted = list(holes(models.get("entry")))
+    wanted = list(holes(entry))
     for name in wanted:
         if name not in MODEL_HOLES and not name.startswith(ABOUT):
-            yield ("models", "entry"), f"nothing fills ${{{name}}}; {nearest(name, MODEL_HOLES)}"
+            yield place, f"nothing fills ${{{name}}}; {nearest(name, MODEL_HOLES)}"
     for index, model in enumerate(models["list"]):
         for name in wanted:
             if name.startswith(ABOUT) and name.removeprefix(ABOUT) not in model.get("about", {}):
@@ -138,7 +141,7 @@ def _of_body(operation: Operation, first_model: Mapping[str, Json]) -> Problems:
     given = (*MODEL_HOLES.values(), "about")
     model = Model(**{name: first_model[name] for name in given if name in first_model})
     sample = {f"path.{name}": model.id if name == "model" else "sample" for name in names}
-    if "model" in names:
+    if "model" in names or operation.takes("model"):
         sample |= model_values(model)
     unknown = [name for name in holes(operation.body) if name not in sample]
     for name in unknown:

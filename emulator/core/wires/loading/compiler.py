@@ -12,8 +12,8 @@ from emulator.core.kept import STATES, Kept
 from emulator.core.source import Source
 from emulator.core.tree import Path as Steps
 from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, FRESH, KINDS, REASONS
+from emulator.core.wires.derived import ALOUD, DERIVED
 from emulator.core.wires.loading.places import places
-from emulator.core.wires.padding import Padding
 from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.sse import event
@@ -40,9 +40,6 @@ from emulator.core.wires.template import (
 )
 from emulator.core.wires.wire import MOMENTS, OF_PART, Wire
 from emulator.core.wires.writer import Writer, event_writer, writer
-
-#: How a stream fails that says so in the provider's envelope, and not as an event.
-PLAIN = "plain"
 
 
 class Compiler:
@@ -124,15 +121,9 @@ class Compiler:
             frozenset(node.name for template in written for node in nodes(template) if isinstance(node, Rows)),
             tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields(*_KEPT_BY)})),
             tuple(self.data["stream"].get("framing", {}).items()),
-            self.data["stream"].get("error") == PLAIN,
+            failing if isinstance(failing := self.data["stream"].get("error"), str) else "event",
             self.data["stream"].get("counts") == "so_far",
-            self.padding(),
         )
-
-    def padding(self) -> Padding | None:
-        """Return what pads events, where something does."""
-        data = self.data["stream"].get("padding")
-        return Padding(data["field"], data["of"] == "pieces") if data else None
 
     def compiled(self, events: Mapping[tuple[str, str], Sequence[Node]]) -> dict[tuple[str, str], tuple[Event, ...]]:
         """Compile events; of two kinds of parts that look the same, only the first is read."""
@@ -149,7 +140,7 @@ class Compiler:
     def errors(self, parser: Parser) -> list[Node]:
         """Parse what ends a stream that fails."""
         shapes = self.data["stream"].get("error", ())
-        if shapes == PLAIN:
+        if isinstance(shapes, str):
             return []
         return [parser.event(shape, ("stream", "error", index)) for index, shape in enumerate(shapes)]
 
@@ -204,6 +195,7 @@ class Compiler:
     def check_kinds(self, needed: Sequence[str], whole: Node, events: Mapping[tuple[str, str], list[Node]]) -> None:
         """Check that an answer can say each kind of part, whole and streamed."""
         kinds = {kind for node in nodes(whole) for kind in getattr(node, "kinds", ())} | holes(whole)
+        kinds |= {"text", "refusal"} if ALOUD in kinds else set()
         at_end = frozenset[str]().union(*map(holes, events.get(("finish", ""), ())))
         for kind in needed:
             if kind not in kinds:
@@ -266,7 +258,7 @@ def known(node: Node, look: Match) -> Match:
 
 
 def _fresh(templates: Iterable[Node]) -> Iterator[str]:
-    """Yield the fields that hold the id or the time of an answer."""
+    """Yield the fields that hold the id or the time of an answer, or how long it took."""
     for template in templates:
         for node in nodes(template):
             fields = node.fields if isinstance(node, Object) else ()
@@ -274,9 +266,9 @@ def _fresh(templates: Iterable[Node]) -> Iterator[str]:
 
 
 #: What of a request decides how its answer is made and kept.
-_KEPT_BY = ("store", "later", "conversation", "thinks", "hides", "unpadded")
+_KEPT_BY = ("store", "later", "conversation", "thinks", "hides")
 #: What is new in every answer.
-_NEW = (Hole("id"), Hole("created"), Hole(ITEM))
+_NEW = (Hole("id"), Hole("created"), Hole(ITEM), *(Hole(name) for name in DERIVED if name != ALOUD))
 
 
 def _all_holes(node: Node) -> frozenset[str]:

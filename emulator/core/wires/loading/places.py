@@ -2,6 +2,7 @@
 
 text  refusal  finish  id  model  usage.input ...     call  call.id  call.name  call.arguments
 text.piece  call.piece  call.begin  call.begin.id ...  finish.finish  start.choice        of a stream, by its moment
+stop.finish                                            where the last event tells why
 start.mark                                             what only the first event has
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from emulator.core.wires.completion import FRESH
+from emulator.core.wires.derived import ALOUD
 from emulator.core.wires.template import Array, Choices, Each, Hole, If, Literal, Node, Object, Whole, holes
 
 Places = Mapping[str, str]
@@ -34,6 +36,10 @@ def places(whole: Node, events: Mapping[tuple[str, str], Sequence[Node]]) -> Pla
     marks = _literals([node for node in starts if "choice" in holes(node)] or starts)
     others = {path for key, templates in events.items() if key != ("start", "") for path in _literals(templates)}
     mark = next((path for path in marks if path not in others), None)
+    if "stop.finish" in found:
+        found.setdefault("finish.finish", found["stop.finish"])
+    if ALOUD in found:
+        found.setdefault("text", found[ALOUD])
     if f"usage.{FRESH}" in found:
         found.setdefault("usage.input", found[f"usage.{FRESH}"])
     return found | ({"start.mark": mark} if mark else {})

@@ -10,8 +10,8 @@ from emulator.core.errors import Json
 from emulator.core.openapi_form import json_schema
 from emulator.core.wires.conversation import Choice, Conversation, Message, Tool
 from emulator.core.wires.reader import Match
-from emulator.core.wires.request.messages import Messages, Prompts
-from emulator.core.wires.request.paths import Path, condition_of, listed, path_of, paths_of, text_of
+from emulator.core.wires.request.messages import Messages, Prompts, with_images
+from emulator.core.wires.request.paths import Path, asking, condition_of, listed, path_of, paths_of, text_of
 
 #: What a wire names in place of a field: the parameter `model` of the operation's path.
 IN_PATH = "{model}"
@@ -38,15 +38,19 @@ class RequestForm:
     ) -> None:
         self.model_in_path = IN_PATH in listed(data.get("model"))
         self._data = data = {**data, "model": [path for path in listed(data.get("model")) if path != IN_PATH]}
-        self._model, self._stream = path_of(data["model"]), path_of(data.get("stream"))
+        self._model, self._stream = path_of(data["model"]), asking(data.get("stream"))
         self._cap, self._choices, self._stop = (path_of(data.get(name)) for name in ("cap", "choices", "stop"))
         self._schema, self._usage, self._json = (
             path_of(data.get("schema")), path_of(data.get("usage")), condition_of(data.get("json")),
         )  # fmt: skip
         prompt = data.get("prompt")
         self._messages: Messages | Prompts = (
-            Messages(data["messages"], data.get("system"), parts, items) if prompt is None else Prompts(prompt)
+            Messages(data["messages"], data.get("system"), parts, items)
+            if prompt is None
+            else Prompts(prompt, data.get("system"))
         )
+        self._images = path_of(data["images"]) if "images" in data else None
+        self._uncapped = condition_of(data.get("uncapped"))
         self._echo = path_of((prompt or {}).get("echo"))
         self.kinds: tuple[str, ...] = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
         probable = data.get("logprobs", {})
@@ -65,7 +69,6 @@ class RequestForm:
         self.tells_usage = "usage" not in data  # unasked, in every stream
         self.goes_on = "previous" in data  # from a kept answer
         self._previous, self._stored = path_of(data.get("previous")), path_of(data.get("store"))
-        self.is_unpadded = condition_of(data.get("unpadded"))  # events are asked for without padding
         self._later, self._conversation = condition_of(data.get("later")), paths_of(data.get("conversation"))
         self.truncates = condition_of(data.get("truncates"))  # what does not fit is dropped
         self._reference = data.get("messages", {}).get("items", {}).get("reference")
@@ -77,9 +80,11 @@ class RequestForm:
 
     def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
         """Return what a body says after earlier items; without tools, where the docs know none."""
-        model, stream = self.model(body), self._stream(body) is True
+        model, stream = self.model(body), self._stream(body)
         plain = None if earlier else self._messages.plain(body)
         messages = self._messages.read(body, earlier) if plain is None else plain
+        if self._images and plain is None:
+            messages = with_images(messages, self._images(body))
         if self._seldom.isdisjoint(body):
             shows = self._shows_reasoning(body)
             return Conversation(
@@ -90,7 +95,8 @@ class RequestForm:
         number = self._choices(body)
         several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
         number = number if several else 1
-        prompts = messages[:MOST_PROMPTS] if isinstance(self._messages, Prompts) else messages[:1]
+        alone = isinstance(self._messages, Prompts)
+        prompts = [item for item in messages if item.role == "user"][:MOST_PROMPTS] if alone else messages[:1]
         echoes = [message.text for message in prompts for _ in range(number)] if self._echo(body) is True else ()
         return Conversation(
             model,
@@ -100,10 +106,10 @@ class RequestForm:
             choice,
             named,
             self._one_call(body),
-            self._cap(body),
+            None if self._uncapped(body) else self._cap(body),
             number * max(1, len(prompts)),
             _texts(self._stop(body)),
-            self._as_schema(self._schema(body)),
+            None if isinstance(schema := self._schema(body), str) else self._as_schema(schema),
             self._json(body),
             self.tells_usage or self._usage(body) is True,
             self._logprobs(body),
@@ -217,8 +223,10 @@ class RequestForm:
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
         given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
-        if name in ("json", "later", "thinks", "hides", "reasoning", "truncates", "unpadded"):
+        if name in ("json", "later", "thinks", "hides", "reasoning", "truncates"):
             return list(given or ())
+        if name == "stream" and isinstance(given, Mapping):
+            return list(given)
         if not isinstance(given, Mapping):
             return listed(given)
         if "at" in given:

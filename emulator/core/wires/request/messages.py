@@ -150,16 +150,27 @@ class Messages:
         return _written(content)
 
 
+def with_images(messages: Sequence[Message], given: Json) -> tuple[Message, ...]:
+    """Return messages with images that stand beside what is said: a list for each of them, or one for the last."""
+    if not isinstance(given, list) or not messages:
+        return tuple(messages)
+    of_each = {place: len(item) for place, item in enumerate(given) if isinstance(item, list)}
+    beside = 0 if of_each else sum(isinstance(item, str) for item in given)
+    found = [replace(item, images=item.images + of_each.get(item.at, 0)) for item in messages]
+    return (*found[:-1], replace(found[-1], images=found[-1].images + beside))
+
+
 class Prompts:
     """The prompts of an API that has no messages: each is a text, or tokens, and is answered by itself."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self._at = path_of(data["at"])
+    def __init__(self, data: Mapping[str, Any], system: Json) -> None:
+        self._at, self._system = path_of(data["at"]), path_of(system)
 
     def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
         given = self._at(body)
         several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
-        return tuple([Message("user", _written(item)) for item in (given if several else [given])])
+        spoken = [Message("system", text)] if (text := text_of(self._system(body))) else []
+        return (*spoken, *(Message("user", _written(item)) for item in (given if several else [given])))
 
     def plain(self, body: Mapping[str, Json]) -> None:
         """Tell that a prompt is no message."""

@@ -68,6 +68,14 @@ def condition_of(spec: Mapping[str, Json] | None) -> Callable[[Json], bool]:
     return lambda value: all(_holds(look(value), wanted) for look, wanted in looks)
 
 
+def asking(given: Json) -> Callable[[Json], bool]:
+    """Compile what asks for something: a path at which true stands, or a condition."""
+    if isinstance(given, Mapping):
+        return condition_of(given)
+    look = path_of(given)
+    return lambda value: look(value) is True
+
+
 def _holds(found: Json, wanted: Sequence[Json]) -> bool:
     """Tell whether a value, or one of a list, is wanted."""
     return found in wanted or (isinstance(found, list) and any(item in wanted for item in found))
