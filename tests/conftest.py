@@ -5,27 +5,34 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
-from hypothesis import settings
 
-from emulator import Emulator
+# Tests start hundreds of processes: they share what the first of them compiled, whatever is the custom here. So do the
+# processes of this run, which compile the package with its assertions rewritten.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+from hypothesis import settings  # noqa: E402
+
+from emulator import Emulator  # noqa: E402
 
 # A slow machine is no failure; in CI the same examples come each time.
 settings.register_profile("emulator", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("emulator")
 
 
-# Tests start hundreds of processes: they share what the first of them compiled, whatever is the custom here.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
-
-
-def pytest_collection_finish() -> None:
-    """Collect no more what all tests share: modules, strategies, and thousands of tests."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among what all tests share: modules, strategies, and thousands of tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

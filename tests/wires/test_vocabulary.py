@@ -24,7 +24,7 @@ FILES = sorted(
     for pattern in ("wires/*.yaml", "*/*.wire.yaml")
     for file in folder.glob(pattern)
 )
-DATA = [yaml.safe_load(file.read_text()) for file in FILES]
+DATA = [yaml.load(file.read_text(), yaml.CSafeLoader) for file in FILES]
 
 
 def walk(value: Any) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -59,31 +60,38 @@ def load_providers(extra: Path | None = None) -> dict[str, Provider]:
 def load_provider(folder: Path | str, loaded: dict[Path, Provider] | None = None, checked: bool = False) -> Provider:
     """Compile a provider's folder; `loaded` has those that are compiled already, by their folders.
 
-    What is ours is checked by tests (`checked`), and here where it cannot be compiled.
+    What is ours is compiled once in a process; tests check it (`checked`), and it is checked here where it cannot be
+    compiled.
 
     Raises: SourceError, with file:line:col of an unknown key, a hole that nothing fills, a missing envelope, a fact
     that is named but not listed.
     """
     folder = Path(folder)
-    file = folder / "provider.yaml"
-    try:
-        source = parse_source(file.read_bytes(), str(file))
-    except OSError as error:
-        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
-    loaded = {} if loaded is None else loaded
     if folder.parent == data_folder("schemas") and not checked:
         with suppress(KeyError, TypeError, ValueError, SourceError):
-            return _Loader(folder, source, loaded, trusted=True).load()
-    return _Loader(folder, source, loaded, trusted=False).load()
+            return _of_ours(folder)
+    return _Loader(folder, {} if loaded is None else loaded, trusted=False).load()
+
+
+@functools.cache
+def _of_ours(folder: Path) -> Provider:
+    return _Loader(folder, {}, trusted=True).load()
+
+
+def _read(file: Path) -> Source:
+    try:
+        return parse_source(file.read_bytes(), str(file))
+    except OSError as error:
+        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
 
 
 class _Loader:
     """Checks a provider's folder as a whole and collects every problem before it gives up."""
 
-    def __init__(self, folder: Path, source: Source, loaded: dict[Path, Provider], trusted: bool) -> None:
+    def __init__(self, folder: Path, loaded: dict[Path, Provider], trusted: bool) -> None:
         self.folder = folder
-        self.source = source
-        self.data = source.data
+        self.source = _read(folder / "provider.yaml")
+        self.data = self.source.data
         self.problems: list[Problem] = []
         self.trusted = trusted
         self.loaded = loaded

@@ -282,12 +282,15 @@ def test_what_is_ours_is_checked_where_it_cannot_be_compiled(folder: Path, monke
     monkeypatch.setattr(provider_folder, "data_folder", lambda name: folder.parent)
     edit("compatible_with: openai", "x-aside: 1")(folder)
     edit("open: false", "open: 5")(folder)
-    assert load_provider(folder).models_open == 5
     edit("name: beatra", "mame: beatra")(folder)
     assert [line.split(": ", 1)[1] for line in problems(lambda: load_provider(folder))] == [
         "name: is required", "mame: is not known here; did you mean 'name'?",
         "models.open: must be true or false, not 5",
     ]  # fmt: skip
+    edit("mame: beatra", "name: beatra")(folder)
+    compiled = load_provider(folder)
+    assert compiled.models_open == 5
+    assert load_provider(folder) is compiled
 
 
 def test_a_provider_of_ones_own_is_beside_the_built_in_ones(folder: Path) -> None:
