@@ -17,6 +17,7 @@ from emulator.contract.generation.boundaries import boundaries, place, slug, tag
 from emulator.contract.generation.shrink import smallest
 from emulator.contract.generation.strategies import ANY_JSON
 from emulator.contract.phases.case import PlannedCase
+from emulator.contract.phases.coverage import coverage
 from emulator.contract.phases.fuzz import draw_all
 from emulator.contract.reports.report import Result
 from emulator.contract.run import plan
@@ -291,6 +292,15 @@ def test_ids_stay_when_a_schema_grows_elsewhere() -> None:
     branches.insert(0, more)
     assert before < ids()
     assert ids() - before == {"audio/type/false", "audio/type/true", "messages.developer/type/object"}
+
+
+def test_a_list_past_its_bound_is_one_case_whatever_it_holds() -> None:
+    """Anthropic takes 100,000 messages: of one more, megabytes, there must not be a case for each kind of message."""
+    found = [case.id for case in coverage(load_contract("anthropic")) if case.id.split("/")[3] == "maxItems"]
+    assert found == [
+        "coverage/chat/messages/maxItems/lengthen-100001-object",
+        "coverage/count_tokens/messages/maxItems/lengthen-100001-object",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from emulator.contract.generation.mutations import Mutation, Mutator, mutations
+from emulator.contract.generation.mutations import MOST_ITEMS, Mutation, Mutator, mutations
 from emulator.contract.generation.strategies import Endless, answered, requests, values
 from emulator.contract.generation.subschemas import UnsupportedKeyword
 from emulator.core.provider.folder import load_providers
@@ -245,6 +245,23 @@ def test_every_mutation_of_a_small_body() -> None:
         Mutation(("temperature",), "minimum", "below", 1, -0.01),
         Mutation(("temperature",), "maximum", "above", 1, 2.01),
     ]
+
+
+def test_what_would_make_megabytes_is_a_fault_that_is_not_drawn() -> None:
+    document = {
+        "properties": {"of": {"type": "array", "maxItems": MOST_ITEMS}, "few": {"type": "array", "maxItems": 2}}
+    }
+    mutator, body = Mutator(document), {"of": [1], "few": [1]}
+    lengths = {len(found.after) for found in mutator.candidates(body) if found.operator == "lengthen"}
+    drawn = set()
+
+    @QUICK
+    @given(mutator.some(body))
+    def draw(pair: Any) -> None:
+        drawn.add(len(pair[1].after) if pair[1].operator == "lengthen" else 0)
+
+    draw()
+    assert (lengths, drawn) == ({MOST_ITEMS + 1, 3}, {0, 3})
 
 
 def test_a_mutation_names_its_place_both_ways() -> None:

@@ -61,7 +61,7 @@ def boundaries(schema: Json, good: Mapping[str, Json]) -> Iterator[Boundary]:
 def slug(value: Json) -> str:
     """Return a value as a part of an id: readable, and different for different values."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True)
-    short = _SLUG.sub("_", text)[:_MOST_SLUG]
+    short = _SLUG.sub("_", text[: 40 * _MOST_SLUG])[:_MOST_SLUG]
     return short if short == text else f"{short.strip('_')}~{crc32(json.dumps(value).encode()) & 0xFFFF:04x}"
 
 

@@ -34,6 +34,8 @@ _OF_TYPE: Mapping[str, Json] = {
     "null": None, "boolean": True, "integer": 1, "number": 0.5, "string": "1", "array": [], "object": {},
 }  # fmt: skip
 _UNDOCUMENTED = "undocumented_field"
+#: Longer lists are not drawn, as they make megabytes of a body; the phase coverage has each of them once.
+MOST_ITEMS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Mutation:
     def path(self) -> str:
         """The place as errors name it: `messages[0].role`."""
         return path_of(self.steps)
+
+    @property
+    def mark(self) -> str:
+        """What tells the value after from others of the same operator: of a list that became too long, its length."""
+        too_long = isinstance(self.after, list) and self.operator == "lengthen"
+        return str(len(self.after)) if too_long else repr(self.after)
 
     @property
     def alone(self) -> Mapping[str, Json]:
@@ -104,7 +112,8 @@ class Mutator:
         """Return a strategy of a valid value's mutations: each keyword as likely, however often it stands."""
         by_keyword: dict[str, list[Mutation]] = {}
         for mutation in self.candidates(value):
-            by_keyword.setdefault(mutation.keyword, []).append(mutation)
+            if not (isinstance(mutation.after, list) and len(mutation.after) > MOST_ITEMS):
+                by_keyword.setdefault(mutation.keyword, []).append(mutation)
         groups = list(by_keyword.values())
         first = crc32(repr(value).encode("utf-8", "replace"))  # what 0 stands for, which Hypothesis likes best
 
@@ -129,7 +138,7 @@ class Mutator:
         seen: set[tuple[Steps, str, str]] = set()
         for part, found, steps, comment in self.applying(self.document.schema, value, ()):
             for mutation in self.at(part, found, steps, comment, value):
-                known = (mutation.steps, mutation.operator, repr(mutation.after))
+                known = (mutation.steps, mutation.operator, mutation.mark)
                 if known not in seen and not self.leaves_out(mutation):
                     seen.add(known)
                     yield mutation

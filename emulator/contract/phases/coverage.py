@@ -28,34 +28,33 @@ MOST_ITEMS = 1000
 def coverage(contract: Contract) -> Iterator[PlannedCase]:
     """Yield the cases of each operation, those that are taken first."""
     for operation in contract.provider.operations.values():
-        found: dict[str, PlannedCase] = {}
-        for case in _cases(contract, operation):
-            found.setdefault(case.id, case)
-        yield from found.values()
+        if contract.asks(operation):
+            yield from _bodies(contract, operation) if operation.has_body else _queries(contract, operation)
 
 
-def _cases(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
-    if not contract.asks(operation):
-        return
-    if not operation.has_body:
-        yield from _queries(contract, operation)
-        return
+def _bodies(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
+    """Yield a request for each boundary and each fault, once however many good bodies have it."""
     bodies = contract.bodies(operation)
     if not bodies:
         return  # nobody knows a good request of it: the docs print none, and the contract gives none
-    known = tags(operation.request)
-    found = [
-        item
-        for item in _boundaries(contract, operation, bodies[0])
-        if not contract.refusal(operation, item.value) and _size(item.value) <= MOST_ITEMS
-    ]
-    for item in found:
-        yield _good(contract, operation, item, known)
+    known, seen, good = tags(operation.request), set[str](), list[Mapping[str, Json]]()
+    for item in _boundaries(contract, operation, bodies[0]):
+        if _size(item.value) > MOST_ITEMS or contract.refusal(operation, item.value):
+            continue
+        good.append(item.value)
+        where = place(item.steps, item.value, known)
+        name = f"{operation.name}/{where}/{item.keyword}/{item.label}"
+        if name not in seen:
+            seen.add(name)
+            yield _good(contract, operation, name, where, item)
     mutator = Mutator(operation.request, reads=contract.reads(operation))
-    for body in (*bodies, *(item.value for item in found)):
+    for body in (*bodies, *good):
         for mutation in mutator.candidates(body):
-            if mutator.breaks(body, mutation):
-                yield _bad(contract, operation, body, mutation, known)
+            where = place(mutation.steps, body, known)
+            name = f"{operation.name}/{where}/{mutation.keyword}/{_label(mutation)}"
+            if name not in seen and mutator.breaks(body, mutation):
+                seen.add(name)
+                yield _bad(contract, operation, name, body, mutation)
 
 
 def _boundaries(contract: Contract, operation: Operation, good: Mapping[str, Json]) -> Iterator[Boundary]:
@@ -91,8 +90,7 @@ def _size(value: Json) -> int:
     return max([len(inner) if isinstance(value, list) else 0, *map(_size, inner)])
 
 
-def _good(contract: Contract, operation: Operation, item: Boundary, known: set[str]) -> PlannedCase:
-    where = place(item.steps, item.value, known)
+def _good(contract: Contract, operation: Operation, name: str, where: str, item: Boundary) -> PlannedCase:
     fact, assumed = contract.basis(item.comment, operation)
     what = f"a request with {where} at a boundary ({item.keyword} {item.label})"
 
@@ -101,12 +99,10 @@ def _good(contract: Contract, operation: Operation, item: Boundary, known: set[s
         answer = client_of(contract, session).post(contract.address(operation), item.value)
         taken(contract, operation, answer, what, streams(contract, path, item.value))
 
-    name = f"{operation.name}/{where}/{item.keyword}/{item.label}"
     return planned_case(contract, "coverage", name, check, fact=fact, assumed=assumed or not item.stated)
 
 
-def _bad(contract: Contract, operation: Operation, body: Json, mutation: Mutation, known: set[str]) -> PlannedCase:
-    where = place(mutation.steps, body, known)
+def _bad(contract: Contract, operation: Operation, name: str, body: Json, mutation: Mutation) -> PlannedCase:
     fact, assumed = contract.basis(mutation.comment, operation)
     broken = mutation.apply(body)
     what = f"a request whose {mutation.path or 'body'} breaks {mutation.keyword} ({told(mutation)})"
@@ -115,7 +111,6 @@ def _bad(contract: Contract, operation: Operation, body: Json, mutation: Mutatio
         answer = client_of(contract, session).post(contract.address(operation), broken)
         refused(contract, session, answer, "invalid_request", what, mutation.alone)
 
-    name = f"{operation.name}/{where}/{mutation.keyword}/{_label(mutation)}"
     return planned_case(contract, "coverage", name, check, fact=fact, assumed=assumed)
 
 
@@ -128,6 +123,8 @@ def told(mutation: Mutation) -> str:
 def _label(mutation: Mutation) -> str:
     if mutation.operator in ("remove", "extend"):
         return mutation.operator
+    if isinstance(mutation.after, list) and mutation.operator == "lengthen":
+        return f"lengthen-{len(mutation.after)}-{_TYPES[type(mutation.after[-1])]}"  # whatever it has so many of
     if mutation.operator == "retype":
         return f"retype-{_TYPES[type(mutation.after)]}"
     if mutation.operator == "combine":

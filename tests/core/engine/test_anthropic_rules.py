@@ -33,6 +33,11 @@ def schema(**given: Any) -> dict[str, Any]:
 
 #: By name: what is sent beside a good request, the fact, and a part of the message.
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
+    "many-messages": (
+        {"messages": [{"role": "user", "content": "a"}] * 100_001},
+        "an-messages",
+        "messages: List should have at most 100000 items after validation, not 100001",
+    ),
     "model": ({"model": 4}, "an-model", "model: Input should be a string"),
     "max-tokens-text": ({"max_tokens": "10"}, "an-max-tokens", "max_tokens: Input should be an integer"),
     "max-tokens-negative": (

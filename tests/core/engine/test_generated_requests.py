@@ -60,11 +60,9 @@ QUERY = "api-version=2024-10-21"
 #: there are fewer in a run of all tests; EMULATOR_BODIES=10000 asks for as many of each.
 BODIES = 10_000
 FEWER = {
-    "anthropic": 500, "gemini": 1_500, "compatible": 2_000, "deepseek": 2_000, "azure": 1_000, "ollama": 2_000,
+    "anthropic": 2_000, "gemini": 1_500, "compatible": 2_000, "deepseek": 2_000, "azure": 1_000, "ollama": 2_000,
 }  # fmt: skip
 SOCKET_BODIES = 200
-#: Hypothesis warns of the size of what it drew where there are more.
-FEWER_OVER_A_SOCKET = {"anthropic": 25}
 ARBITRARY = 500
 FAULTS = 4
 #: Answers longer than this (vectors) are left to the fast validator.
@@ -110,7 +108,7 @@ def test_generated_bodies_in_process(provider: Provider, operation: Operation) -
 @each_operation
 def test_generated_bodies_over_a_socket(provider: Provider, operation: Operation, emulator_url: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(emulator_url).netloc, timeout=5)
-    wanted = share(provider, operation, FEWER_OVER_A_SOCKET.get(provider.name, SOCKET_BODIES))
+    wanted = share(provider, operation, SOCKET_BODIES)
     seen = run(provider, operation, socket_asker(connection), wanted)
     connection.close()
     assert seen["valid"] + seen["broken"] >= wanted
