@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openai import NotFoundError, OpenAI
 from pydantic import BaseModel
 
 from sockets.raw import ServedSession, make_session
@@ -164,6 +165,55 @@ def test_a_broken_stream_is_raised(api: Client) -> None:
     assert [next(parts).message.content, next(parts).message.content] == ["One", " two"]
     with pytest.raises(httpx.TransportError):
         next(parts)
+
+
+def test_generate(api: Client) -> None:
+    answer = api.generate("qwen3", "Just think.", system="Be brief.")
+    assert (answer.response, answer.thinking, answer.done_reason) == ("Yes.", "Hm, well.", "stop")
+    parts = list(api.generate(MODEL, "Hello!", stream=True))
+    assert [part.response for part in parts] == ["Hi", " there,", " my", " friend!", ""]
+
+
+def test_embed(api: Client) -> None:
+    several = api.embed("nomic-embed-text", ["One", "Two", "One"], dimensions=8)
+    assert [len(vector) for vector in several.embeddings] == [8, 8, 8]
+    assert several.embeddings[0] == several.embeddings[2] != several.embeddings[1]
+    assert [len(api.embed("all-minilm", "One").embeddings[0]), len(api.embeddings("all-minilm", "One").embedding)] == [
+        384
+    ] * 2
+
+
+def test_models(api: Client) -> None:
+    names = [model.model for model in api.list().models]
+    assert "llama3.2:latest" in names
+    assert "llama3.2" not in names
+    assert "thinking" in (api.show("qwen3").capabilities or ())
+    assert list(api.ps().models) == []
+    with pytest.raises(ResponseError, match="model 'nobody' not found") as found:
+        api.show("nobody")
+    assert found.value.status_code == 404
+
+
+def test_openais_sdk_on_the_other_side(live: ServedSession) -> None:
+    messages: Any = says("Just think.")
+    with OpenAI(base_url=f"{host(live)}/v1", api_key="ollama", max_retries=0) as openai:
+        whole = openai.chat.completions.create(model="qwen3", messages=messages)
+        message = whole.choices[0].message.model_dump()
+        assert (message["content"], message["reasoning"], whole.system_fingerprint) == (
+            "Yes.",
+            "Hm, well.",
+            "fp_ollama",
+        )
+        chunks = list(openai.chat.completions.create(model=MODEL, messages=messages, stream=True))
+        assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "Yes."
+        assert next(iter(openai.models.list())).id == openai.models.retrieve("llama3.2:latest").id
+        vector = openai.embeddings.create(model="nomic-embed-text", input="One").data[0].embedding
+        assert len(vector) == 768
+        with pytest.raises(NotFoundError) as found:
+            openai.chat.completions.create(model="nobody", messages=messages)
+    assert found.value.body == {
+        "message": "model 'nobody' not found", "type": "not_found_error", "param": None, "code": None,
+    }  # fmt: skip
 
 
 def test_a_path_that_is_left_out_says_so(api: Client) -> None:

@@ -110,16 +110,20 @@ def refused(
     """Demand that a request is refused with an error's status and the provider's envelope. Raises: Differs."""
     answers(answer, what, contract.ask.status[error])
     client_of(contract, session).refused(answer, error, what, wrong)
-    for fact, assumed, shape in _envelopes(contract, error):
+    route = contract.route(answer.request.url, answer.request.method)
+    for fact, assumed, shape in _envelopes(contract, error, route.operation.path if route else contract.ask.path):
         with resting_on(fact, assumed):
             told = f"the error of {what} is JSON"
             equal(answer, told, "application/json", answer.media_type, assumed=True, about=what)
             conform(answer, answer.json, shape, f"the error of {what}:")
 
 
-def _envelopes(contract: Contract, error: str) -> Iterator[tuple[Fact | None, bool, Json]]:
-    """Yield the shapes that an error's body has: all that the facts say of a situation in which it is met."""
+def _envelopes(contract: Contract, error: str, path: str) -> Iterator[tuple[Fact | None, bool, Json]]:
+    """Yield the shapes that an error's body has at a path: all that the facts say of a situation in which it is met."""
+    form = contract.provider.envelope_at(path)
     for case, step in contract.steps("errors"):
+        if contract.provider.envelope_at(step.ask.path) != form:
+            continue
         for name in step.params["on"]:
             if situation(name).error == error:
                 shapes = (step.params.get("schema", True), step.params.get("per", {}).get(name, True))

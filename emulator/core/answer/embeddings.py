@@ -30,7 +30,7 @@ MAX_NUMBERS = MAX_INPUTS * 3072
 def asked(operation: Operation, body: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return what a body asks for in one form: its `input`, and how many `dimensions`."""
     form = operation.vectors
-    if not form:
+    if "text" not in form:
         return body
     items = [place.value for place in Selector(form["each"]).find(body)] if "each" in form else [body]
     items = [item for item in items if isinstance(item, Mapping)]
@@ -186,7 +186,8 @@ def render_embeddings(turn: Turn, vectors: Sequence[Sequence[float]], tokens: in
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     if turn.operation.vectors:
         items = [fill(turn.operation.vectors["item"], {"vector": list(vector)}) for vector in vectors]
-        body = fill(turn.operation.body, {"items": items, "item": items[0] if items else None})
+        values = {"items": items, "item": items[0] if items else None, "model": turn.model, "tokens": tokens}
+        body = fill(turn.operation.body, values)
         return Rendered(render_json(turn, body, reply), usage, tokens)
     encode = _base64 if turn.call.body.get("encoding_format") == "base64" else list
     data = [

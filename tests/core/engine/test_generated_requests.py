@@ -135,7 +135,7 @@ def test_any_json_is_judged_alike_and_answered(provider: Provider, operation: Op
             beyond = breaks_a_rule(provider, operation, read) or answer.status == 200
             assert beyond or refused_beyond_the_schema(provider, operation, body, answer)
         else:
-            check_refused(provider, answer)
+            check_refused(provider, operation, answer)
         if answer.status == 200:
             check_conforms(provider, operation, answer)
 
@@ -187,8 +187,8 @@ def run(provider: Provider, operation: Operation, ask: Ask, bodies: int) -> Coun
                 assert len(data) > MAX_BODY
                 continue
             assert not agreed.verdict(broken, answer), mutation
-            check_refused(provider, answer)
-            check_names(provider, answer, mutation)
+            check_refused(provider, operation, answer)
+            check_names(provider, operation, answer, mutation)
         seen.update(valid=1, broken=FAULTS)
 
     check()
@@ -269,7 +269,7 @@ def answer_of(status: int, kind: str, data: bytes) -> Answer:
 
 def check_answered(provider: Provider, operation: Operation, body: Mapping[str, Any], answer: Answer) -> None:
     if answer.status >= 400 and (breaks_a_rule(provider, operation, body) or goes_on(operation, body)):
-        check_refused(provider, answer)
+        check_refused(provider, operation, answer)
         return
     if answer.status == 400 and operation.kind == "embeddings" and ("dimensions" in body or operation.vectors):
         return  # more than the model has, or another model than that of the path
@@ -300,13 +300,14 @@ def conforms(schema: Schema | None, data: bytes) -> None:
     assert len(data) > MOST_BYTES or schema.oracle.is_valid(value)
 
 
-def check_refused(provider: Provider, answer: Answer) -> None:
+def check_refused(provider: Provider, operation: Operation, answer: Answer) -> None:
     """A 400, or what stands for a model that is not there, in the provider's own envelope, every field of it."""
     assert answer.status in (400, provider.errors[provider.models_unknown]["status"]), answer
     assert answer.kind == "application/json"
     given = {**provider.errors["invalid_request"], "status": 400}
-    wanted = fill(provider.envelope, {**dict.fromkeys(("message", "param", "details", "request_id", "more")), **given})
-    for path, shape in leaves(provider.envelope, ()):
+    envelope = provider.envelope_at(operation.path)
+    wanted = fill(envelope, {**dict.fromkeys(("message", "param", "details", "request_id", "more")), **given})
+    for path, shape in leaves(envelope, ()):
         if any(name.endswith("~") for name in path):
             continue
         found, expected = (at(value, path) for value in (orjson.loads(answer.body), wanted))
@@ -317,10 +318,10 @@ def check_refused(provider: Provider, answer: Answer) -> None:
             assert found == expected
 
 
-def check_names(provider: Provider, answer: Answer, mutation: Mutation) -> None:
+def check_names(provider: Provider, operation: Operation, answer: Answer, mutation: Mutation) -> None:
     """The field with the fault is named wherever the envelope has a place for it."""
-    body = orjson.loads(answer.body)
-    for path, shape in leaves(provider.envelope, ()):
+    body, own = orjson.loads(answer.body), {item.at for item in operation.exceptions}
+    for path, shape in leaves(provider.envelope_at(operation.path), ()):
         if any(name.endswith("~") for name in path):
             continue
         found = at(body, path)
@@ -335,6 +336,7 @@ def check_names(provider: Provider, answer: Answer, mutation: Mutation) -> None:
             and mutation.path
             and mutation.operator not in ("combine", "forbid")
             and not provider.wordings
+            and re.sub(r"\[\d+\]", "[]", mutation.path) not in own
         ):
             assert mutation.path in found or is_about(found.partition(":")[0], mutation)
 
@@ -377,7 +379,7 @@ def refused_beyond_the_schema(
     """An unknown model, or a conversation over the window: what a provider refuses and no schema says."""
     if answer.status == 404:
         return not provider.models_open and body.get("model") not in model_ids(provider, operation)
-    check_refused(provider, answer)
+    check_refused(provider, operation, answer)
     if operation.vectors or (operation.kind == "embeddings" and "dimensions" in body) or goes_on(operation, body):
         return True
     known = [*provider.models, *(["auto"] if provider.auto else [])]
