@@ -144,7 +144,13 @@ def probabilities(tokens: Sequence[str], count: int) -> Json:
     return [{**item, "top_logprobs": [item, *others][:count]} for item in made]
 
 
+def obfuscated(fields: Fields) -> bool:
+    """Tell whether what is streamed has a random text that hides its length."""
+    return (fields.get("stream_options") or {}).get("include_obfuscation") is not False
+
+
 def _chunks(head: Json, said: Said, count: int, fields: Fields, usage: Json) -> Iterator[Json]:
+    head |= {"obfuscation": "x7Qp"} if obfuscated(fields) else {}
     more = {"usage": None} if usage else {}
     for index in range(count):
         for delta, tokens in _deltas(said):

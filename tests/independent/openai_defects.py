@@ -172,6 +172,8 @@ OPENAI = (
     Defect("oa-chunk-object", "a chunk calls itself an answer", chunk("object", lambda _: "chat.completion"), "object"),
     Defect("oa-chunk-content", "each delta repeats what was said", events(
         lambda items: cumulative(items) if "choices" in json.dumps(items[0]) else items), "holds only what is new"),
+    Defect("oa-chunk-obfuscation", "what is streamed shows its length", chunk("obfuscation", gone),
+           "obfuscation is required"),
     Defect("oa-chunk-tool-call", "the fragments of a call have no index", of_calls(
         lambda call: {**call, "index": None}), "have its index"),
     # embeddings, moderations, models, completions

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from independent import speech
-from independent.openai_answers import ANSWERS_AS, Said, new_id, probabilities, prompt_tokens, say
+from independent.openai_answers import ANSWERS_AS, Said, new_id, obfuscated, probabilities, prompt_tokens, say
 from independent.openai_kept import page
 from independent.openai_rules import AT_REST, FIXED, SAMPLING, Fields
 from independent.shapes import refuse
@@ -40,7 +40,7 @@ class Kept:
         if fields.get("store") is not False:
             self.answers[made["id"]] = made, items
         if fields.get("stream"):
-            return Reply(200, events=tuple(_numbered(_events(made, said.tokens))), named=True)
+            return Reply(200, events=tuple(_numbered(_padded(_events(made, said.tokens), fields))), named=True)
         return Reply(200, made)
 
     def _referred(self, item: Json) -> Json:
@@ -177,6 +177,12 @@ def _output(said: Said, fields: Fields) -> Json:
 def _numbered(events: Iterator[Json]) -> Iterator[Json]:
     for number, event in enumerate(events):
         yield {"type": event["type"], "sequence_number": number, **event}
+
+
+def _padded(events: Iterator[Json], fields: Fields) -> Iterator[Json]:
+    for event in events:
+        more = {"obfuscation": "x7Qp"} if "delta" in event and obfuscated(fields) else {}
+        yield {**event, **more}
 
 
 def _text_of(answer: Json) -> str:

@@ -28,15 +28,15 @@ _CLOSINGS = (
 _LONG = 100_000
 
 
-def builtin_message(turn: Turn, seed: int, body: Mapping[str, Json]) -> tuple[dict[str, Json], list[Note]]:
+def builtin_message(turn: Turn, body: Mapping[str, Json]) -> tuple[dict[str, Json], list[Note]]:
     """Answer with a fitting tool call, conforming JSON, or text. `body` has the documented defaults filled in.
 
     Raises: CannotConform, where nothing is found that conforms to the schema asked for, or to a tool's parameters.
     """
     form = wire_of(turn).request
-    aside = form.fields("stream", "usage")
+    aside = form.fields("stream", "usage", "unpadded")
     said = {key: value for key, value in body.items() if key not in aside}
-    draw = Draw(seed, turn.operation.name, _digest(canonical(said)))
+    draw = Draw(turn.seed, turn.operation.name, _digest(canonical(said)))
     notes: list[Note] = []
     tool = _fitting_tool(turn, notes, draw) if turn.call.conversation.tools else None
     if tool:

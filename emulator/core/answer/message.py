@@ -86,6 +86,7 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         wire.request.is_later(turn.call.body),
         wire.request.conversation(turn.call.body) or None,
         model is not None and model.signs,
+        None if wire.request.is_unpadded(turn.call.body) else turn.seed,
     )
 
 

@@ -34,10 +34,10 @@ class Judged(NamedTuple):
     types: frozenset[str]
 
 
-def render_moderation(seed: int, turn: Turn, reply: Reply) -> Rendered:
+def render_moderation(turn: Turn, reply: Reply) -> Rendered:
     """Render a result for each input: the same seed and text, the same scores."""
     judged = judged_inputs(turn.call.body)
-    results = [_result(turn.operation.categories, Draw(seed, turn.model, item.text), item) for item in judged]
+    results = [_result(turn.operation.categories, Draw(turn.seed, turn.model, item.text), item) for item in judged]
     ident = render_id(turn.operation, "response", turn.draw, turn.at)
     body = {"id": ident, "model": turn.model, "results": results}
     return Rendered(render_json(turn, body, reply), None, sum(count(item.text) for item in judged))

@@ -34,6 +34,7 @@ class Turn:
     cap: int | None = None
     cap_fact: str | None = None
     defaults: Mapping[str, Json] = field(default_factory=dict)
+    seed: int = 0  # the session's
 
 
 @frozen

@@ -32,7 +32,7 @@ from emulator.core.wires.sse import event, failure
 from emulator.core.wires.wire import AS_ENVELOPE, SILENT
 
 
-def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> Turn:
+def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw, seed: int) -> Turn:
     """Return what a reply to this call is rendered for."""
     operation = provider.operations[call.operation]
     checks = operation.checks(settings.muted)
@@ -48,6 +48,7 @@ def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw) -> 
         cap,
         fact,
         checks.defaults,
+        seed,
     )
 
 
@@ -185,12 +186,12 @@ def error_events(turn: Turn, content: Mapping[str, Json], number: int) -> list[b
     return wire.framed([wire.event(data)], query) if wire else [event(data)]
 
 
-def render_reply(seed: int, turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
+def render_reply(turn: Turn, reply: Reply, content: Json, past: Sequence[Exchange]) -> Rendered:
     """Render any reply but an error by name; `past` is the session's exchanges, where an answer looks back."""
     if reply.kind == "message" and turn.operation.kind == "chat":
         return render_message(turn, content, reply)
     if reply.kind in ("builtin", "message"):  # a rule for any operation says what only a chat can say
-        return render_builtin(seed, turn, past, reply)
+        return render_builtin(turn, past, reply)
     if reply.kind == "proxy":
         return Rendered(no_upstream(turn.provider.name))
     if reply.kind == "events":
@@ -223,11 +224,11 @@ def _scripted_body(body: Json, status: int, latency: float) -> Timeline:
     return whole(body.encode(errors="replace"), status, (("content-type", f"{kind}; charset=utf-8"),), latency)
 
 
-def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:
+def render_builtin(turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:
     """Answer deterministically from the request itself."""
     kind = turn.operation.kind
     if kind == "chat":
-        content, notes = builtin_message(turn, seed, {**turn.defaults, **_sent(turn)})
+        content, notes = builtin_message(turn, {**turn.defaults, **_sent(turn)})
         rendered = render_message(turn, content, reply)
         return replace(rendered, notes=(*notes, *rendered.notes)) if notes else rendered
     if kind == "embeddings":
@@ -238,7 +239,7 @@ def render_builtin(seed: int, turn: Turn, past: Sequence[Exchange], reply: Reply
         found = recalled(turn.call.request)
         return Rendered(stored_stream(turn, found) or render_json(turn, stored_answer(turn, found), reply))
     if kind == "moderations":
-        return render_moderation(seed, turn, reply)
+        return render_moderation(turn, reply)
     body = _body(turn) if kind == "body" else ANSWERS[kind](turn, past)
     return Rendered(render_json(turn, body, reply))
 

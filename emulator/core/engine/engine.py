@@ -163,7 +163,7 @@ def _scripted(
     settings = session.settings[provider.name]
     index = rule.reply_at(grant.turn) if rule else None
     at, name = (rule.at, rule.id) if rule else (otherwise, otherwise)
-    turn = turn_for(provider, settings, call, draws(session.seed, name, grant.n))
+    turn = turn_for(provider, settings, call, draws(session.seed, name, grant.n), session.seed)
     chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
     reply = chaos.error or (rule.replies[index] if rule and index is not None else _OTHERWISE[otherwise])
     content, headers, missing = _filled(turn, settings, grant, reply)
@@ -173,7 +173,7 @@ def _scripted(
         rendered = Rendered(_error(provider, refusal, turn.draw, call.request, reply, listed))
     else:
         try:
-            rendered = render_reply(session.seed, turn, reply, content, grant.exchanges)
+            rendered = render_reply(turn, reply, content, grant.exchanges)
         except CannotConform as error:
             return _cannot_conform(turn, error)
     proxied = reply.kind == "proxy"

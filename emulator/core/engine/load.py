@@ -190,7 +190,7 @@ def _sample(provider: Provider, operation: Operation, reply: Reply, stream: bool
     turn = Turn(provider, operation, call, model, Draw("sample"), 0.0)
     scope = {"request": {}, "vars": {}, "state": "", "n": 1, "now": 0, "uuid": ""}
     content, _ = fill_reply(reply, lambda: scope, [])
-    timeline = render_reply(0, turn, reply, content, ()).timeline
+    timeline = render_reply(turn, reply, content, ()).timeline
     for frame in timeline.frames:
         if frame.kind == "body":
             yield orjson.loads(frame.data)

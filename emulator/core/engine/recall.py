@@ -130,7 +130,7 @@ def _of_stored(provider: Provider, operation: Operation, ident: str, asked: Mapp
         return None
     if operation.does == "list":
         return _page_of_items(of, operation, of.wire.kept, ident, found.items, asked)
-    events = _events(operation, kept[0], asked) if operation.does == "show" else None
+    events = _events(of.wire, operation, kept[0], asked) if operation.does == "show" else None
     return Recalled(found.response, (), found.due, found.later, found.change, events=events)
 
 
@@ -185,7 +185,9 @@ def _assembled(exchange: Exchange, wire: Wire) -> dict[str, Json] | None:
     return body
 
 
-def _events(operation: Operation, exchange: Exchange, asked: Mapping[str, str]) -> list[tuple[float, str, str]] | None:
+def _events(
+    wire: Wire, operation: Operation, exchange: Exchange, asked: Mapping[str, str]
+) -> list[tuple[float, str, str]] | None:
     """Return the events of an answer that is made afterwards, where they are asked for again."""
     names = operation.replay
     if not names or asked.get(names["stream"]) != "true" or exchange.later is None:
@@ -193,8 +195,10 @@ def _events(operation: Operation, exchange: Exchange, asked: Mapping[str, str]) 
     after = whole_number(asked.get(names["after"], ""))
     begin = -1 if after is None else after
     began = exchange.request.at
+    padding = wire.padding if asked.get(names.get("unpadded", "")) == "false" else None
+    sent = padding.without if padding else bytes
     return [
-        (began + frame.at, frame.data.decode(errors="replace"), frame.kind)
+        (began + frame.at, sent(frame.data).decode(errors="replace"), frame.kind)
         for frame in exchange.later.frames
         if (parsed(payload(frame.data)) or {}).get(names["number"], -1) > begin
     ]

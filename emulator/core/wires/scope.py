@@ -39,6 +39,7 @@ class AnswerValues:
     later: bool = False  # it is made afterwards
     conversation: str | None = None  # the id of the conversation that it is part of
     signs: bool = False  # the model signs the first call of an answer
+    padded_by: int | None = None  # the seed of what pads events; None: nothing does
 
 
 def values_of(saying: AnswerValues) -> dict[str, Json]:

@@ -12,6 +12,7 @@ import orjson
 from emulator.core.errors import Json
 from emulator.core.kept import Kept
 from emulator.core.wires.completion import CALLS, CAUSES, FRESH, KINDS, REASONS, Completion, Kind, Part, Tally, counts
+from emulator.core.wires.padding import Padding
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.scope import AnswerValues, values_of
@@ -66,6 +67,7 @@ class Wire:
     framings: Sequence[tuple[Framing, Mapping[str, Json]]] = ()  # how events follow one another, by what the query has
     failing_as: str = "event"  # what ends a stream that fails: an event, the envelope `plain`, which is none, or `none`
     counts_so_far: bool = False  # usage in events is of what was said until then
+    padding: Padding | None = None  # what levels the length of events
 
     # Writing
 
@@ -95,13 +97,19 @@ class Wire:
                 tally.add_call(part)
             scope |= tally.values() if tally else {}
             events += self._written("begin", part.kind, scope, along)
-            events += self._pieces(part, scope, said, tally)
+            events += self._padded(self._pieces(part, scope, said, tally), saying, len(events), pieces=True)
             events += self._written("end", part.kind, scope, along)
         scope |= counts(completion.usage) if tally else {}
         events += self._written("finish", "", scope, along)
         if usage and completion.usage:
             events += self._written("usage", "", scope, along)
-        return events + self._written("stop", "", scope, "done")
+        return self._padded(events + self._written("stop", "", scope, "done"), saying)
+
+    def _padded(self, events: list[Sent], saying: AnswerValues, first: int = 0, pieces: bool = False) -> list[Sent]:
+        """Pad events where they are those that this wire pads, and the request does not ask for others."""
+        if self.padding is None or self.padding.pieces is not pieces or saying.padded_by is None:
+            return events
+        return self.padding.padded(events, saying.padded_by, first)
 
     def _is_spared(self, part: Part) -> bool:
         return not part.text and part.kind in self.spared

@@ -88,7 +88,9 @@ def test_a_form_serves_only_bodies_that_are_answered_alike(data: st.DataObject) 
             "model": st.sampled_from([MODELS[provider], "gpt-4", "auto"]),
             "n": st.integers(1, 3),
             "stop": st.sampled_from(["two", ["two"], ["x", "three"]]),
-            "stream_options": st.sampled_from([{"include_usage": True}, {"include_usage": False}]),
+            "stream_options": st.sampled_from(
+                [{"include_usage": True}, {"include_usage": False}, {"include_obfuscation": False}]
+            ),
             "tools": st.just([TOOL]),
             "response_format": st.just({"type": "json_object"}),
         },

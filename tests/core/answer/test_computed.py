@@ -22,7 +22,7 @@ ROUTER = PROVIDERS["brainstormrouter"]
 
 
 def builtin(body: dict[str, Any], seed: int = 0) -> tuple[dict[str, Any], list[str]]:
-    content, notes = builtin_message(make_turn("brivionix", body), seed, body)
+    content, notes = builtin_message(replace(make_turn("brivionix", body), seed=seed), body)
     return content, [f"{note.path}: {note.message}" for note in notes]
 
 

@@ -57,6 +57,7 @@ FIELDS: list[dict[str, Any]] = [
     {}, {"temperature": 0.5}, {"metadata": {"a": "b"}}, {"store": False}, {"background": True}, {"tools": [TOOL]},
     {"include": ["message.output_text.logprobs"], "model": "gpt-4o"}, {"tools": [{"type": "custom", "name": "one"}]},
     {"text": {"verbosity": "low"}}, {"instructions": "x"}, {"user": "ada"}, {"stream": True},
+    {"stream": True, "stream_options": {"include_obfuscation": False}},
 ]  # fmt: skip
 
 

@@ -393,6 +393,15 @@ def test_the_events_of_a_background_stream_are_asked_for_again(after: int | None
     assert 0 < again.timeline.end_at < 30 or not numbers  # what is still to come
 
 
+@pytest.mark.parametrize(("asked", "padded"), [({}, True), ({"include_obfuscation": "false"}, False)], ids=str)
+def test_events_that_are_asked_for_again_are_padded_as_asked(asked: dict[str, str], padded: bool) -> None:
+    live, _, path = streamed({"text": "It is blue."}, background=True)
+    events = events_of(ask(live, path, method="GET", stream="true", **asked))
+    deltas = [event for event in events if event["type"] == "response.output_text.delta"]
+    assert {"obfuscation" in event for event in deltas} == {padded}
+    assert "".join(event["delta"] for event in deltas) == "It is blue."
+
+
 def test_only_a_background_stream_is_streamed_again() -> None:
     live, _, path = streamed(SLOW)
     assert error_of(ask(live, path, method="GET", stream="true"))[::2] == (

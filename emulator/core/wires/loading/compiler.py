@@ -14,6 +14,7 @@ from emulator.core.tree import Path as Steps
 from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, FRESH, KINDS, REASONS
 from emulator.core.wires.derived import ALOUD, DERIVED
 from emulator.core.wires.loading.places import places
+from emulator.core.wires.padding import Padding
 from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.sse import event
@@ -123,7 +124,13 @@ class Compiler:
             tuple(self.data["stream"].get("framing", {}).items()),
             failing if isinstance(failing := self.data["stream"].get("error"), str) else "event",
             self.data["stream"].get("counts") == "so_far",
+            self.padding(),
         )
+
+    def padding(self) -> Padding | None:
+        """Return what pads events, where something does."""
+        data = self.data["stream"].get("padding")
+        return Padding(data["field"], data["of"] == "pieces") if data else None
 
     def compiled(self, events: Mapping[tuple[str, str], Sequence[Node]]) -> dict[tuple[str, str], tuple[Event, ...]]:
         """Compile events; of two kinds of parts that look the same, only the first is read."""
@@ -266,7 +273,7 @@ def _fresh(templates: Iterable[Node]) -> Iterator[str]:
 
 
 #: What of a request decides how its answer is made and kept.
-_KEPT_BY = ("store", "later", "conversation", "thinks", "hides")
+_KEPT_BY = ("store", "later", "conversation", "thinks", "hides", "unpadded")
 #: What is new in every answer.
 _NEW = (Hole("id"), Hole("created"), Hole(ITEM), *(Hole(name) for name in DERIVED if name != ALOUD))
 

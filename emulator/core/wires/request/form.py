@@ -69,6 +69,7 @@ class RequestForm:
         self.tells_usage = "usage" not in data  # unasked, in every stream
         self.goes_on = "previous" in data  # from a kept answer
         self._previous, self._stored = path_of(data.get("previous")), path_of(data.get("store"))
+        self.is_unpadded = condition_of(data.get("unpadded"))  # events are asked for without padding
         self._later, self._conversation = condition_of(data.get("later")), paths_of(data.get("conversation"))
         self.truncates = condition_of(data.get("truncates"))  # what does not fit is dropped
         self._reference = data.get("messages", {}).get("items", {}).get("reference")
@@ -223,7 +224,7 @@ class RequestForm:
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
         given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
-        if name in ("json", "later", "thinks", "hides", "reasoning", "truncates"):
+        if name in ("json", "later", "thinks", "hides", "reasoning", "truncates", "unpadded"):
             return list(given or ())
         if name == "stream" and isinstance(given, Mapping):
             return list(given)
