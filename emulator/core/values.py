@@ -29,7 +29,10 @@ FOREVER_LIMIT_S = 30.0
 NOT_OFFERED = "emulator:call-not-offered"
 ARGUMENTS_BREAK = "emulator:arguments-break-schema"
 TEXT_BREAKS = "emulator:text-breaks-schema"
-MISFITS = (NOT_OFFERED, ARGUMENTS_BREAK, TEXT_BREAKS)
+CALL_LEFT_OUT = "emulator:call-left-out"
+MISFITS = (NOT_OFFERED, ARGUMENTS_BREAK, TEXT_BREAKS, CALL_LEFT_OUT)
+#: The path of the note that an error of chaos took an answer's place.
+CHAOS_ERROR = "chaos.error"
 #: What the verdict asks of a client at every provider.
 MANNERS = ("no-vain-retry", "bounded-attempts", "retry-after", "cut-stream", "stalled-stream", "valid-requests")
 #: Faults that only delay or divide what is sent: the answer that arrives is whole.

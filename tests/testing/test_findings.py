@@ -122,6 +122,13 @@ CASES: dict[str, tuple[Sequence[Act], list[str]]] = {
     "a fault that struck once": ([on((), UNDONE), asks("hi"), asks("hi", stream=True)],
                                  []),
     "a fault by chance": ([on((), {**CUT, "faults": [{"cut": {"after_chunks": 50}, "chance": 0.5}]}), asks("hi")], []),
+    "a fault where chaos answered": (
+        [uses({"reply": CUT}, chaos=[{"chance": 1, "error": "server_error"}]), asks("hi", stream=True)], [],
+    ),
+    "a fault where chaos struck too": (
+        [uses({"reply": CUT}, chaos=[{"chance": 1, "fault": {"slice": {"bytes": 3}}}]), asks("hi", stream=True)],
+        [f"the fault cut of reply 1 of the rule at session:rules[0] never struck: {IDLE}"],
+    ),
     "a call of a tool that is not offered": ([on((), CALL), asks("hi", "hi")], [
         f"the rule at t.py:1 does not fit exchange 1 ({CHAT}): the reply calls 'weather', and the request offers "
         "no tools (say off_contract: true if it is meant to)",

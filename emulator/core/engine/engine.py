@@ -221,8 +221,7 @@ def _struck(
     for label in idle:
         if label in own:
             notes.append(Note(None, "faults", f"the fault {own[label].kind} had nothing to act on here"))
-    notes += [Note(None, "chaos", text) for text in chaos.told(idle, drawn_by)]
-    return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes))
+    return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes, *chaos.notes(idle, drawn_by)))
 
 
 def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:

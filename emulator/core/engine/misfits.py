@@ -1,6 +1,7 @@
 """What a scripted reply says that its request did not ask for: no model would, so an application must not learn it.
 
-A call of a tool that was not offered, arguments or a text that break the schema asked for: each is a note with an id of
+A call of a tool that was not offered, arguments or a text that break the schema asked for, a text where the tool choice
+asks for a call: each is a note with an id of
 MISFITS, unless the reply says `off_contract: true`.
 """
 
@@ -18,7 +19,7 @@ from emulator.core.schema.bounds import patterns, schema_parts
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
-from emulator.core.values import ARGUMENTS_BREAK, NOT_OFFERED, TEXT_BREAKS, Note
+from emulator.core.values import ARGUMENTS_BREAK, CALL_LEFT_OUT, NOT_OFFERED, TEXT_BREAKS, Note
 from emulator.core.wires.completion import Completion, Part
 from emulator.core.wires.conversation import Conversation, Tool
 from emulator.core.wires.wire import Wire, parsed
@@ -43,10 +44,9 @@ def misfits(turn: Turn, reply: Reply, content: Json) -> list[Note]:
     calls = said.calls()
     if calls:
         return list(_misfit_calls(_asked(turn, wire), calls[:MOST_CALLS], whole))
-    asked = turn.call.conversation
-    if not whole or (asked.schema is None and not asked.json) or said.text("refusal") is not None:
+    if not whole or said.text("refusal") is not None:
         return []
-    return list(_misfit_text(asked, said.text() or ""))
+    return list(_misfit_text(turn.call.conversation, said.text() or ""))
 
 
 def _said(turn: Turn, wire: Wire, reply: Reply, content: Json) -> Completion:
@@ -93,8 +93,11 @@ def _not_offered(name: str, asked: Conversation, offered: Mapping[str, Tool]) ->
 
 
 def _misfit_text(asked: Conversation, text: str) -> Iterator[Note]:
-    schema = asked.schema if asked.schema is not None else _ANY_OBJECT
-    if broken := _broken(text, schema):
+    if asked.tool_choice in ("required", "named"):
+        yield _note(CALL_LEFT_OUT, f"the reply calls no tool, and the request's tool choice is {asked.tool_choice}")
+    elif asked.schema is None and not asked.json:
+        return
+    elif broken := _broken(text, asked.schema if asked.schema is not None else _ANY_OBJECT):
         yield _note(TEXT_BREAKS, f"the reply's text breaks the schema asked for: {broken}")
 
 

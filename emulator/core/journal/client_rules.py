@@ -14,7 +14,7 @@ from typing import Literal
 from emulator.core.frozen import frozen
 from emulator.core.journal.attempts import Attempts, answered_text, retry_after, wait_between, was_cut
 from emulator.core.redaction import is_secret
-from emulator.core.values import ARGUMENTS_BREAK, NOT_OFFERED, TEXT_BREAKS, Exchange, Request
+from emulator.core.values import ARGUMENTS_BREAK, CALL_LEFT_OUT, NOT_OFFERED, TEXT_BREAKS, Exchange, Request
 
 Status = Literal["pass", "fail", "not_seen"]
 
@@ -273,4 +273,5 @@ COMMON: Mapping[str, tuple[Judge, str]] = {
     NOT_OFFERED: (_fits(NOT_OFFERED), "every provider: a model calls the tools that are offered"),
     ARGUMENTS_BREAK: (_fits(ARGUMENTS_BREAK), "every provider: the application is tested with what it asked for"),
     TEXT_BREAKS: (_fits(TEXT_BREAKS), "every provider: the application is tested with what it asked for"),
+    CALL_LEFT_OUT: (_fits(CALL_LEFT_OUT), "every provider: a model calls a tool where it must"),
 }

@@ -11,7 +11,7 @@ from typing import Any
 from emulator.core.frozen import frozen
 from emulator.core.printable import printable
 from emulator.core.scenario.candidates import why_of
-from emulator.core.values import MISFITS
+from emulator.core.values import CHAOS_ERROR, MISFITS
 
 Row = Mapping[str, Any]
 #: Tells why a rule was never used, where that can be told.
@@ -183,7 +183,9 @@ def _times(number: int) -> str:
 
 
 def _idle_faults(reply: Row, rows: Sequence[Row]) -> str:
-    """Return the kinds of a reply's faults that struck none of its answers."""
+    """Return the kinds of a reply's faults that struck none of its answers; chaos may have taken their place."""
+    if any(note["path"] == CHAOS_ERROR for item in rows for note in item["notes"]):
+        return ""
     struck: Counter[str] = Counter()
     for item in rows:
         struck |= Counter(item["timeline"]["faults"])

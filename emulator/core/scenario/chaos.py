@@ -9,7 +9,7 @@ from emulator.core.draws import Draw
 from emulator.core.faults.faults import Fault
 from emulator.core.frozen import frozen
 from emulator.core.scenario.scenario import Chaos, Reply
-from emulator.core.values import Call
+from emulator.core.values import CHAOS_ERROR, Call, Note
 
 
 @frozen
@@ -24,15 +24,15 @@ class Strikes:
     def any(self) -> bool:
         return self.error is not None or bool(self.faults)
 
-    def told(self, idle: Sequence[str], drawn_by: str) -> list[str]:
-        """Return a sentence for each that struck; `idle` are the faults that had nothing to act on."""
-        what = {"error": f"the error {self.error.content['name']}"} if self.error else {}
-        what |= {label: f"the fault {fault.kind}" for label, fault in self.faults.items()}
+    def notes(self, idle: Sequence[str], drawn_by: str) -> list[Note]:
+        """Return a note for each that struck; `idle` are the faults that had nothing to act on."""
+        what = {"error": (CHAOS_ERROR, f"the error {self.error.content['name']}")} if self.error else {}
+        what |= {label: ("chaos", f"the fault {fault.kind}") for label, fault in self.faults.items()}
         return [
-            f"{text} had nothing to act on here"
+            Note(None, path, f"{text} had nothing to act on here")
             if label in idle
-            else f"{text} struck ({self.at[label]}; {drawn_by} bring it again)"
-            for label, text in what.items()
+            else Note(None, path, f"{text} struck ({self.at[label]}; {drawn_by} bring it again)")
+            for label, (path, text) in what.items()
         ]
 
 

@@ -9,7 +9,7 @@ from build import chat, make_session
 
 from emulator.core.errors import SourceError
 from emulator.core.schema.schema import Schema
-from emulator.core.values import ARGUMENTS_BREAK, MISFITS, NOT_OFFERED, TEXT_BREAKS
+from emulator.core.values import ARGUMENTS_BREAK, CALL_LEFT_OUT, MISFITS, NOT_OFFERED, TEXT_BREAKS
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = {"tools": [{"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS}}]}
@@ -77,6 +77,10 @@ MISFIT = [
      "the reply's text breaks the schema asked for: city must be a string, not 5"),
     ("JSON mode", {"text": "[]"}, JSON_MODE, TEXT_BREAKS,
      "the reply's text breaks the schema asked for: must be an object, not []"),
+    ("a call is required", {"text": "Rome"}, TOOLS | {"tool_choice": "required"}, CALL_LEFT_OUT,
+     "the reply calls no tool, and the request's tool choice is required"),
+    ("a call is named", {"text": "Rome"}, BOTH | NAMED, CALL_LEFT_OUT,
+     "the reply calls no tool, and the request's tool choice is named"),
     ("body", body({"tool_calls": [written("look", "{}")]}), TOOLS, NOT_OFFERED,
      "the reply calls 'look', which the request does not offer; did you mean 'get_weather'?"),
     ("body's text", body({"content": "Rome"}), JSON_MODE, TEXT_BREAKS,
@@ -107,6 +111,11 @@ FITS = {
     "JSON": ({"text": {"city": "Rome"}}, schema(**PARAMETERS)),
     "JSON that is cut": ({"text": '{"ci', "finish_reason": "length"}, schema(**PARAMETERS)),
     "a refusal": ({"refusal": "No."}, schema(**PARAMETERS)),
+    "a refusal where a call is required": ({"refusal": "No."}, TOOLS | {"tool_choice": "required"}),
+    "a text that is cut where a call is required": (
+        {"text": "R", "finish_reason": "length"},
+        TOOLS | {"tool_choice": "required"},
+    ),
     "a call where a text is asked to conform": (calls(), TOOLS | schema(type="object", required=["x"])),
     "a schema that is none": ({"text": "{}"}, schema(type="nonsense")),
     "a schema that costs too much": ({"text": "{}"}, schema(pattern="(a{1000}){1000}")),

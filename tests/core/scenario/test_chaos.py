@@ -10,7 +10,7 @@ from build import NOW, PROVIDERS, chat, make_session
 
 from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
-from emulator.core.values import Exchange
+from emulator.core.values import CHAOS_ERROR, Exchange
 
 HEAD = "emulator: 1\nprovider: beatra\nseed: 4\n"
 RULES = "rules:\n  - {id: one, reply: {text: a b c d, stream: {split: words}}}\n"
@@ -22,7 +22,7 @@ def answers(chaos: str, count: int = 200, rules: str = RULES, **body: Any) -> li
 
 
 def notes(exchange: Exchange) -> list[str]:
-    return [note.message for note in exchange.notes if note.path == "chaos"]
+    return [note.message for note in exchange.notes if note.path in ("chaos", CHAOS_ERROR)]
 
 
 def test_an_error_takes_the_place_of_so_many_answers_and_of_the_same_ones_again() -> None:
