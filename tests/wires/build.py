@@ -12,7 +12,9 @@ from emulator.core.wires.loading.files import load_wire
 SCHEMAS = Path(__file__).parent / "schemas"
 OPENAI = load_wire("openai-chat", data_folder("schemas") / "none")
 RESPONSES = load_wire("openai-responses", data_folder("schemas") / "none")
-BLOCKS, TURNS, THREADS = (load_wire(name, SCHEMAS / "none") for name in ("blocks", "turns", "threads"))
+BLOCKS, TURNS, THREADS, DIALOGS = (
+    load_wire(name, SCHEMAS / "none") for name in ("blocks", "turns", "threads", "dialogs")
+)
 WIRES = {wire.name: wire for wire in (OPENAI, RESPONSES, BLOCKS, TURNS, THREADS)}
 PROVIDERS = load_providers(SCHEMAS)
 OPENAI_CHAT = load_wire("openai-chat", data_folder("schemas") / "openai")

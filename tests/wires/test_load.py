@@ -51,6 +51,9 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
         ('key: "${id}"', 'key: "${id"', [
              "36:3: response.key: '${id' has no closing brace",
         ]),
+        ('key: "${id}"', '$event: opened', [
+             "36:3: response.$event: names an event of the stream by a text, and nothing inside of one",
+        ]),
         ('- $each:', '- $eech:', [
              "39:7: response.blocks[0].$eech: there is no word $eech; did you mean '$each'?",
         ]),
@@ -114,8 +117,8 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
         ]),
     ],
     ids=[
-        "hole-of-a-part", "hole", "hole-elsewhere", "brace", "word", "kind", "beside-a-word", "condition",
-        "change", "changes", "whole-in-the-whole", "first-may-be-missing", "piece-in-a-text", "no-piece",
+        "hole-of-a-part", "hole", "hole-elsewhere", "brace", "name-of-no-event", "word", "kind", "beside-a-word",
+        "condition", "change", "changes", "whole-in-the-whole", "first-may-be-missing", "piece-in-a-text", "no-piece",
         "piece-may-be-missing", "key", "moment", "reason", "role", "path", "no-response", "no-such-kind", "format",
         "no-template",
     ],

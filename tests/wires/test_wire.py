@@ -20,7 +20,7 @@ from emulator.core.wires.sse import payload
 from emulator.core.wires.wire import Wire
 from tests.build import FOUR
 from tests.build import PROVIDERS as OURS
-from tests.wires.build import BLOCKS, OPENAI, PROVIDERS, RESPONSES, THREADS, TURNS, WIRES
+from tests.wires.build import BLOCKS, DIALOGS, OPENAI, PROVIDERS, RESPONSES, THREADS, TURNS, WIRES
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 NAMED = st.text("abc_", min_size=1, max_size=5)
@@ -281,3 +281,34 @@ def test_a_stream_of_responses_that_fails() -> None:
 def test_what_is_no_whole_answer(data: bytes) -> None:
     assert RESPONSES.whole_in([data], False) is None
     assert RESPONSES.whole_in([b"data: %b\n\n" % data], True) is None
+
+
+# Events that are named outside of their data, pieces that look the same, refusals that only a word tells
+
+MIXED = Completion(
+    (Part("text", "Let me see."), Part("call", "{}", "c1", "look"), Part("text", "So.")),
+    "tool_calls",
+    {"input": 3, "output": 5, "total": 8},
+)
+REFUSED = Completion((Part("refusal", "I cannot."),), "stop", {"input": 3, "output": 5, "total": 8})
+
+
+@pytest.mark.parametrize("said", [MIXED, REFUSED], ids=["pieces of several kinds", "a refusal"])
+def test_what_looks_the_same_is_told_apart(said: Completion) -> None:
+    saying = AnswerValues(said, "an-id", 1, "a-model")
+    for read in (DIALOGS.read(orjson.loads(DIALOGS.whole(saying))), DIALOGS.read_events(stream_of(DIALOGS, saying))):
+        assert [(part.kind, part.name, part.text) for part in read.parts] == [
+            (part.kind, part.name, part.text) for part in said.parts
+        ]
+        assert read.finish == said.finish
+
+
+def test_an_event_is_named_outside_of_its_data() -> None:
+    saying = AnswerValues(replace(MIXED, parts=MIXED.parts[1:2]), "an-id", 1, "a-model")
+    events = [event for event, _ in DIALOGS.streamed(saying, [[b'"{}"']], True)]
+    assert events[1:3] == [
+        b'event: piece.open\ndata: {"at":0,"kind":"action","ref":"c1","name":"look"}\n\n',
+        b'event: piece.more\ndata: {"at":0,"more":"{}"}\n\n',
+    ]
+    assert [DIALOGS.event(payload(event)) for event in events] == events
+    assert DIALOGS.event(b'{"other":1}') == b'data: {"other":1}\n\n'

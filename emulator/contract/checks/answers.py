@@ -164,6 +164,8 @@ def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed
         hold(answer, "each chunk is a JSON object", isinstance(item, dict), "object", item)
         if wire.event_name:
             equal(answer, f"an event is named as its {wire.event_name} says", item.get(wire.event_name), event.name)
+        elif names := wire.event_names(item):
+            hold(answer, "an event has its name", event.name in names, " or ".join(names), event.name)
     return [event.json for event in said]
 
 
@@ -172,7 +174,7 @@ def _order(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> None:
     places = [wire.place(name) for name in ("start.mark", "text.piece", "finish.finish")]
     begin, text, end = map(last_step, places)
     kinds = [" and ".join(last_step(place) for place in places if any(pick(item, place))) or "empty" for item in chunks]
-    kinds = [kind for kind in kinds if kind != "empty" or not wire.event_name]
+    kinds = [kind for kind in kinds if kind != "empty" or not wire.names_events]
     wanted = [begin, *[text] * (len(kinds) - 2), end]
     equal(answer, f"the chunks come in order: {begin}, {text}, {end}", wanted, kinds, difference=ORDER)
 

@@ -22,6 +22,7 @@ class StreamReader:
         self._every_choice = every_choice
         self._open: dict[tuple[str, Json], _Heard] = {}
         self._last: dict[str, Json] = {}  # of each kind, the key of its newest part
+        self._kinds: dict[Json, str] = {}  # of the part with an index, as it began
 
     def take(self, moment: str, kind: str, match: Match, value: Json) -> bool:
         """Take what an event says, if it is of that moment; tell whether it is."""
@@ -48,6 +49,10 @@ class StreamReader:
         if key is None:
             key = self._last.get(kind) if moment == "piece" else None
             key = len(self._open) if key is None else key
+        if moment == "begin" and "part.index" in row:
+            self._kinds[key] = kind
+        elif moment == "piece" and (kind, key) not in self._open:  # pieces of all kinds may look the same
+            kind = self._kinds.get(key, kind)
         self._last[kind] = key
         part = self._open.setdefault((kind, key), _Heard(kind))  # type: ignore[arg-type]
         part.name, part.id = part.name or row.get("part.name", ""), part.id or row.get("part.id", "")

@@ -27,6 +27,8 @@ class Event:
     whole: str | None = None  # the field that holds the whole answer
     condition: str | None = None  # without this value it is left out
     rows: str | None = None  # it is sent for each row of this value
+    name: str | None = None  # where none of its data's fields names it
+    fields: frozenset[str] = frozenset()  # those of its data
 
 
 #: An event, and when it is sent: `data` waits for its time, `along` comes with the event before it, `done` ends.

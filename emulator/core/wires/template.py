@@ -91,9 +91,10 @@ class Field:
 
 @frozen
 class Object:
-    """An object."""
+    """An object; that of an event may be named outside of its fields."""
 
     fields: tuple[Field, ...]
+    event: str | None = None
 
 
 @frozen
@@ -185,17 +186,21 @@ class Parser:
             return Array(tuple(self._node(item, (*path, index), known) for index, item in enumerate(shape)))
         if not isinstance(shape, Mapping):
             return Literal(shape)
-        word = next((name for name in shape if name.startswith("$")), None)
+        word = next((name for name in shape if name.startswith("$") and name != EVENT), None)
         return self._object(shape, path, known) if word is None else self._word(word, shape, path, known)
 
     def _object(self, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         fields = tuple(
             Field(name.removesuffix("~"), name.endswith("~"), self._node(item, (*path, name), known))
             for name, item in shape.items()
+            if name != EVENT
         )
+        named = shape.get(EVENT)
+        if EVENT in shape and not (_is_event(path) and isinstance(named, str) and named.isprintable() and named):
+            self.report((*path, EVENT), "names an event of the stream by a text, and nothing inside of one")
         if fields and fields[0].optional and not isinstance(fields[0].node, Literal):
             self.report((*path, next(iter(shape))), "may be left out, and so cannot come first; put another before it")
-        return Object(fields)
+        return Object(fields, named)
 
     def _text(self, shape: str, path: Path, known: tuple[str, ...]) -> Node:
         parts: list[str] = []
@@ -275,6 +280,12 @@ class Parser:
         return {}
 
 
+def _is_event(path: Path) -> bool:
+    """Tell whether an event's data is at a path: an item of a moment, or what follows its condition or its rows."""
+    steps = path[:-1] if path[-1] in ("then", "of") else path
+    return path[0] == "stream" and isinstance(steps[-1], int) and all(isinstance(step, str) for step in steps[:-1])
+
+
 def _is_echo(name: str, known: Collection[str]) -> bool:
     """Tell whether a hole is for a field of the request, in the template of an answer."""
     return _ECHOED.fullmatch(name) is not None and "id" in known
@@ -285,6 +296,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "$each": ("$each",), "$choices": ("$choices",), "$if": ("$if", "then"), "$whole": ("$whole",),
     "$rows": ("$rows", "of"),
 }  # fmt: skip
+#: What names an event outside of its data; it stands beside the data's fields.
+EVENT = "$event"
 #: What may stand beside a word, after what has to.
 MAY_FOLLOW: Mapping[str, tuple[str, ...]] = {"$if": ("else",)}
 _PARSE: Mapping[str, Callable[[Parser, Json, Mapping[str, Json], Path, tuple[str, ...]], Node]] = {

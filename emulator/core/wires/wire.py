@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode
@@ -68,6 +68,7 @@ class Wire:
     failing_as: str = "event"  # what ends a stream that fails: an event, the envelope `plain`, which is none, or `none`
     counts_so_far: bool = False  # usage in events is of what was said until then
     padding: Padding | None = None  # what levels the length of events
+    refuses_by_word: bool = False  # a refusal looks like a text but for why it ended
 
     # Writing
 
@@ -195,9 +196,27 @@ class Wire:
         """Write data as an event of this wire, named as its field says; an error that is none as it is."""
         if self.failing_as == AS_ENVELOPE and b"\n" in data:
             return data.rstrip(b"\n") + b"\n"
-        item = parsed(data) if self.event_name else None
-        name = item.get(self.event_name) if isinstance(item, dict) else None
-        return write_event(data, name.encode(errors="replace") if isinstance(name, str) and name.isprintable() else b"")
+        names = self.event_names(parsed(data)) if self.names_events else []
+        return write_event(data, names[0].encode(errors="replace") if names else b"")
+
+    @property
+    def names_events(self) -> bool:
+        return self.event_name is not None or any(event.name for event in self._all_events())
+
+    def event_names(self, value: Json) -> list[str]:
+        """Return the names that an event with such data may have: of its field, or of the templates that fit best."""
+        if not isinstance(value, dict):
+            return []
+        name = value.get(self.event_name)
+        if isinstance(name, str) and name.isprintable():
+            return [name]
+        fits = [event for event in self._all_events() if event.name and event.match and event.match(value, {})]
+        apart = [len(event.fields ^ value.keys()) for event in fits]
+        return [event.name for event, far in zip(fits, apart, strict=True) if event.name and far == min(apart)]
+
+    def _all_events(self) -> Iterator[Event]:
+        yield from (event for events in self.events.values() for event in events)
+        yield from self.errors
 
     def is_piece(self, event: bytes) -> bool:
         """Tell whether an event has a piece of what is said."""
@@ -315,6 +334,8 @@ class Wire:
         return any(hearing.said.get(name) for name in ("finish", *self.words)), usage_of(hearing.said) is not None
 
     def _completion(self, found: Mapping[str, Json], parts: Sequence[Part], unread: bool) -> Completion:
+        if self.refuses_by_word and "refusal" in self._reasons(found):
+            parts = [replace(part, kind="refusal") if part.kind == "text" else part for part in parts]
         kinds = {part.kind for part in parts}
         apart = {kind: _apart(kind, found) for kind in KINDS if kind in found and kind not in kinds}
         refused = [apart.pop("refusal")] if "refusal" in apart else []
@@ -330,13 +351,7 @@ class Wire:
         """Return the neutral reason that all words fit; of several, the one that fits what was said."""
         if not self.words:
             return found.get("finish") or None
-        telling = [name for name, table in self.words.items() if len(set(table.values())) > 1]
-        words = {name: found[name] for name in telling if found.get(name)}
-        reasons = [
-            reason
-            for reason in next(iter(self.words.values()))
-            if all(self.words[name].get(reason) == word for name, word in words.items())
-        ]
+        words, reasons = self._said_words(found), self._reasons(found)
         if not words:
             return None
         for of_kinds, reason in ((CALLS, "tool_calls"), (("refusal",), "refusal")):
@@ -344,6 +359,20 @@ class Wire:
                 return reason if reason in REASONS else "stop"
         first = [*(reason for reason in reasons if reason != "refusal"), *words.values()][0]
         return "stop" if first in CAUSES else first
+
+    def _reasons(self, found: Mapping[str, Json]) -> list[str]:
+        """Return the neutral reasons that all words fit; none where there is no word."""
+        words = self._said_words(found)
+        return [
+            reason
+            for reason in (next(iter(self.words.values())) if words else ())
+            if all(self.words[name].get(reason) == word for name, word in words.items())
+        ]
+
+    def _said_words(self, found: Mapping[str, Json]) -> dict[str, str]:
+        """Return the words for why an answer ended, of the tables that have more than one."""
+        telling = [name for name, table in self.words.items() if len(set(table.values())) > 1]
+        return {name: found[name] for name in telling if found.get(name)}
 
 
 def _apart(kind: Kind, found: Mapping[str, Json]) -> Part:

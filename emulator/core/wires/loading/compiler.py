@@ -125,6 +125,7 @@ class Compiler:
             failing if isinstance(failing := self.data["stream"].get("error"), str) else "event",
             self.data["stream"].get("counts") == "so_far",
             self.padding(),
+            _refuses_by_word(whole, words),
         )
 
     def padding(self) -> Padding | None:
@@ -224,10 +225,31 @@ class Compiler:
         elif isinstance(node, Rows):
             rows, node = node.name, node.node
         fields = {item.name: item.node for item in node.fields} if isinstance(node, Object) else {}
-        named = fields.get(self.data["stream"].get("event", ""))
+        name = node.event if isinstance(node, Object) else None
+        named = Literal(name) if name else fields.get(self.data["stream"].get("event", ""))
         whole = next((name for name, inner in fields.items() if isinstance(inner, Whole)), None)
         look = known(node, reader(node, needed))
-        return Event(event_writer(node, named), look, "choice" in holes(node), "", whole, condition, rows)
+        return Event(
+            event_writer(node, named),
+            look,
+            "choice" in holes(node),
+            "",
+            whole,
+            condition,
+            rows,
+            name,
+            frozenset(fields),
+        )
+
+
+def _refuses_by_word(whole: Node, words: Mapping[str, Mapping[str, str]]) -> bool:
+    """Tell whether a refusal looks like a text, and only the word for why it ended tells it from one."""
+    alike = any(
+        "refusal" in node.kinds and node.kinds["refusal"] == node.kinds.get("text")
+        for node in nodes(whole)
+        if isinstance(node, Each)
+    )
+    return alike and any(table.get("refusal") != table.get("stop") for table in words.values())
 
 
 def _nothing(value: Json, found: Found) -> bool:
