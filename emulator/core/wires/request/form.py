@@ -65,6 +65,7 @@ class RequestForm:
         self._one_call = condition_of(choice.get("one"))
         self.calls_alone: bool = choice.get("alone", False)  # no text comes with a call that was asked for
         self._conditions = [(word, condition_of(choice[word])) for word in CHOICES if word in choice]
+        self._named_by_condition = "named" in choice  # else a name may stand beside a free choice
         self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
         self.tells_usage = "usage" not in data  # unasked, in every stream
         self.goes_on = "previous" in data  # from a kept answer
@@ -197,7 +198,8 @@ class RequestForm:
 
     def _chosen(self, body: Mapping[str, Json]) -> tuple[Choice, str]:
         choice: Choice = next((word for word, holds in self._conditions if holds(body)), "free")
-        name = self._named(body) if choice != "none" else ""
+        names = choice in ("required", "named") or (choice == "free" and not self._named_by_condition)
+        name = self._named(body) if names else ""
         if isinstance(name, list):  # of several that may be called, the first
             name = next(iter(name), "")
         return choice, name if isinstance(name, str) else ""
