@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from emulator.core.frozen import frozen
@@ -13,38 +14,86 @@ WINDOW_S = 60.0
 MOST_PAST = 1000
 
 
+#: What sums of fractions may be off, in requests or tokens.
+SLACK = 1e-3
+
+
 @dataclass(slots=True)
 class Window:
-    """What a key has used since its first counted request; `ends` in Unix seconds. A store's own: it counts in it."""
+    """What a key has used since its first counted request; it is over at `ends`, in Unix seconds.
+
+    Of a plan that refills it is what is not back yet, at the time `at`. A store's own: it counts in it.
+    """
 
     plan: Plan
     ends: float
-    requests: int = 0
-    tokens: int = 0
+    requests: float = 0
+    tokens: float = 0
+    at: float = 0.0
     _free: Standing | None = None  # what an unlimited plan shows until the window's end
 
-    def exceeded(self) -> Literal["requests", "tokens"] | None:
-        """Tell which limit of the plan is used up."""
-        if self.plan.requests is not None and self.requests >= self.plan.requests:
-            return "requests"
-        return "tokens" if self.plan.tokens is not None and self.tokens >= self.plan.tokens else None
+    def move(self, plan: Plan, at: float) -> None:
+        """Go on to a time, with the plan of then."""
+        self.plan = plan
+        if plan.refills:
+            minutes = max(0.0, at - self.at) / WINDOW_S
+            self.requests = max(0.0, self.requests - minutes * (plan.requests or 0))
+            self.tokens = max(0.0, self.tokens - minutes * (plan.tokens or 0))
+            self.at = max(at, self.at)
 
-    def standing(self, exceeded: Literal["requests", "tokens"] | None = None) -> Standing:
-        if self.plan.requests is None and self.plan.tokens is None:
+    def take(self, cost: int) -> None:
+        """Count a request; a plan that refills charges its tokens at once."""
+        self.requests += 1
+        if self.plan.refills:
+            self.tokens += cost
+            self.ends = self.at + WINDOW_S * max(self._minutes())
+
+    def count(self, tokens: int) -> None:
+        """Count what an answer took, and its prompt, where that was not charged before."""
+        if not self.plan.refills:
+            self.tokens += tokens
+
+    def exceeded(self, cost: int = 0) -> Literal["requests", "tokens"] | None:
+        """Tell which limit of the plan is used up, or would be passed by a request that costs so many tokens."""
+        plan = self.plan
+        more, taken = (1 - SLACK, cost - SLACK) if plan.refills else (1, 1)
+        if plan.requests is not None and self.requests + more > plan.requests:
+            return "requests"
+        return "tokens" if plan.tokens is not None and self.tokens + taken > plan.tokens else None
+
+    def standing(self, exceeded: Literal["requests", "tokens"] | None = None, cost: int = 0) -> Standing:
+        plan = self.plan
+        if plan.requests is None and plan.tokens is None:
             if self._free is None:
                 self._free = Standing(None, None, None, self.ends)
             return self._free
-        return Standing(
-            self.plan.requests,
-            _left(self.plan.requests, self.requests),
-            _left(self.plan.tokens, self.tokens),
-            self.ends,
-            exceeded,
-        )
+        left = _left(plan.requests, self.requests), _left(plan.tokens, self.tokens)
+        if not plan.refills:
+            return Standing(plan.requests, *left, self.ends, exceeded)
+        back, tokens_back = (self.at + WINDOW_S * minutes for minutes in self._minutes())
+        more = _minutes(self.requests + 1, plan.requests), _minutes(self.tokens + cost, plan.tokens)
+        passes = self.at + WINDOW_S * max(0.0, more[exceeded == "tokens"] - 1)
+        return Standing(plan.requests, *left, back, exceeded, tokens_back, passes)
+
+    def _minutes(self) -> tuple[float, float]:
+        """Return in how many minutes the requests, and the tokens, are back."""
+        return _minutes(self.requests, self.plan.requests), _minutes(self.tokens, self.plan.tokens)
 
 
-def _left(limit: int | None, used: int) -> int | None:
-    return None if limit is None else max(0, limit - used)
+def standing_at(window: Window, at: float) -> Standing:
+    """Return what is left at a time; the window stays as it is."""
+    then = replace(window)
+    then.move(window.plan, at)
+    return then.standing()
+
+
+def _minutes(used: float, limit: int | None) -> float:
+    """Return the minutes in which so much comes back; where nothing is allowed, it is as if twice that was used."""
+    return used / limit if limit else 0.0 if limit is None else 2.0
+
+
+def _left(limit: int | None, used: float) -> int | None:
+    return None if limit is None else max(0, math.floor(limit - used + SLACK))
 
 
 def fits(candidate: Candidate, state: str, turn: int) -> bool:

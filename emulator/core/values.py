@@ -124,11 +124,16 @@ class Keeping:
 
 @frozen
 class Plan:
-    """What a key may use in a window of a minute; None is without limit."""
+    """What a key may use in a minute; None is without limit.
+
+    Where it `refills`, what was used comes back bit by bit, and a request is charged before it is answered: the larger
+    of its prompt and what it asks for at the most. Else it comes back when the minute is over that the first one began.
+    """
 
     name: str
     requests: int | None = None
     tokens: int | None = None
+    refills: bool = False
 
 
 @frozen
@@ -163,16 +168,33 @@ class Claim:
     wire: Wire | None = None  # in which the operation is answered
     params: Mapping[str, str] = field(default_factory=dict)  # of its path
 
+    @property
+    def cost(self) -> int:
+        """The tokens that a request is charged before it is answered, by a plan that refills."""
+        if self.call is None or not self.plan.refills:
+            return 0
+        cap = self.call.conversation.cap
+        return max(self.call.prompt_tokens, cap if isinstance(cap, int) else 0)
+
 
 @frozen
 class Standing:
-    """A key's window: requests allowed and left (None: no limit), its end, and whether this request was over."""
+    """What a key has left: requests allowed and left (None: no limit), when all are back, whether this one was over.
+
+    Of a plan that refills, the tokens are back, and such a request passes, at times of their own; None: at the same.
+    """
 
     limit: int | None
     remaining: int | None
     tokens_left: int | None
     reset: float
     exceeded: Literal["requests", "tokens"] | None = None
+    tokens_reset: float | None = None
+    passes: float | None = None
+
+    @property
+    def tokens_back(self) -> float:
+        return self.reset if self.tokens_reset is None else self.tokens_reset
 
 
 @frozen

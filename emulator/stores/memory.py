@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Literal
 
-from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits
+from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits, standing_at
 from emulator.core.store import Counters, KeptExchange
 from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Keeping, Sent, Sketch, Standing
 from emulator.stores.bounded import BoundedStore, Budget
@@ -138,9 +138,9 @@ class MemoryStore:
             return Grant(session.number, window.standing(), session.state, replay=recalled, life=session.life)
         if recalled:
             return Grant(session.number, window.standing(), session.state, idempotency=recalled, life=session.life)
-        if over := window.exceeded():
-            return Grant(session.number, window.standing(over), session.state, life=session.life)
-        window.requests += 1
+        if over := window.exceeded(claim.cost):
+            return Grant(session.number, window.standing(over, claim.cost), session.state, life=session.life)
+        window.take(claim.cost)
         self._begin_record(session, claim, at)
         return self._choose(session, claim, window.standing())
 
@@ -165,9 +165,9 @@ class MemoryStore:
         name = (claim.provider, claim.key or "")
         window = session.windows.get(name)
         if window:
-            window.plan = claim.plan
+            window.move(claim.plan, at)
         if window is None or at >= window.ends:
-            window = Window(claim.plan, at + WINDOW_S)
+            window = Window(claim.plan, at + WINDOW_S, at=at)
             if claim.counted:
                 session.windows.drop_while(lambda opened: at >= opened.ends)
                 session.windows.put(name, window, _ENTRY + len(name[1]))
@@ -219,7 +219,7 @@ class MemoryStore:
     def _count_tokens(self, session: _Session, claim: Claim, tokens: int) -> None:
         window = session.windows.get((claim.provider, claim.key or "")) if tokens else None
         if window:
-            window.tokens += tokens
+            window.count(tokens)
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         found = self._sessions.get(exchange.claim.session)
@@ -254,7 +254,7 @@ class MemoryStore:
             return Counters(STARTED, {}, [], 0, 0)
         calls = {rule: n for rule, n in found.calls.items() if not rule.startswith("\x1f")}
         limits = [
-            (provider, key, window.plan.name, window.standing())
+            (provider, key, window.plan.name, standing_at(window, at))
             for (provider, key), window in found.windows.items()
             if at < window.ends
         ]

@@ -29,7 +29,7 @@ KEYS["openai"] = "sk-key"
 PLANS = {"brainstormrouter": "enterprise"}
 
 #: Checks that need a target to be told what to do, or that see nothing.
-ARRANGED = {"unseen", "scripted", "limit"}
+ARRANGED = {"unseen", "scripted", "limit", "refill"}
 #: What can't be arranged at a foreign endpoint; and what is assumed, where this one has it otherwise.
 NOT_SEEN = {
     *("bt-model-speed", "bt-error-429", "bt-error-500", "bt-rate-plan", "be-error-429", "be-error-503"),

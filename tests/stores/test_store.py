@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from build import NOW, make_call, make_request
+from build import NOW, chat, make_call, make_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -269,6 +270,77 @@ def test_a_request_over_the_limit_takes_no_turn_and_gets_no_n(store: Store) -> N
     one = claim(once("a", 5), plan=Plan("one", requests=1))
     assert choices(store, one, one) == [(0, 1, 1), (None, 0, 0)]
     assert store.counters("s", NOW).calls == {"a": 1}
+
+
+def test_what_a_plan_refills_comes_back_bit_by_bit(store: Store) -> None:
+    plan = Plan("three", requests=3, refills=True)
+    waits = [0, 0, 0, 0, 19.9, 20.1, 20.1, 140, 140]
+    grants = [(wait, store.take(claim(ANY, at=NOW + wait, plan=plan)).standing) for wait in waits]
+    told = [(standing.remaining, round(standing.reset - NOW - wait, 3), standing.exceeded) for wait, standing in grants]
+    over = "requests"
+    assert told == [
+        (2, 20, None), (1, 40, None), (0, 60, None), (0, 60, over), (0, 40.1, over), (0, 59.9, None), (0, 59.9, over),
+        (2, 20, None), (1, 40, None),
+    ]  # fmt: skip
+    passes = [round((standing.passes or 0) - NOW - wait, 3) for wait, standing in grants if standing.exceeded]
+    assert passes == [20, 0.1, 19.9]
+    assert [store.counters("s", NOW + wait).limits[0][3].remaining for wait in (150, 165)] == [1, 2]
+    assert store.counters("s", NOW + 181).limits == []
+
+
+def test_what_is_not_back_yet_is_kept_while_others_come(store: Store) -> None:
+    plan = Plan("three", requests=3, refills=True)
+    asked = [(0, "a"), (0, "a"), (0, "a"), (50, "a"), (50, "a"), (70, "b"), (70, "a")]
+    grants = [store.take(claim(ANY, at=NOW + wait, key=key, plan=plan)) for wait, key in asked]
+    assert [grant.standing.remaining for grant in grants] == [2, 1, 0, 1, 0, 2, 0]
+
+
+def test_a_plan_that_refills_charges_a_request_before_it_is_answered(store: Store) -> None:
+    plan = Plan("tokens", tokens=100, refills=True)
+    asked = claim(ANY, plan=plan, call=make_call(body=chat("beatra", max_tokens=60)))
+    small = replace(asked, call=make_call(body=chat("beatra", max_tokens=1)))
+    first = store.take(asked)
+    answered = exchange(asked, first, tokens=99)
+    store.record(answered)
+    store.sent(answered, Sent(2, (0.0,), "complete", NOW))
+    second = store.take(asked)
+    assert [(item.standing.tokens_left, item.standing.exceeded) for item in (first, second)] == [
+        (40, None), (40, "tokens"),
+    ]  # fmt: skip
+    assert [round(at - NOW, 3) for at in (first.standing.tokens_back, second.standing.passes or 0)] == [36, 12]
+    assert store.take(replace(asked, at=NOW + 12.001)).standing.tokens_left == 0
+    assert small.cost == small.call.prompt_tokens if small.call else False
+    assert replace(small, plan=Plan("tokens", tokens=100)).cost == 0
+
+
+@given(
+    requests=st.none() | st.integers(0, 4),
+    tokens=st.none() | st.integers(0, 50),
+    steps=st.lists(st.tuples(st.floats(0, 40), st.integers(0, 30), st.booleans()), max_size=30),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_refilled_plans_are_as_in_a_simple_model(
+    make: Callable[[int], Store], requests: int | None, tokens: int | None, steps: list[tuple[float, int, bool]]
+) -> None:
+    """In units of a limit: what is not back yet shrinks by one a minute."""
+    store, plan = make(100), Plan("p", requests, tokens, refills=True)
+    call = make_call(body=chat("beatra", "", max_tokens=0))
+    at, owed, spent = NOW, 0.0, 0.0
+    for wait, cap, counted in steps:
+        at += wait
+        given = claim(ANY, at=at, plan=plan, counted=counted, call=replace(call, prompt_tokens=cap))
+        standing = store.take(given).standing
+        owed, spent = max(0, owed - wait / 60 * (requests or 0)), max(0, spent - wait / 60 * (tokens or 0))
+        over = None
+        if counted and requests is not None and owed + 1 > requests + 1e-3:
+            over = "requests"
+        elif counted and tokens is not None and spent + cap > tokens + 1e-3:
+            over = "tokens"
+        if counted and over is None:
+            owed, spent = owed + 1, spent + cap
+        assert standing.exceeded == over
+        for left, limit, used in ((standing.remaining, requests, owed), (standing.tokens_left, tokens, spent)):
+            assert left is None if limit is None else left == max(0, math.floor(limit - used + 1e-3))
 
 
 @given(

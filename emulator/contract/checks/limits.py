@@ -13,6 +13,7 @@ from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.demands import accepted, counted, demand, equal, hold, whole
 from emulator.contract.target import NotArranged, Plan
+from emulator.core.errors import Json
 
 _UNLIMITED_TRIES = 30
 _TOKEN_STEPS = 4
@@ -91,6 +92,52 @@ def _walk_tokens(client: CaseClient, tokens: int, window_s: float) -> None:
     client.refused(client.chat(), "rate_limited", f"a request with {used} of {tokens} tokens used")
     client.session.advance(window_s + 0.001)
     accepted(client.chat(), "a request in the next window")
+
+
+def refill(
+    client: CaseClient,
+    *,
+    plan: Plan,
+    requests: int | None = None,
+    tokens: int | None = None,
+    window_s: float = 60.0,
+    reset: str | None = None,
+    cap: str = "",
+) -> None:
+    """What a plan allows comes back bit by bit: one request after its share of a minute, and tokens alike.
+
+    `reset` is the header that tells when all are back. A request is charged as many tokens as its `cap` asks for.
+    """
+    client.session.plan(plan)
+    client.session.advance(0)
+    if requests is not None:
+        _walk_back(client, requests, window_s / requests, reset)
+    if tokens is not None:
+        _walk_charged(client, {cap: tokens * 3 // 5}, window_s)
+
+
+def _walk_back(client: CaseClient, requests: int, share_s: float, reset: str | None) -> None:
+    for n in range(1, requests + 1):
+        answer = client.chat()
+        accepted(answer, f"request {n} of {requests} in a minute")
+        if n == 1 and reset:
+            now = client.session.now()
+            back = (rate_number(client.ask, answer, reset, now) or now) - now
+            hold(answer, f"{reset} tells when one request is back", abs(back - share_s) < 1, share_s, back)
+    client.refused(client.chat(), "rate_limited", f"request {requests + 1} of {requests} in a minute")
+    client.session.advance(share_s * 0.9)
+    client.refused(client.chat(), "rate_limited", "a request before one is back")
+    client.session.advance(share_s * 0.1 + 0.001)
+    accepted(client.chat(), "a request when one is back")
+    client.refused(client.chat(), "rate_limited", "a second request when one is back")
+
+
+def _walk_charged(client: CaseClient, most: Mapping[str, Json], window_s: float) -> None:
+    """Ask twice for more than half of the tokens: the second passes when enough are back."""
+    accepted(client.chat(most), "a request for more than half of the tokens")
+    client.refused(client.chat(most), "rate_limited", "a request for more tokens than are left")
+    client.session.advance(window_s / 4)
+    accepted(client.chat(most), "a request when enough tokens are back")
 
 
 def rate_headers(

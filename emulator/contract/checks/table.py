@@ -51,6 +51,7 @@ CHECKS: Mapping[str, Check] = {
     "refusals": checks_errors.refusals,
     "unseen": checks_errors.unseen,
     "limit": checks_limits.limit,
+    "refill": checks_limits.refill,
     "rate_headers": checks_limits.rate_headers,
     "rate_counts": checks_limits.rate_counts,
     "idempotency": checks_idempotency.idempotency,
@@ -80,7 +81,7 @@ _BESIDE: Mapping[str, int] = {
 
 def requests_of(check: str, params: Mapping[str, Json]) -> int:
     """Return how many requests a check sends with these parameters, at most."""
-    if check == "limit":
-        return checks_limits.requests_of(params.get("requests"), params.get("tokens"))
+    if check in ("limit", "refill"):
+        return checks_limits.requests_of(params.get("requests"), params.get("tokens")) + (check == "refill")
     listed = sum(len(params.get(name, ())) * count for name, count in _EACH.items())
     return max(1, listed + _BESIDE.get(check, 0))

@@ -160,7 +160,7 @@ def _limits(contract: Contract, operation: Operation, chosen: str | None) -> Pla
     """Plan the walk of a window: of the chosen plan, else of one so small that walking it costs little."""
     plan = contract.provider.plans.get(chosen or "")
     size = plan.requests if plan and plan.requests else _WALK
-    fact = contract.shown_by("rate_counts") or contract.shown_by("limit")
+    fact = contract.shown_by("rate_counts") or contract.shown_by("limit") or contract.shown_by("refill")
 
     def run(session: TargetSession) -> None:
         walk_limit(contract, session, plan.name if plan and plan.requests else {"requests_per_minute": size}, size)
@@ -185,9 +185,10 @@ def walk_limit(contract: Contract, session: TargetSession, plan: str | Mapping[s
         refused(contract, session, over, "rate_limited", f"request {size + 1} of {size} in a window")
         _header_is(contract, over, "remaining", 0)
         left = end - session.now() if end is not None else WINDOW_S
+        left = WINDOW_S / size if contract.provider.refills else left
         session.advance(max(0.0, left - 1))  # headers tell whole seconds
         refused(contract, session, client.chat(), "rate_limited", "a request before the window's end")
-        session.advance(1.001)
+        session.advance(WINDOW_S if contract.provider.refills else 1.001)
 
 
 def _to_the_edge(contract: Contract, client: CaseClient, size: int) -> float | None:

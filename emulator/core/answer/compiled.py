@@ -33,7 +33,7 @@ LONGEST_KEY = 200
 FROM, UNTIL = 1e9, 1e10
 #: No mark is a part of another.
 _AT, _NUMBER, _REMAINING, _TOKENS = 9_444_444_444, 8_111_111_111_111_111, 7_222_222_222_222_222, 5_555_555_555_555_555
-_RESET = 243_333_333_333  # in the year 9680: later ones have no date
+_RESET, _RESET_TOKENS = 243_333_333_333, 246_666_666_666  # in the years 9680 and 9786: later ones have no date
 _NUMBERS: Mapping[bytes, Filler] = {
     b"%d" % _AT: lambda draw, at, grant: b"%d" % at,
     b"%d" % _NUMBER: lambda draw, at, grant: b"%d" % grant.number,
@@ -43,6 +43,11 @@ _NUMBERS: Mapping[bytes, Filler] = {
     duration_text(_RESET - _AT).encode(): lambda draw, at, grant: duration_text(grant.standing.reset - at).encode(),
     time_text(_AT).encode(): lambda draw, at, grant: time_text(int(at)).encode(),
     time_text(_RESET).encode(): lambda draw, at, grant: time_text(grant.standing.reset).encode(),
+    b"%d" % _RESET_TOKENS: lambda draw, at, grant: b"%d" % math.ceil(grant.standing.tokens_back),
+    duration_text(_RESET_TOKENS - _AT).encode(): lambda draw, at, grant: duration_text(
+        grant.standing.tokens_back - at
+    ).encode(),
+    time_text(_RESET_TOKENS).encode(): lambda draw, at, grant: time_text(grant.standing.tokens_back).encode(),
 }
 
 
@@ -185,7 +190,7 @@ def _unit(body: bytes, marks: list[bytes]) -> bytes:
 
 def _marked(request: Request, claim: Claim, grant: Grant) -> tuple[Request, Claim, Grant]:
     """Put marks in the place of the time and the numbers."""
-    standing = replace(grant.standing, reset=float(_RESET))
+    standing = replace(grant.standing, reset=float(_RESET), tokens_reset=float(_RESET_TOKENS))
     if standing.remaining is not None:
         standing = replace(standing, remaining=_REMAINING)
     if standing.tokens_left is not None:

@@ -17,16 +17,18 @@ def check_grant(provider: Provider, claim: Claim, grant: Grant) -> None:
     """Refuse what was granted nothing. Raises: Refusal, for a key that is used, and for a limit."""
     if grant.idempotency:
         raise Refusal(f"idempotency_{grant.idempotency}")
-    asked, plan, exceeded = claim.call.prompt_tokens if claim.call else 0, claim.plan, grant.standing.exceeded
+    plan, exceeded = claim.plan, grant.standing.exceeded
+    asked = claim.cost or (claim.call.prompt_tokens if claim.call else 0)
+    too_large = "request" in provider.over and plan.tokens is not None and asked > plan.tokens
+    if too_large and exceeded != "requests":
+        raise _over(provider, claim, grant.standing, "request", asked)
     if exceeded:
         raise _over(provider, claim, grant.standing, exceeded, asked)
-    if "request" in provider.over and plan.tokens is not None and asked > plan.tokens:
-        raise _over(provider, claim, grant.standing, "request", asked)
 
 
 def _over(provider: Provider, claim: Claim, standing: Standing, what: str, asked: int) -> Refusal:
     """Return the refusal of what is over a plan's limit: of its requests, its tokens, or of one `request` by itself."""
-    plan, wait = claim.plan, max(0.0, standing.reset - claim.at)
+    plan, wait = claim.plan, max(0.0, (standing.reset if standing.passes is None else standing.passes) - claim.at)
     figure = plan.requests if what == "requests" else plan.tokens
     left = standing.remaining if what == "requests" else standing.tokens_left
     name = provider.over.get(what, "rate_limited")
@@ -50,6 +52,7 @@ def documented_headers(
     if not provider.headers:
         return ()
     used_up = standing.exceeded == "requests" or (standing.exceeded and not provider.tells_more)
+    tokens_used_up = standing.exceeded == "tokens" and not claim.plan.refills
     remaining = 0 if spent or used_up else _counted(standing.remaining)
     values = {
         "limit": _counted(standing.limit),
@@ -58,14 +61,16 @@ def documented_headers(
         "request_id": render_id(provider, "request", draw, claim.at),
     }
     if provider.tells_more:
-        tokens = 0 if standing.exceeded == "tokens" else _counted(standing.tokens_left)
+        tokens = 0 if tokens_used_up else _counted(standing.tokens_left)
         values |= {
             "limit_tokens": _counted(claim.plan.tokens),
             "remaining_tokens": tokens,
             "remaining_tokens_rounded": rounded(tokens),
-            "reset_tokens": values["reset"],  # one window counts both
-            **dict.fromkeys(("reset_in", "reset_tokens_in"), duration_text(standing.reset - claim.at)),
-            **dict.fromkeys(("reset_at", "reset_tokens_at"), time_text(standing.reset)),
+            "reset_tokens": math.ceil(standing.tokens_back),
+            "reset_in": duration_text(standing.reset - claim.at),
+            "reset_tokens_in": duration_text(standing.tokens_back - claim.at),
+            "reset_at": time_text(standing.reset),
+            "reset_tokens_at": time_text(standing.tokens_back),
             "processing_ms": 1 if timeline.head_at == FOREVER else max(1, round(timeline.head_at * 1000)),
             "model": one_line(model),
         }

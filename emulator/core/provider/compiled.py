@@ -61,7 +61,8 @@ def compile_provider(
     """
     content_type = data.get("content_type", {"other": "note"})
     kept = data.get("idempotency")
-    plans = {name: read_plan(name, item) for name, item in data["plans"]["list"].items()}
+    refills = "refills" in data["plans"]
+    plans = {name: read_plan(name, item, refills) for name, item in data["plans"]["list"].items()}
     return Provider(
         name=data["name"], title=data["title"], base_url=data["base_url"].rstrip("/"),
         versions=data.get("versions", ()),
@@ -97,7 +98,7 @@ def compile_provider(
         tasks=data.get("tasks", {}),
         facts={item["id"]: Fact(**item) for item in data["facts"]}, default=data.get("default", False),
         model_entry=data["models"].get("entry", usual("models", "entry")), header_scopes=_scopes(data["headers"]),
-        over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
+        refills=refills, over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         header_exceptions=_places(data, "header_exceptions"),
         retry_ms="retry_after_ms" in data["errors"],
         **{part: schema.document if schema else None for part, schema in beside.items()},

@@ -42,9 +42,9 @@ RATE_HOLES = frozenset(
 )  # fmt: skip
 
 
-def read_plan(name: str, figures: Mapping[str, Json]) -> Plan:
+def read_plan(name: str, figures: Mapping[str, Json], refills: bool = False) -> Plan:
     """Return a plan of `requests_per_minute` and `tokens_per_minute`; what is left out is without limit."""
-    return Plan(name, figures.get("requests_per_minute"), figures.get("tokens_per_minute"))
+    return Plan(name, figures.get("requests_per_minute"), figures.get("tokens_per_minute"), refills)
 
 
 @frozen
@@ -130,6 +130,7 @@ class Provider:
     also_read: Mapping[str, str] = field(default_factory=dict)  # other ways to write a request, each with its fact
     error_paths: ErrorPaths = AS_THEY_ARE
     envelopes: Mapping[str, Json] = field(default_factory=dict)  # of errors below some paths, by how these begin
+    refills: bool = False  # what a plan allows comes back bit by bit
     request_query: Json = None  # the schema of a request's query; None: anything goes
     retry_ms: bool = False  # where Retry-After is sent, retry-after-ms is too
 

@@ -195,7 +195,8 @@ def _settings(provider: Provider, scenarios: Sequence[Scenario], options: Option
 
 def _plan(provider: Provider, plan: str | Plan | None) -> Plan:
     if isinstance(plan, Plan):
-        return plan
+        limited = plan.requests is not None or plan.tokens is not None
+        return replace(plan, refills=provider.refills and limited)
     return provider.plans.get(plan or provider.default_plan) or provider.plans.get(provider.default_plan, UNLIMITED)
 
 

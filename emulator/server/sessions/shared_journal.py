@@ -81,7 +81,7 @@ class SharedJournal:
             timeline = whole(rest["body"].encode(), 500, tuple(map(tuple, rest["headers"])), 0.0)
             return Exchange(_unknown(request), grant, request, timeline, "refused", crash=rest["crash"])
         claim = self._sessions.engine.claim(session, request)
-        grant = replace(grant_of(entry.grant, claim.plan), replay=first)
+        grant = replace(grant_of(entry.grant, claim.plan, claim.cost), replay=first)
         exchange = self._sessions.engine.answer(session, request, claim, grant)
         if "frames" in rest:
             frames = tuple(Frame(at, data.encode(), kind) for at, data, kind in rest["frames"])

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from emulator.core.admission import WINDOW_S, Window
+from emulator.core.admission import SLACK, WINDOW_S, Window
 from emulator.core.values import Candidate, Claim, Grant, Plan, Sent
 from emulator.stores.memory import MOST_TURNS, MOST_WINDOWS
 
@@ -48,8 +48,8 @@ def needed(claim: Claim) -> tuple[str, ...]:
 
 
 def counts_at_once(claim: Claim) -> bool:
-    """Tell whether the next claim must see this one's tokens: only where a plan limits them."""
-    return claim.plan.tokens is not None
+    """Tell whether the next claim must see this one's tokens: only where a plan limits them, and not before."""
+    return claim.plan.tokens is not None and not claim.plan.refills
 
 
 def window_of(claim: Claim) -> str:
@@ -70,12 +70,14 @@ def asked_of(claim: Claim) -> dict[str, Any]:
         "ends": repr(claim.at + WINDOW_S),
         "counted": claim.counted,
         "window": window_of(claim),
-        "plan": orjson.dumps([plan.name, plan.requests, plan.tokens]).decode(),
+        "plan": orjson.dumps([plan.name, plan.requests, plan.tokens, plan.refills]).decode(),
         "candidates": [_rule(item) for item in claim.candidates],
         "fallback": f"{SEPARATOR}{claim.fallback}",
         "most_windows": MOST_WINDOWS,
         "most_turns": MOST_TURNS,
     }
+    if plan.refills:
+        asked |= {"refills": True, "cost": claim.cost, "window_s": WINDOW_S, "slack": SLACK}
     if plan.requests is not None:
         asked["plan_requests"] = plan.requests
     if plan.tokens is not None:
@@ -104,10 +106,11 @@ def _short(key: str) -> str:
     return f"{SEPARATOR}{blake2b(key.encode(errors='surrogatepass'), digest_size=16).hexdigest()}"
 
 
-def grant_of(row: Sequence[Any], plan: Plan) -> Grant:
+def grant_of(row: Sequence[Any], plan: Plan, cost: int = 0) -> Grant:
     """Return a grant from what the script says of it; what it replays and looks back on is not in there."""
-    number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, _, life, *_ = row
-    standing = Window(plan, float(ends), requests, tokens).standing(over or None)
+    number, time, requests, tokens, over, state, candidate, n, turn, idempotency, _, life, *_ = row
+    window = Window(plan, float(time), float(requests), float(tokens), float(time))
+    standing = window.standing(over or None, cost)
     return Grant(number, standing, state, None if candidate < 0 else candidate, n, turn, idempotency or None, life=life)
 
 
@@ -131,5 +134,5 @@ def sent_in(row: bytes) -> Sent:
 
 def window_in(value: bytes) -> Window:
     """Return a window as the scripts keep it."""
-    ends, requests, tokens, plan = value.decode().split(" ", 3)
-    return Window(Plan(*orjson.loads(plan)), float(ends), int(requests), int(tokens))
+    ends, requests, tokens, at, plan = value.decode().split(" ", 4)
+    return Window(Plan(*orjson.loads(plan)), float(ends), float(requests), float(tokens), float(at))

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from emulator.core.admission import MOST_PAST
+from emulator.core.admission import MOST_PAST, standing_at
 from emulator.core.store import Counters, KeptExchange, StoreFailed
 from emulator.core.values import STARTED, Claim, Exchange, Grant, Sent
 from emulator.stores.memory import JOURNAL_BYTES
@@ -120,7 +120,7 @@ class RedisStore:
         return taken
 
     async def _granted(self, claim: Claim, row: Sequence[Any], given: Sequence[bytes | None]) -> Grant:
-        grant = grant_of(row, claim.plan)
+        grant = grant_of(row, claim.plan, claim.cost)
         if row[10]:
             first = Entry(given[1] or b"", orjson.loads(given[2] or b""), given[3] or b"")
             grant = replace(grant, replay=await self.rows.remake(claim.session, first, None))
@@ -234,7 +234,7 @@ class RedisStore:
         (state, number, oldest), calls, windows = await asyncio.gather(*sent)
         found = [(name.decode().split(SEPARATOR, 1), window_in(value)) for name, value in _pairs(windows)]
         limits = [
-            (provider, key, window.plan.name, window.standing())
+            (provider, key, window.plan.name, standing_at(window, at))
             for (provider, key), window in sorted(found, key=lambda item: item[1].ends)
             if at < window.ends
         ]
@@ -294,8 +294,9 @@ def _record(claim: Claim) -> str:
 
 
 def _cost(exchange: Exchange) -> int:
-    """Return the tokens that an exchange costs."""
-    return exchange.tokens if exchange.claim.counted and not exchange.grant.replay else 0
+    """Return the tokens that an exchange costs, unless it was charged before."""
+    claim = exchange.claim
+    return exchange.tokens if claim.counted and not exchange.grant.replay and not claim.plan.refills else 0
 
 
 def new_life() -> str:

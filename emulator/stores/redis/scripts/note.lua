@@ -13,7 +13,7 @@ if now ~= '' and tonumber(now) > tonumber(kept[2] or '-1e999') then redis.call('
 
 if cost ~= '' then
   local ends, requests, tokens, plan =
-    string.match(redis.call('HGET', windows, window) or '', '^(%S+) (%d+) (%d+) (.*)$')
+    string.match(redis.call('HGET', windows, window) or '', '^(%S+) (%S+) (%S+) (.*)$')
   if ends then
     redis.call('HSET', windows, window, string.format('%s %s %d %s', ends, requests, tokens + cost, plan))
   end

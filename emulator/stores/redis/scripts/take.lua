@@ -1,5 +1,5 @@
 -- Take a claim in one step: number, window, idempotency record, the first rule that state and turns allow.
--- Times come as text and are kept as text: only Python writes floats, so that none loses a digit.
+-- Times come as text and are kept as text, and what is a fraction as `exact` writes it, so that none loses a digit.
 -- ARGV: the claim (JSON), the request as it is journalled.
 -- Returns {'stale'} where the session has another version, or is gone; {'whose', worker} where somebody must first be
 -- found alive or dead; or {'taken', grant}, and for a replay also the first answer's request, grant and rest.
@@ -21,18 +21,47 @@ end
 local state, number = kept[3] or 'started', (tonumber(kept[4]) or 0) + 1
 local candidate, n, turn, over, idempotency, replay = -1, 0, 0, '', '', 0
 
--- The window: one that is over counts nothing; only a request that counts opens the next.
+-- The window: one that is over counts nothing; only a request that counts opens the next. Of a plan that refills, it is
+-- what is not back yet, at a time: `Window` of admission.py, step by step.
 
-local ends, requests, tokens = string.match(redis.call('HGET', windows, claim.window) or '', '^(%S+) (%d+) (%d+)')
+local ends, requests, tokens, moved =
+  string.match(redis.call('HGET', windows, claim.window) or '', '^(%S+) (%S+) (%S+) (%S+)')
 local open = ends and at < tonumber(ends)
 if open then
-  requests, tokens = tonumber(requests), tonumber(tokens)
+  requests, tokens, moved = tonumber(requests), tonumber(tokens), tonumber(moved)
 else
-  ends, requests, tokens = claim.ends, 0, 0
+  ends, requests, tokens, moved = claim.ends, 0, 0, at
+end
+
+local function exact(number) return string.format('%.17g', number) end
+
+local function minutes(used, limit)
+  if not limit then return 0 end
+  return limit > 0 and used / limit or 2
+end
+
+local more, cost = 1, 1
+if claim.refills then
+  local passed = math.max(0, at - moved) / claim.window_s
+  requests = math.max(0, requests - passed * (claim.plan_requests or 0))
+  tokens = math.max(0, tokens - passed * (claim.plan_tokens or 0))
+  moved = math.max(at, moved)
+  more, cost = 1 - claim.slack, claim.cost - claim.slack
+end
+
+local function take()
+  requests = requests + 1
+  if claim.refills then
+    tokens = tokens + claim.cost
+    local left = math.max(minutes(requests, claim.plan_requests), minutes(tokens, claim.plan_tokens))
+    ends = exact(moved + claim.window_s * left)
+    redis.call('ZADD', windows_order, ends, claim.window)
+  end
 end
 
 local function keep_window()
-  redis.call('HSET', windows, claim.window, string.format('%s %d %d %s', ends, requests, tokens, claim.plan))
+  local row = {ends, exact(requests), exact(tokens), exact(moved), claim.plan}
+  redis.call('HSET', windows, claim.window, table.concat(row, ' '))
 end
 
 local function open_window()
@@ -153,12 +182,12 @@ else
   if whose then return {'whose', whose} end
   if not open then open_window() end
   if idempotency == '' and replay == 0 then
-    if claim.plan_requests and requests >= claim.plan_requests then
+    if claim.plan_requests and requests + more > claim.plan_requests then
       over = 'requests'
-    elseif claim.plan_tokens and tokens >= claim.plan_tokens then
+    elseif claim.plan_tokens and tokens + cost > claim.plan_tokens then
       over = 'tokens'
     else
-      requests = requests + 1
+      take()
       begun = claim.record
       if begun then begin_record() end
       choose()
@@ -169,7 +198,7 @@ end
 
 -- The journal: the request and what it was granted stand in it from now on, whatever becomes of the worker.
 
-local grant = cjson.encode({number, ends, requests, tokens, over, state, candidate, n, turn, idempotency, replay,
+local grant = cjson.encode({number, claim.refills and exact(moved) or ends, exact(requests), exact(tokens), over, state, candidate, n, turn, idempotency, replay,
   kept[7] or '', claim.worker, claim.ask})
 local first, bytes = {}, ROW + #request + #grant
 redis.call('HSET', journal, 'r' .. number, request, 'g' .. number, grant)
