@@ -25,7 +25,8 @@ from emulator.contract.target import ForeignTarget
 ROOT = Path(__file__).parents[2]
 CASES = {name: {case.id: case for case in load_cases(ROOT / "schemas" / name)} for name in DEFECTS}
 KEYS = {"braintwin": "bt-key", "brainstormrouter": "br-enterprise", "brivionix": "sk-key", "beatra": "bea-key"}
-KEYS["openai"] = "sk-key"
+KEYS |= {"openai": "sk-key", "ollama": "any"}
+BASES = {"ollama": ""}
 PLANS = {"brainstormrouter": "enterprise"}
 
 #: Checks that need a target to be told what to do, or that see nothing.
@@ -36,6 +37,7 @@ NOT_SEEN = {
     *("br-plan-free", "br-plan-pro", "br-plan-team", "br-plan-enterprise"),
     *(case for case, item in CASES["openai"].items() if {step.name for step in item.steps} <= ARRANGED),
     *("oa-rs-annotation", "oa-rp-cancel"),
+    *(case for case, item in CASES["ollama"].items() if item.steps[0].name in {*ARRANGED, "arranged", "breaks"}),
 }
 OBSERVED = {
     *("br-models", "br-patterns", "bv-vision", "bv-models"),
@@ -49,6 +51,7 @@ UNTOUCHED = {
     "brivionix": ("bv-roles", "bv-penalties"),
     "beatra": ("be-request-id", "be-unknown-path"),
     "openai": ("oa-mod-response", "oa-comp-required"),
+    "ollama": ("ol-ps", "ol-version"),
 }
 
 ALL = [(name, defect) for name, defects in DEFECTS.items() for defect in defects]
@@ -78,7 +81,10 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
     with Endpoint() as endpoint, ExitStack() as stack:
-        targets = {name: ForeignTarget(f"{endpoint.url}/{name}/v1", key, PLANS.get(name)) for name, key in KEYS.items()}
+        targets = {
+            name: ForeignTarget(f"{endpoint.url}/{name}{BASES.get(name, '/v1')}", key, PLANS.get(name))
+            for name, key in KEYS.items()
+        }
         for target in targets.values():
             stack.enter_context(closing(target))
         yield Bench(endpoint, targets)
@@ -209,6 +215,8 @@ def test_a_request_that_may_take_too_much_is_not_sent() -> None:
 @pytest.mark.parametrize("provider", KEYS)
 def test_a_faithful_endpoint_fails_no_case_of_any_phase(provider: str) -> None:
     with Endpoint() as endpoint:
-        report = run_contract(provider, f"{endpoint.url}/{provider}/v1", KEYS[provider], plan=PLANS.get(provider))
+        report = run_contract(
+            provider, f"{endpoint.url}/{provider}{BASES.get(provider, '/v1')}", KEYS[provider], plan=PLANS.get(provider)
+        )
     assert [(case.id, case.message) for case in report.cases if case.outcome in ("failed", "inconclusive")] == []
     assert report.totals["passed"] >= 30

@@ -1,4 +1,4 @@
-"""A plain server of five APIs, written from their docs alone: it takes nothing from the package it helps to test.
+"""A plain server of six APIs, written from their docs alone: it takes nothing from the package it helps to test.
 
 endpoint   HTTP, keys, windows, idempotency     operations   chat, embeddings and the other answers
 apis       what each API takes, as documented   speech       what the models say
@@ -6,4 +6,5 @@ values     requests, replies, refusals          defects      ways to get one thi
 misreadings, spoils   what the defects are made of
 
 openai_site, openai_requests, openai_rules, openai_answers, openai_responses, shapes   the same of OpenAI's
+ollama_site, ollama_requests   and of Ollama's
 """

@@ -25,6 +25,7 @@ from independent.spoils import (
 )  # fmt: skip
 
 # isort: on
+from independent.ollama_defects import OLLAMA
 from independent.openai_defects import OPENAI
 
 _count = itertools.count()
@@ -288,4 +289,5 @@ DEFECTS: Mapping[str, tuple[Defect, ...]] = {
     "brivionix": BRIVIONIX,
     "beatra": BEATRA,
     "openai": OPENAI,
+    "ollama": OLLAMA,
 }

@@ -1,5 +1,7 @@
 """The independent endpoint: HTTP, keys, windows and idempotency, for each API at http://127.0.0.1:PORT/NAME/v1.
 
+Ollama's is at http://127.0.0.1:PORT/ollama.
+
     request ──> defect ──> address, key, type, Idempotency-Key, window, operation ──> reply
 
 A defect is a function between: it has the request and the rest of the way, and returns the reply.
@@ -19,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from independent.apis import APIS, Api
+from independent.ollama_site import Ollama
 from independent.openai_site import OpenAI
 from independent.operations import CHAT, OTHERS, Operation
 from independent.values import Json, Refused, Reply, Request
@@ -129,8 +132,8 @@ class Endpoint:
     def spoil_with(self, spoil: Spoil | None) -> None:
         """Begin anew, with a defect or none."""
         self._spoil: Spoil = spoil or (lambda request, serve: serve(request))
-        self._sites: dict[str, Site | OpenAI] = {name: Site(api) for name, api in APIS.items()}
-        self._sites["openai"] = OpenAI()
+        self._sites: dict[str, Site | OpenAI | Ollama] = {name: Site(api) for name, api in APIS.items()}
+        self._sites |= {"openai": OpenAI(), "ollama": Ollama()}
 
     def answer(self, provider: str, request: Request) -> Reply:
         site = self._sites.get(provider)
@@ -154,7 +157,8 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
 
         def answer(self) -> None:
             url = urlsplit(self.path)
-            provider, _, path = url.path.removeprefix("/").partition("/v1")
+            provider, _, path = url.path.removeprefix("/").partition("/")
+            path = f"/{path}" if provider == "ollama" else path.removeprefix("v1")
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
             self.write(

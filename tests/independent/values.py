@@ -25,7 +25,7 @@ class Request:
 class Reply:
     """An answer: a JSON body, or the data of a stream's events (a string goes out as it is), or raw bytes.
 
-    `named`: each event is named as its type says.
+    `named`: each event is named as its type says; `lines`: each is a line of its own.
     """
 
     status: int
@@ -34,9 +34,12 @@ class Reply:
     events: tuple[Json, ...] | None = None
     raw: bytes | None = None
     named: bool = False
+    lines: bool = False
 
     @property
     def media_type(self) -> str:
+        if self.lines and self.events is not None:
+            return "application/x-ndjson"
         return "application/json" if self.events is None else "text/event-stream"
 
     def wire(self) -> bytes:
@@ -45,6 +48,8 @@ class Reply:
             return self.raw
         if self.events is None:
             return json.dumps(self.body).encode()
+        if self.lines:
+            return b"".join(_text(event).encode() + b"\n" for event in self.events)
         return b"".join(self._name(event) + b"data: %b\n\n" % _text(event).encode() for event in self.events)
 
     def _name(self, event: Json) -> bytes:
