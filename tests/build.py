@@ -35,7 +35,7 @@ KEY = "sk-a-key-of-the-tests"
 MODELS = {
     "beatra": "auto", "brainstormrouter": "auto", "braintwin": "gpt-4", "brivionix": "gpt-5.4-mini", "openai": "gpt-4o",
     "anthropic": "claude-sonnet-4-6", "compatible": "any-model", "deepseek": "deepseek-flash",
-    "azure": "gpt-4o", "ollama": "llama3.2",
+    "azure": "gpt-4o", "openrouter": "openai/gpt-4o", "ollama": "llama3.2",
 }  # fmt: skip
 NOW = 1_800_000_000.0
 
@@ -43,6 +43,8 @@ NOW = 1_800_000_000.0
 #: Where chats are, what they need beside a model and messages, and which headers, where that is another thing.
 CHATS = {"anthropic": "/v1/messages", "azure": "/openai/v1/chat/completions", "ollama": "/api/chat"}
 NEEDED = {"anthropic": {"max_tokens": 1000}, "ollama": {"stream": False}}
+#: What comes before a path, where it is not /v1.
+PREFIXES = {"openrouter": "/api/v1"}
 HEADERS = {"anthropic": {"anthropic-version": "2023-06-01"}}
 
 
@@ -79,7 +81,7 @@ def make_request(
     )
     if raw is None:
         raw = b"" if method == "GET" else orjson.dumps(chat(provider) if body is None else body)
-    prefix = "" if provider in CHATS else "/v1"
+    prefix = PREFIXES.get(provider, "" if provider in CHATS else "/v1")
     base_url = f"http://test/{provider}{prefix}"
     address = f"/{provider}{prefix}{path}"
     return Request(

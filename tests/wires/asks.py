@@ -99,6 +99,7 @@ def ollama_chat(text: str, model: str, result: str = "", **more: Any) -> dict[st
 
 FORMS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "openai-chat": openai_chat, "azure-chat": openai_chat, "compatible-chat": openai_chat,
+    "openrouter-chat": openai_chat,
     "deepseek-chat": unthinking, "ollama-chat": ollama_chat, "blocks": blocks, "turns": turns,
     "anthropic-messages": messages,
 }  # fmt: skip

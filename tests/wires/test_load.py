@@ -45,8 +45,8 @@ def problems(folder: Path, text: str, name: str = "own") -> list[str]:
              "36:3: response.key: nothing fills ${piece} here; known: choice, conversation, created, created_at, "
              "error.code, error.message, error.param, error.reason, error.type, finish, id, model, reasoning, "
              "refusal, said, stopped, text, took.answer, took.load, took.prompt, took.total, usage.asked, "
-             "usage.cached, usage.fresh, usage.input, usage.output, usage.reasoning, usage.said, usage.total, "
-             "usage.written",
+             "usage.cached, usage.cost, usage.fresh, usage.input, usage.output, usage.reasoning, usage.said, "
+             "usage.total, usage.written",
         ]),
         ('key: "${id}"', 'key: "${id"', [
              "36:3: response.key: '${id' has no closing brace",

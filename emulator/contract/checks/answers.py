@@ -86,6 +86,15 @@ def breaks(client: CaseClient, *, error: str, after_chunks: int, pattern: str) -
     hold(answer, "a stream that fails tells so at its end", bool(re.search(pattern, told)), pattern, told[-300:])
 
 
+def comments(client: CaseClient, *, reply: Changes, comment: str) -> None:
+    """A stream that waits has this line between its events."""
+    client.session.answer(reply)
+    answer = client.chat(client.asks(stream=True))
+    accepted(answer, "a request for a stream that waits")
+    lines = [line for line in answer.body.decode(errors="replace").splitlines() if line.startswith(":")]
+    hold(answer, "a stream that waits has comments", comment in lines, comment, lines[:3])
+
+
 def prompt_counts(client: CaseClient) -> None:
     """A longer prompt has more prompt tokens."""
     short, long = client.chat(), client.chat(client.says("Hello! " * _LONGER))

@@ -33,6 +33,7 @@ CHECKS: Mapping[str, Check] = {
     "arranged": checks_answers.arranged,
     "listed": checks_answers.listed,
     "breaks": checks_answers.breaks,
+    "comments": checks_answers.comments,
     "prompt_counts": checks_answers.prompt_counts,
     "stream": checks_answers.stream,
     "model_auto": checks_answers.model_auto,
@@ -75,7 +76,7 @@ _BESIDE: Mapping[str, int] = {
     "authentication": 7, "endpoint": 1, "shape": 1, "stream": 1, "model_auto": 3, "pace": 2, "tools": 6, "scripted": 3,
     "unknown_path": 4, "rate_counts": 2, "idempotency": 7, "idempotency_refusals": 5, "idempotency_under_way": 2,
     "idempotency_kept": 5, "operation": 1, "scales": 2, "moves": 5, "embeddings": 2,
-    "other_key": 1, "key_free": 2, "said": 1, "listed": 2, "breaks": 1,
+    "other_key": 1, "key_free": 2, "said": 1, "listed": 2, "breaks": 1, "comments": 1,
 }  # fmt: skip
 
 

@@ -87,6 +87,7 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         wire.request.conversation(turn.call.body) or None,
         model is not None and model.signs,
         None if wire.request.is_unpadded(turn.call.body) else turn.seed,
+        (model.pricing["input_per_million"], model.pricing["output_per_million"]) if model and model.pricing else None,
     )
 
 

@@ -27,13 +27,14 @@ from emulator.core.answer.reply import (
 )
 from emulator.core.answer.stored import keeping_of
 from emulator.core.draws import Draw
+from emulator.core.durations import Wait
 from emulator.core.engine.access import authenticate, route
 from emulator.core.engine.limits import check_grant, documented_headers, one_line
 from emulator.core.engine.misfits import misfits
 from emulator.core.engine.recall import Steps, recalling
 from emulator.core.engine.understand import idempotency_of, understand
 from emulator.core.errors import Json, Refusal
-from emulator.core.faults.faults import apply
+from emulator.core.faults.faults import OWN, Fault, apply
 from emulator.core.frozen import frozen
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
@@ -177,7 +178,8 @@ def _scripted(
         except CannotConform as error:
             return _cannot_conform(turn, error)
     proxied = reply.kind == "proxy"
-    if (missing or reply.faults or chaos.any) and not proxied:  # no fault can strike what is passed on
+    waits = _keeps(provider, rendered.timeline)
+    if (missing or reply.faults or chaos.any or waits) and not proxied:  # no fault can strike what is passed on
         rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
     spent = refusal is not None and refusal.name == "rate_limited"
     rule_id = rule.id if rule else None
@@ -216,12 +218,24 @@ def _struck(
     own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
     wire, faults, errors = turn.operation.wire, {**own, **chaos.faults}, partial(error_events, turn)
     spoken = (wire.is_piece, wire.keep_alive(turn.call.request.query)) if wire else ()
+    if wire and turn.provider.comment:
+        text, every = turn.provider.comment
+        spoken = (wire.is_piece, text)
+        if not any(fault.kind == "comment" for fault in faults.values()):
+            faults[OWN] = Fault("comment", {"every": Wait("fixed", every)})
     timeline, idle = apply(rendered.timeline, faults, turn.draw, errors, *spoken)
     notes = [Note(None, "reply", text) for text in missing]
     for label in idle:
         if label in own:
             notes.append(Note(None, "faults", f"the fault {own[label].kind} had nothing to act on here"))
     return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes, *chaos.notes(idle, drawn_by)))
+
+
+def _keeps(provider: Provider, timeline: Timeline) -> bool:
+    """Tell whether a stream waits so long that its API sends comments by itself."""
+    if provider.comment is None or not timeline.stream:
+        return False
+    return timeline.endless or timeline.end_at - timeline.head_at > provider.comment[1]
 
 
 def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:

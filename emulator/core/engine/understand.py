@@ -66,7 +66,7 @@ def understand(
     if operation.names_kept:
         _check_kept(operation, params, found, body)
     said = conversation(operation, _resolved(operation, found, body), earlier(found, request.at, operation.wire))
-    if operation.kind != "chat" and not said.model and isinstance(default := _default_model(operation, settings), str):
+    if not said.model and isinstance(default := _default_model(operation, settings), str):
         said = replace(said, model=default)
     if "model" in params:
         said = replace(said, model=params["model"])

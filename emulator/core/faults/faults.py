@@ -21,6 +21,9 @@ from emulator.core.wires.sse import COMMENT
 #: What divides all that is sent anew: it comes last, or the others would not find the events that they are about.
 RESHAPING = frozenset(("slice", "merge", "bandwidth"))
 
+#: What an API's own comments are drawn by, where it sends them while a stream waits.
+OWN = "own"
+
 
 @frozen
 class Fault:
@@ -55,7 +58,10 @@ def apply(
     is_piece: Callable[[bytes], bool] = lambda event: False,
     keep_alive: bytes = COMMENT,
 ) -> tuple[Timeline, list[str]]:
-    """Apply faults, by what they are drawn by, in order, RESHAPING ones after all others; return which had no hold."""
+    """Apply faults, by what they are drawn by, in order, RESHAPING ones after all others; return which had no hold.
+
+    What is there under the label OWN the API does by itself: it is no fault.
+    """
     idle: list[str] = []
     for label, fault in sorted(faults.items(), key=lambda item: item[1].kind in RESHAPING):
         if fault.chance < 1 and draw.uniform(label) >= fault.chance:
@@ -66,7 +72,7 @@ def apply(
         if changed is None:
             idle.append(label)
         else:
-            timeline = replace(changed, faults=(*timeline.faults, fault.kind))
+            timeline = replace(changed, faults=timeline.faults if label == OWN else (*timeline.faults, fault.kind))
     return timeline, idle
 
 

@@ -100,7 +100,7 @@ def compile_provider(
         model_entry=data["models"].get("entry", usual("models", "entry")), header_scopes=_scopes(data["headers"]),
         refills=refills, over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         header_exceptions=_places(data, "header_exceptions"),
-        retry_ms="retry_after_ms" in data["errors"],
+        retry_ms="retry_after_ms" in data["errors"], comment=_comment(data["stream"].get("comment")),
         **{part: schema.document if schema else None for part, schema in beside.items()},
     )  # fmt: skip
 
@@ -129,6 +129,10 @@ def _scopes(headers: Sequence[Mapping[str, Json]]) -> dict[str, HeaderScope]:
         for item in headers
         if any(key in item for key in keys)
     }
+
+
+def _comment(given: Mapping[str, Json] | None) -> tuple[bytes, float] | None:
+    return (b": %b\n\n" % given["text"].encode(), parse_duration(given["every"])) if given else None
 
 
 def _not_emulated(given: Mapping[str, Json] | None) -> tuple[Sequence[str], str]:

@@ -133,6 +133,7 @@ class Provider:
     refills: bool = False  # what a plan allows comes back bit by bit
     request_query: Json = None  # the schema of a request's query; None: anything goes
     retry_ms: bool = False  # where Retry-After is sent, retry-after-ms is too
+    comment: tuple[bytes, float] | None = None  # what keeps a stream that waits, and after how many seconds
 
     def retry_headers(self, seconds: float, least: int = 0) -> dict[str, str]:
         """Return the headers that say when to come again."""

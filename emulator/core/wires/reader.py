@@ -45,7 +45,7 @@ PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
 _COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "choice", "part.index", "part.call",
            "annotation.start", "annotation.end", "annotation.index")  # fmt: skip
 #: What is not read: an answer is known by it, and does not say it.
-_ASIDE = ("created", NUMBER, *(name for name in DERIVED if name != ALOUD))
+_ASIDE = ("created", "usage.cost", NUMBER, *(name for name in DERIVED if name != ALOUD))
 
 
 def reader(node: Node, needed: Collection[str] = ()) -> Match:

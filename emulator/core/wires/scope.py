@@ -40,6 +40,7 @@ class AnswerValues:
     conversation: str | None = None  # the id of the conversation that it is part of
     signs: bool = False  # the model signs the first call of an answer
     padded_by: int | None = None  # the seed of what pads events; None: nothing does
+    prices: tuple[float, float] | None = None  # of a million tokens of input, and of output
 
 
 def values_of(saying: AnswerValues) -> dict[str, Json]:
@@ -50,13 +51,22 @@ def values_of(saying: AnswerValues) -> dict[str, Json]:
         "text": completion.text(), "refusal": completion.text("refusal"), "finish": completion.finish,
         "reasoning": completion.text("reasoning"), "stopped": completion.stopped,
         PARTS: list(_parts(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
-        "usage": usage, "usage.asked": None, **counts(usage), FILTERED: completion.finish == REASONS[-1] or None,
+        "usage": usage, "usage.asked": None, "usage.cost": _cost(saying), **counts(usage),
+        FILTERED: completion.finish == REASONS[-1] or None,
         "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
         ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
     }  # fmt: skip
 
 
 _NO_FAILURE = dict.fromkeys(FAILURE)
+
+
+def _cost(saying: AnswerValues) -> float | None:
+    """Return what an answer costs; nothing, where no prices are known, or no usage is told."""
+    usage, prices = saying.completion.usage, saying.prices
+    if usage is None or prices is None:
+        return None
+    return round((usage["input"] * prices[0] + usage["output"] * prices[1]) / 1_000_000, 10)
 
 
 def _signature(part: Part, calls: int, signs: bool) -> str | None:

@@ -30,7 +30,7 @@ from emulator.core.wires.derived import DERIVED
 #: Of an answer, of a part of it, and of a piece of a part.
 ANSWER = (
     "id", "created", "model", "choice", "text", "refusal", "reasoning", "finish", "stopped",
-    *(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "usage.asked", "conversation",
+    *(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "usage.asked", "usage.cost", "conversation",
     *DERIVED,
 )  # fmt: skip
 #: Of an answer that fails in its middle; `reason` is the code, or where there is none the type.

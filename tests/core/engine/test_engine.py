@@ -23,6 +23,7 @@ from build import (
 )
 
 from emulator.core.errors import STATUS
+from emulator.core.provider.holes import holes
 from emulator.core.values import Exchange, Grant, Standing
 
 UUID = "8e03978e-40d5-43e8-bc93-6894a57f9324"
@@ -255,8 +256,8 @@ def test_each_error_has_its_status_and_the_providers_envelope(provider: str, nam
     form = known.envelope["error"]
     assert (error if form == "${message}" else error["message"]) == known.errors[name]["message"]
     if form != "${message}":
-        filled = {f"${{{field}}}" for field, value in known.errors[name].items() if value}
-        told = [field for field, hole in form.items() if field[-1] != "~" or hole in [*filled]]
+        given = known.errors[name]
+        told = [field for field, shape in form.items() if field[-1] != "~" or any(map(given.get, holes(shape)))]
         assert set(error) == {field.removesuffix("~") for field in told}
     assert exchange.refusal is not None
     assert exchange.refusal[:2] == (name, known.errors[name]["status"])
@@ -328,6 +329,7 @@ DOCUMENTED = {
     "brivionix": {},
     "compatible": {},
     "deepseek": {},
+    "openrouter": {},
     "ollama": {},
     "openai": {
         "x-request-id": "req_[0-9a-f]+", "openai-organization": "org-.+", "openai-processing-ms": "[0-9]+",

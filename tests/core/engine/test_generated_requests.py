@@ -60,6 +60,7 @@ QUERY = "api-version=2024-10-21"
 #: there are fewer in a run of all tests; EMULATOR_BODIES=10000 asks for as many of each.
 BODIES = 10_000
 FEWER = {
+    "openrouter": 1_000,
     "anthropic": 2_000, "gemini": 1_500, "compatible": 2_000, "deepseek": 2_000, "azure": 1_000, "ollama": 2_000,
 }  # fmt: skip
 SOCKET_BODIES = 200

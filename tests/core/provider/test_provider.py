@@ -44,7 +44,7 @@ def test_nothing_is_wrong_in_a_built_in_folder(name: str) -> None:
 
 def test_all_are_there() -> None:
     assert list(load_providers()) == [
-        "openai", "anthropic", "azure", *FOUR, "compatible", "deepseek", "gemini", "ollama",
+        "openai", "anthropic", "azure", *FOUR, "compatible", "deepseek", "gemini", "ollama", "openrouter",
     ]  # fmt: skip
 
 

@@ -114,7 +114,7 @@ class Compiler:
             places(whole, events),
             tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
             frozenset(_fresh(written)),
-            tuple(self.event(node, ()) for node in errors),
+            tuple(self.event(node, ("error.message",)) for node in errors),
             tuple(echoes),
             ITEM in holding,
             any(NUMBER in holes(node) for _, _, node in numbered),

@@ -67,7 +67,7 @@ class RequestForm:
         self._conditions = [(word, condition_of(choice[word])) for word in CHOICES if word in choice]
         self._named_by_condition = "named" in choice  # else a name may stand beside a free choice
         self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
-        self.tells_usage = "usage" not in data  # unasked, in every stream
+        self.tells_usage = data.get("usage") is None  # unasked, in every stream
         self.goes_on = "previous" in data  # from a kept answer
         self._previous, self._stored = path_of(data.get("previous")), path_of(data.get("store"))
         self.is_unpadded = condition_of(data.get("unpadded"))  # events are asked for without padding
