@@ -1,0 +1,28 @@
+"""Answers of an API itself are read, whatever it has in fields that tell nothing of what was said."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+import pytest
+from build import PROVIDERS
+
+from emulator.core.wires.completion import Completion, Part
+from emulator.core.wires.scope import AnswerValues
+from emulator.core.wires.wire import Wire
+
+WIRES = {
+    f"{provider.name}-{operation.name}": operation.wire
+    for provider in PROVIDERS.values()
+    for operation in provider.operations.values()
+    if operation.kind == "chat" and operation.wire
+}
+
+
+@pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
+def test_another_fingerprint_is_as_good(wire: Wire) -> None:
+    said = Completion((Part("text", "Hello there."),), "stop")
+    written = wire.whole(AnswerValues(said, "id-1", 1_800_000_000, "a-model", 1))
+    read = wire.read(orjson.loads(re.sub(rb'"fp_[a-z]+"', b'"fp_8802369eaa"', written)))
+    assert (read.text(), read.finish, read.unread) == ("Hello there.", "stop", False)
