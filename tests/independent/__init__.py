@@ -1,4 +1,4 @@
-"""A plain server of six APIs, written from their docs alone: it takes nothing from the package it helps to test.
+"""A plain server of ten APIs, written from their docs alone: it takes nothing from the package it helps to test.
 
 endpoint   HTTP, keys, windows, idempotency     operations   chat, embeddings and the other answers
 apis       what each API takes, as documented   speech       what the models say
@@ -7,4 +7,6 @@ misreadings, spoils   what the defects are made of
 
 openai_site, openai_requests, openai_rules, openai_answers, openai_responses, shapes   the same of OpenAI's
 ollama_site, ollama_requests   and of Ollama's
+anthropic_site, anthropic_requests, gemini_site, gemini_requests   of Anthropic's and Gemini's
+accents   OpenAI's chat as others have it
 """

@@ -25,6 +25,9 @@ from independent.spoils import (
 )  # fmt: skip
 
 # isort: on
+from independent.accents_defects import COMPATIBLE, DEEPSEEK
+from independent.anthropic_defects import ANTHROPIC
+from independent.gemini_defects import GEMINI
 from independent.ollama_defects import OLLAMA
 from independent.openai_defects import OPENAI
 
@@ -290,4 +293,8 @@ DEFECTS: Mapping[str, tuple[Defect, ...]] = {
     "beatra": BEATRA,
     "openai": OPENAI,
     "ollama": OLLAMA,
+    "anthropic": ANTHROPIC,
+    "gemini": GEMINI,
+    "deepseek": DEEPSEEK,
+    "compatible": COMPATIBLE,
 }

@@ -1,6 +1,4 @@
-"""The independent endpoint: HTTP, keys, windows and idempotency, for each API at http://127.0.0.1:PORT/NAME/v1.
-
-Ollama's is at http://127.0.0.1:PORT/ollama.
+"""The independent endpoint: HTTP, keys, windows and idempotency, for each API at http://127.0.0.1:PORT/NAME.
 
     request ──> defect ──> address, key, type, Idempotency-Key, window, operation ──> reply
 
@@ -17,10 +15,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from independent.accents import ACCENTS
+from independent.anthropic_site import Anthropic
 from independent.apis import APIS, Api
+from independent.gemini_site import Gemini
 from independent.ollama_site import Ollama
 from independent.openai_site import OpenAI
 from independent.operations import CHAT, OTHERS, Operation
@@ -30,8 +31,16 @@ from independent.windows import Window, Windows
 Serve = Callable[[Request], Reply]
 Spoil = Callable[[Request, Serve], Reply]
 
+#: Where the paths of an API begin; left out: at /v1.
+BASES = {"anthropic": "", "gemini": "/v1beta", "ollama": ""}
 KEPT_S = 24 * 3600
 TIMEOUT_S = 40.0
+
+
+class Serving(Protocol):
+    """An API in service."""
+
+    def serve(self, request: Request) -> Reply: ...
 
 
 @dataclass(slots=True)
@@ -132,13 +141,14 @@ class Endpoint:
     def spoil_with(self, spoil: Spoil | None) -> None:
         """Begin anew, with a defect or none."""
         self._spoil: Spoil = spoil or (lambda request, serve: serve(request))
-        self._sites: dict[str, Site | OpenAI | Ollama] = {name: Site(api) for name, api in APIS.items()}
-        self._sites |= {"openai": OpenAI(), "ollama": Ollama()}
+        self._sites: dict[str, Serving] = {**{name: Site(api) for name, api in APIS.items()}, **ACCENTS}
+        self._sites |= {"openai": OpenAI(), "anthropic": Anthropic(), "gemini": Gemini(), "ollama": Ollama()}
 
     def answer(self, provider: str, request: Request) -> Reply:
         site = self._sites.get(provider)
+        below = replace(request, path=request.path.removeprefix(BASES.get(provider, "/v1")))
         with self._lock:
-            return self._spoil(request, site.serve) if site else Reply(404, {"error": "no such API"})
+            return self._spoil(below, site.serve) if site else Reply(404, {"error": "no such API"})
 
 
 class _Server(ThreadingHTTPServer):
@@ -158,11 +168,10 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
         def answer(self) -> None:
             url = urlsplit(self.path)
             provider, _, path = url.path.removeprefix("/").partition("/")
-            path = f"/{path}" if provider == "ollama" else path.removeprefix("v1")
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
             self.write(
-                endpoint.answer(provider, Request(self.command, path, dict(parse_qsl(url.query)), headers, body))
+                endpoint.answer(provider, Request(self.command, f"/{path}", dict(parse_qsl(url.query)), headers, body))
             )
 
         def write(self, reply: Reply) -> None:

@@ -69,6 +69,26 @@ def known_roles(message: Json) -> Json:
     return message if known else {**message, "role": "user"}
 
 
+def objects(change: Change) -> Change:
+    """Read an object as something else, and of a list each that it has."""
+
+    def read(value: Json) -> Json:
+        return (
+            [read(item) for item in value]
+            if isinstance(value, list)
+            else change(value)
+            if isinstance(value, dict)
+            else value
+        )
+
+    return read
+
+
+def in_parts(change: Change) -> Change:
+    """Read each part of a message's content as something else."""
+    return objects(lambda message: {**message, "content": objects(change)(message.get("content"))})
+
+
 def any_part(message: Json) -> Json:
     """Read each part of a content as text."""
     if not isinstance(message, dict) or not isinstance(message.get("content"), list):

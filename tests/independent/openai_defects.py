@@ -14,8 +14,8 @@ from independent.misreadings import (
     a_key, clamped, filling, ignoring, listed, reading, taking, taking_messages,
 )  # fmt: skip
 from independent.spoils import (
-    answering, asked, at, body, chunk, cumulative, edited, events, good, gone, lacking, of_calls,
-    on, refusing, setting, status, streamed,
+    answering, asked, at, body, chunk, cumulative, events, good, gone, lacking, of_calls,
+    on, refusing, setting, status, streamed, typed,
 )  # fmt: skip
 
 # isort: on
@@ -24,11 +24,6 @@ from independent.values import Json
 _count = itertools.count()
 
 CHAT, RESPONSES, EMBEDDINGS = at("/chat/completions"), at("/responses"), at("/embeddings")
-
-
-def typed(kind: str, name: str) -> Spoil:
-    """Leave a field out of each event of a type."""
-    return events(lambda items: [edited(item, [name], gone) if item.get("type") == kind else item for item in items])
 
 
 def at_responses(spoil: Spoil) -> Spoil:

@@ -143,6 +143,11 @@ def of_calls(change: Change) -> Spoil:
     return chunk("choices.*.delta.tool_calls.*", change)
 
 
+def typed(kind: str, name: str) -> Spoil:
+    """Leave a field out of each event of a type."""
+    return events(lambda items: [edited(item, [name], gone) if item.get("type") == kind else item for item in items])
+
+
 def broken_off(reply: Reply) -> Reply:
     wire = reply.wire()
     return replace(reply, raw=wire[: len(wire) // 2], headers={**reply.headers, "Content-Length": str(len(wire))})

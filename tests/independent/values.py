@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -63,8 +63,10 @@ def _text(event: Json) -> str:
 class Refused(Exception):
     """The API refuses a request: its status, why, what is wrong with which fields, and headers to go with it.
 
-    OpenAI also gives it a code and a param.
+    OpenAI also gives it a code and a param, Google details.
     """
+
+    details: Sequence[Json] = ()
 
     code: str | None = None
     param: str | None = None
