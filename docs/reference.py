@@ -168,17 +168,19 @@ def findings() -> str:
 
 
 def written() -> dict[str, str]:
-    """Return the references that stand in the repository as pages: links between them stay, those to code go."""
+    """Return the guides and references of the repository as pages: links between them stay, those to code go."""
     return {page: _relinked(file, (ROOT / file).read_text(encoding="utf-8")) for file, page in _WRITTEN.items()}
 
 
 def _relinked(file: str, text: str) -> str:
+    places = _WRITTEN | {"schemas": "reference/providers.md"}
+
     def link(found: re.Match[str]) -> str:
         words, path, anchor = found.groups()
         target = os.path.normpath(Path(file).parent / path) if path else file
-        if target not in _WRITTEN:
-            return words if not target.startswith("http") else found[0]
-        page = os.path.relpath(_WRITTEN[target], Path(_WRITTEN[file]).parent) if path else ""
+        if target not in places:
+            return words
+        page = os.path.relpath(places[target], Path(places[file]).parent) if path else ""
         return f"[{words}]({page}{anchor or ''})"
 
     return re.sub(r"\[([^\]]+)\]\((?!https?:)([^)#\s]*)(#[^)\s]*)?\)", link, text)
@@ -191,7 +193,9 @@ def pages() -> dict[str, str]:
 
 
 ROOT = Path(__file__).resolve().parent.parent
+GUIDES = ROOT / "docs" / "pages"
 _WRITTEN = {
+    **{f"docs/pages/{page}": page for page in (file.relative_to(GUIDES).as_posix() for file in GUIDES.rglob("*.md"))},
     "emulator/README.md": "reference/manual.md",
     "scenarios/README.md": "reference/scenarios.md",
     "schemas/README.md": "reference/adding-a-provider.md",

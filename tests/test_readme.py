@@ -97,7 +97,7 @@ def asks_a_target(*more: str) -> Check:
 
     def check(command: str, folder: Path) -> None:
         with Emulator(plan="unlimited") as emulator:
-            command = re.sub(r"https?://\S+/v1", emulator.base_urls["beatra"], command.removeprefix("API_KEY=... "))
+            command = re.sub(r"https?://\S+/v1", emulator.base_urls["openai"], command.removeprefix("API_KEY=... "))
             prints("", 0)(shlex.join([*shlex.split(command), *more]), folder)
 
     return check
@@ -112,14 +112,28 @@ def is_understood(command: str, folder: Path) -> None:
 
 
 def names_extras(command: str, folder: Path) -> None:
-    [found] = re.findall(r"^pip install '\.\[([\w,]+)\]'$", command)
+    [found] = re.findall(r"^pip install 'llm-emulator\[([\w,]+)\]'$", command)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(found.split(",")) <= set(project["optional-dependencies"])
 
 
 def names_packages(command: str, folder: Path) -> None:
-    """What is installed beside the package is what the example below it imports."""
-    assert {"pytest", "openai"} == set(command.split()) - {"pip", "install", "."}
+    """What is installed beside the wheel is what the examples below it import."""
+    shown = "".join(block.text for block in BLOCKS if block.file == "README.md" and block.language == "python")
+    imported = set(re.findall(r"^(?:import|from) (\w+)", shown, re.M))
+    assert imported | {"pytest"} == set(command.split()) - {"pip", "install", WHEEL}
+
+
+def makes_a_wheel(command: str, folder: Path) -> None:
+    """The wheel is where the next command looks for it, by the name that the project has."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"{command.split()[4]}/{project['name'].replace('-', '_')}-*.whl" == WHEEL
+
+
+def is_a_file_of_tests(command: str, folder: Path) -> None:
+    """The text says which file that is; its tests are run as blocks."""
+    file = command.removeprefix("pytest ")
+    assert f"the test below as `{file}`" in README
 
 
 def runs_in_ci(command: str, folder: Path) -> None:
@@ -131,7 +145,7 @@ def runs_in_ci(command: str, folder: Path) -> None:
 
 
 RETRY = "retry.yaml: ok, 2 rules"
-BEATRA = "  beatra "
+WHEEL = "vendor/llm_emulator-*.whl"
 COMMANDS: dict[str, Check] = {
     "python3 -m venv .venv && .venv/bin/pip install --quiet . && .venv/bin/emulator serve": runs_in_ci,
     "python3 -m venv .venv && .venv/bin/pip install --quiet -e '.[test]' && .venv/bin/pytest -n auto": runs_in_ci,
@@ -142,22 +156,24 @@ COMMANDS: dict[str, Check] = {
     "emulator serve --tls": serves("CA to trust"),
     "emulator exec retry.yaml -- npm test": prints("npm was told of http://127.0.0.1"),
     "emulator exec retry.yaml --tls -- npm test": prints("npm was told of https://127.0.0.1"),
-    "emulator record --provider beatra --upstream https://api.beatra.ai/v1 --out recorded.yaml": serves("Wrote rec"),
+    "emulator record --provider openai --upstream https://api.openai.com/v1 --out recorded.yaml": serves("Wrote rec"),
     "emulator check recorded.yaml": prints("recorded.yaml: ok, 0 rules"),
-    "emulator serve recorded.yaml": serves(BEATRA),
-    "emulator serve partly.yaml --upstream beatra=https://api.beatra.ai/v1": serves(BEATRA),
-    "API_KEY=... emulator contract --provider beatra --url http://127.0.0.1:8080/v1":
-        asks_a_target("--phase", "facts", "--api-key", "KEY"),
+    "emulator serve recorded.yaml": serves("  openai "),
+    "emulator serve partly.yaml --upstream openai=https://api.openai.com/v1": serves("  openai "),
+    "API_KEY=... emulator contract --provider openai --url http://127.0.0.1:8080/v1":
+        asks_a_target("--phase", "probe", "--phase", "examples", "--api-key", "KEY"),
     "emulator contract --provider beatra --self --phase facts --report json=before.json": prints("facts "),
     "emulator contract --provider beatra --self --phase facts --baseline before.json --report html=report.html "
     "--report junit=report.xml": prints("facts "),
     "emulator serve --workers 4 --store redis://127.0.0.1:6379/0": is_understood,
     "emulator serve retry.yaml --host 0.0.0.0 --admin-token TOKEN --workers 4 --store redis://127.0.0.1:6379/0":
         is_understood,
-    "pip install . pytest openai": names_packages,
-    "pip install '.[contract]'": names_extras,
-    "pip install '.[redis]'": names_extras,
-    "pip install '.[reload,tls]'": names_extras,
+    "pip wheel --no-deps -w vendor PATH/TO/llm-emulator": makes_a_wheel,
+    f"pip install {WHEEL} pytest openai anthropic": names_packages,
+    "pytest test_first.py": is_a_file_of_tests,
+    "pip install 'llm-emulator[contract]'": names_extras,
+    "pip install 'llm-emulator[redis]'": names_extras,
+    "pip install 'llm-emulator[reload,tls]'": names_extras,
     "emulator providers example --schemas my-providers": prints("Example: https://api.example.com/v1"),
     "emulator contract --provider example --schemas my-providers --self": prints("probe     3 passed"),
     "emulator serve --schemas my-providers": serves("  example "),
@@ -216,7 +232,7 @@ def passes_as_a_test(block: Block, folder: Path) -> None:
 
 def runs_with_a_server(block: Block, folder: Path) -> None:
     with Emulator(plan="unlimited") as emulator:
-        code = block.text.replace(TESTED, emulator.base_urls["beatra"]).replace(SERVED, emulator.url)
+        code = block.text.replace(TESTED, emulator.base_urls["openai"]).replace(SERVED, emulator.url)
         done = run([sys.executable, "-c", code], folder)
     assert (done.returncode, done.stderr) == (0, "")
 
