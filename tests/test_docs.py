@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from build import PROVIDERS, scenario
 from shown import ROOT, Block, blocks
 
 from emulator.cli.main import main
+from emulator.contract.checks.table import CHECKS
 
 sys.path.insert(0, str(ROOT / "docs"))
 import reference
@@ -79,6 +81,21 @@ def test_links_lead_somewhere_in_the_checkout_and_on_the_site(page: str) -> None
     assert [link for link in links_of(text) if not (folder / link).exists()] == []
     assert [link for link in links_of(MADE[page]) if os.path.normpath(Path(page).parent / link) not in MADE] == []
     assert re.findall(r"^```.*?^```$", text, re.M | re.S) == re.findall(r"^```.*?^```$", MADE[page], re.M | re.S)
+
+
+def test_the_checks_of_contracts_are_told_as_they_are() -> None:
+    text = (ROOT / "schemas" / "README.md").read_text(encoding="utf-8")
+    told = dict(
+        re.findall(r"(?m)^\| `(\w+)` \| ([^|]*) \| [^|]+ \|$", text.partition("## Checks")[2].partition("\n## ")[0])
+    )
+    known = {
+        name: ", ".join(
+            f"`{item.name}`" + ("" if item.default is item.empty else "?")
+            for item in list(inspect.signature(check).parameters.values())[1:]
+        )
+        for name, check in CHECKS.items()
+    }
+    assert told == known
 
 
 def test_the_reference_names_every_key_command_and_fact() -> None:

@@ -41,6 +41,7 @@ from typing import TypedDict, Unpack
 from emulator.contract.budget import RequestBudget
 from emulator.contract.client import Bounds, Client
 from emulator.contract.contract import Contract, load_contract
+from emulator.contract.generation.subschemas import Document, UnsupportedKeyword
 from emulator.contract.outcome import Outcome
 from emulator.contract.phases.case import PlannedCase
 from emulator.contract.phases.coverage import coverage
@@ -245,6 +246,7 @@ def prepare(
     chosen = phases if phases or not away or cases else CAREFUL
     contract = load_contract(provider, asked.get("schemas"))
     budget.wire, budget.cost = contract.ask.wire, contract.most_tokens
+    _check_drawable(contract)
     planned_case = plan(
         contract, phases=chosen or None, cases=cases, plan=asked.get("plan"), seed=seed,
         max_examples=asked.get("max_examples", MAX_EXAMPLES), frugal=budget.max_tokens is not None,
@@ -256,3 +258,13 @@ def prepare(
     except ValueError as error:
         raise NotRunnable(str(error)) from None
     return Run(contract, planned_case, made, budget, url, seed)
+
+
+def _check_drawable(contract: Contract) -> None:
+    """Raises: NotRunnable, for a schema of requests from which none can be drawn."""
+    for name, operation in contract.provider.operations.items():
+        try:
+            Document(operation.request)
+        except UnsupportedKeyword as error:
+            where = f"the request schema of operations.{name}"
+            raise NotRunnable(f"no requests can be drawn from {where} of '{contract.provider.name}': {error}") from None

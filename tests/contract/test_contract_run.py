@@ -139,6 +139,23 @@ def test_a_provider_of_another_folder(tmp_path: Path, emulator_url: str) -> None
         plan("mine", schemas=tmp_path)
 
 
+def test_a_schema_that_nothing_can_be_drawn_from(tmp_path: Path) -> None:
+    folder = tmp_path / "braintwin"
+    shutil.copytree(data_folder("schemas") / "braintwin", folder)
+    body = json.loads((folder / "chat.request.schema.json").read_text())
+    body["properties"]["shape"] = {
+        "$comment": "assumed: a schema",
+        "$ref": "https://json-schema.org/draft/2020-12/schema",
+    }
+    (folder / "chat.request.schema.json").write_text(json.dumps(body))
+    with pytest.raises(NotRunnable) as caught:
+        prepare("braintwin", "http://127.0.0.1:9/v1", "a-key", schemas=tmp_path, phases=["fuzz"])
+    assert str(caught.value) == (
+        "no requests can be drawn from the request schema of operations.chat of 'braintwin': /properties/shape/$ref: "
+        "'https://json-schema.org/draft/2020-12/schema' leads nowhere; a reference must be a '#/…' that exists"
+    )
+
+
 def announced_and_sent(name: str, url: str, **asked: Any) -> tuple[int, int]:
     run = prepare(name, url, "", target=lambda client: EmulatorTarget(url, name, 0, client), **asked)
     announced = run.requests

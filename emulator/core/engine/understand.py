@@ -248,7 +248,7 @@ def _within_window(provider: Provider, settings: Settings, operation: Operation,
         f"over the context window of {window} tokens of {call.model}"
     )
     details = [Violation(form.fields("messages")[0], message, fact)]
-    raise provider.refuse(error, "", details, limit=window, given=call.prompt_tokens + cap)
+    raise provider.refuse(error, "", details, model=call.model, limit=window, given=call.prompt_tokens + cap)
 
 
 def _truncated(call: Call, most: int) -> Call | None:

@@ -18,7 +18,8 @@ from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rules import ConversationRules
 from emulator.core.provider.fact import Fact
-from emulator.core.provider.holes import fill, fill_text, holes, only_hole
+from emulator.core.provider.holes import fill, fill_text, only_hole
+from emulator.core.provider.holes import holes as holes_of
 from emulator.core.provider.keys import KeyPlace
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
@@ -173,9 +174,12 @@ class Provider:
         headers: Mapping[str, str] | None = None,
         **holes: Json,
     ) -> Refusal:
-        """Return a refusal; where the error has an exact text, that is told, and the message is for the journal."""
+        """Return a refusal; where the error has an exact text, that is told, and the message is for the journal.
+
+        An exact text with a hole that nothing fills here is not told.
+        """
         exact = self.errors[name].get("exact")
-        documented = {"message": fill_text(exact, holes)} if exact else None
+        documented = {"message": fill_text(exact, holes)} if exact and holes.keys() >= {*holes_of(exact)} else None
         return Refusal(name, message or None, details, fact, headers, documented, holes)
 
     def coded(self, code: str) -> str | None:
@@ -201,7 +205,7 @@ class Provider:
     @functools.cached_property
     def tells_more(self) -> bool:
         """Tell whether headers show more than the requests of a limit and a number of seconds."""
-        return any(hole in RATE_HOLES for _, form in self.headers for hole in holes(form))
+        return any(hole in RATE_HOLES for _, form in self.headers for hole in holes_of(form))
 
     @property
     def rate_holes(self) -> dict[str, str]:

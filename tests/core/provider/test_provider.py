@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +324,14 @@ def test_our_own_schemas_are_found_packed_or_in_a_checkout(tmp_path: Path, monke
     assert find("schemas") == tmp_path / "schemas"
     (package / "_data" / "schemas").mkdir(parents=True)
     assert find("schemas") == package / "_data" / "schemas"
+
+
+@pytest.mark.parametrize(
+    ("holes", "told"),
+    [({"model": "m", "limit": 5}, {"message": "m takes 5."}), ({"limit": 5}, {})],
+    ids=["filled", "a hole that nothing fills here"],
+)
+def test_an_exact_text_is_told_where_its_holes_are_filled(holes: dict[str, Any], told: dict[str, str]) -> None:
+    beatra = PROVIDERS["beatra"]
+    errors = {**beatra.errors, "timeout": {**beatra.errors["timeout"], "exact": "${model} takes ${limit}."}}
+    assert replace(beatra, errors=errors).refuse("timeout", "ours", **holes).documented == told
