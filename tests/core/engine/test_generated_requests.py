@@ -179,6 +179,7 @@ def run(provider: Provider, operation: Operation, ask: Ask, bodies: int) -> Coun
     @given(bodies_and_faults)
     def check(drawn: Any) -> None:
         body, *faults = drawn
+        body = in_a_conversation_of_its_own(operation, body, seen["valid"])
         assert agreed.verdict(body)
         check_answered(provider, operation, body, ask(provider, operation, orjson.dumps(body)))
         for broken, mutation in faults:
@@ -194,6 +195,15 @@ def run(provider: Provider, operation: Operation, ask: Ask, bodies: int) -> Coun
 
     check()
     return seen
+
+
+def in_a_conversation_of_its_own(operation: Operation, body: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a body whose conversation is no other's: what was said in it would be a part of this one too."""
+    if operation.wire is None or not operation.wire.request.conversation(body):
+        return body
+    name, *_ = operation.wire.request.fields("conversation")
+    own = f"conv_own{number}"
+    return {**body, name: {**body[name], "id": own} if isinstance(body[name], dict) else own}
 
 
 class Agreement:
