@@ -243,7 +243,7 @@ class Mutator:
         kept = self._examples.get(id(part))
         if kept is None:
             try:
-                kept = (instance({"$defs": self.document.schema.get("$defs", {}), "allOf": [part]}, Draw("mutation")),)
+                kept = (instance(self.document.alone(part), Draw("mutation")),)
             except CannotConform:
                 kept = (None,)
             self._examples[id(part)] = kept

@@ -52,9 +52,14 @@ class Document:
         """Return the test of a part, compiled once."""
         kept = self._verdicts.get(id(part))
         if kept is None:
-            alone = {"$defs": {"root": self._whole}, "allOf": [_absolute(part)]}
+            whole = {"$defs": {"root": self._whole}} if _refers(part) else {}
+            alone = {**whole, "allOf": [_absolute(part)]}
             kept = self._verdicts[id(part)] = (part, Schema(alone).verdict)  # the part is held, so its id stays its own
         return kept[1]
+
+    def alone(self, part: Json) -> Json:
+        """Return a part as a document of its own, with what it can refer to: compiling that takes long."""
+        return {"$defs": self.schema.get("$defs", {}), "allOf": [part]} if _refers(part) else {"allOf": [part]}
 
 
 def escape(step: str | int) -> str:
@@ -72,6 +77,13 @@ def _follow(schema: Json, reference: str) -> Json:
         name = step.replace("~1", "/").replace("~0", "~")
         schema = schema[int(name)] if isinstance(schema, list) else schema[name]
     return schema
+
+
+def _refers(part: Json) -> bool:
+    """Tell whether a part refers to another."""
+    if isinstance(part, Mapping):
+        return "$ref" in part or any(map(_refers, part.values()))
+    return isinstance(part, list) and any(map(_refers, part))
 
 
 def _absolute(part: Json) -> Json:
