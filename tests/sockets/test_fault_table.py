@@ -123,7 +123,7 @@ def test_the_python_sdk_of_google(row: Row, emulator_url: str) -> None:
 
 
 def test_the_node_sdk(emulator_url: str) -> None:
-    reason = missing()
+    reason = missing("openai")
     if reason and "CI" not in os.environ:
         pytest.skip(reason)
     assert reason is None, reason

@@ -13,16 +13,16 @@ async function control(method, path, body) {
 }
 
 /** Make a session; rules are a scenario's YAML without its first line. */
-export async function world(rules, provider, options = {}) {
+export async function session(rules) {
   const scenario = rules && `emulator: 1\n${rules}`;
-  const session = await control("POST", "/sessions", { scenario, plan: "unlimited" });
-  const api = new OpenAI({
-    baseURL: `${ROOT}/s/${session.id}/${provider}/v1`,
-    apiKey: session.api_key,
-    maxRetries: 0,
-    timeout: 5000,
-    ...options,
-  });
-  const journal = async () => (await control("GET", `/sessions/${session.id}/journal`)).exchanges;
-  return { api, journal };
+  const made = await control("POST", "/sessions", { scenario, plan: "unlimited" });
+  const journal = async () => (await control("GET", `/sessions/${made.id}/journal`)).exchanges;
+  return { ...made, root: ROOT, journal };
+}
+
+/** Make a session, and a client of OpenAI's at a provider. */
+export async function world(rules, provider, options = {}) {
+  const { id, api_key: apiKey, root, journal } = await session(rules);
+  const baseURL = `${root}/s/${id}/${provider}/v1`;
+  return { api: new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 5000, ...options }), journal };
 }
