@@ -58,6 +58,53 @@ class Compiler:
         self.problems.append(source.problem(path, message))
 
     def compile(self) -> Wire:
+        self.check_shape()
+        self.fail()
+        words, stream = self.data.get("words", {}), self.data["stream"]
+        self.check_words(words)
+        parser = Parser(self.report, words)
+        whole = parser.answer(self.data["response"], ("response",))
+        parser = Parser(self.report, words, whole)
+        events, errors = self.events(parser), self.errors(parser)
+        parts, items = list(self.asked(parser, "parts")), list(self.asked(parser, "items"))
+        self.fail()
+        form = self.form(parts, items)
+        self.check_kinds(form.kinds, whole, events)
+        self.fail()
+        written = [whole, *errors, *(node for found in events.values() for node in found)]
+        holding = frozenset[str]().union(*map(_all_holes, written))
+        echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
+        return Wire(
+            name=self.name,
+            request=form,
+            words=words,
+            write=writer(whole),
+            match=known(whole, reader(whole)),
+            events=self.compiled(events),
+            event_name=stream.get("event"),
+            paced=stream.get("pace", "events"),
+            totals="usage.total" in holes(whole),
+            parted=f"usage.{FRESH}" in holes(whole),
+            spared=frozenset[str]().union(*(node.spared for node in nodes(whole) if isinstance(node, Each))),
+            places=places(whole, events),
+            details=tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
+            fresh=frozenset(_fresh(written)),
+            errors=tuple(self.event(node, ("error.message",)) for node in errors),
+            echoes=tuple(echoes),
+            items=ITEM in holding,
+            numbered=any(NUMBER in holes(node) for found in events.values() for node in found),
+            kept=self.kept(whole),
+            rows=frozenset(node.name for template in written for node in nodes(template) if isinstance(node, Rows)),
+            depends_on=tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields(*_KEPT_BY)})),
+            framings=tuple(stream.get("framing", {}).items()),
+            failing_as=failing if isinstance(failing := stream.get("error"), str) else "event",
+            counts_so_far=stream.get("counts") == "so_far",
+            padding=self.padding(),
+            refuses_by_word=_refuses_by_word(whole, words),
+        )
+
+    def check_shape(self) -> None:
+        """Check that the wire has each of its parts, and that its request has what the others need."""
         for part in ("request", "response", "stream"):
             if part not in self.data:
                 self.report((), f"lacks '{part}'")
@@ -67,66 +114,22 @@ class Compiler:
         for part in ("at", "role", "content") if "prompt" not in asked else ():
             if part not in asked.get("messages", {}):
                 self.report(("request", "messages"), f"lacks '{part}'")
-        self.fail()
-        words = self.data.get("words", {})
+
+    def check_words(self, words: Mapping[str, Mapping[str, str]]) -> None:
+        """Check that words stand for finish reasons."""
+        known = (*REASONS, *CAUSES)
         for table, reasons in words.items():
             for reason in reasons:
-                if reason not in (*REASONS, *CAUSES):
-                    self.report(
-                        ("words", table, reason), f"is no finish reason; {nearest(reason, (*REASONS, *CAUSES))}"
-                    )
-        parser = Parser(self.report, words)
-        whole = parser.answer(self.data["response"], ("response",))
-        parser = Parser(self.report, words, whole)
-        events, errors = self.events(parser), self.errors(parser)
-        asked = asked.get("messages", {}).get("parts", {})
-        parts = {
-            kind: [
-                parser.asked(
-                    item, ("request", "messages", "parts", kind, *([index] if isinstance(shape, list) else []))
-                )
-                for index, item in enumerate(shape if isinstance(shape, list) else [shape])
-            ]
-            for kind, shape in asked.items()
-        }
-        items = list(self.items(parser))
-        self.fail()
-        matches = {kind: any_of([known(node, reader(node)) for node in found]) for kind, found in parts.items()}
-        form = RequestForm(self.data["request"], matches, [(kind, known(node, reader(node))) for kind, node in items])
-        self.check_kinds(form.kinds, whole, events)
-        self.fail()
-        written = [whole, *errors, *(node for found in events.values() for node in found)]
-        holding = frozenset[str]().union(*map(_all_holes, written))
-        numbered = [(*key, node) for key, found in events.items() for node in found]
-        echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
-        return Wire(
-            self.name,
-            form,
-            words,
-            writer(whole),
-            known(whole, reader(whole)),
-            self.compiled(events),
-            self.data["stream"].get("event"),
-            self.data["stream"].get("pace", "events"),
-            "usage.total" in holes(whole),
-            f"usage.{FRESH}" in holes(whole),
-            frozenset[str]().union(*(node.spared for node in nodes(whole) if isinstance(node, Each))),
-            places(whole, events),
-            tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
-            frozenset(_fresh(written)),
-            tuple(self.event(node, ("error.message",)) for node in errors),
-            tuple(echoes),
-            ITEM in holding,
-            any(NUMBER in holes(node) for _, _, node in numbered),
-            self.kept(whole),
-            frozenset(node.name for template in written for node in nodes(template) if isinstance(node, Rows)),
-            tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields(*_KEPT_BY)})),
-            tuple(self.data["stream"].get("framing", {}).items()),
-            failing if isinstance(failing := self.data["stream"].get("error"), str) else "event",
-            self.data["stream"].get("counts") == "so_far",
-            self.padding(),
-            _refuses_by_word(whole, words),
-        )
+                if reason not in known:
+                    self.report(("words", table, reason), f"is no finish reason; {nearest(reason, known)}")
+
+    def form(self, parts: Sequence[tuple[str, Node]], items: Sequence[tuple[str, Node]]) -> RequestForm:
+        """Compile what a request is, with the templates of its messages' parts and of what stands among them."""
+        matches: dict[str, list[Match]] = {}
+        for kind, node in parts:
+            matches.setdefault(kind, []).append(known(node, reader(node)))
+        first = {kind: any_of(found) for kind, found in matches.items()}
+        return RequestForm(self.data["request"], first, [(kind, known(node, reader(node))) for kind, node in items])
 
     def padding(self) -> Padding | None:
         """Return what pads events, where something does."""
@@ -152,15 +155,12 @@ class Compiler:
             return []
         return [parser.event(shape, ("stream", "error", index)) for index, shape in enumerate(shapes)]
 
-    def items(self, parser: Parser) -> Iterator[tuple[str, Node]]:
-        """Parse the templates of what can stand among the messages; of a kind there may be several."""
-        path = ("request", "messages", "items")
-        for kind, given in self.data["request"].get("messages", {}).get("items", {}).items():
-            if isinstance(given, list):
-                for index, shape in enumerate(given):
-                    yield kind, parser.asked(shape, (*path, kind, index))
-            else:
-                yield kind, parser.asked(given, (*path, kind))
+    def asked(self, parser: Parser, among: str) -> Iterator[tuple[str, Node]]:
+        """Parse the templates of a message's parts, or of the items among messages; of a kind there may be several."""
+        for kind, given in self.data["request"].get("messages", {}).get(among, {}).items():
+            path = ("request", "messages", among, kind)
+            for index, shape in enumerate(given) if isinstance(given, list) else ((None, given),):
+                yield kind, parser.asked(shape, path if index is None else (*path, index))
 
     def kept(self, whole: Node) -> Kept | None:
         """Return how answers are kept, where they are."""
