@@ -163,7 +163,18 @@ def dry_run(providers: Mapping[str, Provider], session: Session, name: str, data
         more, asked = providers[name].accepts[0].write(min(session.settings[name].keys or ["check"]))
         headers, query = headers | more, f"{query}&{asked}" if query and asked else query or asked
     path = path.removeprefix(providers[name].base_path)
-    request = Request(session.id, name, method, path, query, headers, body, 0.0, path, providers[name].base_url)
+    request = Request(
+        session=session.id,
+        provider=name,
+        method=method,
+        path=path,
+        query=query,
+        headers=headers,
+        body=body,
+        at=0.0,
+        address=path,
+        base_url=providers[name].base_url,
+    )
     engine = Engine(providers)
     claim = engine.claim(session, request)
     return engine.answer(session, request, claim, MemoryStore().take(claim))

@@ -150,10 +150,19 @@ class _Loader:
         status = {name: item["status"] for name, item in errors.items()}
         route = (self.provider.routes.find(given["path"].partition("?")[0]) or {}).get("POST")
         return Ask(
-            given["path"], given["body"], given["spoilt"], given.get("headers", {}), documented, status,
-            self.provider.accepts[0], route, given.get("says", {}), given.get("tools", {}), self.situations(),
-            self.provider.rate_holes,
-        )  # fmt: skip
+            path=given["path"],
+            body=given["body"],
+            spoilt=given["spoilt"],
+            headers=given.get("headers", {}),
+            documented=documented,
+            status=status,
+            way=self.provider.accepts[0],
+            route=route,
+            says=given.get("says", {}),
+            tools=given.get("tools", {}),
+            situations=self.situations(),
+            rates=self.provider.rate_holes,
+        )
 
     def situations(self) -> dict[str, str]:
         """Return the errors that the provider has for addresses and keys that are wrong."""

@@ -209,7 +209,14 @@ def _examples_schema() -> Schema:
 def _example(item: Mapping[str, Json]) -> Example:
     request, response = item["request"], item.get("response", {})
     return Example(
-        item["id"], item["source"], request["method"], request["path"], request.get("query", {}),
-        request.get("headers", {}), request.get("body"), response.get("status"), response.get("body"),
-        tuple(item.get("events", ())),
-    )  # fmt: skip
+        id=item["id"],
+        source=item["source"],
+        method=request["method"],
+        path=request["path"],
+        query=request.get("query", {}),
+        headers=request.get("headers", {}),
+        body=request.get("body"),
+        status=response.get("status"),
+        answer=response.get("body"),
+        events=tuple(item.get("events", ())),
+    )

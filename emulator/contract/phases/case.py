@@ -38,10 +38,21 @@ class PlannedCase:
         own = self.facts.get(outcome.fact) if outcome.fact else None
         fact, source, assumed = (own.id, own.source, not own.binding) if own else (self.fact, self.source, self.assumed)
         return Result(
-            self.id, self.phase, fact, source, assumed, outcome.outcome, outcome.message, outcome.expected,
-            outcome.actual, outcome.request, outcome.response, outcome.curl, round(seconds, 6),
-            outcome.difference.replace(OF_FACT, f"{fact or self.id}: "),
-        )  # fmt: skip
+            id=self.id,
+            phase=self.phase,
+            fact=fact,
+            source=source,
+            assumed=assumed,
+            outcome=outcome.outcome,
+            message=outcome.message,
+            expected=outcome.expected,
+            actual=outcome.actual,
+            request=outcome.request,
+            response=outcome.response,
+            curl=outcome.curl,
+            seconds=round(seconds, 6),
+            difference=outcome.difference.replace(OF_FACT, f"{fact or self.id}: "),
+        )
 
 
 def planned_case(

@@ -75,19 +75,21 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         for index, part in enumerate(completion.parts if wire.items else ())
     ]
     return AnswerValues(
-        completion,
-        render_id(operation, "response", turn.draw, turn.at),
-        int(turn.at),
-        turn.model,
-        choices,
-        turn.call.conversation.echoes,
-        items,
-        echoed(operation.request, turn.call.body, wire.echoes, model.told if model else {}),
-        wire.request.is_later(turn.call.body),
-        wire.request.conversation(turn.call.body) or None,
-        model is not None and model.signs,
-        None if wire.request.is_unpadded(turn.call.body) else turn.seed,
-        (model.pricing["input_per_million"], model.pricing["output_per_million"]) if model and model.pricing else None,
+        completion=completion,
+        id=render_id(operation, "response", turn.draw, turn.at),
+        created=int(turn.at),
+        model=turn.model,
+        choices=choices,
+        echoes=turn.call.conversation.echoes,
+        items=items,
+        echo=echoed(operation.request, turn.call.body, wire.echoes, model.told if model else {}),
+        later=wire.request.is_later(turn.call.body),
+        conversation=wire.request.conversation(turn.call.body) or None,
+        signs=model is not None and model.signs,
+        padded_by=None if wire.request.is_unpadded(turn.call.body) else turn.seed,
+        prices=(model.pricing["input_per_million"], model.pricing["output_per_million"])
+        if model and model.pricing
+        else None,
     )
 
 

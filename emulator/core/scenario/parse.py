@@ -97,11 +97,22 @@ class _Parser:
         if isinstance(plan, Mapping):
             plan = read_plan("scenario", plan)
         return Scenario(
-            self.source.file, tuple(rules), self.named, data.get("description", ""), self.seed(),
-            data.get("clock"), data.get("validation"), frozenset(data.get("mute", ())),
-            frozenset(data["keys"]) if "keys" in data else None, frozenset(data.get("models", ())),
-            plan, data.get("vars"), data.get("unmatched"), chaos, self.source,
-        )  # fmt: skip
+            file=self.source.file,
+            rules=tuple(rules),
+            provider=self.named,
+            description=data.get("description", ""),
+            seed=self.seed(),
+            clock=data.get("clock"),
+            validation=data.get("validation"),
+            mute=frozenset(data.get("mute", ())),
+            keys=frozenset(data["keys"]) if "keys" in data else None,
+            models=frozenset(data.get("models", ())),
+            plan=plan,
+            vars=data.get("vars"),
+            unmatched=data.get("unmatched"),
+            chaos=chaos,
+            source=self.source,
+        )
 
     def scope(self) -> Iterator[Provider]:
         """Yield the providers that this file can concern."""

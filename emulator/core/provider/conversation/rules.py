@@ -149,11 +149,22 @@ def read_rule(given: Mapping[str, Json]) -> ConversationRule:
     tops = frozenset(selector.top for selector in selectors["field"])
     check = RULES[given["rule"]][0]
     return ConversationRule(
-        check, given["fact"], given.get("error", "invalid_request"), given, selectors["field"],
-        selectors["other"], selectors["when"], selectors["unless"], tuple(_listed(given.get("words"))),
-        given.get("trait"), given.get("without"), tops, check in _OF_MODELS, given.get("most", 0),
-        given.get("headers", {}),
-    )  # fmt: skip
+        check=check,
+        fact=given["fact"],
+        error=given.get("error", "invalid_request"),
+        wording=given,
+        fields=selectors["field"],
+        others=selectors["other"],
+        when=selectors["when"],
+        unless=selectors["unless"],
+        words=tuple(_listed(given.get("words"))),
+        trait=given.get("trait"),
+        without=given.get("without"),
+        tops=tops,
+        of_output=check in _OF_MODELS,
+        most=given.get("most", 0),
+        headers=given.get("headers", {}),
+    )
 
 
 def rule_problems(given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
