@@ -66,8 +66,8 @@ def test_commands_are_understood(block: Block) -> None:
 
 
 def test_every_block_is_tried() -> None:
-    """A block of another language has a test of its own: JavaScript's are in tests/clients."""
-    assert {block.language for block in BLOCKS} <= {"python", "yaml", "json", "", "js"}
+    """A block of another language has a test of its own: JavaScript's and TypeScript's are in tests/clients."""
+    assert {block.language for block in BLOCKS} <= {"python", "yaml", "json", "", "js", "ts"}
 
 
 def links_of(text: str) -> list[str]:

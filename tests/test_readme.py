@@ -303,7 +303,7 @@ def check_of(block: Block) -> Callable[[Block, Path], None]:
         return passes_as_a_test if "\ndef test_" in block.text else runs_with_a_server
     if block.language == "yaml":
         return loads if "emulator: 1" in block.text else is_a_part_of_a_provider
-    if block.language == "js":
+    if block.language in ("js", "ts"):
         return runs_with_the_node_package
     if block.language == "json":
         return is_the_answer
@@ -336,7 +336,7 @@ def test_no_fence_is_left_over() -> None:
 
 def test_the_front_door_is_short_and_begins_with_a_test() -> None:
     assert len(README.splitlines()) <= 200
-    assert README.index("| provider |") < README.index("def test_") < README.index("```js")
+    assert README.index("| provider |") < README.index("def test_") < README.index("```ts")
 
 
 def test_commands_in_the_running_text_are_understood() -> None:

@@ -11,10 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from shown import ROOT, blocks
+from shown import ROOT, Block, blocks, text_of
 
+from emulator.core.errors import STATUS
+from emulator.core.provider.folder import load_providers
+
+HERE = Path(__file__).parent
 PACKAGE = ROOT / "clients" / "node"
 SDKS = ROOT / "tests" / "sockets" / "node" / "node_modules"
+#: Stand-ins for what the docs' examples import beside the package.
+STAND_INS = {"vitest": "vitest", "playwright": "@playwright/test"}
 INSTALL = "npm ci --prefix clients/node && npm ci --prefix tests/sockets/node"
 
 
@@ -33,16 +39,27 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not ready and "CI" not in os.environ:
         pytest.skip(f"Node, or what the package is built with, is not installed; run: {INSTALL}")
     assert ready, INSTALL
-    folder = tmp_path_factory.mktemp("node")
-    packed = _run("npm", "pack", "--silent", "--pack-destination", str(folder), cwd=PACKAGE).split()[-1]
+    # What the front page has its readers do: the command's whole output is what is installed.
+    packed_in, folder = tmp_path_factory.mktemp("packed"), tmp_path_factory.mktemp("node")
+    (packed_in / "llm-emulator").symlink_to(ROOT)
+    [pack] = re.findall(r"npm install .*?\$\((.*?)\)", text_of("docs/pages/index.md"))
+    packed = packed_in / _run("sh", "-c", pack, cwd=packed_in).rstrip("\n")
     modules = folder / "node_modules"
     modules.mkdir()
-    _run("tar", "-xzf", str(folder / packed), "-C", str(modules), cwd=folder)
+    _run("tar", "-xzf", str(packed), "-C", str(modules), cwd=folder)
     (modules / "package").rename(modules / "llm-emulator-node")
     for found in SDKS.iterdir():
         (modules / found.name).symlink_to(found)
+    (modules / "@playwright").mkdir()
+    for name, module in STAND_INS.items():
+        shutil.copytree(HERE / "stand-ins" / name, modules / module)
     shutil.copytree(PACKAGE / "test", folder / "test")
     return folder
+
+
+def _tsc(folder: Path, *options: str) -> None:
+    tsc = PACKAGE / "node_modules" / "typescript" / "bin" / "tsc"
+    _run("node", str(tsc), "--strict", "--target", "es2022", "--module", "nodenext", *options, cwd=folder)
 
 
 def test_its_own_tests(installed: Path) -> None:
@@ -60,15 +77,39 @@ SHOWN = [
 ]
 
 
+def _shown(language: str) -> list[Block]:
+    return [block for file in SHOWN for block in blocks(file) if block.language == language]
+
+
 def test_what_the_docs_show(installed: Path) -> None:
-    found = [block for file in SHOWN for block in blocks(file) if block.language == "js"]
-    assert found
-    for number, block in enumerate(found):
-        (installed / f"shown-{number}.test.mjs").write_text(f"// {block}\n{block.text}", encoding="utf-8")
+    """The examples in JavaScript and TypeScript; of those that are files with names, only the types are checked."""
+    tests = [(block, "mjs") for block in _shown("js")]
+    tests += [(block, "mts") for block in _shown("ts") if not block.label]
+    for number, (block, end) in enumerate(tests):
+        (installed / f"shown-{number}.test.{end}").write_text(f"// {block}\n{block.text}", encoding="utf-8")
+    named = [block for block in _shown("ts") if block.label]
+    for block in named:
+        (installed / Path(block.label).with_suffix(".mts")).write_text(block.text, encoding="utf-8")
+    (installed / "agent.d.ts").write_text("export declare function answer(question: string): Promise<string>;\n")
+    types = ("--typeRoots", str(PACKAGE / "node_modules" / "@types"), "--types", "node", "--skipLibCheck")
+    _tsc(installed, *types, "--outDir", ".", *sorted(file.name for file in installed.glob("*.mts")))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    names = [f"shown-{number}.test.mjs" for number in range(len(found))]
+    names = [f"shown-{number}.test.mjs" for number in range(len(tests))]
     said = _run("node", "--test", "--test-reporter=tap", *names, cwd=installed, PATH=path, NO_COLOR="1")
-    assert f"# pass {len(found)}\n" in said
+    assert {"mjs", "mts"} == {end for _, end in tests}
+    assert f"# pass {len(tests)}\n" in said
+
+
+@pytest.mark.parametrize("name", ["vitest.config.ts", "emulator.setup.ts", "agent.test.ts"])
+def test_the_recipe_for_vitest_is_the_example(name: str) -> None:
+    [block] = [block for block in _shown("ts") if block.label == name]
+    assert (ROOT / "examples" / "vercel-ai-sdk" / name).read_text(encoding="utf-8").startswith(block.text)
+
+
+def test_its_types(installed: Path) -> None:
+    """They hold without the types of Node, and where libraries are checked too."""
+    shutil.copy(HERE / "types.ts", installed / "types.mts")
+    _tsc(installed, "--noEmit", "--typeRoots", "none", "--lib", "es2022", "--exactOptionalPropertyTypes", "types.mts")
 
 
 def test_it_holds_what_it_needs_and_nothing_else(installed: Path) -> None:
@@ -76,7 +117,7 @@ def test_it_holds_what_it_needs_and_nothing_else(installed: Path) -> None:
     files = {str(file.relative_to(package)) for file in package.rglob("*") if file.is_file()}
     own = {"package.json", "README.md", "LICENSE", "dist/cjs/package.json"}
     assert own <= files
-    names = ("control", "emulator", "index", "process", "session", "types")
+    names = ("control", "emulator", "index", "process", "session", "time", "types")
     assert files - own == {
         f"dist/{form}/{name}.{end}" for form in ("esm", "cjs") for name in names for end in ("js", "d.ts")
     }
@@ -85,10 +126,24 @@ def test_it_holds_what_it_needs_and_nothing_else(installed: Path) -> None:
 @pytest.mark.parametrize(
     ("interface", "part", "elsewhere"),
     [("When", "when", set()), ("Reply", "reply", set()), ("RuleOptions", "rule", {"when", "reply", "replies"}),
-     ("ToolCall", "tool_call", set())],
+     ("ToolCall", "tool_call", set()), ("ToolResult", "tool_result", set()), ("Stream", "stream", set()),
+     ("Fault", "fault", set()), ("Operator", "matcher", set())],
 )  # fmt: skip
 def test_its_types_take_the_keys_of_a_scenario_and_no_others(interface: str, part: str, elsewhere: set[str]) -> None:
-    types = (PACKAGE / "src" / "types.ts").read_text(encoding="utf-8")
-    [body] = re.findall(rf"^export interface {interface} {{\n(.*?)^}}", types, re.M | re.S)
-    schema = json.loads((ROOT / "schemas" / "scenario.schema.json").read_text(encoding="utf-8"))
-    assert set(re.findall(r"^  (.+?)\??:", body, re.M)) == set(schema["$defs"][part]["properties"]) - elsewhere
+    [body] = re.findall(rf"^export interface {interface} {{\n(.*?)^}}", TYPES, re.M | re.S)
+    schema = json.loads((ROOT / "schemas" / "scenario.schema.json").read_text(encoding="utf-8"))["$defs"][part]
+    [known] = [item["properties"] for item in [schema, *schema.get("anyOf", [])] if "properties" in item]
+    assert set(re.findall(r"^  (\w+)\??:", body, re.M)) == set(known) - elsewhere
+
+
+@pytest.mark.parametrize("name", ["Provider", "ErrorName"])
+def test_its_types_know_names(name: str) -> None:
+    [body] = re.findall(rf"^export type {name} = (.*?);$", TYPES, re.M | re.S)
+    listed = set(re.findall(r'"(\w+)"', body))
+    providers = load_providers()
+    known = {"Provider": set(providers), "ErrorName": {name for item in providers.values() for name in item.errors}}
+    every = {"Provider": set(providers), "ErrorName": set(STATUS)}
+    assert every[name] <= listed <= known[name]
+
+
+TYPES = (PACKAGE / "src" / "types.ts").read_text(encoding="utf-8")

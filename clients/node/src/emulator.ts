@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** A server, and the sessions that tests open on it. */
 
 import { Control } from "./control.js";
@@ -14,6 +15,7 @@ export interface StartOptions extends Command {
 export class Emulator {
   readonly #control: Control;
   readonly #stop: () => Promise<void>;
+  #stopped = false;
 
   private constructor(control: Control, stop: () => Promise<void>) {
     this.#control = control;
@@ -34,12 +36,14 @@ export class Emulator {
   }
 
   /** Open a session: a world of its own, with its scenario, journal, counters, clock and key. */
-  session(options: SessionOptions = {}): Promise<Session> {
+  async session(options: SessionOptions = {}): Promise<Session> {
+    if (this.#stopped) throw new Error("this emulator was stopped: start another with Emulator.start()");
     return openSession(this.#control, options);
   }
 
   /** Stop the server, if this started it. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#control.close();
     await this.#stop();
   }

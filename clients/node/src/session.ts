@@ -1,11 +1,13 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** What a test holds: a session of its own, spoken to by the control API only. */
 
 import { readFile } from "node:fs/promises";
-import { relative } from "node:path";
+import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { type Control, ControlError } from "./control.js";
-import type { Duration, Exchange, Json, Reply, RuleOptions, Verdict, When } from "./types.js";
+import { FastTime } from "./time.js";
+import type { Duration, Exchange, Plan, Provider, Reply, RuleOptions, Verdict, When } from "./types.js";
 
 /** What a test allows when its session closes. */
 export interface CloseOptions {
@@ -13,18 +15,31 @@ export interface CloseOptions {
   allowUnmatched?: boolean;
   /** Rules and replies that were never asked for: all, or those of the named rules (an id, or FILE:LINE). */
   allowUnused?: boolean | string | readonly string[];
-  /** What a later version of the server knows, by its option's name. */
-  [option: `allow${string}`]: boolean | string | readonly string[] | undefined;
 }
 
 export interface SessionOptions extends CloseOptions {
-  provider?: string;
+  provider?: Provider;
   /** A path of a file, YAML text (of more than one line), the name of a library file, or an object. */
-  scenario?: string | { [name: string]: Json };
+  scenario?: string | object;
   clock?: "real" | "virtual";
   seed?: number;
-  plan?: string | { [name: string]: Json };
+  /** Its id and key, where an application must know them before; else they are drawn. */
+  id?: string;
+  apiKey?: string;
+  plan?: Plan;
   validation?: "documented" | "compatible" | "strict" | "off";
+  /** Waits after a request that failed take no time: they move the session's clock, which is virtual. */
+  fastTime?: boolean;
+  /** The close checks `assertWellBehaved` too. */
+  wellBehaved?: boolean;
+}
+
+/** Which findings of the verdict are let pass, or fail too. */
+export interface Judgement {
+  /** Advice fails too. */
+  strict?: boolean;
+  /** The names of findings that don't count. */
+  ignore?: readonly string[];
 }
 
 /** What was wrong when a session closed, or a count that did not hold. */
@@ -38,8 +53,17 @@ export class Route implements PromiseLike<void> {
   #replies: readonly Reply[] = [];
   #sent: Promise<void> = Promise.resolve();
 
-  constructor(send: (replies: readonly Reply[]) => Promise<void>) {
+  constructor(
+    readonly id: string,
+    readonly at: string,
+    send: (replies: readonly Reply[]) => Promise<void>,
+  ) {
     this.#send = send;
+  }
+
+  /** Whether a reply was given. */
+  get isComplete(): boolean {
+    return this.#replies.length > 0;
   }
 
   /** Add a reply: a text, or what a scenario says: `.reply({error: "rate_limited", retry_after: 1})`. */
@@ -77,12 +101,20 @@ const RULE_OPTIONS = ["id", "after_last", "count_by", "then", "expect"];
 
 /** Open a session. Throws a ControlError, with the places in the scenario, where it does not load. */
 export async function openSession(control: Control, options: SessionOptions): Promise<Session> {
-  const { scenario, ...rest } = options;
-  const told = scenario === undefined ? {} : await readScenario(scenario);
-  const allowed = Object.fromEntries(Object.entries(rest).filter(([name]) => name.startsWith("allow"))) as CloseOptions;
-  const given = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith("allow")));
-  const body = await control.ask<SessionBody>("POST", "/sessions", { ...given, ...told });
-  return new Session(control, body, allowed);
+  const { scenario, apiKey, fastTime, allowUnmatched, allowUnused, wellBehaved, ...given } = options;
+  if (fastTime && given.clock === "real") throw new Error("fastTime needs a virtual clock: leave `clock` out");
+  const clock = fastTime ? { clock: "virtual" } : {};
+  const asked = { ...given, ...clock, api_key: apiKey };
+  const body = await withScenario(scenario, (told) => control.ask<SessionBody>("POST", "/sessions", { ...asked, ...told }));
+  const session = new Session(control, body, { allowUnmatched, allowUnused, wellBehaved });
+  if (fastTime) await session.beginFastTime();
+  return session;
+}
+
+interface Expected {
+  allowUnmatched: CloseOptions["allowUnmatched"];
+  allowUnused: CloseOptions["allowUnused"];
+  wellBehaved: boolean | undefined;
 }
 
 /** A world of its own on the server. Point the application at `baseURL` with `apiKey`; `close()` it when the test ends. */
@@ -90,18 +122,30 @@ export class Session {
   readonly id: string;
   readonly apiKey: string;
   readonly #control: Control;
-  readonly #allowed: CloseOptions;
+  readonly #expected: Expected;
   #body: SessionBody;
-  #rules = 0;
+  #routes: Route[] = [];
   #failures: unknown[] = [];
+  #time: FastTime | undefined;
+  #closed = false;
 
   /** Use `emulator.session()`. */
-  constructor(control: Control, body: SessionBody, allowed: CloseOptions) {
+  constructor(control: Control, body: SessionBody, expected: Expected) {
     this.#control = control;
     this.#body = body;
-    this.#allowed = allowed;
+    this.#expected = expected;
     this.id = body.id;
     this.apiKey = body.api_key;
+  }
+
+  /** Use `emulator.session({fastTime: true})`. */
+  async beginFastTime(): Promise<void> {
+    try {
+      this.#time = await FastTime.begin(this.#control, this.id);
+    } catch (error) {
+      await this.#end();
+      throw error;
+    }
   }
 
   get provider(): string | null {
@@ -128,8 +172,8 @@ export class Session {
   }
 
   /** Answer by a scenario from now on; rules of `on` stay before it. */
-  async use(scenario: string | { [name: string]: Json }): Promise<this> {
-    this.#body = await this.#ask<SessionBody>("PUT", "/scenario", await readScenario(scenario));
+  async use(scenario: string | object): Promise<this> {
+    this.#body = await withScenario(scenario, (told) => this.#ask<SessionBody>("PUT", "/scenario", told));
     return this;
   }
 
@@ -137,9 +181,13 @@ export class Session {
   on(when: When & RuleOptions = {}): Route {
     const entries = Object.entries(when);
     const own = Object.fromEntries(entries.filter(([name]) => RULE_OPTIONS.includes(name)));
-    const rule = { id: `on-${++this.#rules}`, ...own, when: Object.fromEntries(entries.filter(([name]) => !(name in own))) };
+    const rule = {
+      id: `on-${this.#routes.length + 1}`,
+      ...own,
+      when: Object.fromEntries(entries.filter(([name]) => !(name in own))),
+    };
     const at = place(this.on);
-    return new Route(async (replies) => {
+    const route = new Route(rule.id, at, async (replies) => {
       try {
         await this.#ask("POST", "/rules", { rule: { ...rule, replies }, at });
       } catch (error) {
@@ -147,11 +195,13 @@ export class Session {
         throw error;
       }
     });
+    this.#routes.push(route);
+    return route;
   }
 
-  /** All exchanges so far. */
-  async journal(): Promise<Exchange[]> {
-    return (await this.#ask<{ exchanges: Exchange[] }>("GET", "/journal")).exchanges;
+  /** All exchanges so far; `Body` is what the bodies of their requests are. */
+  async journal<Body = any>(): Promise<Exchange<Body>[]> {
+    return (await this.#ask<{ exchanges: Exchange<Body>[] }>("GET", "/journal")).exchanges;
   }
 
   /** Check how many requests fit; without a number, at least one must. Throws an EmulatorFailure, with the nearest. */
@@ -164,6 +214,33 @@ export class Session {
   /** What the docs ask of a caller, judged from the journal. */
   verdict(): Promise<Verdict> {
     return this.#ask("GET", "/verdict");
+  }
+
+  /**
+   * Fail on what the docs ask of a caller and the application did not do. Throws an EmulatorFailure, with each finding
+   * and its exchanges.
+   */
+  async assertWellBehaved(judgement: Judgement = {}): Promise<void> {
+    const found = await this.#misbehaviour(judgement);
+    if (found) throw new EmulatorFailure(found);
+  }
+
+  async #misbehaviour({ strict = false, ignore = [] }: Judgement): Promise<string> {
+    const { findings } = await this.verdict();
+    const names = new Set(findings.map(({ fact }) => fact));
+    const unknown = ignore.filter((name) => !names.has(name));
+    if (unknown.length) throw new Error(`there is no finding ${unknown.join(", ")}; known: ${[...names].sort().join(", ")}`);
+    const failed = findings.filter(({ status, advice }) => status === "fail" && (strict || !advice));
+    const bad = failed.filter(({ fact }) => !ignore.includes(fact));
+    if (!bad.length) return "";
+    const journal = await this.journal();
+    const lines = bad.flatMap(({ fact, message, exchanges, provider, source }) => [
+      `  ${fact}: ${message} (exchanges ${exchanges.join(", ")}; ${provider}: ${source})`,
+      ...journal.filter(({ n }) => exchanges.includes(n)).flatMap(refused),
+    ]);
+    const allowed = JSON.stringify([...ignore, ...bad.map(({ fact }) => fact)]);
+    const hint = `allow it with session.assertWellBehaved({ignore: ${allowed}})`;
+    return ["the client did not behave as the docs ask:", ...lines, hint].join("\n");
   }
 
   /** Tell what the application took as the result of its last call, so that a verdict can judge cut streams. */
@@ -181,9 +258,11 @@ export class Session {
 
   /** What should fail a test that ends now, but for what is allowed; each says how it is allowed. */
   async problems(allowed: CloseOptions = {}): Promise<string[]> {
-    const given = { ...this.#allowed, ...allowed } as Record<string, unknown>;
+    const given = { ...this.#expected, ...allowed } as Record<string, unknown>;
     const { problems } = await this.#ask<{ problems: ProblemBody[] }>("GET", "/problems");
-    return problems.flatMap(({ text, allowed_by, concerns }) => {
+    const incomplete = this.#routes.filter((route) => !route.isComplete);
+    const found = [...problems, ...incomplete.map(({ id, at }) => withoutReply(id, at))];
+    return found.flatMap(({ text, allowed_by, concerns }) => {
       if (!allowed_by) return [text];
       const [snake = ""] = allowed_by.split("=");
       const option = snake.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
@@ -194,41 +273,66 @@ export class Session {
     });
   }
 
-  /** End the session. Throws an EmulatorFailure that names what should fail the test; each says how to allow it. */
+  /**
+   * End the session; the second time nothing happens. Throws an EmulatorFailure that names what should fail the test;
+   * each says how to allow it.
+   */
   async close(allowed: CloseOptions = {}): Promise<void> {
+    if (this.#closed) return;
+    this.#time?.end();
     let problems: string[];
     try {
       problems = await this.problems(allowed);
+      if (this.#expected.wellBehaved) problems.push(await this.#misbehaviour({}));
     } finally {
-      await this.#ask("DELETE", "");
+      await this.#end();
     }
-    const refused = this.#failures.map((error) => (error instanceof ControlError ? describe(error) : String(error)));
-    if (problems.length + refused.length) throw new EmulatorFailure([...refused, ...problems].join("\n\n"));
+    const refusals = this.#failures.map((error) => `a rule was refused: ${error instanceof Error ? error.message : error}`);
+    const found = [...refusals, ...problems].filter(Boolean);
+    if (found.length) throw new EmulatorFailure(found.join("\n\n"));
+  }
+
+  async #end(): Promise<void> {
+    await this.#ask("DELETE", "");
+    this.#closed = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  #ask<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
+  async #ask<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
+    if (this.#closed) throw new Error("this session was closed");
     return this.#control.ask<T>(method, `/sessions/${this.id}${path}`, body);
   }
 }
 
-function describe(error: ControlError): string {
-  const places = error.problems.map((item) => `  ${item.file}:${item.line}:${item.column}: ${item.where}: ${item.message}`);
-  return [`a rule was refused: ${error.message}`, ...places].join("\n");
+function withoutReply(id: string, at: string): ProblemBody {
+  return { text: `the rule of .on() at ${at} has no .reply()`, allowed_by: "allow_unused=True", concerns: [id, at] };
 }
 
-/** Return what the control API takes: an object, YAML text, a file's text, or the name of a file of the library. */
-async function readScenario(scenario: string | { [name: string]: Json }): Promise<object> {
-  if (typeof scenario !== "string" || scenario.includes("\n")) return { scenario };
+/** Tell why a request was refused that no rule answered. */
+function refused({ n, rule, refusal }: Exchange): string[] {
+  if (rule !== "refused" || !refusal) return [];
+  const details = refusal.details.map(({ path, message }) => `${path}: ${message}`).join("; ");
+  return [`    exchange ${n}: ${refusal.code}: ${details || refusal.message}`];
+}
+
+/** Send what the control API takes: nothing, an object, YAML text, a file's text, or the name of a file of the library. */
+async function withScenario<T>(scenario: string | object | undefined, send: (told: object) => Promise<T>): Promise<T> {
+  if (scenario === undefined) return send({});
+  if (typeof scenario !== "string" || scenario.includes("\n")) return send({ scenario });
+  let text: string;
   try {
-    return { scenario: await readFile(scenario, "utf8"), file: scenario };
+    text = await readFile(scenario, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    return { library: scenario };
+    return send({ library: scenario }).catch((refusal: unknown) => {
+      if (!(refusal instanceof ControlError) || refusal.code !== "not_found") throw refusal;
+      throw new ControlError(refusal.status, refusal.code, `there is no file ${resolve(scenario)}. ${refusal.message}`);
+    });
   }
+  return send({ scenario: text, file: scenario });
 }
 
 /** FILE:LINE of whoever called `below`, relative to the working directory. */

@@ -1,6 +1,8 @@
 // The package as its users have it, with the official SDKs. It starts a server of its own.
 import assert from "node:assert/strict";
+import { request } from "node:http";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { ControlError, Emulator, EmulatorFailure } from "llm-emulator-node";
 import OpenAI from "openai";
@@ -24,18 +26,9 @@ test("a rule answers, and is counted", async () => {
   assert.equal(answer.choices[0].message.content, "Here it is.");
   await session.verify({ count: 1, model: "gpt-4o" });
   await assert.rejects(session.verify({ count: 2 }), EmulatorFailure);
+  await assert.rejects(session.verify({ cont: 2 }), /cont: is not known here; did you mean 'count'\?/);
   const [exchange] = await session.journal();
   assert.match(exchange.rule, /^(test\/)?emulator\.test\.mjs:\d+$/);
-  await session.close();
-});
-
-test("replies come in turn: a 429, then an answer", async () => {
-  const session = await emulator.session();
-  await session.on().reply({ error: "rate_limited", retry_after: 0.01 }).reply("At last.");
-  const answer = await client(session).responses.create({ model: "gpt-5-mini", input: "Hello" });
-  assert.equal(answer.output_text, "At last.");
-  await session.verify({ count: 2 });
-  assert.equal((await session.verdict()).ok, true);
   await session.close();
 });
 
@@ -88,10 +81,68 @@ test("a scenario that does not load says where, and what would be right", async 
   await assert.rejects(emulator.session({ scenario: "openai/rate-limited-then-succes.yaml" }), /did you mean/);
 });
 
-test("a rule that does not load fails its await, and the close where nobody awaited", async () => {
+test("a rule that does not load fails its await, and the close, which says it once", async () => {
   const session = await emulator.session({ allowUnused: true });
   await assert.rejects(async () => await session.on().reply({ txt: "a" }), ControlError);
-  await assert.rejects(session.close(), /a rule was refused: .*txt/s);
+  await assert.rejects(session.close(), ({ message }) => {
+    assert.match(message, /^a rule was refused: .*emulator\.test\.mjs:\d+.*txt/s);
+    assert.equal(message.split("replies[0].txt").length, 2);
+    return true;
+  });
+});
+
+test("a rule without a reply fails the close", async () => {
+  const session = await emulator.session();
+  await session.on({ model: "gpt-4o" });
+  await assert.rejects(session.close(), /^EmulatorFailure: the rule of \.on\(\) at .*emulator\.test\.mjs:\d+ has no \.reply\(\); allow it/);
+  const allowed = await emulator.session();
+  await allowed.on({ id: "left" });
+  await allowed.close({ allowUnused: "left" });
+});
+
+test("a scenario that is nowhere: no such file, and the two nearest names", async () => {
+  const { message } = await emulator.session({ scenario: "nope.yaml" }).catch((error) => error);
+  assert.match(message, /^there is no file \/.*nope\.yaml\. The library has no 'nope\.yaml'; did you mean '\S+' or '\S+'\?$/);
+  const session = await emulator.session();
+  await assert.rejects(session.use("nope.yaml"), /^ControlError: there is no file/);
+  await session.close();
+});
+
+test("a session that was closed is closed, and an emulator that was stopped is stopped", async () => {
+  const second = await Emulator.start({ url: emulator.url });
+  const session = await second.session();
+  await session.close();
+  await session.close();
+  await assert.rejects(session.journal(), /^Error: this session was closed$/);
+  await second.stop();
+  await assert.rejects(second.session(), /^Error: this emulator was stopped/);
+});
+
+test("a client that nobody pointed at the session is told so", async () => {
+  const session = await emulator.session();
+  await session.on().reply("Never.");
+  const { message } = await session.close().catch((error) => error);
+  assert.ok(message.includes(`not one request came to this session`), message);
+  assert.ok(message.includes(`; point the client at its base URL, ${session.baseURL}`), message);
+});
+
+test("what the client did is judged: by a call, and by the close", async () => {
+  const session = await emulator.session({ provider: "openai", clock: "virtual" });
+  await session.on().reply({ error: "rate_limited", retry_after: 60 }).reply("At last.");
+  const ask = () => client(session, { maxRetries: 0 }).chat.completions.create(HELLO).catch(() => {});
+  await ask();
+  await ask();
+  const told = await session.assertWellBehaved().catch((error) => error);
+  assert.ok(told instanceof EmulatorFailure);
+  assert.match(told.message, /^the client did not behave as the docs ask:\n  \S+: .* \(exchanges 1, 2; openai: .*\)/);
+  const names = JSON.parse(/ignore: (\[.*\])\}/.exec(told.message)[1]);
+  await session.assertWellBehaved({ ignore: names });
+  await assert.rejects(session.assertWellBehaved({ ignore: ["no-such"] }), /there is no finding no-such; known: /);
+  await session.close();
+
+  const judged = await emulator.session({ provider: "openai", wellBehaved: true });
+  await client(judged).chat.completions.create({ ...HELLO, temperature: 3 }).catch(() => {});
+  await assert.rejects(judged.close(), /the client did not behave as the docs ask:\n.*\n    exchange 1: .*temperature/);
 });
 
 test("time moves by hand", async () => {
@@ -105,11 +156,86 @@ test("time moves by hand", async () => {
   await session.close();
 });
 
+test("a minute passes in no time", async () => {
+  const session = await emulator.session({ provider: "openai", fastTime: true, wellBehaved: true });
+  assert.equal((await session.verdict()).ok, true);
+  await session.on().reply({ error: "rate_limited", retry_after: 60, times: 2 }).reply("At last.");
+  const [setTimeout, began] = [globalThis.setTimeout, Date.now()];
+  const ask = (content) =>
+    client(session, { maxRetries: 3 }).chat.completions.create({ ...HELLO, messages: [{ role: "user", content }] });
+  const answers = await Promise.all([ask("One."), ask("Two.")]);
+  assert.deepEqual(answers.map((answer) => answer.choices[0].message.content), ["At last.", "At last."]);
+  const [first, , third, fourth] = await session.journal();
+  assert.ok(third.at >= first.at + 60 && fourth.at < first.at + 90, `${first.at} ${third.at} ${fourth.at}`);
+  assert.ok(Date.now() >= began + 60_000);
+  assert.ok(new Date() >= new Date(began + 60_000) && new Date(0).getTime() === 0 && Date().length > 20);
+  await session.close();
+  assert.notEqual(globalThis.setTimeout, setTimeout);
+  assert.ok(Date.now() < began + 60_000);
+});
+
+test("a connection that broke is tried again, by node:http too", async () => {
+  const session = await emulator.session({ provider: "openai", fastTime: true });
+  await session.on().reply({ text: "Never.", faults: [{ cut: { after_bytes: 3, how: "reset" } }] }).reply("At last.");
+  const body = JSON.stringify(HELLO);
+  const headers = { authorization: `Bearer ${session.apiKey}`, "content-type": "application/json" };
+  const ask = () =>
+    new Promise((resolve, reject) => {
+      const asked = request(`${session.baseURL}/chat/completions`, { method: "POST", headers }, (answer) => {
+        answer.on("error", reject).on("end", () => resolve(answer.statusCode)).resume();
+      });
+      asked.on("error", reject).end(body);
+    });
+  await assert.rejects(ask());
+  await new Promise((resolve) => setTimeout(resolve, 600_000));
+  assert.equal(await ask(), 200);
+  const [first, second] = await session.journal();
+  assert.ok(second.at >= first.at + 600);
+  await session.close();
+});
+
+test("fast time leaves alone what is no wait after a failure", async () => {
+  const session = await emulator.session({ provider: "openai", fastTime: true, allowUnmatched: true });
+  let late = setTimeout(() => (late = "fired"), 600_000);
+  await session.on({ stream: true }).reply({ text: "one two", faults: [{ stall: { after_chunks: 1, for: "forever" } }] });
+  const fails = () => client(session, { maxRetries: 0 }).chat.completions.create({ ...HELLO, model: "gpt-4" }).catch(() => {});
+  await fails();
+  const stream = await client(session).chat.completions.create({ ...HELLO, stream: true });
+  await fails();
+  const guard = setTimeout(() => assert.fail("a request was under way"), 600_000);
+  await sleep(50);
+  stream.controller.abort();
+  clearTimeout(guard);
+  await fails();
+  const cleared = setTimeout(() => assert.fail("it was cleared"), 1000);
+  cleared.close();
+  const unrefed = setTimeout(() => assert.fail("it was unrefed"), 1000).unref();
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  assert.notEqual(late, "fired");
+  [late, unrefed].map(clearTimeout);
+  await session.close();
+});
+
+test("fast time is one session's at a time, and its clock is virtual", async () => {
+  const session = await emulator.session({ fastTime: true });
+  await assert.rejects(emulator.session({ fastTime: true }), /fastTime of another session is active/);
+  await assert.rejects(emulator.session({ fastTime: true, clock: "real" }), /fastTime needs a virtual clock/);
+  await session.close();
+  await (await emulator.session({ fastTime: true })).close();
+});
+
 test("the variables lead a client to the session", async () => {
   const session = await emulator.session({ provider: "openai" });
   assert.equal(session.env.OPENAI_BASE_URL, session.baseURL);
   assert.equal(session.env.OPENAI_API_KEY, session.apiKey);
   assert.equal(session.baseURLs.openai, session.baseURL);
+  await session.close();
+});
+
+test("a session has the id and the key that it is given, so that its address is known before", async () => {
+  const session = await emulator.session({ id: "known", apiKey: "key-known", provider: "openai" });
+  assert.equal(session.baseURL, `${emulator.url}/s/known/openai/v1`);
+  assert.equal(session.apiKey, "key-known");
   await session.close();
 });
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from emulator.core.errors import Json, Problem, SourceError
+from emulator.core.errors import Json, Problem, SourceError, Violation, nearest
 from emulator.core.frozen import frozen
 from emulator.core.provider.folder import own_schema
 from emulator.core.redaction import redact_when
@@ -20,6 +20,8 @@ from emulator.core.tree import compact, deeper
 from emulator.core.values import Call, Exchange
 
 NEAREST = 3
+#: What stands beside a `when` in a verification.
+BOUNDS = ("count", "at_least", "at_most")
 #: Steps of about 8 ns that the patterns and schemas of one verification may take, over all requests.
 MOST_STEPS = 250_000_000
 
@@ -109,12 +111,20 @@ def _said(when: Mapping[str, Json]) -> str:
     return compact(redact_when(when)) if when else "anything"
 
 
+def _said_of(problem: Violation, when: Mapping[str, Json]) -> str:
+    """Return what is wrong; a name that no `when` has may be meant for what stands beside it."""
+    known = {*_when_schema().document["$defs"]["when"]["properties"], *BOUNDS}
+    if problem.path in when and problem.path not in known:
+        return f"is not known here; {nearest(problem.path, known)}"
+    return problem.message
+
+
 def _compile(when: Mapping[str, Json]) -> Callable[[Exchange, Call], list[dict[str, Json]]]:
     if deeper(when, MAX_DEPTH):
         raise SourceError([Problem("when", 1, 1, "", f"is nested deeper than {MAX_DEPTH} levels")])
     problems = _when_schema().violations(when) if not _when_schema().verdict(when) else ()
     if problems:
-        raise SourceError([Problem("when", 1, 1, item.path, item.message) for item in problems])
+        raise SourceError([Problem("when", 1, 1, item.path, _said_of(item, when)) for item in problems])
     try:
         conditions = compile_when(when, Allowance(MOST_STEPS))
     except MatchError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
+from difflib import SequenceMatcher
+from heapq import nlargest
 from typing import Any
 
 import orjson
@@ -13,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from emulator.core.durations import parse_duration
-from emulator.core.errors import Json, nearest
+from emulator.core.errors import Json, closest, nearest
 from emulator.core.provider.folder import data_folder
 from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.redaction import redact
@@ -177,8 +179,16 @@ def scenario_of(data: dict[str, Json]) -> tuple[Json, str]:
         raise Unaddressed(400, "invalid_request", "scenario and library exclude each other.")
     library = {f"{file.parent.name}/{file.name}": file for file in data_folder("scenarios").glob("*/*.yaml")}
     if name not in library:
-        raise Unaddressed(404, "not_found", f"The library has no '{name[:100]}'; {nearest(name, library)}")
+        close = closest(name, library)
+        likely = [close] if close else nlargest(2, library, lambda item: _likeness(name, item))
+        hint = " or ".join(f"'{item}'" for item in likely)
+        raise Unaddressed(404, "not_found", f"The library has no '{name[:100]}'; did you mean {hint}?")
     return library[name].read_text(encoding="utf-8"), name
+
+
+def _likeness(name: str, file: str) -> float:
+    """Return how like a name is to PROVIDER/FILE, or to FILE alone."""
+    return max(SequenceMatcher(None, name[:LONGEST_NAME], item).ratio() for item in (file, file.rpartition("/")[2]))
 
 
 def identity_of(data: dict[str, Json]) -> tuple[str, str]:

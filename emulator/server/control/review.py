@@ -58,9 +58,13 @@ async def read_problems(sessions: LiveSessions, request: Request, live: LiveSess
     """Tell what should fail a test that ends now, for clients in any language; each says which option allows it."""
     exchanges, _ = await soon(sessions.store.journal(live.session.id, 0))
     session = await session_body(sessions, live, origin_of(request))
+    url = session["base_url"] or "one of its base_urls"
+    found = session_findings(
+        session, list(map(describe, exchanges)), never_came=lambda: f"; point the client at its base URL, {url}"
+    )
     rows = [
         {"name": item.name, "text": item.text if item.allowed_by else item.told(""), "allowed_by": item.allowed_by,
          "concerns": item.concerns}
-        for item in session_findings(session, list(map(describe, exchanges)))
+        for item in found
     ]  # fmt: skip
     return json_response({"problems": rows})

@@ -147,11 +147,17 @@ def test_a_state_that_was_another_is_told(exchanges: Sequence[Exchange]) -> None
 @pytest.mark.parametrize(
     ("when", "message"),
     [
+        ({"cont": 2}, "when:1:1: cont: is not known here; did you mean 'count'?"),
+        (
+            {"zzz": 2},
+            "when:1:1: zzz: is not known here; known: at_least, at_most, body, count, elapsed, headers, "
+            "last_user, model, operation, state, step, stream, system, tool_result, tools, turn",
+        ),
         ({"last_usr": "x"}, "when:1:1: last_usr: is not known here; did you mean 'last_user'?"),
         ({"last_user": {"contians": "x"}}, "did you mean 'contains'?"),
         ({"last_user": {"regex": "("}}, "when:1:1: last_user.regex: "),
     ],
-    ids=["field", "operator", "regex"],
+    ids=["bound", "far", "field", "operator", "regex"],
 )
 def test_a_when_that_is_none_is_refused(when: Any, message: str) -> None:
     with pytest.raises(SourceError) as caught:

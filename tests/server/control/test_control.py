@@ -257,6 +257,16 @@ def test_the_problems_of_a_session(control: httpx2.Client, session: dict[str, An
     ]  # fmt: skip
 
 
+def test_where_not_one_request_came_the_base_url_is_told(control: httpx2.Client, session: dict[str, Any]) -> None:
+    path = f"sessions/{session['id']}"
+    control.post(f"{path}/rules", json={"rule": {"reply": {"text": "a"}}, "at": "t.js:3"})
+    found = control.get(f"{path}/problems").json()["problems"]
+    assert found[-1]["text"] == (
+        "not one request came to this session: the rule of .on() at t.js:3 was never used; point the client at its "
+        f"base URL, {session['base_url']}"
+    )
+
+
 def test_a_scenario_of_the_library(control: httpx2.Client, session: dict[str, Any]) -> None:
     given = control.put(f"sessions/{session['id']}/scenario", json={"library": "beatra/plan-exhausted.yaml"}).json()
     assert {rule["at"].rpartition(":")[0] for rule in given["rules"]} == {"beatra/plan-exhausted.yaml"}
@@ -289,6 +299,8 @@ ERRORS = {
         "scenario must be YAML text or an object."),
     "library": ("POST", "sessions", {"library": "openai/reasonin.yaml"}, 404, "not_found",
         "The library has no 'openai/reasonin.yaml'; did you mean 'openai/reasoning.yaml'?"),
+    "library-far": ("POST", "sessions", {"library": "chat.yaml"}, 404, "not_found",
+        "The library has no 'chat.yaml'; did you mean 'braintwin/chat.yaml' or 'brivionix/chat.yaml'?"),
     "library-outside": ("PUT", "sessions/ID/scenario", {"library": "../schemas/openai/provider.yaml"}, 404,
         "not_found", None),
     "library-and-more": ("PUT", "sessions/ID/scenario", {"library": "openai/reasoning.yaml", "scenario": RULE}, 400,

@@ -1,0 +1,1 @@
+export declare const defineConfig: (config: { test: { globalSetup?: string; unstubEnvs?: boolean } }) => unknown;
