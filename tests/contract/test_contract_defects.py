@@ -26,21 +26,21 @@ ROOT = Path(__file__).parents[2]
 CASES = {name: {case.id: case for case in load_cases(ROOT / "schemas" / name)} for name in DEFECTS}
 KEYS = {"braintwin": "bt-key", "brainstormrouter": "br-enterprise", "brivionix": "sk-key", "beatra": "bea-key"}
 KEYS |= {
-    **dict.fromkeys(("openai", "deepseek", "compatible"), "sk-key"),
+    **dict.fromkeys(("openai", "deepseek", "compatible", "azure", "openrouter"), "sk-key"),
     "anthropic": "sk-ant-key",
     "gemini": "AIza-key",
     "ollama": "any",
 }
 #: What the base URL of an API ends in; left out: /v1.
-BASES = {"anthropic": "", "gemini": "/v1beta", "ollama": ""}
+BASES = {"anthropic": "", "gemini": "/v1beta", "ollama": "", "azure": "", "openrouter": "/api/v1"}
 PLANS = {"brainstormrouter": "enterprise"}
 
 #: APIs beside the first four; and of those with too many facts for each to have a defect, how many have one.
-FURTHER = ("openai", "anthropic", "gemini", "deepseek", "compatible", "ollama")
+FURTHER = ("openai", "anthropic", "gemini", "deepseek", "compatible", "ollama", "azure", "openrouter")
 MANY = {"openai": 80, "anthropic": 60, "gemini": 50}
 
 #: Checks that need a target to be told what to do, or that see nothing.
-ARRANGED = {"unseen", "scripted", "limit", "refill", "arranged", "breaks"}
+ARRANGED = {"unseen", "scripted", "limit", "refill", "arranged", "breaks", "comments"}
 #: What can't be arranged at a foreign endpoint; and what is assumed, where this one has it otherwise.
 NOT_SEEN = {
     *("bt-model-speed", "bt-error-429", "bt-error-500", "bt-rate-plan", "be-error-429", "be-error-503"),
@@ -61,6 +61,8 @@ UNTOUCHED = {
     "beatra": ("be-request-id", "be-unknown-path"),
     "openai": ("oa-mod-response", "oa-comp-required"),
     "ollama": ("ol-ps", "ol-version"),
+    "azure": ("az-models", "az-embeddings"),
+    "openrouter": ("or-key", "or-credits"),
     "anthropic": ("an-models-get", "an-m-1m"),
     "gemini": ("ge-x-role", "ge-x-contents"),
     "deepseek": ("ds-models-list", "ds-user-id"),

@@ -28,6 +28,7 @@ from independent.spoils import (
 from independent.accents_defects import COMPATIBLE, DEEPSEEK
 from independent.anthropic_defects import ANTHROPIC
 from independent.gemini_defects import GEMINI
+from independent.hosts_defects import AZURE, OPENROUTER
 from independent.ollama_defects import OLLAMA
 from independent.openai_defects import OPENAI
 
@@ -297,4 +298,6 @@ DEFECTS: Mapping[str, tuple[Defect, ...]] = {
     "gemini": GEMINI,
     "deepseek": DEEPSEEK,
     "compatible": COMPATIBLE,
+    "azure": AZURE,
+    "openrouter": OPENROUTER,
 }

@@ -22,6 +22,7 @@ from independent.accents import ACCENTS
 from independent.anthropic_site import Anthropic
 from independent.apis import APIS, Api
 from independent.gemini_site import Gemini
+from independent.hosts_site import Azure, OpenRouter
 from independent.ollama_site import Ollama
 from independent.openai_site import OpenAI
 from independent.operations import CHAT, OTHERS, Operation
@@ -32,7 +33,7 @@ Serve = Callable[[Request], Reply]
 Spoil = Callable[[Request, Serve], Reply]
 
 #: Where the paths of an API begin; left out: at /v1.
-BASES = {"anthropic": "", "gemini": "/v1beta", "ollama": ""}
+BASES = {"anthropic": "", "gemini": "/v1beta", "ollama": "", "azure": "", "openrouter": "/api/v1"}
 KEPT_S = 24 * 3600
 TIMEOUT_S = 40.0
 
@@ -143,6 +144,7 @@ class Endpoint:
         self._spoil: Spoil = spoil or (lambda request, serve: serve(request))
         self._sites: dict[str, Serving] = {**{name: Site(api) for name, api in APIS.items()}, **ACCENTS}
         self._sites |= {"openai": OpenAI(), "anthropic": Anthropic(), "gemini": Gemini(), "ollama": Ollama()}
+        self._sites |= {"azure": Azure(), "openrouter": OpenRouter()}
 
     def answer(self, provider: str, request: Request) -> Reply:
         site = self._sites.get(provider)
