@@ -140,7 +140,8 @@ SAID = {
     "output_text": record("type text", type=STRING, text=STRING, annotations=array(OBJECT), logprobs=null_or(array())),
 }  # fmt: skip
 ITEM = {"type": STRING, "id": NULLABLE, "status": STATUS}
-CALL = {**ITEM, "call_id": STRING, "name": STRING, "namespace": NULLABLE, "caller": CALLER}
+CALL = {**ITEM, "id": STRING, "call_id": STRING, "name": STRING, "namespace": STRING, "caller": CALLER}
+RUN = words("in_progress", "completed", "incomplete")
 
 
 def _message(parts: dict[str, Shape]) -> Shape:
@@ -153,9 +154,10 @@ ASKS = _message(GIVEN)
 MESSAGE = tagged("role", {"user": ASKS, "assistant": _message(SAID), "system": ASKS, "developer": ASKS})
 
 
-def _output(most: int, least: int = 0) -> Shape:
+def _output(most: int, least: int = 0, **fields: Shape) -> Shape:
     said = either("a string or an array", string=text(most=10485760), array=array(tagged("type", GIVEN)))
-    return record("type call_id output", **ITEM, call_id=text(least, most), output=said, caller=CALLER)
+    fields = {**ITEM, "call_id": text(least, most), "output": said, "caller": CALLER, **fields}
+    return record("type call_id output", **fields)
 
 
 def _untyped(value: object, at: str) -> None:
@@ -170,10 +172,10 @@ def _tools(value: object, at: str) -> None:
 REFERENCE = record("id", type=anything, id=STRING)
 ITEMS = {
     "message": MESSAGE, "item_reference": REFERENCE,
-    "function_call": record("type call_id name arguments", **CALL, arguments=STRING),
+    "function_call": record("type call_id name arguments", **{**CALL, "status": RUN}, arguments=STRING),
     "custom_tool_call": record("type call_id name input", **CALL, input=STRING),
-    "function_call_output": _output(64, 1), "custom_tool_call_output": _output(10**9),
-    "reasoning": record("type id summary", type=STRING, id=STRING, status=STATUS, content=null_or(array()),
+    "function_call_output": _output(64, 1), "custom_tool_call_output": _output(10**9, id=STRING),
+    "reasoning": record("type id summary", type=STRING, id=STRING, status=RUN, content=null_or(array()),
                         encrypted_content=NULLABLE,
                         summary=array(record("type text", type=words("summary_text"), text=STRING))),
     **hosted_items(_tools),

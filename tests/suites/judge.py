@@ -56,6 +56,8 @@ def read(description: Any) -> dict[str, Any]:
     schemas: dict[str, Any] = {name: plain(schema) for name, schema in description["components"]["schemas"].items()}
     for name, required in NOT_REQUIRED.items():
         schemas[name]["required"] = required
+    reasoned = schemas["ReasoningItem"]["properties"]
+    reasoned["content"] = {"anyOf": [reasoned["content"], {"type": "null"}]}  # as OpenAI's Codex sends it
     schemas["ChatCompletionMessageToolCallChunk"]["properties"]["type"]["enum"] += ["custom"]
     schemas["ToolChoiceTypes"]["properties"]["type"]["enum"] += MORE_CHOICES
     return schemas

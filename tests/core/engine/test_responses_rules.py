@@ -135,6 +135,11 @@ WRONG: dict[str, tuple[dict[str, Any], str, str | None]] = {
         "input[0].approve", "invalid_type"),
     "an id that is none": (
         {"input": [{"type": "local_shell_call_output", "id": 1, "output": ""}]}, "input[0].id", "invalid_type"),
+    "a call whose id is null": ({"input": [{**CALL, "id": None}, RESULT]}, "input[0].id", "invalid_type"),
+    "a call whose end is null": ({"input": [{**CALL, "status": None}, RESULT]}, "input[0].status", "invalid_value"),
+    "reasoning whose end is null": ({"input": [{**THOUGHT, "status": None}, SAID]}, "input[0].status", "invalid_value"),
+    "a custom tool's output whose id is null": (
+        {"input": [{**RESULT, "type": "custom_tool_call_output", "id": None}]}, "input[0].id", "invalid_type"),
     "a caller without its id": (
         {"input": [{**CALL, "caller": {"type": "program"}}, RESULT]}, "input[0].caller.caller_id", MISSING),
     "a place of no kind": (
@@ -176,6 +181,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "a strict form": {"text": form(CLOSED)},
     "a tool that is offered": {"tools": [tool(CLOSED)], "tool_choice": {"type": "function", "name": "f"}},
     "temperature where none reasons": {"temperature": 0.1, "top_p": 0.5},
+    "reasoning that tells nothing": {"input": [HI, {**THOUGHT, "content": None, "encrypted_content": None}, SAID]},
     "items of hosted tools": {"input": [HI, SCREEN_CALL, PRINTED, *HOSTED]},
     "hosted tools": {
         "tools": [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["vs_1"]}, SPACE, SCREEN]
