@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from emulator.core.errors import Json
-from emulator.core.openapi_form import json_schema
 from emulator.core.wires.conversation import Choice, Conversation, Message, Tool
 from emulator.core.wires.reader import Match
 from emulator.core.wires.request.messages import Messages, Prompts, with_images
+from emulator.core.wires.request.openapi_form import json_schema
 from emulator.core.wires.request.paths import Path, asking, condition_of, listed, path_of, paths_of, text_of
 
 #: What a wire names in place of a field: the parameter `model` of the operation's path.
@@ -52,20 +52,13 @@ class RequestForm:
         self._images = path_of(data["images"]) if "images" in data else None
         self._uncapped = condition_of(data.get("uncapped"))
         self._echo = path_of((prompt or {}).get("echo"))
-        self.kinds: tuple[str, ...] = NEEDED if prompt is None else NEEDED[:1]  # the parts that an answer can say
         probable = data.get("logprobs", {})
         self._probable, self._likely = condition_of(probable.get("asked")), path_of(probable.get("top"))
         self._shows_reasoning = condition_of(data["reasoning"]) if "reasoning" in data else _always
         self._as_schema: Path = json_schema if data.get("schemas") == "openapi" else _as_it_is
-        tools = data.get("tools", {})
-        self._tools = [_Tools(tools, False), *([_Tools(tools["custom"], True)] if "custom" in tools else [])]
-        self.kinds += ("custom",) * ("custom" in tools)
-        choice = data.get("tool_choice", {})
-        self._named = path_of(choice.get("name"))
-        self._one_call = condition_of(choice.get("one"))
-        self.calls_alone: bool = choice.get("alone", False)  # no text comes with a call that was asked for
-        self._conditions = [(word, condition_of(choice[word])) for word in CHOICES if word in choice]
-        self._named_by_condition = "named" in choice  # else a name may stand beside a free choice
+        self._read_tools(data.get("tools", {}), data.get("tool_choice", {}))
+        spoken = NEEDED if prompt is None else NEEDED[:1]
+        self.kinds: tuple[str, ...] = spoken + ("custom",) * ("custom" in data.get("tools", {}))  # an answer's parts
         self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
         self.tells_usage = data.get("usage") is None  # unasked, in every stream
         self.goes_on = "previous" in data  # from a kept answer
@@ -79,6 +72,14 @@ class RequestForm:
         self._thinks, self._hides = condition_of(data.get("thinks")), condition_of(data.get("hides"))
         seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs", "reasoning")
         self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
+
+    def _read_tools(self, tools: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
+        self._tools = [_Tools(tools, False), *([_Tools(tools["custom"], True)] if "custom" in tools else [])]
+        self._named = path_of(choice.get("name"))
+        self._one_call = condition_of(choice.get("one"))
+        self.calls_alone: bool = choice.get("alone", False)  # no text comes with a call that was asked for
+        self._conditions = [(word, condition_of(choice[word])) for word in CHOICES if word in choice]
+        self._named_by_condition = "named" in choice  # else a name may stand beside a free choice
 
     def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
         """Return what a body says after earlier items; without tools, where the docs know none."""

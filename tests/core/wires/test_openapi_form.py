@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.core.openapi_form import json_schema
+from emulator.core.wires.request.openapi_form import json_schema
 
 
 @pytest.mark.parametrize(
