@@ -43,16 +43,11 @@ def understand(
     notes: list[Note] = []
     if settings.validation != "off":
         _check_beside(provider, operation, settings, request)
-    if not operation.has_body:
-        body: Json = {name: value for name, value in _queried(request) if name not in provider.common_parameters}
-    else:
+    if operation.has_body:
         check_content_type(provider, settings, request, notes)
-        if request.too_large:
-            raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
-        also = provider.reads(settings.muted) if provider.also_read else ()
-        body = {} if operation.kind == "stored" and not request.body else decoded(provider, request.body, also)
-        if also and (SNAKE.search(request.body) or not operation.checks(settings.muted).documented.verdict(body)):
-            body = operation.field_names.documented(body, also)
+        body = _body(provider, operation, settings, request)
+    else:
+        body = {name: value for name, value in _queried(request) if name not in provider.common_parameters}
     judged = settings.validation != "off"
     compared = provider.compared(operation, settings.muted) if judged and provider.reference else None
     alike = compared is not None and compared.both.verdict(body)  # one verdict for most bodies: it costs as much as two
@@ -77,8 +72,7 @@ def understand(
     if not judged:
         return call
     asks_model = operation.kind != "stored" and (said.model or operation.kind != "tokens")
-    names_model = operation.takes("model") and asks_model
-    if names_model or "model" in params:
+    if (operation.takes("model") and asks_model) or "model" in params:
         call = _check_model(provider, settings, operation, call)
     if operation.kind == "embeddings":
         check_vectors(provider, operation, call, settings.muted)
@@ -90,6 +84,17 @@ def understand(
     if model and operation.wire:
         call = _within_window(provider, settings, operation, call, model)
     return call
+
+
+def _body(provider: Provider, operation: Operation, settings: Settings, request: Request) -> Json:
+    """Return a body with the fields as they are documented, where they may be written otherwise."""
+    if request.too_large:
+        raise Refusal("too_large", "The request body is larger than this server takes (--max-body).")
+    also = provider.reads(settings.muted) if provider.also_read else ()
+    body = {} if operation.kind == "stored" and not request.body else decoded(provider, request.body, also)
+    if also and (SNAKE.search(request.body) or not operation.checks(settings.muted).documented.verdict(body)):
+        return operation.field_names.documented(body, also)
+    return body
 
 
 def _check_rules(settings: Settings, operation: Operation, call: Call, model: Model | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from emulator.core.errors import Json, Problem, SourceError, Violation, nearest
 from emulator.core.frozen import frozen
@@ -81,21 +81,27 @@ def verify(
         return Verified(False, found, message, exchanges=fitting)
     if ok:
         return Verified(True, found, f"{found} of {len(rows)} requests fit {_said(when)}.", exchanges=fitting)
-    few = found < max(count or 0, at_least or 0)
-    misses = sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))[:NEAREST] if few else []
-    nearest: tuple[Mapping[str, Json], ...] = tuple(
-        {"exchange": item.grant.number, "differences": without(differences, secrets_of(item.request))}
-        for item, differences in misses
-    )
+    nearest = _nearest(rows) if found < max(count or 0, at_least or 0) else ()
     told = f": exchanges {', '.join(map(str, fitting))}" if fitting else ""
-    lines = [f"expected {wanted} that fit {_said(when)}, got {found} of {len(rows)} requests{told}"]
+    first = f"expected {wanted} that fit {_said(when)}, got {found} of {len(rows)} requests{told}"
+    return Verified(False, found, "\n".join([first, *_lines(nearest)]), nearest, fitting)
+
+
+def _nearest(rows: Sequence[tuple[Exchange, Sequence[Mapping[str, Json]]]]) -> tuple[Mapping[str, Json], ...]:
+    """Return the requests with the fewest differences, of those that have any."""
+    misses = sorted((row for row in rows if row[1]), key=lambda row: len(row[1]))
+    return tuple(
+        {"exchange": item.grant.number, "differences": without(differences, secrets_of(item.request))}
+        for item, differences in misses[:NEAREST]
+    )
+
+
+def _lines(nearest: Sequence[Mapping[str, Json]]) -> Iterator[str]:
     for row in nearest:
-        lines.append(f"  exchange {row['exchange']}:")
-        lines += [
-            f"    {item['field']}: expected {compact(item['expected'])}, got {compact(item['actual'])}{why_of(item)}"
-            for item in row["differences"]
-        ]
-    return Verified(False, found, "\n".join(lines), nearest, fitting)
+        yield f"  exchange {row['exchange']}:"
+        for item in row["differences"]:
+            expected, actual = compact(item["expected"]), compact(item["actual"])
+            yield f"    {item['field']}: expected {expected}, got {actual}{why_of(item)}"
 
 
 def _wanted(count: int | None, at_least: int | None, at_most: int | None) -> str:

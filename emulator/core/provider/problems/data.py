@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TypeAlias
 
 from emulator.core.errors import STATUS, Json, nearest
@@ -21,6 +21,10 @@ _DETAIL_HOLES = {"field", "message"}
 _EXACT_HOLES = ("key", "model", "limit", "given", "used", "wait", "seconds", "reason", "version", "method")
 #: What JSON beside the message can tell.
 _MORE_HOLES = {*_ENVELOPE_HOLES - {"more"}, "type", "code", "model", "limit", "seconds"}
+#: What an error can have beside the values of the envelope's holes.
+_ERROR_KEYS = {
+    "message", "retry_after", "retry_in", "fact", "documented", "status", "like", "exact", "empty", "text", "final",
+}  # fmt: skip
 #: Where provider.yaml names an error.
 _ERRORS_NAMED: Sequence[tuple[str, ...]] = (
     ("models", "unknown"), ("models", "context"), ("auth", "missing"), ("auth", "wrong"), ("content_type", "other"),
@@ -43,38 +47,11 @@ def _of_tasks(data: Data) -> Problems:
 
 
 def _of_errors(data: Data) -> Problems:
-    names = data["errors"]["names"]
     wanted = set(holes([data["errors"]["envelope"], *data["errors"].get("envelopes", {}).values()]))
-    for name, given in names.items():
-        own = name in STATUS
-        if not own and "like" not in given:
-            hint = f"lacks 'like', one of the names that all providers have; {nearest(name, STATUS)}"
-            yield ("errors", "names", name), hint
-        elif own and "like" in given:
-            hint = f"is for further names; '{name}' is one that all providers have"
-            yield ("errors", "names", name, "like"), hint
-        elif own and "message" not in given:
-            yield ("errors", "names", name), "lacks 'message'"
-        for key in sorted(wanted - _ENVELOPE_HOLES - set(given)) if own else ():
-            yield ("errors", "names", name), f"lacks '{key}', which the envelope has a hole for"
-        known = {
-            "message",
-            "retry_after",
-            "retry_in",
-            "fact",
-            "documented",
-            "status",
-            "like",
-            "exact",
-            "empty",
-            "text",
-            "final",
-        }
-        for key in set(given) - wanted - known:
-            yield ("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}"
+    for name, given in data["errors"]["names"].items():
+        yield from _of_error(name, given, wanted)
     if "details" in {*wanted, *holes(list(_more(data)))} and "detail" not in data["errors"]:
         yield ("errors",), "lacks 'detail', the shape of one of ${details}"
-
     yield from _of_names(data)
     for more in _more(data):
         for name in holes(more):
@@ -83,6 +60,23 @@ def _of_errors(data: Data) -> Problems:
     for name in holes(data["errors"].get("detail")):
         if name not in _DETAIL_HOLES:
             yield ("errors", "detail"), f"nothing fills ${{{name}}}; {nearest(name, _DETAIL_HOLES)}"
+
+
+def _of_error(name: str, given: Mapping[str, Json], wanted: Set[str]) -> Problems:
+    """Check that an error has what the envelope wants, and nothing that is used nowhere."""
+    own = name in STATUS
+    if not own and "like" not in given:
+        hint = f"lacks 'like', one of the names that all providers have; {nearest(name, STATUS)}"
+        yield ("errors", "names", name), hint
+    elif own and "like" in given:
+        hint = f"is for further names; '{name}' is one that all providers have"
+        yield ("errors", "names", name, "like"), hint
+    elif own and "message" not in given:
+        yield ("errors", "names", name), "lacks 'message'"
+    for key in sorted(wanted - _ENVELOPE_HOLES - given.keys()) if own else ():
+        yield ("errors", "names", name), f"lacks '{key}', which the envelope has a hole for"
+    for key in given.keys() - wanted - _ERROR_KEYS:
+        yield ("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}"
 
 
 def _more(data: Data) -> Iterator[Json]:
