@@ -403,8 +403,7 @@ def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
     from emulator.server import setup
     from emulator.server.control import journal as control_journal
     from emulator.server.http import protocol, reader
-    from emulator.server.sessions import builder
-    from emulator.server.sessions import live as worlds
+    from emulator.server.sessions import builder, live
     from emulator.stores import memory
 
     rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", REFERENCE[REFERENCE.index("## Bounds") :], re.M))
@@ -418,7 +417,7 @@ def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
         ],
         f"{template.MAX_OUTPUT:,} characters": rows["what a template writes"],
         f"{memory.JOURNAL_BYTES // 10**6} MB": rows["all journals together, idempotency records as much"],
-        f"{worlds.MOST_SCENARIO_BYTES // 10**6} MB": rows["scenarios and rules sent by the control API"],
+        f"{live.MOST_SCENARIO_BYTES // 10**6} MB": rows["scenarios and rules sent by the control API"],
         f"{builder.KEPT_SCENARIOS}, {builder.KEPT_BYTES // 10**6} MB": rows["scenarios that are kept compiled"],
         f"{answer_cache.MOST_FORMS}, up to {form.LONGEST:,} bytes": rows["answers that are kept compiled"],
         f"{message.MOST_PIECES:,} pieces": rows["a streamed answer"],
@@ -429,6 +428,6 @@ def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
         f"{control_journal.MOST_WATCHERS}, each up to {control_journal.WATCHED_BYTES // 10**6} MB": rows[
             "readers of `journal/events`"
         ],
-        f"{worlds.MOST_COMPLETED:,} of a session": rows["results noted by `completed`"],
+        f"{live.MOST_COMPLETED:,} of a session": rows["results noted by `completed`"],
     }
     assert [figure for figure, row in told.items() if figure not in str(row)] == []
