@@ -15,6 +15,7 @@ from emulator.core.journal import findings as teardown
 from emulator.core.journal.findings import Finding, scenario_findings, session_findings
 from emulator.core.printable import printable_lines
 from emulator.server.real_time import monotonic
+from emulator.testing.base_urls import BaseUrls
 from emulator.testing.causes import WhyUnused
 from emulator.testing.client import Control, ControlError
 from emulator.testing.client import __tracebackhide__ as __tracebackhide__
@@ -75,7 +76,12 @@ class EmulatedSession:
     @property
     def base_urls(self) -> Mapping[str, str]:
         """The base URL of each provider."""
-        return self._session["base_urls"]  # type: ignore[no-any-return]
+        return BaseUrls(self._session["base_urls"], self.provider)
+
+    @property
+    def sdk_urls(self) -> Mapping[str, str]:
+        """The base URL for each provider's own SDK: without the version, where that adds it, as google-genai does."""
+        return BaseUrls(self._session["sdk_urls"], self.provider)
 
     @property
     def base_url(self) -> str:

@@ -85,6 +85,8 @@ def test_one(emulator, number):
     assert len(emulator.journal) == 0
     assert emulator.provider == "beatra"
     assert list(emulator.base_urls.values()) == [emulator.base_url]
+    with pytest.raises(KeyError, match="openai: this session is about .*; leave `provider` out to have all"):
+        emulator.base_urls["openai"]
     emulator.on(last_user="hi").reply(f"number {number}")
     assert ask(emulator.base_url, emulator.api_key) == (200, f"number {number}")
     assert [item.status for item in emulator.calls] == [200]
@@ -290,6 +292,9 @@ def test_without_a_provider_it_is_the_default(run: Run) -> None:
 def test_base_url(emulator):
     assert set(emulator.base_urls) >= {"openai", "beatra", "braintwin", "brainstormrouter", "brivionix"}
     assert emulator.base_url == emulator.base_urls["openai"]
+    assert emulator.sdk_urls == emulator.base_urls | {"gemini": emulator.base_urls["gemini"].removesuffix("/v1beta")}
+    with pytest.raises(KeyError, match="opnai: there is no such provider; there are "):
+        emulator.base_urls["opnai"]
 
 def test_environment(emulator_env):
     assert os.environ["OPENAI_BASE_URL"] == emulator_env.base_urls["openai"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from emulator.core.errors import Refusal, closest, shown
+from emulator.core.engine.wrong_address import doubled, wrong_address
+from emulator.core.errors import Refusal
 from emulator.core.provider.keys import key_sent
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
@@ -13,17 +14,20 @@ from emulator.core.scenario.session import DEFAULT, Session, Settings
 from emulator.core.values import Request
 
 
-def route(provider: Provider, request: Request) -> Route[Operation]:
-    """Return the operation that an address is for. Raises: Refusal, with the right address."""
+def route(provider: Provider, request: Request, providers: Iterable[Provider], session: Session) -> Route[Operation]:
+    """Return the operation that an address is for. Raises: Refusal, with the right address, of any of the providers."""
     methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
     if methods is None:
-        if provider.is_not_emulated(request.path) and provider.routes.find(request.path.rstrip("/")) is None:
+        known = provider.routes.find(request.path.rstrip("/")) or doubled(provider, request.path)
+        if provider.is_not_emulated(request.path) and not known:
             raise _not_emulated(provider, request)
-        raise provider.refuse(provider.unknown_path, _wrong_address(provider, request))
+        raise provider.refuse(provider.unknown_path, wrong_address(provider, providers, session, request))
     found = methods.get("GET" if request.method == "HEAD" else request.method)
     if found is None:
         allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
         message = f"{request.path} does not take {request.method}; use {' or '.join(allowed)}."
+        if doubled(provider, request.path):
+            message += f" The base URL is {request.base_url}."
         raise provider.refuse(provider.wrong_method, message, headers={"allow": ", ".join(allowed)})
     return found
 
@@ -33,21 +37,6 @@ def _not_emulated(provider: Provider, request: Request) -> Refusal:
     address = f"{provider.base_path}{request.path}"
     message = f"{request.method} {address} is part of {provider.title}'s API, but this emulator does not have it."
     return Refusal(provider.not_emulated[1], message, headers={"x-should-retry": "false"})
-
-
-def _wrong_address(provider: Provider, request: Request) -> str:
-    """Name the right URL for a wrong one: its own path doubled, a trailing slash, a misspelt path."""
-    path, base = request.path, provider.base_path
-    while base and path.startswith(f"{base}/"):
-        path = path[len(base) :]
-    path = path.rstrip("/")
-    if provider.routes.find(path) is None:
-        path = closest(path, provider.routes) or ""
-    said = f"There is nothing at {shown(request.address)[1:-1]}."
-    if path:
-        return f"{said} Did you mean {request.base_url}{path}? The base URL is {request.base_url}."
-    known = ", ".join(f"{method} {path}" for path, methods in provider.routes.by_path.items() for method in methods)
-    return f"{said} Below the base URL {request.base_url} there are: {known}."
 
 
 def authenticate(

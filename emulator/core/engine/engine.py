@@ -96,7 +96,7 @@ class Engine:
         found: Route[Operation] | None = None
         key: str | None = None
         try:
-            found = route(provider, request)
+            found = route(provider, request, self.providers.values(), session)
             key = authenticate(session, provider, settings, request, self.prefixes)
             call = understand(session, provider, settings, found, request)
             idempotency = idempotency_of(provider, settings, request, call)

@@ -235,9 +235,16 @@ class Provider:
 
     def environment(self, base_url: str, key: str) -> dict[str, str | None]:
         """Return the variables that lead a client to a base URL; None for those that must not be set."""
-        root = base_url.removesuffix(f"/{self.versions[0]}") if self.versions else base_url
-        values = {"base_url": base_url, "root_url": root, "key": key}
+        values = {"base_url": base_url, "root_url": self._root_url(base_url), "key": key}
         return {name: form if form is None else fill_text(form, values) for name, form in self.env.items()}
+
+    def sdk_url(self, base_url: str) -> str:
+        """Return the base URL that its own SDK takes: without the version, where a variable is told it so."""
+        rootless = not any("${root_url}" in form for form in self.env.values() if form)
+        return base_url if rootless else self._root_url(base_url)
+
+    def _root_url(self, base_url: str) -> str:
+        return base_url.removesuffix(f"/{self.versions[0]}") if self.versions else base_url
 
     @functools.cached_property
     def base_path(self) -> str:

@@ -51,6 +51,7 @@ async def session_body(sessions: LiveSessions, live: LiveSession, origin: str, w
         "provider": session.provider,
         "base_url": base_urls[main] if main else None,
         "base_urls": base_urls,
+        "sdk_urls": {name: sessions.providers[name].sdk_url(url) for name, url in base_urls.items()},
         "clock": {"kind": live.clock.kind, "now": live.clock.now()},
         "seed": session.seed,
         "plan": settings.plan.name if session.provider else plans,

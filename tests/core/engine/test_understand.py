@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from emulator.core.engine.body import _JSON_STRING, MAX_DEPTH
 from emulator.core.errors import Refusal, Violation
 from emulator.core.provider.keys import BEARER
-from emulator.core.values import Exchange
+from emulator.core.values import Exchange, Request
 
 
 def refused(exchange: Exchange) -> tuple[str, str | None, list[tuple[str, str]]]:
@@ -48,6 +48,59 @@ UNKNOWN = [
 def test_an_unknown_path_names_the_right_one(path: str, hint: str) -> None:
     said = f"There is nothing at /beatra/v1{path}. {hint}"
     assert refused(make_session().send(path=path)) == ("not_found", said, [])
+
+
+GEMINI = "/models/gemini-2.5-flash:generateContent"
+WRONG_BASES = {
+    ("gemini", f"/v1{GEMINI}"):
+        f"Did you mean http://h/gemini/v1beta{GEMINI}? The base URL is http://h/gemini/v1beta, "
+        "or http://h/gemini for an SDK that adds the version itself.",
+    ("gemini", f"{GEMINI}/"): f"Did you mean http://h/gemini/v1beta{GEMINI}? The base URL is http://h/gemini/v1beta.",
+    ("openai", "/v1/messages"):
+        "POST /v1/messages is Anthropic's; this base URL is OpenAI's. Anthropic's is http://h/anthropic.",
+    ("openai", "/messages"):
+        "POST /v1/messages is Anthropic's; this base URL is OpenAI's. Anthropic's is http://h/anthropic.",
+    ("openai", f"/v1{GEMINI}"):
+        "POST /models/{model}:generateContent is Gemini's; this base URL is OpenAI's. Gemini's is http://h/gemini.",
+    ("openai", f"/../v1beta{GEMINI}"):
+        "POST /models/{model}:generateContent is Gemini's; this base URL is OpenAI's. Gemini's is http://h/gemini.",
+    ("anthropic", "/chat/completions"):
+        "POST /chat/completions is OpenAI's; this base URL is Anthropic's. OpenAI's is http://h/openai/v1.",
+    ("ollama", "/chat/completions"):
+        "Did you mean http://h/ollama/v1/chat/completions? "
+        "OpenAI's clients have the base URL http://h/ollama/v1 here.",
+    ("openai", "/chat/completions/chat/completions"):
+        "Did you mean http://h/openai/v1/chat/completions? The base URL is http://h/openai/v1.",
+    ("openai", "/v1/chat/completions"):
+        "Did you mean http://h/openai/v1/chat/completions? The base URL is http://h/openai/v1.",
+}  # fmt: skip
+
+
+def at_base(provider: str, path: str, body: Any = None) -> Request:
+    """Return a request to a path below the base URL of a provider."""
+    base = f"/{provider}{PROVIDERS[provider].base_path}"
+    sent = make_request(provider, {} if body is None else body, path=path)
+    return replace(sent, base_url=f"http://h{base}", address=f"{base}{path}")
+
+
+@pytest.mark.parametrize(("provider", "path"), WRONG_BASES)
+def test_a_wrong_base_url_names_the_right_one(provider: str, path: str) -> None:
+    _, said, _ = refused(make_session().answer(at_base(provider, path)))
+    assert (
+        said == f"There is nothing at /{provider}{PROVIDERS[provider].base_path}{path}. {WRONG_BASES[provider, path]}"
+    )
+
+
+def test_a_session_of_one_provider_says_so_of_another_s_path() -> None:
+    _, said, _ = refused(make_session(provider="openai").answer(at_base("openai", "/v1/messages")))
+    assert said
+    assert said.endswith("OpenAI's. This session is for openai alone: name anthropic as its provider, or none for all.")
+
+
+def test_an_endpoint_as_base_url_is_told_where_another_method_is_known() -> None:
+    _, said, _ = refused(make_session().answer(at_base("openai", "/responses/responses")))
+    use = "use DELETE or GET or HEAD"
+    assert said == f"/responses/responses does not take POST; {use}. The base URL is http://h/openai/v1."
 
 
 @pytest.mark.parametrize(

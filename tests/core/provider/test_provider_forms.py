@@ -197,6 +197,12 @@ def test_the_path_of_a_base_url_is_its_prefix(path: str, found: tuple[str, str])
     assert (address.provider, address.path, address.base_url) == ("sample", *found)
 
 
+def test_an_sdk_that_adds_the_version_has_a_url_without_it() -> None:
+    urls = {name: f"http://h/{name}{item.base_path}" for name, item in PROVIDERS.items()}
+    bare = {"gemini": "http://h/gemini", "sample": "http://h/sample/llm"}
+    assert {name: PROVIDERS[name].sdk_url(url) for name, url in urls.items()} == urls | bare
+
+
 def test_what_was_meant_is_said_with_the_base_url() -> None:
     from emulator.server.sessions.unaddressed import Unaddressed
 

@@ -80,6 +80,7 @@ def test_a_session_is_made_read_listed_and_deleted(control: httpx2.Client, emula
         "base_urls": {
             name: f"{emulator_url}/s/{made['id']}/{name}{provider.base_path}" for name, provider in PROVIDERS.items()
         },
+        "sdk_urls": made["base_urls"] | {"gemini": f"{emulator_url}/s/{made['id']}/gemini"},
         "clock": None, "seed": 5, "plan": dict.fromkeys(NAMES, "unlimited"), "validation": "strict",
         "state": "started", "rules": [], "limits": [], "exchanges": 0, "dropped": 0,
     }  # fmt: skip
@@ -87,6 +88,7 @@ def test_a_session_is_made_read_listed_and_deleted(control: httpx2.Client, emula
     led = {name: value for name, value in made["env"].items() if name.startswith("OPENAI_")}
     assert led == {
         "OPENAI_BASE_URL": made["base_url"], "OPENAI_API_BASE": made["base_url"], "OPENAI_API_KEY": made["api_key"],
+        "OPENAI_API_VERSION": "2024-10-21",
         **dict.fromkeys(("OPENAI_ADMIN_KEY", "OPENAI_API_TYPE", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORGANIZATION",
                          "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_PROXY")),
     }  # fmt: skip
