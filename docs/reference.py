@@ -36,7 +36,7 @@ def _cell(text: str) -> str:
 def command_line() -> str:
     """Return a section for each command: what it does, how it is called, its options."""
     context = click.Context(main, info_name="emulator", **main.context_settings)
-    return "\n\n".join(["# The command line", *_commands(context)])
+    return "\n\n".join(["# Command line", *_commands(context)])
 
 
 def _commands(context: click.Context) -> Iterator[str]:
@@ -62,17 +62,17 @@ def _option(option: click.Option, context: click.Context) -> list[str]:
 def scenario_keys() -> str:
     return _keys(
         "scenario",
-        "Scenario files",
+        "Scenario keys",
         {"rule": "Rules", "when": "When", "reply": "Replies", "stream": "Streams", "faults": "Faults"},
     )
 
 
 def provider_keys() -> str:
-    return _keys("provider", "A provider's folder", {"operation": "Operations", "fact": "Facts", "plan": "Plans"})
+    return _keys("provider", "Provider keys", {"operation": "Operations", "fact": "Facts", "plan": "Plans"})
 
 
 def wire_keys() -> str:
-    return _keys("wire", "Wires", {})
+    return _keys("wire", "Wire keys", {})
 
 
 def _keys(name: str, title: str, first: Mapping[str, str]) -> str:
@@ -137,8 +137,9 @@ def providers() -> str:
     rows = []
     for item in load_providers().values():
         assumed = sum(fact.assumed for fact in item.facts.values())
-        served = ", ".join(f"`{one.method} {one.path}`" for one in item.operations.values())
-        title, address = f"[{item.title}](providers/{item.name}.md)", f"`/{item.name}{item.base_path}`"
+        served = "<br>".join(f"`{one.method} {one.path}`" for one in item.operations.values())
+        address = f'<code class="whole">/{item.name}{item.base_path}</code>'
+        title = f"[{item.title}](providers/{item.name}.md)"
         rows.append([title, address, served, str(len(item.facts) - assumed), str(assumed)])
     return "\n\n".join(["# Providers", table(["provider", "base URL here", "serves", "documented", "assumed"], rows)])
 
@@ -156,7 +157,8 @@ def provider(item: Provider) -> str:
 
 def findings() -> str:
     """Return what the verdict judges of a client: everywhere, and where a provider's docs ask for it."""
-    rows = [[f"`{name}`", (judge.__doc__ or "").partition("\n")[0], source] for name, (judge, source) in COMMON.items()]
+    rows = [[f"`{name}`", asked or "a retry comes no earlier than Retry-After says", where]
+            for name, (_, source) in COMMON.items() for where, _, asked in [source.partition(": ")]]  # fmt: skip
     for item in load_providers().values():
         facts = [fact for fact in item.facts.values() if fact.who == "client"]
         rows += [
@@ -164,7 +166,7 @@ def findings() -> str:
             for fact in facts
         ]
     head = ["finding", "what the docs ask", "source"]
-    return "\n\n".join(["# Findings on the client", table(head, rows)])
+    return "\n\n".join(["# Findings", table(head, rows)])
 
 
 def written() -> dict[str, str]:

@@ -74,6 +74,21 @@ def links_of(text: str) -> list[str]:
     return re.findall(r"\]\((?!https?:|#)([^)#\s]+)", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S))
 
 
+def test_pages_are_called_as_in_the_navigation() -> None:
+    nav = yaml.safe_load((ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    named = [(page, f"{section} {name}" if section == "Coming from" else name)
+             for part in nav for section, items in part.items() if isinstance(items, list)
+             for item in items for name, page in item.items()]  # fmt: skip
+    texts = {page: MADE.get(page) or (ROOT / "docs" / "pages" / page).read_text(encoding="utf-8") for page, _ in named}
+    assert named == [(page, re.findall("^# (.+)$", text, re.M)[0]) for page, text in texts.items()]
+
+
+def test_a_finding_says_what_is_asked_and_by_whom() -> None:
+    rows = [line.strip("| ").split(" | ") for line in reference.findings().splitlines() if line.startswith("| `")]
+    assert rows
+    assert all(len(row) == 3 and all(row) for row in rows)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere_in_the_checkout_and_on_the_site(page: str) -> None:
     folder = (reference.GUIDES / page).parent

@@ -17,7 +17,7 @@ type Known<Words extends string> = Words | (string & {});
 
 export type Provider = Known<
   | "openai" | "anthropic" | "azure" | "beatra" | "brainstormrouter" | "braintwin" | "brivionix" | "compatible"
-  | "deepseek" | "gemini" | "ollama"
+  | "deepseek" | "gemini" | "ollama" | "openrouter"
 >;
 
 /** Every provider has these; some have more, which `emulator providers NAME` lists. */
