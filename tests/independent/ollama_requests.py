@@ -50,7 +50,7 @@ GENERATION: dict[str, Shape] = {
     "logprobs": boolean,
     "top_logprobs": integer(0, 20),
 }
-CHAT = body("model messages", model=NAME, messages=array(MESSAGE), tools=TOOLS, **GENERATION)
+CHAT = body("model", model=NAME, messages=array(MESSAGE), tools=TOOLS, **GENERATION)
 GENERATE = body(
     "model", model=NAME, prompt=text(), suffix=text(), system=text(), template=text(), raw=boolean,
     context=array(integer()), images=IMAGES, **GENERATION,

@@ -187,8 +187,15 @@ def _native(fields: Fields, said: Said, form: Callable[[str, str, Json], Fields]
     return Reply(200, events=(*lines, line({**form("", "", None), **last})), lines=True)
 
 
+def _loaded(fields: Fields, empty: Fields) -> Reply:
+    reason = "unload" if fields.get("keep_alive") in (0, "0") else "load"
+    return Reply(200, {"model": fields["model"], "created_at": MODIFIED, **empty, "done": True, "done_reason": reason})
+
+
 def chat(fields: Fields) -> Reply:
     can = _asked(fields, takes.CHAT, "chat")
+    if not fields.get("messages"):
+        return _loaded(fields, {"message": {"role": "assistant", "content": ""}})
     schema = fields.get("format")
     cap = fields.get("options", {}).get("num_predict")
     said = _say(fields, fields["messages"], can, fields.get("think"), cap, {} if schema == "json" else schema)
@@ -207,6 +214,8 @@ def chat(fields: Fields) -> Reply:
 
 def generate(fields: Fields) -> Reply:
     can = _asked(fields, takes.GENERATE, "generate")
+    if not fields.get("prompt"):
+        return _loaded(fields, {"response": ""})
     schema = fields.get("format")
     cap = fields.get("options", {}).get("num_predict")
     about = [fields.get("system"), fields.get("prompt")]

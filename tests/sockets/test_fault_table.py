@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import anthropic
+import httpx
 import httpx2
+import ollama
 import openai
 import pytest
 import yaml
@@ -25,7 +27,7 @@ from .test_sdk_node import FOLDER, missing
 TABLE = Path(__file__).parent.parent.parent / "docs" / "pages" / "guides" / "faults.md"
 TEXT = "Grüße, here is a text."
 ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
-ROW = re.compile(r"^\| (\*whole\* )?`([a-z_]+: .+?)` \| .+? \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.M)
+ROW = re.compile(r"^\| (\*whole\* )?`([a-z_]+: .+?)` \| .+? \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.M)
 MESSAGE: dict[str, Any] = {"model": "claude-sonnet-4-6", "max_tokens": 100, "messages": ASK["messages"]}
 
 
@@ -36,6 +38,7 @@ class Row(NamedTuple):
     node: str
     anthropic: str
     google: str
+    ollama: str
 
 
 ROWS = [Row(*found) for found in ROW.findall(TABLE.read_text())]
@@ -100,6 +103,21 @@ def by_google(url: str, key: str, stream: bool) -> str:
     return told(text, None)
 
 
+def by_ollama(url: str, stream: bool) -> str:
+    text: str | None = ""
+    ask: dict[str, Any] = {"model": "llama3.2", "messages": ASK["messages"]}
+    with ollama.Client(url, trust_env=False) as api:
+        try:
+            if stream:
+                for part in api.chat(**ask, stream=True):
+                    text = f"{text}{part.message.content or ''}"
+            else:
+                text = api.chat(**ask).message.content
+        except (ollama.ResponseError, ValueError, httpx.HTTPError) as error:
+            return told(text, type(error).__name__)
+    return told(text, None)
+
+
 def test_every_fault_has_its_row() -> None:
     assert {row.fault.partition(":")[0] for row in ROWS} == set(FAULTS)
 
@@ -120,6 +138,12 @@ def test_the_python_sdk_of_anthropic(row: Row, emulator_url: str) -> None:
 def test_the_python_sdk_of_google(row: Row, emulator_url: str) -> None:
     session = open_session(emulator_url, row, "gemini")
     assert by_google(session["base_urls"]["gemini"], session["api_key"], not row.whole) == row.google
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_the_python_client_of_ollama(row: Row, emulator_url: str) -> None:
+    session = open_session(emulator_url, row, "ollama")
+    assert by_ollama(session["base_urls"]["ollama"], not row.whole) == row.ollama
 
 
 def test_the_node_sdk(emulator_url: str) -> None:

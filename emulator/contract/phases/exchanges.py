@@ -68,6 +68,8 @@ def streams(contract: Contract, path: str, body: Json) -> bool:
     route = (contract.provider.routes.find(path) or {}).get("POST")
     if route is None or route.operation.wire is None or not isinstance(body, Mapping):
         return False
+    if route.operation.answer_unasked(body) is not None:
+        return False
     return route.streams if route.operation.streams_at else route.operation.wire.request.read(body).stream
 
 

@@ -30,6 +30,7 @@ from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.conversation import last_text, system_text
 from emulator.core.wires.sse import event, failure
 from emulator.core.wires.wire import AS_ENVELOPE, SILENT
+from emulator.core.written_times import time_text
 
 
 def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw, seed: int) -> Turn:
@@ -227,6 +228,9 @@ def _scripted_body(body: Json, status: int, latency: float) -> Timeline:
 def render_builtin(turn: Turn, past: Sequence[Exchange], reply: Reply = PLAIN) -> Rendered:
     """Answer deterministically from the request itself."""
     kind = turn.operation.kind
+    if (unasked := turn.operation.answer_unasked(turn.call.body)) is not None:
+        values = {"model": turn.model, "created_at": time_text(int(turn.at))}
+        return Rendered(render_json(turn, fill(unasked, values), reply))
     if kind == "chat":
         content, notes = builtin_message(turn, {**turn.defaults, **_sent(turn)})
         rendered = render_message(turn, content, reply)

@@ -109,7 +109,8 @@ class Engine:
                 wire=operation.wire if operation else None, params=found.params if found else {},
             )  # fmt: skip
         operation = found.operation
-        rules = candidates(session.rules_for(provider.name, operation.name), call, key)
+        speaks = not operation.unasked or operation.answer_unasked(call.body) is None
+        rules = candidates(session.rules_for(provider.name, operation.name), call, key) if speaks else ()
         return Claim(
             session.id, provider.name, key, settings.plan, request.at, True, rules, "built-in", idempotency,
             operation.kind in LOOK_BACK, call, None, operation.name, wire=operation.wire, params=found.params,
@@ -145,6 +146,8 @@ class Engine:
         if grant.candidate is not None:
             rule = index.by_id[claim.candidates[grant.candidate].rule]
             return _scripted(session, provider, call, grant, rule, draws)
+        if provider.operations[call.operation].answer_unasked(call.body) is not None:
+            return _scripted(session, provider, call, grant, None, draws)
         if index.rules and settings.unmatched == "refuse":
             return _unmatched(session, call, claim, grant, index.rules)
         otherwise = "proxy" if index.rules and settings.unmatched == "proxy" else "built-in"

@@ -65,7 +65,9 @@ def understand(
         said = replace(said, model=default)
     if "model" in params:
         said = replace(said, model=params["model"])
-    if operation.streams_at:
+    if operation.unasked and operation.answer_unasked(body) is not None:
+        said = replace(said, stream=False)
+    elif operation.streams_at:
         said = replace(said, stream=route.streams)
     cost = prompt_tokens(said.messages, _written_tools(operation, body) if said.tools else None)
     call = Call(request, operation.name, body, said, cost, tuple(notes), request.at - session.started, params)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from emulator.core.durations import parse_duration
@@ -17,6 +17,7 @@ from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import ErrorPaths, PlaceWording
 from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
+from emulator.core.wires.request.paths import condition_of
 from emulator.core.wires.wire import Wire
 
 
@@ -59,8 +60,14 @@ def compile_operation(
         unknown_model=data.get("models", {}).get("unknown", ""),
         query=query,
         query_error=data.get("query", {}).get("error", "invalid_request"),
+        unasked=_unasked(data),
         entry=data.get("entry"),
     )
+
+
+def _unasked(data: Mapping[str, Json]) -> tuple[tuple[Callable[[Json], bool], Json], ...]:
+    """Return what tells the bodies of a chat that ask for no words, each with its answer."""
+    return tuple((condition_of(item["when"]), item["body"]) for item in data.get("unasked", ()))
 
 
 def _missing(data: Mapping[str, Json], name: str) -> tuple[str, str] | None:

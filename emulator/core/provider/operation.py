@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,6 +76,7 @@ class Operation:
     unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
     query: Schema | None = None  # of the query beside a body; none: anything goes
     query_error: str = "invalid_request"  # the error for what it rules out
+    unasked: Sequence[tuple[Callable[[Json], bool], Json]] = ()  # of a chat: bodies that ask for no words, the answer
     entry: Json = None  # of models: what the list says of each, where that is another
 
     @functools.cached_property
@@ -104,6 +105,10 @@ class Operation:
         """Return what a compatible API must keep to: no list of fields, and nothing that models differ in."""
         shared = [rule for rule in self.conversation if not rule.of_models]
         return schemas.mute(schemas.open_world(self.request), muted), self._rules(shared, muted)
+
+    def answer_unasked(self, body: Json) -> Json:
+        """Return the template of what answers a body that asks for no words; None for any other."""
+        return next((answer for asks, answer in self.unasked if asks(body)), None)
 
     @functools.cached_property
     def has_body(self) -> bool:

@@ -60,7 +60,7 @@ QUERY = "api-version=2024-10-21"
 BODIES = 10_000
 FEWER = {
     "openrouter": 1_000,
-    "anthropic": 2_000, "gemini": 1_500, "compatible": 2_000, "deepseek": 2_000, "azure": 1_000, "ollama": 2_000,
+    "anthropic": 2_000, "gemini": 1_500, "compatible": 2_000, "deepseek": 2_000, "azure": 1_000, "ollama": 1_000,
 }  # fmt: skip
 SOCKET_BODIES = 200
 ARBITRARY = 500
@@ -282,6 +282,9 @@ def check_answered(provider: Provider, operation: Operation, body: Mapping[str, 
     assert 200 <= answer.status < 300, answer.body
     unasked = operation.request["properties"].get("stream", {}).get("default") is True
     asked = unasked if body.get("stream") is None else body["stream"] is True
+    if operation.answer_unasked(body) is not None:
+        assert not answer.events
+        return
     assert bool(answer.events) is (asked or streams_by_path(operation, orjson.dumps(body)))
     check_conforms(provider, operation, answer)
 

@@ -505,7 +505,7 @@ def test_a_finding_as_the_control_api_shows_it() -> None:
 
 
 #: So many events are there before the second word is.
-CUT_AFTER = {"openai": 2, "anthropic": 4, "gemini": 1, "brivionix": 2}
+CUT_AFTER = {"openai": 2, "anthropic": 4, "gemini": 1, "brivionix": 2, "ollama": 1}
 
 
 @pytest.mark.parametrize("provider", CUT_AFTER)

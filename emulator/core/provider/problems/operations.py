@@ -60,7 +60,13 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
         yield place, "lacks 'chunk', the schema of what is streamed"
     if kind == "chat" and operation.method != "POST":
         yield (*place, "method"), f"must be POST where kind is chat, not {operation.method}"
-    of_kinds = ("limits", "embeddings"), ("vectors", "embeddings"), ("categories", "moderations"), ("entry", "models")
+    of_kinds = (
+        ("limits", "embeddings"),
+        ("vectors", "embeddings"),
+        ("categories", "moderations"),
+        ("entry", "models"),
+        ("unasked", "chat"),
+    )
     for key, only in of_kinds:
         if key in given and kind != only:
             yield (*place, key), f"is for kind: {only}, not {kind}"
