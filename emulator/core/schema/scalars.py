@@ -70,11 +70,17 @@ def _multiples(needs: Needs, step: Fraction, draw: Draw, label: str, turn: Turn,
     if any(exclusive and _exact(bound) >= first * step for bound, exclusive in needs.lows):
         first += 1
     last = math.floor(high / step)
-    if needs.lows and needs.highs and first > last:
+    below = [] if any(_exact(bound) >= 0 for bound, _ in needs.lows) else range(1, MOST_MULTIPLES)
+    if not below and needs.highs and first > last:
         return
     picked = draw.below(turn.label(label), min(max(0, last - first), 9) + 1)
-    below = [] if needs.lows else range(1, MOST_MULTIPLES)
-    order = [first + picked, *(first + picked + n for n in range(1, MOST_MULTIPLES)), *range(first, first + picked)]
+    lowest = [math.ceil(max(map(_exact, (bound for bound, _ in needs.lows))) / step)] if needs.lows else []
+    order = [
+        first + picked,
+        *(lowest if below else ()),
+        *(first + picked + n for n in range(1, MOST_MULTIPLES)),
+        *range(first, first + picked),
+    ]
     for times in (*order, *(first - n for n in below)):
         value = times * step
         yield int(value) if whole or (value.denominator == 1 and not _has_float(needs)) else float(value)
@@ -88,15 +94,18 @@ def _anywhere(needs: Needs, draw: Draw, label: str, turn: Turn) -> Iterator[Json
     low, high = (float(bound) for bound in _bounds(needs, Fraction(1, 1000)))
     yield round(low + (min(high, low + 10) - low) * draw.below(turn.label(label), 11) / 10, 3)
     yield from (low, high, (low + high) / 2, low + (high - low) / 3, *_SPECIAL)
-    yield from (low + (high - low) * n / 16 for n in range(16))
+    lowest = max((float(bound) for bound, _ in needs.lows), default=low)
+    yield from (start + (high - start) * n / 16 for start in dict.fromkeys((low, lowest)) for n in range(16))
 
 
 def _bounds(needs: Needs, nudge: Fraction) -> tuple[Fraction, Fraction]:
-    """Return between what a number is looked for: bounds that are out themselves are moved by a nudge."""
+    """Return between what a number is looked for: near 0 where that is allowed; bounds that are out move by a nudge."""
     lows = [_exact(bound) + (nudge if exclusive else 0) for bound, exclusive in needs.lows]
     highs = [_exact(bound) - (nudge if exclusive else 0) for bound, exclusive in needs.highs]
     top = min(highs, default=None)
-    bottom = max(lows, default=Fraction(1) if top is None or top >= 1 else top - 10)
+    near = Fraction(1) if top is None or top >= 1 else top - 10
+    bottom = max(lows, default=near)
+    bottom = max(bottom, near) if bottom < 0 else bottom
     return bottom, bottom + 10 if top is None else top
 
 

@@ -63,6 +63,23 @@ EASY: dict[str, Any] = {
 }  # fmt: skip
 
 
+LARGE = 9007199254740991
+
+
+@pytest.mark.parametrize(
+    ("schema", "least", "most"),
+    [({"type": "integer", "minimum": -LARGE, "maximum": LARGE}, 1, 10), ({"type": "number", "minimum": -1e308}, 1, 11),
+     ({"type": "integer", "minimum": -LARGE, "maximum": -5}, -15, -5), ({"type": "integer", "minimum": 0}, 0, 9),
+     ({"type": "integer", "minimum": -14, "maximum": 5, "multipleOf": 7}, -14, 0),
+     ({"type": "number", "minimum": -3, "maximum": 0.5}, -3, 0.5),
+     ({"type": "integer", "minimum": -LARGE, "not": {"minimum": -100}}, -LARGE, -101)],
+    ids=["zods-int", "low-number", "below", "from-0", "multiple", "around-0", "not"],
+)  # fmt: skip
+def test_a_number_is_small_where_it_may_be(schema: dict[str, Any], least: float, most: float) -> None:
+    for seed in range(5):
+        assert least <= instance(schema, Draw(seed)) <= most
+
+
 #: What z.email() of zod 4 and others write.
 EMAIL = r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+[A-Za-z]{2,}$"
 PASSWORD = r"^(?=.*[A-Z])(?=.*\d)(?=.*[!@#$%^&*])[A-Za-z\d!@#$%^&*]{8,}$"
