@@ -5,6 +5,7 @@ It takes a hundred times as long as jsonschema-rs, which therefore sorts the goo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -21,6 +22,9 @@ SHORT = 100
 MOST_EXPLAINED = 20
 #: How many items are judged at once.
 TOGETHER = 1000
+
+#: A reference to another document, or one within this.
+_SEVERAL = re.compile(r'"\$(ref|dynamicRef)": "[^#]|"\$id": ".*"\$id": "')
 
 Verdict = Callable[[Json], bool]
 
@@ -52,7 +56,38 @@ def oracle(document: Json, old: bool = False) -> Any:
 
     keywords = {"additionalProperties": _additional(usual["additionalProperties"])}
     keywords |= {} if old else {"items": items}
-    return extend(base, keywords)(document, registry=Registry())  # type: ignore[no-untyped-call]
+    made = extend(base, keywords)  # type: ignore[no-untyped-call]
+    return _keeping(made, document)(document, registry=Registry())
+
+
+def _keeping(made: Any, document: Json) -> Any:
+    """Let the validators of a document be kept by subschema; jsonschema makes each anew for each value.
+
+    Not where there are several documents, in each of which a reference leads elsewhere.
+    """
+    if _SEVERAL.search(json.dumps(document)):
+        return made
+    usual = made.evolve
+    kept: dict[int, Any] = {}  # by the identity of a subschema, which the document keeps alive
+
+    def evolve(validator: Any, **changes: Any) -> Any:
+        schema = changes.get("schema")
+        if not isinstance(schema, Mapping):
+            return usual(validator, **changes)
+        return kept.get(id(schema)) or kept.setdefault(id(schema), usual(validator, **changes))
+
+    def descend(
+        validator: Any, instance: Json, schema: Json, path: Any = None, schema_path: Any = None, **_: Any
+    ) -> Iterator[Any]:
+        for error in validator.evolve(schema=schema).iter_errors(instance):
+            if path is not None:
+                error.path.appendleft(path)
+            if schema_path is not None:
+                error.schema_path.appendleft(schema_path)
+            yield error
+
+    made.evolve, made.descend = evolve, descend
+    return made
 
 
 def judge_in_steps(

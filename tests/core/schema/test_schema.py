@@ -206,6 +206,39 @@ def test_of_a_long_list_only_items_that_fail_are_explained(document: Any) -> Non
     assert [item.path for item in expected] == ["[1500]", "[1501]", "[2999][1]"]
 
 
+#: The same reference leads elsewhere in another document.
+NESTED = {
+    "$id": "urn:outer",
+    "$defs": {"kind": {"type": "string"}},
+    "properties": {
+        "a": {"$ref": "#/$defs/kind"},
+        "b": {"$id": "urn:inner", "$defs": {"kind": {"type": "integer"}}, "items": {"$ref": "#/$defs/kind"}},
+    },
+}
+OTHER = {"properties": {"a": {"$ref": "https://json-schema.org/draft/2020-12/schema"}}}
+PLAIN = {
+    "$id": "urn:whole",
+    "$defs": {"node": {"type": "object", "required": ["name"], "properties": {"next": {"$ref": "#/$defs/node"}}}},
+    "properties": {"a": {"$ref": "#/$defs/node"}, "b": {"oneOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "value"),
+    [
+        (NESTED, {"a": 1, "b": [1, "x"]}),
+        (OTHER, {"a": {"type": 5, "properties": {"x": {"type": 6}}}}),
+        (PLAIN, {"a": {"next": {"name": 1, "next": {}}}, "b": {"name": 1, "next": 5}}),
+    ],
+    ids=["nested", "other", "plain"],
+)
+def test_what_is_kept_of_a_subschema_tells_the_same_again(document: Any, value: Any) -> None:
+    expected = explain(Draft202012Validator(document).iter_errors(value))
+    compiled = Schema(document)
+    assert (compiled.violations(value), compiled.violations(value)) == (expected, expected)
+    assert expected
+
+
 @pytest.mark.parametrize("items", [False, True], ids=str)
 def test_a_long_list_of_nothing_or_anything(items: bool) -> None:
     found = Schema({"items": items}).violations([1] * 101)
