@@ -55,6 +55,7 @@ def _report(text: str) -> tuple[str, Path]:
 @click.option("--self", "own", is_flag=True, help="Test an emulator of our own, started for this run.")
 @click.option("--api-key", envvar="API_KEY", show_envvar=True, metavar="KEY", help="The key of --url.")
 @click.option("--plan", metavar="NAME", help="The plan that the key has; with --self, the one whose limits are walked.")
+@click.option("--model", metavar="NAME", help="The model that good requests name; left out: one of the docs.")
 @click.option(
     "--phase", "phases", multiple=True, type=click.Choice(PHASES), help="Run this phase; more than once, these."
 )

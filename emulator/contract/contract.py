@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -111,6 +111,16 @@ class Contract:
     def query(self, operation: Operation) -> Mapping[str, str]:
         """Return the query of an operation's good request."""
         return next((item.query for item in self.printed(operation)), {})
+
+    def naming(self, model: str) -> Contract:
+        """Return the contract whose good chat request names a model. Raises: ValueError, where that is no chat."""
+        ask = self.ask
+        if ask.wire is None or ask.route is None:
+            raise ValueError(f"The good request of '{self.provider.name}' is no chat: it names no model.")
+        if "model" not in ask.in_path:
+            return replace(self, ask=replace(ask, body={**ask.body, **ask.wire.request.changes(model=model)}))
+        path, _ = ask.sent({"model": model})
+        return replace(self, ask=replace(ask, path=path, route=self.route(path, "POST")))
 
     def route(self, url: str, method: str) -> Route[Operation] | None:
         """Return where a URL leads, whatever comes before the operation's path."""

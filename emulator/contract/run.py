@@ -191,6 +191,7 @@ class Asked(TypedDict, total=False):
     phases: Sequence[str] | None
     cases: Sequence[str]
     plan: str | None
+    model: str | None
     seed: int
     max_requests: int | None
     max_tokens: int | None
@@ -244,12 +245,16 @@ def prepare(
         )
     phases, cases, seed = asked.get("phases"), asked.get("cases", ()), asked.get("seed", 0)
     chosen = phases if phases or not away or cases else CAREFUL
-    contract = load_contract(provider, asked.get("schemas"))
+    contract, model = load_contract(provider, asked.get("schemas")), asked.get("model")
+    try:
+        contract = contract.naming(model) if model else contract
+    except ValueError as error:
+        raise NotRunnable(str(error)) from None
     budget.wire, budget.cost = contract.ask.wire, contract.most_tokens
     _check_drawable(contract)
     planned_case = plan(
         contract, phases=chosen or None, cases=cases, plan=asked.get("plan"), seed=seed,
-        max_examples=asked.get("max_examples", MAX_EXAMPLES), frugal=budget.max_tokens is not None,
+        max_examples=asked.get("max_examples", MAX_EXAMPLES), frugal=budget.max_tokens is not None or model is not None,
     )  # fmt: skip
     notice = functools.partial(beyond_docs, contract)
     client = Client(proxies=away, bounds=asked.get("bounds"), budget=budget, notice=notice)

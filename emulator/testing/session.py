@@ -120,11 +120,13 @@ class EmulatedSession:
         self._replaced += scenario_findings([rule for rule in replaced if not rule["added"]], journal)
         return self
 
-    def on(self, **when: Any) -> Route:
+    def on(self, *text: Any, **when: Any) -> Route:
         """Begin a rule, before those there are; `when` is as in a scenario: `.on(last_user={"contains": "hi"})`.
 
         `id`, `after_last`, `count_by`, `then` and `expect` are the rule's own.
         """
+        if text:
+            raise TypeError(f".on() takes what must fit by name: .on(last_user={{'contains': {text[0]!r}}})")
         own = {"id": f"on-{next(self._numbers)}"} | {key: when.pop(key) for key in RULE_KEYS if key in when}
         route = self._routes[own["id"]] = Route(self.ask, {"when": when} | own, place(sys._getframe(1)))
         return route

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from broken_endpoint import BrokenEndpoint
 
+from emulator.contract.contract import load_contract
 from emulator.contract.reports.report import Report
 from emulator.contract.run import run_contract
 
@@ -77,7 +78,8 @@ def test_fields_beyond_the_docs_are_one_finding_of_every_phase(gateway: BrokenEn
 WHOLE, STREAMED = {"stream": False, "status": 200}, {"stream": True, "status": 200}
 #: A gateway's API and its fault, and a part of what the finding says.
 BROKEN: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
-    "no end of a stream": ("beatra", {"when": STREAMED, "events": "no_done"}, "[DONE] comes last and once; got []"),
+    "no end of a stream": ("beatra", {"when": STREAMED, "events": "no_done"},
+                           "this stream has no `data: [DONE]`; got nothing"),
     "the end twice": ("beatra", {"when": STREAMED, "events": "two_done"}, "[DONE] comes last and once"),
     "a stream as text": ("brivionix", {"when": STREAMED, "headers": {"content-type": "text/plain"}},
                          'a stream has its content type; got "text/plain"'),
@@ -110,6 +112,35 @@ def test_what_is_broken_is_one_finding(name: str, gateway: BrokenEndpoint) -> No
     assert [item.message for item in others] == ASSUMED_TOO.get(name, [])
     wrong = [item.id for item in report.cases if item.outcome in ("failed", "observed")]
     assert sorted(wrong) == sorted(item.id for finding in report.findings for item in finding.cases)
+
+
+def test_a_stream_without_its_end_fails_where_the_spec_names_it(gateway: BrokenEndpoint) -> None:
+    report = report_of(gateway, {"when": STREAMED, "events": "no_done"}, "openai", cases=["oa-chunk-end"])
+    assert [item.worst.outcome for item in report.findings] == ["failed"]
+
+
+def test_a_gateway_that_answers_no_chat_fails_until_its_model_is_named(gateway: BrokenEndpoint) -> None:
+    broken = {"when": {"body": {"model": "any-model"}}, "status": 404}
+    silent = report_of(gateway, broken, "compatible", phases=["probe"])
+    assert [(item.worst.id, item.worst.outcome) for item in silent.findings] == [("probe/chat", "failed")]
+    named = report_of(gateway, broken, "compatible", phases=["probe"], model="the-model")
+    assert named.findings == []
+
+
+def test_a_base_url_without_its_version_is_told_the_one_that_answers(gateway: BrokenEndpoint) -> None:
+    gateway.break_with({})
+    url = f"{gateway.url}/beatra"
+    report = run_contract("beatra", url, "sk-test-key", phases=["probe"])
+    said = f"nothing is at {url}, but {url}/v1 answers: --url {url}/v1; got 404"
+    assert [item.message for item in report.findings] == [said]
+
+
+@pytest.mark.parametrize(
+    ("provider", "path"), [("openai", "/chat/completions"), ("gemini", "/models/mine:generateContent")]
+)
+def test_the_model_of_good_requests_can_be_named(provider: str, path: str) -> None:
+    ask = load_contract(provider).naming("mine").ask
+    assert (ask.sent(ask.body)[0], ask.body.get("model")) == (path, "mine" if provider == "openai" else None)
 
 
 def test_several_faults_are_several_findings(gateway: BrokenEndpoint) -> None:

@@ -53,6 +53,7 @@ def test_the_emulator_passes_every_case(name: str, emulator_url: str) -> None:
 OVERLOADED = {"error": {"code": "overloaded", "message": "x", "details": [], "request_id": "r", "type": "x"}}
 BREAKS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "probe: gone": ("brainstormrouter", "probe/embeddings", {"status": 404}, "POST /embeddings exists"),
+    "probe: no chat": ("beatra", "probe/chat", {"status": 404}, "no chat was answered; name a model"),
     "probe: crash": ("brainstormrouter", "probe/health", {"status": 500}, "meets no error of the server"),
     "probe: key": ("beatra", "probe/key", {"status": 403}, "the key is good for POST /chat/completions"),
     "probe: one key": ("brainstormrouter", "probe/models", {"status": 401}, "the key is good for GET /models"),

@@ -63,7 +63,7 @@ TWO: Any = {"replies": [A, B]}
 CALL: Any = {"tool_calls": [{"name": "weather", "arguments": {}}]}
 CHAT = "POST /s/ID/brainstormrouter/v1/chat/completions"
 NEAREST = 'the nearest:\n  exchange 1: last_user: expected "never", got "hi"'
-IDLE = "exchange 1 was too short for it, or no stream"
+SHORT, WHOLE = "exchange 1 was a stream of 6 events", "exchange 1 was a whole answer, without chunks"
 
 CASES: dict[str, tuple[Sequence[Act], list[str]]] = {
     "one reply for ever": ([on((), A), asks("hi", "hi")], []),
@@ -114,10 +114,10 @@ CASES: dict[str, tuple[Sequence[Act], list[str]]] = {
     "a rule of the same name": ([uses(TWO), asks("hi", "hi"), uses(TWO), asks("hi")],
                                 ["reply 2 of the rule at session:rules[0] was never asked for"]),
     "a fault on a shorter stream": ([on((), CUT), asks("hi", stream=True)], [
-        f"the fault cut of reply 1 of the rule at t.py:1 never struck: {IDLE}",
+        f"the fault cut of reply 1 of the rule at t.py:1 never struck: {SHORT}",
     ]),
     "a fault on no stream": ([on((), UNDONE), asks("hi")], [
-        f"the fault drop_done of reply 1 of the rule at t.py:1 never struck: {IDLE}",
+        f"the fault drop_done of reply 1 of the rule at t.py:1 never struck: {WHOLE}",
     ]),
     "a fault that struck once": ([on((), UNDONE), asks("hi"), asks("hi", stream=True)],
                                  []),
@@ -127,7 +127,7 @@ CASES: dict[str, tuple[Sequence[Act], list[str]]] = {
     ),
     "a fault where chaos struck too": (
         [uses({"reply": CUT}, chaos=[{"chance": 1, "fault": {"slice": {"bytes": 3}}}]), asks("hi", stream=True)],
-        [f"the fault cut of reply 1 of the rule at session:rules[0] never struck: {IDLE}"],
+        [f"the fault cut of reply 1 of the rule at session:rules[0] never struck: {SHORT}"],
     ),
     "a call of a tool that is not offered": ([on((), CALL), asks("hi", "hi")], [
         f"the rule at t.py:1 does not fit exchange 1 ({CHAT}): the reply calls 'weather', and the request offers "

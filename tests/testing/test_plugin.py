@@ -293,6 +293,8 @@ def test_base_url(emulator):
     assert set(emulator.base_urls) >= {"openai", "beatra", "braintwin", "brainstormrouter", "brivionix"}
     assert emulator.base_url == emulator.base_urls["openai"]
     assert emulator.sdk_urls == emulator.base_urls | {"gemini": emulator.base_urls["gemini"].removesuffix("/v1beta")}
+    with pytest.raises(TypeError, match="takes what must fit by name: .on\\(last_user={'contains': 'report'}\\)"):
+        emulator.on("report")
     with pytest.raises(KeyError, match="opnai: there is no such provider; there are "):
         emulator.base_urls["opnai"]
 

@@ -165,7 +165,9 @@ def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed
     data = [event.data for event in events]
     if done != "no" and wire.has_end:
         ends = [index for index, item in enumerate(data) if item is not None and wire.ends(item.encode())]
-        equal(answer, f"{wire.last} comes last and once", [len(data) - 1], ends, assumed=done == "assumed")
+        once, silent = f"{wire.last} comes last and once", done == "assumed"
+        hold(answer, f"{once}, and this stream has no `data: {wire.last}`", bool(ends), wire.last, None, silent)
+        equal(answer, once, [len(data) - 1], ends, silent)
     said = [event for event in events if event.data not in wire.texts]
     hold(answer, "a stream has chunks", bool(said), "at least one", 0)
     for event in said:

@@ -164,7 +164,8 @@ def has_header(client: CaseClient, *, header: str, on: Sequence[str], pattern: s
         answer = now.meet(client)
         value = answer.header(header) or ""
         what = f"{header} of {now.what} has its form"
-        hold(answer, what, bool(re.search(pattern, value)), pattern, value or None, about=now.what)
+        wanted = "any value" if pattern == "." else pattern
+        hold(answer, what, bool(re.search(pattern, value)), wanted, value or None, about=now.what)
 
 
 def unseen(client: CaseClient, *, why: str) -> None:

@@ -8,11 +8,14 @@ from dataclasses import replace
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
 from emulator.contract.demands import hold, outcome
-from emulator.contract.outcome import Outcome
+from emulator.contract.outcome import Outcome, judge
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import answers, client_of
 from emulator.contract.target import NotArranged, Target, TargetSession
 from emulator.core.provider.operation import Operation
+
+#: Without it nothing else that a run asks says much, whatever the docs promise.
+_NO_CHAT = "no chat was answered; name a model that is there: --model NAME"
 
 
 def probe(contract: Contract) -> Iterator[PlannedCase]:
@@ -45,7 +48,12 @@ def _strict(case: PlannedCase) -> PlannedCase:
 
 def _reachable(contract: Contract, session: TargetSession) -> None:
     operation = next(iter(contract.provider.operations.values()))
-    answer = client_of(contract, session).send("GET", contract.path(operation))
+    client, path, base = client_of(contract, session), contract.path(operation), contract.provider.base_path
+    answer = client.send("GET", path)
+    if answer.status == 404 and not session.base_url.endswith(base):
+        url = session.base_url + base
+        there = session.client.send("GET", url + path, client.headers()).status in (0, 404)
+        hold(answer, f"nothing is at {session.base_url}, but {url} answers: --url {url}", there, url, answer.status)
     hold(answer, f"{session.base_url} answers", answer.status > 0, "an HTTP answer", outcome(answer))
 
 
@@ -61,16 +69,19 @@ def _key(contract: Contract, session: TargetSession) -> None:
 
 
 def _exists(contract: Contract, operation: Operation) -> PlannedCase:
-    what = f"{operation.method} {contract.path(operation)}"
+    what, asked = f"{operation.method} {contract.path(operation)}", contract.is_asked(operation)
 
     def check(session: TargetSession) -> None:
         answer = _ask(contract, session, operation)
         answers(answer, what)
-        hold(answer, f"{what} exists", answer.status not in (404, 405), "neither 404 nor 405", answer.status)
+        exists = answer.status != 405 and (asked or answer.status != 404)
+        hold(answer, f"{what} exists", exists, "neither 404 nor 405", answer.status)
         hold(answer, f"the key is good for {what}", answer.status not in (401, 403), "a good key", answer.status)
         hold(answer, f"{what} is not held up", answer.status != 429, "no rate limit", answer.status)
+        hold(answer, _NO_CHAT, not asked or answer.status < 300, "a status of 200", answer.status)
 
-    return planned_case(contract, "probe", operation.name, check, fact=operation.fact)
+    case = planned_case(contract, "probe", operation.name, check, fact=operation.fact)
+    return replace(case, assumed=False, judged=lambda target: judge(check, target)) if asked else case
 
 
 def _ask(contract: Contract, session: TargetSession, operation: Operation) -> Answer:

@@ -164,9 +164,8 @@ def _unused_rule(rule: Row, journal: Sequence[Row], why: Why) -> Iterator[Findin
         if asked[index] < reply["times"]:
             yield _unused_finding(f"{which} {_how_often(asked[index], reply['times'])}", rule)
         elif idle := _idle_faults(reply, [item for item in rows if item["reply"] == index]):
-            numbers = ", ".join(str(item["n"]) for item in rows if item["reply"] == index)
-            text = f"the fault {idle} of {which} never struck: exchange {numbers} was too short for it, or no stream"
-            yield _unused_finding(text, rule)
+            came = ", ".join(_came(item) for item in rows if item["reply"] == index)
+            yield _unused_finding(f"the fault {idle} of {which} never struck: {came}", rule)
 
 
 def _unused_finding(text: str, *rules: Row) -> Finding:
@@ -180,6 +179,14 @@ def _how_often(asked: int, times: int) -> str:
 
 def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def _came(item: Row) -> str:
+    """Return what an exchange was that a fault found nothing in."""
+    if not item["response"]["stream"]:
+        return f"exchange {item['n']} was a whole answer, without chunks"
+    events = sum(frame["kind"] == "data" for frame in item["timeline"]["frames"])
+    return f"exchange {item['n']} was a stream of {events} event{'s' * (events != 1)}"
 
 
 def _idle_faults(reply: Row, rows: Sequence[Row]) -> str:
