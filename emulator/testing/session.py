@@ -127,6 +127,8 @@ class EmulatedSession:
         """
         if text:
             raise TypeError(f".on() takes what must fit by name: .on(last_user={{'contains': {text[0]!r}}})")
+        if "provider" in when:
+            raise TypeError(".on() holds for every API of the session: tell them apart by model= or operation=")
         own = {"id": f"on-{next(self._numbers)}"} | {key: when.pop(key) for key in RULE_KEYS if key in when}
         route = self._routes[own["id"]] = Route(self.ask, {"when": when} | own, place(sys._getframe(1)))
         return route

@@ -116,6 +116,11 @@ CASES: dict[str, tuple[Sequence[Act], list[str]]] = {
     "a fault on a shorter stream": ([on((), CUT), asks("hi", stream=True)], [
         f"the fault cut of reply 1 of the rule at t.py:1 never struck: {SHORT}",
     ]),
+    "another case": ([on({"last_user": {"contains": "Report"}}, A), asks("the report")], [
+        f"no rule answered exchange 1 ({CHAT}); the nearest:\n  t.py:1 (on-1)\n"
+        '    last_user: expected {"contains": "Report"}, got "the report" (in another case)',
+        "the rule of .on() at t.py:1 was never used",
+    ]),
     "a fault on no stream": ([on((), UNDONE), asks("hi")], [
         f"the fault drop_done of reply 1 of the rule at t.py:1 never struck: {WHOLE}",
     ]),

@@ -295,6 +295,8 @@ def test_base_url(emulator):
     assert emulator.sdk_urls == emulator.base_urls | {"gemini": emulator.base_urls["gemini"].removesuffix("/v1beta")}
     with pytest.raises(TypeError, match="takes what must fit by name: .on\\(last_user={'contains': 'report'}\\)"):
         emulator.on("report")
+    with pytest.raises(TypeError, match="holds for every API of the session: tell them apart by model= or operation="):
+        emulator.on(provider="openai")
     with pytest.raises(KeyError, match="opnai: there is no such provider; there are "):
         emulator.base_urls["opnai"]
 

@@ -112,7 +112,17 @@ def difference_text(differences: Sequence[Mapping[str, Json]]) -> str:
 
 def why_of(difference: Mapping[str, Json]) -> str:
     """Return why a field differs, as it stands behind a difference; empty where its values tell."""
-    return f" ({difference['why']})" if "why" in difference else ""
+    if "why" in difference:
+        return f" ({difference['why']})"
+    return " (in another case)" if _in_another_case(difference["expected"], difference["actual"]) else ""
+
+
+def _in_another_case(expected: Json, actual: Json) -> bool:
+    """Tell whether two texts, or one and what it has to contain, differ in nothing but upper and lower case."""
+    if isinstance(expected, Mapping):
+        part = expected.get("contains")
+        return isinstance(part, str) and isinstance(actual, str) and part.casefold() in actual.casefold()
+    return isinstance(expected, str) and isinstance(actual, str) and expected.casefold() == actual.casefold()
 
 
 def _short(value: Json) -> str:
