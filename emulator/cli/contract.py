@@ -60,6 +60,9 @@ def _report(text: str) -> tuple[str, Path]:
     "--phase", "phases", multiple=True, type=click.Choice(PHASES), help="Run this phase; more than once, these."
 )
 @click.option("--case", "cases", multiple=True, metavar="ID", help="Run this case alone; more than once, these.")
+@click.option(
+    "--ignore", multiple=True, metavar="FACT", help="Leave out the cases of this fact; more than once, these."
+)
 @click.option("--max-requests", type=click.IntRange(1), metavar="N", help="Send no more requests.")
 @click.option(
     "--max-tokens", type=click.IntRange(1), metavar="N", help="Send nothing more once so many tokens are used."

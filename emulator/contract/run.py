@@ -190,6 +190,7 @@ class Asked(TypedDict, total=False):
 
     phases: Sequence[str] | None
     cases: Sequence[str]
+    ignore: Sequence[str]
     plan: str | None
     model: str | None
     seed: int
@@ -256,6 +257,9 @@ def prepare(
         contract, phases=chosen or None, cases=cases, plan=asked.get("plan"), seed=seed,
         max_examples=asked.get("max_examples", MAX_EXAMPLES), frugal=budget.max_tokens is not None or model is not None,
     )  # fmt: skip
+    ignored = asked.get("ignore", ())
+    _known("fact", ignored, [*contract.provider.facts, *(case.id for case in planned_case)])
+    planned_case = tuple(case for case in planned_case if not {case.id, case.fact} & {*ignored})
     notice = functools.partial(beyond_docs, contract)
     client = Client(proxies=away, bounds=asked.get("bounds"), budget=budget, notice=notice)
     try:

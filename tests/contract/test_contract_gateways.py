@@ -10,7 +10,7 @@ from broken_endpoint import BrokenEndpoint
 
 from emulator.contract.contract import load_contract
 from emulator.contract.reports.report import Report
-from emulator.contract.run import run_contract
+from emulator.contract.run import NotRunnable, run_contract
 
 STREAM = "text/event-stream"
 
@@ -125,6 +125,14 @@ def test_a_gateway_that_answers_no_chat_fails_until_its_model_is_named(gateway: 
     assert [(item.worst.id, item.worst.outcome) for item in silent.findings] == [("probe/chat", "failed")]
     named = report_of(gateway, broken, "compatible", phases=["probe"], model="the-model")
     assert named.findings == []
+
+
+def test_what_is_ignored_is_not_asked(gateway: BrokenEndpoint) -> None:
+    broken = {"when": STREAMED, "events": "no_done"}
+    report = report_of(gateway, broken, "openai", cases=["oa-chunk-end", "oa-chunk-object"], ignore=["oa-chunk-end"])
+    assert [item.id for item in report.cases] == ["oa-chunk-object"]
+    with pytest.raises(NotRunnable, match="There is no fact 'oa-chunk-ends'; did you mean 'oa-chunk-end'"):
+        report_of(gateway, {}, "openai", ignore=["oa-chunk-ends"])
 
 
 def test_a_base_url_without_its_version_is_told_the_one_that_answers(gateway: BrokenEndpoint) -> None:
