@@ -26,7 +26,7 @@ from emulator.cli.main import (
 from emulator.cli.streams import show
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import load_all
-from emulator.core.errors import SourceError, nearest
+from emulator.core.errors import SourceError, many, nearest
 from emulator.core.journal.describe import describe
 from emulator.core.printable import printable
 from emulator.core.provider.folder import data_folder, load_providers
@@ -76,7 +76,7 @@ def check_command(
         session = build_session(DEFAULT, "", providers, loaded, Options(provider=provider), 0.0)
         if request_file is None:
             for scenario in loaded:
-                show(f"{printable(scenario.file)}: ok, {len(scenario.rules)} rule{'s' * (len(scenario.rules) != 1)}")
+                show(f"{printable(scenario.file)}: ok, {many(len(scenario.rules), 'rule')}")
         return session
 
     if request_file is None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @schemas_option
 def providers_command(name: str | None, schemas: Path | None) -> None:
     """Tell what is emulated; for one provider its endpoints, plans, errors, and documented and assumed facts."""
+    from emulator.core.errors import many
     from emulator.core.provider.folder import load_providers
 
     known = load_or_fail(lambda: load_providers(schemas))
@@ -28,7 +29,7 @@ def providers_command(name: str | None, schemas: Path | None) -> None:
         for item in known.values():
             assumed = sum(fact.assumed for fact in item.facts.values())
             count = f"{len(item.facts) - assumed} documented facts, {assumed} assumed"
-            operations = f"{len(item.operations)} operation{'s' * (len(item.operations) != 1)}"
+            operations = many(len(item.operations), "operation")
             click.echo(f"{item.name:<18} {item.base_url:<42} {operations}, {count}")
         return
     check_provider(name, known)

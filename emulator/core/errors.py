@@ -135,6 +135,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return "known: " + ", ".join(names) if names else "nothing is allowed here"
 
 
+def many(number: int, noun: str) -> str:
+    """Return a number of things in words: `1 case`, `2 cases`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def shown(value: Json, width: int = 80) -> str:
     """Return a value as a message shows it, cut at `width` characters."""
     text = repr(value) if isinstance(value, str) else _compact(value)

@@ -41,6 +41,5 @@ def by_phase(report: Report) -> dict[str, list[Result]]:
     return {phase: items for phase, items in phases.items() if items}
 
 
-def many(number: int, noun: str) -> str:
-    """Return a number of things in words: `1 case`, `2 cases`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+def in_words(outcome: str) -> str:
+    return outcome.replace("_", " ")

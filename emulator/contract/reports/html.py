@@ -14,9 +14,10 @@ from string import Template
 from urllib.parse import urlsplit
 from zlib import crc32
 
-from emulator.contract.reports.display import by_phase, json_text, many, request_text, response_text
+from emulator.contract.reports.display import by_phase, in_words, json_text, request_text, response_text
 from emulator.contract.reports.drift import NO_BASELINE, Became, Since
 from emulator.contract.reports.report import GRAVEST, OUTCOMES, Finding, Report, Result
+from emulator.core.errors import many
 from emulator.core.printable import printable_lines
 
 
@@ -26,7 +27,7 @@ def html_page(report: Report, became: Became = NO_BASELINE) -> bytes:
     page = template.substitute(
         title=f"Contract of {_text(report.provider)}",
         facts=_facts(report, became),
-        outcomes="".join(f'<th scope="col" class="{word}">{_word(word)}</th>' for word in OUTCOMES),
+        outcomes="".join(f'<th scope="col" class="{word}">{in_words(word)}</th>' for word in OUTCOMES),
         findings=_findings(report, became),
         totals="\n".join(_totals(report)),
         filters="\n".join(_filter(word, number) for word, number in report.totals.items() if number),
@@ -82,7 +83,7 @@ def _anchor(item: Result) -> str:
 
 
 def _told(item: Result, became: Since | None) -> str:
-    return f"{became} {_word(item.outcome)}" if became else _word(item.outcome)
+    return f"{became} {in_words(item.outcome)}" if became else in_words(item.outcome)
 
 
 def _totals(report: Report) -> Iterator[str]:
@@ -99,7 +100,7 @@ def _number(count: int) -> str:
 
 def _filter(word: str, number: int) -> str:
     name = f"show-{word}"
-    return f'<label for="{name}"><input type="checkbox" id="{name}" checked> {_word(word)} ({number})</label>'
+    return f'<label for="{name}"><input type="checkbox" id="{name}" checked> {in_words(word)} ({number})</label>'
 
 
 def _phase(phase: str, items: Sequence[Result], became: Became) -> str:
@@ -145,10 +146,6 @@ def _pair(*blocks: tuple[str, str]) -> str:
 
 def _block(title: str, text: str) -> str:
     return f'<h3>{title}</h3><pre tabindex="0">{_text(text)}</pre>' if text else ""
-
-
-def _word(outcome: str) -> str:
-    return outcome.replace("_", " ")
 
 
 def _text(text: str) -> str:

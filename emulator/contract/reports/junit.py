@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from emulator.contract.reports.display import by_phase, json_text, many, request_text, response_text
+from emulator.contract.reports.display import by_phase, json_text, request_text, response_text
 from emulator.contract.reports.drift import NO_BASELINE, Became, Since
 from emulator.contract.reports.report import Finding, Report, Result
+from emulator.core.errors import many
 
 #: What is skipped, and how it is told.
 _SKIPPED = {

@@ -14,9 +14,10 @@ from typing import Literal, TextIO
 
 import click
 
-from emulator.contract.reports.display import by_phase, json_text, many
+from emulator.contract.reports.display import by_phase, in_words, json_text
 from emulator.contract.reports.drift import compare
 from emulator.contract.reports.report import OUTCOMES, Finding, OutcomeWord, Report, Result, gather
+from emulator.core.errors import many
 from emulator.core.printable import printable, printable_lines
 
 #: Seconds: a run shorter than the first shows no bar; then how often a bar is drawn, and a line written to a file.
@@ -66,7 +67,7 @@ class Progress:
             self._drawn = False
 
     def _draw(self, result: Result, done: int, total: int) -> None:
-        counts = ", ".join(f"{number} {_word(word)}" for word, number in self._counted.items() if word != "passed")
+        counts = ", ".join(f"{number} {in_words(word)}" for word, number in self._counted.items() if word != "passed")
         told = f"{done} of {total} cases" + (f", {counts}" if counts else "")
         if not self._bar:
             self._write(told + "\n")
@@ -208,7 +209,7 @@ def _totals(report: Report) -> Iterator[str]:
     for phase, items in phases.items():
         counted = Counter(item.outcome for item in items)
         yield f"{phase:<{width}}  " + "  ".join(
-            click.style(f"{counted[word]} {_word(word)}", fg=_COLOURS[word]) for word in OUTCOMES if counted[word]
+            click.style(f"{counted[word]} {in_words(word)}", fg=_COLOURS[word]) for word in OUTCOMES if counted[word]
         )
     sent = f"{many(report.requests, 'request')} in {report.seconds:.1f} s"
     yield printable_lines(
@@ -219,10 +220,6 @@ def _totals(report: Report) -> Iterator[str]:
 def _ids(results: Sequence[Result]) -> str:
     names = ", ".join(printable(item.id) for item in results[:MOST_IDS])
     return names + (f" and {len(results) - MOST_IDS} more" if len(results) > MOST_IDS else "")
-
-
-def _word(outcome: str) -> str:
-    return outcome.replace("_", " ")
 
 
 def _cut(text: str, longest: int = LONGEST) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
+from emulator.core.errors import many
 from emulator.core.journal.findings import Row, misbehaved, misbehaviour, session_findings
 from emulator.core.printable import printable
 from emulator.core.scenario.session import DEFAULT
@@ -57,15 +58,11 @@ class Tally:
     def lines(self) -> Iterator[str]:
         """Yield what is told at the end: counts, findings, and how they are left out."""
         findings = self.findings()
-        told = [_counted(self._requests, "request") + (f" in {self._sessions} sessions" if self._sessions > 1 else "")]
+        told = [many(self._requests, "request") + (f" in {self._sessions} sessions" if self._sessions > 1 else "")]
         told += [f"{self._refused} of them refused"] if self._refused else []
         told += [f"the first {self._dropped} no longer in the journal"] if self._dropped else []
-        told.append(_counted(len(findings), "finding") if findings else "nothing to find fault with")
+        told.append(many(len(findings), "finding") if findings else "nothing to find fault with")
         names = [*self._names] if self._findings else ["no-request"]
         allowed = " ".join(f"--ignore {name}" for name in names if name != "crash")
         hints = [f"leave out what is meant to be so: {allowed}"] if findings and allowed else []
         yield from chain([f"emulator: {', '.join(told)}"], findings, hints)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"

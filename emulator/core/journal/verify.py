@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from emulator.core.errors import Json, Problem, SourceError, Violation, nearest
+from emulator.core.errors import Json, Problem, SourceError, Violation, many, nearest
 from emulator.core.frozen import frozen
 from emulator.core.provider.folder import own_schema
 from emulator.core.redaction import redact_when
@@ -106,7 +106,7 @@ def _lines(nearest: Sequence[Mapping[str, Json]]) -> Iterator[str]:
 
 def _wanted(count: int | None, at_least: int | None, at_most: int | None) -> str:
     parts = [
-        f"{word}{number} request{'s' * (number != 1)}"
+        f"{word}{many(number, 'request')}"
         for word, number in (("", count), ("at least ", at_least), ("at most ", at_most))
         if number is not None
     ]

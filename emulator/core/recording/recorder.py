@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.engine.engine import Engine
-from emulator.core.errors import Json
+from emulator.core.errors import Json, many
 from emulator.core.journal.describe import describe
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.replay import Allowed, NotReplayable, allowing, replayed
@@ -131,9 +131,9 @@ class Recorder:
 
     def report(self) -> Iterator[str]:
         """Yield the lines that say what was recorded, what was not, and what the docs don't say."""
-        yield f"Recorded {_count(self.replies, 'answer')} to {_count(len(self._asked), 'different request')}."
+        yield f"Recorded {many(self.replies, 'answer')} to {many(len(self._asked), 'different request')}."
         for reason, numbers in self._left_out.items():
-            yield f"Left out {_count(len(numbers), 'exchange')}, first {numbers[0]}: {reason}."
+            yield f"Left out {many(len(numbers), 'exchange')}, first {numbers[0]}: {reason}."
         if self._allowed.mute or self._allowed.off:
             off = ["validation is off"] if self._allowed.off else []
             muted = [f"muted: {', '.join(sorted(self._allowed.mute))}"] if self._allowed.mute else []
@@ -145,17 +145,13 @@ class Recorder:
         for note, numbers in self._said.items():
             fact = f" [{note.fact}]" if note.fact else ""
             where = _where(note.path)
-            yield f"  {where}: {note.message}{fact} ({_count(len(numbers), 'time')}, first in exchange {numbers[0]})"
+            yield f"  {where}: {note.message}{fact} ({many(len(numbers), 'time')}, first in exchange {numbers[0]})"
 
 
 def _where(path: str) -> str:
     if path == "upstream" or path.split(".")[0] == "response":
         return path
     return f"request.{path}" if path else "request"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def _without_secrets(reply: Mapping[str, Json], secrets: Collection[str]) -> Json:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from emulator.core.errors import Json, Violation, closest, nearest, shown
+from emulator.core.errors import Json, Violation, closest, many, nearest, shown
 from emulator.core.redaction import is_secret, redact, redact_text
 from emulator.core.tree import path_of
 
@@ -249,8 +249,8 @@ _PHRASES: Mapping[str, Callable[[Any, Any], str]] = {
     "maxLength": lambda wanted, value: f"must have at most {wanted} characters, not {len(value)}",
     "minItems": lambda wanted, value: "must not be empty" if wanted == 1 else f"must have at least {wanted} items",
     "maxItems": lambda wanted, value: f"must have at most {wanted} items, not {len(value)}",
-    "minProperties": lambda wanted, value: f"must have at least {wanted} field{'s' * (wanted != 1)}",
-    "maxProperties": lambda wanted, value: f"must have at most {wanted} field{'s' * (wanted != 1)}, not {len(value)}",
+    "minProperties": lambda wanted, value: f"must have at least {many(wanted, 'field')}",
+    "maxProperties": lambda wanted, value: f"must have at most {many(wanted, 'field')}, not {len(value)}",
     "pattern": lambda wanted, value: f"must match {wanted}, not {shown(value)}",
     "dependentRequired": lambda wanted, value: "lacks a field that goes with another",
     "uniqueItems": lambda wanted, value: "must not hold the same item twice",

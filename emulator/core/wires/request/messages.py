@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-import orjson
-
 from emulator.core.errors import Json
 from emulator.core.wires.conversation import Message
 from emulator.core.wires.reader import Found, Match, tells
 from emulator.core.wires.request.paths import listed, path_of, text_of
+from emulator.core.wires.stream_reader import json_text
 
 #: Calls that are items of their own, by the message that they belong to.
 _Call: TypeAlias = tuple[str, str, str]
@@ -147,7 +146,7 @@ class Messages:
         """Return a text, or the texts of a list's parts joined by a newline; other JSON is written as it is."""
         if isinstance(content, list):
             return "\n".join(part["part.text"] for _, kind, part in self._told(content) if kind == "text")
-        return _written(content)
+        return json_text(content)
 
 
 def with_images(messages: Sequence[Message], given: Json) -> tuple[Message, ...]:
@@ -170,7 +169,7 @@ class Prompts:
         given = self._at(body)
         several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
         spoken = [Message("system", text)] if (text := text_of(self._system(body))) else []
-        return (*spoken, *(Message("user", _written(item)) for item in (given if several else [given])))
+        return (*spoken, *(Message("user", json_text(item)) for item in (given if several else [given])))
 
     def plain(self, body: Mapping[str, Json]) -> None:
         """Tell that a prompt is no message."""
@@ -201,9 +200,5 @@ def _turns(messages: Sequence[Message]) -> list[Message]:
 
 
 def _call(part: Found) -> _Call:
-    arguments = part["part.arguments"] if "part.arguments" in part else _written(part.get("part.input"))
+    arguments = part["part.arguments"] if "part.arguments" in part else json_text(part.get("part.input"))
     return part.get("part.id", ""), part.get("part.name", ""), arguments
-
-
-def _written(value: Json) -> str:
-    return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
