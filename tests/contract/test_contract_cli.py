@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("API_KEY", raising=False)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def broken(emulator_url: str) -> Iterator[BrokenEndpoint]:
-    with BrokenEndpoint(emulator_url) as endpoint:
-        yield endpoint
 
 
 def outcome(*arguments: str, **env: str) -> tuple[int, str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -27,12 +26,6 @@ NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 CONTRACTS = {name: load_contract(name) for name in NAMES}
 CASES = {name: {case.id: case for case in plan(CONTRACTS[name], max_examples=12)} for name in NAMES}
 ALL = [(name, case) for name in NAMES for case in CASES[name].values() if case.phase != "facts"]
-
-
-@pytest.fixture(scope="session")
-def broken(emulator_url: str) -> Iterator[BrokenEndpoint]:
-    with BrokenEndpoint(emulator_url) as endpoint:
-        yield endpoint
 
 
 def run(provider: str, case: str, broken: BrokenEndpoint) -> Result:

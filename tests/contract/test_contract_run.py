@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,6 @@ from emulator.core.provider.folder import data_folder
 
 NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 QUICK = ("probe", "examples")
-
-
-@pytest.fixture(scope="session")
-def broken(emulator_url: str) -> Iterator[BrokenEndpoint]:
-    with BrokenEndpoint(emulator_url) as endpoint:
-        yield endpoint
 
 
 # What is planned

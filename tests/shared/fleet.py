@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sockets.raw import Answer
+
 from emulator.core.scenario.session import Options
 from emulator.server.sessions.live import LiveSessions
 from emulator.server.sessions.sharing import Sharing
@@ -68,3 +70,8 @@ def together(store: str, **setup: Any) -> Iterator[str]:
         for sock in listen_together(Setup(workers=2), port):
             member = stack.enter_context(serving(store, sock=sock, **setup))
         yield member.url
+
+
+def text_of(answer: Answer) -> Any:
+    """Return what an answer to a chat says."""
+    return answer.json["choices"][0]["message"]["content"]

@@ -6,12 +6,11 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from sockets.raw import Connection, control, make_session, request
 
-from shared.fleet import serving
+from shared.fleet import serving, text_of
 from shared.redis_server import RedisServer
 
 SLOTS = 16384
@@ -44,10 +43,6 @@ def _is_whole(node: RedisServer) -> bool:
     """Tell whether a node knows all slots, at all three nodes."""
     info = node.ask_whole("CLUSTER", "INFO")
     return "cluster_state:ok" in info and "cluster_size:3" in info and "cluster_known_nodes:3" in info
-
-
-def text_of(answer: Any) -> Any:
-    return answer.json["choices"][0]["message"]["content"]
 
 
 def test_sessions_are_spread_over_the_nodes_and_each_is_exact(cluster: list[RedisServer]) -> None:

@@ -17,7 +17,7 @@ from emulator.stores.redis import pipeline as line_module
 from emulator.stores.redis.lock import locked
 from emulator.stores.redis.pipeline import Pipeline
 from emulator.stores.redis.store import NOTE, SCRIPTS, TAKE, RedisStore
-from shared.fleet import Member, serving
+from shared.fleet import Member, serving, text_of
 from shared.redis_server import RedisServer
 from shared.workers import Serving
 
@@ -42,10 +42,6 @@ def server() -> Iterator[RedisServer]:
 def member(server: RedisServer, patience: None) -> Iterator[Member]:
     with serving(server.url) as member:
         yield member
-
-
-def text_of(answer: Any) -> Any:
-    return answer.json["choices"][0]["message"]["content"]
 
 
 def end_of(live: ServedSession, n: int) -> str:

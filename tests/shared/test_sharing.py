@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 import redis
-from sockets.raw import CHAT, Answer, Connection, ServedSession, chat, contents, control, make_session, request
+from sockets.raw import CHAT, Connection, ServedSession, chat, contents, control, make_session, request
 
 from emulator.core.engine.engine import Engine
 from emulator.server.sessions import changes
 from emulator.server.sessions.live import LiveSessions
 from emulator.stores.redis.pipeline import Pipeline
 from emulator.stores.redis.store import NOTE
-from shared.fleet import Member, serving
+from shared.fleet import Member, serving, text_of
 from shared.redis_server import RedisServer
 
 LONG_S = 10.0
@@ -37,10 +37,6 @@ def two(redis_server: RedisServer) -> Iterator[tuple[Member, Member]]:
 def at(live: ServedSession, member: Member) -> ServedSession:
     """Return the same session as another server has it."""
     return ServedSession(member.url, live.id, live.key)
-
-
-def text_of(answer: Answer) -> Any:
-    return answer.json["choices"][0]["message"]["content"]
 
 
 def until(holds: Callable[[], bool]) -> None:
