@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.provider.problems.operations import values_of
+from emulator.core.provider.problems.operations import sample_values
 from emulator.core.wires.completion import REASONS, Completion, Part
 from emulator.core.wires.loading.samples import SAMPLES, differences, stream_of
 from emulator.core.wires.scope import AnswerValues
@@ -99,7 +99,7 @@ def test_samples_are_as_the_schemas_say(name: str) -> None:
     assert operation.response
     assert operation.chunk
     checks = (operation.response.violations, operation.chunk.violations)
-    assert list(differences(operation.wire, *checks, operation.takes_tools, partial(values_of, operation))) == []
+    assert list(differences(operation.wire, *checks, operation.takes_tools, partial(sample_values, operation))) == []
 
 
 def test_the_providers_that_are_shipped_share_a_wire() -> None:

@@ -3,7 +3,7 @@
 claim(request) -> Claim     route, authenticate, decode, validate, find the rules that could answer
 answer(claim, grant) -> Exchange     reply, render, faults, headers
 
-Both are pure; `repeats` remembers only what would be found again.
+Both are pure; `answer_cache` remembers only what would be found again.
 """
 
 from __future__ import annotations

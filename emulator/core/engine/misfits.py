@@ -1,8 +1,7 @@
 """What a scripted reply says that its request did not ask for: no model would, so an application must not learn it.
 
 A call of a tool that was not offered, arguments or a text that break the schema asked for, a text where the tool choice
-asks for a call: each is a note with an id of
-MISFITS, unless the reply says `off_contract: true`.
+asks for a call: each is a note with an id of MISFITS, unless the reply says `off_contract: true`.
 """
 
 from __future__ import annotations

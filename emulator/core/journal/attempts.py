@@ -106,13 +106,14 @@ def answer_of(exchange: Exchange) -> Completion:
         return Completion()
     data = b"".join(frame.data for frame in exchange.timeline.frames if frame.kind != "comment")
     if exchange.timeline.stream:
-        return wire.read_events(list(values_of(data)))
+        return wire.read_events(list(event_values(data)))
     return wire.read(next(_parsed([data]), None))
 
 
-def values_of(data: bytes) -> Iterator[Json]:
+def event_values(data: bytes, newest_first: bool = False) -> Iterator[Json]:
     """Yield the JSON of each event of a stream's bytes."""
-    return _parsed(map(payload, events_in(data)))
+    events = events_in(data)
+    return _parsed(map(payload, reversed(events) if newest_first else events))
 
 
 def _parsed(items: Iterable[bytes]) -> Iterator[Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emulator.core.errors import Json
-from emulator.core.journal.attempts import answer_of, values_of
+from emulator.core.journal.attempts import answer_of, event_values
 from emulator.core.values import Exchange
 from emulator.core.wires.completion import CALLS, Completion
 from emulator.core.wires.conversation import Message
@@ -43,7 +43,7 @@ def _message(message: Message) -> dict[str, Json]:
 def _piece(exchange: Exchange, data: bytes) -> str:
     """Return what a frame of a stream says by itself."""
     wire = exchange.claim.wire
-    told = wire.read_events(list(values_of(data))) if wire else Completion()
+    told = wire.read_events(list(event_values(data))) if wire else Completion()
     return "".join(part.text for part in told.parts)
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 
 import orjson
 
 from emulator.core.errors import Json
+from emulator.core.journal.attempts import event_values
 from emulator.core.journal.conversation import said_in
 from emulator.core.redaction import (
     Show,
@@ -31,7 +31,6 @@ from emulator.core.redaction import (
 )
 from emulator.core.repeated_secrets import across_events, changed, held, noting, telling, without
 from emulator.core.values import Exchange, Note, Request, Timeline
-from emulator.core.wires.sse import events_in, payload
 
 _SHOWN_BYTES = 1_000_000
 #: How many keys that stand twice are named.
@@ -206,18 +205,12 @@ def _ending(exchange: Exchange) -> tuple[Mapping[str, int] | None, str | None]:
         return (exchange.usage, exchange.finish_reason) if whole else (None, None)
     counted = not (call and call.conversation.usage)
     wire = exchange.claim.wire
-    for value in _values_from_the_end(b"".join(frame.data for frame in frames)) if wire else ():
+    for value in event_values(b"".join(frame.data for frame in frames), newest_first=True) if wire else ():
         finishes, counts = wire.ending(value) if wire else (False, False)
         counted = counted or counts
         if finishes:
             return exchange.usage if counted else None, exchange.finish_reason
     return None, None
-
-
-def _values_from_the_end(data: bytes) -> Iterator[Json]:
-    for item in reversed(events_in(data)):
-        with suppress(orjson.JSONDecodeError):
-            yield orjson.loads(payload(item))
 
 
 def _timeline(exchange: Exchange) -> dict[str, Json]:

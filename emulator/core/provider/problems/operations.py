@@ -180,7 +180,8 @@ def sample_problems(operations: Mapping[str, Operation]) -> Problems:
     for name, operation in operations.items():
         if operation.wire and operation.response and operation.chunk:
             checks = (operation.response.violations, operation.chunk.violations)
-            for message in differences(operation.wire, *checks, operation.takes_tools, partial(values_of, operation)):
+            written = partial(sample_values, operation)
+            for message in differences(operation.wire, *checks, operation.takes_tools, written):
                 yield ("operations", name, "wire"), message
 
 
@@ -208,7 +209,7 @@ def _errors(operation: Operation) -> Iterator[tuple[str, str]]:
     yield from ((key, given[0]) for key, given in named.items() if given)
 
 
-def values_of(operation: Operation, sample: Completion) -> AnswerValues:
+def sample_values(operation: Operation, sample: Completion) -> AnswerValues:
     """Return a sample as the operation answers it: with ids of its forms, and what it repeats of an empty request."""
     wire = operation.wire
     items = [_sample_id(operation, part.kind) for part in sample.parts] if wire and wire.items else ()

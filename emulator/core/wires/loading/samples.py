@@ -35,7 +35,7 @@ SAMPLES = {
 Violations = Callable[[Json], Sequence[Violation]]
 
 
-def values_of(sample: Completion) -> AnswerValues:
+def sample_values(sample: Completion) -> AnswerValues:
     """Return a sample as it is written where ids look like nothing in particular, and nothing is repeated."""
     return AnswerValues(sample, "answer-1", 1_800_000_000, "a-model")
 
@@ -45,7 +45,7 @@ def differences(
     response: Violations,
     chunk: Violations,
     tools: bool = True,
-    written: Callable[[Completion], AnswerValues] = values_of,
+    written: Callable[[Completion], AnswerValues] = sample_values,
 ) -> Iterator[str]:
     """Yield where a sample breaks a schema, or is not read as it was written; calls are tried where there are tools."""
     for what, sample in SAMPLES.items():
