@@ -181,7 +181,7 @@ def _scripted(
         except CannotConform as error:
             return _cannot_conform(turn, error)
     proxied = reply.kind == "proxy"
-    waits = _keeps(provider, rendered.timeline)
+    waits = _waits_for_comments(provider, rendered.timeline)
     if (missing or reply.faults or chaos.any or waits) and not proxied:  # no fault can strike what is passed on
         rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
     spent = refusal is not None and refusal.name == "rate_limited"
@@ -234,7 +234,7 @@ def _struck(
     return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes, *chaos.notes(idle, drawn_by)))
 
 
-def _keeps(provider: Provider, timeline: Timeline) -> bool:
+def _waits_for_comments(provider: Provider, timeline: Timeline) -> bool:
     """Tell whether a stream waits so long that its API sends comments by itself."""
     if provider.comment is None or not timeline.stream:
         return False
