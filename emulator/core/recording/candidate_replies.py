@@ -17,7 +17,7 @@ from emulator.core.redaction import is_secret
 from emulator.core.scenario.parse import RESERVED_HEADERS
 from emulator.core.tree import compact, deeper, walk
 from emulator.core.values import Exchange, Frame, Timeline
-from emulator.core.wires.sse import as_line, event, is_array, is_lines, payload
+from emulator.core.wires.sse import as_line, event, framing_of, payload
 from emulator.core.wires.wire import Wire
 
 #: Headers that say something of the way and the machines on it, not of the answer.
@@ -161,7 +161,7 @@ def faults(timeline: Timeline, form: Mapping[str, Json], wire: Wire | None) -> d
     frames, end = timeline.frames, timeline.end
     broken_inside = timeline.stream and bool(frames) and frames[-1].kind == "part"
     if end == "complete" and not broken_inside:
-        ends = wire is not None and (wire.has_end or any(is_array(frame.data) for frame in frames[:1]))
+        ends = wire is not None and (wire.has_end or any(framing_of(frame.data) == "array" for frame in frames[:1]))
         undone = timeline.stream and ends and "events" not in form and all(frame.kind != "done" for frame in frames)
         return {"faults": [{"drop_done": True}]} if undone else {}
     if timeline.stream and not broken_inside:
@@ -175,7 +175,7 @@ def _size(frame: Frame, wire: Wire | None) -> int:
     """Return how many bytes a frame has as the emulator writes it; comments are not written."""
     if frame.kind in ("data", "done"):
         data = payload(frame.data)
-        if is_lines(frame.data):
+        if framing_of(frame.data) == "ndjson":
             return len(as_line(data))
         return len(wire.event(data) if wire else event(data))
     return 0 if frame.kind == "comment" else len(frame.data)

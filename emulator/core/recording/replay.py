@@ -22,7 +22,7 @@ from emulator.core.recording.to_scenario import heard
 from emulator.core.scenario.session import DEFAULT, Options, build_session
 from emulator.core.tree import parts
 from emulator.core.values import STARTED, Exchange, Grant, Standing
-from emulator.core.wires.sse import is_array, is_lines, payload
+from emulator.core.wires.sse import framing_of, payload
 
 _WHOLE = re.compile(rb"(\n\r?\n|\r\r)\Z")  # an event
 #: What of an answer can be written down: frames and bytes.
@@ -126,9 +126,7 @@ def _bare(exchange: Exchange) -> Json:
     deep = wire is not None and wire.items
     if not timeline.stream:
         return timeline.status, end, _without_new(b"".join(frame.data for frame in timeline.frames), new, False, deep)
-    bare = any(
-        is_array(frame.data) or is_lines(frame.data) for frame in timeline.frames[:1]
-    )  # no event is one by itself
+    bare = any(framing_of(frame.data) != "sse" for frame in timeline.frames[:1])  # no event is one by itself
     events = [
         _without_new(payload(frame.data), new, not bare, deep)
         if _WHOLE.search(frame.data) or (bare and frame.kind in ("data", "done"))

@@ -22,7 +22,7 @@ from emulator.core.tokens import pieces as split_in_tokens
 from emulator.core.tree import change_texts
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, KINDS, REASONS, Completion, Part, Token, named_usage
 from emulator.core.wires.conversation import last_text
-from emulator.core.wires.sse import TYPES, events_in, is_array, is_lines, payload
+from emulator.core.wires.sse import TYPES, events_in, framing_of, payload
 from emulator.core.wires.wire import Wire
 
 _DATA = re.compile("(?m)^data:")
@@ -172,10 +172,15 @@ def _own_headers(headers: Mapping[str, str], documented: Collection[str] | None)
 def _cut_place(response: Mapping[str, Json], timeline: Mapping[str, Json]) -> dict[str, Json]:
     """Say where an answer broke off: after so many events, or where it broke inside of one, bytes."""
     frames, text = timeline["frames"], response["body_text"] or ""
-    end = "\n" if is_lines(text.encode(errors="replace")) else "\n\n"
+    end = _end_of(text.encode(errors="replace"))
     if response["stream"] and (not frames or text.endswith(end)):
         return {"after_chunks": sum(frame["kind"] in ("data", "done") for frame in frames)}
     return {"after_bytes": sum(frame["size"] for frame in frames)}
+
+
+def _end_of(stream: bytes) -> str:
+    """Return what ends each event."""
+    return "\n" if framing_of(stream) == "ndjson" else "\n\n"
 
 
 def content_of(item: Mapping[str, Json], response: Mapping[str, Json], wire: Wire | None) -> dict[str, Json]:
@@ -276,13 +281,13 @@ def _streamed(text: str, whole: bool, wire: Wire | None) -> dict[str, Json]:
     data = text.encode(errors="replace")
     items = (
         [item for event in events_in(data) if (item := payload(event).decode(errors="replace"))]
-        if is_array(data) or is_lines(data)
+        if framing_of(data) != "sse"
         else [payload(event.encode(errors="replace")).decode() for event in text.split("\n\n") if _DATA.search(event)]
     )
     completion = heard(items, wire) if wire else None
     if completion is not None and not completion.unread:
         return _told(completion)
-    end = "\n" if is_lines(data) else "\n\n"
+    end = _end_of(data)
     if not whole and items and not text.endswith(end):
         return _streamed(text[: text.rfind(end) + len(end)], whole, wire) if end in text else {"builtin": True}
     return {"events": [escaped(item) for item in items], "off_contract": True}

@@ -12,7 +12,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.schema.schema import Schema, undocumented
 from emulator.core.tree import deeper
 from emulator.core.values import Claim, Note, Timeline
-from emulator.core.wires.sse import is_array, payload
+from emulator.core.wires.sse import framing_of, payload
 
 #: Chunks of one stream that are looked at in full: the others break the docs alike.
 MOST_EXPLAINED = 20
@@ -58,7 +58,7 @@ def _of_answer(operation: Operation, claim: Claim, timeline: Timeline, data: byt
     items = [frame.data for frame in timeline.frames if frame.kind == "data"] if timeline.stream else [data]
     if schema:
         yield from dict.fromkeys(_of_values(schema, items, timeline.stream))
-    ends = operation.wire is not None and (operation.wire.has_end or is_array(data))
+    ends = operation.wire is not None and (operation.wire.has_end or framing_of(data) == "array")
     if timeline.stream and ends and not any(frame.kind == "done" for frame in timeline.frames):
         yield Note(None, "response", "the stream has no last event as the docs show it")
 

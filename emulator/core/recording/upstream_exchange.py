@@ -23,7 +23,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.recording.undocumented import undocumented_notes
 from emulator.core.values import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
 from emulator.core.wires.completion import Completion, named_usage
-from emulator.core.wires.sse import TYPES, Items, is_array, payload
+from emulator.core.wires.sse import TYPES, Items, framing_of, payload
 from emulator.core.wires.wire import Wire
 
 #: Encodings that are undone for the journal; the client gets what came.
@@ -190,7 +190,7 @@ def _is_listed(exchange: Exchange, heard: UpstreamAnswer) -> bool:
     """Tell whether an answer is a stream that is an array."""
     call, wire = exchange.claim.call, exchange.claim.wire
     asked = call is not None and wire is not None and call.stream and wire.framing(call.request.query) == "array"
-    return asked and heard.status < 400 and is_array(heard.pieces[0][1] if heard.pieces else b"")
+    return asked and heard.status < 400 and framing_of(heard.pieces[0][1] if heard.pieces else b"") == "array"
 
 
 def _items(wire: Wire | None, pieces: Sequence[tuple[float, bytes]]) -> Iterator[Frame]:

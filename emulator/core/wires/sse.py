@@ -70,22 +70,20 @@ def failure(data: bytes, number: int, framing: Framing) -> bytes:
     return as_item(data, number) + _END if framing == "array" else as_line(data)
 
 
-def is_array(stream: bytes) -> bool:
-    """Tell whether the bytes of a stream are those of an array."""
-    return stream.lstrip()[:1] == b"["
-
-
-def is_lines(stream: bytes) -> bool:
-    """Tell whether the bytes of a stream are lines of JSON: the first is an object as a whole."""
-    begin = stream.lstrip()[:1]
-    return begin == b"{" and stream.lstrip().partition(b"\n")[0].rstrip().endswith(b"}")
+def framing_of(stream: bytes) -> Framing:
+    """Tell by the bytes of a stream how its events follow one another: of lines, the first is an object as a whole."""
+    begin = stream.lstrip()
+    if begin[:1] == b"{" and begin.partition(b"\n")[0].rstrip().endswith(b"}"):
+        return "ndjson"
+    return "array" if begin[:1] == b"[" else "sse"
 
 
 def events_in(stream: bytes) -> list[bytes]:
     """Split the bytes of a stream into what `payload` reads, whatever the framing."""
-    if is_array(stream):
+    framing = framing_of(stream)
+    if framing == "array":
         return items_of(stream)
-    return stream.split(b"\n") if is_lines(stream) else _EVENT_END.split(stream)
+    return stream.split(b"\n") if framing == "ndjson" else _EVENT_END.split(stream)
 
 
 _EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
