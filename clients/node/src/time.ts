@@ -162,7 +162,7 @@ export class FastTime {
     const end = () => {
       realClearTimeout(wait.timer);
       this.#waits.delete(wait);
-      done();
+      queueMicrotask(done); // what it throws is nobody's here
     };
     const wait: Wait = { due: this.#now().then((now) => now + ms / 1000), timer: realSetTimeout(end, ms), end };
     wait.due.catch(() => this.#waits.delete(wait)); // the session is gone
