@@ -28,7 +28,7 @@ def schemathesis(folder: Path, provider: str, scenario: dict[str, Any], phases: 
     file.write_text(str({"emulator": 1, "provider": provider, "rules": [], **scenario}))
     ruled = any(operation.conversation for operation in PROVIDERS[provider].operations.values())
     (folder / "schemathesis.toml").write_text(CONFIG.format(more=BEYOND if ruled else ""))
-    with_405 = PROVIDERS[provider].wrong_method == "method_not_allowed"
+    with_405 = PROVIDERS[provider].errors[PROVIDERS[provider].wrong_method]["status"] == 405
     places = PROVIDERS[provider].accepts
     # Where a key may stand in several places, a wrong key in one goes with the right one in another, in any order.
     alone = len(places) == 1
