@@ -59,10 +59,17 @@ def _check_form(body: Mapping[str, Json], model: Model | None) -> None:
     Raises: Refusal invalid_request.
     """
     asked, most = body.get("dimensions"), (model.dimensions if model else None) or MAX_DIMENSIONS
-    if asked is not None and (not isinstance(asked, int) or isinstance(asked, bool) or not 1 <= asked <= most):
+    if asked is not None and not 1 <= (_whole(asked) or 0) <= most:
         _refuse(f"must be a whole number from 1 to {most}, not {shown(asked)} (assumed)", "dimensions")
     if body.get("encoding_format") not in (None, "float", "base64"):
         _refuse(f"must be 'float' or 'base64', not {shown(body['encoding_format'])} (assumed)", "encoding_format")
+
+
+def _whole(value: Json) -> int | None:
+    """Return a whole number as JSON Schema has them: 8.0 is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value == int(value) else None
 
 
 def _refuse(message: str, path: str = "input") -> None:
@@ -124,7 +131,7 @@ def other_model(operation: Operation, body: Mapping[str, Json], model: str) -> V
 def _check_dimensions(model: Model, asked: Json) -> None:
     if not model.shortens:
         raise Refusal("invalid_request", details=[Violation("dimensions", f"{model.id} has no such parameter")])
-    if isinstance(asked, int) and asked > (model.dimensions or 0):
+    if (_whole(asked) or 0) > (model.dimensions or 0):
         message = f"must be at most {model.dimensions} with {model.id}, not {asked}"
         raise Refusal("invalid_request", details=[Violation("dimensions", message)])
 
@@ -163,9 +170,9 @@ def _check_numbers(inputs: int, size: int) -> None:
 
 def dimensions(body: Mapping[str, Json], model: Model | None = None) -> int:
     """Return how many numbers a vector has: those asked for, where that makes sense, or those of the model."""
-    asked = body.get("dimensions")
+    asked = _whole(body.get("dimensions"))
     usual = (model.dimensions if model else None) or DIMENSIONS
-    return asked if isinstance(asked, int) and 0 < asked <= MAX_DIMENSIONS else usual
+    return asked if asked is not None and 0 < asked <= MAX_DIMENSIONS else usual
 
 
 def vectors(

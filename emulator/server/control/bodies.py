@@ -180,7 +180,7 @@ def scenario_of(data: dict[str, Json]) -> tuple[Json, str]:
         raise Unaddressed(400, "invalid_request", "scenario and library exclude each other.")
     library = {f"{file.parent.name}/{file.name}": file for file in data_folder("scenarios").glob("*/*.yaml")}
     if name not in library:
-        close = closest(name, library)
+        close = closest(name, library) if "/" in name else None  # several have a file of one name
         likely = [close] if close else nlargest(2, library, lambda item: _likeness(name, item))
         hint = " or ".join(f"'{item}'" for item in likely)
         raise Unaddressed(404, "not_found", f"The library has no '{name[:100]}'; did you mean {hint}?")

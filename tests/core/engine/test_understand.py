@@ -614,10 +614,11 @@ WHOLE = "must be a whole number from 1 to 8192, not"
         ({"dimensions": 0}, "dimensions", f"{WHOLE} 0 (assumed)"),
         ({"dimensions": "8"}, "dimensions", f"{WHOLE} '8' (assumed)"),
         ({"dimensions": True}, "dimensions", f"{WHOLE} true (assumed)"),
+        ({"dimensions": 8.5}, "dimensions", f"{WHOLE} 8.5 (assumed)"),
         ({"dimensions": 8193}, "dimensions", f"{WHOLE} 8193 (assumed)"),
         ({"encoding_format": "hex"}, "encoding_format", "must be 'float' or 'base64', not 'hex' (assumed)"),
     ],
-    ids=["none", "empty", "empty-text", "no-tokens", "zero", "text", "boolean", "many", "format"],
+    ids=["none", "empty", "empty-text", "no-tokens", "zero", "text", "boolean", "fraction", "many", "format"],
 )
 def test_what_has_no_vector_is_refused(body: dict[str, Any], path: str, message: str) -> None:
     given = {"model": "auto", "input": "x", **body}
@@ -626,7 +627,9 @@ def test_what_has_no_vector_is_refused(body: dict[str, Any], path: str, message:
     assert status(make_session(validation="off").send("brainstormrouter", given, path="/embeddings")) == 200
 
 
-@pytest.mark.parametrize("body", [{"dimensions": None, "encoding_format": None}, {"dimensions": 8192}, {"input": [1]}])
+@pytest.mark.parametrize(
+    "body", [{"dimensions": None, "encoding_format": None}, {"dimensions": 8192}, {"dimensions": 8.0}, {"input": [1]}]
+)
 def test_what_has_a_vector_is_not(body: dict[str, Any]) -> None:
     given = {"model": "auto", "input": "x", **body}
     assert status(make_session().send("brainstormrouter", given, path="/embeddings")) == 200
