@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
@@ -75,7 +76,7 @@ def load_provider(folder: Path | str, loaded: dict[Path, Provider] | None = None
 
 @functools.cache
 def _of_ours(folder: Path) -> Provider:
-    return _Loader(folder, {}, trusted=True).load()
+    return replace(_Loader(folder, {}, trusted=True).load(), proven=True)
 
 
 def _read(file: Path) -> Source:

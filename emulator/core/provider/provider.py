@@ -132,6 +132,7 @@ class Provider:
     error_paths: ErrorPaths = AS_THEY_ARE
     envelopes: Mapping[str, Json] = field(default_factory=dict)  # of errors below some paths, by how these begin
     refills: bool = False  # what a plan allows comes back bit by bit
+    proven: bool = False  # it is one of ours as it is shipped: tests hold it against its schemas
     request_query: Json = None  # the schema of a request's query; None: anything goes
     retry_ms: bool = False  # where Retry-After is sent, retry-after-ms is too
     comment: tuple[bytes, float] | None = None  # what keeps a stream that waits, and after how many seconds

@@ -8,7 +8,7 @@ import pytest
 from build import PROVIDERS, scenario
 
 import emulator
-from emulator.core.engine.load import load_scenario, parse_text
+from emulator.core.engine.load import load_scenario, of_any_text, parse_text
 from emulator.core.errors import SourceError
 
 HOW = " (say off_contract: true if it is meant to break the documented form)"
@@ -142,3 +142,13 @@ def test_a_file_that_cannot_be_read(name: str, reason: str, tmp_path: Path) -> N
 def test_text_is_labelled() -> None:
     rule = parse_text("emulator: 1\nrules: [{reply: {text: a}}]", "session", PROVIDERS).rules[0]
     assert rule.at == "session:2"
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_text_fits_the_schemas_of_what_is_shipped(name: str) -> None:
+    """So no scenario has to ask: their schemas are read when they are used."""
+    provider = PROVIDERS[name]
+    chats = [operation for operation in provider.operations.values() if operation.kind == "chat"]
+    assert provider.proven
+    assert [operation.name for operation in chats if of_any_text(provider, operation)] == []
+    assert all(operation.response for operation in chats)
