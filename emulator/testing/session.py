@@ -71,7 +71,8 @@ class EmulatedSession:
 
     @property
     def provider(self) -> str | None:
-        return self._session["provider"]  # type: ignore[no-any-return]
+        provider: str | None = self._session["provider"]
+        return provider
 
     @property
     def base_urls(self) -> Mapping[str, str]:
@@ -104,7 +105,8 @@ class EmulatedSession:
         Raises: LookupError, where the session is for several.
         """
         self.base_url  # noqa: B018 - raises
-        return self._session["env"]  # type: ignore[no-any-return]
+        env: Mapping[str, str | None] = self._session["env"]
+        return env
 
     # What it answers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode
@@ -69,6 +69,7 @@ class Wire:
     counts_so_far: bool = False  # usage in events is of what was said until then
     padding: Padding | None = None  # what levels the length of events
     refuses_by_word: bool = False  # a refusal looks like a text but for why it ended
+    named: Sequence[Event] = ()  # events whose name stands in none of their data's fields
 
     # Writing
 
@@ -201,7 +202,7 @@ class Wire:
 
     @property
     def names_events(self) -> bool:
-        return self.event_name is not None or any(event.name for event in self._all_events())
+        return self.event_name is not None or bool(self.named)
 
     def event_names(self, value: Json) -> list[str]:
         """Return the names that an event with such data may have: of its field, or of the templates that fit best."""
@@ -210,13 +211,9 @@ class Wire:
         name = value.get(self.event_name)
         if isinstance(name, str) and name.isprintable():
             return [name]
-        fits = [event for event in self._all_events() if event.name and event.match and event.match(value, {})]
+        fits = [event for event in self.named if event.match and event.match(value, {})]
         apart = [len(event.fields ^ value.keys()) for event in fits]
         return [event.name for event, far in zip(fits, apart, strict=True) if event.name and far == min(apart)]
-
-    def _all_events(self) -> Iterator[Event]:
-        yield from (event for events in self.events.values() for event in events)
-        yield from self.errors
 
     def is_piece(self, event: bytes) -> bool:
         """Tell whether an event has a piece of what is said."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
@@ -74,13 +74,15 @@ class Compiler:
         written = [whole, *errors, *(node for found in events.values() for node in found)]
         holding = frozenset[str]().union(*map(_all_holes, written))
         echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
+        compiled = self.compiled(events)
+        last = tuple(self.event(node, ("error.message",)) for node in errors)
         return Wire(
             name=self.name,
             request=form,
             words=words,
             write=writer(whole),
             match=known(whole, reader(whole)),
-            events=self.compiled(events),
+            events=compiled,
             event_name=stream.get("event"),
             paced=stream.get("pace", "events"),
             totals="usage.total" in holes(whole),
@@ -89,7 +91,7 @@ class Compiler:
             places=places(whole, events),
             details=tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
             fresh=frozenset(_fresh(written)),
-            errors=tuple(self.event(node, ("error.message",)) for node in errors),
+            errors=last,
             echoes=tuple(echoes),
             items=ITEM in holding,
             numbered=any(NUMBER in holes(node) for found in events.values() for node in found),
@@ -101,6 +103,7 @@ class Compiler:
             counts_so_far=stream.get("counts") == "so_far",
             padding=self.padding(),
             refuses_by_word=_refuses_by_word(whole, words),
+            named=tuple(event for event in (*chain.from_iterable(compiled.values()), *last) if event.name),
         )
 
     def check_shape(self) -> None:
