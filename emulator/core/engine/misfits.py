@@ -30,13 +30,15 @@ MOST_EXPLAINED = 20_000
 
 #: Why an answer ended that may be broken off anywhere.
 _BROKEN_OFF = ("length", "content_filter")
+#: The tool choices with which a model calls a tool.
+_MUST_CALL = ("required", "named")
 _ANY_OBJECT: Mapping[str, Json] = {"type": "object"}
 
 
 def misfits(turn: Turn, reply: Reply, content: Json) -> list[Note]:
     """Return a note of each thing that a reply says and its request does not ask for; `content` has no templates."""
     wire = turn.operation.wire
-    if wire is None or reply.off_contract:
+    if wire is None or reply.off_contract or _fits_anyway(turn.call.conversation, reply, content):
         return []
     said = _said(turn, wire, reply, content)
     whole = said.finish not in _BROKEN_OFF
@@ -46,6 +48,13 @@ def misfits(turn: Turn, reply: Reply, content: Json) -> list[Note]:
     if not whole or said.text("refusal") is not None:
         return []
     return list(_misfit_text(turn.call.conversation, said.text() or ""))
+
+
+def _fits_anyway(asked: Conversation, reply: Reply, content: Json) -> bool:
+    """Tell, without making its parts, that a reply is no call, and that the request takes any text."""
+    if reply.kind != "message" or "tool_calls" in content or "outputs" in content:
+        return False
+    return asked.schema is None and not asked.json and asked.tool_choice not in _MUST_CALL
 
 
 def _said(turn: Turn, wire: Wire, reply: Reply, content: Json) -> Completion:
@@ -92,7 +101,7 @@ def _not_offered(name: str, asked: Conversation, offered: Mapping[str, Tool]) ->
 
 
 def _misfit_text(asked: Conversation, text: str) -> Iterator[Note]:
-    if asked.tool_choice in ("required", "named"):
+    if asked.tool_choice in _MUST_CALL:
         yield _note(CALL_LEFT_OUT, f"the reply calls no tool, and the request's tool choice is {asked.tool_choice}")
     elif asked.schema is None and not asked.json:
         return

@@ -206,8 +206,8 @@ def _written_tools(operation: Operation, body: Mapping[str, Json]) -> str:
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
     """Refuse or note a model that the docs don't have."""
     fact = provider.models_fact
-    asked, listed = _asked_of(provider, call.request), provider.models.get(call.model)
-    here = listed is None or not listed.versions or asked["version"] in listed.versions
+    model = provider.models.get(call.model)
+    here = model is None or not model.versions or _asked_of(provider, call.request)["version"] in model.versions
     closed = provider.models_closed and bool(settings.models)
     known = call.model in settings.models or (call.model in provider.model_ids and here and not closed)
     if not known and fact not in settings.muted:
@@ -216,15 +216,14 @@ def _check_model(provider: Provider, settings: Settings, operation: Operation, c
         if closed or not provider.models_open:
             details = [Violation("model", message, fact)]
             error = operation.unknown_model or provider.models_unknown
-            raise provider.refuse(error, "", details, model=call.model, **asked)
+            raise provider.refuse(error, "", details, model=call.model, **_asked_of(provider, call.request))
         note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
-    model = provider.models.get(call.model)
     error, error_fact = operation.other_model
     if model and operation.uses and model.use not in operation.uses and error_fact not in settings.muted:
         message = f"{call.model} does not do this; it is a model for {model.use}"
         details = [Violation("model", message, error_fact)]
-        raise provider.refuse(error, "", details, error_fact, model=call.model, **asked)
+        raise provider.refuse(error, "", details, error_fact, model=call.model, **_asked_of(provider, call.request))
     return call
 
 
