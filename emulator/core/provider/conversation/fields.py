@@ -1,9 +1,9 @@
-"""Rules about fields, and what must stand beside them; each returns what fills the holes of its words."""
+"""Rules about fields, and what must stand beside them; each yields what fills the holes of its words."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from emulator.core.errors import Json
@@ -18,83 +18,78 @@ from emulator.core.provider.conversation.strict_schemas import (
 from emulator.core.schema.untrusted import Allowance
 
 
-def needs(rule: ConversationRule, asked: Asked) -> Finding | None:
+def needs(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """Where the field is, one of the others is too."""
-    place = first(rule.fields, asked)
-    return _at(place, asked, rule) if place and first(rule.others, asked) is None else None
+    if first(rule.others, asked) is None:
+        yield from is_refused(rule, asked)
 
 
-def excludes(rule: ConversationRule, asked: Asked) -> Finding | None:
+def excludes(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """Where the field is, none of the others is."""
-    place, other = first(rule.fields, asked), first(rule.others, asked)
-    return _at(place, asked, rule) | {"other": other.path} if place and other else None
+    if other := first(rule.others, asked):
+        yield from (found | {"other": other.path} for found in is_refused(rule, asked))
 
 
-def is_at_least(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_at_least(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The field is a number no smaller than any of the others."""
     others = [other.value for other in every(rule.others, asked) if isinstance(other.value, int)]
     for place in every(rule.fields, asked):
         if isinstance(place.value, int) and place.value < max(others, default=place.value):
-            return _at(place, asked, rule) | {"limit": max(others)}
-    return None
+            yield _at(place, asked, rule) | {"limit": max(others)}
 
 
-def names_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:
+def names_one_of(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """What the field names is one of the others."""
     known = {item.value for item in every(rule.others, asked) if isinstance(item.value, str)}
     for place in every(rule.fields, asked):
         if isinstance(place.value, str) and place.value not in known:
-            return _at(place, asked, rule)
-    return None
+            yield _at(place, asked, rule)
 
 
-def comes_after(rule: ConversationRule, asked: Asked) -> Finding | None:
+def comes_after(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """An item of the first list with the field comes right after one with one of the others."""
     found = {place.index[0] for place in every(rule.others, asked)}
     for place in every(rule.fields, asked):
         if place.index[0] - 1 not in found:
-            return _at(place, asked, rule)
-    return None
+            yield _at(place, asked, rule)
 
 
-def are_as_many(rule: ConversationRule, asked: Asked) -> Finding | None:
+def are_as_many(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """After an item of the first list with the field, if it is not the last, comes one with as many of the other."""
     others = Counter(place.index[0] for place in every(rule.others, asked))
     places = list(every(rule.fields, asked))
     items = asked.body.get(rule.fields[0].top)
     for index, number in Counter(place.index[0] for place in places).items():
         if isinstance(items, list) and index + 1 < len(items) and others[index + 1] != number:
-            return _at(next(place for place in places if place.index[0] == index), asked, rule)
-    return None
+            yield _at(next(place for place in places if place.index[0] == index), asked, rule)
 
 
-def is_unique(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_unique(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """No two of the field's values are the same."""
     seen: set[str] = set()
     for place in every(rule.fields, asked):
         if isinstance(place.value, str):
             if place.value in seen:
-                return _at(place, asked, rule)
+                yield _at(place, asked, rule)
             seen.add(place.value)
-    return None
 
 
-def is_alone(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_alone(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The list in which the field's last `[]` stands has no other item."""
     for place in every(rule.fields, asked):
         if isinstance(place.holder, list) and len(place.holder) > 1:
-            return _at(place, asked, rule)
-    return None
+            yield _at(place, asked, rule)
 
 
-def not_everywhere(rule: ConversationRule, asked: Asked) -> Finding | None:
+def not_everywhere(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """Some item of the list lacks what the field finds."""
     places = list(every(rule.fields, asked))
     items = asked.body.get(rule.fields[0].top)
-    return _at(places[0], asked, rule) if places and isinstance(items, list) and len(places) == len(items) else None
+    if places and isinstance(items, list) and len(places) == len(items):
+        yield _at(places[0], asked, rule)
 
 
-def have_their_form(rule: ConversationRule, asked: Asked) -> Finding | None:
+def have_their_form(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """In each object, the values of the second field of `words` conform to the JSON Schema that is the first."""
     shape, values = rule.words
     for place in every(rule.fields, asked):
@@ -102,11 +97,10 @@ def have_their_form(rule: ConversationRule, asked: Asked) -> Finding | None:
         for number, value in enumerate(given.get(values) or ()):
             with suppress(ValueError):  # a schema that is none, or takes too long
                 if not Allowance().schema(given.get(shape, True))(value):
-                    return _at(place, asked, rule) | {"j": number}
-    return None
+                    yield _at(place, asked, rule) | {"j": number}
 
 
-def names_an_earlier(rule: ConversationRule, asked: Asked) -> Finding | None:
+def names_an_earlier(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """What the field names is one of the others that stand before it."""
     first_at: dict[str, tuple[int, ...]] = {}
     for place in every(rule.others, asked):
@@ -114,57 +108,52 @@ def names_an_earlier(rule: ConversationRule, asked: Asked) -> Finding | None:
             first_at.setdefault(place.value, place.index)
     for place in every(rule.fields, asked):
         if isinstance(place.value, str) and not (place.value in first_at and first_at[place.value] < place.index):
-            return _at(place, asked, rule)
-    return None
+            yield _at(place, asked, rule)
 
 
-def is_named_or_last(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_named_or_last(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """What is at the field is named by one of the others, or it stands in the last item of its list."""
     known = {item.value for item in every(rule.others, asked) if isinstance(item.value, str)}
     for place in every(rule.fields, asked):
         last = place.index[:1] == (len(asked.body[rule.fields[0].top]) - 1,)
         if isinstance(place.value, str) and place.value not in known and not last:
-            return _at(place, asked, rule)
-    return None
+            yield _at(place, asked, rule)
 
 
-def is_last(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_last(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """What the field finds stands in the last item of its list."""
     for place in every(rule.fields, asked):
         items = asked.body[rule.fields[0].top]
         if isinstance(items, list) and place.index[:1] != (len(items) - 1,):
-            return _at(place, asked, rule)
-    return None
+            yield _at(place, asked, rule)
 
 
-def is_below(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_below(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The number at the field is less than the other."""
     place, other = first(rule.fields, asked), first(rule.others, asked)
-    numbers = place and other and isinstance(place.value, int | float) and isinstance(other.value, int | float)
-    return (
-        _at(place, asked, rule) | {"limit": other.value}
-        if place and other and numbers and place.value >= other.value
-        else None
-    )
+    numbers = [item.value for item in (place, other) if item and isinstance(item.value, int | float)]
+    if place and len(numbers) == 2 and numbers[0] >= numbers[1]:
+        yield _at(place, asked, rule) | {"limit": numbers[1]}
 
 
-def has_at_most(rule: ConversationRule, asked: Asked) -> Finding | None:
+def has_at_most(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The field is found so many times at most."""
     found = sum(1 for _ in every(rule.fields, asked))
-    return {"value": found, "limit": rule.most} if found > rule.most else None
+    if found > rule.most:
+        yield {"value": found, "limit": rule.most}
 
 
-def has_no_keyword(rule: ConversationRule, asked: Asked) -> Finding | None:
+def has_no_keyword(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field has none of some keywords."""
     return _schema_problem(rule, asked, lambda schema: keyword_problem(schema, rule.words))
 
 
-def is_closed_schema(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_closed_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field lets no object have other fields, and refers neither outside nor to itself."""
     return _schema_problem(rule, asked, closed_problem)
 
 
-def is_followed(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_followed(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The item at the field has another after it in its list, which is none of the others; `words` names it."""
     wrong = {other.path for other in every(rule.others, asked)}
     for place in every(rule.fields, asked):
@@ -172,19 +161,17 @@ def is_followed(rule: ConversationRule, asked: Asked) -> Finding | None:
         after = f"{place.path.rpartition('[')[0]}[{number}]"
         if isinstance(place.holder, list) and (number == len(place.holder) or after in wrong):
             named = place.value.get(rule.words[0]) if isinstance(place.value, Mapping) else None
-            return _at(place, asked, rule) | {"value": named if isinstance(named, str) else ""}
-    return None
+            yield _at(place, asked, rule) | {"value": named if isinstance(named, str) else ""}
 
 
-def has_one_of(rule: ConversationRule, asked: Asked) -> Finding | None:
+def has_one_of(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """An object at the field has one of the named fields, neither null nor an empty list."""
     for place in every(rule.fields, asked):
         if isinstance(place.value, Mapping) and all(place.value.get(name) in (None, []) for name in rule.words):
-            return _at(place, asked, rule)
-    return None
+            yield _at(place, asked, rule)
 
 
-def is_marked(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_marked(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """Since the user last said something, the first field in each item of the first list has a word beside it."""
     said = [message.at for message in asked.conversation.messages if message.role == "user" and message.text]
     seen = set[int]()
@@ -196,44 +183,40 @@ def is_marked(rule: ConversationRule, asked: Asked) -> Finding | None:
         beside = place.holder if isinstance(place.holder, Mapping) else {}
         if not any(beside.get(word) for word in rule.words):
             name = place.value.get("name", "") if isinstance(place.value, Mapping) else ""
-            return _at(place, asked, rule) | {"name": name}
-    return None
+            yield _at(place, asked, rule) | {"name": name}
 
 
-def is_refused(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_refused(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The field is not there; so for models with a trait, or without one."""
-    place = first(rule.fields, asked)
-    return _at(place, asked, rule) if place else None
+    yield from (_at(place, asked, rule) for place in every(rule.fields, asked))
 
 
-def is_within_output(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_within_output(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The field asks for no more tokens than the model can write."""
     limit = asked.output_limit
     for place in every(rule.fields, asked) if limit is not None else ():
         if isinstance(place.value, int) and place.value > (limit or 0):
-            return _at(place, asked, rule) | {"limit": limit}
-    return None
+            yield _at(place, asked, rule) | {"limit": limit}
 
 
-def is_schema(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field is one that a tool can have."""
     return _schema_problem(rule, asked, loose_problem)
 
 
-def is_strict_schema(rule: ConversationRule, asked: Asked) -> Finding | None:
+def is_strict_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field, beside which `strict` is true, is one that can be kept to the letter."""
     return _schema_problem(rule, asked, strict_problem, "strict")
 
 
 def _schema_problem(
     rule: ConversationRule, asked: Asked, problem_of: Callable[[Json], str | None], only: str | None = None
-) -> Finding | None:
+) -> Iterator[Finding]:
     for place in every(rule.fields, asked):
         beside = place.holder if isinstance(place.holder, Mapping) else {}
         reason = problem_of(place.value) if only is None or beside.get(only) is True else None
         if reason:
-            return _at(place, asked, rule) | {"name": beside.get("name", ""), "reason": reason}
-    return None
+            yield _at(place, asked, rule) | {"name": beside.get("name", ""), "reason": reason}
 
 
 def _at(place: Place, asked: Asked, rule: ConversationRule) -> Finding:

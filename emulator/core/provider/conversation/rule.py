@@ -69,7 +69,7 @@ class ConversationRule:
 
     def broken(self, asked: Asked) -> Finding | None:
         """Return what fills the holes where a request breaks the rule."""
-        return self.check(self, asked) if self._concerns(asked) else None
+        return next(self.check(self, asked), None) if self._concerns(asked) else None
 
     def _concerns(self, asked: Asked) -> bool:
         if self.trait is not None and self.trait not in (asked.traits or ()):
@@ -83,8 +83,8 @@ class ConversationRule:
         return all(first((item,), asked) for item in self.when) and first(self.unless, asked) is None
 
 
-#: Returns what fills the holes of a rule's words where a request breaks it.
-Rule: TypeAlias = Callable[[ConversationRule, Asked], Finding | None]
+#: Yields what fills the holes of a rule's words where a request breaks it; the first is told.
+Rule: TypeAlias = Callable[[ConversationRule, Asked], Iterator[Finding]]
 
 
 def every(selectors: Sequence[Selector], asked: Asked) -> Iterator[Place]:

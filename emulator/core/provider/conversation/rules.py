@@ -1,7 +1,7 @@
 """What a conversation must keep to and JSON Schema cannot say: a closed list of rules, each one function.
 
 A provider lists the ones it has, with fact, error and words. They are asked after the schema, in order, until one is
-broken. Each returns what fills the holes of `param` and `message`, or None.
+broken. Each yields what fills the holes of `param` and `message`.
 """
 
 from __future__ import annotations
@@ -10,47 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from emulator.core.errors import Json, Violation
-from emulator.core.provider.conversation.fields import (
-    are_as_many,
-    comes_after,
-    excludes,
-    has_at_most,
-    has_no_keyword,
-    has_one_of,
-    have_their_form,
-    is_alone,
-    is_at_least,
-    is_below,
-    is_closed_schema,
-    is_followed,
-    is_last,
-    is_marked,
-    is_named_or_last,
-    is_refused,
-    is_schema,
-    is_strict_schema,
-    is_unique,
-    is_within_output,
-    names_an_earlier,
-    names_one_of,
-    needs,
-    not_everywhere,
-)
-from emulator.core.provider.conversation.messages import (
-    alternates,
-    answers_a_call,
-    answers_an_earlier_call,
-    answers_its_call,
-    begins_as,
-    calls_are_answered,
-    calls_have_answers,
-    ends_as,
-    ends_trimmed,
-    interjects,
-    is_as_signed,
-    loop_begins_with,
-    says_a_word,
-)
+from emulator.core.provider.conversation import fields, messages
 from emulator.core.provider.conversation.rule import HOLES, Asked, ConversationRule, Finding, Rule
 from emulator.core.provider.conversation.selectors import Selector
 from emulator.core.provider.holes import holes
@@ -61,32 +21,33 @@ from emulator.core.wires.conversation import Conversation
 #: Every rule, named in provider.yaml as its function, by what must stand beside it there.
 _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
     (): (
-        answers_a_call, answers_its_call, answers_an_earlier_call, calls_are_answered, calls_have_answers, alternates,
-        interjects,
+        messages.answers_a_call, messages.answers_its_call, messages.answers_an_earlier_call,
+        messages.calls_are_answered, messages.calls_have_answers, messages.alternates, messages.interjects,
     ),
-    ("words",): (begins_as, ends_trimmed),
-    ("words", "other"): (ends_as,),
+    ("words",): (messages.begins_as, messages.ends_trimmed),
+    ("words", "other"): (messages.ends_as,),
     ("field",): (
-        is_unique, is_alone, is_last, not_everywhere, is_refused, is_within_output, is_schema, is_strict_schema,
-        is_closed_schema,
+        fields.is_unique, fields.is_alone, fields.is_last, fields.not_everywhere, fields.is_refused,
+        fields.is_within_output, fields.is_schema, fields.is_strict_schema, fields.is_closed_schema,
     ),
     ("field", "words"): (
-        has_one_of, says_a_word, has_no_keyword, have_their_form, loop_begins_with, is_as_signed, is_marked,
+        fields.has_one_of, messages.says_a_word, fields.has_no_keyword, fields.have_their_form,
+        messages.loop_begins_with, messages.is_as_signed, fields.is_marked,
     ),
     ("field", "other"): (
-        needs, excludes, is_at_least, is_below, names_one_of, names_an_earlier, is_named_or_last, comes_after,
-        are_as_many,
+        fields.needs, fields.excludes, fields.is_at_least, fields.is_below, fields.names_one_of,
+        fields.names_an_earlier, fields.is_named_or_last, fields.comes_after, fields.are_as_many,
     ),
-    ("field", "other", "words"): (is_followed,),
-    ("field", "most"): (has_at_most,),
+    ("field", "other", "words"): (fields.is_followed,),
+    ("field", "most"): (fields.has_at_most,),
 }  # fmt: skip
 RULES: Mapping[str, tuple[Rule, tuple[str, ...]]] = {
     rule.__name__: (rule, parts) for parts, rules in _RULES.items() for rule in rules
 }
 #: Those that look at messages of two texts too.
-_OF_ROLES = (begins_as, alternates, ends_as, ends_trimmed, interjects)
+_OF_ROLES = (messages.begins_as, messages.alternates, messages.ends_as, messages.ends_trimmed, messages.interjects)
 #: Those that depend on which model is asked.
-_OF_MODELS = (is_within_output,)
+_OF_MODELS = (fields.is_within_output,)
 
 
 class ConversationRules:
@@ -148,23 +109,12 @@ def read_rule(given: Mapping[str, Json]) -> ConversationRule:
     selectors = {name: tuple(map(Selector, _listed(given.get(name)))) for name in ("field", "other", "when", "unless")}
     tops = frozenset(selector.top for selector in selectors["field"])
     check = RULES[given["rule"]][0]
+    as_given = {name: given[name] for name in ("trait", "without", "most", "headers") if name in given}
     return ConversationRule(
-        check=check,
-        fact=given["fact"],
-        error=given.get("error", "invalid_request"),
-        wording=given,
-        fields=selectors["field"],
-        others=selectors["other"],
-        when=selectors["when"],
-        unless=selectors["unless"],
-        words=tuple(_listed(given.get("words"))),
-        trait=given.get("trait"),
-        without=given.get("without"),
-        tops=tops,
-        of_output=check in _OF_MODELS,
-        most=given.get("most", 0),
-        headers=given.get("headers", {}),
-    )
+        check, given["fact"], given.get("error", "invalid_request"), given,
+        selectors["field"], selectors["other"], selectors["when"], selectors["unless"],
+        words=tuple(_listed(given.get("words"))), tops=tops, of_output=check in _OF_MODELS, **as_given,
+    )  # fmt: skip
 
 
 def rule_problems(given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
