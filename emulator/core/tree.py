@@ -30,6 +30,16 @@ def deeper(value: Json, levels: int) -> bool:
     return True
 
 
+def kind_of(value: Json) -> str:
+    """Return what JSON Schema calls the type of a value."""
+    return _KINDS.get(type(value), "object")
+
+
+_KINDS: Mapping[type, str] = {
+    type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object",
+}  # fmt: skip
+
+
 def parts(value: Json) -> Iterable[Json]:
     """Return what a list or an object holds; nothing for other values."""
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from emulator.core.engine.wrong_address import doubled, wrong_address
 from emulator.core.errors import Refusal
-from emulator.core.provider.keys import key_sent
-from emulator.core.provider.operation import Operation
+from emulator.core.provider.keys import keys_sent
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.session import DEFAULT, Session, Settings
 from emulator.core.values import Request
 
 
-def route(provider: Provider, request: Request, providers: Iterable[Provider], session: Session) -> Route[Operation]:
+def route(provider: Provider, request: Request, providers: Iterable[Provider], session: Session) -> Route:
     """Return the operation that an address is for. Raises: Refusal, with the right address, of any of the providers."""
     methods = provider.routes.whole.get(request.path) or provider.routes.find(request.path)
     if methods is None:
@@ -43,7 +42,7 @@ def authenticate(
     session: Session, provider: Provider, settings: Settings, request: Request, prefixes: Mapping[str, str]
 ) -> str:
     """Return the key; `prefixes` are what the keys of each provider begin with, by its title, for who mixes them up."""
-    key = key_sent(provider.accepts, request.headers, request.query)
+    key = next(keys_sent(provider.accepts, request.headers, request.query), "")
     if provider.key_optional or provider.auth_fact in settings.muted:
         return key
     if not key:

@@ -36,7 +36,6 @@ from emulator.core.engine.understand import idempotency_of, understand
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import OWN, Fault, apply
 from emulator.core.frozen import frozen
-from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules
@@ -93,7 +92,7 @@ class Engine:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""
         provider = self.providers[request.provider]
         settings = session.settings[provider.name]
-        found: Route[Operation] | None = None
+        found: Route | None = None
         key: str | None = None
         try:
             found = route(provider, request, self.providers.values(), session)

@@ -36,9 +36,7 @@ MOST_REFERRED_TO = 20_000_000
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def understand(
-    session: Session, provider: Provider, settings: Settings, route: Route[Operation], request: Request
-) -> Call:
+def understand(session: Session, provider: Provider, settings: Settings, route: Route, request: Request) -> Call:
     operation, params = route.operation, route.params
     notes: list[Note] = []
     if settings.validation != "off":

@@ -46,7 +46,7 @@ class _End:
     """The end of an address that is a good path; `versioned`: the provider's version stands before it."""
 
     path: str
-    methods: Mapping[str, Route[Operation]]
+    methods: Mapping[str, Route]
     versioned: bool
 
     def asked_by(self, request: Request) -> Operation | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from emulator.core.durations import parse_duration
@@ -28,51 +28,26 @@ def compile_operation(
     request, response, chunk, query = schemas
     rules = [*common.get("conversation", ()), *data.get("conversation", ())] if data["kind"] == "chat" else []
     shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
+    models, names = data.get("models", {}), ("missing", "missing_item")
+    missing: Json = {name: (data[name]["error"], data[name]["message"]) for name in names if name in data}
     return Operation(
-        name=name,
-        method=data["method"],
-        path=data["path"],
-        kind=data["kind"],
-        asked=request,
-        response=response,
-        chunk=chunk,
-        fact=data.get("fact"),
-        shown=shown,
-        ids={**common["ids"], **data.get("ids", {})},
-        streams_at=data.get("streams_at"),
-        body=data.get("body"),
-        wire=wire,
-        conversation=list(map(read_rule, rules)),
-        exceptions=_places(data),
-        uses=tuple(data.get("models", {}).get("use", ())),
+        name=name, asked=request, response=response, chunk=chunk, fact=data.get("fact"), shown=shown,
+        ids={**common["ids"], **data.get("ids", {})}, wire=wire, conversation=list(map(read_rule, rules)),
+        exceptions=_places(data), uses=tuple(models.get("use", ())),
         other_model=_error_of(data.get("models", {"other": "invalid_request"}), "other"),
         limits={what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
-        categories=data.get("categories", {}),
-        of=data.get("of", ""),
-        does=data.get("does", ""),
-        missing=_missing(data, "missing"),
-        missing_item=_missing(data, "missing_item"),
-        refused=data.get("refused", ""),
-        page=data.get("page", {}),
-        replay=data.get("replay", {}),
-        vectors=data.get("vectors", {}),
         context=_error_of(data["context"], "error") if "context" in data else None,
-        unknown_model=data.get("models", {}).get("unknown", ""),
-        query=query,
+        unknown_model=models.get("unknown", ""), query=query,
         query_error=data.get("query", {}).get("error", "invalid_request"),
-        unasked=_unasked(data),
-        entry=data.get("entry"),
-    )
+        unasked=tuple((condition_of(item["when"]), item["body"]) for item in data.get("unasked", ())),
+        **missing, **{name: data[name] for name in _OF_OPERATION if name in data},
+    )  # fmt: skip
 
 
-def _unasked(data: Mapping[str, Json]) -> tuple[tuple[Callable[[Json], bool], Json], ...]:
-    """Return what tells the bodies of a chat that ask for no words, each with its answer."""
-    return tuple((condition_of(item["when"]), item["body"]) for item in data.get("unasked", ()))
-
-
-def _missing(data: Mapping[str, Json], name: str) -> tuple[str, str] | None:
-    """Return the error where something is not kept, and its message."""
-    return (data[name]["error"], data[name]["message"]) if name in data else None
+#: What an operation, and a provider, have as it is given.
+_OF_OPERATION = ("method", "path", "kind", "streams_at", "body", "categories", "of", "does", "refused", "page",
+                 "replay", "vectors", "entry")  # fmt: skip
+_OF_PROVIDER = ("name", "title", "versions", "malformed", "unknown_path", "wrong_method", "ids", "tasks", "default")
 
 
 def compile_provider(
@@ -88,28 +63,22 @@ def compile_provider(
     """
     auth, errors, models = data["auth"], data["errors"], data["models"]
     content_type = data.get("content_type", {"other": "note"})
-    kept = data.get("idempotency")
+    kept, paths = data.get("idempotency"), errors.get("paths", {})
     refills = "refills" in data["plans"]
+    documents: dict[str, Json] = {part: schema.document if schema else None for part, schema in beside.items()}
     plans = {name: read_plan(name, item, refills) for name, item in data["plans"]["list"].items()}
     return Provider(
-        name=data["name"], title=data["title"], base_url=data["base_url"].rstrip("/"),
-        versions=data.get("versions", ()),
-        key_prefix=auth["key_prefix"], auth_fact=auth.get("fact"),
+        base_url=data["base_url"].rstrip("/"), key_prefix=auth["key_prefix"], auth_fact=auth.get("fact"),
         key_optional=auth.get("optional", False), envelopes=errors.get("envelopes", {}),
         accepts=tuple(map(read_way, auth.get("accepts", ["bearer"]))),
         elsewhere=tuple((read_way(way), name) for way, name in auth.get("elsewhere", {}).items()),
         also_read={way: item["fact"] for way, item in data.get("also_read", {}).items()},
-        error_paths=_error_paths(errors.get("paths", {})),
+        error_paths=ErrorPaths(paths.get("spelt") == "snake_case", frozenset(paths.get("maps", ()))),
         env=data.get("env", usual("env")),
-        key_missing=auth.get("missing", "unauthorized"),
-        key_wrong=auth.get("wrong", "unauthorized"),
+        key_missing=auth.get("missing", "unauthorized"), key_wrong=auth.get("wrong", "unauthorized"),
         content_type=(content_type["other"], content_type.get("fact")),
-        malformed=data.get("malformed", "invalid_request"),
-        unknown_path=data.get("unknown_path", "not_found"),
-        wrong_method=data.get("wrong_method", "method_not_allowed"),
-        nulls_fact=data.get("nulls", {}).get("fact"),
+        nulls_fact=data.get("nulls", {}).get("fact"), wordings=errors.get("violations", {}),
         context_error=models.get("context", "invalid_request"),
-        wordings=errors.get("violations", {}),
         reference=reference, reference_muted=reference_muted,
         idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
         models=_models(models),
@@ -120,22 +89,17 @@ def compile_provider(
         context_fact=models.get("context_fact"), context_of=models.get("context_of", "all"),
         plans={"unlimited": UNLIMITED, **plans},
         default_plan=data["plans"]["default"],
-        headers=tuple((item["name"], item["value"]) for item in data["headers"]), ids=data["ids"],
+        headers=tuple((item["name"], item["value"]) for item in data["headers"]),
         envelope=errors["envelope"], detail=errors.get("detail"),
         errors=_errors(errors["names"]), operations=operations, routes=Routes(operations.values()),
-        tasks=data.get("tasks", {}),
-        facts={item["id"]: Fact(**item) for item in data["facts"]}, default=data.get("default", False),
+        facts={item["id"]: Fact(**item) for item in data["facts"]},
         model_entry=models.get("entry", usual("models", "entry")), header_scopes=_scopes(data["headers"]),
-        refills=refills, proven=False,
+        refills=refills,
         over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
         header_exceptions=_places(data, "header_exceptions"),
         retry_ms="retry_after_ms" in errors, comment=_comment(data["stream"].get("comment")),
-        **{part: schema.document if schema else None for part, schema in beside.items()},
+        **{name: data[name] for name in _OF_PROVIDER if name in data}, **documents,
     )  # fmt: skip
-
-
-def _error_paths(given: Mapping[str, Json]) -> ErrorPaths:
-    return ErrorPaths(given.get("spelt") == "snake_case", frozenset(given.get("maps", ())))
 
 
 def usual(*names: str) -> Json:

@@ -40,9 +40,8 @@ class KeyPlace:
         return {"authorization": f"Bearer {key}"} if self.kind == "bearer" else {self.name: key}, ""
 
     def __str__(self) -> str:
-        return {"bearer": "'Authorization: Bearer KEY'", "header": f"'{self.name}: KEY'"}.get(
-            self.kind, f"'?{self.name}=KEY'"
-        )
+        told = {"bearer": "Authorization: Bearer KEY", "header": f"{self.name}: KEY", "query": f"?{self.name}=KEY"}
+        return f"'{told[self.kind]}'"
 
 
 BEARER = KeyPlace("bearer")
@@ -56,18 +55,6 @@ def read_way(given: Json) -> KeyPlace:
     return KeyPlace(cast(Literal["header", "query"], kind), name.lower() if kind == "header" else name)
 
 
-def key_sent(ways: Iterable[KeyPlace], headers: Mapping[str, str], query: str) -> str:
-    """Return the key of a request that is sent in the first of the ways, or an empty string."""
-    for way in ways:
-        key = way.read(headers, query)
-        if key:
-            return key
-    return ""
-
-
 def keys_sent(ways: Iterable[KeyPlace], headers: Mapping[str, str], query: str) -> Iterator[str]:
     """Yield the keys of a request, in the order of the ways."""
-    for way in ways:
-        key = way.read(headers, query)
-        if key:
-            yield key
+    yield from filter(None, (way.read(headers, query) for way in ways))

@@ -72,7 +72,7 @@ class Comparison:
     both: Schema
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Provider:
     """A whole API as data. `operations` is keyed by name, `routes` finds them by path.
 
@@ -82,7 +82,7 @@ class Provider:
     name: str
     title: str
     base_url: str
-    versions: Sequence[str]  # what may stand for the last part of the base URL; the first is the one that does
+    versions: Sequence[str] = ()  # what may stand for the last part of the base URL; the first is the one that does
     key_prefix: str
     auth_fact: str | None
     key_optional: bool  # a request may have none, and any
@@ -92,9 +92,9 @@ class Provider:
     request_headers: Json  # the schema of a request's headers, by lower-case name; None: anything goes
     env: Mapping[str, str | None]
     content_type: tuple[str, str | None]
-    malformed: str  # the error for a body that cannot be read
-    unknown_path: str
-    wrong_method: str
+    malformed: str = "invalid_request"  # the error for a body that cannot be read
+    unknown_path: str = "not_found"
+    wrong_method: str = "method_not_allowed"
     nulls_fact: str | None  # present: null is not as good as leaving an optional field out
     idempotency: tuple[str, float, str | None] | None
     models: Mapping[str, Model]
@@ -116,8 +116,8 @@ class Provider:
     errors: Mapping[str, Mapping[str, Json]]
     wordings: Mapping[str, Wording]  # how a broken constraint is told, by its keyword
     operations: Mapping[str, Operation]
-    routes: Routes[Operation]
-    tasks: Mapping[str, Mapping[str, Json]]
+    routes: Routes
+    tasks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     facts: Mapping[str, Fact]
     default: bool = False  # it is meant where several could be
     reference: Provider | None = None  # the API with which it is compatible

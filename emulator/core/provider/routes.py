@@ -7,43 +7,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
 from urllib.parse import unquote
 
 from emulator.core.frozen import frozen
+from emulator.core.provider.operation import Operation
 
 _PARAMETER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
-class Routed(Protocol):
-    """What a path can be for; at `streams_at` the same is asked for as a stream."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def streams_at(self) -> str | None: ...
-
-
-T = TypeVar("T", bound=Routed)
-
-
 @frozen
-class Route(Generic[T]):
+class Route:
     """Where a method of a path leads: its operation, the parameters of the path, and whether it is that of streams."""
 
-    operation: T
+    operation: Operation
     params: Mapping[str, str]
     streams: bool
 
 
-class Routes(Generic[T]):
+class Routes:
     """All paths of a provider with their methods: `by_path` as they are written, `whole` those without parameters."""
 
-    def __init__(self, operations: Iterable[T]) -> None:
-        self.by_path: dict[str, dict[str, Route[T]]] = {}
-        by_shape: dict[str, dict[str, Route[T]]] = {}
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self.by_path: dict[str, dict[str, Route]] = {}
+        by_shape: dict[str, dict[str, Route]] = {}
         for operation in operations:
             for path, streams in ((operation.path, False), (operation.streams_at, True)):
                 if path:
@@ -51,11 +37,12 @@ class Routes(Generic[T]):
                     self.by_path.setdefault(path, {})[operation.method] = route
                     by_shape.setdefault(shape(path), {})[operation.method] = route
         self.whole = {path: methods for path, methods in by_shape.items() if "{}" not in path}
-        patterns = [(path, methods) for path, methods in by_shape.items() if "{}" in path]
-        patterns.sort(key=lambda item: -len(item[0]))  # the one that says most goes first
-        self._patterns = [(_pattern(path), methods) for path, methods in patterns]
+        patterns = sorted((path for path in by_shape if "{}" in path), key=lambda path: -len(path))
+        self._patterns = [  # the one that says most goes first
+            (re.compile("([^/]+?)".join(map(re.escape, path.split("{}")))), by_shape[path]) for path in patterns
+        ]
 
-    def find(self, path: str) -> Mapping[str, Route[T]] | None:
+    def find(self, path: str) -> Mapping[str, Route] | None:
         """Return what a path is for, by method, the parameters filled in; None for one that is unknown."""
         methods = self.whole.get(path)
         if methods is not None:
@@ -86,9 +73,5 @@ def fill_path(path: str, params: Mapping[str, str]) -> str:
     return _PARAMETER.sub(lambda name: params[name[1]], path)
 
 
-def _pattern(shape: str) -> re.Pattern[str]:
-    return re.compile("([^/]+?)".join(map(re.escape, shape.split("{}"))))
-
-
-def _filled(route: Route[T], values: list[str]) -> Route[T]:
+def _filled(route: Route, values: list[str]) -> Route:
     return Route(route.operation, dict(zip(route.params, values, strict=True)), route.streams)

@@ -13,7 +13,7 @@ from emulator.core.errors import Json, Violation
 from emulator.core.field_names import told_path
 from emulator.core.frozen import frozen
 from emulator.core.provider.holes import fill_text
-from emulator.core.tree import path_of
+from emulator.core.tree import kind_of, path_of
 
 #: What a violation's text can name: the place, what was wanted, what was given, and the bound that it passes.
 HOLES = (
@@ -117,14 +117,6 @@ class _Values(dict[str, Json]):
             steps = self.violation.steps
             return self._path_of(steps if hole == "param" else steps[:-1])
         return _HOLES[hole](self.violation)
-
-
-def kind_of(value: Json) -> str:
-    """Return what JSON calls a value."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else "boolean"
-    kinds = {int: "integer", float: "number", str: "string", list: "array", dict: "object"}
-    return kinds.get(type(value), "object")
 
 
 _A = {

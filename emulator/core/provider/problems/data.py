@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import TypeAlias
 
 from emulator.core.errors import STATUS, Json, nearest
@@ -32,6 +32,18 @@ _ERRORS_NAMED: Sequence[tuple[str, ...]] = (
 )  # fmt: skip
 
 
+def unknown(place: Path, name: str, known: Collection[str], what: str = "there is no error '{}'") -> Problems:
+    """Yield that a name is none of those that are known; `what` says so, with {} for it."""
+    if name not in known:
+        yield place, f"{what.format(name)}; {nearest(name, known)}"
+
+
+def unfilled(place: Path, shape: Json, known: Collection[str], where: str = "") -> Problems:
+    """Yield the holes of a shape that nothing fills."""
+    for hole in holes(shape):
+        yield from unknown(place, hole, known, f"nothing fills ${{{{{{}}}}}}{where}")
+
+
 def data_problems(data: Data) -> Problems:
     """Yield what is wrong, with its path."""
     for find in (_of_tasks, _of_errors, _of_wordings, _of_conversations, _of_models_and_plans):
@@ -41,9 +53,7 @@ def data_problems(data: Data) -> Problems:
 def _of_tasks(data: Data) -> Problems:
     known = {name for item in data["models"]["list"] for name in item.get("capabilities", {})}
     for name, task in data.get("tasks", {}).items():
-        if task["capability"] not in known:
-            hint = nearest(task["capability"], known)
-            yield ("tasks", name, "capability"), f"no model has '{task['capability']}'; {hint}"
+        yield from unknown(("tasks", name, "capability"), task["capability"], known, "no model has '{}'")
 
 
 def _of_errors(data: Data) -> Problems:
@@ -54,29 +64,23 @@ def _of_errors(data: Data) -> Problems:
         yield ("errors",), "lacks 'detail', the shape of one of ${details}"
     yield from _of_names(data)
     for more in _more(data):
-        for name in holes(more):
-            if name not in _MORE_HOLES:
-                yield ("errors",), f"nothing fills ${{{name}}} in 'more'; {nearest(name, _MORE_HOLES)}"
-    for name in holes(data["errors"].get("detail")):
-        if name not in _DETAIL_HOLES:
-            yield ("errors", "detail"), f"nothing fills ${{{name}}}; {nearest(name, _DETAIL_HOLES)}"
+        yield from unfilled(("errors",), more, _MORE_HOLES, " in 'more'")
+    yield from unfilled(("errors", "detail"), data["errors"].get("detail"), _DETAIL_HOLES)
 
 
 def _of_error(name: str, given: Mapping[str, Json], wanted: Set[str]) -> Problems:
     """Check that an error has what the envelope wants, and nothing that is used nowhere."""
-    own = name in STATUS
+    place, own = ("errors", "names", name), name in STATUS
     if not own and "like" not in given:
-        hint = f"lacks 'like', one of the names that all providers have; {nearest(name, STATUS)}"
-        yield ("errors", "names", name), hint
+        yield place, f"lacks 'like', one of the names that all providers have; {nearest(name, STATUS)}"
     elif own and "like" in given:
-        hint = f"is for further names; '{name}' is one that all providers have"
-        yield ("errors", "names", name, "like"), hint
+        yield (*place, "like"), f"is for further names; '{name}' is one that all providers have"
     elif own and "message" not in given:
-        yield ("errors", "names", name), "lacks 'message'"
+        yield place, "lacks 'message'"
     for key in sorted(wanted - _ENVELOPE_HOLES - given.keys()) if own else ():
-        yield ("errors", "names", name), f"lacks '{key}', which the envelope has a hole for"
+        yield place, f"lacks '{key}', which the envelope has a hole for"
     for key in given.keys() - wanted - _ERROR_KEYS:
-        yield ("errors", "names", name, key), f"is used nowhere: the envelope has no ${{{key}}}"
+        yield (*place, key), f"is used nowhere: the envelope has no ${{{key}}}"
 
 
 def _more(data: Data) -> Iterator[Json]:
@@ -87,15 +91,14 @@ def _more(data: Data) -> Iterator[Json]:
 
 def _of_names(data: Data) -> Problems:
     """The errors and operations that are named beside their lists are there."""
-    operations, errors = data["operations"], data["errors"]["names"]
     for path, value in walk(data):
         at, last = path[:1], path[-1:]
         of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",), ("query",))
         of_error = (of_operation and last in (("other",), ("unknown",), ("error",))) or path[:2] == ("plans", "over")
-        if (of_error or path == ("not_emulated", "error")) and value not in errors:
-            yield path, f"there is no error '{value}'; {nearest(value, errors)}"
-        elif at == ("headers",) and path[2:3] in (("operations",), ("not_streamed",)) and value not in operations:
-            yield path, f"there is no operation '{value}'; {nearest(value, operations)}"
+        if of_error or path == ("not_emulated", "error"):
+            yield from unknown(path, value, data["errors"]["names"])
+        elif at == ("headers",) and path[2:3] in (("operations",), ("not_streamed",)):
+            yield from unknown(path, value, data["operations"], "there is no operation '{}'")
 
 
 def _of_wordings(data: Data) -> Problems:
@@ -103,63 +106,41 @@ def _of_wordings(data: Data) -> Problems:
     names = data["errors"]["names"]
     for path in _ERRORS_NAMED:
         name: Json = functools.reduce(lambda part, step: part.get(step, {}), path, data)
-        if name and name not in names and name != "note":
-            yield path, f"there is no error '{name}'; {nearest(name, names)}"
+        yield from unknown(path, name, names) if name and name != "note" else ()
     for name, given in names.items():
-        for hole in holes(given.get("exact")):
-            if hole not in _EXACT_HOLES:
-                hint = f"nothing fills ${{{hole}}}; {nearest(hole, _EXACT_HOLES)}"
-                yield ("errors", "names", name, "exact"), hint
-    wordings: dict[tuple[str | int, ...], Mapping[str, Json]] = {
+        yield from unfilled(("errors", "names", name, "exact"), given.get("exact"), _EXACT_HOLES)
+    wordings: dict[Path, Mapping[str, Json]] = {
         ("errors", "violations", keyword): given for keyword, given in data["errors"].get("violations", {}).items()
     }
-    for index, given in enumerate(data.get("header_exceptions", ())):
-        wordings["header_exceptions", index] = given
-    for operation, its in data["operations"].items():
-        for index, given in enumerate(its.get("exceptions", ())):
-            wordings["operations", operation, "exceptions", index] = given
+    wordings |= {where: given for key in ("header_exceptions", "exceptions") for where, given in _listed(data, key)}
     for where, given in wordings.items():
         for part in ("param", "message"):
-            for hole in holes(given.get(part)):
-                if hole not in wording.HOLES:
-                    yield (*where, part), f"nothing fills ${{{hole}}}; {nearest(hole, wording.HOLES)}"
+            yield from unfilled((*where, part), given.get(part), wording.HOLES)
 
 
 def _of_conversations(data: Data) -> Problems:
     """Each rule has what it looks at, and no more; its error exists, and some model has its trait."""
-    names = data["errors"]["names"]
     traits = {trait for model in data["models"]["list"] for trait in model.get("traits", ())}
-    lists: dict[tuple[str, ...], Sequence[Mapping[str, Json]]] = {
-        ("conversation",): data.get("conversation", ()),
-        **{
-            ("operations", name, "conversation"): its.get("conversation", ())
-            for name, its in data["operations"].items()
-        },
-    }
-    for where, given in lists.items():
-        for index, rule in enumerate(given):
-            for part, message in rule_problems(rule):
-                yield (*where, index, part), message
-            if rule.get("error", "invalid_request") not in names:
-                hint = f"there is no error '{rule['error']}'; {nearest(rule['error'], names)}"
-                yield (*where, index, "error"), hint
-            for part in ("trait", "without"):
-                if part in rule and rule[part] not in traits:
-                    hint = f"no model has '{rule[part]}'; {nearest(rule[part], traits)}"
-                    yield (*where, index, part), hint
+    for where, rule in _listed(data, "conversation"):
+        yield from (((*where, part), message) for part, message in rule_problems(rule))
+        yield from unknown((*where, "error"), rule.get("error", "invalid_request"), data["errors"]["names"])
+        for part in ("trait", "without"):
+            yield from unknown((*where, part), rule[part], traits, "no model has '{}'") if part in rule else ()
+
+
+def _listed(data: Data, key: str) -> Iterator[tuple[Path, Mapping[str, Json]]]:
+    """Yield the items of a list that stands in the whole, and in operations, with their places."""
+    holders: dict[Path, Data] = {("operations", name): its for name, its in data["operations"].items()}
+    for place, holder in {(): data, **holders}.items():
+        yield from (((*place, key, index), item) for index, item in enumerate(holder.get(key, ())))
 
 
 def _of_models_and_plans(data: Data) -> Problems:
-    models = data["models"]
-    ids = {item["id"] for item in models["list"]}
-    for key in ("auto", "embedding"):
-        if key in models and models[key] not in ids:
-            yield ("models", key), f"'{models[key]}' is not in the list; {nearest(models[key], ids)}"
-    plans = {"unlimited", *data["plans"]["list"]}
+    models, default = data["models"], data["plans"]["default"]
     listed = [item["id"] for item in models["list"]]
+    for key in ("auto", "embedding"):
+        yield from unknown(("models", key), models[key], listed, "'{}' is not in the list") if key in models else ()
     for index, name in enumerate(listed):
         if name in listed[:index]:
             yield ("models", "list", index, "id"), f"'{name}' stands here a second time"
-    default = data["plans"]["default"]
-    if default not in plans:
-        yield ("plans", "default"), f"there is no plan '{default}'; {nearest(default, plans)}"
+    yield from unknown(("plans", "default"), default, {"unlimited", *data["plans"]["list"]}, "there is no plan '{}'")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from emulator.core.errors import Json, nearest
+from emulator.core.errors import Json
 from emulator.core.provider.operation import Operation
-from emulator.core.provider.problems.data import Data, Problems
+from emulator.core.provider.problems.data import Data, Problems, unknown
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.tree import walk
@@ -29,20 +29,17 @@ def fact_problems(data: Data, beside: Mapping[str, Schema | None], operations: M
         ids.add(fact["id"])
     for path, value in walk(data):
         named = path[-1:] in (("fact",), ("context_fact",)) and path[0] != "facts"
-        if named and value not in ids:
-            yield path, f"there is no fact '{value}'; {nearest(value, ids)}"
+        yield from unknown(path, value, ids, "there is no fact '{}'") if named else ()
     for part, schema in beside.items():
         for fact_id in sorted(set(schemas.facts_named(schema.document)) - ids if schema else ()):
             yield (part,), f"{data[part]} rests on '{fact_id}', which is no fact"
-    for name, operation in operations.items():
+    for name, its in operations.items():
         given = data["operations"][name]
-        for part, file, schema in (
-            ("request", given.get("request"), operation.asked), ("response", given.get("response"), operation.response),
-            ("chunk", given.get("chunk"), operation.chunk),
-            ("query", given.get("query", {}).get("schema"), operation.query),
-        ):  # fmt: skip
+        files = {**given, "query": given.get("query", {}).get("schema")}
+        parts = {"request": its.asked, "response": its.response, "chunk": its.chunk, "query": its.query}
+        for part, schema in parts.items():
             for fact_id in set(schemas.facts_named(schema.document)) - ids if schema else ():
-                yield ("operations", name, part), f"{file} rests on '{fact_id}', which is no fact"
+                yield ("operations", name, part), f"{files[part]} rests on '{fact_id}', which is no fact"
 
 
 def _named(document: Json) -> set[str]:

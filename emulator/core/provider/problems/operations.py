@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from emulator.core.errors import Json, nearest
+from emulator.core.errors import Json
 from emulator.core.provider.holes import drawn_length, fill, fill_text, holes
 from emulator.core.provider.model import ABOUT, MODEL_HOLES, Model, model_values
 from emulator.core.provider.operation import Operation
-from emulator.core.provider.problems.data import Data, Problems
+from emulator.core.provider.problems.data import Data, Problems, unfilled, unknown
 from emulator.core.provider.routes import parameters, shape
 from emulator.core.schema.defaults import echoed
 from emulator.core.wires.completion import Completion
@@ -52,37 +52,37 @@ def _of_paths(operation: Operation, taken: dict[tuple[str, str], tuple[str, str]
             yield place, f"must have the parameters of path: {_listed(names)}, not {_listed(found)}"
 
 
+#: What stands beside some kinds alone, and what kinds need beside them.
+_FOR: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(("limits", "vectors"), ("embeddings",)), "categories": ("moderations",), "entry": ("models",),
+    **dict.fromkeys(("chunk", "streams_at", "unasked"), ("chat",)), "wire": ("chat", "tokens"),
+    **dict.fromkeys(("of", "does", "refused", "replay"), ("stored",)), "page": ("stored", "models"),
+}  # fmt: skip
+_NEEDS: Mapping[str, Mapping[str, str]] = {
+    "chat": {"chunk": "the schema of what is streamed"},
+    "moderations": {"categories": "of which each result tells"},
+    "stored": dict.fromkeys(("of", "does", "missing"), "which kind: stored needs"),
+}
+
+
 def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -> Problems:
     place, kind = ("operations", operation.name), operation.kind
     if kind in _NEED_TASKS and not has_tasks:
         yield (*place, "kind"), f"'{kind}' is computed from `tasks`, and there are none"
-    if kind == "chat" and "chunk" not in given:
-        yield place, "lacks 'chunk', the schema of what is streamed"
     if kind == "chat" and operation.method != "POST":
         yield (*place, "method"), f"must be POST where kind is chat, not {operation.method}"
-    of_kinds = (
-        ("limits", "embeddings"),
-        ("vectors", "embeddings"),
-        ("categories", "moderations"),
-        ("entry", "models"),
-        ("unasked", "chat"),
-    )
-    for key, only in of_kinds:
-        if key in given and kind != only:
-            yield (*place, key), f"is for kind: {only}, not {kind}"
-    if kind == "moderations" and "categories" not in given:
-        yield place, "lacks 'categories', of which each result tells"
-    for key in ("chunk", "streams_at"):
-        if key in given and kind != "chat":
-            yield (*place, key), f"is for what can be streamed, which is kind: chat, not {kind}"
-    if "wire" in given and kind not in ("chat", "tokens"):
-        yield (*place, "wire"), f"is for kinds chat and tokens, not {kind}"
-    yield from _of_stored(operation, given)
+    for key, kinds in _FOR.items():
+        if key in given and kind not in kinds:
+            told = f"kinds {' and '.join(kinds)}" if kinds[1:] else f"kind: {kinds[0]}"
+            told = f"what can be streamed, which is {told}" if key in ("chunk", "streams_at") else told
+            yield (*place, key), f"is for {told}, not {kind}"
     optional = {"response", "fact", *(("request",) if operation.method != "POST" else ())} if kind == "body" else set()
     optional |= {"request", "response"} if kind == "stored" else set()
-    for key, what in (("request", "a schema"), ("response", "a schema"), ("fact", "what it rests on")):
+    for key, what in {**_NEEDS.get(kind, {}), **_USUAL}.items():
         if key not in given and key not in optional:
             yield place, f"lacks '{key}', {what}"
+    if kind == "stored":
+        yield from _of_stored(operation, given)
     needs_body = (
         kind in ("body", "tokens")
         or operation.does in ("forget", "list", "index")
@@ -95,26 +95,14 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
         yield (*place, "body"), f"{hint}, not {kind}"
 
 
-#: What stands beside kind: stored alone, and what each of them needs.
-_OF_STORED = ("of", "does", "refused", "replay")
+_USUAL = {"request": "a schema", "response": "a schema", "fact": "what it rests on"}
+#: What some deeds with kept answers need, and what is for those alone.
 _NEEDED = {"cancel": "refused", "list": "page", "index": "page"}
 _ALLOWED = {"refused": ("cancel", "show"), "page": ("list", "index"), "replay": ("show",)}
 
 
 def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
-    place, stored = ("operations", operation.name), operation.kind == "stored"
-    if "page" in given and operation.kind not in ("stored", "models"):
-        yield (*place, "page"), f"is for kinds stored and models, not {operation.kind}"
-    for key in _OF_STORED:
-        if key in given and not stored:
-            yield (*place, key), f"is for kind: stored, not {operation.kind}"
-    if "page" in given and operation.kind not in ("stored", "models"):
-        yield (*place, "page"), f"is for kinds stored and models, not {operation.kind}"
-    if not stored:
-        return
-    for key in ("of", "does", "missing"):
-        if key not in given:
-            yield place, f"lacks '{key}', which kind: stored needs"
+    place = ("operations", operation.name)
     for does, key in _NEEDED.items():
         if operation.does == does and key not in given:
             yield place, f"lacks '{key}', which `does: {does}` needs"
@@ -130,14 +118,12 @@ def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:
 
 def _of_entry(models: Mapping[str, Json], entry: Json, place: tuple[str, ...]) -> Problems:
     """The holes of an entry of the list of models can be filled, of each model."""
-    wanted = list(holes(entry))
-    for name in wanted:
-        if name not in MODEL_HOLES and not name.startswith(ABOUT):
-            yield place, f"nothing fills ${{{name}}}; {nearest(name, MODEL_HOLES)}"
+    about = [name for name in holes(entry) if name.startswith(ABOUT)]
+    yield from unfilled(place, entry, {*MODEL_HOLES, *about})
     for index, model in enumerate(models["list"]):
-        for name in wanted:
-            if name.startswith(ABOUT) and name.removeprefix(ABOUT) not in model.get("about", {}):
-                hint = f"lacks '{name.removeprefix(ABOUT)}' in its `about`, which the entry of the list has a hole for"
+        for name in [hole.removeprefix(ABOUT) for hole in about]:
+            if name not in model.get("about", {}):
+                hint = f"lacks '{name}' in its `about`, which the entry of the list has a hole for"
                 yield ("models", "list", index), hint
 
 
@@ -149,10 +135,8 @@ def _of_body(operation: Operation, first_model: Mapping[str, Json]) -> Problems:
     sample = {f"path.{name}": model.id if name == "model" else "sample" for name in names}
     if "model" in names or operation.takes("model"):
         sample |= model_values(model)
-    unknown = [name for name in holes(operation.body) if name not in sample]
-    for name in unknown:
-        yield place, f"nothing fills ${{{name}}}; {nearest(name, sample)}"
-    if operation.response and not unknown:
+    yield from unfilled(place, operation.body, sample)
+    if operation.response and sample.keys() >= {*holes(operation.body)}:
         body = fill(operation.body, sample)
         for violation in () if operation.response.verdict(body) else operation.response.violations(body):
             where = f"{violation.path} " if violation.path else ""
@@ -194,19 +178,13 @@ def kept_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:
                 if kind not in operation.ids:
                     hint = f"lacks '{kind}': the wire '{operation.wire.name}' tells the id of each part"
                     yield ("operations", name), f"ids {hint}"
-        for key, error in _errors(operation):
-            if error not in names:
-                yield ("operations", name, key, "error"), f"there is no error '{error}'; {nearest(error, names)}"
+        named = {"missing": operation.missing, "missing_item": operation.missing_item, "context": operation.context}
+        for key, error in ((key, given[0]) for key, given in named.items() if given):
+            yield from unknown(("operations", name, key, "error"), error, names)
         keeping = [key for key, other in operations.items() if other.wire and other.wire.kept and other.kind == "chat"]
-        if operation.kind == "stored" and operation.of not in keeping:
-            hint = nearest(operation.of, keeping)
-            yield ("operations", name, "of"), f"'{operation.of}' is no chat whose wire says how it is kept; {hint}"
-
-
-def _errors(operation: Operation) -> Iterator[tuple[str, str]]:
-    """Yield the errors that an operation names, with the keys that name them."""
-    named = {"missing": operation.missing, "missing_item": operation.missing_item, "context": operation.context}
-    yield from ((key, given[0]) for key, given in named.items() if given)
+        if operation.kind == "stored":
+            what = "'{}' is no chat whose wire says how it is kept"
+            yield from unknown(("operations", name, "of"), operation.of, keeping, what)
 
 
 def sample_values(operation: Operation, sample: Completion) -> AnswerValues:
