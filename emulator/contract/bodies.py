@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import orjson
 
 from emulator.core.errors import Json
+from emulator.core.tree import deeper
 
 #: How deep a JSON body may go: what reads it goes down by recursion.
 MAX_DEPTH = 100
@@ -36,23 +36,7 @@ def parse_json(text: str | bytes) -> Json:
         value = orjson.loads(text)
     except ValueError:
         return None
-    return None if _deep(value) else value
-
-
-def _deep(value: Json) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [inner for item in level for inner in _inside(item)]
-        if not level:
-            return False
-    return True
-
-
-def _inside(value: Json) -> Iterator[Json]:
-    if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            if isinstance(inner, dict | list):
-                yield inner
+    return None if deeper(value, MAX_DEPTH) else value
 
 
 def parse_events(body: bytes) -> tuple[Event, ...]:

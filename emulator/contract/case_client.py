@@ -15,7 +15,6 @@ from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import STATUS, Json
 from emulator.core.provider.holes import fill
 from emulator.core.provider.keys import BEARER, KeyPlace
-from emulator.core.provider.operation import Operation
 from emulator.core.provider.routes import Route, fill_path
 from emulator.core.wires.wire import Wire
 
@@ -41,7 +40,7 @@ class Ask:
     documented: frozenset[str]
     status: Mapping[str, int] = field(default_factory=lambda: STATUS)
     way: KeyPlace = BEARER  # in which the key is sent
-    route: Route[Operation] | None = None  # where the path leads
+    route: Route | None = None  # where the path leads
     says: Changes = field(default_factory=dict)  # what puts ${text} in the user's mouth
     tools: Mapping[str, Json] = field(default_factory=dict)  # how tools are offered, chosen, called and answered
     situations: Mapping[str, str] = field(default_factory=dict)  # the errors that some situations meet

@@ -83,6 +83,11 @@ class Answer:
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
     @property
+    def text(self) -> str:
+        """The body as text, whatever it is."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
     def json(self) -> Json:
         """The body as JSON; None if it is none."""
         return parse_json(self.body)

@@ -122,7 +122,7 @@ class Contract:
         path, _ = ask.sent({"model": model})
         return replace(self, ask=replace(ask, path=path, route=self.route(path, "POST")))
 
-    def route(self, url: str, method: str) -> Route[Operation] | None:
+    def route(self, url: str, method: str) -> Route | None:
         """Return where a URL leads, whatever comes before the operation's path."""
         steps = urlsplit(url).path.split("/")
         paths = ("/" + "/".join(steps[at:]) for at in range(1, len(steps)))

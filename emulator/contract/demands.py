@@ -69,7 +69,7 @@ def status_differs(
     elif answer.status < 300:
         difference = ignored(field) if field else f"{OF_FACT}gets {wanted}, not {told}"
     else:
-        said = _OWN.sub("…", answer.body[:_LONG].decode("utf-8", "replace")) if wanted == "200" else ""
+        said = _OWN.sub("…", answer.text[:_LONG]) if wanted == "200" else ""
         difference = f"gets {wanted}, not {told} {said}"
     return Differs(message, expected, outcome(answer), answer, assumed, difference=difference)
 
@@ -86,8 +86,7 @@ def whole(answer: Answer, what: str = "a good request") -> dict[str, Json]:
         raise Differs(f"{what} is answered in JSON", "application/json", answer.media_type, answer, about=what)
     value = answer.json
     if not isinstance(value, dict):
-        told = answer.body[:200].decode("utf-8", "replace")
-        raise Differs(f"{what} is answered with a JSON object", "object", told, answer, about=what)
+        raise Differs(f"{what} is answered with a JSON object", "object", answer.text[:200], answer, about=what)
     return value
 
 

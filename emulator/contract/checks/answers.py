@@ -82,8 +82,8 @@ def breaks(client: CaseClient, *, error: str, after_chunks: int, pattern: str) -
     client.session.answer({"text": SHORT_TEXT, "faults": [fault]})
     answer = client.chat(client.asks(stream=True))
     accepted(answer, "a request for a stream")
-    told = answer.body.decode(errors="replace")
-    hold(answer, "a stream that fails tells so at its end", bool(re.search(pattern, told)), pattern, told[-300:])
+    good = bool(re.search(pattern, answer.text))
+    hold(answer, "a stream that fails tells so at its end", good, pattern, answer.text[-300:])
 
 
 def comments(client: CaseClient, *, reply: Changes, comment: str) -> None:
@@ -91,7 +91,7 @@ def comments(client: CaseClient, *, reply: Changes, comment: str) -> None:
     client.session.answer(reply)
     answer = client.chat(client.asks(stream=True))
     accepted(answer, "a request for a stream that waits")
-    lines = [line for line in answer.body.decode(errors="replace").splitlines() if line.startswith(":")]
+    lines = [line for line in answer.text.splitlines() if line.startswith(":")]
     hold(answer, "a stream that waits has comments", comment in lines, comment, lines[:3])
 
 

@@ -88,9 +88,8 @@ def mentions(client: CaseClient, *, words: Sequence[str], on: Sequence[str]) -> 
         now = situation(name)
         answer = now.meet(client)
         client.refused(answer, now.error, now.what, client.ask.spoilt if name == "spoilt" else None)
-        said = answer.body.decode("utf-8", "replace")
-        missing = [word for word in words if word not in said]
-        hold(answer, f"the error of {now.what} says {', '.join(words)}", not missing, list(words), said, about=now.what)
+        missing, told = [word for word in words if word not in answer.text], f"the error of {now.what} says"
+        hold(answer, f"{told} {', '.join(words)}", not missing, list(words), answer.text, about=now.what)
 
 
 def same_as_header(client: CaseClient, *, header: str, at: str, on: Sequence[str]) -> None:
@@ -125,7 +124,7 @@ def unknown_path(
 
 def _told(answer: Answer, schema: Json, texts: Sequence[str], what: str) -> None:
     for text in texts:
-        equal(answer, f"the error of {what} is a text", text, answer.body.decode(errors="replace"), about=what)
+        equal(answer, f"the error of {what} is a text", text, answer.text, about=what)
     if not texts:
         _envelope(answer, schema, what)
 
@@ -136,13 +135,7 @@ def empty_errors(client: CaseClient, *, on: Sequence[str], status: int) -> None:
         now = situation(name)
         answer = now.meet(client)
         hold(answer, f"{now.what} gets {status}", answer.status == status, status, answer.status)
-        hold(
-            answer,
-            f"the answer to {now.what} is empty",
-            not answer.body,
-            "",
-            answer.body[:200].decode(errors="replace"),
-        )
+        hold(answer, f"the answer to {now.what} is empty", not answer.body, "", answer.text[:200])
 
 
 def own_header(client: CaseClient, *, header: str, on: Sequence[str]) -> None:

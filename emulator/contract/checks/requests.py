@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from emulator.contract import demands
 from emulator.contract.case_client import TEXT, CaseClient, Changes, content, shown_changes
 from emulator.contract.client import Answer
-from emulator.contract.demands import (
-    Differs,
-    accepted,
-    counted,
-    demand,
-    equal,
-    hold,
-    ignored,
-    pick,
-    status_differs,
-    whole,
-)
+from emulator.contract.demands import accepted, counted, demand, equal, hold, pick, whole
 from emulator.contract.target import NotArranged
 from emulator.core.errors import Json
 from emulator.core.provider.holes import fill_text
@@ -63,7 +53,7 @@ def default(client: CaseClient, *, field: str, value: Json, beside: Changes | No
     again, answer = _pair(client, field, value, beside), client.chat(beside, [field])
     if again != (left_out, sent):
         raise NotArranged("the same request gets another answer each time")
-    raise Differs(f"{field} left out answers as {field} {value} does", sent, left_out, answer)
+    raise demands.Differs(f"{field} left out answers as {field} {value} does", sent, left_out, answer)
 
 
 def _pair(client: CaseClient, field: str, value: Json, beside: Changes) -> tuple[Json, Json]:
@@ -80,9 +70,8 @@ def picture(client: CaseClient, answer: Answer) -> Json:
 def reproducible(client: CaseClient, *, beside: Changes, ids_differ: bool = True) -> None:
     """The same request gets the same choices again, under an id of its own."""
     first, second = client.chat(beside), client.chat(beside)
-    equal(
-        second, f"{shown_changes(beside)} gets the same choices again", picture(client, first), picture(client, second)
-    )
+    told = f"{shown_changes(beside)} gets the same choices again"
+    equal(second, told, picture(client, first), picture(client, second))
     if ids_differ:
         ids = [demand(answer, answer.json, client.wire.place("id"), str) for answer in (first, second)]
         hold(second, "each answer has an id of its own", ids[0] != ids[1], "two ids", ids)
@@ -106,7 +95,8 @@ def output_cap(client: CaseClient, *, field: str, default: int | None, caps: Seq
     """A reply is cut at the cap that is sent, and at the default, or not at all, where none is."""
     arranged = client.arrange({"text": TEXT})
     for cap in caps:
-        _cut(client, client.chat(_at(field, cap)), cap, arranged, f"a reply under {field} {cap}", ignored(field))
+        answer = client.chat(_at(field, cap))
+        _cut(client, answer, cap, arranged, f"a reply under {field} {cap}", demands.ignored(field))
     answer = client.chat(missing=[field.partition(".")[0]])
     if default is not None:
         _cut(client, answer, default, arranged, f"a reply to a request without {field}")
@@ -174,14 +164,7 @@ def context_window(client: CaseClient, *, field: str, windows: Mapping[str, int]
 def authentication(client: CaseClient, *, prefix: str = "", also: Sequence[Mapping[str, str]] = ()) -> None:
     """Every operation wants the key in the documented way: none, another scheme and a wrong key are refused."""
     key = client.session.key
-    hold(
-        client.chat(),
-        f"keys begin with {prefix}",
-        key.startswith(prefix),
-        prefix,
-        key[: len(prefix)],
-        assumed=True,
-    )
+    equal(client.chat(), f"keys begin with {prefix}", prefix, key[: len(prefix)], assumed=True)
     bearer = client.ask.way == BEARER
     wrong = {"no Authorization" if bearer else "no key": None, "a wrong key": f"{prefix}invalid-key-0000"}
     for what, value in wrong.items():
@@ -221,4 +204,4 @@ def media_types(client: CaseClient, *, good: Sequence[str], bad: Sequence[str], 
         status = client.ask.status[error]
         if answer.status != status:
             what = f"a request of type {name} gets {status} ({error})"
-            raise status_differs(answer, f"{status} ({error})", what, status, assumed=True)
+            raise demands.status_differs(answer, f"{status} ({error})", what, status, assumed=True)

@@ -4,67 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from emulator.contract.checks import answers as checks_answers
-from emulator.contract.checks import errors as checks_errors
-from emulator.contract.checks import idempotency as checks_idempotency
-from emulator.contract.checks import limits as checks_limits
-from emulator.contract.checks import operations as checks_operations
-from emulator.contract.checks import requests as checks_requests
-from emulator.contract.checks import sequences as checks_sequences
-from emulator.contract.checks import tools as checks_tools
+from emulator.contract.checks import answers, errors, idempotency, limits, operations, requests, sequences, tools
 from emulator.core.errors import Json
 
 #: Called with a CaseClient and, by name, the parameters of a step. Returns, or raises Differs or NotArranged.
 Check = Callable[..., None]
 
-CHECKS: Mapping[str, Check] = {
-    "requests": checks_requests.requests,
-    "default": checks_requests.default,
-    "reproducible": checks_requests.reproducible,
-    "stream_default": checks_requests.stream_default,
-    "output_cap": checks_requests.output_cap,
-    "context_window": checks_requests.context_window,
-    "authentication": checks_requests.authentication,
-    "other_key": checks_requests.other_key,
-    "key_free": checks_requests.key_free,
-    "media_types": checks_requests.media_types,
-    "endpoint": checks_answers.endpoint,
-    "shape": checks_answers.shape,
-    "arranged": checks_answers.arranged,
-    "listed": checks_answers.listed,
-    "breaks": checks_answers.breaks,
-    "comments": checks_answers.comments,
-    "prompt_counts": checks_answers.prompt_counts,
-    "stream": checks_answers.stream,
-    "model_auto": checks_answers.model_auto,
-    "models_named": checks_answers.models_named,
-    "pace": checks_answers.pace,
-    "tools": checks_tools.tools,
-    "errors": checks_errors.errors,
-    "scripted": checks_errors.scripted,
-    "names_fields": checks_errors.names_fields,
-    "mentions": checks_errors.mentions,
-    "same_as_header": checks_errors.same_as_header,
-    "unknown_path": checks_errors.unknown_path,
-    "empty_errors": checks_errors.empty_errors,
-    "own_header": checks_errors.own_header,
-    "has_header": checks_errors.has_header,
-    "refusals": checks_errors.refusals,
-    "unseen": checks_errors.unseen,
-    "limit": checks_limits.limit,
-    "refill": checks_limits.refill,
-    "rate_headers": checks_limits.rate_headers,
-    "rate_counts": checks_limits.rate_counts,
-    "idempotency": checks_idempotency.idempotency,
-    "idempotency_refusals": checks_idempotency.idempotency_refusals,
-    "idempotency_under_way": checks_idempotency.idempotency_under_way,
-    "idempotency_kept": checks_idempotency.idempotency_kept,
-    "operation": checks_operations.operation,
-    "scales": checks_operations.scales,
-    "moves": checks_operations.moves,
-    "embeddings": checks_operations.embeddings,
-    "sequence": checks_sequences.sequence,
-}
+#: By name.
+CHECKS: Mapping[str, Check] = {check.__name__: check for check in (
+    requests.requests, requests.default, requests.reproducible, requests.stream_default, requests.output_cap,
+    requests.context_window, requests.authentication, requests.other_key, requests.key_free, requests.media_types,
+    answers.endpoint, answers.shape, answers.arranged, answers.listed, answers.breaks, answers.comments,
+    answers.prompt_counts, answers.stream, answers.model_auto, answers.models_named, answers.pace, tools.tools,
+    errors.errors, errors.scripted, errors.names_fields, errors.mentions, errors.same_as_header, errors.unknown_path,
+    errors.empty_errors, errors.own_header, errors.has_header, errors.refusals, errors.unseen, limits.limit,
+    limits.refill, limits.rate_headers, limits.rate_counts, idempotency.idempotency, idempotency.idempotency_refusals,
+    idempotency.idempotency_under_way, idempotency.idempotency_kept, operations.operation, operations.scales,
+    operations.moves, operations.embeddings, sequences.sequence,
+)}  # fmt: skip
 
 #: What a check sends for each item of its parameters' lists, and beside these, at most.
 _EACH: Mapping[str, int] = {
@@ -83,6 +40,6 @@ _BESIDE: Mapping[str, int] = {
 def requests_of(check: str, params: Mapping[str, Json]) -> int:
     """Return how many requests a check sends with these parameters, at most."""
     if check in ("limit", "refill"):
-        return checks_limits.requests_of(params.get("requests"), params.get("tokens")) + (check == "refill")
+        return limits.requests_of(params.get("requests"), params.get("tokens")) + (check == "refill")
     listed = sum(len(params.get(name, ())) * count for name, count in _EACH.items())
     return max(1, listed + _BESIDE.get(check, 0))

@@ -32,10 +32,8 @@ def tools(client: CaseClient) -> None:
     told = _ARGUMENTS if client.arrange(call, call, {"text": SHORT_TEXT}) else None
     made = _called(wire, asking.chat(named), told)
     _streamed_call(wire, asking.chat({**named, **client.asks(stream=True)}), told)
-    offer = client.with_tools("free")
-    content(
-        client, asking.chat({**offer, **client.called(_QUESTION, [(made, "12:30")])}), "a request with a tool's result"
-    )
+    result = {**client.with_tools("free"), **client.called(_QUESTION, [(made, "12:30")])}
+    content(client, asking.chat(result), "a request with a tool's result")
 
 
 def _called(wire: Wire, answer: Answer, told: Json) -> Mapping[str, str]:

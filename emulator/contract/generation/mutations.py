@@ -9,6 +9,7 @@ Fields that the value leaves out are added with a fault of their own, so that ev
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 from zlib import crc32
@@ -102,7 +103,7 @@ class Mutator:
         self.required = frozenset(name for part in parts for name in part.get("required", ()))
         self.nulls = nulls
         self._kept: dict[int, list[tuple[str, Operator, Json]]] = {}
-        self._examples: dict[int, tuple[Json]] = {}
+        self._examples: dict[int, Json] = {}
 
     def valid(self, value: Json) -> bool:
         """Tell whether a value is valid."""
@@ -183,8 +184,7 @@ class Mutator:
 
     def at(self, part: Mapping[str, Json], value: Json, steps: Steps, comment: str, whole: Json) -> Iterator[Mutation]:
         """Yield the faults of one part at one place of the whole."""
-        for keyword, operator, after in self.own(part):
-            yield Mutation(steps, keyword, operator, value, after, comment)
+        yield from (Mutation(steps, keyword, how, value, after, comment) for keyword, how, after in self.own(part))
         if isinstance(value, list):
             yield from _of_list(part, value, steps, comment)
         if isinstance(value, Mapping):
@@ -192,16 +192,10 @@ class Mutator:
 
     def own(self, part: Mapping[str, Json]) -> list[tuple[str, Operator, Json]]:
         """Return the faults that depend on a part alone, whatever value is there."""
-        kept = self._kept.get(id(part))
-        if kept is None:
-            kept = [
-                (keyword, operator, after)
-                for keyword, find in _FAULTS.items()
-                if keyword in part
-                for operator, after in find(part[keyword], part)
-            ]
-            self._kept[id(part)] = kept
-        return kept
+        if id(part) not in self._kept:
+            found = [(keyword, find(part[keyword], part)) for keyword, find in _FAULTS.items() if keyword in part]
+            self._kept[id(part)] = [(keyword, *change) for keyword, changes in found for change in changes]
+        return self._kept[id(part)]
 
     def of_object(
         self, part: Mapping[str, Json], value: Mapping[str, Json], steps: Steps, comment: str, whole: Json
@@ -240,14 +234,11 @@ class Mutator:
 
     def example(self, part: Json) -> Json:
         """Return a good value of a field, made once."""
-        kept = self._examples.get(id(part))
-        if kept is None:
-            try:
-                kept = (instance(self.document.alone(part), Draw("mutation")),)
-            except CannotConform:
-                kept = (None,)
-            self._examples[id(part)] = kept
-        return kept[0]
+        if id(part) not in self._examples:
+            self._examples[id(part)] = None
+            with suppress(CannotConform):
+                self._examples[id(part)] = instance(self.document.alone(part), Draw("mutation"))
+        return self._examples[id(part)]
 
 
 def _changed(value: Json, steps: Steps, mutation: Mutation) -> Json:

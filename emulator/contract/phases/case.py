@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from emulator.contract.contract import Contract
 from emulator.contract.demands import OF_FACT
@@ -12,6 +12,9 @@ from emulator.contract.outcome import Outcome, judge
 from emulator.contract.reports.report import Phase, Result
 from emulator.contract.target import Target, TargetSession
 from emulator.core.provider.fact import Fact
+
+#: What a case's result takes from what its check came to.
+_TOLD = [item.name for item in fields(Outcome) if item.name != "fact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +40,9 @@ class PlannedCase:
         """Return the case with what it came to; a check that rests on a fact of its own is told by that one."""
         own = self.facts.get(outcome.fact) if outcome.fact else None
         fact, source, assumed = (own.id, own.source, not own.binding) if own else (self.fact, self.source, self.assumed)
-        return Result(
-            id=self.id,
-            phase=self.phase,
-            fact=fact,
-            source=source,
-            assumed=assumed,
-            outcome=outcome.outcome,
-            message=outcome.message,
-            expected=outcome.expected,
-            actual=outcome.actual,
-            request=outcome.request,
-            response=outcome.response,
-            curl=outcome.curl,
-            seconds=round(seconds, 6),
-            difference=outcome.difference.replace(OF_FACT, f"{fact or self.id}: "),
-        )
+        told = {name: getattr(outcome, name) for name in _TOLD}
+        told["difference"] = outcome.difference.replace(OF_FACT, f"{fact or self.id}: ")
+        return Result(self.id, self.phase, fact, source, assumed, seconds=round(seconds, 6), **told)
 
 
 def planned_case(

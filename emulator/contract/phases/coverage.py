@@ -20,6 +20,7 @@ from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.holes import fill
 from emulator.core.provider.operation import Operation
+from emulator.core.tree import kind_of
 
 #: A list that is longer is not tried at its bound: its answer would take megabytes.
 MOST_ITEMS = 1000
@@ -124,17 +125,12 @@ def _label(mutation: Mutation) -> str:
     if mutation.operator in ("remove", "extend"):
         return mutation.operator
     if isinstance(mutation.after, list) and mutation.operator == "lengthen":
-        return f"lengthen-{len(mutation.after)}-{_TYPES[type(mutation.after[-1])]}"  # whatever it has so many of
+        return f"lengthen-{len(mutation.after)}-{kind_of(mutation.after[-1])}"  # whatever it has so many of
     if mutation.operator == "retype":
-        return f"retype-{_TYPES[type(mutation.after)]}"
+        return f"retype-{kind_of(mutation.after)}"
     if mutation.operator == "combine":
         return f"combine-{'+'.join(sorted(set(mutation.after) - set(mutation.before)))}"
     return f"{mutation.operator}-{slug(mutation.after)}"
-
-
-_TYPES: Mapping[type, str] = {
-    type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object",
-}  # fmt: skip
 
 
 def _queries(contract: Contract, operation: Operation) -> Iterator[PlannedCase]:
@@ -164,6 +160,5 @@ def _without(contract: Contract, operation: Operation, good: Mapping[str, str], 
         answer = client_of(contract, session).send("GET", path)
         refused(contract, session, answer, "invalid_request", f"GET {path}, which lacks {name},")
 
-    return planned_case(
-        contract, "coverage", f"{operation.name}/query.{name}/required/remove", check, fact=fact, assumed=assumed
-    )
+    case = f"{operation.name}/query.{name}/required/remove"
+    return planned_case(contract, "coverage", case, check, fact=fact, assumed=assumed)

@@ -19,6 +19,7 @@ from emulator.contract.target import TargetSession
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.provider.operation import Operation
+from emulator.core.tree import kind_of
 
 
 def examples(contract: Contract, seed: int = 0) -> Iterator[PlannedCase]:
@@ -101,11 +102,4 @@ def _like(answer: Answer, printed: Json, actual: Json, where: str) -> None:
 
 
 def _kind(value: Json) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "boolean", False: "boolean", None: "null"}[value]
-    return next(name for kind, name in _KINDS.items() if isinstance(value, kind))
-
-
-_KINDS: Mapping[type | tuple[type, ...], str] = {
-    str: "string", (int, float): "number", list: "array", Mapping: "object",
-}  # fmt: skip
+    return kind_of(value).replace("integer", "number")

@@ -75,14 +75,8 @@ def _planned_cases(contract: Contract, operation: Operation, name: str, check: s
     def run(session: TargetSession) -> None:
         walk(contract, operation, session)
 
-    return planned_case(
-        contract,
-        "stateful",
-        f"{operation.name}/{name}",
-        run,
-        fact=shown.id if shown else operation.fact,
-        requests=requests,
-    )
+    fact = shown.id if shown else operation.fact
+    return planned_case(contract, "stateful", f"{operation.name}/{name}", run, fact=fact, requests=requests)
 
 
 # Tools
@@ -249,4 +243,4 @@ def walk_replay(contract: Contract, session: TargetSession, header: str, draw: D
 
 
 def _said(answer: Answer) -> dict[str, Json]:
-    return {"status": answer.status, "body": answer.body.decode("utf-8", "replace")}
+    return {"status": answer.status, "body": answer.text}
