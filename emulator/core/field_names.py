@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TypeAlias
 
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.tree import path_of
+from emulator.core.tree import at, path_of
 
 #: Says of a body that some name in it could be of the other spelling.
 SNAKE = re.compile(rb'"[A-Za-z0-9]*_[A-Za-z0-9_]*"\s*:')
@@ -95,13 +95,6 @@ def told_path(steps: _Steps, body: Json, maps: frozenset[str]) -> str:
             text += f"[{number}].value"
         else:
             text += f".{snake_case(step)}" if text else snake_case(step)
-        value = _below(value, step)
+        value = at(value, [step])
         holds_names = step in maps and not holds_names
     return text
-
-
-def _below(value: Json, step: str | int) -> Json:
-    try:
-        return value[step]
-    except (LookupError, TypeError):
-        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from emulator.core.values import Timeline
+from emulator.core.values import Headers, Timeline
 
 #: What ends a chunked body.
 LAST_CHUNK = b"0\r\n\r\n"
@@ -13,14 +13,20 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 STATUS_LINES = {status: f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n".encode() for status in range(100, 600)}
 
 
-def fields(timeline: Timeline, chunked: bool) -> bytes:
+def fields(headers: Headers, length: int | None, chunked: bool) -> bytes:
     """Return the header lines of an answer, but for those of the connection."""
-    lines = [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in timeline.headers]
-    if timeline.length is not None:
-        lines.append(b"content-length: %d\r\n" % timeline.length)
+    lines = [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in headers]
+    if length is not None:
+        lines.append(b"content-length: %d\r\n" % length)
     elif chunked:
         lines.append(b"transfer-encoding: chunked\r\n")
     return b"".join(lines)
+
+
+def head(status: int, lines: Iterable[bytes], keep_alive: bool, http_10: bool) -> bytes:
+    """Return a whole head: what its lines do not say is what becomes of the connection."""
+    usual = b"connection: keep-alive\r\n" if http_10 else b""
+    return b"".join([STATUS_LINES[status], *lines, usual if keep_alive else b"connection: close\r\n", b"\r\n"])
 
 
 def chunk(data: bytes) -> bytes:
@@ -53,4 +59,4 @@ def in_one_piece(timeline: Timeline) -> tuple[bytes, bytes] | None:
     parts = [frame.data for frame in timeline.frames if frame.data]
     if timeline.stream:
         parts = [*map(chunk, parts), LAST_CHUNK]
-    return fields(timeline, timeline.stream), b"".join(parts)
+    return fields(timeline.headers, timeline.length, timeline.stream), b"".join(parts)

@@ -40,6 +40,16 @@ _KINDS: Mapping[type, str] = {
 }  # fmt: skip
 
 
+def at(value: Json, steps: Iterable[str | int], missing: Json = None) -> Json:
+    """Return what is at a path; `missing` where there is nothing."""
+    for step in steps:
+        held = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if not (held or (isinstance(value, Mapping) and step in value)):
+            return missing
+        value = value[step]
+    return value
+
+
 def parts(value: Json) -> Iterable[Json]:
     """Return what a list or an object holds; nothing for other values."""
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -20,6 +20,7 @@ from emulator.contract.generation.subschemas import Document
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.schema.instance import CannotConform, instance
+from emulator.core.tree import at
 
 Steps: TypeAlias = tuple[str | int, ...]
 Flat: TypeAlias = Mapping[str, Json]
@@ -85,24 +86,14 @@ def place(steps: Steps, value: Json, known_tags: set[str]) -> str:
     """Return a place as ids name it: `messages.user.content`, an item by its tag, or 0 where it has none."""
     names = []
     for step in steps:
-        inner = _inner(value, step)
-        tag = next((inner[name] for name in sorted(known_tags) if name in inner), None) if _is_object(inner) else None
+        inner = at(value, [step])
+        tag = next((inner[name] for name in sorted(known_tags) if isinstance(inner, Mapping) and name in inner), None)
         if isinstance(step, int):
             names.append(tag if isinstance(tag, str) and tag else "0")
         else:
             names.append(step)
         value = inner
     return ".".join(names) or "body"
-
-
-def _is_object(value: Json) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _inner(value: Json, step: str | int) -> Json:
-    if isinstance(value, Mapping):
-        return value.get(step)
-    return value[step] if isinstance(value, list) and isinstance(step, int) and step < len(value) else None
 
 
 class _Finder:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Literal
 
+from emulator.contract import demands
 from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.checks.deltas import choices_of, joined, of_choice, ordered
@@ -20,23 +21,13 @@ from emulator.contract.checks.errors import situation
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.demands import (
-    Differs,
-    accepted,
-    at_any,
-    at_path,
-    conform,
-    equal,
-    hold,
-    pick,
-    status_differs,
-    whole,
-)
+from emulator.contract.demands import Differs, accepted, at_any, at_path, conform, equal, hold, pick, whole
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.fact import Fact
 from emulator.core.provider.operation import Operation
 from emulator.core.schema.schema import Schema, open_world, undocumented
+from emulator.core.tree import at
 from emulator.core.wires.completion import COUNTS
 from emulator.core.wires.wire import Wire
 
@@ -76,9 +67,9 @@ def streams(contract: Contract, path: str, body: Json) -> bool:
 def answers(answer: Answer, what: str, status: int = 200) -> None:
     """Demand an answer, and not a crash, unless an error of the server is what is wanted. Raises: Differs."""
     if not answer.status:
-        raise status_differs(answer, "an answer", f"{what} is answered within bounds", "an answer")
+        raise demands.status_differs(answer, "an answer", f"{what} is answered within bounds", "an answer")
     if answer.status >= 500 > status:
-        raise status_differs(answer, "no 5xx", f"{what} meets no error of the server", "a status below 500")
+        raise demands.status_differs(answer, "no 5xx", f"{what} meets no error of the server", "a status below 500")
 
 
 def taken(
@@ -204,7 +195,7 @@ def _conform(
     fact = contract.fact(violation.fact)
     documented = fact is not None and bool(operation.shown)  # where the docs show no answer, its whole form is ours
     with resting_on(fact or contract.fact(operation.fact), assumed=not documented):
-        actual = _at(value, violation.steps)
+        actual = at(value, violation.steps)
         told, difference = f"{what} {violation.path} {violation.message}", at_path(violation.path, violation.keyword)
         raise Differs(told, violation.message, actual, answer, difference=difference)
 
@@ -232,15 +223,3 @@ def beyond_docs(contract: Contract, answer: Answer) -> Differs | None:
 
 def _undocumented(schema: Schema, value: Json) -> list[str]:
     return [] if schema.verdict(value) else undocumented(schema, value)
-
-
-def _at(value: Json, steps: Sequence[str | int]) -> Json:
-    """Return what is at a path; None where there is nothing."""
-    for step in steps:
-        if isinstance(value, Mapping):
-            value = value.get(str(step))
-        elif isinstance(value, list) and isinstance(step, int):
-            value = value[step]
-        else:
-            return None
-    return value

@@ -14,7 +14,7 @@ from emulator.core.frozen import frozen
 from emulator.core.redaction import redact_field
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.untrusted import Allowance
-from emulator.core.tree import Path
+from emulator.core.tree import Path, at
 from emulator.core.values import Call
 from emulator.core.wires.conversation import last_text, system_text, tool_results
 
@@ -235,7 +235,7 @@ def _header(name: str, spec: Json, allowed: Allowance) -> Condition:
 def _body(path: str, spec: Json, allowed: Allowance) -> Condition:
     steps = parse_json_path(path)
     test = compile_matcher(spec, ("body", path), allowed)
-    return Condition(f"body.{path}", spec, lambda call: _follow(call.body, steps), test, allowed)
+    return Condition(f"body.{path}", spec, lambda call: at(call.body, steps, ABSENT), test, allowed)
 
 
 _STEP = re.compile(r"\.([^.\[\]'\"]+)|\[([0-9]{1,6})\]|\['([^']*)'\]")
@@ -254,19 +254,6 @@ def parse_json_path(path: str) -> Path:
     if not path.startswith("$") or end != len(path):
         raise MatchError(("body", path), f"'{path}' is no path into the body; write it like $.messages[0].content")
     return tuple(steps)
-
-
-def _follow(value: Json, steps: Path) -> Json:
-    for step in steps:
-        if isinstance(step, int):
-            if not isinstance(value, list) or step >= len(value):
-                return ABSENT
-            value = value[step]
-        elif not isinstance(value, Mapping) or step not in value:
-            return ABSENT
-        else:
-            value = value[step]
-    return value
 
 
 def _tool_results(call: Call) -> Json:

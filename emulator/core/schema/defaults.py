@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from emulator.core.errors import Json
+from emulator.core.tree import at
 
 _TYPES: Mapping[str, type] = {"object": dict, "array": list, "string": str}
 
@@ -54,13 +55,7 @@ def echoed(
     names = {path.partition(".")[0] for path in paths}
     given: Json = {name: body[name] for name in names if name in body}
     given = filled(schema, with_defaults(given, defaults) if defaults else given) if paths else {}
-    found: dict[str, Json] = {}
-    for path in paths:
-        value: Json = given
-        for step in path.split("."):
-            value = value.get(step) if isinstance(value, Mapping) else None
-        found[path] = value
-    return found
+    return {path: at(given, path.split(".")) for path in paths}
 
 
 def _fits(branch: Json, value: Json) -> bool:

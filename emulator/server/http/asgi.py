@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk
+from emulator.core.framing import LAST_CHUNK, chunk, head
 from emulator.server.http.reader import Message
 
 log = logging.getLogger("emulator")
@@ -74,7 +74,7 @@ class AsgiAnswer:
         except Exception:  # the control API must not take the connection's state with it
             log.exception("the control API failed on %s %s", self.message.head.method, self.scope["path"])
             if self.done and not self.started:
-                self.transport.write(STATUS_LINES[500] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+                self.transport.write(head(500, [b"content-length: 0\r\n"], keep_alive=False, http_10=False))
         finally:
             done, self.done = self.done, None
             if done:
@@ -97,18 +97,14 @@ class AsgiAnswer:
             self._body(event.get("body", b""), event.get("more_body", False))
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        lines = [STATUS_LINES[status]] + [b"%b: %b\r\n" % (name, value) for name, value in headers]
+        lines = [b"%b: %b\r\n" % (name, value) for name, value in headers]
         self.bodiless = status in (204, 304) or self.message.head.method == "HEAD"
         if not self.bodiless and not any(name.lower() == b"content-length" for name, _ in headers):
             self.chunked = not self.message.head.http_10
             self.keep_alive = self.keep_alive and self.chunked
         if self.chunked:
             lines.append(b"transfer-encoding: chunked\r\n")
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        elif self.message.head.http_10:
-            lines.append(b"connection: keep-alive\r\n")
-        self.head = b"".join([*lines, b"\r\n"])  # goes out with the first of the body, in one write
+        self.head = head(status, lines, self.keep_alive, self.message.head.http_10)  # goes out with the first of a body
 
     def _body(self, body: bytes, more: bool) -> None:
         self.complete = not more

@@ -40,13 +40,7 @@ class AwaitedAnswer:
     """Decides as a task. A client that leaves meanwhile has taken its claim nevertheless: it is journalled as left."""
 
     def __init__(
-        self,
-        dispatch: Dispatch,
-        connection: Connection,
-        sharing: Sharing,
-        message: Message,
-        path: str,
-        query: str,
+        self, dispatch: Dispatch, connection: Connection, sharing: Sharing, message: Message, path: str, query: str
     ) -> None:
         self._dispatch = dispatch
         self._connection = connection
@@ -91,12 +85,8 @@ class AwaitedAnswer:
             dispatch.play(connection, message, own_error("store_failed", f"{error}", error), connection.clock)
         except Exception as error:  # a fault of ours, before anything was granted
             log.exception("the emulator failed on %s %s", message.head.method, self._path)
-            dispatch.play(
-                connection,
-                message,
-                own_error("emulator_crash", f"The emulator failed: {error}", error),
-                connection.clock,
-            )
+            told = own_error("emulator_crash", f"The emulator failed: {error}", error)
+            dispatch.play(connection, message, told, connection.clock)
         player = connection.current
         if isinstance(player, Player) and (self._left or connection.ended):
             (player.leave if self._left else player.client_finished)()

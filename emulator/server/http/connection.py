@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import Any, Protocol
 
+from emulator.core.frozen import frozen
 from emulator.server.sessions.clock import Clock
+
+
+@frozen
+class ClientSide:
+    """The client's side: its transport, and what HTTP it speaks."""
+
+    transport: Any
+    keep_alive: bool
+    http_10: bool
+    head_only: bool
+    extra_headers: bytes
 
 
 class Answer(Protocol):

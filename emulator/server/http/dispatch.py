@@ -22,7 +22,7 @@ from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Ti
 from emulator.server.crash import NOT_JOURNALLED, crash
 from emulator.server.http.asgi import AsgiAnswer
 from emulator.server.http.awaited import AwaitedAnswer
-from emulator.server.http.connection import Connection
+from emulator.server.http.connection import ClientSide, Connection
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message, Refused
 from emulator.server.http.routed import KnownRequest, RepeatedRequest, RoutedRequest
@@ -126,7 +126,9 @@ class Dispatch:
 
     def _controls(self, connection: Connection, message: Message, path: str, query: str) -> bool:
         """Give a request to the control API if it is for it."""
-        if path == CONTROL or path.startswith(CONTROL + "/") or (path == "/" and _is_browser(message)):
+        head = message.head  # the root leads a browser to the inspector
+        browses = path == "/" and head.method == "GET" and "text/html" in head.headers.get("accept", "")
+        if path == CONTROL or path.startswith(CONTROL + "/") or browses:
             connection.current = AsgiAnswer(self._app, connection.transport, message, path, query, connection.done)
             connection.current.begin()
             return True
@@ -165,18 +167,11 @@ class Dispatch:
                 request = replace(request, recalled=found_at_once(steps, store, session.id))
             claim = engine.claim(session, request)
             if self._sessions.records:
-                from emulator.core.recording.upstream_exchange import (  # a start does not wait for it
-                    can_be_sent_on,
-                    sent_on,
-                )
+                from emulator.core.recording import upstream_exchange  # a start does not wait for it
 
-                claim = sent_on(claim) if can_be_sent_on(request) else claim
-            grant = grant or store.take(claim)
-            compiled = (
-                engine.answer_cache.compiled(session, request, claim, grant)
-                if self._is_plain(connection, message)
-                else None
-            )
+                claim = upstream_exchange.sent_on(claim) if upstream_exchange.can_be_sent_on(request) else claim
+            grant, plain = grant or store.take(claim), self._is_plain(connection, message)
+            compiled = engine.answer_cache.compiled(session, request, claim, grant) if plain else None
             exchange = None if compiled else engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
             claim = claim or Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
@@ -202,9 +197,8 @@ class Dispatch:
 
     def _is_plain(self, connection: Connection, message: Message) -> bool:
         """Tell whether a message is answered with a head and a body, and the connection goes on."""
-        return (
-            message.head.known and message.head.method != "HEAD" and not (connection.closing or self._sessions.records)
-        )
+        head = message.head
+        return head.known and head.method != "HEAD" and not (connection.closing or self._sessions.records)
 
     def _learn(self, raw: bytes, claim: Claim, repeated: RepeatedRequest) -> None:
         """Know a request that came before when it comes again: most that are all different never do."""
@@ -239,7 +233,7 @@ class Dispatch:
         self, connection: Connection, message: Message, live: LiveSession, exchange: Exchange, upstream: Upstream
     ) -> None:
         """Let the upstream answer; the exchange is recorded when it is known what that was."""
-        from emulator.server.http.relay import ClientSide, Relay  # needs an extra
+        from emulator.server.http.relay import Relay  # needs an extra
 
         def done(keep_alive: bool, exchange: Exchange, sent: Sent) -> None:
             try:
@@ -252,14 +246,14 @@ class Dispatch:
             self._sessions.store.record(exchange)
             self.play(connection, message, exchange.timeline, live.clock, exchange)
 
-        head = message.head
-        line = ClientSide(
-            connection.transport, head.keep_alive and not (connection.closing and not connection.waiting), head.http_10,
-            head.method == "HEAD", self._fields.of(connection.server_state),
-        )  # fmt: skip
-        provider = self._sessions.providers[exchange.request.provider]
-        connection.current = Relay(upstream, provider, exchange, line, done, unanswered)
+        provider, client = self._sessions.providers[exchange.request.provider], self._client(connection, message.head)
+        connection.current = Relay(upstream, provider, exchange, client, done, unanswered)
         connection.current.begin()
+
+    def _client(self, connection: Connection, head: Head) -> ClientSide:
+        keep_alive = head.keep_alive and not (connection.closing and not connection.waiting)
+        lines = self._fields.of(connection.server_state)
+        return ClientSide(connection.transport, keep_alive, head.http_10, head.method == "HEAD", lines)
 
     def _ended(self, exchange: Exchange, sent: Sent) -> None:
         self._sessions.store.sent(exchange, sent)
@@ -285,12 +279,8 @@ class Dispatch:
             finally:
                 connection.done(keep_alive)
 
-        connection.current = Player(
-            timeline, connection.transport, clock, exchange.request.at if exchange else clock.now(),
-            keep_alive=message.head.keep_alive and not (connection.closing and not connection.waiting),
-            http_10=message.head.http_10, head_only=message.head.method == "HEAD",
-            extra_headers=self._fields.of(connection.server_state), done=done,
-        )  # fmt: skip
+        start = exchange.request.at if exchange else clock.now()
+        connection.current = Player(timeline, self._client(connection, message.head), clock, start, done)
         connection.current.play()
 
     def refuse(self, connection: Connection, refused: Refused) -> None:
@@ -313,8 +303,3 @@ class _ServerFields:
         if items is not self._items:
             self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
         return self._lines
-
-
-def _is_browser(message: Message) -> bool:
-    """Tell whether a page is asked for: the root address leads to the inspector then."""
-    return message.head.method == "GET" and "text/html" in message.head.headers.get("accept", "")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, fields, undelivered
+from emulator.core.framing import LAST_CHUNK, chunk, fields, head, undelivered
 from emulator.core.values import FOREVER, Sent, Timeline
+from emulator.server.http.connection import ClientSide
 from emulator.server.http.delivery import Delivery, reset
 from emulator.server.real_time import monotonic
 from emulator.server.sessions.clock import Clock, Waiter
@@ -30,54 +30,24 @@ class Player:
     """
 
     __slots__ = (
-        "_body",
-        "_bytes",
-        "_chunked",
-        "_clock",
-        "_comment",
-        "_delivery",
-        "_done",
-        "_ended",
-        "_head",
-        "_head_at",
-        "_head_step",
-        "_index",
-        "_keep_alive",
-        "_out",
-        "_paused",
-        "_shift",
-        "_silence",
-        "_silent",
-        "_silent_since",
-        "_start",
-        "_timeline",
-        "_times",
-        "_transport",
-        "_waiter",
+        "_body", "_bytes", "_chunked", "_clock", "_comment", "_delivery", "_done", "_ended", "_head", "_head_at",
+        "_head_step", "_index", "_keep_alive", "_out", "_paused", "_shift", "_silence", "_silent", "_silent_since",
+        "_start", "_timeline", "_times", "_transport", "_waiter",
     )  # fmt: skip
 
     def __init__(
-        self,
-        timeline: Timeline,
-        transport: asyncio.Transport,
-        clock: Clock,
-        start: float,
-        *,
-        keep_alive: bool,
-        http_10: bool,
-        head_only: bool,
-        extra_headers: bytes,
-        done: Callable[[bool, Sent], None],
+        self, timeline: Timeline, client: ClientSide, clock: Clock, start: float, done: Callable[[bool, Sent], None]
     ) -> None:
         self._timeline = timeline
-        self._transport = transport
+        self._transport = client.transport
         self._clock = clock
         self._start = start
         self._shift = 0.0
-        self._body = not head_only
-        self._chunked = timeline.stream and not http_10
-        self._keep_alive = keep_alive and not (timeline.stream and http_10)
-        self._head = self._head_pieces(self._make_head(extra_headers, http_10))
+        self._body = not client.head_only
+        self._chunked = timeline.stream and not client.http_10
+        self._keep_alive = client.keep_alive and not (timeline.stream and client.http_10)
+        lines = [client.extra_headers, fields(timeline.headers, timeline.length, self._chunked)]
+        self._head = self._head_pieces(head(timeline.status, lines, self._keep_alive, client.http_10))
         self._head_step = timeline.head_s / len(self._head)
         self._head_at = timeline.head_at
         self._done: Callable[[bool, Sent], None] | None = done
@@ -92,15 +62,6 @@ class Player:
         self._waiter: Waiter | None = None
         self._comment: Waiter | None = None
         self._delivery: Delivery | None = None
-
-    def _make_head(self, extra: bytes, http_10: bool) -> bytes:
-        lines = [STATUS_LINES[self._timeline.status], extra, fields(self._timeline, self._chunked)]
-        if not self._keep_alive:
-            lines.append(b"connection: close\r\n")
-        elif http_10:
-            lines.append(b"connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
 
     def _head_pieces(self, head: bytes) -> deque[bytes]:
         if self._timeline.head_s:

@@ -9,14 +9,14 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from emulator.core.errors import Refusal
-from emulator.core.framing import LAST_CHUNK, STATUS_LINES, chunk, undelivered
-from emulator.core.frozen import frozen
+from emulator.core.framing import LAST_CHUNK, chunk, fields, head, undelivered
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.upstream_exchange import MOST_PIECES, UpstreamAnswer, failed, relayed
 from emulator.core.values import End, Exchange, Sent
+from emulator.server.http.connection import ClientSide
 from emulator.server.http.delivery import Delivery, reset
 from emulator.server.http.player import GARBAGE
 from emulator.server.real_time import monotonic
@@ -30,21 +30,8 @@ TURN_PIECES = 100
 MOST_READ_AT_ONCE = 50_000
 #: How what was sent ended; whatever else a timeline ends with is a cut.
 _ENDS: Mapping[str, Literal["complete", "reset", "client_left"]] = {
-    "complete": "complete",
-    "reset": "reset",
-    "client_left": "client_left",
-}
-
-
-@frozen
-class ClientSide:
-    """The client's side: its transport, and what HTTP it speaks."""
-
-    transport: Any
-    keep_alive: bool
-    http_10: bool
-    head_only: bool
-    extra_headers: bytes
+    "complete": "complete", "reset": "reset", "client_left": "client_left",
+}  # fmt: skip
 
 
 class Relay:
@@ -147,18 +134,9 @@ class Relay:
         bodiless = line.head_only or answer.status in (204, 304)
         self._chunked = answer.length is None and not (bodiless or line.http_10)
         ours = [item for item in self._exchange.timeline.headers if item[0].startswith("x-emulator-")]
-        head = [STATUS_LINES[answer.status], line.extra_headers]
-        head += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in (*answer.headers, *ours)]
-        if answer.length is not None:
-            head.append(b"content-length: %d\r\n" % answer.length)
-        elif self._chunked:
-            head.append(b"transfer-encoding: chunked\r\n")
+        lines = [line.extra_headers, fields((*answer.headers, *ours), answer.length, self._chunked)]
         self._keep_alive = line.keep_alive and (answer.length is not None or self._chunked or bodiless)
-        if not self._keep_alive:
-            head.append(b"connection: close\r\n")
-        elif line.http_10:
-            head.append(b"connection: keep-alive\r\n")
-        line.transport.write(b"".join([*head, b"\r\n"]))
+        line.transport.write(head(answer.status, lines, self._keep_alive, line.http_10))
 
     def _pass_on(self, piece: bytes) -> None:
         if piece:

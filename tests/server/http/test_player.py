@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from emulator.core.values import FOREVER, Frame, Sent, Timeline
+from emulator.server.http.connection import ClientSide
 from emulator.server.http.player import BUFFER, Player
 from emulator.server.sessions import clock as clocks
 from emulator.server.sessions.clock import RealClock, VirtualClock
@@ -56,14 +57,8 @@ class Play:
         self.transport.clock = self.clock
         self.reports: list[tuple[bool, Sent]] = []
         given = {"keep_alive": True, "http_10": False, "head_only": False, "extra_headers": b"", **options}
-        self.player = Player(
-            timeline,
-            cast(asyncio.Transport, self.transport),
-            self.clock,
-            self.start,
-            done=lambda keep_alive, sent: self.reports.append((keep_alive, sent)),
-            **given,
-        )
+        client = ClientSide(transport=self.transport, **given)
+        self.player = Player(timeline, client, self.clock, self.start, lambda *report: self.reports.append(report))
 
     @property
     def data(self) -> bytes:
