@@ -25,7 +25,7 @@ from typing import Any
 
 from emulator.cli.store import forget_worker
 from emulator.cli.streams import say
-from emulator.server.setup import Setup, listen_together
+from emulator.server.setup import Setup, listen
 from emulator.server.watching import watch
 
 #: Seconds that workers have to end, and those that one must have lived to be replaced at once.
@@ -49,7 +49,7 @@ class Workers:
     def __init__(self, setup: Setup, port: int, quiet: bool) -> None:
         self._setup = setup
         self._quiet = quiet
-        self._sockets = listen_together(setup, port)
+        self._sockets = [listen(setup, port, shared=True) for _ in range(setup.workers)]
         self._living: list[Worker] = []
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()

@@ -195,33 +195,21 @@ def _upstreams(setup: Setup, providers: Mapping[str, Provider]) -> dict[str, Ups
     return found
 
 
-def listen(setup: Setup) -> socket.socket:
-    """Bind and listen.
+def listen(setup: Setup, port: int | None = None, shared: bool = False) -> socket.socket:
+    """Bind and listen; a port that is `shared` may be listened on by others too.
 
     Raises: OSError, where the address is taken.
     """
-    family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in setup.host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((setup.host, setup.port))
+        for option in (socket.SO_REUSEADDR, *([socket.SO_REUSEPORT] if shared else [])):
+            sock.setsockopt(socket.SOL_SOCKET, option, 1)
+        sock.bind((setup.host, setup.port if port is None else port))
         sock.listen(2048)
     except OSError:
         sock.close()
         raise
     return sock
-
-
-def listen_together(setup: Setup, port: int) -> list[socket.socket]:
-    """Listen on a port once for each worker."""
-    family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
-    sockets = [socket.socket(family, socket.SOCK_STREAM) for _ in range(setup.workers)]
-    for sock in sockets:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((setup.host, port))
-        sock.listen(2048)
-    return sockets
 
 
 def make_server(
@@ -232,7 +220,9 @@ def make_server(
 ) -> Server:
     """Return a uvicorn server whose one protocol is ours."""
     if setup.otel:
-        on_exchange = _both(on_exchange, _spans())
+        from emulator.server.tracing import spans  # only then OpenTelemetry is needed
+
+        on_exchange = _both(on_exchange, spans())
     app = _control(sessions, is_loopback(setup.host), setup.admin_token)
     protocol = bind(Dispatch(sessions, app, on_exchange, on_stray), setup.max_body)
     config = uvicorn.Config(
@@ -245,12 +235,6 @@ def make_server(
     server.sharing = sessions.sharing
     server.upstreams = list(sessions.upstreams.values())
     return server
-
-
-def _spans() -> Callable[[Exchange, str, float], None]:
-    from emulator.server.tracing import spans  # only then OpenTelemetry is needed
-
-    return spans()
 
 
 def _both(*told: Callable[[Exchange, str, float], None]) -> Callable[[Exchange, str, float], None]:

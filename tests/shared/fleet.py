@@ -19,7 +19,6 @@ from emulator.server.setup import (
     Setup,
     ignore,
     listen,
-    listen_together,
     make_live_sessions,
     make_server,
     origin,
@@ -67,7 +66,7 @@ def together(store: str, **setup: Any) -> Iterator[str]:
     port = free.getsockname()[1]
     free.close()
     with ExitStack() as stack:
-        for sock in listen_together(Setup(workers=2), port):
+        for sock in [listen(Setup(), port, shared=True) for _ in range(2)]:
             member = stack.enter_context(serving(store, sock=sock, **setup))
         yield member.url
 

@@ -18,36 +18,15 @@ from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Options
 from emulator.core.store import StoreFailed
 from emulator.server import metrics
-from emulator.server.control import inspector
+from emulator.server.control import bodies, inspector, journal, review
 from emulator.server.control.access import check_access
-from emulator.server.control.bodies import (
-    identity_of,
-    is_json,
-    json_list,
-    json_response,
-    name_in,
-    origin_of,
-    plan_of,
-    provider_body,
-    read_object,
-    scenario_of,
-    seconds_of,
-    session_body,
-    typed,
-)
-from emulator.server.control.journal import (
-    note_completed,
-    read_journal,
-    verify_journal,
-    watch_journal,
-)
-from emulator.server.control.review import read_problems, read_verdict
+from emulator.server.control.bodies import json_response, read_object, session_body, typed
 from emulator.server.real_time import monotonic
 from emulator.server.sessions import changes
 from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.clock import VirtualClock
 from emulator.server.sessions.live import LiveSession, LiveSessions
-from emulator.server.sessions.unaddressed import Unaddressed
+from emulator.server.sessions.unaddressed import Unaddressed, invalid
 
 #: Takes the live sessions, the request, and below /sessions/{id} that session.
 Endpoint = Callable[..., Awaitable[Response]]
@@ -112,24 +91,18 @@ def _no_such(request: Request, routes: Sequence[Route]) -> str:
 
 
 async def _shown(sessions: LiveSessions, request: Request, live: LiveSession, status: int = 200) -> Response:
-    return json_response(await session_body(sessions, live, origin_of(request), with_key=True), status)
+    return json_response(await session_body(sessions, live, bodies.origin_of(request), with_key=True), status)
 
 
 async def health(sessions: LiveSessions, request: Request) -> Response:
-    return json_response(
-        {"status": "ok", "sessions": await _count(sessions), "uptime": round(monotonic() - _STARTED, 3)}
-    )
+    uptime = round(monotonic() - _STARTED, 3)
+    return json_response({"status": "ok", "sessions": await _count(sessions), "uptime": uptime})
 
 
 async def providers(sessions: LiveSessions, request: Request) -> Response:
-    origin = origin_of(request)
-    return json_response(
-        {
-            "providers": [
-                provider_body(item, f"{origin}/{name}{item.base_path}") for name, item in sessions.providers.items()
-            ]
-        }
-    )
+    known, origin = sessions.providers.items(), bodies.origin_of(request)
+    rows = [bodies.provider_body(item, f"{origin}/{name}{item.base_path}") for name, item in known]
+    return json_response({"providers": rows})
 
 
 async def read_metrics(sessions: LiveSessions, request: Request) -> Response:
@@ -146,9 +119,8 @@ async def _count(sessions: LiveSessions) -> int:
 
 
 async def read_openapi(sessions: LiveSessions, request: Request, provider: Provider) -> Response:
-    return json_response(
-        openapi(provider, version("llm-emulator"), f"{origin_of(request)}/{provider.name}{provider.base_path}")
-    )
+    base_url = f"{bodies.origin_of(request)}/{provider.name}{provider.base_path}"
+    return json_response(openapi(provider, version("llm-emulator"), base_url))
 
 
 async def make_session(sessions: LiveSessions, request: Request) -> Response:
@@ -157,10 +129,10 @@ async def make_session(sessions: LiveSessions, request: Request) -> Response:
     data = await read_object(request, known)
     options = Options(
         provider=typed(data, "provider", str), seed=typed(data, "seed", int), clock=typed(data, "clock", str),
-        plan=plan_of(data.get("plan")), validation=typed(data, "validation", str),
+        plan=bodies.plan_of(data.get("plan")), validation=typed(data, "validation", str),
     )  # fmt: skip
-    scenario, label = scenario_of(data)
-    id, key = identity_of(data)
+    scenario, label = bodies.scenario_of(data)
+    id, key = bodies.identity_of(data)
     if id and sessions.sharing:
         await sessions.sharing.meet(id)
     live = sessions.open(scenario, options, label, len(await request.body()), id, key)
@@ -170,16 +142,12 @@ async def make_session(sessions: LiveSessions, request: Request) -> Response:
 
 
 async def list_sessions(sessions: LiveSessions, request: Request) -> Response:
-    origin = origin_of(request)
+    origin = bodies.origin_of(request)
     if sessions.sharing:
         await sessions.sharing.meet_all()
     found = list(sessions.by_id.values())
     rows = (session_body(sessions, live, origin) for live in found if sessions.by_id.get(live.session.id) is live)
-    return json_list("sessions", rows, {})
-
-
-async def read_session(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
-    return await _shown(sessions, request, live)
+    return bodies.json_list("sessions", rows, {})
 
 
 async def delete_session(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
@@ -195,10 +163,10 @@ async def put_scenario(sessions: LiveSessions, request: Request, live: LiveSessi
     Another body is YAML text.
     """
     scenario: Json = None
-    if is_json(request.headers):
-        scenario, label = scenario_of(await read_object(request, {"scenario", "file", "library"}))
+    if bodies.is_json(request.headers):
+        scenario, label = bodies.scenario_of(await read_object(request, {"scenario", "file", "library"}))
         if scenario is None:
-            raise Unaddressed(400, "invalid_request", "The body must be YAML text, or {scenario: TEXT or object}.")
+            raise invalid("The body must be YAML text, or {scenario: TEXT or object}.")
     else:
         scenario, label = await request.body(), SENT
     async with sessions.changing(live.session.id):
@@ -216,9 +184,9 @@ async def reset_session(sessions: LiveSessions, request: Request, live: LiveSess
 async def add_rule(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     """Take {rule} and, for who made it in a test, {at: "test_x.py:12"}."""
     data = await read_object(request, {"rule", "at"})
-    rule, at = data.get("rule"), name_in(data, "at")
+    rule, at = data.get("rule"), bodies.name_in(data, "at")
     if not isinstance(rule, dict):
-        raise Unaddressed(400, "invalid_request", "The body must be {rule: {...}}.")
+        raise invalid("The body must be {rule: {...}}.")
     async with sessions.changing(live.session.id):
         live = changes.add_rule(sessions, live.session.id, rule, at, len(await request.body()))
     return await _shown(sessions, request, live, 201)
@@ -231,12 +199,10 @@ async def read_clock(sessions: LiveSessions, request: Request, live: LiveSession
 async def set_clock(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     data = await read_object(request, {"advance", "hold", "release"})
     if len(data) != 1:
-        raise Unaddressed(
-            400, "invalid_request", "The body must be one of {advance: '60s'}, {hold: true}, {release: true}."
-        )
+        raise invalid("The body must be one of {advance: '60s'}, {hold: true}, {release: true}.")
     if "advance" not in data and next(iter(data.values())) is not True:
-        raise Unaddressed(400, "invalid_request", f"{next(iter(data))} must be true.")
-    seconds = seconds_of(data["advance"]) if "advance" in data else 0.0
+        raise invalid(f"{next(iter(data))} must be true.")
+    seconds = bodies.seconds_of(data["advance"]) if "advance" in data else 0.0
     async with sessions.changing(live.session.id) as live:
         if "advance" in data:
             changes.advance(live, seconds)
@@ -246,7 +212,7 @@ async def set_clock(sessions: LiveSessions, request: Request, live: LiveSession)
             live.clock.hold()
         else:
             raise Unaddressed(409, "real_clock", "This session's clock is real and cannot be held.")
-    return json_response({"kind": live.clock.kind, "now": live.clock.now()})
+    return await read_clock(sessions, request, live)
 
 
 async def _provider(sessions: LiveSessions, name: str) -> Provider:
@@ -266,16 +232,16 @@ _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/health": {"GET": health},
     "/providers": {"GET": providers},
     "/sessions": {"POST": make_session, "GET": list_sessions},
-    "/sessions/{id}": {"GET": read_session, "DELETE": delete_session},
+    "/sessions/{id}": {"GET": _shown, "DELETE": delete_session},
     "/sessions/{id}/scenario": {"PUT": put_scenario},
     "/sessions/{id}/reset": {"POST": reset_session},
-    "/sessions/{id}/journal": {"GET": read_journal},
-    "/sessions/{id}/journal/events": {"GET": watch_journal},
+    "/sessions/{id}/journal": {"GET": journal.read_journal},
+    "/sessions/{id}/journal/events": {"GET": journal.watch_journal},
     "/sessions/{id}/rules": {"POST": add_rule},
-    "/sessions/{id}/verify": {"POST": verify_journal},
-    "/sessions/{id}/completed": {"POST": note_completed},
-    "/sessions/{id}/verdict": {"GET": read_verdict},
-    "/sessions/{id}/problems": {"GET": read_problems},
+    "/sessions/{id}/verify": {"POST": journal.verify_journal},
+    "/sessions/{id}/completed": {"POST": journal.note_completed},
+    "/sessions/{id}/verdict": {"GET": review.read_verdict},
+    "/sessions/{id}/problems": {"GET": review.read_problems},
     "/sessions/{id}/clock": {"GET": read_clock, "PATCH": set_clock},
     "/metrics": {"GET": read_metrics},
     "/openapi/{provider}.json": {"GET": read_openapi},

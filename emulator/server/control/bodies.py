@@ -24,7 +24,7 @@ from emulator.core.store import soon
 from emulator.core.values import FOREVER, Plan
 from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.live import LiveSession, LiveSessions
-from emulator.server.sessions.unaddressed import Unaddressed
+from emulator.server.sessions.unaddressed import Unaddressed, invalid
 
 #: The longest place or file name that is taken.
 LONGEST_NAME = 500
@@ -141,12 +141,12 @@ async def read_object(request: Request, known: set[str]) -> dict[str, Json]:
     try:
         value = orjson.loads(data) if data else {}
     except orjson.JSONDecodeError as error:
-        raise Unaddressed(400, "invalid_request", f"The body is not valid JSON: {error}.") from None
+        raise invalid(f"The body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise Unaddressed(400, "invalid_request", "The body must be a JSON object.")
+        raise invalid("The body must be a JSON object.")
     for name in value:
         if name not in known:
-            raise Unaddressed(400, "invalid_request", f"'{name[:100]}' is not known here; {nearest(name, known)}")
+            raise invalid(f"'{name[:100]}' is not known here; {nearest(name, known)}")
     return value
 
 
@@ -157,14 +157,14 @@ def typed(data: dict[str, Json], name: str, kind: type) -> Any:
     word = {str: "a string", int: "an integer"}[kind]
     if kind is int and isinstance(value, float) and abs(value) >= 2**63:  # as JSON with more than 64 bits is read
         word = "of at most 64 bits"
-    raise Unaddressed(400, "invalid_request", f"{name} must be {word}.")
+    raise invalid(f"{name} must be {word}.")
 
 
 def name_in(data: dict[str, Json], name: str) -> str | None:
     """Return the place or file name that a body gives: it goes into headers and messages."""
     value: str | None = typed(data, name, str)
     if value is not None and not (value and value.isprintable() and len(value) <= LONGEST_NAME):
-        raise Unaddressed(400, "invalid_request", f"{name} must be a place, as scenario.yaml or test_x.py:12.")
+        raise invalid(f"{name} must be a place, as scenario.yaml or test_x.py:12.")
     return value
 
 
@@ -174,10 +174,10 @@ def scenario_of(data: dict[str, Json]) -> tuple[Json, str]:
     if name is None:
         scenario = data.get("scenario")
         if scenario is not None and not isinstance(scenario, str | dict):
-            raise Unaddressed(400, "invalid_request", "scenario must be YAML text or an object.")
+            raise invalid("scenario must be YAML text or an object.")
         return scenario, name_in(data, "file") or SENT
     if "scenario" in data:
-        raise Unaddressed(400, "invalid_request", "scenario and library exclude each other.")
+        raise invalid("scenario and library exclude each other.")
     library = {f"{file.parent.name}/{file.name}": file for file in data_folder("scenarios").glob("*/*.yaml")}
     if name not in library:
         close = closest(name, library) if "/" in name else None  # several have a file of one name
@@ -196,9 +196,9 @@ def identity_of(data: dict[str, Json]) -> tuple[str, str]:
     """Return the id and the key that a session is to have, each empty where one is to be made."""
     id, key = typed(data, "id", str) or "", typed(data, "api_key", str) or ""
     if id and not _ID.fullmatch(id):
-        raise Unaddressed(400, "invalid_request", "id must be 1 to 64 letters, digits, '-' or '_'.")
+        raise invalid("id must be 1 to 64 letters, digits, '-' or '_'.")
     if key and not _KEY.fullmatch(key):
-        raise Unaddressed(400, "invalid_request", "api_key must be 1 to 200 letters, digits or -._~+/=.")
+        raise invalid("api_key must be 1 to 200 letters, digits or -._~+/=.")
     return id, key
 
 
@@ -206,13 +206,9 @@ def plan_of(value: Json) -> str | Plan | None:
     if value is None or isinstance(value, str):
         return value
     figures = {"requests_per_minute", "tokens_per_minute"}
-    if (
-        not isinstance(value, dict)
-        or not value
-        or not set(value) <= figures
-        or not all(type(item) is int and item >= 0 for item in value.values())
-    ):
-        raise Unaddressed(400, "invalid_request", "plan must be a name, or {requests_per_minute, tokens_per_minute}.")
+    good = isinstance(value, dict) and value and value.keys() <= figures
+    if not good or not all(type(item) is int and item >= 0 for item in value.values()):
+        raise invalid("plan must be a name, or {requests_per_minute, tokens_per_minute}.")
     return read_plan("session", value)
 
 
@@ -220,9 +216,9 @@ def seconds_of(value: Json) -> float:
     try:
         seconds = parse_duration(value)
     except ValueError as error:
-        raise Unaddressed(400, "invalid_request", f"advance {error}") from None
+        raise invalid(f"advance {error}") from None
     if seconds == FOREVER:
-        raise Unaddressed(400, "invalid_request", "advance needs an end; forever has none.")
+        raise invalid("advance needs an end; forever has none.")
     return seconds
 
 

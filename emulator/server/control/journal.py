@@ -18,7 +18,7 @@ from emulator.core.store import soon
 from emulator.core.values import Exchange
 from emulator.server.control.bodies import json_list, json_response, read_object, typed
 from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions
-from emulator.server.sessions.unaddressed import Unaddressed
+from emulator.server.sessions.unaddressed import Unaddressed, invalid
 from emulator.stores.memory import weigh
 
 #: Bytes of exchanges that may wait for a reader of a live journal, and how many such readers there may be.
@@ -49,7 +49,7 @@ def _number(request: Request, name: str, meant: str) -> int | None:
     given = request.query_params.get(name)
     number = None if given is None else whole_number(given, 15)
     if given is not None and number is None:
-        raise Unaddressed(400, "invalid_request", f"{name} must be {meant}.")
+        raise invalid(f"{name} must be {meant}.")
     return number
 
 
@@ -109,7 +109,7 @@ async def verify_journal(sessions: LiveSessions, request: Request, live: LiveSes
         bounds["at_least"] = 1
     when = data.get("when", {})
     if not isinstance(when, dict):
-        raise Unaddressed(400, "invalid_request", "when must be an object, as in a scenario's rule.")
+        raise invalid("when must be an object, as in a scenario's rule.")
     exchanges, dropped = await soon(sessions.store.journal(live.session.id, 0))
     try:
         return json_response(verify(exchanges, when, **bounds, dropped=dropped).body())
@@ -121,7 +121,7 @@ async def note_completed(sessions: LiveSessions, request: Request, live: LiveSes
     data = await read_object(request, {"exchange", "text"})
     number, text = typed(data, "exchange", int), typed(data, "text", str)
     if number is None or text is None:
-        raise Unaddressed(400, "invalid_request", "The body must be {exchange: N, text: TEXT}.")
+        raise invalid("The body must be {exchange: N, text: TEXT}.")
     mark = mark_of(text)
     live.completed = [*live.completed, (number, mark)][-MOST_COMPLETED:]
     if sessions.sharing:

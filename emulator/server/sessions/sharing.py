@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import cast
@@ -109,13 +109,11 @@ class Sharing:
         while True:
             live, request = locate()
             known = self._known.get(live.session.id)
-            exchange = await self._exchange(live, request, known) if known else None
-            if exchange:
-                return live, exchange
+            if known:
+                exchange = await self.shared_journal.exchange(self.store, live, request, known.version, known.source)
+                if exchange:
+                    return live, exchange
             await self.meet(live.session.id)
-
-    def _exchange(self, live: LiveSession, request: Request, known: SessionVersion) -> Awaitable[Exchange | None]:
-        return self.shared_journal.exchange(self.store, live, request, known.version, known.source)
 
     async def _introduce(self, path: str, headers: Mapping[str, str], query: str) -> None:
         """Meet the session that a path or a key names."""
@@ -173,24 +171,20 @@ class Sharing:
         if self._known.pop(id, None):
             self.store.lose(id)
         self.shared_journal.forget(id)
-        if id == DEFAULT:
-            await self._lay_again()
+        if id == DEFAULT:  # made anew of the scenarios served, unless another worker has just done it
+            await self._build_default(digest_of(self._files.dump()))
         elif id in self.sessions.by_id:
             self.sessions.drop(self.sessions.by_id[id])
 
-    async def _lay_again(self) -> None:
-        """Make the default session anew of the scenarios served, unless another worker has just done it."""
+    async def _build_default(self, files: str) -> None:
         live = self.sessions.by_id[DEFAULT]
-        self._build_default(live)
-        await self._push(live, {"files": digest_of(self._files.dump())})
-
-    def _build_default(self, live: LiveSession) -> None:
         session = live.session
         if live.clock.kind != self._files.clock:
             live.clock.release()
             live.clock = make_clock(self._files.clock)
         built = self.sessions.builder.build(DEFAULT, session.api_key, self._files, session.started)
         self.sessions.adopt(live, built, self._files)
+        await self._push(live, {"files": files})
 
     async def _lay_default(self) -> None:
         """Make the default session of the scenarios served, unless it stands so; what happened in it stays."""
@@ -200,9 +194,7 @@ class Sharing:
             if version:
                 await self.meet(DEFAULT)
             if laid != files.encode():
-                live = self.sessions.by_id[DEFAULT]
-                self._build_default(live)
-                await self._push(live, {"files": files})
+                await self._build_default(files)
 
     async def _push(self, live: LiveSession, more: Mapping[str, str] | None = None) -> bool:
         """Make a session elsewhere what it is here, and tell whether it is so.
@@ -239,15 +231,11 @@ class Sharing:
             before = self.sessions.by_id.get(id)
             yield
             after = self.sessions.by_id.get(id)
-            if after:
-                await self._push_changed(after)
-            elif before:
+            if after and not await self._push(after):
+                self.sessions.find(id)
+                raise StoreFailed(f"Another worker changed '{id}' meanwhile; nothing was done.")
+            if before and not after:
                 await self._delete(before)
-
-    async def _push_changed(self, live: LiveSession) -> None:
-        if not await self._push(live):
-            self.sessions.find(live.session.id)
-            raise StoreFailed(f"Another worker changed '{live.session.id}' meanwhile; nothing was done.")
 
     async def _delete(self, live: LiveSession) -> None:
         id = live.session.id
@@ -291,17 +279,14 @@ class Sharing:
 
     async def _hear(self, channel: str, message: bytes) -> None:
         with suppress(StoreFailed):
-            if channel == TOLD:
-                if message.decode() in self.sessions.by_id:
-                    await self.meet(message.decode())
-                return
-            await self._tell(channel.partition("{")[2].partition("}")[0], int(message))
-
-    async def _tell(self, id: str, number: int) -> None:
-        live = self.sessions.by_id.get(id)
-        for exchange in await self.store.rows.read(id, [number]) if live else []:
-            for watch in tuple(live.watchers if live else ()):
-                watch(exchange)
+            id = message.decode() if channel == TOLD else channel.partition("{")[2].partition("}")[0]
+            live = self.sessions.by_id.get(id)
+            if live and channel == TOLD:
+                await self.meet(id)
+            elif live:
+                for exchange in await self.store.rows.read(id, [int(message)]):
+                    for watch in tuple(live.watchers):
+                        watch(exchange)
 
     async def _look_again(self) -> None:
         """Follow what was told while nobody listened."""

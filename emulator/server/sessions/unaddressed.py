@@ -23,6 +23,11 @@ class Unaddressed(Exception):
         return {"error": {"code": self.code, "message": self.message, "problems": rows}}
 
 
+def invalid(message: str) -> Unaddressed:
+    """Say what is wrong with a control request."""
+    return Unaddressed(400, "invalid_request", message)
+
+
 def unloadable(error: SourceError) -> Unaddressed:
     """Say what is wrong with a scenario that was sent."""
     return Unaddressed(422, "invalid_scenario", str(error), error.problems)
