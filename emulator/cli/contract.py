@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -136,17 +136,11 @@ def _prepared(provider: str, url: str | None, key: str, wanted: Mapping[str, Any
     from emulator.contract.run import prepare
     from emulator.contract.target import EmulatorTarget
 
-    if url is not None:
-        run = _checked(lambda: prepare(provider, url, key, **wanted))
-        with closing(run.target):
-            yield run
-        return
-    with _own_server(wanted.get("schemas")) as root:
+    def target(client: Client) -> Target:
+        return EmulatorTarget(root, provider, wanted["seed"], client)
 
-        def target(client: Client) -> Target:
-            return EmulatorTarget(root, provider, wanted["seed"], client)
-
-        run = _checked(lambda: prepare(provider, root, key, target=target, **wanted))
+    with nullcontext(url) if url is not None else _own_server(wanted.get("schemas")) as root:
+        run = _checked(lambda: prepare(provider, root, key, target=None if url is not None else target, **wanted))
         with closing(run.target):
             yield run
 

@@ -57,13 +57,9 @@ class _Exec(click.Command):
 @server_options(port=0)
 @click.option("--strict", is_flag=True, help="Exit with 1 on findings, even where the command succeeds.")
 @click.option("--ignore", "ignored", multiple=True, metavar="FINDING", help="A finding that is meant to be so.")
-@click.option(
-    "--journal",
-    "file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Written at the end: each exchange as a line of JSON; a FILE.html shows them, without a server.",
-)
+@click.option("--journal", "file", metavar="FILE", type=click.Path(path_type=Path),
+              help="Written at the end: each exchange as a line of JSON; a FILE.html shows them, without a server.",
+)  # fmt: skip
 @click.option("--summary", metavar="FILE", type=click.Path(path_type=Path),
               help="Appended at the end: what is told, as Markdown, such as for $GITHUB_STEP_SUMMARY.")  # fmt: skip
 @click.pass_context
@@ -89,20 +85,17 @@ def exec_command(
     for written in filter(None, (file, summary)):
         check_writable(written)
     tally = Tally(strict, ignored, keeps=file is not None)
-    with _served(scenarios, schemas, given, tally, as_page=file is not None and file.suffix == ".html") as (
-        environment,
-        providers,
-    ):
+    as_page = file is not None and file.suffix == ".html"
+    with _served(scenarios, schemas, given, tally, as_page) as (environment, providers):
         code = _run(command, environment)
     for line in tally.lines():
         say(line)
     if file:
         _write_journal(file, tally, providers)
     if summary:
+        lines = ["### llm-emulator", "", "```text", *map(printable_lines, tally.lines()), "```", "", ""]
         with summary.open("a", encoding="utf-8") as out:
-            out.write(
-                "\n".join(["### llm-emulator", "", "```text", *map(printable_lines, tally.lines()), "```", "", ""])
-            )
+            out.write("\n".join(lines))
     sys.exit(FINDINGS if strict and code == 0 and tally.findings() else code)
 
 
@@ -131,16 +124,13 @@ def _served(
         found = await review(sessions, live, url, conversation=as_page)
         tally.add(found.session, found.exchanges, found.verdict)
 
-    async def count_the_living() -> None:
-        for live in [*sessions.by_id.values()]:
-            await count(live)
-
     sessions.reviewer = count
     with running(server, sock), reloading(setup, sessions, server, watch, say):
         yield {**variables, **trust, "EMULATOR_URL": url}, [*sessions.providers.values()]
         while not (server.started or server.should_exit):  # the command took less than the start
             time.sleep(WAIT_S / 10)
-        asyncio.run_coroutine_threadsafe(count_the_living(), server.loop).result()
+        for live in [*sessions.by_id.values()]:
+            asyncio.run_coroutine_threadsafe(count(live), server.loop).result()
 
 
 def _write_journal(file: Path, tally: Tally, providers: Sequence[Provider]) -> None:

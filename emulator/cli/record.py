@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from emulator.cli.main import check_writable, max_body_option, prepared, schemas_option, timeout_option
 from emulator.cli.serve import serve_alone
 from emulator.cli.streams import say, show
+from emulator.core.files import replace_whole
 from emulator.core.recording.recorder import Recorder
 from emulator.core.values import Exchange, Sent
 
@@ -67,10 +67,7 @@ def record_command(
 
 
 def _write(out: Path, text: str) -> None:
-    """Write the file whole: a reader sees the old one or the new one."""
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(out.resolve())
+        replace_whole(out, text.encode())
     except OSError as error:
         say(f"{out} could not be written: {error.strerror}.")

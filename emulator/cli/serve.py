@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from emulator.cli.streams import give_up, say
+from emulator.core.files import replace_whole
 from emulator.core.journal.describe import model_of
 from emulator.core.printable import printable, printable_lines
 from emulator.core.redaction import redact_target
@@ -166,9 +167,7 @@ def _write(ready_file: Path, url: str, base_urls: Mapping[str, str], certificate
     body = {"url": url, "port": int(url.rpartition(":")[2]), "pid": os.getpid(), "base_urls": base_urls}
     if certificate:
         body["ca_file"] = str(certificate.authority)
-    draft = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-    draft.write_text(json.dumps(body))
-    draft.replace(ready_file.resolve())
+    replace_whole(ready_file, json.dumps(body).encode())
 
 
 class _Log:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emulator.cli.serve import serve_until_stopped
-from emulator.server.setup import Setup, make_live_sessions
+from emulator.server.setup import make_live_sessions
 
 READY = b"ready\n"
 
@@ -24,16 +24,12 @@ READY = b"ready\n"
 def main() -> None:
     """Serve until told to stop."""
     setup, descriptor, quiet = pickle.load(sys.stdin.buffer)  # written by our own parent
-    serve(setup, socket.socket(fileno=descriptor), quiet)
-
-
-def serve(setup: Setup, sock: socket.socket, quiet: bool) -> None:
     threading.Thread(target=_listen, daemon=True).start()
-    serve_until_stopped(setup, make_live_sessions(setup), sock, _say_ready, quiet, _watch)
 
+    def ready() -> None:
+        os.write(sys.stdout.fileno(), READY)
 
-def _say_ready() -> None:
-    os.write(sys.stdout.fileno(), READY)
+    serve_until_stopped(setup, make_live_sessions(setup), socket.socket(fileno=descriptor), ready, quiet, _watch)
 
 
 def _watch(paths: Sequence[Path], on_change: Callable[[], None], stop: threading.Event) -> None:

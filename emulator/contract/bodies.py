@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-import orjson
-
 from emulator.core.errors import Json
-from emulator.core.tree import deeper
+from emulator.core.tree import deeper, parsed
 
 #: How deep a JSON body may go: what reads it goes down by recursion.
 MAX_DEPTH = 100
@@ -32,10 +30,7 @@ class Event:
 
 def parse_json(text: str | bytes) -> Json:
     """Return the value of a JSON text; None if it is none, or goes too deep."""
-    try:
-        value = orjson.loads(text)
-    except ValueError:
-        return None
+    value = parsed(text)
     return None if deeper(value, MAX_DEPTH) else value
 
 

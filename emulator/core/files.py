@@ -1,8 +1,9 @@
-"""Files of our own, read past whoever fakes files in a test: pyfakefs changes `open` and `os` in every module."""
+"""Files: our own, read past whoever fakes files in a test (pyfakefs changes `open` everywhere), or replaced whole."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -23,3 +24,16 @@ def read_own(file: Path) -> bytes:
         return b"".join(parts)
     finally:
         _Real.close(number)
+
+
+def replace_whole(file: Path, data: bytes) -> None:
+    """Write a file, or what a link leads to: a reader sees the old one or the new one. Raises: OSError."""
+    file = file.resolve()
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(file)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise

@@ -76,6 +76,14 @@ def change_texts(value: Json, change: Callable[[str], Json]) -> Json:
     return [change_texts(item, change) for item in value] if isinstance(value, list) else value
 
 
+def parsed(data: str | bytes, otherwise: Json = None) -> Json:
+    """Return JSON; something else for what is none."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return otherwise
+
+
 def compact(value: Json) -> str:
     """Return compact JSON."""
     return orjson.dumps(value).decode()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +11,7 @@ from emulator.contract.reports.drift import Became, since
 from emulator.contract.reports.html import html_page
 from emulator.contract.reports.junit import junit_xml
 from emulator.contract.reports.report import Report, report_json
+from emulator.core.files import replace_whole
 
 Kind = Literal["json", "junit", "html"]
 
@@ -29,17 +28,12 @@ def write_reports(report: Report, wanted: Mapping[Kind, Path], baseline: Report 
 
 
 def _write(path: Path, content: bytes) -> str:
-    path = path.resolve() if path.is_symlink() else path
-    draft = Path(f"{path}.{os.getpid()}")
     try:
         if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
             path.write_bytes(content)
-            return ""
-        draft.write_bytes(content)
-        draft.replace(path)
+        else:
+            replace_whole(path, content)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         return f"{path} cannot be written: {error.strerror}"
     return ""
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-import orjson
-
 from emulator.core.errors import Json
 from emulator.core.journal.describe import describe
 from emulator.core.provider.provider import Provider, difference
@@ -15,7 +13,7 @@ from emulator.core.recording.to_scenario import content_of, escaped
 from emulator.core.recording.undocumented import MAX_DEPTH
 from emulator.core.redaction import is_secret
 from emulator.core.scenario.parse import RESERVED_HEADERS
-from emulator.core.tree import compact, deeper, walk
+from emulator.core.tree import at, compact, deeper, parsed, walk
 from emulator.core.values import Exchange, Frame, Timeline
 from emulator.core.wires.sse import as_line, event, framing_of, payload
 from emulator.core.wires.wire import Wire
@@ -50,7 +48,7 @@ def forms(provider: Provider, exchange: Exchange) -> Iterator[dict[str, Json]]:
         last = (wire.last if wire else "") or "end"
         yield {"events": _items(timeline.frames, last if timeline.end != "complete" else None)} | status
         return
-    value = parsed(data)
+    value = writable(data)
     whole = timeline.end == "complete"
     if value is not None and whole and timeline.status < 400:
         yield {"json": escaped(value)} | status
@@ -61,10 +59,11 @@ def forms(provider: Provider, exchange: Exchange) -> Iterator[dict[str, Json]]:
 
 def _named(provider: Provider, status: int, data: bytes) -> Iterator[dict[str, Json]]:
     """Yield the errors of that status whose envelope a body could be."""
-    body, forms = parsed(data), (provider.envelope, *provider.envelopes.values())
+    body, forms = writable(data), (provider.envelope, *provider.envelopes.values())
     form = next((form for form in forms if difference(form, body) is None), provider.envelope)
     places = {leaf: path for path, leaf in walk(form) if isinstance(leaf, str)}
-    message, param, listed = (_at(body, places.get(hole)) for hole in ("${message}", "${param}", "${details}"))
+    holes = ("${message}", "${param}", "${details}")
+    message, param, listed = (at(body, places[hole]) if places.get(hole) else None for hole in holes)
     if not isinstance(message, str):
         return
     details: list[dict[str, Json]] = [{"path": param, "message": message}] if isinstance(param, str) else []
@@ -78,12 +77,6 @@ def _named(provider: Provider, status: int, data: bytes) -> Iterator[dict[str, J
             yield {"error": escaped({"name": name, "message": message, "details": details})}
 
 
-def _at(body: Json, path: Sequence[str | int] | None) -> Json:
-    for step in path or ():
-        body = body.get(step) if isinstance(body, Mapping) else None
-    return body if path else None
-
-
 def _items(frames: Sequence[Frame], filler: str | None) -> list[Json]:
     """Return the data items of a stream; `filler` is one more, for a cut to take away, unless one is broken."""
     items: list[Json] = []
@@ -92,17 +85,14 @@ def _items(frames: Sequence[Frame], filler: str | None) -> list[Json]:
         if frame.kind == "part":
             items.append(escaped(text))
         elif frame.kind in ("data", "done"):
-            value = parsed(text.encode())
+            value = writable(text.encode())
             items.append(escaped(value if isinstance(value, dict) and compact(value) == text else text))
     return items if filler is None or (frames and frames[-1].kind == "part") else [*items, filler]
 
 
-def parsed(data: bytes) -> Json:
+def writable(data: bytes) -> Json:
     """Return JSON that can be written down; None for anything else."""
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
+    value = parsed(data)
     return None if deeper(value, MAX_DEPTH) else value
 
 

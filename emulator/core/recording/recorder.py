@@ -144,14 +144,9 @@ class Recorder:
         yield f"What the docs of {self._provider.title} don't say, or say otherwise:"
         for note, numbers in self._said.items():
             fact = f" [{note.fact}]" if note.fact else ""
-            where = _where(note.path)
-            yield f"  {where}: {note.message}{fact} ({many(len(numbers), 'time')}, first in exchange {numbers[0]})"
-
-
-def _where(path: str) -> str:
-    if path == "upstream" or path.split(".")[0] == "response":
-        return path
-    return f"request.{path}" if path else "request"
+            path = note.path if note.path.partition(".")[0] in ("upstream", "response") else f"request.{note.path}"
+            times = f"{many(len(numbers), 'time')}, first in exchange {numbers[0]}"
+            yield f"  {path.removesuffix('.')}: {note.message}{fact} ({times})"
 
 
 def _without_secrets(reply: Mapping[str, Json], secrets: Collection[str]) -> Json:

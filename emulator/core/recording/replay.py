@@ -17,7 +17,7 @@ from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.errors import Json, SourceError
 from emulator.core.frozen import frozen
-from emulator.core.recording.candidate_replies import around, faults, forms, joined_stream, parsed
+from emulator.core.recording.candidate_replies import around, faults, forms, joined_stream, writable
 from emulator.core.recording.to_scenario import heard
 from emulator.core.scenario.session import DEFAULT, Options, build_session
 from emulator.core.tree import parts
@@ -165,7 +165,7 @@ def _without_new(data: bytes, new: Collection[str], exact: bool, deep: bool) -> 
 
     `deep`: wherever they stand, as its items have ids of their own.
     """
-    value = parsed(data)
+    value = writable(data)
     if not isinstance(value, dict) or (exact and orjson.dumps(value) != data):
         return data
     for holder in _all_in(value) if deep else (value, *value.values()):

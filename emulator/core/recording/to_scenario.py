@@ -57,7 +57,8 @@ def scenario_text(exchanges: Sequence[Mapping[str, Json]], providers: Mapping[st
     rules: dict[str, dict[str, Json]] = {}
     for item in answered:
         provider = known.get(item["provider"])
-        wire = _wire(provider, item["operation"])
+        operation = provider.operations.get(item["operation"]) if provider else None
+        wire = operation.wire if operation else None
         when = when_of(item, wire)
         rule = rules.setdefault(json.dumps(when, sort_keys=True), {"when": when, "replies": []})
         rule["replies"].append(_reply(item, documented.get(item["provider"]), wire) | _delay(item, provider))
@@ -68,16 +69,11 @@ def scenario_text(exchanges: Sequence[Mapping[str, Json]], providers: Mapping[st
     return to_yaml(scenario)
 
 
-def _wire(provider: Provider | None, operation: str) -> Wire | None:
-    return provider.operations[operation].wire if provider and operation in provider.operations else None
-
-
 def to_yaml(value: Json) -> str:
     """Write YAML: texts in double quotes, the innermost lists and mappings on one line."""
     quoted = change_texts(value, _Text)
-    return str(
-        yaml.dump(quoted, None, _Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
-    )
+    written = yaml.dump(quoted, None, _Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    return str(written)
 
 
 def when_of(item: Mapping[str, Json], wire: Wire | None) -> dict[str, Json]:
@@ -218,13 +214,9 @@ def _said(completion: Completion, usage: Json) -> dict[str, Json]:
     """Return the reply that says the same; `usage` is told of an answer without any."""
     reply: dict[str, Json] = {}
     order = [part.kind for part in completion.parts]
-    if (
-        set(order) == {"reasoning"}
-        or order != sorted(order, key=KINDS.index)
-        or any(order.count(kind) > 1 for kind in KINDS if kind not in CALLS)
-    ):
-        reply["outputs"] = [_output(part) for part in completion.parts]
-        return reply | _around(completion, usage)
+    twice = any(order.count(kind) > 1 for kind in KINDS if kind not in CALLS)
+    if twice or set(order) == {"reasoning"} or order != sorted(order, key=KINDS.index):
+        return {"outputs": [_output(part) for part in completion.parts]} | _around(completion, usage)
     for kind in ("text", "refusal"):
         text = completion.text(kind)
         if text is not None:
@@ -249,9 +241,7 @@ def _output(part: Part) -> dict[str, Json]:
 
 def _beside(part: Part) -> dict[str, Json]:
     """Return what stands beside a text: how probable its tokens were, and what it cites."""
-    tokens = [
-        _token(token) | ({"top": list(map(_token, token.likely))} if token.likely else {}) for token in part.tokens
-    ]
+    tokens = [_token(token) | ({"top": [*map(_token, token.likely)]} if token.likely else {}) for token in part.tokens]
     cited = [{"url": item.url, "title": item.title, "start": item.start, "end": item.end} for item in part.annotations]
     return {name: escaped(rows) for name, rows in (("logprobs", tokens), ("annotations", cited)) if rows}
 
@@ -262,9 +252,7 @@ def _token(token: Token) -> dict[str, Json]:
 
 def _around(completion: Completion, usage: Json) -> dict[str, Json]:
     """Return what stands beside what is said."""
-    reply: dict[str, Json] = {}
-    reply["finish_reason"] = completion.finish or "stop"
-    reply["verbatim"] = True  # what was cut was cut already
+    reply: dict[str, Json] = {"finish_reason": completion.finish or "stop", "verbatim": True}  # it was cut already
     counted = named_usage(completion.usage)
     if counted:
         usual = {COUNTS["total"]: counted.get(COUNTS["total"]), **dict.fromkeys(DETAILS.values(), 0)}
@@ -279,14 +267,16 @@ def _around(completion: Completion, usage: Json) -> dict[str, Json]:
 def _streamed(text: str, whole: bool, wire: Wire | None) -> dict[str, Json]:
     """Put a stream's pieces together again and keep where they were split; events of another kind stay as they are."""
     data = text.encode(errors="replace")
-    items = (
-        [item for event in events_in(data) if (item := payload(event).decode(errors="replace"))]
-        if framing_of(data) != "sse"
-        else [payload(event.encode(errors="replace")).decode() for event in text.split("\n\n") if _DATA.search(event)]
-    )
+    if framing_of(data) != "sse":
+        items = [item for event in events_in(data) if (item := payload(event).decode(errors="replace"))]
+    else:
+        items = [payload(event.encode(errors="replace")).decode() for event in text.split("\n\n")
+                 if _DATA.search(event)]  # fmt: skip
     completion = heard(items, wire) if wire else None
     if completion is not None and not completion.unread:
-        return _told(completion)
+        completion = completion if completion.parts else replace(completion, parts=(Part("text", ""),))
+        pieces = [piece for part in completion.parts if _is_told(part) for piece in part.pieces]
+        return _said(completion, None) | ({"stream": {"split": pieces}} if pieces else {})
     end = _end_of(data)
     if not whole and items and not text.endswith(end):
         return _streamed(text[: text.rfind(end) + len(end)], whole, wire) if end in text else {"builtin": True}
@@ -299,13 +289,6 @@ def heard(items: Sequence[str], wire: Wire) -> Completion | None:
         return wire.read_events([json.loads(item) for item in items if item not in wire.texts])
     except (ValueError, RecursionError):
         return None
-
-
-def _told(completion: Completion) -> dict[str, Json]:
-    if not completion.parts:
-        completion = replace(completion, parts=(Part("text", ""),))
-    pieces = [piece for part in completion.parts if _is_told(part) for piece in part.pieces]
-    return _said(completion, None) | ({"stream": {"split": pieces}} if pieces else {})
 
 
 def _is_told(part: Part) -> bool:

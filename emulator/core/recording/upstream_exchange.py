@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-import orjson
-
 from emulator.core.answer.embeddings import told_model, told_usage
 from emulator.core.answer.render import render_body, render_id
 from emulator.core.draws import Draw
@@ -21,6 +19,7 @@ from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.undocumented import undocumented_notes
+from emulator.core.tree import parsed
 from emulator.core.values import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
 from emulator.core.wires.completion import Completion, named_usage
 from emulator.core.wires.sse import TYPES, Items, framing_of, payload
@@ -102,7 +101,7 @@ def relayed(provider: Provider, exchange: Exchange, heard: UpstreamAnswer) -> Ex
         model=told.model or exchange.model,
         notes=(
             *_request_notes(provider, exchange, heard.status),
-            *_broken(heard),
+            *((Note(None, "upstream", heard.why),) if heard.why else ()),
             *((_TOO_MANY,) if joined else undocumented_notes(provider, exchange.claim, timeline)),
         ),
     )
@@ -132,19 +131,9 @@ def _told(wire: Wire | None, timeline: Timeline) -> tuple[Completion, dict[str, 
 
 def values(timeline: Timeline) -> list[dict[str, Json]]:
     """Return the JSON objects of an answer: its body, or its chunks."""
-    if not timeline.stream:
-        found = [_object(b"".join(frame.data for frame in timeline.frames))]
-    else:
-        found = [_object(payload(frame.data)) for frame in timeline.frames if frame.kind == "data"]
-    return [item for item in found if item is not None]
-
-
-def _object(data: bytes) -> dict[str, Json] | None:
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+    whole = [b"".join(frame.data for frame in timeline.frames)]
+    events = (payload(frame.data) for frame in timeline.frames if frame.kind == "data")
+    return [item for item in map(parsed, events if timeline.stream else whole) if isinstance(item, dict)]
 
 
 def _unpacked(heard: UpstreamAnswer) -> Iterator[tuple[float, bytes]]:
@@ -232,8 +221,3 @@ def _undocumented(provider: Provider, exchange: Exchange) -> Iterator[Note]:
     if exchange.claim.refusal and operation and operation.has_body:
         with suppress(Refusal):
             yield from undocumented_fields(operation, operation.checks(frozenset()), decode(exchange.request.body))
-
-
-def _broken(heard: UpstreamAnswer) -> Iterator[Note]:
-    if heard.why:
-        yield Note(None, "upstream", heard.why)

@@ -6,15 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-import orjson
-
 from emulator.core.durations import parse_duration
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.redaction import redact_field
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.untrusted import Allowance
-from emulator.core.tree import Path, at
+from emulator.core.tree import Path, at, parsed
 from emulator.core.values import Call
 from emulator.core.wires.conversation import last_text, system_text, tool_results
 
@@ -138,7 +136,7 @@ def equal(left: Json, right: Json) -> bool:
 
 def _like(value: Json, wanted: Json) -> bool:
     if isinstance(wanted, Mapping):
-        value = _parsed(value) if isinstance(value, str) else value
+        value = parsed(value, value) if isinstance(value, str) else value
         return isinstance(value, Mapping) and all(
             key in value and _like(value[key], item) for key, item in wanted.items()
         )
@@ -273,14 +271,7 @@ def _tool_result(spec: Mapping[str, Json], path: Path, allowed: Allowance) -> Te
 
     def fits(result: Mapping[str, str]) -> bool:
         allowed.spend(RESULT, "so many tool results can take so many matchers too long")
-        content = _parsed(result["content"]) if as_json else result["content"]
+        content = parsed(result["content"], result["content"]) if as_json else result["content"]
         return all(test(content if name == "content" else result[name]) for name, test in parts.items())
 
     return lambda value: value is not ABSENT and any(fits(result) for result in value)
-
-
-def _parsed(text: str) -> Json:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text

@@ -58,8 +58,8 @@ def window_of(claim: Claim) -> str:
 
 
 def record_of(claim: Claim) -> str:
-    """Return the name of a claim's idempotency record: key and header value."""
-    return f"{_short(claim.key or '')}{SEPARATOR}{claim.idempotency[0] if claim.idempotency else ''}"
+    """Return the name of a claim's idempotency record, key and header value; '' where it has none."""
+    return f"{_short(claim.key or '')}{SEPARATOR}{claim.idempotency[0]}" if claim.idempotency else ""
 
 
 def asked_of(claim: Claim) -> dict[str, Any]:

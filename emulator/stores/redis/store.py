@@ -21,24 +21,9 @@ from emulator.core.admission import MOST_PAST, standing_at
 from emulator.core.store import Counters, KeptExchange, StoreFailed
 from emulator.core.values import STARTED, Claim, Exchange, Grant, Sent
 from emulator.stores.memory import JOURNAL_BYTES
+from emulator.stores.redis import claims
 from emulator.stores.redis.budget import KEPT, SharedBudget
-from emulator.stores.redis.claims import (
-    CHANGED,
-    ENDED,
-    NOTED,
-    SEPARATOR,
-    asked_of,
-    counts_at_once,
-    grant_end,
-    grant_of,
-    key_of,
-    keys_of,
-    needed,
-    record_of,
-    sent_row,
-    window_in,
-    window_of,
-)
+from emulator.stores.redis.claims import SEPARATOR, key_of, keys_of
 from emulator.stores.redis.lock import UNLOCK
 from emulator.stores.redis.lost_messages import FIND, LostMessages
 from emulator.stores.redis.pipeline import Pipeline, Script
@@ -88,7 +73,7 @@ class RedisStore:
 
         Raises: StoreFailed.
         """
-        asked = asked_of(claim) | {"worker": self.worker, "journal_size": self.journal_size, "version": version}
+        asked = claims.asked_of(claim) | {"worker": self.worker, "journal_size": self.journal_size, "version": version}
         if self._now(claim.session) is not None:
             asked["virtual"] = True
         await self._budget.know(claim.session)
@@ -103,24 +88,24 @@ class RedisStore:
         try:
             return await self._granted(claim, row, given)
         except StoreFailed:
-            self._fail(claim.session, _record(claim), row[0], row[11])
+            self._fail(claim.session, claims.record_of(claim), row[0], row[11])
             raise
 
     async def _take(self, claim: Claim, asked: dict[str, Any], request: bytes) -> list[Any]:
         self._budget.touch(claim.session)
         ask, until = next(self._asks), self.pipeline.until()
         asked |= {"room": self._budget.room(claim.session), "ask": ask}
-        command = TAKE.call(keys_of(claim.session, needed(claim)), orjson.dumps(asked), request)
+        command = TAKE.call(keys_of(claim.session, claims.needed(claim)), orjson.dumps(asked), request)
         try:
             taken: list[Any] = await self.pipeline.send(*command)
         except StoreFailed:
-            fail = partial(self._fail, claim.session, _record(claim))
-            self._lost.give_up(until, claim.session, grant_end(self.worker, ask), fail)
+            fail = partial(self._fail, claim.session, claims.record_of(claim))
+            self._lost.give_up(until, claim.session, claims.grant_end(self.worker, ask), fail)
             raise
         return taken
 
     async def _granted(self, claim: Claim, row: Sequence[Any], given: Sequence[bytes | None]) -> Grant:
-        grant = grant_of(row, claim.plan, claim.cost)
+        grant = claims.grant_of(row, claim.plan, claim.cost)
         if row[10]:
             first = Entry(given[1] or b"", orjson.loads(given[2] or b""), given[3] or b"")
             grant = replace(grant, replay=await self.rows.remake(claim.session, first, None))
@@ -134,15 +119,15 @@ class RedisStore:
         claim, grant = exchange.claim, exchange.grant
         begun = claim.idempotency and not (grant.replay or grant.idempotency or grant.standing.exceeded)
         kept = self._keep(exchange)
-        if not (begun or rest or (counts_at_once(claim) and exchange.tokens)):
+        if not (begun or rest or (claims.counts_at_once(claim) and exchange.tokens)):
             return self._recorded(exchange, kept) if kept else None
         timeline = exchange.timeline
         good = "1" if timeline.status < 400 and not timeline.broken else "0"
         command = self._note(
             claim.session, grant.number, grant.life,
-            tokens=_cost(exchange) if counts_at_once(claim) else 0,
-            window=window_of(claim),
-            record=record_of(claim) if begun else "",
+            tokens=_cost(exchange) if claims.counts_at_once(claim) else 0,
+            window=claims.window_of(claim),
+            record=claims.record_of(claim) if begun else "",
             done_at=_NEVER if timeline.endless else repr(exchange.request.at + timeline.end_at),
             good=good,
             rest=rest,
@@ -188,7 +173,7 @@ class RedisStore:
             await asyncio.gather(*noted)
         except StoreFailed:
             claim, grant = exchange.claim, exchange.grant
-            self._fail(claim.session, _record(claim), grant.number, grant.life)
+            self._fail(claim.session, claims.record_of(claim), grant.number, grant.life)
             raise
 
     def sent(self, exchange: Exchange, sent: Sent) -> Awaitable[Any]:
@@ -197,11 +182,11 @@ class RedisStore:
         endless = claim.idempotency and exchange.timeline.endless
         return self._lost.tell(self._note(
             claim.session, grant.number, grant.life,
-            tokens=0 if counts_at_once(claim) else _cost(exchange),
-            window=window_of(claim),
-            record=record_of(claim) if endless else "",
+            tokens=0 if claims.counts_at_once(claim) else _cost(exchange),
+            window=claims.window_of(claim),
+            record=claims.record_of(claim) if endless else "",
             done_at="0",
-            sent=sent_row(sent),
+            sent=claims.sent_row(sent),
             now="" if now is None else repr(now),
         ))  # fmt: skip
 
@@ -215,7 +200,7 @@ class RedisStore:
     ) -> tuple[Any, ...]:  # fmt: skip
         self._budget.touch(session)
         return NOTE.call(
-            keys_of(session, NOTED if record else ENDED), number, life, tokens or "", window, record, done_at, good,
+            keys_of(session, claims.NOTED if record else claims.ENDED), number, life, tokens or "", window, record, done_at, good,
             rest, sent, now, key_of(session, "ended"), self._budget.room(session),
         )  # fmt: skip
 
@@ -232,7 +217,7 @@ class RedisStore:
             self.pipeline.send("HGETALL", key_of(session, "windows")),
         ]
         (state, number, oldest), calls, windows = await asyncio.gather(*sent)
-        found = [(name.decode().split(SEPARATOR, 1), window_in(value)) for name, value in _pairs(windows)]
+        found = [(name.decode().split(SEPARATOR, 1), claims.window_in(value)) for name, value in _pairs(windows)]
         limits = [
             (provider, key, window.plan.name, standing_at(window, at))
             for (provider, key), window in sorted(found, key=lambda item: item[1].ends)
@@ -252,7 +237,7 @@ class RedisStore:
         """
         pairs: list[str] = [part for fact in facts.items() for part in fact]
         self._budget.touch(session)
-        keys = keys_of(session, CHANGED)
+        keys = keys_of(session, claims.CHANGED)
         return self.pipeline.send(
             *CHANGE.call(keys, forget, version, life, TOLD, session, *source, MOST_RECIPES, *pairs)
         )
@@ -264,7 +249,7 @@ class RedisStore:
         self.change(session, "all", "", new_life(), {})
 
     def delete(self, session: str) -> None:
-        self.pipeline.send("DEL", *keys_of(session, CHANGED))
+        self.pipeline.send("DEL", *keys_of(session, claims.CHANGED))
         self.pipeline.send("PUBLISH", TOLD, session)
         self.lose(session)
 
@@ -286,11 +271,6 @@ class RedisStore:
         self.pipeline.set_clock(await self.pipeline.send(*BEAT.call([living(self.worker)], int(ALIVE_S * 1000))))
         await self._lost.beat()
         await self._budget.beat()
-
-
-def _record(claim: Claim) -> str:
-    """Return the name of a claim's idempotency record, '' where it has none."""
-    return record_of(claim) if claim.idempotency else ""
 
 
 def _cost(exchange: Exchange) -> int:
