@@ -199,9 +199,10 @@ class RedisStore:
         good: str = "", rest: bytes = b"", sent: bytes = b"", now: str = "",
     ) -> tuple[Any, ...]:  # fmt: skip
         self._budget.touch(session)
+        keys = keys_of(session, claims.NOTED if record else claims.ENDED)
         return NOTE.call(
-            keys_of(session, claims.NOTED if record else claims.ENDED), number, life, tokens or "", window, record, done_at, good,
-            rest, sent, now, key_of(session, "ended"), self._budget.room(session),
+            keys, number, life, tokens or "", window, record, done_at, good, rest, sent, now, key_of(session, "ended"),
+            self._budget.room(session),
         )  # fmt: skip
 
     # Control
