@@ -55,9 +55,23 @@ def oracle(document: Json, old: bool = False) -> Any:
             yield from validator.descend(value[index], wanted, path=index)
 
     keywords = {"additionalProperties": _additional(usual["additionalProperties"])}
-    keywords |= {} if old else {"items": items}
-    made = extend(base, keywords)  # type: ignore[no-untyped-call]
+    keywords |= _of_draft_07(base) if old else {"items": items}
+    made = _of_one_kind(extend(base, keywords))  # type: ignore[no-untyped-call]
     return _keeping(made, document)(document, registry=Registry())
+
+
+def _of_one_kind(made: Any) -> Any:
+    """Let a schema that names its draft be judged as all others are; jsonschema would take its own keywords for it."""
+    usual = made.evolve
+
+    def evolve(validator: Any, **changes: Any) -> Any:
+        schema = changes.get("schema")
+        if isinstance(schema, Mapping) and "$schema" in schema:
+            changes["schema"] = {name: item for name, item in schema.items() if name != "$schema"}
+        return usual(validator, **changes)
+
+    made.evolve = evolve
+    return made
 
 
 def _keeping(made: Any, document: Json) -> Any:
@@ -111,11 +125,23 @@ def judge_in_steps(
 
         return judged
 
-    own = {**_of_patterns(matches), "uniqueItems": _unique, "format": _nothing}
+    own = {**_of_patterns(matches), **(_of_draft_07(base) if old else {}), "uniqueItems": _unique, "format": _nothing}
     own |= {name: _nothing for name in base.VALIDATORS if name.startswith("unevaluated")}
     keywords = {name: counted(usual) for name, usual in {**base.VALIDATORS, **own}.items()}
-    validator = extend(base, keywords)(document, registry=Registry())  # type: ignore[no-untyped-call]
+    made = _of_one_kind(extend(base, keywords))  # type: ignore[no-untyped-call]
+    validator = made(document, registry=Registry())
     return lambda schema, value: next(validator.evolve(schema=schema).iter_errors(value), None)
+
+
+def _of_draft_07(base: Any) -> dict[str, Any]:
+    """Return what draft-07 has beyond jsonschema: items that are true or false, beside which others say nothing."""
+    usual = base.VALIDATORS["additionalItems"]
+
+    def additional(validator: Any, wanted: Json, value: Json, schema: Mapping[str, Json]) -> Iterator[Any]:
+        if not isinstance(schema.get("items"), bool):  # jsonschema asks for its length
+            yield from usual(validator, wanted, value, schema)
+
+    return {"additionalItems": additional}
 
 
 def _nothing(validator: Any, wanted: Json, value: Json, schema: Json) -> Iterator[Any]:

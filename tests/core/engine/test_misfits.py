@@ -75,6 +75,9 @@ MISFIT = [
      "the reply's text breaks the schema asked for: 'Rome' is no JSON"),
     ("wrong JSON", {"text": {"city": 5}}, schema(**PARAMETERS), TEXT_BREAKS,
      "the reply's text breaks the schema asked for: city must be a string, not 5"),
+    ("draft-07", {"text": {"a": [5]}}, schema(**{"$schema": "http://json-schema.org/draft-07/schema#", "properties": {
+        "a": {"items": True, "additionalItems": False, "contains": {"const": 7}}}}), TEXT_BREAKS,
+     "the reply's text breaks the schema asked for: a None of [5] are valid under the given schema"),
     ("JSON mode", {"text": "[]"}, JSON_MODE, TEXT_BREAKS,
      "the reply's text breaks the schema asked for: must be an object, not []"),
     ("a call is required", {"text": "Rome"}, TOOLS | {"tool_choice": "required"}, CALL_LEFT_OUT,

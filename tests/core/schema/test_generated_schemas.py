@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
+from jsonschema.validators import extend
 
 from emulator.core.draws import Draw
 from emulator.core.schema.instance import CannotConform, instance
@@ -78,7 +79,20 @@ def documents(old: bool) -> Schemas:
     )  # fmt: skip
 
 
-ORACLES = {False: Draft202012Validator, True: Draft7Validator}
+def beside_a_list_alone(validator: Any, wanted: Any, value: Any, schema: Any) -> Any:
+    """What draft-07 says of additionalItems; jsonschema asks items that are true or false for their length."""
+    usual = Draft7Validator.VALIDATORS["additionalItems"](validator, wanted, value, schema)
+    return usual if isinstance(schema.get("items"), list) else ()
+
+
+def unnamed(document: Any) -> Any:
+    """Leave out which draft a document is of: jsonschema would judge what refers to it by keywords of its own."""
+    return (
+        {name: item for name, item in document.items() if name != "$schema"} if isinstance(document, dict) else document
+    )
+
+
+ORACLES = {False: Draft202012Validator, True: extend(Draft7Validator, {"additionalItems": beside_a_list_alone})}
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["2020-12", "draft-07"])
@@ -92,7 +106,7 @@ def test_what_is_made_conforms_and_is_made_again(old: bool) -> None:
             return
         assert instance(document, Draw(seed)) == value
         try:
-            errors = [error.message for error in ORACLES[old](document).iter_errors(value)]
+            errors = [error.message for error in ORACLES[old](unnamed(document)).iter_errors(value)]
         except RecursionError:  # the oracle follows {"$ref": "#"} for ever
             return
         assert errors == []

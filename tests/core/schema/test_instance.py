@@ -210,9 +210,11 @@ NONE = "no value conforms to the schema asked for"
         ({"oneOf": [{"type": "string"}, {"type": "string"}]}, f"{NONE}: 'oneOf' at $ was not met"),
         ({"type": "object", "properties": {"a": {"enum": [1], "const": 2}}, "required": ["a"]},
          f"{NONE}: 'enum' and 'const' at $.a leave no value"),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "type": "array", "items": True, "minItems": 2,
+          "additionalItems": False, "maxItems": 1}, f"{NONE}: 'maxItems' at $ was not met"),
     ],
     ids=["no-schema", "outside", "false", "pattern", "contradiction", "impossible-field", "long", "not", "unique",
-         "too-few", "one-of", "enum"],
+         "too-few", "one-of", "enum", "draft-07-boolean-items"],
 )  # fmt: skip
 def test_what_cannot_be_met_is_said(document: Any, message: str) -> None:
     with pytest.raises(CannotConform) as caught:
@@ -308,6 +310,11 @@ HOSTILE: dict[str, Any] = {
         "allOf": [{"$ref": "#/$defs/a"}] * 1600,
     },
     "step-0.5": {"type": "number", "multipleOf": 0.5, "minimum": 0.1, "maximum": 0.6},
+    "backtracking": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "enum": ["a" * 40 + "!"],
+        "pattern": "^(a+)+$",
+    },
     "deep": None,
 }
 deep: dict[str, Any] = {"type": "integer"}
