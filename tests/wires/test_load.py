@@ -214,8 +214,11 @@ def broken(folder: Path, *changes: tuple[str, str, str]) -> list[str]:
         (("blocks.wire.yaml", "too_long, tool_calls: wants", "done, tool_calls: wants"),
          [re.compile("a text that was cut, whole, is not read as it was written: text 'Hello' .stop"),
           re.compile("a text that was cut, streamed, is not read")]),
+        (("provider.yaml", "wire: blocks", "wire: blocks\n    shown: {chunk: [kind, by.words, by.input_text, ended]}"),
+         ["provider.yaml:58:13: operations.chat.shown.chunk: leaves out at, by.kind, without which the pieces of a "
+          "text are not told from other events"]),
     ],
-    ids=["unknown", "done", "no-model", "schema", "not-read"],
+    ids=["unknown", "done", "no-model", "schema", "not-read", "no-marker"],
 )  # fmt: skip
 def test_problems_of_an_operation(
     tmp_path: Path, change: tuple[str, str, str], wanted: list[str | re.Pattern[str]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import Literal
 
 import orjson
 
@@ -99,18 +100,6 @@ class _Drawn(dict[str, str]):
         return self.draw.alnum(self.label, length) if kind == "alnum" else self.draw.hex(self.label, length)
 
 
-def prune(body: Json, turn: Turn, part: str) -> Json:
+def prune(body: Json, turn: Turn, part: Literal["response", "chunk"]) -> Json:
     """In strict, leave only the fields that the docs' samples show; of a chunk, those that say something."""
-    shown = turn.operation.shown.get(part)
-    return _pruned(body, shown, part != "chunk") if turn.strict and shown else body
-
-
-def _pruned(value: Json, shown: Mapping[str, Json], nulls: bool) -> Json:
-    if not shown:
-        return value
-    if isinstance(value, list):
-        return [_pruned(item, shown, nulls) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    kept = {key: _pruned(item, shown[key], nulls) for key, item in value.items() if key in shown}
-    return {key: item for key, item in kept.items() if nulls or item is not None}
+    return turn.operation.as_shown(body, part) if turn.strict else body

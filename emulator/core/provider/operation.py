@@ -130,6 +130,11 @@ class Operation:
         cap = next((name for name in names if name in defaults), "")
         return Checks(loose, tight, defaults, defaults.get(cap), schemas.default_facts(document).get(cap))
 
+    def as_shown(self, body: Json, part: Literal["response", "chunk"]) -> Json:
+        """Return the fields of an answer that the docs' samples show; of a chunk, those that say something."""
+        shown = self.shown.get(part)
+        return _only(body, shown, part != "chunk") if shown else body
+
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def query_checks(self, muted: frozenset[str]) -> Schema | None:
         """Return the schema of the query beside a body without the muted facts, if there is one."""
@@ -162,3 +167,14 @@ class Operation:
     def takes_tools(self) -> bool:
         """Tell whether the docs know of tools."""
         return self.wire is not None and any(map(self.takes, self.wire.request.fields("tools")))
+
+
+def _only(value: Json, shown: Mapping[str, Json], nulls: bool) -> Json:
+    if not shown:
+        return value
+    if isinstance(value, list):
+        return [_only(item, shown, nulls) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    kept = {key: _only(item, shown[key], nulls) for key, item in value.items() if key in shown}
+    return {key: item for key, item in kept.items() if nulls or item is not None}

@@ -13,7 +13,7 @@ from emulator.core.provider.problems.data import Data, Problems, unfilled, unkno
 from emulator.core.provider.routes import parameters, shape
 from emulator.core.schema.defaults import echoed
 from emulator.core.wires.completion import Completion
-from emulator.core.wires.loading.samples import differences
+from emulator.core.wires.loading.samples import differences, unmarked
 from emulator.core.wires.request.form import IN_PATH
 from emulator.core.wires.scope import AnswerValues
 
@@ -167,6 +167,9 @@ def sample_problems(operations: Mapping[str, Operation]) -> Problems:
             written = partial(sample_values, operation)
             for message in differences(operation.wire, *checks, operation.takes_tools, written):
                 yield ("operations", name, "wire"), message
+            shown = partial(operation.as_shown, part="chunk")
+            for message in unmarked(operation.wire, shown, operation.takes_tools, written):
+                yield ("operations", name, "shown", "chunk"), message
 
 
 def kept_problems(data: Data, operations: Mapping[str, Operation]) -> Problems:

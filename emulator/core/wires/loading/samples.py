@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import orjson
 
 from emulator.core.errors import Json, Violation
+from emulator.core.tree import path_of, walk
 from emulator.core.wires.completion import Annotation, Completion, Part, Token
 from emulator.core.wires.scope import AnswerValues
 from emulator.core.wires.sse import payload
@@ -48,9 +49,7 @@ def differences(
     written: Callable[[Completion], AnswerValues] = sample_values,
 ) -> Iterator[str]:
     """Yield where a sample breaks a schema, or is not read as it was written; calls are tried where there are tools."""
-    for what, sample in SAMPLES.items():
-        if (not tools and sample.calls()) or any(part.kind not in wire.request.kinds for part in sample.parts):
-            continue
+    for what, sample in _tried(wire, tools):
         saying = written(sample)
         body, values = orjson.loads(wire.whole(saying)), stream_of(wire, saying)
         if what != "a refusal":  # many docs know none
@@ -61,9 +60,36 @@ def differences(
                 yield f"{what}, {how}, is not read as it was written: {_shown(read)} instead of {_shown(sample)}"
 
 
+def _tried(wire: Wire, tools: bool) -> Iterator[tuple[str, Completion]]:
+    for what, sample in SAMPLES.items():
+        if (tools or not sample.calls()) and all(part.kind in wire.request.kinds for part in sample.parts):
+            yield what, sample
+
+
+def unmarked(
+    wire: Wire, shown: Callable[[Json], Json], tools: bool, written: Callable[[Completion], AnswerValues]
+) -> Iterator[str]:
+    """Yield which fields `shown` leaves out of pieces, so that nobody can tell them from other events."""
+    told: set[str] = set()
+    for what, sample in _tried(wire, tools):
+        said = {text for part in sample.parts for text in _pieces(part)}
+        for value in stream_of(wire, written(sample)):
+            left = shown(value)
+            leaves = dict(walk(left))
+            known = [wire.is_piece(orjson.dumps(item)) for item in (value, left)]
+            lost = ", ".join(path_of(path) for path, _ in walk(value) if path not in leaves)
+            if known == [True, False] and lost not in told and not said.isdisjoint(map(str, leaves.values())):
+                told.add(lost)
+                yield f"leaves out {lost}, without which the pieces of {what} are not told from other events"
+
+
+def _pieces(part: Part) -> list[str]:
+    return list(filter(None, (part.text[:2], part.text[2:])))
+
+
 def stream_of(wire: Wire, saying: AnswerValues) -> list[Json]:
     """Return the data of a stream's events, each part in two pieces."""
-    pieces = [list(map(orjson.dumps, filter(None, (part.text[:2], part.text[2:])))) for part in saying.completion.parts]
+    pieces = [list(map(orjson.dumps, _pieces(part))) for part in saying.completion.parts]
     data = [payload(event) for event, _ in wire.streamed(saying, pieces, True)]
     return [orjson.loads(item) for item in data if item.decode() not in wire.texts]
 
