@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Literal, NamedTuple, Protocol
 
 from emulator.core.errors import Json, Refusal
@@ -31,6 +31,8 @@ ARGUMENTS_BREAK = "emulator:arguments-break-schema"
 TEXT_BREAKS = "emulator:text-breaks-schema"
 CALL_LEFT_OUT = "emulator:call-left-out"
 MISFITS = (NOT_OFFERED, ARGUMENTS_BREAK, TEXT_BREAKS, CALL_LEFT_OUT)
+#: What counts the answers of the emulator itself, beside the ids of rules.
+OTHERWISE = "\x1fbuilt-in"
 #: The path of the note that an error of chaos took an answer's place.
 CHAOS_ERROR = "chaos.error"
 #: What the verdict asks of a client at every provider.
@@ -101,6 +103,10 @@ class Call:
         """The names of the tools that are offered."""
         return tuple([tool.name for tool in self.conversation.tools])
 
+    def asking(self, model: str) -> Call:
+        """Return what the same request asks of another model."""
+        return replace(self, conversation=replace(self.conversation, model=model))
+
     def of(self, request: Request, elapsed: float) -> Call:
         """Return what the same body is in another request."""
         return Call(
@@ -145,6 +151,15 @@ class Candidate:
     states: tuple[frozenset[str], bool] | None  # the states named, and whether they are the good ones
     turns: int | None  # claims after which it stops matching
     then: str | None
+    model: str = ""  # that it answers for, of several that a request names
+    failing: tuple[tuple[int, int], ...] = ()  # the first and the last of the turns that lead on to the next model
+    period: int = 0  # turns after which they begin anew; 0: never
+    onward: int = 0  # where the next model's candidates begin
+
+    def fails(self, turn: int) -> bool:
+        """Tell whether its reply to the turn-th claim leads on to the next model."""
+        turn = (turn - 1) % self.period + 1 if self.period else turn
+        return any(first <= turn <= last for first, last in self.failing)
 
 
 @frozen

@@ -144,14 +144,16 @@ class MemoryStore:
         self._begin_record(session, claim, at)
         return self._choose(session, claim, window.standing())
 
-    def _choose(self, session: _Session, claim: Claim, standing: Standing) -> Grant:
+    def _choose(self, session: _Session, claim: Claim, standing: Standing, begin: int = 0) -> Grant:
         state = session.state
-        for index, candidate in enumerate(claim.candidates):
+        for index, candidate in enumerate(claim.candidates[begin:], begin):
             turn = session.turn(candidate)
             if fits(candidate, state, turn):
                 session.take_turn(candidate, turn)
                 session.state = state if candidate.then is None else candidate.then
                 n = session.count(candidate.rule)
+                if candidate.failing and candidate.fails(turn):
+                    return self._choose(session, claim, standing, candidate.onward)
                 return Grant(session.number, standing, state, index, n, turn, life=session.life)
         return self._fallback(session, claim, standing)
 

@@ -201,7 +201,7 @@ def _openrouter_chat(fields: Fields) -> Reply:
     reasoning = fields.get("reasoning") or {}
     if reasoning.get("effort") and reasoning.get("max_tokens") is not None:
         raise refuse(None, None, "Either reasoning.effort or reasoning.max_tokens, not both")
-    model = fields.get("model", "openrouter/auto")
+    model = fields.get("model") or next(iter(fields.get("models") or ()), "openrouter/auto")
     caps = {name: min(fields[name], 1000) for name in ("max_tokens", "max_completion_tokens") if name in fields}
     reply = answers.chat({**fields, **caps, "model": model, "stream_options": {"include_usage": True}})
     head = {"id": answers.new_id("gen-", 20), "provider": "Azure", "model": model, "created": int(time.time())}

@@ -192,6 +192,42 @@ def test_then_moves_the_state_and_the_grant_shows_the_state_before(store: Store)
     assert [(grant.candidate, grant.state) for grant in grants] == [(0, "started"), (1, "waiting"), (None, "")]
 
 
+def chained(
+    rule: str, model: str, *failing: tuple[int, int], turns: int | None = None, period: int = 0, onward: int = 0,
+    **given: Any,
+) -> Candidate:  # fmt: skip
+    return replace(once(rule, turns, **given), model=model, failing=failing, period=period, onward=onward)
+
+
+#: The candidates of two models, and of each claim in turn the candidate that answers, its n and its turn.
+CHAINS: dict[str, tuple[list[Candidate], list[tuple[int | None, int, int]]]] = {
+    "for ever": ([chained("a", "1", (1, 10**15), onward=1), chained("b", "2")], [(1, 1, 1), (1, 2, 2)]),
+    "some turns": ([chained("a", "1", (2, 2), onward=1), chained("b", "2")], [(0, 1, 1), (1, 1, 1), (0, 3, 3)]),
+    "a cycle": (
+        [chained("a", "1", (2, 3), period=3, onward=1), chained("b", "2")],
+        [(0, 1, 1), (1, 1, 1), (1, 2, 2), (0, 4, 4), (1, 3, 3)],
+    ),
+    "one rule for both": ([chained("a", "1", (1, 1), onward=1), chained("a", "2")], [(1, 2, 2), (0, 3, 3)]),
+    "the other rules of the first are passed over": (
+        [chained("a", "1", (1, 9), onward=2), chained("c", "1"), chained("b", "2")],
+        [(2, 1, 1)],
+    ),
+    "used up": ([chained("a", "1", (1, 9), turns=1, onward=2), ANY, chained("b", "2")], [(2, 1, 1), (1, 1, 1)]),
+    "the state that the failure leads to": (
+        [chained("a", "1", (1, 9), then="down", onward=1), chained("b", "2", states=(frozenset(["down"]), True)), ANY],
+        [(1, 1, 1)],
+    ),
+    "nothing answers for the second": ([chained("a", "1", (1, 9), onward=1)], [(None, 1, 0)]),
+}
+
+
+@pytest.mark.parametrize(("candidates", "granted"), CHAINS.values(), ids=CHAINS)
+def test_a_reply_that_fails_leads_on_to_the_next_model(
+    store: Store, candidates: list[Candidate], granted: list[tuple[int | None, int, int]]
+) -> None:
+    assert choices(store, *[claim(*candidates)] * len(granted)) == granted
+
+
 def test_a_claim_that_nothing_answers_gets_the_n_of_its_fallback(store: Store) -> None:
     claims = [claim(), claim(), claim(counted=False, fallback="refused"), claim()]
     assert choices(store, *claims) == [(None, 1, 0), (None, 2, 0), (None, 1, 0), (None, 3, 0)]

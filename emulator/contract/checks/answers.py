@@ -48,9 +48,11 @@ def shape(client: CaseClient, *, schema: Json) -> None:
         equal(answer, "the content is what the model said", SHORT_TEXT, content(client, answer))
 
 
-def arranged(client: CaseClient, *, reply: Changes, send: Changes, schema: Json) -> None:
-    """The answer to a reply that is arranged has this shape; of a stream, the list of its events."""
-    client.session.answer(reply)
+def arranged(
+    client: CaseClient, *, reply: Changes, send: Changes, schema: Json, before: Sequence[Changes] = ()
+) -> None:
+    """The answer to a reply that is arranged, behind others, has this shape; of a stream, the list of its events."""
+    client.session.answer(*before, reply)
     answer = client.chat(send)
     accepted(answer, "a request with an arranged answer")
     value = answer.json if answer.events is None else [event.json for event in answer.events]

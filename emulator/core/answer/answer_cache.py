@@ -40,7 +40,10 @@ class AnswerCache:
         index = session.rules_for(claim.provider, call.operation)
         if grant.candidate is None and index.rules:
             return None
-        rule = index.by_id[claim.candidates[grant.candidate].rule] if grant.candidate is not None else None
+        chosen = claim.candidates[grant.candidate] if grant.candidate is not None else None
+        if chosen and chosen.model:
+            return None  # who answers depends on how often others failed
+        rule = index.by_id[chosen.rule] if chosen else None
         return self._compiled(session, rule, rule.reply_at(grant.turn) if rule else 0, request, claim, grant)
 
     def forget(self, session: Session) -> None:

@@ -33,12 +33,12 @@ from emulator.core.engine.limits import check_grant, documented_headers, one_lin
 from emulator.core.engine.misfits import misfits
 from emulator.core.engine.recall import Steps, recalling
 from emulator.core.engine.understand import idempotency_of, understand
-from emulator.core.errors import Json, Refusal
+from emulator.core.errors import Json, Refusal, shown
 from emulator.core.faults.faults import OWN, Fault, apply
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route
-from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules
+from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules, with_fallbacks
 from emulator.core.scenario.chaos import Strikes, strikes
 from emulator.core.scenario.scenario import Reply, Rule
 from emulator.core.scenario.session import Session, Settings
@@ -46,6 +46,7 @@ from emulator.core.schema.needs import CannotConform
 from emulator.core.values import (
     FOREVER,
     Call,
+    Candidate,
     Claim,
     Exchange,
     Grant,
@@ -109,7 +110,10 @@ class Engine:
             )  # fmt: skip
         operation = found.operation
         speaks = not operation.unasked or operation.answer_unasked(call.body) is None
-        rules = candidates(session.rules_for(provider.name, operation.name), call, key) if speaks else ()
+        index = session.rules_for(provider.name, operation.name)
+        rules = candidates(index, call, key) if speaks else ()
+        if rules and operation.fallbacks and operation.fallbacks.fact not in settings.muted:
+            rules = with_fallbacks(index, rules, call, key, operation.fallbacks)
         return Claim(
             session.id, provider.name, key, settings.plan, request.at, True, rules, "built-in", idempotency,
             operation.kind in LOOK_BACK, call, None, operation.name, wire=operation.wire, params=found.params,
@@ -136,15 +140,27 @@ class Engine:
         return _exchange(session, provider, request, claim, grant, outcome)
 
     def _reply(self, session: Session, claim: Claim, grant: Grant, draws: Callable[..., Draw]) -> _Outcome:
-        """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
-        call = claim.call
+        """Answer as the model that is asked, which may be another where the first one fails, and say so."""
+        call, chosen = claim.call, None if grant.candidate is None else claim.candidates[grant.candidate]
         if call is None:
             raise TypeError("a claim without a call was granted a reply")
+        if chosen is None or chosen.model in ("", call.model):
+            return self._answered(session, claim, call, grant, chosen, draws)
+        outcome = self._answered(session, claim, call.asking(chosen.model), grant, chosen, draws)
+        fallbacks = self.providers[claim.provider].operations[call.operation].fallbacks
+        message = f"{shown(chosen.model)} was asked, since the scenario has {shown(call.model)} fail"
+        note = Note(fallbacks.fact, fallbacks.field, message) if fallbacks else Note(None, "model", message)
+        return replace(outcome, rendered=replace(outcome.rendered, notes=(note, *outcome.rendered.notes)))
+
+    def _answered(
+        self, session: Session, claim: Claim, call: Call, grant: Grant, chosen: Candidate | None,
+        draws: Callable[..., Draw],
+    ) -> _Outcome:  # fmt: skip
+        """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
         provider, settings = self.providers[claim.provider], session.settings[claim.provider]
         index = session.rules_for(claim.provider, call.operation)
-        if grant.candidate is not None:
-            rule = index.by_id[claim.candidates[grant.candidate].rule]
-            return _scripted(session, provider, call, grant, rule, draws)
+        if chosen and chosen.rule in index.by_id:
+            return _scripted(session, provider, call, grant, index.by_id[chosen.rule], draws)
         if provider.operations[call.operation].answer_unasked(call.body) is not None:
             return _scripted(session, provider, call, grant, None, draws)
         if index.rules and settings.unmatched == "refuse":
@@ -242,7 +258,8 @@ def _waits_for_comments(provider: Provider, timeline: Timeline) -> bool:
 
 def _unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> _Outcome:
     """Refuse what no rule answers, in words of our own: 404, not to be retried, with the nearest rules."""
-    found = nearest_rules(rules, call, grant.state, {item.rule for item in claim.candidates})
+    asked = {item.rule for item in claim.candidates if item.model in ("", call.model)}
+    found = nearest_rules(rules, call, grant.state, asked)
     lines = [f"{item['rule']} ({item['id']}): {difference_text(item['differences'])}" for item in found]
     message = "No rule of the scenario answers this request. Nearest: " + "; ".join(lines)
     body = {"error": {"code": "emulator_unmatched", "message": message, "nearest": found}}

@@ -59,8 +59,8 @@ def understand(session: Session, provider: Provider, settings: Settings, route: 
     if operation.names_kept:
         _check_kept(operation, params, found, body)
     said = conversation(operation, _resolved(operation, found, body), earlier(found, request.at, operation.wire))
-    if not said.model and isinstance(default := _default_model(operation, settings), str):
-        said = replace(said, model=default)
+    if not said.model and (named := _unnamed_model(operation, settings, body)):
+        said = replace(said, model=named)
     if "model" in params:
         said = replace(said, model=params["model"])
     if operation.unasked and operation.answer_unasked(body) is not None:
@@ -81,6 +81,8 @@ def understand(session: Session, provider: Provider, settings: Settings, route: 
         _check_rules(settings, operation, call, model)
     if compared:
         call = _compare(provider, settings, compared, call, alike)
+    if operation.no_effect:
+        call = replace(call, notes=(*call.notes, *_in_vain(operation, body)))
     if model and operation.wire:
         call = _within_window(provider, settings, operation, call, model)
     return call
@@ -134,9 +136,12 @@ def _without_effect(notes: Sequence[Note], wrong: Collection[str]) -> Iterator[N
         yield replace(note, message=f"{known} and {NO_EFFECT}") if vain else note
 
 
-def _default_model(operation: Operation, settings: Settings) -> Json:
-    """Return the documented model of a body that names none."""
-    return operation.checks(settings.muted).defaults.get("model")
+def _unnamed_model(operation: Operation, settings: Settings, body: Mapping[str, Json]) -> str:
+    """Return the model of a body that names none: the first of those that it lists, or the documented one."""
+    others = operation.fallbacks
+    listed = others.models("", body) if others and others.fact not in settings.muted else []
+    default = operation.checks(settings.muted).defaults.get("model")
+    return listed[0] if listed else default if isinstance(default, str) else ""
 
 
 def _check_beside(provider: Provider, operation: Operation, settings: Settings, request: Request) -> None:
@@ -194,6 +199,13 @@ def conversation(operation: Operation, body: Mapping[str, Json], before: Sequenc
         return operation.wire.request.read(body, operation.takes_tools, before)
     model = body.get("model")
     return Conversation(model if isinstance(model, str) else "")
+
+
+def _in_vain(operation: Operation, body: Mapping[str, Json]) -> Iterator[Note]:
+    """Say of documented fields that they change nothing here."""
+    for name, (why, fact) in operation.no_effect.items():
+        if body.get(name):
+            yield Note(fact, name, f"{NO_EFFECT} here: {why}")
 
 
 def _written_tools(operation: Operation, body: Mapping[str, Json]) -> str:

@@ -11,7 +11,7 @@ from emulator.core.provider.conversation.rules import read_rule
 from emulator.core.provider.fact import Fact
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.model import Model
-from emulator.core.provider.operation import Limit, Operation
+from emulator.core.provider.operation import Fallbacks, Limit, Operation
 from emulator.core.provider.provider import UNLIMITED, HeaderScope, Provider, read_plan
 from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import ErrorPaths, PlaceWording
@@ -40,6 +40,8 @@ def compile_operation(
         unknown_model=models.get("unknown", ""), query=query,
         query_error=data.get("query", {}).get("error", "invalid_request"),
         unasked=tuple((condition_of(item["when"]), item["body"]) for item in data.get("unasked", ())),
+        fallbacks=_fallbacks(data.get("fallbacks")),
+        no_effect={name: (item["why"], item["fact"]) for name, item in data.get("no_effect", {}).items()},
         **missing, **{name: data[name] for name in _OF_OPERATION if name in data},
     )  # fmt: skip
 
@@ -48,6 +50,11 @@ def compile_operation(
 _OF_OPERATION = ("method", "path", "kind", "streams_at", "body", "categories", "of", "does", "refused", "page",
                  "replay", "vectors", "entry")  # fmt: skip
 _OF_PROVIDER = ("name", "title", "versions", "malformed", "unknown_path", "wrong_method", "ids", "tasks", "default")
+
+
+def _fallbacks(data: Mapping[str, Json] | None) -> Fallbacks | None:
+    """Return the models that a chat asks where one fails."""
+    return Fallbacks(data["models"], frozenset(data.get("not_after", ())), data["fact"]) if data else None
 
 
 def compile_provider(

@@ -17,6 +17,9 @@ from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
 
+#: How many models of a body's list are asked; the docs name no number.
+MOST_FALLBACKS = 20
+
 
 @frozen
 class Limit:
@@ -25,6 +28,21 @@ class Limit:
     most: int
     error: str
     fact: str | None = None
+
+
+@frozen
+class Fallbacks:
+    """The field of a body that lists models, each asked where the one before it answers with an error but some."""
+
+    field: str
+    not_after: frozenset[str]
+    fact: str | None = None
+
+    def models(self, first: str, body: Mapping[str, Json]) -> list[str]:
+        """Return the models that a body names, in turn; the first is the one that is asked for, if there is one."""
+        listed = body.get(self.field)
+        others = listed[:MOST_FALLBACKS] if isinstance(listed, list) else []
+        return list(dict.fromkeys(name for name in (first, *others) if name and isinstance(name, str)))
 
 
 @frozen
@@ -78,6 +96,8 @@ class Operation:
     query_error: str = "invalid_request"  # the error for what it rules out
     unasked: Sequence[tuple[Callable[[Json], bool], Json]] = ()  # of a chat: bodies that ask for no words, the answer
     entry: Json = None  # of models: what the list says of each, where that is another
+    fallbacks: Fallbacks | None = None  # of a chat: the models that are asked where one fails
+    no_effect: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # fields without any: why, and their fact
 
     @functools.cached_property
     def request(self) -> Json:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from emulator.core.errors import Json
-from emulator.core.scenario.scenario import Rule
+from emulator.core.provider.operation import Fallbacks
+from emulator.core.scenario.scenario import Reply, Rule
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.tree import canonical, compact
-from emulator.core.values import Call, Candidate
+from emulator.core.values import OTHERWISE, Call, Candidate
 from emulator.core.wires.conversation import last_text
 
 
@@ -69,6 +71,33 @@ def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
             if rule.states is None and rule.turns is None:
                 break
     return tuple(found)
+
+
+def with_fallbacks(
+    index: RuleIndex, found: tuple[Candidate, ...], call: Call, key: str, fallbacks: Fallbacks
+) -> tuple[Candidate, ...]:
+    """Return the candidates of a call, and where one may answer with an error those of the models that are asked then.
+
+    Behind those of each model stands what answers where none of them does.
+    """
+    models = fallbacks.models(call.model, call.body)
+
+    def fails(reply: Reply) -> bool:
+        return reply.kind == "error" and reply.content.get("name") not in fallbacks.not_after
+
+    if len(models) == 1 or not any(index.by_id[item.rule].failing(fails) for item in found):
+        return found
+    chain: list[Candidate] = []
+    for model in models:
+        own = candidates(index, call.asking(model), key)
+        onward = len(chain) + len(own) + 1
+        for item in own:
+            rule = index.by_id[item.rule]
+            failing = rule.failing(fails) if model != models[-1] else ()
+            period = sum(reply.times for reply in rule.replies) if rule.after_last == "cycle" else 0
+            chain.append(replace(item, model=model, failing=failing, period=period, onward=onward))
+        chain.append(Candidate(OTHERWISE, OTHERWISE, None, None, None, model))
+    return tuple(chain)
 
 
 def _count_key(rule: Rule, call: Call, key: str) -> str:

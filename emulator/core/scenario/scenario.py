@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TypeAlias
@@ -21,6 +21,8 @@ from emulator.core.values import STARTED, Plan
 
 #: How many earlier rules a rule is compared with, to find that it can never answer.
 MOST_COMPARED = 500
+#: More claims than come.
+NEVER = 10**15
 
 
 @frozen
@@ -82,6 +84,15 @@ class Rule:
         total = self._ends[-1]
         turn = (turn - 1) % total if self.after_last == "cycle" else min(turn, total) - 1
         return bisect_right(self._ends, turn)
+
+    def failing(self, fails: Callable[[Reply], bool]) -> tuple[tuple[int, int], ...]:
+        """Return the first and the last of the claims that get such replies, until the replies begin anew."""
+        ends = [*self._ends[:-1], self._ends[-1] if self.after_last == "cycle" else NEVER]
+        return tuple(
+            (end - reply.times + 1, last)
+            for reply, end, last in zip(self.replies, self._ends, ends, strict=True)
+            if fails(reply)
+        )
 
     @functools.cached_property
     def exact_text(self) -> str | None:

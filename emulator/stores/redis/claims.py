@@ -97,6 +97,8 @@ def _rule(candidate: Candidate) -> dict[str, Any]:
         rule |= {"states": list(candidate.states[0]), "good": candidate.states[1]}
     if candidate.then is not None:
         rule["then"] = candidate.then
+    if candidate.failing:
+        rule |= {"failing": candidate.failing, "period": candidate.period, "onward": candidate.onward}
     return rule
 
 

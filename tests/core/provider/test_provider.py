@@ -128,6 +128,10 @@ def add_operation(method: str, path: str, kind: str) -> Break:
     return edit("\nfacts:\n", f"  models: {{method: {method}, path: {path}, kind: {kind}, {files}}}\n\nfacts:\n")
 
 
+def of_chat(text: str) -> Break:
+    return edit("    kind: chat\n", f"    kind: chat\n    {text}\n")
+
+
 def share(data: bytes | None) -> Break:
     """Say what stream is in another file, which holds this; None: there is none."""
 
@@ -179,6 +183,13 @@ SLIPS: dict[str, tuple[Break, str, str, str]] = {
                                  "errors.detail: nothing fills ${feld}; did you mean 'field'?"),
     "no-chunk": (edit("    chunk: chat.chunk.schema.json\n", ""), HERE, "chat:\n",
                  "operations.chat: lacks 'chunk', the schema of what is streamed"),
+    "unknown-field-of-fallbacks": (of_chat("fallbacks: {models: model_s, fact: be-model}"), HERE, "fallbacks:",
+                                   "operations.chat.fallbacks: the request has no 'model_s'; did you mean 'model'?"),
+    "unknown-error-of-fallbacks": (of_chat("fallbacks: {models: model, not_after: [timeot], fact: be-model}"), HERE,
+                                   "timeot", "operations.chat.fallbacks.not_after[0]: there is no error 'timeot'; did "
+                                   "you mean 'timeout'?"),
+    "unknown-field-without-effect": (of_chat("no_effect: {modell: {why: so, fact: be-model}}"), HERE, "no_effect:",
+                                     "operations.chat.no_effect: the request has no 'modell'; did you mean 'model'?"),
     "no-tasks": (add_operation("GET", "/models", "recommendations"), HERE,
                  "kind: recommendations",
                  "operations.models.kind: 'recommendations' is computed from `tasks`, and there are none"),

@@ -95,6 +95,7 @@ def _of_names(data: Data) -> Problems:
         at, last = path[:1], path[-1:]
         of_operation = at == ("operations",) and path[2:3] in (("models",), ("limits",), ("query",))
         of_error = (of_operation and last in (("other",), ("unknown",), ("error",))) or path[:2] == ("plans", "over")
+        of_error = of_error or path[2:4] == ("fallbacks", "not_after")
         if of_error or path == ("not_emulated", "error"):
             yield from unknown(path, value, data["errors"]["names"])
         elif at == ("headers",) and path[2:3] in (("operations",), ("not_streamed",)):

@@ -55,7 +55,7 @@ def _of_paths(operation: Operation, taken: dict[tuple[str, str], tuple[str, str]
 #: What stands beside some kinds alone, and what kinds need beside them.
 _FOR: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(("limits", "vectors"), ("embeddings",)), "categories": ("moderations",), "entry": ("models",),
-    **dict.fromkeys(("chunk", "streams_at", "unasked"), ("chat",)), "wire": ("chat", "tokens"),
+    **dict.fromkeys(("chunk", "streams_at", "unasked", "fallbacks"), ("chat",)), "wire": ("chat", "tokens"),
     **dict.fromkeys(("of", "does", "refused", "replay"), ("stored",)), "page": ("stored", "models"),
 }  # fmt: skip
 _NEEDS: Mapping[str, Mapping[str, str]] = {
@@ -76,6 +76,7 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
             told = f"kinds {' and '.join(kinds)}" if kinds[1:] else f"kind: {kinds[0]}"
             told = f"what can be streamed, which is {told}" if key in ("chunk", "streams_at") else told
             yield (*place, key), f"is for {told}, not {kind}"
+    yield from _of_fields(operation)
     optional = {"response", "fact", *(("request",) if operation.method != "POST" else ())} if kind == "body" else set()
     optional |= {"request", "response"} if kind == "stored" else set()
     for key, what in {**_NEEDS.get(kind, {}), **_USUAL}.items():
@@ -99,6 +100,15 @@ _USUAL = {"request": "a schema", "response": "a schema", "fact": "what it rests 
 #: What some deeds with kept answers need, and what is for those alone.
 _NEEDED = {"cancel": "refused", "list": "page", "index": "page"}
 _ALLOWED = {"refused": ("cancel", "show"), "page": ("list", "index"), "replay": ("show",)}
+
+
+def _of_fields(operation: Operation) -> Problems:
+    """The fields of a request that are named are there."""
+    named = [("no_effect", name) for name in operation.no_effect]
+    named += [("fallbacks", operation.fallbacks.field)] if operation.fallbacks else []
+    for key, name in named if operation.asked else ():
+        fields = operation.request.get("properties", {})
+        yield from unknown(("operations", operation.name, key), name, fields, "the request has no '{}'")
 
 
 def _of_stored(operation: Operation, given: Mapping[str, Json]) -> Problems:

@@ -160,14 +160,30 @@ local function fall_back()
   turn, n = 0, redis.call('HINCRBY', calls, claim.fallback, 1)
 end
 
+-- Whether the reply is an error, after which the request asks the next of its models.
+local function fails(rule)
+  local at = turn
+  if rule.failing and rule.period > 0 then at = (turn - 1) % rule.period + 1 end
+  for _, span in ipairs(rule.failing or {}) do
+    if span[1] <= at and at <= span[2] then return true end
+  end
+  return false
+end
+
 local function choose()
-  for index, rule in ipairs(claim.candidates) do
+  local index = 1
+  while claim.candidates[index] do
+    local rule = claim.candidates[index]
+    index = index + 1
     turn = turn_of(rule)
     if fits(rule) then
       take_turn(rule)
-      candidate, n = index - 1, redis.call('HINCRBY', calls, rule.id, 1)
-      next_state = rule['then'] or state
-      return
+      n, next_state = redis.call('HINCRBY', calls, rule.id, 1), rule['then'] or state
+      if not fails(rule) then
+        candidate = index - 2
+        return
+      end
+      state, index = next_state, rule.onward + 1
     end
   end
   fall_back()
