@@ -16,7 +16,18 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "emulator"
 
 #: Each room of the core may import the ground and the rooms that stand before it.
-CORE_ROOMS = ("schema", "wires", "provider", "faults", "scenario", "answer", "engine", "journal", "recording")
+CORE_ROOMS = (
+    "secrets",
+    "schema",
+    "wires",
+    "provider",
+    "faults",
+    "scenario",
+    "answer",
+    "engine",
+    "journal",
+    "recording",
+)
 GROUND = sorted(
     f"core.{file.stem}" for file in (PACKAGE / "core").glob("*.py") if file.stem != "__init__"
 )  # the modules that stand in no room
@@ -24,7 +35,7 @@ CORE = [*GROUND, *(f"core.{room}" for room in CORE_ROOMS)]
 
 #: What each part of the package may import beside itself. A part is a module, or a folder with all below it.
 DRAWING: Mapping[str, list[str]] = {
-    **{name: [*GROUND, "core.wires"] for name in GROUND},  # a call has its conversation, in neutral words
+    **{name: [*GROUND, "core.secrets", "core.wires"] for name in GROUND},  # a call has its conversation
     **{f"core.{room}": [*GROUND, *(f"core.{lower}" for lower in CORE_ROOMS[:number])]
        for number, room in enumerate(CORE_ROOMS)},
     "network": [],

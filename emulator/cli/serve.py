@@ -22,8 +22,8 @@ from emulator.cli.streams import give_up, say
 from emulator.core.files import replace_whole
 from emulator.core.journal.describe import model_of
 from emulator.core.printable import printable, printable_lines
-from emulator.core.redaction import redact_target
 from emulator.core.repeated_secrets import secrets_of, without
+from emulator.core.secrets.headers import redact_target
 from emulator.core.values import Exchange
 from emulator.server.reloading import Watching, reloading
 from emulator.server.sessions.live import LiveSessions

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer, Sent
 from emulator.core.errors import Json
-from emulator.core.redaction import redact, redact_header, redact_json
 from emulator.core.repeated_secrets import codings, finder, holds
+from emulator.core.secrets.data import redact_json
+from emulator.core.secrets.headers import redact_header
+from emulator.core.secrets.names import redact
+from emulator.core.tree import change_texts
 
 SHOWN_CHARACTERS = 4_000
 CURL_CHARACTERS = 20_000
@@ -42,11 +44,7 @@ def scrub(text: str, key: str) -> str:
 
 def scrub_json(value: Json, key: str) -> Json:
     """Return JSON in whose names and strings the key is `$API_KEY`."""
-    if isinstance(value, str):
-        return scrub(value, key)
-    if isinstance(value, Mapping):
-        return {scrub(name, key): scrub_json(item, key) for name, item in value.items()}
-    return [scrub_json(item, key) for item in value] if isinstance(value, list | tuple) else value
+    return change_texts(value, lambda text: scrub(text, key), names=True)
 
 
 def request_json(sent: Sent, key: str) -> dict[str, Json]:

@@ -16,7 +16,7 @@ from emulator.contract.exchange import answer_json, curl_line, hidden_json, requ
 from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import NotArranged, Target, TargetSession, Unreachable
 from emulator.core.errors import Json
-from emulator.core.redaction import redact_text
+from emulator.core.secrets.texts import redact_text
 
 
 @dataclass(frozen=True, slots=True)

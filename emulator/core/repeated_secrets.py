@@ -6,22 +6,17 @@ import base64
 import functools
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.redaction import (
-    Show,
-    is_suspect,
-    redact,
-    redact_form,
-    redact_headers,
-    redact_json,
-    redact_target,
-    redact_text,
-)
+from emulator.core.secrets.data import redact_json
+from emulator.core.secrets.headers import redact_form, redact_headers, redact_target
+from emulator.core.secrets.names import Show, redact
+from emulator.core.secrets.texts import is_suspect, redact_text, unpacked
+from emulator.core.tree import change_texts
 from emulator.core.values import Request
 
 #: A shorter secret may be a word, or a part of one; a longer one, and more than so many, nobody looks for.
@@ -71,23 +66,12 @@ def telling(secrets: Collection[str]) -> Collection[str]:
 
 @functools.lru_cache(maxsize=256)
 def _parts(secret: str) -> Collection[str]:
-    pair = _decoded_pair(secret)
+    pair = unpacked(secret, strict=True)
+    pair = pair if ":" in pair else ""  # NAME:PASSWORD
     parts = {secret, pair, *(unquote_plus(text.partition(":")[2]) for text in (pair, secret)), unquote_plus(secret)}
     parts |= {part.strip("\"'") for part in re.split(r"[\s;,=]+", secret)}
-    return [part for part in parts if len(part) >= SHORTEST and not _may_be_word(part)]
-
-
-def _may_be_word(text: str) -> bool:
-    return len(text) <= _LONGEST_WORD and _WORDLIKE.fullmatch(text) is not None
-
-
-def _decoded_pair(text: str) -> str:
-    """Return the NAME:PASSWORD that base64 holds; nothing where it is none."""
-    try:
-        pair = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
-    except ValueError:
-        return ""
-    return pair if ":" in pair else ""
+    words = {part for part in parts if len(part) <= _LONGEST_WORD and _WORDLIKE.fullmatch(part)}
+    return [part for part in parts - words if len(part) >= SHORTEST]
 
 
 def without(value: Json, secrets: Collection[str]) -> Json:
@@ -106,15 +90,13 @@ def held(text: str, secrets: Collection[str]) -> Collection[str]:
 
 def changed(value: Json, secrets: Collection[str], show: Show = redact) -> Json:
     """Return data in which secrets that it holds are redacted."""
-    if not secrets:
-        return value
-    if isinstance(value, str):
+
+    def clean(text: str) -> str:
         for secret in secrets:
-            value = finder(secret).sub(functools.partial(_shown, secret, show), value)
-        return value
-    if isinstance(value, Mapping):
-        return {changed(name, secrets, show): changed(item, secrets, show) for name, item in value.items()}
-    return [changed(item, secrets, show) for item in value] if isinstance(value, list | tuple) else value
+            text = finder(secret).sub(functools.partial(_shown, secret, show), text)
+        return text
+
+    return change_texts(value, clean, names=True) if secrets else value
 
 
 _PIECE = re.compile(

@@ -67,13 +67,13 @@ def walk(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
             yield (*path, step), item
 
 
-def change_texts(value: Json, change: Callable[[str], Json]) -> Json:
-    """Return a value with each string in it changed; names of fields stay."""
+def change_texts(value: Json, change: Callable[[str], Json], names: bool = False) -> Json:
+    """Return a value with each string in it changed; the names of fields only with `names`."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        return {key: change_texts(item, change) for key, item in value.items()}
-    return [change_texts(item, change) for item in value] if isinstance(value, list) else value
+        return {change(key) if names else key: change_texts(item, change, names) for key, item in value.items()}
+    return [change_texts(item, change, names) for item in value] if isinstance(value, list | tuple) else value
 
 
 def parsed(data: str | bytes, otherwise: Json = None) -> Json:

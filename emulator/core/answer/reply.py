@@ -22,9 +22,9 @@ from emulator.core.provider.holes import fill
 from emulator.core.provider.model import Model, model_values
 from emulator.core.provider.operation import Checks, Operation
 from emulator.core.provider.provider import Provider
-from emulator.core.redaction import is_secret
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings
+from emulator.core.secrets.names import is_secret
 from emulator.core.values import Call, Exchange, Grant, Timeline
 from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.conversation import last_text, system_text

@@ -18,18 +18,11 @@ import orjson
 from emulator.core.errors import Json
 from emulator.core.journal.attempts import event_values
 from emulator.core.journal.conversation import said_in
-from emulator.core.redaction import (
-    Show,
-    is_suspect,
-    plain_values,
-    redact,
-    redact_form,
-    redact_headers,
-    redact_json,
-    redact_target,
-    redact_text,
-)
 from emulator.core.repeated_secrets import across_events, changed, held, noting, telling, without
+from emulator.core.secrets.data import redact_json
+from emulator.core.secrets.headers import plain_values, redact_form, redact_headers, redact_target
+from emulator.core.secrets.names import Show, redact
+from emulator.core.secrets.texts import is_suspect, redact_text
 from emulator.core.values import Exchange, Note, Request, Timeline
 
 _SHOWN_BYTES = 1_000_000

@@ -10,7 +10,7 @@ from emulator.core.frozen import frozen
 from emulator.core.journal.attempts import group
 from emulator.core.journal.client_rules import COMMON, JUDGES, Evidence, Judge, Status
 from emulator.core.provider.provider import Provider
-from emulator.core.redaction import redact_text
+from emulator.core.secrets.texts import redact_text
 from emulator.core.values import Exchange
 
 

@@ -11,8 +11,8 @@ from emulator.core.journal.describe import describe
 from emulator.core.provider.provider import Provider, difference
 from emulator.core.recording.to_scenario import content_of, escaped
 from emulator.core.recording.undocumented import MAX_DEPTH
-from emulator.core.redaction import is_secret
 from emulator.core.scenario.parse import RESERVED_HEADERS
+from emulator.core.secrets.names import is_secret
 from emulator.core.tree import at, compact, deeper, parsed, walk
 from emulator.core.values import Exchange, Frame, Timeline
 from emulator.core.wires.sse import as_line, event, framing_of, payload

@@ -17,7 +17,7 @@ import yaml
 from emulator.core.errors import STATUS, Json
 from emulator.core.provider.folder import load_providers
 from emulator.core.provider.provider import Provider
-from emulator.core.redaction import is_redacted, is_secret, literals
+from emulator.core.secrets.names import is_redacted, is_secret, literals
 from emulator.core.tokens import pieces as split_in_tokens
 from emulator.core.tree import change_texts
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, KINDS, REASONS, Completion, Part, Token, named_usage

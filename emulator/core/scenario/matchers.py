@@ -9,9 +9,9 @@ from typing import TypeAlias
 from emulator.core.durations import parse_duration
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.redaction import redact_field
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.untrusted import Allowance
+from emulator.core.secrets.data import redact_field
 from emulator.core.tree import Path, at, parsed
 from emulator.core.values import Call
 from emulator.core.wires.conversation import last_text, system_text, tool_results

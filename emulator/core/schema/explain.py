@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation, closest, many, nearest, shown
-from emulator.core.redaction import is_secret, redact, redact_text
+from emulator.core.secrets.names import is_secret, redact
+from emulator.core.secrets.texts import redact_text
 from emulator.core.tree import path_of
 
 #: An error of jsonschema: its keyword, value, schema and place; its own types say less.

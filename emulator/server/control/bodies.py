@@ -18,8 +18,8 @@ from emulator.core.durations import parse_duration
 from emulator.core.errors import Json, closest, nearest
 from emulator.core.provider.folder import data_folder
 from emulator.core.provider.provider import Provider, read_plan
-from emulator.core.redaction import redact
 from emulator.core.scenario.scenario import Reply
+from emulator.core.secrets.names import redact
 from emulator.core.store import soon
 from emulator.core.values import FOREVER, Plan
 from emulator.server.sessions.builder import SENT

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from emulator.core.errors import shown
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.problems.data import Data, Problems
-from emulator.core.redaction import is_secret
+from emulator.core.secrets.names import is_secret
 
 
 def address_problems(data: Data, folder: str) -> Problems:
