@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from emulator.contract.generation.subschemas import Document, pointer_of
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
-from emulator.core.schema.instance import CannotConform, instance
+from emulator.core.schema.instances.instance import CannotConform, instance
 from emulator.core.schema.schema import path_of
 
 Operator = Literal[

@@ -42,7 +42,7 @@ from emulator.core.scenario.candidates import candidates, difference_text, neare
 from emulator.core.scenario.chaos import Strikes, strikes
 from emulator.core.scenario.scenario import Reply, Rule
 from emulator.core.scenario.session import Session, Settings
-from emulator.core.schema.needs import CannotConform
+from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.values import (
     FOREVER,
     Call,

@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.validators import extend
 
 from emulator.core.draws import Draw
-from emulator.core.schema.instance import CannotConform, instance
+from emulator.core.schema.instances.instance import CannotConform, instance
 
 Schemas = st.SearchStrategy[Any]
 

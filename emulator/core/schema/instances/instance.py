@@ -16,10 +16,10 @@ import orjson
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
 from emulator.core.schema.cost import TooCostly
-from emulator.core.schema.needs import CannotConform, Collector, Needs, Turn
+from emulator.core.schema.instances.needs import CannotConform, Collector, Needs, Turn
 from emulator.core.schema.patterns.kept import Patterns
 from emulator.core.schema.patterns.texts import Unreadable
-from emulator.core.schema.scalars import make_number, make_text
+from emulator.core.schema.instances.scalars import make_number, make_text
 from emulator.core.schema.schema import is_draft_07
 from emulator.core.schema.slow import judge_in_steps
 from emulator.core.schema.untrusted import Allowance, Verdict

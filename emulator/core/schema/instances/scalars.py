@@ -10,7 +10,7 @@ from itertools import islice, permutations
 
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
-from emulator.core.schema.needs import CannotConform, Needs, Turn
+from emulator.core.schema.instances.needs import CannotConform, Needs, Turn
 from emulator.core.schema.patterns.kept import Patterns
 from emulator.core.schema.patterns.texts import Unreadable
 
