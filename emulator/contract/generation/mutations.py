@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from emulator.contract.generation.subschemas import Document, pointer_of
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
-from emulator.core.schema.instances.instance import CannotConform, instance
+from emulator.core.schema.instances.instance import instance
+from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.schema.schema import path_of
 
 Operator = Literal[

@@ -11,7 +11,8 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.validators import extend
 
 from emulator.core.draws import Draw
-from emulator.core.schema.instances.instance import CannotConform, instance
+from emulator.core.schema.instances.instance import instance
+from emulator.core.schema.instances.needs import CannotConform
 
 Schemas = st.SearchStrategy[Any]
 

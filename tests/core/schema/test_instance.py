@@ -9,7 +9,8 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from emulator.core.draws import Draw
 from emulator.core.schema.cost import Cost
-from emulator.core.schema.instances.instance import CannotConform, instance
+from emulator.core.schema.instances.instance import instance
+from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.schema.schema import Schema, is_draft_07
 
 PERSON = {

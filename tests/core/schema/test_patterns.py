@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from emulator.core.draws import Draw
-from emulator.core.schema import instance as module
-from emulator.core.schema import scalars
 from emulator.core.schema.bounds import positions
-from emulator.core.schema.instances.instance import MAX_CAREFUL_STEPS, MAX_STEPS, CannotConform, instance
+from emulator.core.schema.instances import instance as module
+from emulator.core.schema.instances import scalars
+from emulator.core.schema.instances.instance import MAX_CAREFUL_STEPS, MAX_STEPS, instance
+from emulator.core.schema.instances.needs import CannotConform
+from emulator.core.schema.instances.scalars import RECKONED
 from emulator.core.schema.patterns import kept
 from emulator.core.schema.patterns.kept import LOOK, TRIED, Patterns
-from emulator.core.schema.instances.scalars import RECKONED
 from emulator.core.schema.schema import compile_pattern
 from emulator.core.schema.slow import judge_in_steps
 

@@ -16,16 +16,15 @@ import orjson
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
 from emulator.core.schema.cost import TooCostly
-from emulator.core.schema.instances.needs import CannotConform, Collector, Needs, Turn
-from emulator.core.schema.patterns.kept import Patterns
-from emulator.core.schema.patterns.texts import Unreadable
+from emulator.core.schema.instances.collector import Collector
+from emulator.core.schema.instances.needs import CannotConform, Needs, Turn
 from emulator.core.schema.instances.scalars import make_number, make_text
+from emulator.core.schema.patterns.kept import Patterns
+from emulator.core.schema.patterns.reader import Unreadable
 from emulator.core.schema.schema import is_draft_07
 from emulator.core.schema.slow import judge_in_steps
-from emulator.core.schema.untrusted import Allowance, Verdict
+from emulator.core.schema.untrusted import Allowance
 from emulator.core.tree import canonical
-
-__all__ = ["CannotConform", "instance"]
 
 MAX_DEPTH = 40
 #: From this level on what is optional is left out.
@@ -35,9 +34,8 @@ DEEP = 3
 MAX_STEPS, MAX_CAREFUL_STEPS = 100_000, 40_000
 #: How many bytes of a value are placed in a step.
 PLACED = 100
-#: In how many ways each part is made, and how many are tried where items must differ.
-MOST_TURNS, MOST_UNIQUE = 60, 200
-MAX_ITEMS = 1_000
+#: In how many ways each part is made, how many are tried where items must differ, and how many items there are.
+MOST_TURNS, MOST_UNIQUE, MAX_ITEMS = 60, 200, 1_000
 TOO_LARGE = "the schema asked for is too large"
 
 
@@ -50,9 +48,12 @@ def instance(document: Json, draw: Draw) -> Json:
 
     Raises: CannotConform, which says what keyword it was; also where the document is no schema.
     """
-    fits = _compiled(document)
+    try:
+        fits = Allowance().schema(document, foreign=True)
+    except ValueError as error:
+        raise CannotConform(f"the schema asked for {error}") from None
     search = _Search(document, draw)
-    told: CannotConform | None = None
+    told: str | None = None
     try:
         for turn in range(MOST_TURNS):
             if turn == 2:
@@ -62,31 +63,16 @@ def instance(document: Json, draw: Draw) -> Json:
                 orjson.dumps(value)
                 if fits(value):
                     return value
-            except CannotConform as error:
-                told = error if turn > 1 or told is None else told
+            except (CannotConform, TooCostly) as error:
+                reason = TOO_LARGE if isinstance(error, TooCostly) else str(error)
+                told = reason if turn > 1 or told is None else told
                 if turn > 2:
                     break
             except (ValueError, OverflowError, TypeError):
                 raise CannotConform("the schema asked for has numbers beyond what JSON carries here") from None
-    except (_OutOfSteps, TooCostly):
+    except _OutOfSteps:
         raise CannotConform(f"{TOO_LARGE}{f': {told}' if told else ''}") from None
     raise CannotConform(f"no value conforms to the schema asked for{f': {told}' if told else ''}")
-
-
-def _compiled(document: Json) -> Verdict:
-    """Compile a schema, once its cost is known."""
-    try:
-        verdict = Allowance().schema(document, foreign=True)
-    except ValueError as error:
-        raise CannotConform(f"the schema asked for {error}") from None
-
-    def fits(value: Json) -> bool:
-        try:
-            return verdict(value)
-        except TooCostly:
-            raise CannotConform(TOO_LARGE) from None
-
-    return fits
 
 
 class _Search:
@@ -160,7 +146,10 @@ class _Search:
             if not offered:
                 raise CannotConform(f"'enum' and 'const' at {label} leave no value")
             return self.place(offered[(self.draw.below(turn.label(label), len(offered)) + turn.varied) % len(offered)])
-        return _MAKERS[needs.kind(number == 1)](self, needs, label, depth, turn)
+        kind = needs.kind(number == 1)
+        if kind in ("object", "array"):
+            return (self.object if kind == "object" else self.array)(needs, label, depth, turn)
+        return self.scalar(kind, needs, label, turn)
 
     # Objects
 
@@ -198,8 +187,8 @@ class _Search:
             listed = [name for name in listed if self.draw.below(turn.label(f"{label}?{name}"), 2)]
         names = dict.fromkeys(needs.required if turn.lean else [*listed, *needs.required])
         self.spend(len(names))
-        for name in list(names):
-            if name not in needs.required and not self.is_name(needs, name):
+        for name in list(names) if self.careful else ():  # only then it is known which names there may be
+            if name not in needs.required and not all(self.fits(schema, name) for schema in needs.names):
                 del names[name]
         most = needs.most.get("Properties", len(names))
         if len(names) > most:
@@ -226,10 +215,6 @@ class _Search:
                     left.append(other)
             self.spend(1)
         return list(names)
-
-    def is_name(self, needs: Needs, name: str) -> bool:
-        """Tell whether a field may have a name; only a careful search knows."""
-        return not self.careful or all(self.fits(schema, name) for schema in needs.names)
 
     def more_names(self, needs: Needs, label: str, depth: int, turn: Turn) -> Iterator[str]:
         """Yield names that further fields could have."""
@@ -302,29 +287,14 @@ class _Search:
 
     # Others
 
-    def string(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        return self.place(make_text(needs, self.draw, label, turn, self.patterns))
-
-    def integer(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        return make_number(needs, self.draw, label, turn, whole=True, spend=self.spend)
-
-    def number(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        return make_number(needs, self.draw, label, turn, whole=False, spend=self.spend)
-
-    def boolean(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        return (self.draw.below(turn.label(label), 2) + turn.varied) % 2 == 1
-
-    def null(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        return None
+    def scalar(self, kind: str, needs: Needs, label: str, turn: Turn) -> Json:
+        if kind == "string":
+            return self.place(make_text(needs, self.draw, label, turn, self.patterns))
+        if kind == "boolean":
+            return (self.draw.below(turn.label(label), 2) + turn.varied) % 2 == 1
+        if kind == "null":
+            return None
+        return make_number(needs, self.draw, label, turn, kind == "integer", self.spend)
 
 
 _TEXT = {"type": "string"}
-_MAKERS: dict[str, Callable[[_Search, Needs, str, int, Turn], Json]] = {
-    "object": _Search.object,
-    "array": _Search.array,
-    "string": _Search.string,
-    "integer": _Search.integer,
-    "number": _Search.number,
-    "boolean": _Search.boolean,
-    "null": _Search.null,
-}

@@ -12,7 +12,7 @@ from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.schema.instances.needs import CannotConform, Needs, Turn
 from emulator.core.schema.patterns.kept import Patterns
-from emulator.core.schema.patterns.texts import Unreadable
+from emulator.core.schema.patterns.reader import Unreadable
 
 #: How many multiples, and how many texts, are tried before giving up.
 MOST_MULTIPLES, MOST_TEXTS = 200, 700
