@@ -118,10 +118,11 @@ def contract_command(
 def _no_litter() -> Iterator[None]:
     """Keep what Hypothesis writes down for later out of the working directory."""
     try:
-        import httpcore2  # noqa: F401 - what else the extra brings
-        from hypothesis.configuration import set_hypothesis_home_dir
+        import emulator.contract.client  # noqa: F401 - it names what is missing
     except ImportError as error:
-        fail(f"{error}. Contract tests need more packages: pip install 'llm-emulator[contract]'.")
+        fail(f"{error}.")
+    from hypothesis.configuration import set_hypothesis_home_dir
+
     with tempfile.TemporaryDirectory() as folder:
         set_hypothesis_home_dir(folder)
         try:

@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
-import httpcore2
-
 from emulator.contract.bodies import Event, parse_events, parse_json, parse_lines
 from emulator.contract.budget import RequestBudget
 from emulator.contract.connections import Deadline, Stream, open_pool
@@ -26,6 +24,13 @@ from emulator.core.errors import Json
 from emulator.core.wires.completion import neutral_usage
 from emulator.core.wires.sse import TYPES
 from emulator.core.wires.wire import Wire
+
+try:
+    import httpcore2
+    import hypothesis as hypothesis  # what else the extra brings: one message names it
+except ImportError as missing:
+    told = f"{missing}. Contract tests need more packages: pip install 'llm-emulator[contract]'"
+    raise ImportError(told, name=missing.name) from None
 
 #: `overrun`: it is whole, and more came behind it.
 End = Literal["complete", "overrun", "cut", "timeout", "too_large", "unreachable"]

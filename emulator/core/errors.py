@@ -69,6 +69,11 @@ class SourceError(ValueError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems of a file in its order."""
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+
+
 @frozen
 class Violation:
     """One value that breaks a schema: its path (`messages[0].content`), why, the fact it rests on, the path's steps.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import re
@@ -41,6 +42,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def outcome(*arguments: str, **env: str) -> tuple[int, str, str]:
     result = CliRunner().invoke(main, ["contract", *arguments], env=env)
     return result.exit_code, result.stdout, result.stderr
+
+
+MORE_PACKAGES = "Contract tests need more packages: pip install 'llm-emulator[contract]'"
+
+
+@pytest.mark.parametrize("name", ["httpcore2", "hypothesis"])
+def test_the_extra_that_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the command, and where Python imports what the docs show."""
+    monkeypatch.setitem(sys.modules, name, None)
+    for module in ("emulator.contract.run", "emulator.contract.client"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    code, out, said = outcome("--self", "--provider", "beatra")
+    assert (code, out, MORE_PACKAGES in said) == (2, "", True), said
+    with pytest.raises(ImportError, match=re.escape(MORE_PACKAGES)):
+        importlib.import_module("emulator.contract.run")
 
 
 @pytest.mark.parametrize("name", [*NAMES, *MADE_UP])

@@ -114,9 +114,31 @@ def test_what_is_broken_is_one_finding(name: str, gateway: BrokenEndpoint) -> No
     assert sorted(wrong) == sorted(item.id for finding in report.findings for item in finding.cases)
 
 
-def test_a_stream_without_its_end_fails_where_the_spec_names_it(gateway: BrokenEndpoint) -> None:
-    report = report_of(gateway, {"when": STREAMED, "events": "no_done"}, "openai", cases=["oa-chunk-end"])
-    assert [item.worst.outcome for item in report.findings] == ["failed"]
+@pytest.mark.parametrize(
+    ("provider", "cases"),
+    [("openai", ["oa-chunk-framing", "oa-chunk-end"]), ("compatible", ["co-stream", "co-stream-end"])],
+    ids=["openai", "compatible"],
+)
+def test_a_stream_without_its_end_fails_where_the_spec_names_it(
+    provider: str, cases: list[str], gateway: BrokenEndpoint
+) -> None:
+    report = report_of(gateway, {"when": STREAMED, "events": "no_done"}, provider, cases=cases)
+    assert [(item.worst.id, item.worst.outcome) for item in report.findings] == [(cases[1], "failed")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"when": STREAMED, "status": 400},
+        {"when": STREAMED, "headers": {"content-type": "application/json"}},
+        {"when": STREAMED, "events": "one_chunk"},
+    ],
+    ids=["refused", "no stream", "another form"],
+)
+def test_a_gateway_in_the_form_of_openai_may_stream_otherwise(broken: dict[str, Any], gateway: BrokenEndpoint) -> None:
+    report = report_of(gateway, broken, "compatible", cases=["co-stream", "co-stream-end"])
+    assert report.findings
+    assert {item.worst.outcome for item in report.findings} == {"observed"}
 
 
 def test_a_gateway_that_answers_no_chat_fails_until_its_model_is_named(gateway: BrokenEndpoint) -> None:

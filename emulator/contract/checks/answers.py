@@ -164,12 +164,8 @@ def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed
     whole_one = "each line has an object and ends" if wire.stream_type == TYPES["ndjson"] else _WHOLE_EVENT
     for event in events:
         hold(answer, whole_one, event.data is not None and event.whole, "data: …", event.data)
-    data = [event.data for event in events]
     if done != "no" and wire.has_end:
-        ends = [index for index, item in enumerate(data) if item is not None and wire.ends(item.encode())]
-        once, silent = f"{wire.last} comes last and once", done == "assumed"
-        hold(answer, f"{once}, and this stream has no `data: {wire.last}`", bool(ends), wire.last, None, silent)
-        equal(answer, once, [len(data) - 1], ends, silent)
+        _ended(wire, answer, silent=done == "assumed")
     said = [event for event in events if event.data not in wire.texts]
     hold(answer, "a stream has chunks", bool(said), "at least one", 0)
     for event in said:
@@ -180,6 +176,23 @@ def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed
         elif names := wire.event_names(item):
             hold(answer, "an event has its name", event.name in names, " or ".join(names), event.name)
     return [event.json for event in said]
+
+
+def _ended(wire: Wire, answer: Answer, silent: bool) -> None:
+    """Demand a stream's end where its wire has one: last, and once. `silent`: it is assumed."""
+    data = [event.data for event in answer.events or ()]
+    ends = [index for index, item in enumerate(data) if item is not None and wire.ends(item.encode())]
+    once = f"{wire.last} comes last and once"
+    hold(answer, f"{once}, and this stream has no `data: {wire.last}`", bool(ends), wire.last, None, silent)
+    equal(answer, once, [len(data) - 1], ends, silent)
+
+
+def stream_end(client: CaseClient) -> None:
+    """A stream, where there is one, ends as its wire says: last and once. Whatever else it holds is not looked at."""
+    answer = client.chat(client.asks(stream=True))
+    accepted(answer, "a request for a stream", promised=False)
+    equal(answer, "a stream has its content type", client.wire.stream_type, answer.media_type, assumed=True)
+    _ended(client.wire, answer, silent=False)
 
 
 def _order(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> None:

@@ -14,7 +14,7 @@ import orjson
 from emulator.core.answer.render import Turn
 from emulator.core.answer.reply import fill_reply, named_error, render_reply
 from emulator.core.draws import Draw
-from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, Violation, nearest
+from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, Violation, in_order, nearest
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.parse import parse_scenario
@@ -82,17 +82,17 @@ def parse_text(text: Json, label: str, providers: Mapping[str, Provider], provid
 
 
 def _load(source: Source, label: str, providers: Mapping[str, Provider], provider: str | None) -> Scenario:
-    scenario = parse_scenario(source, providers, label)
+    scenario, problems = parse_scenario(source, providers, label)
     named = scenario.provider or provider
     scope = [providers[named]] if named and named in providers else list(providers.values())
-    problems: list[Problem] = []
+    problems = list(problems)
     warnings: list[Problem] = []
     for rule in scenario.rules:
         for reply in rule.replies:
             broken, doubtful = _checked(scenario, scope, rule, reply)
             problems += broken
             if len(problems) >= MOST_PROBLEMS:
-                raise SourceError(problems[:MOST_PROBLEMS])
+                raise SourceError(in_order(problems)[:MOST_PROBLEMS])
             warnings += doubtful
             if len(scope) == 1:
                 warnings += _undocumented_error(scenario, scope[0], reply)
@@ -100,7 +100,7 @@ def _load(source: Source, label: str, providers: Mapping[str, Provider], provide
         if isinstance(chaos.strike, Reply) and len(scope) == 1:
             warnings += _undocumented_error(scenario, scope[0], chaos.strike)
     if problems:
-        raise SourceError(problems)
+        raise SourceError(in_order(problems))
     return with_warnings(scenario, warnings)
 
 

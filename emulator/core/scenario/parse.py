@@ -1,6 +1,6 @@
 """Parsing a scenario: from a loaded source to rules and replies; every problem of a file is collected first.
 
-parse_source -> the scenario schema -> rules and replies
+parse_source -> the scenario schema, read as it was meant -> rules and replies
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ from dataclasses import replace
 from typing import Any
 
 from emulator.core.durations import Wait, parse_duration, parse_wait
-from emulator.core.errors import MOST_PROBLEMS, STATUS, Json, Problem, SourceError, nearest, shown
+from emulator.core.errors import MOST_PROBLEMS, STATUS, Json, Problem, SourceError, closest, in_order, nearest, shown
 from emulator.core.faults.faults import Fault, parse_fault
 from emulator.core.printable import printable
-from emulator.core.provider.folder import own_schema, schema_problems
+from emulator.core.provider.folder import own_schema
 from emulator.core.provider.provider import Provider, read_plan
 from emulator.core.scenario.matchers import Condition, MatchError, compile_when, state_set
-from emulator.core.scenario.scenario import Chaos, Pace, Reply, Rule, Scenario
+from emulator.core.scenario.meant import Meant, as_meant
+from emulator.core.scenario.scenario import CONTENT, SAID, Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.scenario.template import compile_template, reply_path_check
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of
 from emulator.core.values import MANNERS, MISFITS
 
-#: Reply keys of which one is given (text and tool_calls may stand together, and reasoning beside what is said).
-SAID = ("reasoning", "text", "logprobs", "annotations", "tool_calls", "refusal", "outputs")
-CONTENT = ("text", "tool_calls", "refusal", "outputs", "json", "events", "error", "embedding", "builtin", "proxy")
 #: Keys whose values are sent as they are.
 _VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars", "logprobs"}
 #: Reply keys that a Reply has under the same name, as they are.
@@ -41,26 +39,31 @@ _HEADER_NAME = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile("[ -~]*")
 
 
-def parse_scenario(source: Source, providers: Mapping[str, Provider], label: str = "") -> Scenario:
+def parse_scenario(
+    source: Source, providers: Mapping[str, Provider], label: str = ""
+) -> tuple[Scenario, Sequence[Problem]]:
     """Compile a loaded source; `label` replaces the file's name in rules' addresses.
 
-    Raises: SourceError, with every problem.
+    With its problems, if there are any; the scenario has the rules then that have none.
+    Raises: SourceError, where they leave nothing that can be compiled.
     """
-    problems = schema_problems(own_schema("scenario"), source)
-    if problems:
-        raise SourceError(problems)
-    return _Parser(source, providers, label or source.file).parse()
+    meant = as_meant(own_schema("scenario"), source)
+    if meant.source is None:
+        raise SourceError(in_order(meant.problems))
+    parser = _Parser(meant.source, providers, label or source.file, meant)
+    return parser.parse(), parser.problems
 
 
 class _Parser:
     """Compiles one scenario whose form is right; what is wrong beyond the form is collected."""
 
-    def __init__(self, source: Source, providers: Mapping[str, Provider], label: str) -> None:
+    def __init__(self, source: Source, providers: Mapping[str, Provider], label: str, meant: Meant) -> None:
         self.source = source
         self.data = _whole_numbers(source.data)
         self.providers = providers
         self.label = printable(label)
-        self.problems: list[Problem] = []
+        self.problems = list(meant.problems)
+        self.wrong = set(meant.lacking)  # of rules and chaos, those that have a problem
         self.allowed = Allowance()
         self.template = functools.partial(compile_template, check=reply_path_check(self.data.get("vars") or {}))
         self.named = self.data.get("provider")
@@ -71,8 +74,9 @@ class _Parser:
 
     def report(self, path: Path, message: str) -> None:
         self.problems.append(self.source.problem(path, message))
+        self.wrong.add(path[:2])
         if len(self.problems) >= MOST_PROBLEMS:
-            raise SourceError(self.problems)
+            raise SourceError(in_order(self.problems))
 
     def tried(self, path: Path, read: Callable[[Json], Any], value: Json) -> Any:
         """Read a value if there is one; where it cannot be read the problem is kept, and the result does not count."""
@@ -85,20 +89,20 @@ class _Parser:
     def parse(self) -> Scenario:
         if self.named is not None and self.named not in self.providers:
             self.report(("provider",), f"there is no provider '{self.named}'; {nearest(self.named, self.providers)}")
-            raise SourceError(self.problems)
+            self.named = closest(self.named, self.providers)
+            if self.named is None:
+                raise SourceError(in_order(self.problems))
         self.check_settings()
         rules = [self.rule(index, item) for index, item in enumerate(self.data.get("rules") or [])]
-        chaos = tuple(self.chaos(index, item) for index, item in enumerate(self.data.get("chaos") or []))
+        chaos = [self.chaos(index, item) for index, item in enumerate(self.data.get("chaos") or [])]
         self.check_ids([rule.id for rule in rules])
-        if self.problems:
-            raise SourceError(self.problems)
         data = self.data
         plan = data.get("plan")
         if isinstance(plan, Mapping):
             plan = read_plan("scenario", plan)
         return Scenario(
             file=self.source.file,
-            rules=tuple(rules),
+            rules=tuple(rule for index, rule in enumerate(rules) if ("rules", index) not in self.wrong),
             provider=self.named,
             description=data.get("description", ""),
             seed=self.seed(),
@@ -110,7 +114,7 @@ class _Parser:
             plan=plan,
             vars=data.get("vars"),
             unmatched=data.get("unmatched"),
-            chaos=chaos,
+            chaos=tuple(item for index, item in enumerate(chaos) if ("chaos", index) not in self.wrong),
             source=self.source,
         )
 

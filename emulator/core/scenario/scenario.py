@@ -25,6 +25,11 @@ MOST_COMPARED = 500
 NEVER = 10**15
 
 
+#: Reply keys of which one is given (text and tool_calls may stand together, and reasoning beside what is said).
+SAID = ("reasoning", "text", "logprobs", "annotations", "tool_calls", "refusal", "outputs")
+CONTENT = ("text", "tool_calls", "refusal", "outputs", "json", "events", "error", "embedding", "builtin", "proxy")
+
+
 @frozen
 class Pace:
     """How a stream is split and timed."""

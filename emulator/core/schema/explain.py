@@ -54,7 +54,8 @@ def _explain(error: ValidationError) -> Iterator[Violation]:
         known = error.schema.get("properties", {})
         extras = [name for name in error.instance if name not in known]
         for name in extras[:_MAX_VIOLATIONS]:
-            yield _violation(error, f"is not known here; {nearest(name, known)}", name)
+            message = f"is not known here; {nearest(name, known)}"
+            yield _violation(error, message, name, keyword="additionalProperties", wanted=closest(name, known))
     elif error.validator == "not" and isinstance(wanted, Mapping) and "required" in wanted:
         yield from (_violation(error, _message(error), name) for name in wanted["required"])
     else:

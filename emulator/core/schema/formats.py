@@ -6,7 +6,7 @@ import functools
 import json
 from pathlib import Path
 
-from emulator.core.errors import Problem
+from emulator.core.errors import Problem, in_order
 from emulator.core.files import read_own
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source
@@ -32,5 +32,4 @@ def schema_problems(schema: Schema, source: Source) -> list[Problem]:
     if schema.verdict(source.data):
         return []
     errors = schema.violations(source.data)
-    problems = [source.problem(error.steps, error.message, where=error.path) for error in errors]
-    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+    return in_order(source.problem(error.steps, error.message, where=error.path) for error in errors)

@@ -195,7 +195,7 @@ rules:
     ]
 
 
-def test_all_problems_of_meaning_come_at_once() -> None:
+def test_all_problems_of_meaning_come_at_once_in_their_order() -> None:
     text = """emulator: 1
 provider: beatra
 mute: [be-modle, bt-max-tokens-default]
@@ -211,16 +211,89 @@ rules:
         ["s.yaml:3:8", "mute[0]"],
         ["s.yaml:3:18", "mute[1]"],
         ["s.yaml:4:1", "plan"],
-        ["s.yaml:8:55", "rules[0].reply.headers.date"],
-        ["s.yaml:8:5", "rules[0].reply"],
-        ["s.yaml:8:30", "rules[0].reply.latency"],
         ["s.yaml:7:12", "rules[0].when.operation"],
         ["s.yaml:7:47", "rules[0].when.last_user.regex"],
         ["s.yaml:7:74", "rules[0].when.headers.x.regex"],
         ["s.yaml:7:91", "rules[0].when.headers.y.regex"],
         ["s.yaml:7:113", "rules[0].when.body.$a"],
+        ["s.yaml:8:5", "rules[0].reply"],
+        ["s.yaml:8:30", "rules[0].reply.latency"],
+        ["s.yaml:8:55", "rules[0].reply.headers.date"],
         ["s.yaml:9:5", "rules[1]"],
     ]
+
+
+def _place_and_hint(line: str) -> str:
+    file_line_column, where, message = line.split(": ", 2)
+    hint = message.partition("did you mean ")[2]
+    return f"{file_line_column.removeprefix('s.yaml:')} {where} {hint}".rstrip()
+
+
+def test_typos_of_keys_and_of_values_come_at_once_in_their_order() -> None:
+    text = """emulator: 1
+provider: opnai
+clok: vrtual
+mute: [oa-chunk-ends]
+vras: {name: Ada}
+rules:
+  - when: {last_user: {contians: x}, operation: chatt}
+    reply: {error: rate_limitd}
+  - repl: {text: "${vars.nam}", stream: {splitt: words, ttft: 9999999h}}
+  - replies:
+      - {text: 5, headers: {date: x}}
+      - {error: {nam: timeot}}
+  - {when: {operation: chat}, reply: {embedding: [1]}}
+  - {reply: {text: a}, expect: {min: 3, max: 2}, after_last: agian}
+chaos:
+  - {chance: 2, error: rate_limitd}
+  - {chance: 0.5, fault: {cutt: {after_chunks: 1, how: rest}}}
+"""
+    assert [_place_and_hint(line) for line in problems(text)] == [
+        "2:1 provider 'openai'?",
+        "3:1 clok 'clock'?",
+        "3:1 clock 'virtual'?",
+        "4:8 mute[0] 'oa-chunk-end'?",
+        "5:1 vras 'vars'?",
+        "7:24 rules[0].when.last_user.contians 'contains'?",
+        "7:38 rules[0].when.operation 'chat'?",
+        "8:13 rules[0].reply.error 'rate_limited'?",
+        "9:5 rules[1].repl 'reply'?",
+        "9:5 rules[1]",
+        "9:5 rules[1].reply 'name'?",
+        "9:42 rules[1].reply.stream.splitt 'split'?",
+        "9:57 rules[1].reply.stream.ttft",
+        "11:10 rules[2].replies[0].text",
+        "11:29 rules[2].replies[0].headers.date",
+        "12:10 rules[2].replies[1].error",
+        "12:10 rules[2].replies[1].error 'timeout'?",
+        "12:18 rules[2].replies[1].error.nam 'name'?",
+        "13:31 rules[3].reply",
+        "14:24 rules[4].expect",
+        "14:50 rules[4].after_last",
+        "16:6 chaos[0].chance",
+        "16:17 chaos[0].error 'rate_limited'?",
+        "17:19 chaos[1].fault",
+        "17:27 chaos[1].fault.cutt 'cut'?",
+        "17:51 chaos[1].fault.cut.how 'reset'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "places"),
+    [
+        ("vars: 3\nrules: [{reply: {text: '${vars.x}'}}]", ["2:1"]),  # nobody knows what it holds
+        ("rules: [{when: 5, reply: {text: '${vers}'}}]", ["2:10", "2:19"]),
+        ("rules: [5, {reply: {error: timeot}}]", ["2:9", "2:21"]),
+        ("chaos: [{chance: 2, fault: {drop_done: true}}, {chance: 1, error: timeot}]", ["2:10", "2:60"]),
+        ("plan: fre", ["1:1", "2:1"]),
+        ("provider: nobody\nplan: fre", ["2:1"]),  # nor which plans there are
+    ],
+    ids=["vars", "when", "rule", "chaos", "version", "provider"],
+)
+def test_what_is_wrong_beyond_a_wrong_form_is_told_too(lines: str, places: list[str]) -> None:
+    version = 2 if places[0] == "1:1" else 1
+    found = problems(f"emulator: {version}\n{lines}\n")
+    assert [line.removeprefix("s.yaml:").split(": ")[0] for line in found] == places
 
 
 def test_a_repeated_id_is_a_problem() -> None:
