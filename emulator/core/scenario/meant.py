@@ -6,7 +6,7 @@ needs then gives a built-in answer. Nothing is ever answered from such a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -49,13 +49,19 @@ def as_meant(schema: Schema, source: Source) -> Meant:
         if schema.verdict(data):
             return Meant(source, tuple(problems), frozenset(lacking))
         errors = schema.violations(data)
-        hidden = (error for error in errors if any(error.steps[: len(path)] == path for path in renamed))
-        problems |= dict.fromkeys(_problem(source, error) for error in hidden)
+        problems |= dict.fromkeys(_problem(source, error) for error in errors if _was_hidden(error, renamed))
     return Meant(None, tuple(problems))
 
 
 def _problem(source: Source, error: Violation) -> Problem:
     return source.problem(error.steps, error.message, where=error.path)
+
+
+def _was_hidden(error: Violation, renamed: Collection[Path]) -> bool:
+    """Tell whether a misspelt key hid what is wrong; a value of another type shows that another key was meant."""
+    if error.steps in renamed and error.keyword == "type":
+        return False
+    return any(error.steps[: len(path)] == path for path in renamed)
 
 
 def _first(errors: Sequence[Violation]) -> Sequence[Violation]:

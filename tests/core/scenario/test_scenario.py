@@ -286,9 +286,10 @@ chaos:
         ("rules: [5, {reply: {error: timeot}}]", ["2:9", "2:21"]),
         ("chaos: [{chance: 2, fault: {drop_done: true}}, {chance: 1, error: timeot}]", ["2:10", "2:60"]),
         ("plan: fre", ["1:1", "2:1"]),
+        ("rules: [{replie: {text: a}}]", ["2:9", "2:10"]),  # not that replies is a list
         ("provider: nobody\nplan: fre", ["2:1"]),  # nor which plans there are
     ],
-    ids=["vars", "when", "rule", "chaos", "version", "provider"],
+    ids=["vars", "when", "rule", "chaos", "version", "another key", "provider"],
 )
 def test_what_is_wrong_beyond_a_wrong_form_is_told_too(lines: str, places: list[str]) -> None:
     version = 2 if places[0] == "1:1" else 1
