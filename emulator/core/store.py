@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import Protocol, TypeVar
 
 from emulator.core.frozen import frozen
-from emulator.core.values import Claim, Exchange, Grant, Sent, Sketch, Standing
+from emulator.core.values import Claim, Exchange, Grant, Keeping, Sent, Sketch, Standing
 
 T = TypeVar("T")
 
@@ -68,8 +68,8 @@ class Store(KeptAnswers, Protocol):
     def record(self, exchange: Exchange) -> None:
         """Journal an exchange, count its tokens, and keep or free its idempotency record."""
 
-    def note(self, claim: Claim, sketch: Sketch) -> None:
-        """Do as `record` and `sent` do, for an exchange that is rendered when it is read."""
+    def note(self, claim: Claim, number: int, sketch: Sketch, size: int, tokens: int, keeping: Keeping | None) -> None:
+        """Do as `record` and `sent` do, for an exchange that is rendered when it is read: it keeps so many bytes."""
 
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         """Add what really went out to an exchange, if it is still in the journal."""

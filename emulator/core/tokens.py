@@ -52,7 +52,7 @@ def count(text: str) -> int:
         return _count_word(text)
     if len(text) > _SHORT and _BOTH not in text:
         return _count_classes(_latin(text))
-    return _piece(text).subn("", text)[1]
+    return (_ASCII_PIECE if text.isascii() else _any_piece()).subn("", text)[1]
 
 
 @functools.lru_cache(maxsize=1024)

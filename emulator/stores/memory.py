@@ -133,15 +133,18 @@ class MemoryStore:
         window = self._window(session, claim, at)
         if not claim.counted:
             return self._fallback(session, claim, window.standing())
-        recalled = self._recalled(session, claim, at)
+        key, asked = claim.key or "", claim.idempotency
+        recalled = self._recalled(session, key, asked, at) if asked else None
         if isinstance(recalled, Exchange):
             return Grant(session.number, window.standing(), session.state, replay=recalled, life=session.life)
         if recalled:
             return Grant(session.number, window.standing(), session.state, idempotency=recalled, life=session.life)
-        if over := window.exceeded(claim.cost):
-            return Grant(session.number, window.standing(over, claim.cost), session.state, life=session.life)
-        window.take(claim.cost)
-        self._begin_record(session, claim, at)
+        cost = claim.cost
+        if over := window.exceeded(cost):
+            return Grant(session.number, window.standing(over, cost), session.state, life=session.life)
+        window.take(cost)
+        if asked:
+            self._begin_record(session, key, asked, at)
         return self._choose(session, claim, window.standing())
 
     def _choose(self, session: _Session, claim: Claim, standing: Standing, begin: int = 0) -> Grant:
@@ -176,23 +179,19 @@ class MemoryStore:
         return window
 
     def _recalled(
-        self, session: _Session, claim: Claim, at: float
+        self, session: _Session, key: str, asked: tuple[str, str, float], at: float
     ) -> Exchange | Literal["mismatch", "in_progress"] | None:
-        if claim.idempotency is None:
-            return None
-        value, fingerprint, _ = claim.idempotency
-        record = session.records.get((claim.key or "", value))
+        value, fingerprint, _ = asked
+        record = session.records.get((key, value))
         if record is None or at >= record.until:
             return None
         row = session.exchanges.get(record.first.grant.number) if record.first else None
         return record.recalled(fingerprint, row.sent if isinstance(row, _Row) else None, at)
 
-    def _begin_record(self, session: _Session, claim: Claim, at: float) -> None:
-        if claim.idempotency:
-            value, fingerprint, seconds = claim.idempotency
-            session.records.drop_while(lambda record: at >= record.until)
-            record = Record(fingerprint, at + seconds)
-            session.records.put((claim.key or "", value), record, _ENTRY + len(claim.key or ""))
+    def _begin_record(self, session: _Session, key: str, asked: tuple[str, str, float], at: float) -> None:
+        value, fingerprint, seconds = asked
+        session.records.drop_while(lambda record: at >= record.until)
+        session.records.put((key, value), Record(fingerprint, at + seconds), _ENTRY + len(key))
 
     def record(self, exchange: Exchange) -> None:
         claim, grant = exchange.claim, exchange.grant
@@ -211,12 +210,12 @@ class MemoryStore:
             if begun:
                 session.records.put(name, replace(begun, first=exchange), weight)
 
-    def note(self, claim: Claim, sketch: Sketch) -> None:
+    def note(self, claim: Claim, number: int, sketch: Sketch, size: int, tokens: int, keeping: Keeping | None) -> None:
         session = self._sessions[claim.session]
-        session.exchanges.put(sketch.number, sketch, _SKETCH + sketch.size)
-        if keeping := sketch.keeping:
-            session.keep(sketch.number, keeping)
-        self._count_tokens(session, claim, sketch.tokens)
+        session.exchanges.put(number, sketch, _SKETCH + size)
+        if keeping:
+            session.keep(number, keeping)
+        self._count_tokens(session, claim, tokens)
 
     def _count_tokens(self, session: _Session, claim: Claim, tokens: int) -> None:
         window = session.windows.get((claim.provider, claim.key or "")) if tokens else None

@@ -62,15 +62,10 @@ class CompiledAnswer:
     body: tuple[bytes, ...]  # framed; `unit` stands between its parts
     unit: bytes  # with marks that are as long as what takes their place
     in_unit: tuple[tuple[bytes, Filler], ...]
-    size: int  # bytes of the body without its framing
+    size: int  # bytes of the body without its framing: they are kept as long as the form is
     draws: Callable[[int], Draw]  # of the n-th claim
     again: Callable[[Request, Grant], Exchange]
     kept: tuple[Keeping, Filler] | None = None  # of an answer that is kept: how, and its id
-
-    @property
-    def weight(self) -> int:
-        """Bytes that are kept as long as the form is."""
-        return self.size
 
     def keeping(self, at: float, grant: Grant) -> Keeping | None:
         """Return what one answer does to those that are kept."""

@@ -58,7 +58,7 @@ def understand(session: Session, provider: Provider, settings: Settings, route: 
     found = recalled(request)
     if operation.names_kept:
         _check_kept(operation, params, found, body)
-    said = conversation(operation, _resolved(operation, found, body), earlier(found, request.at, operation.wire))
+    said = conversation(operation, body) if found is None else _going_on(operation, found, body, request.at)
     if not said.model and (named := _unnamed_model(operation, settings, body)):
         said = replace(said, model=named)
     if "model" in params:
@@ -72,11 +72,11 @@ def understand(session: Session, provider: Provider, settings: Settings, route: 
     if not judged:
         return call
     asks_model = operation.kind != "stored" and (said.model or operation.kind != "tokens")
-    if (operation.takes("model") and asks_model) or "model" in params:
+    if (operation.takes_model and asks_model) or "model" in params:
         call = _check_model(provider, settings, operation, call)
     if operation.kind == "embeddings":
         check_vectors(provider, operation, call, settings.muted)
-    model = provider.models.get(call.model)
+    model = provider.models.get(said.model)
     if operation.conversation:
         _check_rules(settings, operation, call, model)
     if compared:
@@ -183,9 +183,14 @@ def _check_kept(
         raise operation.is_missing(lost[0], form.fields("messages")[0], item=True)
 
 
-def _resolved(operation: Operation, found: Recalled | None, body: Mapping[str, Json]) -> Mapping[str, Json]:
+def _going_on(operation: Operation, found: Recalled, body: Mapping[str, Json], at: float) -> Conversation:
+    """Return what a body says that goes on from a kept answer, or refers to items of some."""
+    return conversation(operation, _resolved(operation, found, body), earlier(found, at, operation.wire))
+
+
+def _resolved(operation: Operation, found: Recalled, body: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return a body with the items of kept answers in the place of those that refer to them."""
-    if found is None or not found.references or operation.wire is None:
+    if not found.references or operation.wire is None:
         return body
     sizes = {ident: len(orjson.dumps(item)) for ident, item in found.references.items()}
     if sum(sizes[ident] for ident in operation.wire.request.references(body) if ident in sizes) > MOST_REFERRED_TO:
@@ -215,25 +220,25 @@ def _written_tools(operation: Operation, body: Mapping[str, Json]) -> str:
 
 def _check_model(provider: Provider, settings: Settings, operation: Operation, call: Call) -> Call:
     """Refuse or note a model that the docs don't have."""
-    fact = provider.models_fact
-    model = provider.models.get(call.model)
+    fact, name = provider.models_fact, call.model
+    model = provider.models.get(name)
     here = model is None or not model.versions or _asked_of(provider, call.request)["version"] in model.versions
     closed = provider.models_closed and bool(settings.models)
-    known = call.model in settings.models or (call.model in provider.model_ids and here and not closed)
+    known = name in settings.models or (name in provider.model_ids and here and not closed)
     if not known and fact not in settings.muted:
-        hint = nearest(call.model, settings.models if closed else provider.model_ids | settings.models)
-        message = f"there is no model {shown(call.model)}; {hint}"
+        hint = nearest(name, settings.models if closed else provider.model_ids | settings.models)
+        message = f"there is no model {shown(name)}; {hint}"
         if closed or not provider.models_open:
             details = [Violation("model", message, fact)]
             error = operation.unknown_model or provider.models_unknown
-            raise provider.refuse(error, "", details, model=call.model, **_asked_of(provider, call.request))
-        note = Note(fact, "model", f"the docs don't name {shown(call.model)}; any id is accepted")
+            raise provider.refuse(error, "", details, model=name, **_asked_of(provider, call.request))
+        note = Note(fact, "model", f"the docs don't name {shown(name)}; any id is accepted")
         call = replace(call, notes=(*call.notes, note))
     error, error_fact = operation.other_model
     if model and operation.uses and model.use not in operation.uses and error_fact not in settings.muted:
-        message = f"{call.model} does not do this; it is a model for {model.use}"
+        message = f"{name} does not do this; it is a model for {model.use}"
         details = [Violation("model", message, error_fact)]
-        raise provider.refuse(error, "", details, error_fact, model=call.model, **_asked_of(provider, call.request))
+        raise provider.refuse(error, "", details, error_fact, model=name, **_asked_of(provider, call.request))
     return call
 
 

@@ -165,6 +165,11 @@ class Operation:
         return name in self._fields
 
     @functools.cached_property
+    def takes_model(self) -> bool:
+        """Tell whether a body names a model."""
+        return self.takes("model")
+
+    @functools.cached_property
     def _fields(self) -> frozenset[str]:
         return frozenset(self.request.get("properties", ()))
 

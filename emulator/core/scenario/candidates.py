@@ -27,22 +27,21 @@ class RuleIndex:
         self.steady = all(map(_is_steady, rules))
         self.allowed = _allowed(rules)
         self._same = {rule.id: _candidate(rule, rule.id) for rule in rules if rule.count_by == "session"}
-        self._others = [index for index, rule in enumerate(rules) if rule.exact_text is None]
-        self._by_text: dict[str, list[int]] = {}
-        for index, rule in enumerate(rules):
-            if rule.exact_text is not None:
-                self._by_text.setdefault(rule.exact_text, []).append(index)
+        self._texts = frozenset(rule.exact_text for rule in rules)
+        self._by_text: dict[str | None, tuple[Rule, ...]] = {}
 
     def candidate(self, rule: Rule, call: Call, key: str) -> Candidate:
         """Return a rule as a candidate: made at load where all calls count together."""
         return self._same.get(rule.id) or _candidate(rule, _count_key(rule, call, key))
 
-    def possible(self, text: str | None) -> Iterable[Rule]:
+    def possible(self, text: str | None) -> Sequence[Rule]:
         """Return, in order, the rules that want exactly this text, and those that want none exactly."""
-        if not self._by_text:
-            return self.rules
-        exact = self._by_text.get(text, []) if text is not None else []
-        return [self.rules[index] for index in (sorted([*exact, *self._others]) if exact else self._others)]
+        wanted = text if text in self._texts else None
+        found = self._by_text.get(wanted)
+        if found is None:
+            found = tuple([rule for rule in self.rules if rule.exact_text in (None, wanted)])
+            self._by_text[wanted] = found
+        return found
 
 
 def _is_steady(rule: Rule) -> bool:
@@ -62,8 +61,8 @@ def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
     found: list[Candidate] = []
     for allowed in index.allowed:
         allowed.restart()
-    for rule in index.possible(last_text(call.messages, "user")) if index.rules else ():
-        for condition in rule.conditions:
+    for rule in index.possible(last_text(call.conversation.messages, "user")) if index.rules else ():
+        for condition in rule.conditions_beside_text:
             if not condition.holds(call):
                 break
         else:

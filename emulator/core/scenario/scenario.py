@@ -86,6 +86,8 @@ class Rule:
 
     def reply_at(self, turn: int) -> int:
         """Return the index of the reply for the turn-th claim, from 1."""
+        if len(self.replies) == 1:
+            return 0
         total = self._ends[-1]
         turn = (turn - 1) % total if self.after_last == "cycle" else min(turn, total) - 1
         return bisect_right(self._ends, turn)
@@ -105,6 +107,11 @@ class Rule:
         wanted = [item.expected for item in self.conditions if item.field == "last_user"]
         texts = [item["equals"] if isinstance(item, Mapping) and "equals" in item else item for item in wanted]
         return texts[0] if texts and isinstance(texts[0], str) else None
+
+    @functools.cached_property
+    def conditions_beside_text(self) -> tuple[Condition, ...]:
+        """The conditions that are left to look at where the last user text is the only one that it answers."""
+        return tuple(item for item in self.conditions if item.field != "last_user" or self.exact_text is None)
 
     @functools.cached_property
     def _ends(self) -> Sequence[int]:

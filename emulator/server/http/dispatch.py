@@ -63,7 +63,7 @@ class Dispatch:
         self._on_stray = on_stray
         self._routed: LruCache[Head, RoutedRequest] = LruCache(MOST_LOCATED)
         self._known: LruCache[bytes, KnownRequest] = LruCache(MOST_KNOWN)
-        self._seen: LruCache[int, bool] = LruCache(MOST_KNOWN)  # hashes of whole requests
+        self._seen: set[int] = set()  # hashes of whole requests
         self._version = sessions.version  # of the sessions in which they were found
         self._fields = _ServerFields()
 
@@ -202,8 +202,10 @@ class Dispatch:
 
     def _learn(self, raw: bytes, claim: Claim, repeated: RepeatedRequest) -> None:
         """Know a request that came before when it comes again: most that are all different never do."""
-        if self._seen.get(hash(raw)) is None:
-            self._seen.put(hash(raw), True)
+        if hash(raw) not in self._seen:
+            if len(self._seen) == MOST_KNOWN:
+                self._seen.clear()
+            self._seen.add(hash(raw))
             return
         routed, session = repeated.routed, repeated.routed.address.live.session
         known = self._known.get(raw)
@@ -219,15 +221,17 @@ class Dispatch:
     def _write(self, connection: Connection, claim: Claim, repeated: RepeatedRequest) -> None:
         """Send an answer that waits for nothing, and note it."""
         compiled, sessions, state = repeated.compiled, self._sessions, connection.server_state
-        head, body = compiled.fill(repeated.at, repeated.grant)
+        grant, example = repeated.grant, compiled.example
+        head, body = compiled.fill(repeated.at, grant)
         connection.transport.write(b"%b%b%b\r\n%b" % (compiled.line, self._fields.of(state), head, body))
         state.total_requests += 1
         repeated.passed = repeated.routed.address.live.clock.now() - repeated.at
-        sessions.store.note(claim, repeated)
-        sessions.metrics.count(compiled.example)
+        keeping = compiled.keeping(repeated.at, grant)
+        sessions.store.note(claim, grant.number, repeated, repeated.size, example.tokens, keeping)
+        sessions.metrics.count(example)
         if repeated.routed.address.live.watchers:
             sessions.tell(repeated.exchange())
-        self._on_exchange(compiled.example, "complete", repeated.passed)
+        self._on_exchange(example, "complete", repeated.passed)
 
     def _relay(
         self, connection: Connection, message: Message, live: LiveSession, exchange: Exchange, upstream: Upstream

@@ -176,7 +176,8 @@ class Connection(asyncio.Protocol):
             self.answering = False
         if self.transport.is_closing():
             return
-        self._control_reading()
+        if self.waiting or self.reading_paused:
+            self._control_reading()
         if self.current is None and not self.waiting:
             self._rest()
 

@@ -8,7 +8,7 @@ from emulator.core.answer.compiled import CompiledAnswer
 from emulator.core.frozen import frozen
 from emulator.core.scenario.scenario import Rule
 from emulator.core.scenario.session import Session
-from emulator.core.values import Claim, Exchange, Grant, Keeping, Request, Sent
+from emulator.core.values import Claim, Exchange, Grant, Request, Sent
 from emulator.server.http.reader import Head
 from emulator.server.sessions.live import Address
 
@@ -68,20 +68,9 @@ class RepeatedRequest:
     passed: float = 0.0
 
     @property
-    def number(self) -> int:
-        return self.grant.number
-
-    @property
     def size(self) -> int:
-        return len(self.body) + self.compiled.weight
-
-    @property
-    def tokens(self) -> int:
-        return self.compiled.example.tokens
-
-    @property
-    def keeping(self) -> Keeping | None:
-        return self.compiled.keeping(self.at, self.grant)
+        """Bytes that are kept with it."""
+        return len(self.body) + self.compiled.size
 
     def exchange(self) -> Exchange:
         request = self.routed.request(self.body, self.at, self.real)

@@ -55,6 +55,7 @@ class RequestForm:
         probable = data.get("logprobs", {})
         self._probable, self._likely = condition_of(probable.get("asked")), path_of(probable.get("top"))
         self._shows_reasoning = condition_of(data["reasoning"]) if "reasoning" in data else _always
+        self._shows_unasked = self._shows_reasoning({})
         self._as_schema: Path = json_schema if data.get("schemas") == "openapi" else _as_it_is
         self._read_tools(data.get("tools", {}), data.get("tool_choice", {}))
         spoken = NEEDED if prompt is None else NEEDED[:1]
@@ -83,16 +84,14 @@ class RequestForm:
 
     def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
         """Return what a body says after earlier items; without tools, where the docs know none."""
-        model, stream = self.model(body), self._stream(body)
+        model, stream = text_of(self._model(body)), self._stream(body)
         plain = None if earlier else self._messages.plain(body)
         messages = self._messages.read(body, earlier) if plain is None else plain
         if self._images and plain is None:
             messages = with_images(messages, self._images(body))
         if self._seldom.isdisjoint(body):
-            shows = self._shows_reasoning(body)
-            return Conversation(
-                model, stream, messages, usage=self.tells_usage, reasoning=shows, plain=plain is not None
-            )
+            told, shows = self.tells_usage, self._shows_unasked
+            return Conversation(model, stream, messages, usage=told, reasoning=shows, plain=plain is not None)
         tools = self.tools(body) if with_tools else ()
         choice, named = self._chosen(body) if tools else ("free", "")
         number = self._choices(body)
@@ -153,7 +152,10 @@ class RequestForm:
 
     def conversation(self, body: Mapping[str, Json]) -> str:
         """Return the id of the conversation that a request goes on with, if it names one."""
-        return next(filter(None, (text_of(look(body)) for look in self._conversation)), "")
+        for look in self._conversation:
+            if ident := text_of(look(body)):
+                return ident
+        return ""
 
     def references(self, body: Mapping[str, Json]) -> list[str]:
         """Return the ids of the items of kept answers to which a request refers."""

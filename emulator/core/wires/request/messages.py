@@ -50,7 +50,7 @@ class Messages:
     def plain(self, body: Mapping[str, Json]) -> tuple[Message, ...] | None:
         """Return the messages where each is a role and a text, as most are; None where they are not."""
         given, found = self._at(body), []
-        if not isinstance(given, list) or any(look(body) for look in self._system):
+        if not isinstance(given, list) or (self._system and any(look(body) for look in self._system)):
             return None
         for place, item in enumerate(given):
             if item.__class__ is not dict or len(item) != 2:

@@ -72,6 +72,8 @@ def asking(given: Json) -> Callable[[Json], bool]:
     """Compile what asks for something: a path at which true stands, or a condition."""
     if isinstance(given, Mapping):
         return condition_of(given)
+    if isinstance(given, str) and given.isidentifier():  # a field of the body, as most are
+        return lambda value: value.get(given) is True
     look = path_of(given)
     return lambda value: look(value) is True
 
