@@ -18,9 +18,10 @@ from independent.values import Json, Refused, Reply, Request
 
 #: What each model can, by its name without the tag `latest`, and of those that make vectors how long they are.
 MODELS: dict[str, tuple[str, ...]] = {
-    "llama3.2": ("tools",), "llama3.1": ("tools",), "mistral": ("tools",), "qwen3": ("tools", "thinking"),
-    "qwen3:8b": ("tools", "thinking"), "deepseek-r1": ("tools", "thinking"), "gpt-oss": ("tools", "thinking"),
-    "gpt-oss:20b": ("tools", "thinking"), "gemma4": ("tools", "vision"), "gemma3": ("vision",), "llava": ("vision",),
+    "llama3.2": ("tools",), "llama3.1": ("tools",), "llama3.1:8b": ("tools",), "mistral": ("tools",),
+    "qwen3": ("tools", "thinking"), "qwen3:8b": ("tools", "thinking"), "deepseek-r1": ("tools", "thinking"),
+    "gpt-oss": ("tools", "thinking"), "gpt-oss:20b": ("tools", "thinking"), "gemma4": ("tools", "vision"),
+    "gemma3": ("vision",), "llava": ("vision",),
 }  # fmt: skip
 VECTORS = {"nomic-embed-text": 768, "embeddinggemma": 768, "all-minilm": 384}
 TYPES = {400: "invalid_request_error", 404: "not_found_error"}
@@ -232,7 +233,8 @@ def embed(fields: Fields) -> Reply:
     _can(fields["model"])
     texts = [fields["input"]] if isinstance(fields["input"], str) else fields["input"]
     vectors = [_vector(fields["model"], item, fields.get("dimensions")) for item in texts]
-    return Reply(200, {"model": fields["model"], "embeddings": vectors, "total_duration": 5, "prompt_eval_count": 4})
+    spent = {"total_duration": 5, "load_duration": 1, "prompt_eval_count": 4}
+    return Reply(200, {"model": fields["model"], "embeddings": vectors, **spent})
 
 
 def _is_input(value: Json) -> bool:

@@ -84,18 +84,3 @@ def test_a_muted_fact_asks_no_other() -> None:
         {"provider": "openrouter", "mute": ["or-fallback"], "rules": [of(A, DOWN), of(B, {"text": "b"})]}
     )
     assert live.send("openrouter", chat("openrouter", models=[B])).timeline.status == 429
-
-
-VAIN = {
-    "provider": ({"order": ["azure"]}, "or-provider", "has no effect here: no provider is chosen"),
-    "plugins": ([{"id": "web"}], "or-chat", "has no effect here: plugins are not emulated"),
-    "transforms": (["middle-out"], "or-chat", "has no effect here: prompts are taken as they are"),
-}
-
-
-@pytest.mark.parametrize("name", VAIN)
-def test_what_has_no_effect_is_said(name: str) -> None:
-    value, fact, message = VAIN[name]
-    exchange = make_session().send("openrouter", {**chat("openrouter"), name: value})
-    assert [(note.fact, note.path, note.message) for note in exchange.notes] == [(fact, name, message)]
-    assert make_session().send("openrouter", {**chat("openrouter"), name: type(value)()}).notes == ()

@@ -795,3 +795,26 @@ def test_a_refusal_says_which_fact_it_rests_on() -> None:
     details = [Violation("a", "x"), Violation("b", "y", "fact-b"), Violation("c", "z", "fact-c")]
     assert (Refusal("not_found", "m", details).fact, Refusal("not_found", fact="own").fact) == ("fact-b", "own")
     assert str(Refusal("not_found")) == "not_found"
+
+
+GENERATE = {"model": "llama3.2", "prompt": "Hi"}
+#: The provider, its request, the field that is added, the fact, and why it changes nothing.
+VAIN: list[tuple[str, dict[str, Any], str, Any, str, str]] = [
+    ("openrouter", chat("openrouter"), "provider", {"order": ["azure"]}, "or-provider", "no provider is chosen"),
+    ("openrouter", chat("openrouter"), "plugins", [{"id": "web"}], "or-chat", "plugins are not emulated"),
+    ("openrouter", chat("openrouter"), "transforms", ["middle-out"], "or-chat", "prompts are taken as they are"),
+    ("ollama", GENERATE, "context", [1, 2], "ol-generate", "nothing is remembered by it"),
+    ("ollama", GENERATE, "suffix", "return", "ol-generate", "the text is as without it"),
+    ("ollama", GENERATE, "template", "{{ .Prompt }}", "ol-generate", "no prompt is made by it"),
+    ("ollama", GENERATE, "raw", True, "ol-generate", "no prompt is made by a template"),
+]
+
+
+@pytest.mark.parametrize(("provider", "body", "name", "value", "fact", "why"), VAIN, ids=[row[2] for row in VAIN])
+def test_a_documented_field_that_changes_nothing_is_noted(
+    provider: str, body: dict[str, Any], name: str, value: Any, fact: str, why: str
+) -> None:
+    asked = {"path": "/api/generate"} if provider == "ollama" else {}
+    live = make_session()
+    assert notes(live.send(provider, {**body, name: value}, **asked)) == [(fact, name, f"has no effect here: {why}")]
+    assert notes(live.send(provider, {**body, name: type(value)()}, **asked)) == []
