@@ -20,9 +20,9 @@ from emulator.cli.main import FINDINGS, INTERRUPTED, check_writable, fail, prepa
 from emulator.cli.streams import say
 from emulator.core.errors import nearest
 from emulator.core.journal.tally import NAMES, Tally
+from emulator.core.noted import MANNERS
 from emulator.core.printable import printable_lines
 from emulator.core.provider.provider import Provider
-from emulator.core.values import MANNERS
 from emulator.network.proxies import without_proxy
 from emulator.server.background import running
 from emulator.server.control.bodies import provider_body

@@ -1,9 +1,10 @@
-"""Answers that are kept for later requests: how one is said that is still to come, and a request's items are listed."""
+"""Answers that are kept for later requests: what a request does to them, and how one is said that is still to come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from typing import Literal
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
@@ -66,3 +67,17 @@ class Kept:
         if parts is not None and isinstance(text := item.get(content), str):
             added[content] = change_texts(parts, lambda hole: text if hole == _TEXT_HOLE else hole)
         return added
+
+
+@frozen
+class Keeping:
+    """What an answered request does to the answers that are kept: one is kept, forgotten or changed, by its id.
+
+    `of` is the operation whose list it is in, `also` are other ids by which it is found, `data` what it has otherwise.
+    """
+
+    does: Literal["keep", "forget", "change"]
+    id: str
+    of: str = ""
+    also: tuple[str, ...] = ()
+    data: str = ""

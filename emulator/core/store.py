@@ -7,7 +7,8 @@ from inspect import isawaitable
 from typing import Protocol, TypeVar
 
 from emulator.core.frozen import frozen
-from emulator.core.values import Claim, Exchange, Grant, Keeping, Sent, Sketch, Standing
+from emulator.core.kept import Keeping
+from emulator.core.values import Claim, Exchange, Grant, Sent, Standing
 
 T = TypeVar("T")
 
@@ -19,6 +20,12 @@ class StoreFailed(Exception):
 async def soon(value: T | Awaitable[T]) -> T:
     """Return what a store answers, whether it has it at hand or must be waited for."""
     return await value if isawaitable(value) else value
+
+
+class Sketch(Protocol):
+    """An exchange that was sent at once, and is rendered when it is read."""
+
+    def exchange(self) -> Exchange: ...
 
 
 @frozen

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
+from emulator.core.kept import Keeping
 from emulator.core.wires.conversation import Conversation
 from emulator.core.wires.conversation import Message as Message
 from emulator.core.wires.wire import Wire
@@ -25,18 +26,8 @@ FOREVER = math.inf
 STARTED = "started"
 #: `forever` is real silence, but a server must not keep a socket for ever: seconds.
 FOREVER_LIMIT_S = 30.0
-#: Notes of what a scripted reply says that its request did not ask for.
-NOT_OFFERED = "emulator:call-not-offered"
-ARGUMENTS_BREAK = "emulator:arguments-break-schema"
-TEXT_BREAKS = "emulator:text-breaks-schema"
-CALL_LEFT_OUT = "emulator:call-left-out"
-MISFITS = (NOT_OFFERED, ARGUMENTS_BREAK, TEXT_BREAKS, CALL_LEFT_OUT)
 #: What counts the answers of the emulator itself, beside the ids of rules.
 OTHERWISE = "\x1fbuilt-in"
-#: The path of the note that an error of chaos took an answer's place.
-CHAOS_ERROR = "chaos.error"
-#: What the verdict asks of a client at every provider.
-MANNERS = ("no-vain-retry", "bounded-attempts", "retry-after", "cut-stream", "stalled-stream", "valid-requests")
 #: Faults that only delay or divide what is sent: the answer that arrives is whole.
 HARMLESS = frozenset(("stall", "slow_headers", "comment", "slice", "bandwidth", "merge"))
 
@@ -112,20 +103,6 @@ class Call:
         return Call(
             request, self.operation, self.body, self.conversation, self.prompt_tokens, self.notes, elapsed, self.params
         )
-
-
-@frozen
-class Keeping:
-    """What an answered request does to the answers that are kept: one is kept, forgotten or changed, by its id.
-
-    `of` is the operation whose list it is in, `also` are other ids by which it is found, `data` what it has otherwise.
-    """
-
-    does: Literal["keep", "forget", "change"]
-    id: str
-    of: str = ""
-    also: tuple[str, ...] = ()
-    data: str = ""
 
 
 @frozen
@@ -326,9 +303,3 @@ class Exchange:
     keeping: Keeping | None = None
     later: Later | None = None
     sent: Sent | None = field(default=None, compare=False)
-
-
-class Sketch(Protocol):
-    """An exchange that was sent at once, and is rendered when it is read."""
-
-    def exchange(self) -> Exchange: ...

@@ -13,8 +13,9 @@ from operator import attrgetter
 from typing import Literal
 
 from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits, standing_at
-from emulator.core.store import Counters, KeptExchange
-from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Keeping, Sent, Sketch, Standing
+from emulator.core.kept import Keeping
+from emulator.core.store import Counters, KeptExchange, Sketch
+from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Sent, Standing
 from emulator.stores.bounded import BoundedStore, Budget
 
 #: Bytes that the journals of all sessions may keep together, and again as many the idempotency records.

@@ -17,7 +17,8 @@ import orjson
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.framing import STATUS_LINES, in_one_piece
-from emulator.core.values import Call, Claim, Exchange, Grant, Keeping, Request
+from emulator.core.kept import Keeping
+from emulator.core.values import Call, Claim, Exchange, Grant, Request
 from emulator.core.written_times import duration_text, time_text
 
 #: Gives what fills a hole: from the draws of the rule, the time of the request, and the grant.

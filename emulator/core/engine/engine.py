@@ -36,6 +36,7 @@ from emulator.core.engine.understand import idempotency_of, understand
 from emulator.core.errors import Json, Refusal, shown
 from emulator.core.faults.faults import OWN, Fault, apply
 from emulator.core.frozen import frozen
+from emulator.core.kept import Keeping
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.candidates import candidates, difference_text, nearest_rules, with_fallbacks
@@ -43,19 +44,7 @@ from emulator.core.scenario.chaos import Strikes, strikes
 from emulator.core.scenario.scenario import Reply, Rule
 from emulator.core.scenario.session import Session, Settings
 from emulator.core.schema.instances.needs import CannotConform
-from emulator.core.values import (
-    FOREVER,
-    Call,
-    Candidate,
-    Claim,
-    Exchange,
-    Grant,
-    Headers,
-    Keeping,
-    Note,
-    Request,
-    Timeline,
-)
+from emulator.core.values import FOREVER, Call, Candidate, Claim, Exchange, Grant, Headers, Note, Request, Timeline
 from emulator.core.wires.wire import Wire
 
 

@@ -13,12 +13,13 @@ import orjson
 from emulator.core.answer.completion import parts_of
 from emulator.core.answer.render import Turn
 from emulator.core.errors import Json, nearest, shown
+from emulator.core.noted import ARGUMENTS_BREAK, CALL_LEFT_OUT, NOT_OFFERED, TEXT_BREAKS
 from emulator.core.scenario.scenario import Reply
 from emulator.core.schema.bounds import patterns, schema_parts
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
-from emulator.core.values import ARGUMENTS_BREAK, CALL_LEFT_OUT, NOT_OFFERED, TEXT_BREAKS, Note
+from emulator.core.values import Note
 from emulator.core.wires.completion import Completion, Part
 from emulator.core.wires.conversation import Conversation, Tool
 from emulator.core.wires.wire import Wire, parsed

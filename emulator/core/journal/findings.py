@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from emulator.core.frozen import frozen
+from emulator.core.noted import CHAOS_ERROR, MISFITS
 from emulator.core.printable import printable
 from emulator.core.scenario.candidates import why_of
-from emulator.core.values import CHAOS_ERROR, MISFITS
 
 Row = Mapping[str, Any]
 #: Tells why a rule was never used, where that can be told.

@@ -7,9 +7,9 @@ from itertools import chain
 
 from emulator.core.errors import many
 from emulator.core.journal.findings import Row, misbehaved, misbehaviour, session_findings
+from emulator.core.noted import MISFITS
 from emulator.core.printable import printable
 from emulator.core.scenario.session import DEFAULT
-from emulator.core.values import MISFITS
 
 #: Findings of ours, beside the facts of the verdict. A crash is one too, and cannot be ignored.
 NAMES = ("unmatched", "unused", "expect", "no-request", *MISFITS)

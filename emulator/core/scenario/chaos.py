@@ -8,8 +8,9 @@ from dataclasses import field
 from emulator.core.draws import Draw
 from emulator.core.faults.faults import Fault
 from emulator.core.frozen import frozen
+from emulator.core.noted import CHAOS_ERROR
 from emulator.core.scenario.scenario import Chaos, Reply
-from emulator.core.values import CHAOS_ERROR, Call, Note
+from emulator.core.values import Call, Note
 
 
 @frozen

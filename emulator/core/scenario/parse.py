@@ -15,6 +15,7 @@ from typing import Any
 from emulator.core.durations import Wait, parse_duration, parse_wait
 from emulator.core.errors import MOST_PROBLEMS, STATUS, Json, Problem, SourceError, closest, in_order, nearest, shown
 from emulator.core.faults.faults import Fault, parse_fault
+from emulator.core.noted import MANNERS, MISFITS
 from emulator.core.printable import printable
 from emulator.core.provider.folder import own_schema
 from emulator.core.provider.provider import Provider, read_plan
@@ -25,7 +26,6 @@ from emulator.core.scenario.template import compile_template, reply_path_check
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of
-from emulator.core.values import MANNERS, MISFITS
 
 #: Keys whose values are sent as they are.
 _VERBATIM = {"text", "arguments", "json", "events", "body", "embedding", "vars", "logprobs"}

@@ -12,7 +12,8 @@ import pytest
 from build import NOW, EngineSession, body_of, make_request, make_session
 
 from emulator.core.engine import recall, understand
-from emulator.core.values import Exchange, Keeping
+from emulator.core.kept import Keeping
+from emulator.core.values import Exchange
 from emulator.core.wires.sse import payload
 
 MODEL = "gpt-4o"

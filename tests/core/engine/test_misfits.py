@@ -8,8 +8,8 @@ import pytest
 from build import chat, make_session
 
 from emulator.core.errors import SourceError
+from emulator.core.noted import ARGUMENTS_BREAK, CALL_LEFT_OUT, MISFITS, NOT_OFFERED, TEXT_BREAKS
 from emulator.core.schema.schema import Schema
-from emulator.core.values import ARGUMENTS_BREAK, CALL_LEFT_OUT, MISFITS, NOT_OFFERED, TEXT_BREAKS
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = {"tools": [{"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS}}]}

@@ -11,7 +11,8 @@ from build import FOUR, NOW, PROVIDERS, EngineSession, chat, make_session
 from emulator.core.journal.attempts import answered_text, group, retry_after, wait_between
 from emulator.core.journal.client_rules import COMMON, mark_of
 from emulator.core.journal.verdict import Finding, judge
-from emulator.core.values import ARGUMENTS_BREAK, MANNERS, MISFITS, NOT_OFFERED, Exchange, Plan, Sent
+from emulator.core.noted import ARGUMENTS_BREAK, MANNERS, MISFITS, NOT_OFFERED
+from emulator.core.values import Exchange, Plan, Sent
 
 TOO_MANY = {"error": "rate_limited"}
 CUT = {
