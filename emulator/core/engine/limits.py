@@ -8,7 +8,8 @@ from emulator.core.answer.render import render_id
 from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal
 from emulator.core.provider.holes import fill_text
-from emulator.core.provider.provider import UNLIMITED_SHOWN, Provider
+from emulator.core.provider.plans import UNLIMITED_SHOWN
+from emulator.core.provider.provider import Provider
 from emulator.core.values import FOREVER, Claim, Grant, Headers, Standing, Timeline
 from emulator.core.written_times import duration_text, time_text
 

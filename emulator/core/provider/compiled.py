@@ -12,7 +12,8 @@ from emulator.core.provider.fact import Fact
 from emulator.core.provider.keys import read_way
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Fallbacks, Limit, Operation
-from emulator.core.provider.provider import UNLIMITED, HeaderScope, Provider, read_plan
+from emulator.core.provider.plans import UNLIMITED, HeaderScope, read_plan
+from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import ErrorPaths, PlaceWording
 from emulator.core.schema.formats import own_schema

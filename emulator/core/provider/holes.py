@@ -55,3 +55,19 @@ def drawn_length(hole: str) -> tuple[str, int]:
     """Return what a hole of an id draws, and how many characters: `hex32` says so, 24 are usual."""
     kind = hole.rstrip("0123456789")
     return kind, 26 if kind == "ulid" else int(hole[len(kind) :] or 24)
+
+
+def difference(shape: Json, body: Json) -> str | None:
+    """Return the path of the first field that only one of two bodies has; `name~` of the shape may be missing."""
+    if not isinstance(shape, Mapping):
+        return None
+    if not isinstance(body, Mapping):
+        return ""
+    fields = {name.removesuffix("~"): item for name, item in shape.items() if name[-1:] != "~" or name[:-1] in body}
+    for name in [*fields, *body]:
+        if (name in fields) != (name in body):
+            return str(name)
+        below = difference(fields[name], body[name])
+        if below is not None:
+            return f"{name}.{below}" if below else name
+    return None

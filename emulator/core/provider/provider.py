@@ -18,11 +18,12 @@ from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rules import ConversationRules
 from emulator.core.provider.fact import Fact
-from emulator.core.provider.holes import fill, fill_text, only_hole
+from emulator.core.provider.holes import difference, fill, fill_text, only_hole
 from emulator.core.provider.holes import holes as holes_of
 from emulator.core.provider.keys import KeyPlace
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
+from emulator.core.provider.plans import RATE_HOLES, HeaderScope
 from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import AS_THEY_ARE, ErrorPaths, PlaceWording, Wording, documented
 from emulator.core.schema import schema as schemas
@@ -30,37 +31,8 @@ from emulator.core.schema.schema import Schema
 from emulator.core.tree import path_of, walk
 from emulator.core.values import Plan
 
-UNLIMITED = Plan("unlimited")
 #: What stands for a number of seconds where it is looked for in an error.
 _MARK = "\x00"
-#: What the headers of a limit show where a plan has none.
-UNLIMITED_SHOWN = 1_000_000
-
-#: What headers can show beside the requests of a limit, its end in Unix seconds, and the request's id.
-RATE_HOLES = frozenset(
-    ("limit_tokens", "remaining_tokens", "reset_in", "reset_at", "reset_tokens", "reset_tokens_in", "reset_tokens_at",
-     "remaining_tokens_rounded", "processing_ms", "model")
-)  # fmt: skip
-
-
-def read_plan(name: str, figures: Mapping[str, Json], refills: bool = False) -> Plan:
-    """Return a plan of `requests_per_minute` and `tokens_per_minute`; what is left out is without limit."""
-    return Plan(name, figures.get("requests_per_minute"), figures.get("tokens_per_minute"), refills)
-
-
-@frozen
-class HeaderScope:
-    """The answers that have a header: of some operations (none: of all), but those of a status, and some streams."""
-
-    operations: frozenset[str] = frozenset()
-    not_on: frozenset[int] = frozenset()
-    not_streamed: frozenset[str] = frozenset()
-
-    def covers(self, operation: str | None, status: int, stream: bool) -> bool:
-        """Tell whether an answer has the header."""
-        if self.operations and operation not in self.operations:
-            return False
-        return status not in self.not_on and not (stream and operation in self.not_streamed)
 
 
 @frozen
@@ -334,22 +306,6 @@ class Provider:
         """Return the path of the first field that only this provider's envelope or only a body has."""
         found = [difference(form, body) for form in (self.envelope, *self.envelopes.values())]
         return None if None in found else found[0]
-
-
-def difference(shape: Json, body: Json) -> str | None:
-    """Return the path of the first field that only one of two bodies has; `name~` of the shape may be missing."""
-    if not isinstance(shape, Mapping):
-        return None
-    if not isinstance(body, Mapping):
-        return ""
-    fields = {name.removesuffix("~"): item for name, item in shape.items() if name[-1:] != "~" or name[:-1] in body}
-    for name in [*fields, *body]:
-        if (name in fields) != (name in body):
-            return str(name)
-        below = difference(fields[name], body[name])
-        if below is not None:
-            return f"{name}.{below}" if below else name
-    return None
 
 
 def _summary(details: Sequence[Violation]) -> str:

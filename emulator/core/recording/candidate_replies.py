@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from emulator.core.errors import Json
 from emulator.core.journal.describe import describe
-from emulator.core.provider.provider import Provider, difference
+from emulator.core.provider.holes import difference
+from emulator.core.provider.provider import Provider
 from emulator.core.recording.to_scenario import content_of, escaped
 from emulator.core.recording.undocumented import MAX_DEPTH
 from emulator.core.scenario.parse import RESERVED_HEADERS

@@ -18,7 +18,8 @@ from emulator.core.faults.faults import Fault, parse_fault
 from emulator.core.noted import MANNERS, MISFITS
 from emulator.core.printable import printable
 from emulator.core.provider.folder import own_schema
-from emulator.core.provider.provider import Provider, read_plan
+from emulator.core.provider.plans import read_plan
+from emulator.core.provider.provider import Provider
 from emulator.core.scenario.matchers import Condition, MatchError, compile_when, state_set
 from emulator.core.scenario.meant import Meant, as_meant
 from emulator.core.scenario.scenario import CONTENT, SAID, Chaos, Pace, Reply, Rule, Scenario

@@ -8,7 +8,8 @@ from typing import Any
 
 from emulator.core.errors import OPTIONS, Json, Problem, SourceError, nearest, shown
 from emulator.core.frozen import frozen
-from emulator.core.provider.provider import UNLIMITED, Provider
+from emulator.core.provider.plans import UNLIMITED
+from emulator.core.provider.provider import Provider
 from emulator.core.scenario.candidates import RuleIndex
 from emulator.core.scenario.scenario import Chaos, Rule, Scenario
 from emulator.core.tree import Path

@@ -21,7 +21,7 @@ from emulator.core.provider.fact import Fact
 from emulator.core.provider.folder import data_folder, load_provider, load_providers, own_schema
 from emulator.core.provider.holes import fill, holes
 from emulator.core.provider.model import Model
-from emulator.core.provider.provider import UNLIMITED
+from emulator.core.provider.plans import UNLIMITED
 from emulator.core.provider.routes import fill_path
 from emulator.core.values import Plan
 
