@@ -14,8 +14,9 @@ import click
 
 from emulator.cli.main import main
 from emulator.core.journal.client_rules import COMMON
-from emulator.core.provider.folder import data_folder, load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
+from emulator.core.schema.formats import data_folder
 
 Json = Any
 Rows = Sequence[Sequence[str]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emulator.core.errors import SourceError as SourceError
-    from emulator.core.provider.folder import load_provider as load_provider
+    from emulator.core.provider.loading.folder import load_provider as load_provider
     from emulator.core.provider.provider import Provider
     from emulator.core.scenario.scenario import Scenario
     from emulator.testing.emulator import Emulator as Emulator
@@ -16,7 +16,7 @@ __all__ = ["Emulator", "SourceError", "load_provider", "load_scenario"]
 _HOMES = {
     "Emulator": "emulator.testing.emulator",
     "SourceError": "emulator.core.errors",
-    "load_provider": "emulator.core.provider.folder",
+    "load_provider": "emulator.core.provider.loading.folder",
 }
 
 
@@ -34,6 +34,6 @@ def load_scenario(path: str, providers: dict[str, Provider] | None = None) -> Sc
     Raises: SourceError, with every problem of the file.
     """
     from emulator.core.engine.load import load_scenario as load
-    from emulator.core.provider.folder import load_providers
+    from emulator.core.provider.loading.folder import load_providers
 
     return load(path, load_providers() if providers is None else providers)

@@ -13,7 +13,7 @@ from emulator.core.draws import Draw
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.engine.recall import found_at_once
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session

@@ -216,7 +216,7 @@ def test_importing_costs_nothing(statement: str) -> None:
 def test_the_names_of_the_package_load_when_they_are_used() -> None:
     import emulator
     from emulator.core.errors import SourceError
-    from emulator.core.provider.folder import load_provider
+    from emulator.core.provider.loading.folder import load_provider
     from emulator.testing.emulator import Emulator
 
     assert (emulator.Emulator, emulator.SourceError, emulator.load_provider) == (Emulator, SourceError, load_provider)

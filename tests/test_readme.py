@@ -25,7 +25,7 @@ from shown import BLOCKS, FILES, PROVIDER, ROOT, Block, text_of, write_provider
 from emulator import Emulator, load_scenario
 from emulator.cli.main import main
 from emulator.core.journal.client_rules import COMMON
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
 from emulator.server.control.app import _ROUTES

@@ -29,12 +29,13 @@ from emulator.core.engine.load import load_all
 from emulator.core.errors import SourceError, many, nearest
 from emulator.core.journal.describe import describe
 from emulator.core.printable import printable
-from emulator.core.provider.folder import data_folder, load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import parameters
 from emulator.core.scenario.candidates import why_of
 from emulator.core.scenario.session import DEFAULT, Conflict, Options, Session, build_session
+from emulator.core.schema.formats import data_folder
 from emulator.core.values import Exchange, Request
 from emulator.stores.memory import MemoryStore
 

@@ -249,7 +249,7 @@ def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
 
 def find_scenarios(names: Sequence[Path]) -> tuple[Path, ...]:
     """Find scenario files: here, or by a name such as PROVIDER/chat.yaml in the library that comes with the package."""
-    from emulator.core.provider.folder import data_folder
+    from emulator.core.schema.formats import data_folder
 
     library = data_folder("scenarios")
     found = []
@@ -281,7 +281,7 @@ def check_writable(file: Path) -> None:
 def _meant(file: Path) -> str:
     """Name the file whose name is nearest: beside it, or in the library of scenarios."""
     from emulator.core.errors import closest
-    from emulator.core.provider.folder import data_folder
+    from emulator.core.schema.formats import data_folder
 
     for folder in (file.parent, data_folder("scenarios") / file.parent):
         with suppress(OSError):

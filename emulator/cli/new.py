@@ -35,7 +35,7 @@ rules:                          # the first rule that matches answers
 @click.option("--provider", metavar="NAME", help="Whose rules they are. Default: the first provider.")
 def new_command(file: Path, provider: str | None) -> None:
     """Write a commented starter scenario."""
-    from emulator.core.provider.folder import load_providers
+    from emulator.core.provider.loading.folder import load_providers
 
     known = load_providers()
     check_provider(provider, known)

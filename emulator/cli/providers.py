@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def providers_command(name: str | None, schemas: Path | None) -> None:
     """Tell what is emulated; for one provider its endpoints, plans, errors, and documented and assumed facts."""
     from emulator.core.errors import many
-    from emulator.core.provider.folder import load_providers
+    from emulator.core.provider.loading.folder import load_providers
 
     known = load_or_fail(lambda: load_providers(schemas))
     if name is None:
@@ -37,7 +37,7 @@ def providers_command(name: str | None, schemas: Path | None) -> None:
 
 
 def _tell(item: Provider) -> None:
-    from emulator.core.provider.folder import data_folder
+    from emulator.core.schema.formats import data_folder
 
     def section(title: str, lines: Sequence[str]) -> None:
         click.echo(f"\n{title}")

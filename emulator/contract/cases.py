@@ -22,8 +22,9 @@ from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import Target
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.provider.fact import Fact
-from emulator.core.provider.folder import load_provider, own_schema, schema_problems
+from emulator.core.provider.loading.folder import load_provider
 from emulator.core.provider.provider import Provider
+from emulator.core.schema.formats import own_schema, schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Path as Place
 from emulator.core.source import Source, parse_source

@@ -17,10 +17,10 @@ from emulator.core.engine.understand import conversation
 from emulator.core.errors import Json, Refusal, SourceError, nearest
 from emulator.core.provider.conversation.rule import asked_of
 from emulator.core.provider.fact import Fact
-from emulator.core.provider.folder import data_folder, own_schema, schema_problems
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route, fill_path, parameters
+from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import parse_source
 

@@ -19,7 +19,7 @@ from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import load_all
 from emulator.core.errors import OPTIONS, Problem, nearest
 from emulator.core.frozen import frozen
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Conflict, Options
 from emulator.core.values import Exchange

@@ -51,7 +51,7 @@ class Journal(Sequence[Exchange]):
 
         `schemas` is the folder of provider folders of one's own, if the server has any.
         """
-        from emulator.core.provider.folder import load_providers
+        from emulator.core.provider.loading.folder import load_providers
         from emulator.core.recording.to_scenario import scenario_text
 
         return scenario_text(self._exchanges, load_providers(Path(schemas) if schemas else None))

@@ -35,7 +35,7 @@ def read_scenario(scenario: Any, folders: Sequence[Path] = ()) -> dict[str, Any]
 
 
 def _library() -> Path:
-    from emulator.core.provider.folder import data_folder  # heavy, and seldom needed
+    from emulator.core.schema.formats import data_folder  # heavy, and seldom needed
 
     return data_folder("scenarios")
 

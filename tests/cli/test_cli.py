@@ -26,7 +26,7 @@ from click.testing import CliRunner, Result
 from emulator import load_scenario
 from emulator.cli.main import main
 from emulator.cli.serve import request_line
-from emulator.core.provider.folder import data_folder
+from emulator.core.schema.formats import data_folder
 from emulator.network.ports import holder
 
 NAMES = [*PROVIDERS]

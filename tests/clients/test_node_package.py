@@ -14,7 +14,7 @@ import pytest
 from shown import ROOT, Block, blocks, text_of
 
 from emulator.core.errors import STATUS
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 
 HERE = Path(__file__).parent
 PACKAGE = ROOT / "clients" / "node"

@@ -24,7 +24,7 @@ from emulator import Emulator
 from emulator.cli.contract import insistent
 from emulator.cli.main import main
 from emulator.contract.run import plan
-from emulator.core.provider.folder import data_folder
+from emulator.core.schema.formats import data_folder
 from tests.wires.asks import MADE_UP
 from tests.wires.build import SCHEMAS
 

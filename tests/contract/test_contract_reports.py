@@ -24,7 +24,7 @@ from emulator.contract.reports.html import html_page
 from emulator.contract.reports.junit import junit_xml
 from emulator.contract.reports.report import MAX_LEVELS, OUTCOMES, PHASES, Report, Result, parse_report, report_json
 from emulator.contract.reports.terminal import MOST_SHORT, MOST_WHOLE, Progress, write_summary
-from emulator.core.provider.folder import own_schema
+from emulator.core.schema.formats import own_schema
 
 ROOT = Path(__file__).parents[2]
 URL = "http://127.0.0.1:4010/beatra/v1"

@@ -26,7 +26,7 @@ from emulator.contract.reports.drift import exit_code
 from emulator.contract.reports.report import PHASES, Report, Result, report_json
 from emulator.contract.run import NotRunnable, plan, prepare, run_contract
 from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, is_away
-from emulator.core.provider.folder import data_folder
+from emulator.core.schema.formats import data_folder
 
 NAMES = ("beatra", "brainstormrouter", "braintwin", "brivionix")
 QUICK = ("probe", "examples")

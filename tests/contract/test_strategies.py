@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from emulator.contract.generation.mutations import MOST_ITEMS, Mutation, Mutator, mutations
 from emulator.contract.generation.strategies import Endless, answered, requests, values
 from emulator.contract.generation.subschemas import UnsupportedKeyword
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.schema.schema import Schema
 
 PROVIDERS = load_providers()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.contract.generation.strategies import ANY_JSON, requests
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 
 from .cases import EDITS, case, edited, fuzz, kept
 from .conftest import Server

@@ -17,9 +17,9 @@ from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
 from emulator.core.journal.describe import describe
-from emulator.core.provider.folder import data_folder
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import Options, build_session
+from emulator.core.schema.formats import data_folder
 from emulator.core.source import parse_source
 from emulator.core.values import Request
 from emulator.stores.memory import MemoryStore

@@ -13,8 +13,8 @@ import pytest
 from build import PROVIDERS, chat
 
 from emulator import Emulator, SourceError
-from emulator.core.provider.folder import data_folder
 from emulator.core.scenario.session import Conflict
+from emulator.core.schema.formats import data_folder
 from emulator.core.values import Plan
 from emulator.network.loopback import is_loopback
 from emulator.server import setup

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from emulator import Emulator
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 
 KEY = "key-of-the-tests"
 BEARER = f"Authorization: Bearer {KEY}"

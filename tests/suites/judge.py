@@ -25,7 +25,7 @@ from emulator import Emulator
 from emulator.contract.generation.mutations import Mutator
 from emulator.contract.generation.strategies import requests
 from emulator.contract.generation.subschemas import KEYWORDS
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 
 #: The schemas of a request, an answer and an event.
 JUDGES = {

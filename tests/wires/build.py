@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.schema.formats import data_folder
 from emulator.core.wires.loading.files import load_wire
 

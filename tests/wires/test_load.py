@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emulator.core.errors import SourceError
-from emulator.core.provider.folder import load_provider
+from emulator.core.provider.loading.folder import load_provider
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import parse_source
 from emulator.core.wires.loading.files import load_wire, merged

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from emulator.core.errors import Json, Problem, SourceError
-from emulator.core.provider.folder import own_schema, schema_problems
+from emulator.core.schema.formats import own_schema, schema_problems
 from emulator.core.source import Source, parse_source
 
 Phase = Literal["probe", "facts", "examples", "coverage", "fuzz", "stateful"]

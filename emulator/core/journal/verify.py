@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from emulator.core.errors import Json, Problem, SourceError, Violation, many, nearest
 from emulator.core.frozen import frozen
-from emulator.core.provider.folder import own_schema
 from emulator.core.repeated_secrets import secrets_of, without
 from emulator.core.scenario.candidates import why_of
 from emulator.core.scenario.matchers import MatchError, compile_when, state_set
 from emulator.core.schema.cost import TooCostly
+from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.secrets.data import redact_when

@@ -15,7 +15,7 @@ from dataclasses import replace
 import yaml
 
 from emulator.core.errors import STATUS, Json
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.secrets.names import is_redacted, is_secret, literals
 from emulator.core.tokens import pieces as split_in_tokens

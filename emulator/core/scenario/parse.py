@@ -17,13 +17,13 @@ from emulator.core.errors import MOST_PROBLEMS, STATUS, Json, Problem, SourceErr
 from emulator.core.faults.faults import Fault, parse_fault
 from emulator.core.noted import MANNERS, MISFITS
 from emulator.core.printable import printable
-from emulator.core.provider.folder import own_schema
 from emulator.core.provider.plans import read_plan
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.matchers import Condition, MatchError, compile_when, state_set
 from emulator.core.scenario.meant import Meant, as_meant
 from emulator.core.scenario.scenario import CONTENT, SAID, Chaos, Pace, Reply, Rule, Scenario
 from emulator.core.scenario.template import compile_template, reply_path_check
+from emulator.core.schema.formats import own_schema
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of

@@ -16,10 +16,10 @@ from starlette.responses import Response, StreamingResponse
 
 from emulator.core.durations import parse_duration
 from emulator.core.errors import Json, closest, nearest
-from emulator.core.provider.folder import data_folder
 from emulator.core.provider.plans import read_plan
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
+from emulator.core.schema.formats import data_folder
 from emulator.core.secrets.names import redact
 from emulator.core.store import soon
 from emulator.core.values import FOREVER, Plan

@@ -31,8 +31,8 @@ from emulator.core.engine.engine import Engine
 from emulator.core.engine.understand import conversation
 from emulator.core.errors import Refusal
 from emulator.core.provider.conversation.rule import Asked
-from emulator.core.provider.folder import load_providers
 from emulator.core.provider.holes import fill
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import fill_path

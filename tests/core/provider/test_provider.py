@@ -18,11 +18,12 @@ from emulator import Emulator
 from emulator.core.errors import STATUS, Refusal, SourceError, Violation
 from emulator.core.provider import folder as provider_folder
 from emulator.core.provider.fact import Fact
-from emulator.core.provider.folder import data_folder, load_provider, load_providers, own_schema
 from emulator.core.provider.holes import fill, holes
+from emulator.core.provider.loading.folder import load_provider, load_providers
 from emulator.core.provider.model import Model
 from emulator.core.provider.plans import UNLIMITED
 from emulator.core.provider.routes import fill_path
+from emulator.core.schema.formats import data_folder, own_schema
 from emulator.core.values import Plan
 
 SCHEMAS = data_folder("schemas")

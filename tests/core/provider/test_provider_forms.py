@@ -23,7 +23,7 @@ from emulator.contract.target import EmulatorTarget
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.journal.attempts import group
-from emulator.core.provider.folder import load_providers
+from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.openapi import openapi
 from emulator.core.scenario.session import DEFAULT, Options, build_session
 from emulator.core.values import Exchange, Request, Sent

@@ -11,22 +11,20 @@ from pathlib import Path
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.files import read_own
-from emulator.core.provider.compiled import compile_operation, compile_provider, usual
-from emulator.core.provider.documents import read_document
-from emulator.core.provider.operation import Operation
-from emulator.core.provider.problems.address import address_problems
-from emulator.core.provider.problems.data import data_problems
-from emulator.core.provider.problems.facts import fact_problems, header_problems
-from emulator.core.provider.problems.operations import (
+from emulator.core.provider.loading.compiled import compile_operation, compile_provider, usual
+from emulator.core.provider.loading.documents import read_document
+from emulator.core.provider.loading.problems.address import address_problems
+from emulator.core.provider.loading.problems.data import data_problems
+from emulator.core.provider.loading.problems.facts import fact_problems, header_problems
+from emulator.core.provider.loading.problems.operations import (
     kept_problems,
     operation_problems,
     sample_problems,
     wire_problems,
 )
+from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
-from emulator.core.schema.formats import data_folder as data_folder
-from emulator.core.schema.formats import own_schema as own_schema
-from emulator.core.schema.formats import schema_problems as schema_problems
+from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
 from emulator.core.wires.loading.files import load_wire, wire_files

@@ -7,9 +7,9 @@ from functools import partial
 
 from emulator.core.errors import Json
 from emulator.core.provider.holes import drawn_length, fill, fill_text, holes
+from emulator.core.provider.loading.problems.data import Data, Problems, unfilled, unknown
 from emulator.core.provider.model import ABOUT, MODEL_HOLES, Model, model_values
 from emulator.core.provider.operation import Operation
-from emulator.core.provider.problems.data import Data, Problems, unfilled, unknown
 from emulator.core.provider.routes import parameters, shape
 from emulator.core.schema.defaults import echoed
 from emulator.core.wires.completion import Completion

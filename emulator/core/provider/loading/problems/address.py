@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from emulator.core.errors import shown
 from emulator.core.provider.keys import read_way
-from emulator.core.provider.problems.data import Data, Problems
+from emulator.core.provider.loading.problems.data import Data, Problems
 from emulator.core.secrets.names import is_secret
 
 

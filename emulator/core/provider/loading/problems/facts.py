@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emulator.core.errors import Json
+from emulator.core.provider.loading.problems.data import Data, Problems, unknown
 from emulator.core.provider.operation import Operation
-from emulator.core.provider.problems.data import Data, Problems, unknown
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.tree import walk

@@ -1,0 +1,1 @@
+"""From a provider's folder to a provider, with all that is wrong in it."""
