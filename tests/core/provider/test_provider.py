@@ -16,9 +16,9 @@ from build import FOUR, PROVIDERS
 import emulator
 from emulator import Emulator
 from emulator.core.errors import STATUS, Refusal, SourceError, Violation
-from emulator.core.provider import folder as provider_folder
 from emulator.core.provider.fact import Fact
 from emulator.core.provider.holes import fill, holes
+from emulator.core.provider.loading import folder as provider_folder
 from emulator.core.provider.loading.folder import load_provider, load_providers
 from emulator.core.provider.model import Model
 from emulator.core.provider.plans import UNLIMITED
