@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from emulator.core.errors import Json
 from emulator.core.schema.cost import follow
-from emulator.core.schema.schema import Schema
+from emulator.core.schema.schema import Schema, placed
 
 _DESCRIBES = {"$comment", "$defs", "$id", "$schema", "default", "description", "examples", "title"}
 _HOLDS_ONE = {"additionalProperties", "else", "if", "items", "not", "propertyNames", "then"}
@@ -53,7 +53,7 @@ class Document:
         kept = self._verdicts.get(id(part))
         if kept is None:
             whole = {"$defs": {"root": self._whole}} if _refers(part) else {}
-            alone = {**whole, "allOf": [_absolute(part)]}
+            alone = {**whole, "allOf": [placed(part, f"{_ROOT}#")]}
             kept = self._verdicts[id(part)] = (part, Schema(alone).verdict)  # the part is held, so its id stays its own
         return kept[1]
 
@@ -77,19 +77,6 @@ def _refers(part: Json) -> bool:
     if isinstance(part, Mapping):
         return "$ref" in part or any(map(_refers, part.values()))
     return isinstance(part, list) and any(map(_refers, part))
-
-
-def _absolute(part: Json) -> Json:
-    """Point a part's references at the document that it is put beside."""
-    if isinstance(part, list):
-        return [_absolute(item) for item in part]
-    if not isinstance(part, Mapping):
-        return part
-    return {
-        key: _ROOT + item if key == "$ref" and isinstance(item, str) else _absolute(item)
-        for key, item in part.items()
-        if key not in ("$id", "$schema")
-    }
 
 
 def _unsupported(schema: Json, root: Json, pointer: str) -> Iterator[tuple[str, str]]:

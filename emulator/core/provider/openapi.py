@@ -15,6 +15,7 @@ from emulator.core.provider.keys import BEARER
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import parameters
+from emulator.core.schema.schema import placed
 from emulator.core.wires.sse import TYPES
 
 _OF_KEYS = ("idempotency_in_progress", "idempotency_mismatch")
@@ -170,7 +171,7 @@ def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:
         "chunk": chunk.document if chunk else None,
     }
     return {
-        f"{operation.name}.{part}": _placed(document, f"#/components/schemas/{operation.name}.{part}")
+        f"{operation.name}.{part}": placed(document, f"#/components/schemas/{operation.name}.{part}")
         for part, document in found.items()
         if document is not None
     }
@@ -198,22 +199,6 @@ def _closed(provider: Provider, request: Mapping[str, Json]) -> Json:
     known = {"enum": ids, "$comment": f"{provider.models_fact}: an id that the docs list"}
     model = {**fields["model"], "allOf": [*fields["model"].get("allOf", ()), known]}
     return {**request, "properties": {**fields, "model": model}}
-
-
-def _placed(document: Mapping[str, Json], place: str) -> Json:
-    """Return a schema as a part of the document: it has no name of its own, and refers to itself by its place."""
-    return {name: _moved(item, place) for name, item in document.items() if name not in ("$schema", "$id")}
-
-
-def _moved(document: Json, place: str) -> Json:
-    if isinstance(document, list):
-        return [_moved(item, place) for item in document]
-    if not isinstance(document, Mapping):
-        return document
-    return {
-        name: place + item[1:] if name == "$ref" and isinstance(item, str) and item[:1] == "#" else _moved(item, place)
-        for name, item in document.items()
-    }
 
 
 def _named(operation: Operation, part: str) -> Json:

@@ -20,6 +20,8 @@ from emulator.core.tree import path_of as path_of
 
 #: What is left of a subschema when the fact it rests on is muted: what describes, not what constrains.
 _DESCRIBES = {"$schema", "$id", "$defs", "$comment", "title", "description", "properties", "items", "examples"}
+#: Keywords whose values are data.
+_DATA = ("default", "const", "enum")
 
 
 class Schema:
@@ -130,26 +132,40 @@ def compile_pattern(pattern: str, size: int | None = None, looks: bool = False) 
     return cast(Callable[[str], bool], validator.is_valid)
 
 
-def strict(document: Json) -> Json:
-    """Return a schema that also refuses undocumented fields, wherever fields are listed."""
+def rewritten(document: Json, change: Callable[[Mapping[str, Json]], Mapping[str, Json]]) -> Json:
+    """Return a schema in which each object is changed, but for what stands in data."""
     if isinstance(document, list):
-        return [strict(item) for item in document]
+        return [rewritten(item, change) for item in document]
     if not isinstance(document, Mapping):
         return document
-    result = {key: item if key in ("default", "const", "enum") else strict(item) for key, item in document.items()}
-    if isinstance(document.get("properties"), Mapping) and "type" in document:
-        result.setdefault("additionalProperties", False)
-    return result
+    return {key: item if key in _DATA else rewritten(item, change) for key, item in change(document).items()}
+
+
+def strict(document: Json) -> Json:
+    """Return a schema that also refuses undocumented fields, wherever fields are listed."""
+    closed = {"additionalProperties": False}
+
+    def close(part: Mapping[str, Json]) -> Mapping[str, Json]:
+        return {**part, **closed, **part} if isinstance(part.get("properties"), Mapping) and "type" in part else part
+
+    return rewritten(document, close)
 
 
 def open_world(document: Json) -> Json:
     """Return a schema without its lists of the only fields that there may be."""
-    if isinstance(document, list):
-        return [open_world(item) for item in document]
-    if not isinstance(document, Mapping):
-        return document
-    kept = {key: item for key, item in document.items() if (key, item) != ("additionalProperties", False)}
-    return {key: item if key in ("default", "const", "enum") else open_world(item) for key, item in kept.items()}
+    left_out = ("additionalProperties", False)
+    return rewritten(document, lambda part: {key: item for key, item in part.items() if (key, item) != left_out})
+
+
+def placed(document: Json, place: str) -> Json:
+    """Return a schema as a part of another: it has no name of its own, and refers to itself by its place."""
+
+    def moved(part: Mapping[str, Json]) -> Mapping[str, Json]:
+        to = part.get("$ref")
+        return {**part, "$ref": place + to[1:]} if isinstance(to, str) and to[:1] == "#" else part
+
+    own = document.items() if isinstance(document, Mapping) else ()
+    return rewritten({name: item for name, item in own if name not in ("$schema", "$id")} if own else document, moved)
 
 
 def every(*documents: Json) -> Json:
@@ -159,12 +175,11 @@ def every(*documents: Json) -> Json:
 
 def mute(document: Json, facts: frozenset[str]) -> Json:
     """Return a schema without the constraints that rest on `facts`."""
-    if isinstance(document, list):
-        return [mute(item, facts) for item in document]
-    if not isinstance(document, Mapping):
-        return document
-    muted = fact_of(document) in facts
-    return {key: mute(item, facts) for key, item in document.items() if not muted or key in _DESCRIBES}
+
+    def muted(part: Mapping[str, Json]) -> Mapping[str, Json]:
+        return part if fact_of(part) not in facts else {key: item for key, item in part.items() if key in _DESCRIBES}
+
+    return rewritten(document, muted)
 
 
 def defaults(document: Json) -> dict[str, Json]:
