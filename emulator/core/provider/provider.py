@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from emulator.core.digits import whole_number
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rules import ConversationRules
@@ -28,11 +27,8 @@ from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import AS_THEY_ARE, ErrorPaths, PlaceWording, Wording, documented
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
-from emulator.core.tree import path_of, walk
+from emulator.core.tree import path_of
 from emulator.core.values import Plan
-
-#: What stands for a number of seconds where it is looked for in an error.
-_MARK = "\x00"
 
 
 @frozen
@@ -279,15 +275,6 @@ class Provider:
         values = {**given, **self.error_values(refusal), **values, **figures, **refusal.documented}
         values["more"] = fill(values["more"], values)
         return fill(self.envelope_at(path), values)
-
-    def seconds_told(self, name: str, body: Json) -> int | None:
-        """Return after how many seconds an error says in its body to come again; None where it does not."""
-        told = dict(walk(body))
-        for path, leaf in walk(self.error_body(Refusal(name, values={"seconds": _MARK}), "")):
-            before, found, after = leaf.partition(_MARK) if isinstance(leaf, str) else ("", "", "")
-            if found and isinstance(text := told.get(path), str):
-                return whole_number(text.removeprefix(before).removesuffix(after))
-        return None
 
     def error_values(self, refusal: Refusal) -> dict[str, Json]:
         """Return what an error says wherever it is told; its reason is the code, or where there is none the type."""

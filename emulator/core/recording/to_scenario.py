@@ -14,19 +14,22 @@ from dataclasses import replace
 
 import yaml
 
-from emulator.core.errors import STATUS, Json
+from emulator.core.digits import whole_number
+from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
-from emulator.core.secrets.names import is_redacted, is_secret, literals
+from emulator.core.recording.conditions import when_of
+from emulator.core.secrets.names import is_redacted, is_secret
 from emulator.core.tokens import pieces as split_in_tokens
-from emulator.core.tree import change_texts
+from emulator.core.tree import change_texts, walk
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, KINDS, REASONS, Completion, Part, Token, named_usage
-from emulator.core.wires.conversation import last_text
 from emulator.core.wires.sse import TYPES, events_in, framing_of, payload
 from emulator.core.wires.wire import Wire
 
 _DATA = re.compile("(?m)^data:")
 _TYPES = {True: tuple(TYPES.values()), False: ("application/json",)}  # of streams, and of whole answers
+#: What stands for a number of seconds where it is looked for in an error.
+_MARK = "\x00"
 _SKIPPED = ("refused", "unmatched")
 
 
@@ -76,46 +79,6 @@ def to_yaml(value: Json) -> str:
     return str(written)
 
 
-def when_of(item: Mapping[str, Json], wire: Wire | None) -> dict[str, Json]:
-    """Tell a request from the others by what a reader would: operation, model, the last user message, the step."""
-    when: dict[str, Json] = {"operation": item["operation"]}
-    body = item["body"] if isinstance(item["body"], Mapping) else {}
-    model = item.get("params", {}).get("model") or (wire.request.model(body) if wire else body.get("model"))
-    if model and isinstance(model, str) and not is_redacted(model):
-        when["model"] = model
-    if wire:
-        messages = wire.request.messages(body)
-        text = last_text(messages, "user")
-        when["last_user"] = {"absent": True} if text is None else wanted(text)
-        when["turn"] = sum(message.role == "user" for message in messages)
-        when["step"] = sum(message.role == "assistant" for message in messages)
-    elif "input" in body:
-        when["body"] = {"$.input": wanted(body["input"])}
-    return when
-
-
-def wanted(value: Json) -> dict[str, Json]:
-    """Return a matcher of a value: what was redacted in it may be anything."""
-    if masked(value) == value:
-        return {"equals": value}
-    if isinstance(value, str) and (parts := literals(value)):
-        return {"all": [{"contains": part} for part in parts]}
-    surely = _sure(value) if isinstance(value, Mapping) else {}
-    return {"like": surely} if surely else {"present": True}
-
-
-def masked(value: Json) -> Json:
-    """Return a value in which all that was redacted is alike."""
-    return change_texts(value, lambda text: "…".join(["", *literals(text)]) if is_redacted(text) else text)
-
-
-def _sure(value: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the fields of an object in which nothing was redacted."""
-    same = {name: item for name, item in value.items() if masked(item) == item}
-    parts = {name: _sure(item) for name, item in value.items() if name not in same and isinstance(item, Mapping)}
-    return same | {name: item for name, item in parts.items() if item}
-
-
 def _reply(item: Mapping[str, Json], documented: Collection[str] | None, wire: Wire | None) -> dict[str, Json]:
     response, timeline = item["response"], item["timeline"]
     faults: list[dict[str, Json]] = []
@@ -136,9 +99,19 @@ def _delay(item: Mapping[str, Json], provider: Provider | None) -> dict[str, Jso
     refusal, body = item["refusal"], item["response"]["body"]
     if provider is None or not refusal or refusal["code"] not in provider.errors:
         return {}
-    seconds = provider.seconds_told(refusal["code"], body[0] if isinstance(body, list) and body else body)
+    seconds = _seconds_told(provider, refusal["code"], body[0] if isinstance(body, list) and body else body)
     usual = provider.errors[refusal["code"]].get("retry_in")
     return {} if seconds in (None, usual) else {"retry_after": seconds}
+
+
+def _seconds_told(provider: Provider, name: str, body: Json) -> int | None:
+    """Return after how many seconds an error says in its body to come again; None where it does not."""
+    told = dict(walk(body))
+    for path, leaf in walk(provider.error_body(Refusal(name, values={"seconds": _MARK}), "")):
+        before, found, after = leaf.partition(_MARK) if isinstance(leaf, str) else ("", "", "")
+        if found and isinstance(text := told.get(path), str):
+            return whole_number(text.removeprefix(before).removesuffix(after))
+    return None
 
 
 def _completed(response: Mapping[str, Json]) -> Json:
