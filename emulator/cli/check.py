@@ -10,20 +10,9 @@ from typing import Any, NoReturn
 
 import click
 
-from emulator.cli.main import (
-    FINDINGS,
-    USAGE,
-    check_files,
-    check_provider,
-    fail,
-    find_scenarios,
-    load_or_fail,
-    provider_option,
-    scenario_files,
-    schemas_option,
-    warn,
-)
-from emulator.cli.streams import show
+from emulator.cli.files import check_files, find_scenarios
+from emulator.cli.main import check_provider, load_or_fail, provider_option, scenario_files, schemas_option, warn
+from emulator.cli.streams import FINDINGS, USAGE, fail, show
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import load_all
 from emulator.core.errors import SourceError, many, nearest

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from emulator.cli.main import INTERRUPTED, SEED, USAGE, fail, load_or_fail, schemas_option
-from emulator.cli.streams import say
+from emulator.cli.main import SEED, load_or_fail, schemas_option
+from emulator.cli.streams import INTERRUPTED, USAGE, fail, say
 from emulator.contract.reports.drift import exit_code
 from emulator.contract.reports.files import Kind, write_reports
 from emulator.contract.reports.report import PHASES, parse_report

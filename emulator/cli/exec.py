@@ -16,8 +16,9 @@ from typing import Any
 
 import click
 
-from emulator.cli.main import FINDINGS, INTERRUPTED, check_writable, fail, prepared, server_options
-from emulator.cli.streams import say
+from emulator.cli.files import check_writable
+from emulator.cli.main import prepared, server_options
+from emulator.cli.streams import FINDINGS, INTERRUPTED, fail, say
 from emulator.core.errors import nearest
 from emulator.core.journal.tally import NAMES, Tally
 from emulator.core.noted import MANNERS

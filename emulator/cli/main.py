@@ -9,19 +9,28 @@ import errno
 import functools
 import gc
 import importlib.util
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
-from emulator.cli.streams import let_go_of_stderr, open_missing, problem_of_stdout, say
+from emulator.cli.files import check_writable, find_scenarios
+from emulator.cli.streams import (
+    FINDINGS,
+    INTERRUPTED,
+    UNREACHABLE,
+    USAGE,
+    fail,
+    let_go_of_stderr,
+    open_missing,
+    problem_of_stdout,
+    say,
+)
 from emulator.core.digits import whole_number
 from emulator.network.loopback import is_loopback
 
@@ -34,7 +43,6 @@ if TYPE_CHECKING:
     from emulator.server.sessions.live import LiveSessions
     from emulator.server.setup import Setup
 
-FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 SEED = click.IntRange(-(2**63), 2**64 - 1)
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {
@@ -54,11 +62,6 @@ timeout_option = click.option(
     "--upstream-timeout", default=60.0, show_default=True, metavar="SECONDS",
     type=click.FloatRange(0, 86_400, min_open=True), help="How long an upstream may be silent.",
 )  # fmt: skip
-
-
-def fail(message: str, code: int = USAGE) -> NoReturn:
-    say(message)
-    sys.exit(code)
 
 
 def _by_provider(context: click.Context, parameter: click.Parameter, items: Sequence[str]) -> dict[str, str]:
@@ -166,7 +169,7 @@ def serve(
 ) -> None:
     """Serve the providers; scenarios say what is answered, and without one every answer is built in."""
     gc.disable()  # nothing of a start is garbage; collecting takes a sixth of it
-    from emulator.cli.serve import serve_alone, serve_with_workers, stop_with
+    from emulator.cli.serve import serve_alone, stop_with
 
     if ready_file:
         check_writable(ready_file)
@@ -178,8 +181,10 @@ def serve(
     gc.enable()
     if stop_with_stdin:
         stop_with(sys.stdin)
-    run = serve_with_workers if setup.workers > 1 else serve_alone
-    ended = run(setup, sessions, sock, ready_file, quiet)
+    serve_all: Callable[..., int | None] = serve_alone
+    if setup.workers > 1:
+        from emulator.cli.workers import serve_with_workers as serve_all
+    ended = serve_all(setup, sessions, sock, ready_file, quiet)
     sys.exit(FINDINGS if ended is None else INTERRUPTED if ended == signal.SIGINT else 0)
 
 
@@ -245,51 +250,6 @@ def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
         return click.get_current_context().with_resource(made_certificate(names))
     except ImportError:
         fail("--tls needs the package trustme; install it with: pip install 'llm-emulator[tls]'")
-
-
-def find_scenarios(names: Sequence[Path]) -> tuple[Path, ...]:
-    """Find scenario files: here, or by a name such as PROVIDER/chat.yaml in the library that comes with the package."""
-    from emulator.core.schema.formats import data_folder
-
-    library = data_folder("scenarios")
-    found = []
-    for name in names:
-        inside = library / Path(*[step for step in name.parts if step != "scenarios"])
-        found.append(inside if not name.exists() and not name.is_absolute() and inside.is_file() else name)
-    check_files(found)
-    return tuple(found)
-
-
-def check_files(files: Iterable[Path]) -> None:
-    for file in files:
-        if file.is_dir():
-            fail(f"{file} is a folder; name its files.")
-        if not file.is_file():
-            fail(f"{file} does not exist{_meant(file)}")
-
-
-def check_writable(file: Path) -> None:
-    """Find out before anything begins whether a file can be written."""
-    if file.is_dir():
-        fail(f"{file} is a folder; name a file.")
-    if not file.absolute().parent.is_dir():
-        fail(f"{file} cannot be written: there is no folder {file.parent}.")
-    if not os.access(file.absolute().parent, os.W_OK):
-        fail(f"{file} cannot be written: nothing can be made in {file.absolute().parent}.")
-
-
-def _meant(file: Path) -> str:
-    """Name the file whose name is nearest: beside it, or in the library of scenarios."""
-    from emulator.core.errors import closest
-    from emulator.core.schema.formats import data_folder
-
-    for folder in (file.parent, data_folder("scenarios") / file.parent):
-        with suppress(OSError):
-            names = {item.stem: item.name for item in folder.iterdir() if item.is_file() and item.suffix == file.suffix}
-            close = closest(file.stem, names)
-            if close:
-                return f"; did you mean {file.with_name(names[close])}?"
-    return "."
 
 
 def check_provider(name: str | None, known: Iterable[str]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from emulator.cli.main import check_provider, fail
+from emulator.cli.main import check_provider
+from emulator.cli.streams import fail
 
 _STARTER = """\
 # Serve it:   emulator serve {file}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from emulator.cli.main import check_writable, max_body_option, prepared, schemas_option, timeout_option
+from emulator.cli.files import check_writable
+from emulator.cli.main import max_body_option, prepared, schemas_option, timeout_option
 from emulator.cli.serve import serve_alone
 from emulator.cli.streams import say, show
 from emulator.core.files import replace_whole

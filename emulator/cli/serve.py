@@ -47,20 +47,8 @@ _M_MMAP_THRESHOLD = -3
 
 def serve_alone(setup: Setup, sessions: LiveSessions, sock: socket.socket, ready_file: Path | None, quiet: bool) -> int:
     """Serve in this process until SIGINT or SIGTERM, and return its number."""
-    with _announcing(setup, sessions, origin(setup, sock), ready_file) as announce:
+    with announcing(setup, sessions, origin(setup, sock), ready_file) as announce:
         return serve_until_stopped(setup, sessions, sock, announce, quiet)
-
-
-def serve_with_workers(
-    setup: Setup, sessions: LiveSessions, sock: socket.socket, ready_file: Path | None, quiet: bool
-) -> int | None:
-    """Serve with worker processes until SIGINT or SIGTERM, and return its number; None where one could not begin."""
-    from emulator.cli.workers import Workers
-
-    url, port = origin(setup, sock), sock.getsockname()[1]
-    sock.close()  # it showed that the port was free; those of the workers share theirs, which this one would not
-    with _announcing(setup, sessions, url, ready_file) as announce:
-        return Workers(setup, port, quiet).serve(announce)
 
 
 def stop_with(stdin: TextIO) -> None:
@@ -132,9 +120,7 @@ def _once_ready(server: Server, announce: Callable[[], None]) -> Callable[[], An
 
 
 @contextlib.contextmanager
-def _announcing(
-    setup: Setup, sessions: LiveSessions, url: str, ready_file: Path | None
-) -> Iterator[Callable[[], None]]:
+def announcing(setup: Setup, sessions: LiveSessions, url: str, ready_file: Path | None) -> Iterator[Callable[[], None]]:
     """Yield what tells that requests are accepted: lines on stdout, and the ready file, which goes at the end."""
     base_urls, certificate = sessions.base_urls(sessions.by_id["default"].session, url), setup.certificate
 

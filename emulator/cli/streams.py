@@ -1,15 +1,17 @@
-"""The standard streams of a command: all three are there, and one that cannot be written ends no server."""
+"""The standard streams of a command, all three there, one that cannot be written ends no server; and how it fails."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 import click
 
 from emulator.core.printable import printable_lines
+
+FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
 
 def open_missing() -> None:
@@ -28,6 +30,11 @@ def say(text: str) -> None:
     """Write lines to stderr, on which nothing that they quote acts; where that cannot be written, nothing ends."""
     with contextlib.suppress(OSError):
         click.echo(printable_lines(text), err=True)
+
+
+def fail(message: str, code: int = USAGE) -> NoReturn:
+    say(message)
+    sys.exit(code)
 
 
 def show(text: object) -> None:

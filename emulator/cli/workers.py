@@ -19,17 +19,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from emulator.cli.serve import announcing, serve_until_stopped
 from emulator.cli.store import forget_worker
 from emulator.cli.streams import say
-from emulator.server.setup import Setup, listen
+from emulator.server.sessions.live import LiveSessions
+from emulator.server.setup import Setup, listen, make_live_sessions, origin
 from emulator.server.watching import watch
 
 #: Seconds that workers have to end, and those that one must have lived to be replaced at once.
 END_S, YOUNG_S = 5.0, 1.0
+
+
+def serve_with_workers(
+    setup: Setup, sessions: LiveSessions, sock: socket.socket, ready_file: Path | None, quiet: bool
+) -> int | None:
+    """Serve with worker processes until SIGINT or SIGTERM, and return its number; None where one could not begin."""
+    url, port = origin(setup, sock), sock.getsockname()[1]
+    sock.close()  # it showed that the port was free; those of the workers share theirs, which this one would not
+    with announcing(setup, sessions, url, ready_file) as announce:
+        return Workers(setup, port, quiet).serve(announce)
 
 
 @dataclass(slots=True)
@@ -100,7 +113,7 @@ class Workers:
     def _begin(self, sock: socket.socket) -> None:
         name = secrets.token_hex(4)
         process = subprocess.Popen(
-            [sys.executable, "-m", "emulator.cli.worker"],
+            [sys.executable, "-m", "emulator.cli.workers"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[sock.fileno()],
             start_new_session=True,  # a terminal's Ctrl-C is for the parent, which passes it on
         )  # fmt: skip
@@ -169,3 +182,41 @@ def _stream(stream: Any) -> Any:
 def _told(worker: Worker) -> str:
     code = worker.process.returncode
     return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+# One of them
+
+
+def serve_as_worker() -> None:
+    """Serve until told to stop, as one of several: what to serve comes on stdin, and a byte for each change of a file.
+
+    It inherits its listening socket, says `ready` on stdout, and ends when its parent does: then stdin ends.
+    """
+    setup, descriptor, quiet = pickle.load(sys.stdin.buffer)  # written by our own parent
+    threading.Thread(target=_listen, daemon=True).start()
+
+    def ready() -> None:
+        os.write(sys.stdout.fileno(), b"ready\n")
+
+    serve_until_stopped(setup, make_live_sessions(setup), socket.socket(fileno=descriptor), ready, quiet, _watch)
+
+
+def _watch(paths: Sequence[Path], on_change: Callable[[], None], stop: threading.Event) -> None:
+    """Let the parent do the watching."""
+    _on_change.append(on_change)
+    stop.wait()
+
+
+_on_change: list[Callable[[], None]] = []
+
+
+def _listen() -> None:
+    """Hear of changes until the parent ends."""
+    while os.read(0, 1):  # not of `sys.stdin`: its lock must not be held when the interpreter ends
+        for act in _on_change:
+            act()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    serve_as_worker()

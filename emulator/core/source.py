@@ -160,14 +160,9 @@ class _Builder:
         if self.documents > 1:
             self.stop("a second document begins; a file holds one")
 
-    def open_mapping(self, event: yaml.MappingStartEvent) -> None:
-        self.open({}, event)
-
-    def open_sequence(self, event: yaml.SequenceStartEvent) -> None:
-        self.open([], event)
-
-    def open(self, container: Json, event: yaml.NodeEvent) -> None:
-        self.check_tag(event.tag)  # type: ignore[attr-defined]
+    def open(self, event: yaml.CollectionStartEvent) -> None:
+        container: Json = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self.check_tag(event.tag)
         if len(self.stack) >= MAX_DEPTH:
             self.stop(f"is nested deeper than {MAX_DEPTH} levels")
         before, path = self.count, self.add(container)
@@ -297,8 +292,8 @@ def _plain(text: str) -> Json:
 
 _EVENTS: Mapping[type[yaml.Event], Callable[[_Builder, Any], None]] = {
     yaml.ScalarEvent: _Builder.scalar,
-    yaml.MappingStartEvent: _Builder.open_mapping,
-    yaml.SequenceStartEvent: _Builder.open_sequence,
+    yaml.MappingStartEvent: _Builder.open,
+    yaml.SequenceStartEvent: _Builder.open,
     yaml.MappingEndEvent: _Builder.close,
     yaml.SequenceEndEvent: _Builder.close,
     yaml.AliasEvent: _Builder.alias,

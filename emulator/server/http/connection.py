@@ -51,3 +51,17 @@ class Connection(Protocol):
 
     def done(self, keep_alive: bool) -> None:
         """Go on after an answer, or end the connection."""
+
+
+class ServerFields:
+    """The header lines that the server adds to every answer, such as its date; they change once a second."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[bytes, bytes]] | None = None
+        self._lines = b""
+
+    def of(self, server_state: Any) -> bytes:
+        items = server_state.default_headers
+        if items is not self._items:
+            self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
+        return self._lines

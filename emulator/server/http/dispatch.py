@@ -22,7 +22,7 @@ from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Ti
 from emulator.server.crash import NOT_JOURNALLED, crash
 from emulator.server.http.asgi import AsgiAnswer
 from emulator.server.http.awaited import AwaitedAnswer
-from emulator.server.http.connection import ClientSide, Connection
+from emulator.server.http.connection import ClientSide, Connection, ServerFields
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message, Refused
 from emulator.server.http.routed import KnownRequest, RepeatedRequest, RoutedRequest
@@ -65,7 +65,7 @@ class Dispatch:
         self._known: LruCache[bytes, KnownRequest] = LruCache(MOST_KNOWN)
         self._seen: set[int] = set()  # hashes of whole requests
         self._version = sessions.version  # of the sessions in which they were found
-        self._fields = _ServerFields()
+        self._fields = ServerFields()
 
     def repeat(self, connection: Connection, data: bytes) -> bool:
         """Answer a request that came before, byte for byte; tell whether these bytes are one."""
@@ -293,17 +293,3 @@ class Dispatch:
         message.head.keep_alive = False
         body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
         self.play(connection, message, render_body(body, refused.status, NOT_JOURNALLED), connection.clock)
-
-
-class _ServerFields:
-    """The header lines that the server adds to every answer, such as its date; they change once a second."""
-
-    def __init__(self) -> None:
-        self._items: list[tuple[bytes, bytes]] | None = None
-        self._lines = b""
-
-    def of(self, server_state: Any) -> bytes:
-        items = server_state.default_headers
-        if items is not self._items:
-            self._items, self._lines = items, b"".join(b"%b: %b\r\n" % item for item in items)
-        return self._lines

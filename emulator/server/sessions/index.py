@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from emulator.core.cache import LruCache
+from emulator.core.frozen import frozen
 from emulator.stores.redis.pipeline import Pipeline
 
 #: Keys of clients that are known to be of no session, and the longest that could be of one.
 MOST_STRANGERS, LONGEST_KEY = 10_000, 200
 _SESSIONS, _KEYS = "emulator:sessions", "emulator:keys"
+
+
+@frozen
+class SessionVersion:
+    """What this worker knows of a session: its version, its life (a reset begins another), its source's digest."""
+
+    version: str
+    life: str
+    source: str
 
 
 class SessionIndex:

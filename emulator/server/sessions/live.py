@@ -159,16 +159,11 @@ class LiveSessions:
         draft = build_session(id, "", self.providers, scenarios, source.options, 0.0)
         check_upstreams(scenarios, draft.provider, self.upstreams)
         clock = make_clock(draft.clock)
-        key = key or self._key(self.main_provider(draft))
+        prefix = self.providers[main].key_prefix if (main := self.main_provider(draft)) else ""
+        key = key or (prefix or KEY_PREFIX) + secrets.token_hex(16)
         live = LiveSession(replace(draft, api_key=key, started=clock.now()), clock, replace(source, clock=clock.kind))
-        self.by_id[id] = live
-        self.by_key[key] = id
-        self.version += 1
+        self.adopt(live, live.session, live.source)
         return live
-
-    def _key(self, provider: str | None) -> str:
-        prefix = self.providers[provider].key_prefix if provider else ""
-        return (prefix or KEY_PREFIX) + secrets.token_hex(16)
 
     def adopt(self, live: LiveSession, session: Session, source: SessionSource) -> None:
         """Give a live session another snapshot."""

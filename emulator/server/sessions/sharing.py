@@ -18,13 +18,12 @@ from typing import cast
 import orjson
 
 from emulator.core.errors import SourceError
-from emulator.core.frozen import frozen
 from emulator.core.provider.keys import keys_sent
 from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import Store, StoreFailed
 from emulator.core.values import Exchange, Request
 from emulator.server.sessions.clock import ClockState, make_clock
-from emulator.server.sessions.index import SessionIndex
+from emulator.server.sessions.index import SessionIndex, SessionVersion
 from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions
 from emulator.server.sessions.shared_journal import SharedJournal
 from emulator.server.sessions.source import SessionSource, digest_of, source_of
@@ -39,15 +38,6 @@ from emulator.stores.redis.subscriber import Subscriber
 log = logging.getLogger("emulator")
 
 _FACTS = ("version", "life", "recipe", "key", "started", "now", "held", "silences")
-
-
-@frozen
-class SessionVersion:
-    """What this worker knows of a session: its version, its life (a reset begins another), its source's digest."""
-
-    version: str
-    life: str
-    source: str
 
 
 class Sharing:
