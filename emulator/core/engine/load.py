@@ -106,9 +106,9 @@ def _load(source: Source, label: str, providers: Mapping[str, Provider], provide
 
 def _can_say(operation: Operation, reply: Reply) -> bool:
     """Tell whether an operation's wire has words for what a message says: some have them for texts alone."""
-    if reply.kind != "message" or operation.wire is None or "call" in operation.wire.request.kinds:
+    if reply.kind != "message" or set(reply.content) <= {"text", "logprobs", "annotations"}:
         return True
-    return set(reply.content) <= {"text", "logprobs", "annotations"}
+    return operation.wire is None or "call" in operation.wire.request.kinds
 
 
 def _checked(

@@ -75,7 +75,7 @@ class Operation:
     ids: Mapping[str, str]
     streams_at: str | None = None
     body: Json = None
-    wire: Wire | None = None  # of a chat, and of tokens: how it says things
+    read_wire: Callable[[], Wire] | None = None  # of a chat, and of tokens: compiles how it says things
     conversation: Sequence[ConversationRule] = ()  # of a chat: what JSON Schema cannot say
     exceptions: Sequence[PlaceWording] = ()  # what is said otherwise of some places of a wrong body
     uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
@@ -103,6 +103,11 @@ class Operation:
     def request(self) -> Json:
         """The schema of a request as a document."""
         return self.asked.document if self.asked else {"type": "object", "properties": {}}
+
+    @functools.cached_property
+    def wire(self) -> Wire | None:
+        """How a chat, and what counts a chat's tokens, says things; compiled when it is first asked for."""
+        return self.read_wire() if self.read_wire else None
 
     @functools.cached_property
     def required(self) -> frozenset[str]:

@@ -24,14 +24,13 @@ from emulator.core.wires.template import (
     Rows,
     Text,
     Whole,
-    holes,
 )
 
 #: The values of holes by name; `parts` holds the values of each part, `choices` tells how many choices there are.
 Scope: TypeAlias = Mapping[str, Json]
 Write: TypeAlias = Callable[[Scope], bytes]
-#: What writes a value, and which values it depends on; a value itself is written by its name.
-Dynamic: TypeAlias = tuple[Write, frozenset[str]] | str
+#: What writes a value; a value itself is written by its name.
+Dynamic: TypeAlias = Write | str
 
 _EMPTY = (b"null", b"[]", b"{}")
 
@@ -54,7 +53,7 @@ class Writer:
         return b"".join([
             piece if piece.__class__ is bytes
             else dumps(scope[piece]) if piece.__class__ is str
-            else piece[0](scope)  # type: ignore[operator]
+            else piece(scope)  # type: ignore[operator]
             for piece in self.pieces
         ])  # fmt: skip
 
@@ -90,7 +89,7 @@ class Writer:
 def _written(piece: bytes | Dynamic, scope: Scope) -> bytes:
     if isinstance(piece, bytes):
         return piece
-    return dumps(scope[piece]) if isinstance(piece, str) else piece[0](scope)
+    return dumps(scope[piece]) if isinstance(piece, str) else piece(scope)
 
 
 def writer(node: Node) -> Writer:
@@ -107,8 +106,7 @@ def event_writer(node: Node, name: Node | None) -> Writer:
 def _bare(node: Node) -> list[bytes | Dynamic]:
     """Write a string without its quotes."""
     write = writer(node)
-    names = holes(node)
-    return [(lambda scope: write(scope)[1:-1], names)] if names else [write({})[1:-1]]
+    return [write({})[1:-1]] if write.constant else [lambda scope: write(scope)[1:-1]]
 
 
 def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
@@ -121,7 +119,7 @@ def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
             if field.optional and field.node == Literal(False):
                 continue
             if field.optional and not isinstance(field.node, Literal):
-                yield _optional(begin, field.node), holes(field.node)
+                yield _optional(begin, field.node)
             else:
                 yield begin
                 yield from _pieces(field.node)
@@ -133,9 +131,9 @@ def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
             yield from _pieces(item)
         yield b"]"
     elif isinstance(node, Hole):
-        yield (_derived(node.name), holes(node)) if node.name in DERIVED else node.name
+        yield _derived(node.name) if node.name in DERIVED else node.name
     else:
-        yield _WRITE[type(node)](node), holes(node)
+        yield _WRITE[type(node)](node)
 
 
 def _derived(name: str) -> Write:

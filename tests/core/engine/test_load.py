@@ -10,6 +10,8 @@ from build import PROVIDERS, scenario
 import emulator
 from emulator.core.engine.load import load_scenario, of_any_text, parse_text
 from emulator.core.errors import SourceError
+from emulator.core.provider.loading import folder as provider_folder
+from emulator.core.schema.formats import data_folder
 
 HOW = " (say off_contract: true if it is meant to break the documented form)"
 
@@ -152,3 +154,13 @@ def test_a_text_fits_the_schemas_of_what_is_shipped(name: str) -> None:
     assert provider.proven
     assert [operation.name for operation in chats if of_any_text(provider, operation)] == []
     assert all(operation.response for operation in chats)
+
+
+def test_a_start_compiles_no_wire_of_ours_that_it_does_not_use() -> None:
+    """Their templates would be a third of what it keeps."""
+    folders = [file.parent for file in data_folder("schemas").glob("*/provider.yaml")]
+    fresh = {folder.name: provider_folder._of_ours.__wrapped__(folder) for folder in folders}
+    parse_text("emulator: 1\nrules: [{reply: {text: a}}]", "session", fresh)
+    operations = [operation for provider in fresh.values() for operation in provider.operations.values()]
+    assert [operation.name for operation in operations if "wire" in vars(operation)] == []
+    assert fresh["openai"].operations["chat"].wire is not None

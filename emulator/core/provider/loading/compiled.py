@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from emulator.core.durations import parse_duration
@@ -23,7 +23,11 @@ from emulator.core.wires.wire import Wire
 
 
 def compile_operation(
-    name: str, data: Mapping[str, Json], common: Mapping[str, Json], wire: Wire | None, *schemas: Schema | None
+    name: str,
+    data: Mapping[str, Json],
+    common: Mapping[str, Json],
+    wire: Callable[[], Wire] | None,
+    *schemas: Schema | None,
 ) -> Operation:
     """Return an operation with its schemas: request, response, chunk, query; `common` is what is said of all."""
     request, response, chunk, query = schemas
@@ -33,7 +37,7 @@ def compile_operation(
     missing: Json = {name: (data[name]["error"], data[name]["message"]) for name in names if name in data}
     return Operation(
         name=name, asked=request, response=response, chunk=chunk, fact=data.get("fact"), shown=shown,
-        ids={**common["ids"], **data.get("ids", {})}, wire=wire, conversation=list(map(read_rule, rules)),
+        ids={**common["ids"], **data.get("ids", {})}, read_wire=wire, conversation=list(map(read_rule, rules)),
         exceptions=_places(data), uses=tuple(models.get("use", ())),
         other_model=_error_of(data.get("models", {"other": "invalid_request"}), "other"),
         limits={what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},

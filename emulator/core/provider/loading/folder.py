@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source
-from emulator.core.wires.loading.files import load_wire, wire_files
+from emulator.core.wires.loading.files import wire_files
 from emulator.core.wires.wire import Wire
 
 
@@ -92,6 +92,7 @@ class _Loader:
         self.source = _read(folder / "provider.yaml")
         self.data = self.source.data
         self.problems: list[Problem] = []
+        self.wires = wire_files(folder)
         self.trusted = trusted
         self.loaded = loaded
         self.reference: Provider | None = None
@@ -134,17 +135,23 @@ class _Loader:
         query = self.schema(("operations", name, "query", "schema"), given.get("query", {}).get("schema"))
         return compile_operation(name, given, self.data, self.wire(name, given), *schemas, query)
 
-    def wire(self, name: str, data: Mapping[str, Json]) -> Wire | None:
-        """Load the wire that a chat names, or what counts a chat's tokens, or the usual one."""
+    def wire(self, name: str, data: Mapping[str, Json]) -> Callable[[], Wire] | None:
+        """Return what loads the wire that a chat names, or what counts a chat's tokens, or the usual one.
+
+        What is ours is loaded when it is first asked for: most of a start's providers never are.
+        """
         if data["kind"] not in ("chat", "tokens"):
             return None
         named = data.get("wire", usual("$defs", "operation", "wire"))
         try:
-            return load_wire(named, self.folder)
+            if self.trusted:
+                return functools.partial(self.wires.load, named)
+            wire = self.wires.load(named)
+            return lambda: wire
         except SourceError as error:
             self.problems += [item for item in error.problems if item not in self.problems]
         except KeyError:
-            hint = nearest(named, wire_files(self.folder))
+            hint = nearest(named, self.wires.names)
             self.report(("operations", name, "wire"), f"there is no wire '{named}'; {hint}")
         return None
 

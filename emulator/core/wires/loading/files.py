@@ -6,79 +6,101 @@ NAME is looked for as NAME.wire.yaml in the provider's folder, as wires/NAME.yam
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.files import read_own
+from emulator.core.frozen import frozen
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import Source, parse_source
 from emulator.core.wires.loading.compiler import Compiler
 from emulator.core.wires.wire import Wire
 
 
-def wire_files(folder: Path) -> dict[str, Path]:
-    """Return the wires that a provider's folder can name."""
-    ours = {file.stem: file for file in (data_folder("schemas") / "wires").glob("*.yaml")}
-    beside = {file.stem: file for file in (folder.parent / "wires").glob("*.yaml")}
+@frozen
+class WireFiles:
+    """The files of wires that a provider's folder can name: its `own`, and `shared` ones, beside it or of ours."""
+
+    own: Mapping[str, Path]
+    shared: Mapping[str, Path]
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.shared, *self.own]
+
+    def load(self, name: str) -> Wire:
+        """Load a wire.
+
+        Raises: SourceError, with every problem; KeyError, where there is none of that name.
+        """
+        if name not in self.own and self.shared[name] == _ours().get(name):
+            return _of_ours(name)
+        return _compiled(name, self)
+
+
+def wire_files(folder: Path) -> WireFiles:
+    """Find the wires that a provider's folder can name."""
     own = {file.name.removesuffix(".wire.yaml"): file for file in folder.glob("*.wire.yaml")}
-    return ours | beside | own
+    return WireFiles(own, {**_ours(), **_in(folder.parent / "wires")})
 
 
 def load_wire(name: str, folder: Path) -> Wire:
-    """Load a wire that a provider's folder names.
+    """Load a wire that a provider's folder names. Raises as `WireFiles.load` does."""
+    return wire_files(folder).load(name)
 
-    Raises: SourceError, with every problem; KeyError, where there is none of that name.
-    """
-    files = wire_files(folder)
-    file = files[name]
-    if file.parent == data_folder("schemas") / "wires":
-        return _of_ours(name, file)
-    return _compiled(name, _chain(name, files, folder))
+
+def _in(folder: Path) -> dict[str, Path]:
+    return {file.stem: file for file in folder.glob("*.yaml")}
 
 
 @functools.cache
-def _of_ours(name: str, file: Path) -> Wire:
-    return _compiled(name, _chain(name, wire_files(file.parent / "none"), file.parent))
+def _ours() -> Mapping[str, Path]:
+    return _in(data_folder("schemas") / "wires")
 
 
-def _compiled(name: str, sources: Sequence[Source]) -> Wire:
+@functools.cache
+def _of_ours(name: str) -> Wire:
+    return _compiled(name, WireFiles({}, _ours()))
+
+
+def _compiled(name: str, files: WireFiles) -> Wire:
+    sources = _chain(name, files)
     data = functools.reduce(merged, [source.data for source in reversed(sources)])
     return Compiler(name, sources, data).compile()
 
 
-def _chain(name: str, files: Mapping[str, Path], folder: Path) -> list[Source]:
+def _chain(name: str, files: WireFiles) -> list[Source]:
     """Return the sources of a wire: its own, then that of which it is a change, and so on."""
     sources: list[Source] = []
     seen: set[Path] = set()
-    file: Path | None = files[name]
+    file: Path | None = files.own.get(name) or files.shared[name]
     while file is not None:
-        source = parse_source(_read(file), str(file))
         ours = data_folder("schemas") in file.parents  # tests hold it against the schema
+        source = parse_source(_read(file, read_own if ours else Path.read_bytes), str(file))
         if not ours and (problems := schema_problems(own_schema("wire"), source)):
             raise SourceError(problems)
         sources.append(source)
         seen.add(file)
         like = source.data.get("like")
-        file = None if like is None else _liked(like, source, files, folder, seen)
+        file = None if like is None else _liked(like, source, files, seen)
     return sources
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, read: Callable[[Path], bytes]) -> bytes:
     try:
-        return file.read_bytes()
+        return read(file)
     except OSError as error:
         raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
 
 
-def _liked(like: str, source: Source, files: Mapping[str, Path], folder: Path, seen: set[Path]) -> Path:
+def _liked(like: str, source: Source, files: WireFiles, seen: set[Path]) -> Path:
     """Return the file of which a wire is a change; one with its own name is that outside of the folder."""
-    file = files.get(like)
-    if file in seen:
-        file = wire_files(folder.parent / "none").get(like)
-    if file is None or file in seen:
-        hint = nearest(like, {name for name, other in files.items() if other not in seen})
-        raise SourceError([source.problem(("like",), f"there is no other wire '{like}'; {hint}")])
-    return file
+    for file in (files.own.get(like), files.shared.get(like)):
+        if file and file not in seen:
+            return file
+    hint = nearest(like, {name for known in (files.own, files.shared) for name in known if known[name] not in seen})
+    raise SourceError([source.problem(("like",), f"there is no other wire '{like}'; {hint}")])
 
 
 def merged(base: Json, change: Json) -> Json:
