@@ -9,6 +9,7 @@ target, and a failure at an emulator.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +22,12 @@ from emulator.contract.outcome import Outcome, judge
 from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import Target
 from emulator.core.errors import Json, Problem, SourceError, nearest
-from emulator.core.provider.fact import Fact
 from emulator.core.provider.loading.folder import load_provider
 from emulator.core.provider.provider import Provider
 from emulator.core.schema.formats import own_schema, schema_problems
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Path as Place
-from emulator.core.source import Source, parse_source
+from emulator.core.source import Source, read_source
 
 #: Which outcome of several steps is the case's.
 _GRAVEST: Sequence[OutcomeWord] = ("failed", "inconclusive", "observed")
@@ -52,16 +52,20 @@ class Case:
 
     id: str
     provider: str
-    text: str
     source: str
     assumed: bool
-    note: str
     steps: tuple[Step, ...]
 
 
 def run_case(case: Case, target: Target) -> Outcome:
     """Run a case's steps, each in a fresh session, and return the gravest outcome."""
-    outcomes = [_run_step(case, step, target) for step in case.steps]
+
+    def outcome(step: Step) -> Outcome:
+        client = functools.partial(CaseClient, ask=step.ask, assumed=step.assumed)
+        assumed = case.assumed or step.assumed is True
+        return judge(lambda session: step.check(client(session), **step.params), target, assumed)
+
+    outcomes = list(map(outcome, case.steps))
     for word in _GRAVEST:
         for item in outcomes:
             if item.outcome == word:
@@ -69,13 +73,6 @@ def run_case(case: Case, target: Target) -> Outcome:
     unseen = "; ".join(item.message for item in outcomes if item.outcome == "not_seen")
     beside = "not seen: " if unseen and outcomes[0].outcome == "passed" else ""
     return replace(outcomes[0], message=beside + unseen)
-
-
-def _run_step(case: Case, step: Step, target: Target) -> Outcome:
-    assumed = case.assumed or step.assumed is True
-    return judge(
-        lambda session: step.check(CaseClient(session, step.ask, step.assumed), **step.params), target, assumed
-    )
 
 
 def load_cases(folder: Path | str) -> tuple[Case, ...]:
@@ -91,11 +88,7 @@ def load_ask(folder: Path | str) -> tuple[Provider, Ask, tuple[Case, ...]]:
 
     Raises: SourceError, as `load_cases` does.
     """
-    file = Path(folder) / "contract.yaml"
-    try:
-        source = parse_source(file.read_bytes(), str(file))
-    except OSError as error:
-        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
+    source = read_source(Path(folder) / "contract.yaml")
     loader = _Loader(load_provider(folder), source)
     cases = loader.load()
     return loader.provider, loader.ask({}), cases
@@ -118,7 +111,8 @@ class _Loader:
             steps = {name: tuple(self.steps(name, items)) for name, items in self.source.data["cases"].items()}
         if self.problems:
             raise SourceError(self.problems)
-        return tuple(self.case(fact, steps[fact.id]) for fact in facts)
+        known = self.provider.name
+        return tuple(Case(fact.id, known, fact.source, not fact.binding, steps[fact.id]) for fact in facts)
 
     def check_facts(self, facts: Sequence[str]) -> None:
         listed = self.source.data["cases"]
@@ -128,9 +122,6 @@ class _Loader:
         for name in facts:
             if name not in listed:
                 self.report(("cases",), f"lacks a case for '{name}'")
-
-    def case(self, fact: Fact, steps: tuple[Step, ...]) -> Case:
-        return Case(fact.id, self.provider.name, fact.text, fact.source, not fact.binding, fact.note, steps)
 
     def steps(self, name: str, items: Sequence[Mapping[str, Json]]) -> Iterator[Step]:
         for index, item in enumerate(items):
@@ -145,33 +136,17 @@ class _Loader:
             yield Step(item["check"], check, params, self.ask(item.get("ask", {})), item.get("assumed", False))
 
     def ask(self, changes: Mapping[str, Json]) -> Ask:
-        given = {**self.source.data["ask"], **changes}
-        errors = self.provider.errors
-        documented = frozenset(name for name, item in errors.items() if item.get("documented"))
-        status = {name: item["status"] for name, item in errors.items()}
-        route = (self.provider.routes.find(given["path"].partition("?")[0]) or {}).get("POST")
-        return Ask(
-            path=given["path"],
-            body=given["body"],
-            spoilt=given["spoilt"],
-            headers=given.get("headers", {}),
-            documented=documented,
-            status=status,
-            way=self.provider.accepts[0],
-            route=route,
-            says=given.get("says", {}),
-            tools=given.get("tools", {}),
-            situations=self.situations(),
-            rates=self.provider.rate_holes,
-        )
-
-    def situations(self) -> dict[str, str]:
-        """Return the errors that the provider has for addresses and keys that are wrong."""
-        known = self.provider
-        return {
+        given, known = {"headers": {}, **self.source.data["ask"], **changes}, self.provider
+        documented = frozenset(name for name, item in known.errors.items() if item.get("documented"))
+        situations = {
             "no_key": known.key_missing, "wrong_key": known.key_wrong, "unknown_path": known.unknown_path,
             "wrong_method": known.wrong_method,
         }  # fmt: skip
+        return Ask(
+            **given, documented=documented, status={name: item["status"] for name, item in known.errors.items()},
+            way=known.accepts[0], route=(known.routes.find(given["path"].partition("?")[0]) or {}).get("POST"),
+            situations=situations, rates=known.rate_holes,
+        )  # fmt: skip
 
     def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
         taken = list(inspect.signature(check).parameters.values())[1:]

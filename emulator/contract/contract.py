@@ -153,9 +153,8 @@ class Contract:
         if other_model(operation, body, named):
             return "invalid_request"
         size = body.get("dimensions") if model and model.dimensions else None
-        return (
-            "invalid_request" if model and size and not (model.shortens and size <= (model.dimensions or 0)) else None
-        )
+        too_long = model and size and not (model.shortens and size <= (model.dimensions or 0))
+        return "invalid_request" if too_long else None
 
     def read(self, operation: Operation, body: Json) -> Json:
         """Return a body as the schema has it, where it is written in another way that the provider reads."""
@@ -187,15 +186,12 @@ def load_contract(name: str, schemas: Path | str | None = None) -> Contract:
 
     Raises: LookupError, where there is no such provider; SourceError, where its folder does not load.
     """
-    folders = {file.parent.name: file.parent for folder in _folders(schemas) for file in folder.glob("*/provider.yaml")}
+    roots = [data_folder("schemas"), *([Path(schemas)] if schemas else [])]
+    folders = {file.parent.name: file.parent for folder in roots for file in folder.glob("*/provider.yaml")}
     if name not in folders:
         raise LookupError(f"There is no provider '{name}'; {nearest(name, folders)}")
     provider, ask, cases = load_ask(folders[name])
     return Contract(provider, ask, cases, load_examples(folders[name]))
-
-
-def _folders(schemas: Path | str | None) -> list[Path]:
-    return [data_folder("schemas"), *([Path(schemas)] if schemas else [])]
 
 
 def load_examples(folder: Path) -> tuple[Example, ...]:
@@ -217,16 +213,6 @@ def _examples_schema() -> Schema:
 
 
 def _example(item: Mapping[str, Json]) -> Example:
-    request, response = item["request"], item.get("response", {})
-    return Example(
-        id=item["id"],
-        source=item["source"],
-        method=request["method"],
-        path=request["path"],
-        query=request.get("query", {}),
-        headers=request.get("headers", {}),
-        body=request.get("body"),
-        status=response.get("status"),
-        answer=response.get("body"),
-        events=tuple(item.get("events", ())),
-    )
+    request, response = {"query": {}, "headers": {}, "body": None, **item["request"]}, item.get("response", {})
+    told = {"status": response.get("status"), "answer": response.get("body"), "events": tuple(item.get("events", ()))}
+    return Example(item["id"], item["source"], **request, **told)

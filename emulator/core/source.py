@@ -7,6 +7,7 @@ merges mappings, as in YAML 1.1; keys of the whole that begin with `x-` are left
 
 from __future__ import annotations
 
+import pathlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
@@ -59,6 +60,15 @@ class Source:
             if path[:end] in self.merged:
                 return self.place((*self.merged[path[:end]], *path[end:]))
         return (1, 1)
+
+
+def read_source(file: pathlib.Path, label: str = "") -> Source:
+    """Read a file; `label` stands for its name. Raises: SourceError, also where it cannot be read."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
+    return parse_source(data, label or str(file))
 
 
 def parse_source(text: str | bytes | Json, file: str) -> Source:

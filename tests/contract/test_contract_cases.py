@@ -150,7 +150,7 @@ def unreachable(client: CaseClient) -> None:
 def test_the_gravest_step_decides(checks: list[Check], outcome: tuple[str, str]) -> None:
     ask = Ask("/chat", {}, {}, {}, frozenset())
     steps = tuple(Step("stub", check, {}, ask, False) for check in checks)
-    found = run_case(Case("x-fact", "x", "", "", False, "", steps), Stub())
+    found = run_case(Case("x-fact", "x", "", False, steps), Stub())
     assert (found.outcome, found.message) == outcome
 
 

@@ -45,15 +45,22 @@ def errors(
     for name in on:
         now = situation(name)
         try:
-            answer = now.meet(client)
+            answer = _refused(client, name)
         except NotArranged as reason:
             unseen.append(reason)
             continue
-        client.refused(answer, now.error, now.what, client.ask.spoilt if name == "spoilt" else None)
         _envelope(answer, schema, now.what)
         conform(answer, answer.json, (per or {}).get(name, True), f"the error of {now.what}:")
     if len(unseen) == len(on):
         raise unseen[0]
+
+
+def _refused(client: CaseClient, name: str) -> Answer:
+    """Meet a situation, and demand that it is refused. Raises: Differs; NotArranged."""
+    now = situation(name)
+    answer = now.meet(client)
+    client.refused(answer, now.error, now.what, client.ask.spoilt if name == "spoilt" else None)
+    return answer
 
 
 def _envelope(answer: Answer, schema: Json, what: str) -> None:
@@ -85,11 +92,9 @@ def names_fields(client: CaseClient, *, at: str, spoilt: Sequence[Changes] = (),
 def mentions(client: CaseClient, *, words: Sequence[str], on: Sequence[str]) -> None:
     """The body of an error has each of these words, wherever it has them."""
     for name in on:
-        now = situation(name)
-        answer = now.meet(client)
-        client.refused(answer, now.error, now.what, client.ask.spoilt if name == "spoilt" else None)
-        missing, told = [word for word in words if word not in answer.text], f"the error of {now.what} says"
-        hold(answer, f"{told} {', '.join(words)}", not missing, list(words), answer.text, about=now.what)
+        answer, what = _refused(client, name), situation(name).what
+        missing, told = [word for word in words if word not in answer.text], f"the error of {what} says"
+        hold(answer, f"{told} {', '.join(words)}", not missing, list(words), answer.text, about=what)
 
 
 def same_as_header(client: CaseClient, *, header: str, at: str, on: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from emulator.contract.case_client import CaseClient, Changes
@@ -24,13 +25,14 @@ def operation(
     best_first: str | None = None,
 ) -> None:
     """An operation answers in this shape; `sums` are sums of others, numbers ascend, lists go by score."""
-    answer = _ask(client, method, path, body)
+    answer = client.send(method, path) if body is None else client.post(path, body)
     value = whole(answer, f"{method} {path}")
     conform(answer, value, schema, f"{method} {path}:")
     for total, parts in (sums or {}).items():
         expected = sum(_numbers(value, parts))
         actual = demand(answer, value, total, (int, float))
-        hold(answer, f"{total} is the sum of {parts}", _near(expected, actual), expected, actual)
+        near = math.isclose(expected, actual, rel_tol=1e-6, abs_tol=1e-6)
+        hold(answer, f"{total} is the sum of {parts}", near, expected, actual)
     for paths in ascending:
         for row in zip(*(_numbers(value, path) for path in paths), strict=False):
             hold(answer, " <= ".join(paths), list(row) == sorted(row), sorted(row), list(row))
@@ -39,16 +41,8 @@ def operation(
         equal(answer, f"{best_first} has the best first", sorted(scores, reverse=True), scores)
 
 
-def _ask(client: CaseClient, method: str, path: str, body: Json = None) -> Answer:
-    return client.send(method, path) if body is None else client.post(path, body)
-
-
 def _numbers(value: Json, path: str) -> list[float]:
     return [item for item in pick(value, path) if isinstance(item, int | float) and abs(item) < _MANY]
-
-
-def _near(one: float, other: float) -> bool:
-    return abs(one - other) <= 1e-6 * max(1.0, abs(one), abs(other))
 
 
 def scales(client: CaseClient, *, path: str, body: Json, double: Json, at: str) -> None:

@@ -215,9 +215,11 @@ class Mutator:
             more = {name: self.example(known.get(name, True)) for name in forbidden["required"] if name not in value}
             yield Mutation(steps, "not", "combine", value, {**value, **more}, comment)
         for name, item in part.get("properties", {}).items():
-            if name not in value and self.may_add(whole, (*steps, name), item):
+            at = (*steps, name)
+            good = Mutation(at, "", "extend", None, self.example(item))  # else adding a bad one is two faults
+            if name not in value and self.valid(_changed(whole, at, good)):
                 for keyword, operator, after, nearer in self.shallow(item, set(), comment):
-                    yield Mutation((*steps, name), keyword, operator, None, after, nearer)
+                    yield Mutation(at, keyword, operator, None, after, nearer)
 
     def shallow(self, part: Json, seen: set[int], comment: str) -> Iterator[tuple[str, Operator, Json, str]]:
         """Yield the faults of a field that a value leaves out: its own, and those of all that it could be."""
@@ -228,10 +230,6 @@ class Mutator:
         yield from ((*fault, comment) for fault in self.own(part))
         for item in (*self.beside(part), *part.get("anyOf", ()), *part.get("oneOf", ())):
             yield from self.shallow(item, seen, comment)
-
-    def may_add(self, whole: Json, steps: Steps, part: Json) -> bool:
-        """Tell whether a good value of a field may stand beside the others: else adding a bad one is two faults."""
-        return self.valid(_changed(whole, steps, Mutation(steps, "", "extend", None, self.example(part))))
 
     def example(self, part: Json) -> Json:
         """Return a good value of a field, made once."""

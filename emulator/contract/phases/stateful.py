@@ -51,7 +51,7 @@ _CITIES = ("Zürich", "Köln", 'New "York"')
 
 def stateful(contract: Contract, seed: int = 0, plan: str | None = None) -> Iterator[PlannedCase]:
     """Yield the walks that a provider's contract gives reason for; `plan` is the only one whose limits are walked."""
-    operation = _chat(contract)
+    operation = next(filter(contract.is_asked, contract.provider.operations.values()), None)
     if operation is None:
         return
     if operation.takes("tools") and contract.shown_by("tools"):
@@ -60,12 +60,6 @@ def stateful(contract: Contract, seed: int = 0, plan: str | None = None) -> Iter
     yield _limits(contract, operation, plan)
     if contract.provider.idempotency:
         yield _replay(contract, operation, seed)
-
-
-def _chat(contract: Contract) -> Operation | None:
-    """Return the operation that the provider's good request is for."""
-    operations = contract.provider.operations.values()
-    return next((item for item in operations if contract.is_asked(item)), None)
 
 
 def _planned_cases(contract: Contract, operation: Operation, name: str, check: str, requests: int) -> PlannedCase:
@@ -86,24 +80,20 @@ def walk_tools(contract: Contract, operation: Operation, session: TargetSession)
     """Call a tool, hand back its result, and so on, until an answer in words; first whole, then streamed."""
     client = client_of(contract, session)
     for streamed in (False, True):
-        told, way = _arranged_calls(client), client.asks(stream=True) if streamed else {}
+        calls = [{"tool_calls": [{"name": _NAME, "arguments": {"city": city}}]} for city in _CITIES[:ROUNDS]]
+        told, way = client.arrange(*calls, {"text": TEXTS[0]}), client.asks(stream=True) if streamed else {}
         made: list[tuple[Mapping[str, str], str]] = []
         for round_ in range(ROUNDS if told else 1):  # whoever is not told what to say may have nothing more to ask
             answer = client.chat({**client.with_tools("named", _NAME), **client.called(_QUESTION, made), **way})
             message = _message(contract, operation, answer, streamed)
-            calls = _calls(answer, message, _CITIES[round_] if told else None)
-            made += [(call, json.dumps({"temp_c": 21})) for call in calls]
+            called = _calls(answer, message, _CITIES[round_] if told else None)
+            made += [(call, json.dumps({"temp_c": 21})) for call in called]
         answer = client.chat({**client.ask.tools["offer"], **client.called(_QUESTION, made), **way})
         last = _message(contract, operation, answer, streamed)
         said = last["text"] or last["calls"]
         hold(answer, "the results of the calls are answered", bool(said), "words, or another call", last)
         if told:
             equal(answer, "the results of the calls are answered with what the model said", TEXTS[0], last["text"])
-
-
-def _arranged_calls(client: CaseClient) -> bool:
-    calls = [{"tool_calls": [{"name": _NAME, "arguments": {"city": city}}]} for city in _CITIES[:ROUNDS]]
-    return client.arrange(*calls, {"text": TEXTS[0]})
 
 
 def _calls(answer: Answer, message: Mapping[str, Json], city: str | None) -> list[dict[str, Json]]:

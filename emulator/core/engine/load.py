@@ -20,7 +20,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.scenario.parse import parse_scenario
 from emulator.core.scenario.scenario import Reply, Rule, Scenario, with_warnings
 from emulator.core.schema.schema import Schema
-from emulator.core.source import Source, parse_source
+from emulator.core.source import Source, parse_source, read_source
 from emulator.core.values import Call, Message, Request
 from emulator.core.wires.conversation import Conversation
 from emulator.core.wires.sse import payload
@@ -41,11 +41,7 @@ def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider:
     label = os.path.relpath(path)
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
         raise SourceError([Problem(str(file), 1, 1, "", "is no regular file")])
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
-    return _load(parse_source(data, label), label, providers, provider)
+    return _load(read_source(path, label), label, providers, provider)
 
 
 def load_all(

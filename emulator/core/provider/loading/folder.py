@@ -26,7 +26,7 @@ from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.schema.schema import Schema
-from emulator.core.source import Source, parse_source
+from emulator.core.source import read_source
 from emulator.core.wires.loading.files import wire_files
 from emulator.core.wires.wire import Wire
 
@@ -77,19 +77,12 @@ def _of_ours(folder: Path) -> Provider:
     return replace(_Loader(folder, {}, trusted=True).load(), proven=True)
 
 
-def _read(file: Path) -> Source:
-    try:
-        return parse_source(file.read_bytes(), str(file))
-    except OSError as error:
-        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
-
-
 class _Loader:
     """Checks a provider's folder as a whole and collects every problem before it gives up."""
 
     def __init__(self, folder: Path, loaded: dict[Path, Provider], trusted: bool) -> None:
         self.folder = folder
-        self.source = _read(folder / "provider.yaml")
+        self.source = read_source(folder / "provider.yaml")
         self.data = self.source.data
         self.problems: list[Problem] = []
         self.wires = wire_files(folder)
