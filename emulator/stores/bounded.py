@@ -13,20 +13,22 @@ V = TypeVar("V")
 class Budget:
     """Bytes that all sessions may keep together of one kind: over them the oldest is forgotten, whose ever it is."""
 
-    __slots__ = ("kept", "most", "newest", "order")
+    __slots__ = ("_gone", "kept", "most", "newest", "order")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.kept = 0
         self.newest = 0  # the number of what was added last
-        self.order: OrderedDict[int, tuple[BoundedStore[Any, Any], Any]] = OrderedDict()  # by number, the oldest first
+        self._gone = 0  # up to this number nothing is kept any more
+        self.order: dict[int, BoundedStore[Any, Any]] = {}  # who keeps what, by its number, the oldest first
 
     def make_room(self) -> None:
         """Forget the oldest until what is kept is within the budget."""
         while self.kept > self.most:
-            kept, key = next(iter(self.order.values()))
-            kept.drop(key)
-            kept.dropped += 1
+            self._gone += 1
+            if self._gone not in self.order:
+                self._gone = next(iter(self.order))  # takes long where many are gone
+            self.order[self._gone].drop_oldest()
 
 
 class BoundedStore(Generic[K, V]):
@@ -58,12 +60,11 @@ class BoundedStore(Generic[K, V]):
         if key in values:
             self.drop(key)
         budget.newest = number = budget.newest + 1
-        budget.order[number] = self, key
+        budget.order[number] = self
         budget.kept += weight
         values[key] = value, weight, number
         if len(values) > self._most:
-            self.drop(next(iter(values)))
-            self.dropped += 1
+            self.drop_oldest()
         if budget.kept > budget.most:
             budget.make_room()
 
@@ -73,6 +74,13 @@ class BoundedStore(Generic[K, V]):
         if found:
             self._budget.kept -= found[1]
             del self._budget.order[found[2]]
+
+    def drop_oldest(self) -> None:
+        """Forget the oldest."""
+        _, (_, weight, number) = self._values.popitem(last=False)
+        self._budget.kept -= weight
+        del self._budget.order[number]
+        self.dropped += 1
 
     def drop_while(self, over: Callable[[V], bool]) -> None:
         """Drop the oldest as long as they are over."""
