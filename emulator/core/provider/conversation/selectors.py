@@ -25,35 +25,46 @@ class Place:
 class Selector:
     """Finds places in a body; `top` is the field of the body in which all of them stand."""
 
-    __slots__ = ("_meant", "_within", "at", "steps", "top")
+    __slots__ = ("_leads", "_within", "at", "steps", "top")
 
     def __init__(self, given: Json) -> None:
         spec: Mapping[str, Json] = {"at": given} if isinstance(given, str) else given
         self.at: str = spec["at"]
         self.steps: Sequence[str] = self.at.replace("[]", ".[]").split(".")
         self.top = self.steps[0]
-        self._meant = _all([make(spec[name]) for name, make in _ASKS.items() if spec.get(name) is not None])
+        meant = _all([make(spec[name]) for name, make in _ASKS.items() if spec.get(name) is not None])
+        self._leads = [_leading(self.steps[depth:], meant) for depth in range(len(self.steps) + 1)]
         self._within = _having(spec.get("within") or {})
 
     def find(self, body: Mapping[str, Json]) -> Iterator[Place]:
         """Yield the places in a body."""
-        return self._walk(Place("", body), self.steps, False)
+        return self._walk(Place("", body), 0, False)
 
-    def _walk(self, place: Place, steps: Sequence[str], within: bool) -> Iterator[Place]:
+    def _walk(self, place: Place, depth: int, within: bool) -> Iterator[Place]:
         """Yield what is meant below a place; most of what a list has is not, and is passed by at once."""
-        holder, step, rest = place.value, steps[0], steps[1:]
+        holder, step, leads = place.value, self.steps[depth], self._leads[depth + 1]
         within = within or self._within(holder)
         for key, value in _inner(holder, step):
-            if value is None or not (rest or self._meant(value)):
+            if value is None or not leads(value):
                 continue
             if step == "[]":
                 inner = Place(f"{place.path}[{key}]", value, (*place.index, key), holder)
             else:
                 inner = Place(f"{place.path}.{step}" if place.path else step, value, place.index, holder)
-            if rest:
-                yield from self._walk(inner, rest, within)
+            if depth + 1 < len(self.steps):
+                yield from self._walk(inner, depth + 1, within)
             elif within or self._within(value):
                 yield inner
+
+
+def _leading(steps: Sequence[str], meant: Ask) -> Ask:
+    """Tell whether steps lead from a value that is not null to one that is meant."""
+    if not steps:
+        return meant
+    name, inner = steps[0], _leading(steps[1:], meant)
+    if name != "[]":
+        return lambda value: isinstance(value, dict) and (found := value.get(name)) is not None and inner(found)
+    return lambda value: isinstance(value, list) and any(item is not None and inner(item) for item in value)
 
 
 def _inner(holder: Json, step: str) -> Iterable[tuple[Any, Json]]:
