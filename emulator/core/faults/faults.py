@@ -79,7 +79,7 @@ def apply(
 # Ends
 
 
-def _cut(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def cut(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """End early: after k chunks, after a number of body bytes, or before [DONE] or, where there is none, the end."""
     arguments, frames = given.arguments, timeline.frames
     kept: Frames | None
@@ -104,13 +104,13 @@ def _first_bytes(frames: Frames, count: int) -> Frames | None:
     return None
 
 
-def _drop_done(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def drop_done(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """End well, but without [DONE]."""
     kept = tuple(frame for frame in timeline.frames if frame.kind != "done")
     return None if kept == timeline.frames else ended(timeline, kept)
 
 
-def _half_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def half_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Break chunk k off in its middle, and end there, well-formed as HTTP."""
     place = event_of(timeline, given.arguments["chunk"])
     if place is None:
@@ -120,7 +120,7 @@ def _half_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
     return ended(timeline, _first_bytes(timeline.frames[: place[1]], len(data_of(begun)) + half) or begun)
 
 
-def _error_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def error_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send an error as the API tells it in a stream after k chunks, and end there."""
     kept = before(timeline, given.arguments["after_chunks"])
     if kept is None:
@@ -130,7 +130,7 @@ def _error_event(timeline: Timeline, given: FaultInput) -> Timeline | None:
     return ended(timeline, (*kept, *(Frame(at, event, "data") for event in events)))
 
 
-def _empty(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def empty(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send no body at all."""
     return ended(timeline, ()) if data_of(timeline.frames) else None
 
@@ -138,7 +138,7 @@ def _empty(timeline: Timeline, given: FaultInput) -> Timeline | None:
 # Contents
 
 
-def _corrupt(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def corrupt(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Put a byte that is neither UTF-8 nor JSON in the middle of chunk k."""
 
     def change(frames: Frames) -> Frames:
@@ -149,12 +149,12 @@ def _corrupt(timeline: Timeline, given: FaultInput) -> Timeline | None:
     return changed(timeline, given.arguments["chunk"], change)
 
 
-def _duplicate(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def duplicate(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Send chunk k twice."""
     return changed(timeline, given.arguments["chunk"], lambda frames: frames * 2)
 
 
-def _reorder(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def reorder(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Let two chunks change places; their times stay."""
     first, second = sorted(given.arguments["chunks"])
     mine, other = event_of(timeline, first), event_of(timeline, second)
@@ -162,21 +162,19 @@ def _reorder(timeline: Timeline, given: FaultInput) -> Timeline | None:
         return None
     frames = timeline.frames
     earlier, later = frames[slice(*mine)], frames[slice(*other)]
-    moved = [
-        Frame(earlier[-1].at, data_of(later), later[-1].kind),
-        Frame(later[-1].at, data_of(earlier), earlier[-1].kind),
-    ]
+    one = Frame(earlier[-1].at, data_of(later), later[-1].kind)
+    two = Frame(later[-1].at, data_of(earlier), earlier[-1].kind)
     between = frames[mine[1] : other[0]]
-    return replace(timeline, frames=(*frames[: mine[0]], moved[0], *between, moved[1], *frames[other[1] :]))
+    return replace(timeline, frames=(*frames[: mine[0]], one, *between, two, *frames[other[1] :]))
 
 
-def _wrong_content_type(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def wrong_content_type(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Call the body a web page."""
     kept = tuple(item for item in timeline.headers if item[0].lower() != "content-type")
     return replace(timeline, headers=(("content-type", "text/html; charset=utf-8"), *kept))
 
 
-def _invalid_json(timeline: Timeline, given: FaultInput) -> Timeline | None:
+def invalid_json(timeline: Timeline, given: FaultInput) -> Timeline | None:
     """Take the last byte of a whole answer's JSON away."""
     data = data_of(timeline.frames)
     if timeline.stream or not data:
@@ -185,21 +183,10 @@ def _invalid_json(timeline: Timeline, given: FaultInput) -> Timeline | None:
     return replace(timeline, frames=(body,), length=timeline.length and len(body.data))
 
 
+#: By kind.
 FAULTS: Mapping[str, Callable[[Timeline, FaultInput], Timeline | None]] = {
-    "cut": _cut,
-    "drop_done": _drop_done,
-    "half_event": _half_event,
-    "error_event": _error_event,
-    "empty": _empty,
-    "corrupt": _corrupt,
-    "duplicate": _duplicate,
-    "reorder": _reorder,
-    "wrong_content_type": _wrong_content_type,
-    "invalid_json": _invalid_json,
-    "stall": stall,
-    "slow_headers": slow_headers,
-    "comment": comment,
-    "slice": slice_,
-    "bandwidth": bandwidth,
-    "merge": merge,
-}
+    fault.__name__.strip("_"): fault for fault in (
+        cut, drop_done, half_event, error_event, empty, corrupt, duplicate, reorder, wrong_content_type, invalid_json,
+        stall, slow_headers, comment, slice_, bandwidth, merge,
+    )
+}  # fmt: skip

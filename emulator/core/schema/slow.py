@@ -5,6 +5,7 @@ It takes a hundred times as long as jsonschema-rs, which therefore sorts the goo
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -31,12 +32,9 @@ Verdict = Callable[[Json], bool]
 
 def oracle(document: Json, old: bool = False) -> Any:
     """Return a validator of jsonschema for a document, whose errors come in the order of the value."""
-    from jsonschema import Draft7Validator, Draft202012Validator
-    from jsonschema.validators import extend
     from referencing import Registry
 
-    base = Draft7Validator if old else Draft202012Validator
-    usual = base.VALIDATORS
+    usual = _base(old).VALIDATORS
     verdicts: dict[int, Verdict] = {}  # by the identity of a subschema, which the document keeps alive
 
     def judge(validator: Any, wanted: Json) -> Verdict:
@@ -54,10 +52,22 @@ def oracle(document: Json, old: bool = False) -> Any:
         for index in islice(failing, MOST_EXPLAINED):
             yield from validator.descend(value[index], wanted, path=index)
 
-    keywords = {"additionalProperties": _additional(usual["additionalProperties"])}
-    keywords |= _of_draft_07(base) if old else {"items": items}
-    made = _of_one_kind(extend(base, keywords))  # type: ignore[no-untyped-call]
+    searched = functools.partial(_additional, lambda pattern, name: re.search(pattern, name) is not None)
+    keywords = {"additionalProperties": functools.partial(searched, usual["additionalProperties"])}
+    made = _extended(old, keywords | (_of_draft_07(usual) if old else {"items": items}))
     return _keeping(made, document)(document, registry=Registry())
+
+
+def _base(old: bool) -> Any:
+    from jsonschema import Draft7Validator, Draft202012Validator
+
+    return Draft7Validator if old else Draft202012Validator
+
+
+def _extended(old: bool, keywords: Mapping[str, Any]) -> Any:
+    from jsonschema.validators import extend
+
+    return _of_one_kind(extend(_base(old), keywords))  # type: ignore[no-untyped-call]
 
 
 def _of_one_kind(made: Any) -> Any:
@@ -112,11 +122,9 @@ def judge_in_steps(
     Each keyword that is met is a step, and so are ten parts of it, or of the value; `spend` is told. Unevaluated fields
     and items are not judged.
     """
-    from jsonschema import Draft7Validator, Draft202012Validator
-    from jsonschema.validators import extend
     from referencing import Registry
 
-    base = Draft7Validator if old else Draft202012Validator
+    usual = _base(old).VALIDATORS
 
     def counted(usual: Any) -> Any:
         def judged(validator: Any, wanted: Json, value: Json, schema: Mapping[str, Json]) -> Iterator[Any]:
@@ -125,21 +133,19 @@ def judge_in_steps(
 
         return judged
 
-    own = {**_of_patterns(matches), **(_of_draft_07(base) if old else {}), "uniqueItems": _unique, "format": _nothing}
-    own |= {name: _nothing for name in base.VALIDATORS if name.startswith("unevaluated")}
-    keywords = {name: counted(usual) for name, usual in {**base.VALIDATORS, **own}.items()}
-    made = _of_one_kind(extend(base, keywords))  # type: ignore[no-untyped-call]
-    validator = made(document, registry=Registry())
+    own = {**_of_patterns(matches), **(_of_draft_07(usual) if old else {}), "uniqueItems": _unique, "format": _nothing}
+    own |= {name: _nothing for name in usual if name.startswith("unevaluated")}
+    keywords = {name: counted(judge) for name, judge in {**usual, **own}.items()}
+    validator = _extended(old, keywords)(document, registry=Registry())
     return lambda schema, value: next(validator.evolve(schema=schema).iter_errors(value), None)
 
 
-def _of_draft_07(base: Any) -> dict[str, Any]:
+def _of_draft_07(usual: Mapping[str, Any]) -> dict[str, Any]:
     """Return what draft-07 has beyond jsonschema: items that are true or false, beside which others say nothing."""
-    usual = base.VALIDATORS["additionalItems"]
 
     def additional(validator: Any, wanted: Json, value: Json, schema: Mapping[str, Json]) -> Iterator[Any]:
         if not isinstance(schema.get("items"), bool):  # jsonschema asks for its length
-            yield from usual(validator, wanted, value, schema)
+            yield from usual["additionalItems"](validator, wanted, value, schema)
 
     return {"additionalItems": additional}
 
@@ -170,12 +176,7 @@ def _of_patterns(matches: Callable[[str, str], bool]) -> dict[str, Any]:
                 if matches(text, name):
                     yield from validator.descend(value[name], inner, path=name)
 
-    def additional(validator: Any, wanted: Json, value: Json, schema: Mapping[str, Json]) -> Iterator[Any]:
-        for name in value if isinstance(value, dict) else ():
-            known = name in schema.get("properties", ())
-            if not known and not any(matches(text, name) for text in schema.get("patternProperties", ())):
-                yield from validator.descend(value[name], wanted, path=name)
-
+    additional = functools.partial(_additional, matches, None)
     return {"pattern": pattern, "patternProperties": by_pattern, "additionalProperties": additional}
 
 
@@ -199,16 +200,14 @@ def _failing(good: Verdict, value: list[Json], first: int) -> Iterator[int]:
             yield from (start + index for index, item in enumerate(part) if not good([item]))
 
 
-def _additional(usual: Any) -> Any:
+def _additional(
+    matches: Callable[[str, str], bool], usual: Any, validator: Any, wanted: Json, value: Json, schema: Json
+) -> Iterator[Any]:
     """Judge fields that are not listed in the order of the value; jsonschema takes them in the order of a set."""
-
-    def additional(validator: Any, wanted: Json, value: Json, schema: Mapping[str, Json]) -> Iterator[Any]:
-        if not isinstance(value, dict) or not isinstance(wanted, Mapping):
-            yield from usual(validator, wanted, value, schema)
-            return
-        known, patterns = schema.get("properties", ()), "|".join(schema.get("patternProperties", ()))
-        for name in value:
-            if name not in known and not (patterns and re.search(patterns, name)):
-                yield from validator.descend(value[name], wanted, path=name)
-
-    return additional
+    known, patterns = schema.get("properties", ()), schema.get("patternProperties", ())
+    if usual and not isinstance(wanted, Mapping):
+        yield from usual(validator, wanted, value, schema)
+        return
+    for name in value if isinstance(value, dict) else ():
+        if name not in known and not any(matches(pattern, name) for pattern in patterns):
+            yield from validator.descend(value[name], wanted, path=name)

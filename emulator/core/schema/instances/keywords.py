@@ -26,24 +26,10 @@ def _enum(needs: Needs, value: Json, schema: Mapping[str, Json]) -> None:
         needs.choices = [item for item in needs.choices if canonical(item) in known]
 
 
-def _low(exclusive: bool) -> Handler:
-    return lambda needs, value, schema: needs.lows.append((value, exclusive))
-
-
-def _high(exclusive: bool) -> Handler:
-    return lambda needs, value, schema: needs.highs.append((value, exclusive))
-
-
-def _least(name: str) -> Handler:
+def _size(held: str, name: str, tighter: Callable[[int, int], int]) -> Handler:
     def handle(needs: Needs, value: Json, schema: Mapping[str, Json]) -> None:
-        needs.least[name] = max(needs.least.get(name, 0), int(value))
-
-    return handle
-
-
-def _most(name: str) -> Handler:
-    def handle(needs: Needs, value: Json, schema: Mapping[str, Json]) -> None:
-        needs.most[name] = min(needs.most.get(name, int(value)), int(value))
+        found: dict[str, int] = getattr(needs, held)
+        found[name] = tighter(found.get(name, int(value)), int(value))
 
     return handle
 
@@ -75,7 +61,7 @@ def _contains(needs: Needs, value: Json, schema: Mapping[str, Json]) -> None:
 
 
 def _unique(needs: Needs, value: Json, schema: Mapping[str, Json]) -> None:
-    needs.unique = needs.unique or value is True
+    needs.unique |= value is True
 
 
 def _dependencies(needs: Needs, value: Json, schema: Mapping[str, Json]) -> None:
@@ -92,13 +78,13 @@ _COMMON: Mapping[str, Handler] = {
     "const": lambda needs, value, schema: _enum(needs, [value], schema),
     "examples": lambda needs, value, schema: needs.guesses.append(value) if value else None,
     "default": lambda needs, value, schema: needs.guesses.append([value]),
-    "minimum": _low(False),
-    "exclusiveMinimum": _low(True),
-    "maximum": _high(False),
-    "exclusiveMaximum": _high(True),
+    "minimum": lambda needs, value, schema: needs.lows.append((value, False)),
+    "exclusiveMinimum": lambda needs, value, schema: needs.lows.append((value, True)),
+    "maximum": lambda needs, value, schema: needs.highs.append((value, False)),
+    "exclusiveMaximum": lambda needs, value, schema: needs.highs.append((value, True)),
     "multipleOf": lambda needs, value, schema: needs.steps.append(value),
-    **{f"min{name}": _least(name) for name in ("Length", "Items", "Properties")},
-    **{f"max{name}": _most(name) for name in ("Length", "Items", "Properties")},
+    **{f"min{name}": _size("least", name, max) for name in ("Length", "Items", "Properties")},
+    **{f"max{name}": _size("most", name, min) for name in ("Length", "Items", "Properties")},
     "pattern": lambda needs, value, schema: needs.patterns.append(value),
     "format": lambda needs, value, schema: needs.formats.append(value),
     **dict.fromkeys(_FIELDS, _fields),

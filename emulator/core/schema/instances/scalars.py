@@ -47,12 +47,8 @@ _STRETCHED = {"email": "@", "idn-email": "@", "uri": "", "uri-reference": "", "i
 def make_number(needs: Needs, draw: Draw, label: str, turn: Turn, whole: bool, spend: Callable[[int], None]) -> Json:
     """Return a number within the bounds, a multiple of each step; `spend` is told the tries. Raises: CannotConform."""
     steps = [_exact(step) for step in needs.steps] + ([Fraction(1)] if whole else [])
-    if steps:
-        found = _multiples(needs, _common(steps), draw, label, turn, whole)
-        keyword = "multipleOf"
-    else:
-        found = _anywhere(needs, draw, label, turn)
-        keyword = "minimum"
+    given = needs, draw, label, turn
+    found = _multiples(*given, _common(steps), whole) if steps else _anywhere(*given)
 
     def is_good(value: Json) -> bool:
         spend(RECKONED)
@@ -60,11 +56,12 @@ def make_number(needs: Needs, draw: Draw, label: str, turn: Turn, whole: bool, s
 
     good = list(islice(filter(is_good, found), turn.varied % 20 + 1))
     if not good:
+        keyword = "multipleOf" if steps else "minimum"
         raise CannotConform(f"'{keyword}' and the bounds beside it leave no number")
     return good[-1]
 
 
-def _multiples(needs: Needs, step: Fraction, draw: Draw, label: str, turn: Turn, whole: bool) -> Iterator[Json]:
+def _multiples(needs: Needs, draw: Draw, label: str, turn: Turn, step: Fraction, whole: bool) -> Iterator[Json]:
     low, high = _bounds(needs, Fraction(1))
     first = math.ceil(low / step)
     if any(exclusive and _exact(bound) >= first * step for bound, exclusive in needs.lows):
@@ -75,19 +72,11 @@ def _multiples(needs: Needs, step: Fraction, draw: Draw, label: str, turn: Turn,
         return
     picked = draw.below(turn.label(label), min(max(0, last - first), 9) + 1)
     lowest = [math.ceil(max(map(_exact, (bound for bound, _ in needs.lows))) / step)] if needs.lows else []
-    order = [
-        first + picked,
-        *(lowest if below else ()),
-        *(first + picked + n for n in range(1, MOST_MULTIPLES)),
-        *range(first, first + picked),
-    ]
-    for times in (*order, *(first - n for n in below)):
+    others = (*range(first + picked + 1, first + picked + MOST_MULTIPLES), *range(first, first + picked))
+    floats = any(isinstance(given, float) for given in needs.steps)
+    for times in (first + picked, *(lowest if below else ()), *others, *(first - n for n in below)):
         value = times * step
-        yield int(value) if whole or (value.denominator == 1 and not _has_float(needs)) else float(value)
-
-
-def _has_float(needs: Needs) -> bool:
-    return any(isinstance(step, float) for step in needs.steps)
+        yield int(value) if whole or (value.denominator == 1 and not floats) else float(value)
 
 
 def _anywhere(needs: Needs, draw: Draw, label: str, turn: Turn) -> Iterator[Json]:
@@ -112,13 +101,9 @@ def _bounds(needs: Needs, nudge: Fraction) -> tuple[Fraction, Fraction]:
 def _is_good(needs: Needs, value: Json) -> bool:
     """Tell whether a number is within all bounds and a multiple of all steps, exactly and in floats."""
     exact = _exact(value)
-    for bound, exclusive in needs.lows:
-        if exact < _exact(bound) or (exclusive and exact == _exact(bound)):
-            return False
-    for bound, exclusive in needs.highs:
-        if exact > _exact(bound) or (exclusive and exact == _exact(bound)):
-            return False
-    return all(_is_multiple(value, exact, step) for step in needs.steps)
+    low = all(exact > _exact(bound) or (exact == _exact(bound) and not out) for bound, out in needs.lows)
+    high = all(exact < _exact(bound) or (exact == _exact(bound) and not out) for bound, out in needs.highs)
+    return low and high and all(_is_multiple(value, exact, step) for step in needs.steps)
 
 
 def _is_multiple(value: Json, exact: Fraction, step: Json) -> bool:
@@ -151,11 +136,9 @@ def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, patterns: Patter
     wanted = turn.varied % 40
     found: dict[str, None] = {}
     with suppress(Unreadable):
-        for candidate in islice(_texts(needs, patterns, draw, turn.label(label), least, most, wanted), MOST_TEXTS):
-            if least <= len(candidate) <= most and all(
-                patterns.matches(pattern, candidate) for pattern in needs.patterns
-            ):
-                found.setdefault(candidate)
+        for text in islice(_texts(needs, patterns, draw, turn.label(label), least, most, wanted), MOST_TEXTS):
+            if least <= len(text) <= most and all(patterns.matches(pattern, text) for pattern in needs.patterns):
+                found.setdefault(text)
                 if len(found) > wanted:
                     break
     if not found:
