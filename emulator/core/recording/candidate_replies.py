@@ -12,7 +12,7 @@ from emulator.core.provider.holes import difference
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.to_scenario import content_of, escaped
 from emulator.core.recording.undocumented import MAX_DEPTH
-from emulator.core.scenario.parse import RESERVED_HEADERS
+from emulator.core.scenario.replies import RESERVED_HEADERS
 from emulator.core.secrets.names import is_secret
 from emulator.core.tree import at, compact, deeper, parsed, walk
 from emulator.core.values import Exchange, Frame, Timeline

@@ -16,7 +16,7 @@ from emulator.core.frozen import frozen
 from emulator.core.scenario.scenario import CONTENT, SAID
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source
-from emulator.core.tree import Path
+from emulator.core.tree import Path, at
 
 #: How often a file is looked at again after what was wrong is left out.
 MOST_LOOKS = 8
@@ -74,7 +74,7 @@ def _mend(data: Json, error: Violation, renamed: dict[Path, Path], lacking: set[
     if error.steps in ((), ("vars",)):
         return False
     *above, name = error.steps
-    holder = _at(data, above)
+    holder = at(data, above)
     if error.keyword == "additionalProperties" and error.wanted and error.wanted not in holder:
         holder[error.wanted] = holder.pop(name)
         renamed[*above, error.wanted] = error.steps
@@ -86,12 +86,12 @@ def _mend(data: Json, error: Violation, renamed: dict[Path, Path], lacking: set[
 def _left_out(data: Json, path: Path) -> bool:
     """Leave out what is at a path; False where it is an item of a list or is missing: then its holder is left out."""
     *above, name = path
-    holder = _at(data, above)
+    holder = at(data, above)
     if holder is None:
         return True  # with what is above it
     instead = _INSTEAD.get(".".join("*" if isinstance(step, int) else step for step in path))
     if instead:
-        holder[name] = instead(_at(holder, [name]))
+        holder[name] = instead(at(holder, [name]))
     elif not isinstance(holder, dict) or name not in holder:
         return False
     else:
@@ -116,11 +116,3 @@ _INSTEAD: Mapping[str, Callable[[Json], Json]] = {
     "chaos.*": lambda item: _without(item, "error", "fault") | {"error": "server_error"},
     "chaos.*.chance": lambda chance: 0,
 }
-
-
-def _at(data: Json, path: Sequence[str | int]) -> Json:
-    """Return what is at a path; None where it was left out."""
-    for step in path:
-        known = data.keys() if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
-        data = data[step] if step in known else None
-    return data
