@@ -26,7 +26,12 @@ _OTHERS = (
 def say(turn: Turn, content: Mapping[str, Json], reply: Reply) -> tuple[Completion, int, tuple[Note, ...]]:
     """Return what is said of a reply's content, up to a stop word and to the cap, its tokens, and notes."""
     notes: list[Note] = []
-    parts = _asked_for(turn, _reasoned(turn, list(parts_of(turn, content)), notes), notes)
+    parts = list(parts_of(turn, content))
+    kinds = {part.kind for part in parts}
+    if "reasoning" in kinds:
+        parts = _reasoned(turn, parts, notes)
+    if not kinds.isdisjoint(CALLS):
+        parts = _asked_for(turn, parts, notes)
     stopped: str | None = None
     if turn.call.conversation.stop and not reply.verbatim:
         parts, stopped = _up_to(parts, turn.call.conversation.stop)
@@ -83,7 +88,7 @@ def _probable(part: Part, likely: int | None) -> Part:
 def _reasoned(turn: Turn, parts: list[Part], notes: list[Note]) -> list[Part]:
     """Leave reasoning out where the model, as it was asked, does none."""
     form = wire_of(turn).request
-    if not any(part.kind == "reasoning" for part in parts) or form.reasons(_asked(turn)):
+    if form.reasons(_asked(turn)):
         return parts
     notes.append(Note(None, form.fields("thinks")[0], "the reply's reasoning is left out: the request asks for none"))
     return [part for part in parts if part.kind != "reasoning"]
@@ -106,7 +111,7 @@ def _asked_for(turn: Turn, parts: list[Part], notes: list[Note]) -> list[Part]:
 def told(turn: Turn, completion: Completion) -> Completion:
     """Return a completion as it is told: of reasoning that the request wants hidden, that there was some."""
     form = wire_of(turn).request
-    if not any(part.kind == "reasoning" for part in completion.parts) or not form.hides(_asked(turn)):
+    if not form.hides(_asked(turn)):
         return completion
     parts = [replace(part, text="", pieces=()) if part.kind == "reasoning" else part for part in completion.parts]
     return replace(completion, parts=tuple(parts))
@@ -138,7 +143,7 @@ def _up_to(parts: Sequence[Part], stop: Iterable[str]) -> tuple[list[Part], str 
 
 
 def _cost(parts: Iterable[Part]) -> int:
-    return sum(count(part.name) + count(part.text) for part in parts)
+    return sum([count(part.name) + count(part.text) for part in parts])
 
 
 def reasoning_cost(completion: Completion) -> int:

@@ -39,9 +39,12 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     completion, tokens, notes = say(turn, content, reply)
     choices = turn.call.conversation.choices
     _check_together(turn, tokens)
-    usage = _usage(turn, tokens * choices, reasoning_cost(completion) * choices, reply)
-    said, notes = _told(turn, told(turn, completion), notes)
-    saying = answer_values(turn, replace(said, usage=usage), choices)
+    said, thought = completion, 0
+    if any(part.kind == "reasoning" for part in completion.parts):
+        said, notes = _told(turn, told(turn, completion), notes)
+        thought = reasoning_cost(completion) * choices
+    usage = _usage(turn, tokens * choices, thought, reply)
+    saying = answer_values(turn, Completion(said.parts, said.finish, usage, stopped=said.stopped), choices)
     spent = usage["total"] if usage else turn.call.prompt_tokens + tokens * choices
     wire, kept = wire_of(turn), wire_of(turn).kept
     if kept and not turn.call.stream and wire.request.is_later(turn.call.body):
@@ -54,7 +57,7 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
 
 def _told(turn: Turn, said: Completion, notes: tuple[Note, ...]) -> tuple[Completion, tuple[Note, ...]]:
     """Leave out what was thought where the request does not ask for it; it is counted all the same."""
-    if turn.call.conversation.reasoning or not any(part.kind == "reasoning" for part in said.parts):
+    if turn.call.conversation.reasoning:
         return said, notes
     name = wire_of(turn).request.path("reasoning")
     note = Note(None, name, "the reasoning is counted and not told: the request does not ask for it")
@@ -82,7 +85,7 @@ def answer_values(turn: Turn, completion: Completion, choices: int = 1) -> Answe
         choices=choices,
         echoes=turn.call.conversation.echoes,
         items=items,
-        echo=echoed(operation.request, turn.call.body, wire.echoes, model.told if model else {}),
+        echo=echoed(operation.request, turn.call.body, wire.echoes, model.told if model else {}) if wire.echoes else {},
         later=wire.request.is_later(turn.call.body),
         conversation=wire.request.conversation(turn.call.body) or None,
         signs=model is not None and model.signs,

@@ -45,16 +45,19 @@ class AnswerValues:
 
 def values_of(saying: AnswerValues) -> dict[str, Json]:
     """Return the values of the holes that every wire has; those of parts, each part's by itself, are `PARTS`."""
-    completion, usage = saying.completion, saying.completion.usage
+    completion, usage, text = saying.completion, saying.completion.usage, saying.completion.text()
+    kind = "refusal" if text is None else "text"  # the one that has rows
+    said = [part for part in completion.parts if part.kind == kind and (part.tokens or part.annotations)]
     return {
         "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
-        "text": completion.text(), "refusal": completion.text("refusal"), "finish": completion.finish,
+        "text": text, "refusal": completion.text("refusal"), "finish": completion.finish,
         "reasoning": completion.text("reasoning"), "stopped": completion.stopped,
         PARTS: list(_parts(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
         "usage": usage, "usage.asked": None, "usage.cost": _cost(saying), **counts(usage),
         FILTERED: completion.finish == REASONS[-1] or None,
-        "echoes": saying.echoes, CONVERSATION: saying.conversation, TOKENS: _rows_of(completion, TOKENS),
-        ANNOTATIONS: _rows_of(completion, ANNOTATIONS),
+        "echoes": saying.echoes, CONVERSATION: saying.conversation,
+        TOKENS: _tokens([token for part in said for token in part.tokens]),
+        ANNOTATIONS: _annotations([item for part in said for item in part.annotations]),
     }  # fmt: skip
 
 
@@ -106,15 +109,6 @@ def _annotations(annotations: Sequence[Annotation]) -> list[Json] | None:
          "annotation.end": item.end, "annotation.index": index}
         for index, item in enumerate(annotations)
     ] or None  # fmt: skip
-
-
-def _rows_of(completion: Completion, name: str) -> list[Json] | None:
-    """Return the rows of all texts, or of the refusal where there is none."""
-    kind = "text" if completion.text() is not None else "refusal"
-    said = [part for part in completion.parts if part.kind == kind]
-    if name == TOKENS:
-        return _tokens([token for part in said for token in part.tokens])
-    return _annotations([item for part in said for item in part.annotations])
 
 
 def _object(text: str, broken: Json) -> Json:
