@@ -139,14 +139,16 @@ def _incomplete(evidence: Evidence) -> Judged:
     cut = [item for item in evidence.exchanges if was_cut(item)]
     if not cut:
         return "not_seen", "No stream was cut.", []
+    whole = {answered_text(item).strip() for item in evidence.exchanges if not was_cut(item)}
+    broken = {item.grant.number: answered_text(item).strip() for item in cut}
+    told = {number: text for number, text in broken.items() if text and text not in whole}
+    quotes = _quotes(evidence, frozenset(told.values()))
+    completed = {mark: number for number, mark in sorted(evidence.completed)}
     for exchange in cut:
-        later = [item for item in evidence.exchanges if item.grant.number > exchange.grant.number]
-        text = answered_text(exchange).strip()
-        whole = {answered_text(item).strip() for item in evidence.exchanges if not was_cut(item)}
-        if not text or text in whole:
-            continue
-        quoting = [item for item in later if _quotes(item, text)]
-        taken = any(mark == mark_of(text) and number >= exchange.grant.number for number, mark in evidence.completed)
+        number = exchange.grant.number
+        text = told.get(number, "")
+        quoting = [item for item in quotes.get(text, ()) if item.grant.number > number]
+        taken = bool(text) and completed.get(mark_of(text), 0) >= number
         if taken or quoting:
             return "fail", "The text of a cut stream was taken as a whole answer.", [exchange, *quoting]
     repeated = {item.grant.number for call in evidence.calls for item in call.exchanges[:-1]}
@@ -155,9 +157,14 @@ def _incomplete(evidence: Evidence) -> Judged:
     return "not_seen", "What became of a cut stream does not show on the wire.", cut
 
 
-def _quotes(exchange: Exchange, text: str) -> bool:
-    messages = exchange.claim.call.messages if exchange.claim.call else ()
-    return any(item.role == "assistant" and item.text.strip() == text for item in messages)
+def _quotes(evidence: Evidence, texts: frozenset[str]) -> Mapping[str, Sequence[Exchange]]:
+    """Return the requests in which the assistant says one of some texts, by the text."""
+    found: dict[str, list[Exchange]] = {}
+    for exchange in evidence.exchanges if texts else ():
+        messages = exchange.claim.call.messages if exchange.claim.call else ()
+        for text in {item.text.strip() for item in messages if item.role == "assistant"} & texts:
+            found.setdefault(text, []).append(exchange)
+    return found
 
 
 def _not_on_the_wire(evidence: Evidence) -> Judged:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from build import FOUR, NOW, PROVIDERS, EngineSession, chat, make_session
 
+from emulator.core.journal import client_rules
 from emulator.core.journal.attempts import answered_text, group, retry_after, wait_between
 from emulator.core.journal.client_rules import COMMON, mark_of
 from emulator.core.journal.verdict import Finding, judge
@@ -65,6 +66,21 @@ def test_attempts_of_one_body_are_one_call_while_the_one_before_failed() -> None
     for at in (0, 1, 2, 3):
         made.send(at)
     assert numbers(made) == [[1, 2, 3], [4]]
+
+
+def test_answers_are_read_once_however_many_streams_were_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tape("openai", CUT, {"text": "Whole."}, after_last="cycle")
+    read: list[int] = []
+
+    def answered(item: Exchange) -> str:
+        read.append(item.grant.number)
+        return str(item.grant.number)
+
+    monkeypatch.setattr(client_rules, "answered_text", answered)
+    for at in range(20):
+        made.send(at, fields={"stream": True, "messages": [{"role": "user", "content": f"m{at}"}]})
+    assert made.findings()["cut-stream"].status == "not_seen"
+    assert sorted(read) == list(range(1, 21))
 
 
 @pytest.mark.parametrize(
