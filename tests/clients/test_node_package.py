@@ -83,7 +83,7 @@ def _shown(language: str) -> list[Block]:
 
 def test_what_the_docs_show(installed: Path) -> None:
     """The examples in JavaScript and TypeScript; of those that are files with names, only the types are checked."""
-    tests = [(block, "mjs") for block in _shown("js")]
+    tests = [(block, "cjs" if block.label else "mjs") for block in _shown("js")]  # jest's has a name
     tests += [(block, "mts") for block in _shown("ts") if not block.label]
     for number, (block, end) in enumerate(tests):
         (installed / f"shown-{number}.test.{end}").write_text(f"// {block}\n{block.text}", encoding="utf-8")
@@ -94,9 +94,12 @@ def test_what_the_docs_show(installed: Path) -> None:
     types = ("--typeRoots", str(PACKAGE / "node_modules" / "@types"), "--types", "node", "--skipLibCheck")
     _tsc(installed, *types, "--outDir", ".", *sorted(file.name for file in installed.glob("*.mts")))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    names = [f"shown-{number}.test.mjs" for number in range(len(tests))]
-    said = _run("node", "--test", "--test-reporter=tap", *names, cwd=installed, PATH=path, NO_COLOR="1")
-    assert {"mjs", "mts"} == {end for _, end in tests}
+    names = [f"shown-{number}.test.{end.replace('mts', 'mjs')}" for number, (_, end) in enumerate(tests)]
+    shutil.copy(HERE / "stand-ins" / "jest.mjs", installed)
+    said = _run(
+        "node", "--import", "./jest.mjs", "--test", "--test-reporter=tap", *names, cwd=installed, PATH=path, NO_COLOR="1"
+    )
+    assert {"mjs", "mts", "cjs"} == {end for _, end in tests}
     assert f"# pass {len(tests)}\n" in said
 
 

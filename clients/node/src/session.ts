@@ -117,6 +117,9 @@ interface Expected {
   wellBehaved: boolean | undefined;
 }
 
+const FAKED_LATER =
+  "setTimeout is not that of fastTime any more: where the test has fake timers, call useFakeTimers() before emulator.session()";
+
 /** A world of its own on the server. Point the application at `baseURL` with `apiKey`; `close()` it when the test ends. */
 export class Session {
   readonly id: string;
@@ -279,6 +282,7 @@ export class Session {
    */
   async close(allowed: CloseOptions = {}): Promise<void> {
     if (this.#closed) return;
+    const hint = this.#time?.isReplaced ? FAKED_LATER : "";
     this.#time?.end();
     let problems: string[];
     try {
@@ -289,7 +293,7 @@ export class Session {
     }
     const refusals = this.#failures.map((error) => `a rule was refused: ${error instanceof Error ? error.message : error}`);
     const found = [...refusals, ...problems].filter(Boolean);
-    if (found.length) throw new EmulatorFailure(found.join("\n\n"));
+    if (found.length) throw new EmulatorFailure([...found, hint].filter(Boolean).join("\n\n"));
   }
 
   async #end(): Promise<void> {

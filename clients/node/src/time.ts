@@ -8,14 +8,19 @@
  * - none is passed over while an HTTP request of this process is under way: so the time-out of a request stays real;
  * - waits end at their due times, in order: two of 60 s side by side take 60 s, not 120;
  * - timers of Node and undici stay real, one that is `unref`ed does, and so does `performance.now`;
- * - a wait that is not passed over ends in real time, as it would without us.
+ * - a wait that is not passed over ends in real time, as it would without us; under fake timers, when they say so;
+ * - fake timers may be there before, and they may come later: a request that fails puts ours over them.
  */
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { errorMonitor } from "node:events";
-import { clearTimeout as realClearTimeout, setTimeout as realSetTimeout } from "node:timers";
+import * as timers from "node:timers";
 
 import type { Control } from "./control.js";
+
+/** As they are when this is loaded: fake timers replace those of the module too. */
+const { clearTimeout: realClearTimeout, setImmediate: realSetImmediate, setTimeout: realSetTimeout } = timers;
+const RealTimeout = realSetTimeout(() => {}).unref().constructor;
 
 /** How long nothing must happen before the clock moves: so many looks, so far apart. */
 const LOOKS = 4;
@@ -38,11 +43,11 @@ export class FastTime {
   readonly #waits = new Set<Wait>();
   readonly #underWay = new Set<unknown>();
   readonly #undo: (() => void)[] = [];
+  readonly #stands: Record<string, unknown> = {}; // what is in the place of a global, by its name
   #failed = 0; // requests that failed, and that none has followed yet
   #happened = 0; // counts what the next step must wait for
   #looks = false;
-  #began = 0; // Unix seconds
-  #seen = 0;
+  #seen = 0; // Unix seconds of the session's clock
 
   private constructor(control: Control, session: string) {
     this.#control = control;
@@ -54,7 +59,7 @@ export class FastTime {
     if (active) throw new Error("fastTime of another session is active in this process: close that session first");
     const made = (active = new FastTime(control, session));
     try {
-      made.#began = made.#seen = await made.#now();
+      made.#seen = await made.#now();
     } catch (error) {
       active = undefined;
       throw error;
@@ -64,9 +69,14 @@ export class FastTime {
     return made;
   }
 
+  /** Tell whether something else stands in the place of ours. */
+  get isReplaced(): boolean {
+    return globalThis.setTimeout !== this.#stands["setTimeout"];
+  }
+
   /** Put back what was replaced; waits that are left end in real time. */
   end(): void {
-    for (const undo of this.#undo.splice(0)) undo();
+    for (const undo of this.#undo.splice(0).reverse()) undo();
     this.#waits.clear();
     if (active === this) active = undefined;
   }
@@ -106,12 +116,17 @@ export class FastTime {
 
   #answered(origin: unknown, status: number): void {
     this.#happened++;
-    if (status >= 400 && this.#isOurs(origin)) this.#failed++;
+    if (status >= 400 && this.#isOurs(origin)) this.#fail();
   }
 
   #broke(request: unknown, origin: unknown): void {
-    if (this.#underWay.has(request) && this.#isOurs(origin)) this.#failed++;
+    if (this.#underWay.has(request) && this.#isOurs(origin)) this.#fail();
     this.#finish(request);
+  }
+
+  #fail(): void {
+    this.#failed++;
+    this.#replace(); // fake timers may have come since
   }
 
   #finish(request: unknown): void {
@@ -126,13 +141,14 @@ export class FastTime {
   // What is replaced
 
   #replace(): void {
-    const scope = globalThis as { setTimeout: unknown; Date: unknown };
-    const stand = { setTimeout: this.#setTimeout(), Date: this.#date() };
-    for (const name of ["setTimeout", "Date"] as const) {
+    const scope = globalThis as unknown as Record<string, unknown>;
+    const made = { setTimeout: () => this.#setTimeout(), clearTimeout: () => this.#clearTimeout(), Date: () => this.#date() };
+    for (const [name, make] of Object.entries(made)) {
       const before = scope[name];
-      scope[name] = stand[name];
+      if (before === this.#stands[name]) continue;
+      const stand = (scope[name] = this.#stands[name] = make());
       this.#undo.push(() => {
-        if (scope[name] === stand[name]) scope[name] = before;
+        if (scope[name] === stand) scope[name] = before;
       });
     }
   }
@@ -140,15 +156,24 @@ export class FastTime {
   #setTimeout(): unknown {
     const real = globalThis.setTimeout;
     const stand = (done: (...args: unknown[]) => void, ms?: number, ...args: unknown[]): NodeJS.Timeout => {
-      const stays = active !== this || !this.#failed || !(Number(ms) > 0) || isReal(stand);
-      return stays ? real(done, ms, ...args) : this.#wait(() => done(...args), Number(ms));
+      if (isReal(stand)) return realSetTimeout(done, ms, ...args);
+      const passes = active === this && this.#failed && Number(ms) > 0;
+      return passes ? this.#wait(() => done(...args), Number(ms)) : real(done, ms, ...args);
     };
     return Object.defineProperties(stand, Object.getOwnPropertyDescriptors(real)); // util.promisify reads one
   }
 
+  /** Return what clears real timers too: fake timers know no others than their own. */
+  #clearTimeout(): unknown {
+    const before = globalThis.clearTimeout;
+    return (timer: NodeJS.Timeout) => (timer instanceof RealTimeout ? realClearTimeout : before)(timer);
+  }
+
   #date(): DateConstructor {
     const real = globalThis.Date;
-    const now = () => real.now() + Math.round((this.#seen - this.#began) * 1000);
+    const from = this.#seen;
+    const passed = () => (active === this ? Math.round((this.#seen - from) * 1000) : 0);
+    const now = () => real.now() + passed();
     return new Proxy(real, {
       apply: () => new real(now()).toString(),
       construct: (target, args, made) => Reflect.construct(target, args.length ? args : [now()], made) as Date,
@@ -162,7 +187,7 @@ export class FastTime {
     const end = () => {
       realClearTimeout(wait.timer);
       this.#waits.delete(wait);
-      queueMicrotask(done); // what it throws is nobody's here
+      realSetImmediate(done); // what it throws is nobody's here
     };
     const wait: Wait = { due: this.#now().then((now) => now + ms / 1000), timer: realSetTimeout(end, ms), end };
     wait.due.catch(() => this.#waits.delete(wait)); // the session is gone

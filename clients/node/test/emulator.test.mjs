@@ -218,6 +218,39 @@ test("fast time leaves alone what is no wait after a failure", async () => {
   await session.close();
 });
 
+for (const order of ["before the session", "after it"]) {
+  test(`fast time beside fake timers that come ${order}`, async ({ mock }) => {
+    const [realTimeout, realNow] = [setTimeout, Date.now()];
+    const fake = () => mock.timers.enable({ apis: ["setTimeout", "Date"], now: realNow });
+    if (order === "before the session") fake();
+    const session = await emulator.session({ provider: "openai", fastTime: true });
+    if (order === "after it") fake();
+    let rung = 0;
+    setTimeout(() => rung++, 1000);
+    await session.on().reply({ error: "rate_limited", retry_after: 60 }).reply("At last.");
+    await client(session).chat.completions.create(HELLO);
+    const [first, second] = await session.journal();
+    assert.ok(second.at >= first.at + 60 && Date.now() >= realNow + 60_000);
+    for (let look = 0; look < 20; look++) await session.verdict();
+    assert.ok((await session.advance(0)) < first.at + 90); // the time-out of a request that was answered is cleared
+    assert.equal(rung, 0);
+    mock.timers.tick(1000);
+    assert.equal(rung, 1);
+    await session.close();
+    mock.timers.reset();
+    assert.ok(Date.now() < realNow + 60_000);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (order === "before the session") assert.equal(setTimeout, realTimeout);
+  });
+}
+
+test("a close that fails names fake timers that came after fast time", async ({ mock }) => {
+  const session = await emulator.session({ provider: "openai", fastTime: true });
+  await session.on().reply("Never asked for.");
+  mock.timers.enable({ apis: ["setTimeout"] });
+  await assert.rejects(session.close(), /was never used[^]*call useFakeTimers\(\) before emulator\.session\(\)/);
+});
+
 test("fast time is one session's at a time, and its clock is virtual", async () => {
   const session = await emulator.session({ fastTime: true });
   await assert.rejects(emulator.session({ fastTime: true }), /fastTime of another session is active/);
