@@ -96,9 +96,8 @@ def test_what_the_docs_show(installed: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     names = [f"shown-{number}.test.{end.replace('mts', 'mjs')}" for number, (_, end) in enumerate(tests)]
     shutil.copy(HERE / "stand-ins" / "jest.mjs", installed)
-    said = _run(
-        "node", "--import", "./jest.mjs", "--test", "--test-reporter=tap", *names, cwd=installed, PATH=path, NO_COLOR="1"
-    )
+    run = ("node", "--import", "./jest.mjs", "--test", "--test-reporter=tap", *names)
+    said = _run(*run, cwd=installed, PATH=path, NO_COLOR="1")
     assert {"mjs", "mts", "cjs"} == {end for _, end in tests}
     assert f"# pass {len(tests)}\n" in said
 
