@@ -107,7 +107,7 @@ OURS = {
     "core": {"message", "assistant", "messages", "choices", "tool_choice"},
     "core/journal/conversation.py": {"role"},
     "contract": {"message", "messages", "max_tokens", "[DONE]"},
-    "core/schema/scalars.py": {"delta"},  # a name for made-up values
+    "core/schema/instances/scalars.py": {"delta"},  # a name for made-up values
     "": {"message"},
 }
 

@@ -35,7 +35,7 @@ class AnswerCache:
         call, unusual = claim.call, claim.idempotency or claim.history or session.chaos or grant.standing.exceeded
         if call is None or unusual or request.recalled or not FROM <= request.at < UNTIL:
             return None
-        if claim.wire and claim.wire.request.conversation(call.body):
+        if claim.wire and claim.wire.kept and claim.wire.request.conversation(call.body):
             return None  # the next one goes on from this one
         index = session.rules_for(claim.provider, call.operation)
         if grant.candidate is None and index.rules:

@@ -76,7 +76,8 @@ class Engine:
 
     def recalling(self, request: Request) -> Steps | None:
         """Return the steps that find what a request names of the kept answers; they are taken before it is claimed."""
-        return recalling(self.providers[request.provider], request)
+        provider = self.providers[request.provider]
+        return recalling(provider, request) if provider.keeps else None
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""

@@ -41,7 +41,7 @@ _NEVER = 1e15
 
 def recalling(provider: Provider, request: Request) -> Steps | None:
     """Return the steps that find what a request names; None where it names nothing. Nothing is wrong with it yet."""
-    route = (provider.routes.find(request.path) or {}).get(request.method) if provider.keeps else None
+    route = (provider.routes.find(request.path) or {}).get(request.method)
     if route is None:
         return None
     operation = route.operation

@@ -55,7 +55,7 @@ def understand(session: Session, provider: Provider, settings: Settings, route: 
         check_inputs(operation, body)
     if operation.kind == "moderations":
         check_judged(body)
-    found = recalled(request)
+    found = recalled(request) if request.recalled else None
     if operation.names_kept:
         _check_kept(operation, params, found, body)
     said = conversation(operation, body) if found is None else _going_on(operation, found, body, request.at)

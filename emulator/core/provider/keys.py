@@ -57,4 +57,6 @@ def read_way(given: Json) -> KeyPlace:
 
 def keys_sent(ways: Iterable[KeyPlace], headers: Mapping[str, str], query: str) -> Iterator[str]:
     """Yield the keys of a request, in the order of the ways."""
-    yield from filter(None, (way.read(headers, query) for way in ways))
+    for way in ways:
+        if key := way.read(headers, query):
+            yield key

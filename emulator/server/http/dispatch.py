@@ -226,7 +226,7 @@ class Dispatch:
         connection.transport.write(b"%b%b%b\r\n%b" % (compiled.line, self._fields.of(state), head, body))
         state.total_requests += 1
         repeated.passed = repeated.routed.address.live.clock.now() - repeated.at
-        keeping = compiled.keeping(repeated.at, grant)
+        keeping = compiled.keeping(repeated.at, grant) if compiled.kept else None
         sessions.store.note(claim, grant.number, repeated, repeated.size, example.tokens, keeping)
         sessions.metrics.count(example)
         if repeated.routed.address.live.watchers:

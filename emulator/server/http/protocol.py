@@ -132,7 +132,8 @@ class Connection(asyncio.Protocol):
             return
         self.reader.feed(data)
         self.closing = self.reader.over
-        self._time_request()
+        if self.slow or self.reader.begun:
+            self._time_request()
         self._next()
 
     def _time_request(self) -> None:
