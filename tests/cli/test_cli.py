@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import re
@@ -260,6 +261,7 @@ def test_serve_refuses_what_cannot_be_served(folder: Path, arguments: list[str],
     (folder / "schemas" / "mine").mkdir(parents=True)
     (folder / "schemas" / "mine" / "provider.yaml").write_text("")
     assert outcome("serve", *arguments) == (code, "", said)
+    assert gc.isenabled()  # a start does without, whatever becomes of it
 
 
 @pytest.mark.parametrize(
