@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from emulator.core.errors import Json, Violation, closest, many, nearest, shown
 from emulator.core.secrets.names import is_secret, redact
 from emulator.core.secrets.texts import redact_text
+from emulator.core.schema.unions import tag_names
 from emulator.core.tree import path_of
 
 #: An error of jsonschema: its keyword, value, schema and place; its own types say less.
@@ -104,7 +105,7 @@ def _branch_meant(error: ValidationError) -> Sequence[ValidationError]:
     branches: dict[int, list[ValidationError]] = {}
     for item in error.context:
         branches.setdefault(next(iter(item.schema_path), -1), []).append(item)
-    tags = _tag_names(error.validator_value)
+    tags = tag_names(error.validator_value)
     return min(
         (items for items in branches.values() if not any(_rules_out(item, tags) for item in items)),
         key=len,
@@ -124,23 +125,6 @@ def _rules_out(error: ValidationError, tags: Collection[str]) -> bool:
     if error.validator not in ("const", "enum"):
         return depth == 0 and error.validator == "type"
     return depth == 0 or (depth == 1 and error.path[0] in tags)
-
-
-def _tag_names(branches: Sequence[Json]) -> set[str]:
-    """Return the fields that tell branches apart: in all that have fields, they are one of some words."""
-    found = [
-        {
-            name
-            for name, item in branch["properties"].items()
-            if isinstance(item, Mapping) and not _WORDS.isdisjoint(item)
-        }
-        for branch in branches
-        if isinstance(branch, Mapping) and "properties" in branch
-    ]
-    return set.intersection(*found) if found else set()
-
-
-_WORDS = frozenset(("const", "enum"))
 
 
 def _fits_no_branch(error: ValidationError) -> Iterator[Violation]:
@@ -168,7 +152,7 @@ def _missing_everywhere(error: ValidationError) -> list[str]:
 
 def _tags(error: ValidationError) -> list[ValidationError]:
     """Return the errors that rule branches out, as deep in the value as any of them are."""
-    names = _tag_names(error.validator_value)
+    names = tag_names(error.validator_value)
     rulers = [item for item in error.context if _rules_out(item, names)]
     deepest = max((len(item.path) for item in rulers), default=0)
     return [item for item in rulers if len(item.path) == deepest]

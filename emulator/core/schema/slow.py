@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema_rs
 
 from emulator.core.errors import Json
+from emulator.core.schema.unions import union_keywords
 from emulator.core.tree import canonical
 
 #: Lists up to this length are walked whole.
@@ -53,7 +54,7 @@ def oracle(document: Json, old: bool = False) -> Any:
             yield from validator.descend(value[index], wanted, path=index)
 
     searched = functools.partial(_additional, lambda pattern, name: re.search(pattern, name) is not None)
-    keywords = {"additionalProperties": functools.partial(searched, usual["additionalProperties"])}
+    keywords = {"additionalProperties": functools.partial(searched, usual["additionalProperties"]), **union_keywords()}
     made = _extended(old, keywords | (_of_draft_07(usual) if old else {"items": items}))
     return _keeping(made, document)(document, registry=Registry())
 
