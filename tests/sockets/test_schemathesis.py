@@ -19,6 +19,8 @@ BEARER = f"Authorization: Bearer {KEY}"
 #: A repeated idempotency key is refused whatever the schema says; where there are rules, what no schema says is too.
 CONFIG = "[checks]\npositive_data_acceptance.expected-statuses = [200, 409, 422{more}]\n"
 BEYOND = ", 400, 403, 404"
+#: Paths that take the bodies of another, to count their tokens or to stream: each place is tried there, and drawn here.
+DRAWN_ONLY = "[[operations]]\ninclude-path = '{path}'\nphases.coverage.enabled = false\n"
 PROVIDERS = load_providers()
 
 
@@ -27,7 +29,10 @@ def schemathesis(folder: Path, provider: str, scenario: dict[str, Any], phases: 
     file = folder / "s.yaml"
     file.write_text(str({"emulator": 1, "provider": provider, "rules": [], **scenario}))
     ruled = any(operation.conversation for operation in PROVIDERS[provider].operations.values())
-    (folder / "schemathesis.toml").write_text(CONFIG.format(more=BEYOND if ruled else ""))
+    operations = PROVIDERS[provider].operations.values()
+    again = [item.path for item in operations if item.kind == "tokens"] + [item.streams_at for item in operations]
+    config = [CONFIG.format(more=BEYOND if ruled else ""), *(DRAWN_ONLY.format(path=path) for path in again if path)]
+    (folder / "schemathesis.toml").write_text("".join(config))
     with_405 = PROVIDERS[provider].errors[PROVIDERS[provider].wrong_method]["status"] == 405
     places = PROVIDERS[provider].accepts
     # Where a key may stand in several places, a wrong key in one goes with the right one in another, in any order.
