@@ -16,12 +16,13 @@ from emulator.contract.generation.strategies import Endless, answered, requests,
 from emulator.contract.generation.subschemas import UnsupportedKeyword
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.schema.schema import Schema
+from emulator.core.tree import canonical
 
 PROVIDERS = load_providers()
 QUICK = settings(
     max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-DOCUMENTS = {
+_DOCUMENTS = {
     f"{provider.name}-{operation.name}-{part}": document
     for provider in PROVIDERS.values()
     for operation in provider.operations.values()
@@ -32,6 +33,8 @@ DOCUMENTS = {
     )
     if document is not None
 }
+#: Each once: several operations may have the same.
+DOCUMENTS = dict({canonical(item): (name, item) for name, item in _DOCUMENTS.items()}.values())
 FEW = settings(QUICK, max_examples=10)  # each has a hundred mutations
 TREE = {
     "$ref": "#/$defs/node",
