@@ -135,10 +135,15 @@ def check_problems(problems: list[tuple[str, int, int, str]]) -> None:
 
 
 def serve(scenario: Scenario) -> None:
-    """Have the engine answer with a scenario, whole and streamed, and describe what it did."""
+    """Have the engine answer with a scenario, whole and streamed, and describe what it did.
+
+    Asked are the providers that it is for, and one that its settings alone may concern.
+    """
     session = build_session("default", "", PROVIDERS, [scenario], Options(), 1_800_000_000.0)
     store = MemoryStore()
-    for number, (provider, operation, body) in enumerate(SERVED):
+    concerned = {name for rule in scenario.rules for name, _ in rule.concerns} | {scenario.provider, "openai"}
+    asked = [served for served in SERVED if scenario.provider is None or served[0].name in concerned]
+    for number, (provider, operation, body) in enumerate(asked):
         data = orjson.dumps(body)
         request = Request(
             "default", provider.name, operation.method, operation.path, "", KEYED, data, 1_800_000_000.0 + number,
