@@ -7,7 +7,7 @@ import shlex
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer, Sent
 from emulator.core.errors import Json
-from emulator.core.repeated_secrets import codings, finder, holds
+from emulator.core.repeated_secrets import codings, replaced
 from emulator.core.secrets.data import redact_json
 from emulator.core.secrets.headers import redact_header
 from emulator.core.secrets.names import redact
@@ -30,8 +30,7 @@ def scrub(text: str, key: str) -> str:
     """Return a text in which the key is `$API_KEY`, in whatever encoding, also where the text ends within it."""
     if not key:
         return text
-    if holds(text, key):
-        text = finder(key, "[A-Za-z0-9]" if len(key) < _LONG_KEY else "").sub(lambda found: _KEY, text)
+    text = replaced(text, key, lambda: _KEY, "[A-Za-z0-9]" if len(key) < _LONG_KEY else "")
     end = text.rstrip("…")
     for told in (key, *codings(key)):
         if told[:_TELLING] not in end[-len(told) :]:
