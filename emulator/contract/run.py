@@ -33,8 +33,9 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -122,67 +123,49 @@ def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
             raise NotRunnable(f"There is no {what} '{name}'; {told}")
 
 
-def run(
-    planned_case: Sequence[PlannedCase],
-    target: Target,
-    budget: RequestBudget,
-    on_result: OnResult = lambda result, done, total: None,
-    gate: Sequence[PlannedCase] = (),
-) -> Iterator[Result]:
-    """Yield the result of each case; once nothing more may be sent the rest is inconclusive, without sending.
-
-    `gate`: cases without which the others are not run; their results count where they are planned, or stop the run.
-    """
-    listed = {case.id for case in planned_case}
-    total, done = len(planned_case), 0
-    for case in (*gate, *(item for item in planned_case if item.id not in {one.id for one in gate})):
-        result = case.result(Outcome("inconclusive", budget.reason)) if budget.reason else case.run(target)
-        stopped = case in gate and result.outcome == "failed"
-        if stopped or case.id in listed:
-            done += 1
-            on_result(result, done, max(total, done))
-            yield result
-        if stopped:
-            return
-
-
+@dataclass(slots=True)
 class Run:
     """One run: what is planned, its meter, and the results so far, which `report` holds at any time."""
 
-    def __init__(
-        self,
-        contract: Contract,
-        planned_case: Sequence[PlannedCase],
-        target: Target,
-        budget: RequestBudget,
-        url: str,
-        seed: int,
-    ):
-        self.contract = contract
-        self.planned_case = planned_case
-        self.target = target
-        self.budget = budget
-        self.results: list[Result] = []
-        self._head = (contract.provider.name, url, seed, time.time())
-        self._start = time.perf_counter()
+    contract: Contract
+    planned_case: Sequence[PlannedCase]
+    target: Target
+    budget: RequestBudget
+    url: str
+    seed: int
+    results: list[Result] = field(default_factory=list)
+    started_at: float = field(default_factory=time.time)
+    start: float = field(default_factory=time.perf_counter)
 
     @property
     def requests(self) -> int:
         """How many requests are sent, at most; where a fuzz case fails, finding a smaller one takes more."""
-        listed = {case.id for case in self.planned_case}
-        cases = (*self.planned_case, *(gate for gate in gates(self.contract) if gate.id not in listed))
-        planned_case = sum(case.requests for case in cases)
-        return planned_case if self.budget.max_requests is None else min(planned_case, self.budget.max_requests)
+        planned = sum(case.requests for case in self._ordered())
+        return planned if self.budget.max_requests is None else min(planned, self.budget.max_requests)
+
+    def _ordered(self) -> Sequence[PlannedCase]:
+        """Return the cases without which the others are not run, planned or not, and then these."""
+        first = gates(self.contract)
+        return (*first, *(case for case in self.planned_case if case.id not in {gate.id for gate in first}))
 
     def go(self, on_result: OnResult = lambda result, done, total: None) -> None:
-        """Run all, in order."""
-        for result in run(self.planned_case, self.target, self.budget, on_result, gates(self.contract)):
-            self.results.append(result)
+        """Run all, in order; once nothing more may be sent the rest is inconclusive, without sending."""
+        planned, first = {case.id for case in self.planned_case}, {gate.id for gate in gates(self.contract)}
+        for case in self._ordered():
+            spent = self.budget.reason
+            result = case.result(Outcome("inconclusive", spent)) if spent else case.run(self.target)
+            stopped = result.outcome == "failed" and case.id in first
+            if stopped or case.id in planned:
+                self.results.append(result)
+                on_result(result, len(self.results), max(len(planned), len(self.results)))
+            if stopped:
+                return
 
     def report(self) -> Report:
         """Return what is known by now."""
-        seconds = round(time.perf_counter() - self._start, 6)
-        return Report(*self._head, seconds, self.budget.requests, tuple(self.results))
+        seconds, results = round(time.perf_counter() - self.start, 6), tuple(self.results)
+        name = self.contract.provider.name
+        return Report(name, self.url, self.seed, self.started_at, seconds, self.budget.requests, results)
 
 
 class Asked(TypedDict, total=False):
