@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -255,7 +256,10 @@ def _sent(turn: Turn) -> Mapping[str, Json]:
 
 
 def _body(turn: Turn) -> Json:
-    """Fill the template of an operation's body: from its path, and from the model that the path names."""
+    """Fill the template of an operation's body: from its path, and from the model that the path names.
+
+    What nobody knows of a model that is not listed is null.
+    """
     model = turn.provider.models.get(turn.call.model, Model(turn.call.model))
     values = {f"path.{name}": value for name, value in turn.call.params.items()}
-    return fill(turn.operation.body, values | model_values(model))
+    return fill(turn.operation.body, defaultdict(lambda: None, values | model_values(model)))

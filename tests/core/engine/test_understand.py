@@ -818,3 +818,19 @@ def test_a_documented_field_that_changes_nothing_is_noted(
     live = make_session()
     assert notes(live.send(provider, {**body, name: value}, **asked)) == [(fact, name, f"has no effect here: {why}")]
     assert notes(live.send(provider, {**body, name: type(value)()}, **asked)) == []
+
+
+UNLISTED = {
+    "anthropic": ("GET", "/v1/models/m", None, {"type": "model", "id": "m", "display_name": None}),
+    "ollama": ("POST", "/api/show", {"model": "m"}, {"capabilities": None}),
+}
+
+
+@pytest.mark.parametrize("provider", UNLISTED)
+@pytest.mark.parametrize("how", ["off", "muted"])
+def test_of_a_model_that_is_let_through_what_nobody_knows_is_null(provider: str, how: str) -> None:
+    method, path, body, told = UNLISTED[provider]
+    fact = PROVIDERS[provider].models_fact
+    live = make_session(validation="off") if how == "off" else make_session({"provider": provider, "mute": [fact]})
+    exchange = live.send(provider, body, method=method, path=path)
+    assert (status(exchange), body_of(exchange)) == (200, {**body_of(exchange), **told})
