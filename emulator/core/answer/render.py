@@ -70,6 +70,12 @@ def render_body(body: Json, status: int = 200, headers: Headers = (), latency: f
     return whole(data, status, (JSON_TYPE, *headers), latency)
 
 
+def in_our_words(name: str, message: str, **more: Json) -> Timeline:
+    """Say what no provider would: 404, not to be retried."""
+    body = {"error": {"code": f"emulator_{name}", "message": message, **more}}
+    return render_body(body, 404, (("x-should-retry", "false"),))
+
+
 def whole(data: bytes, status: int, headers: Headers, latency: float = 0.0) -> Timeline:
     """Return a whole answer; a latency of FOREVER is a silence before the head."""
     due = 0.0 if latency == FOREVER else latency

@@ -14,7 +14,7 @@ from emulator.core.answer.computed import ANSWERS
 from emulator.core.answer.embeddings import render_embedding, told_usage
 from emulator.core.answer.message import answer_values, render_message
 from emulator.core.answer.moderations import render_moderation
-from emulator.core.answer.render import PLAIN, Rendered, Turn, render_body, render_id, render_json, whole
+from emulator.core.answer.render import PLAIN, Rendered, Turn, in_our_words, render_body, render_id, render_json, whole
 from emulator.core.answer.stored import counted, recalled, stored_answer, stored_stream
 from emulator.core.answer.stream import render_events
 from emulator.core.draws import Draw
@@ -212,10 +212,9 @@ def render_reply(turn: Turn, reply: Reply, content: Json, past: Sequence[Exchang
 
 
 def no_upstream(provider: str) -> Timeline:
-    """Say in words of our own that there is nowhere to send a request on to: 404, not to be retried."""
+    """Say that there is nowhere to send a request on to."""
     message = f"This request goes to an upstream, and there is none; start with --upstream {provider}=BASE_URL."
-    body = {"error": {"code": "emulator_no_upstream", "message": message}}
-    return render_body(body, 404, (("x-should-retry", "false"),))
+    return in_our_words("no_upstream", message)
 
 
 def _scripted_body(body: Json, status: int, latency: float) -> Timeline:
