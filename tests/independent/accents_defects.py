@@ -42,6 +42,7 @@ def both(prefix: str) -> Iterator[Defect]:
     """Yield what both get wrong alike: chats, answers, streams and tools, by the beginning of their facts."""
     outcome = "failed" if prefix == "ds" else "observed"
     response, models = f"{prefix}-response", "ds-models-list" if prefix == "ds" else "co-models"
+    end = "ds-stream" if prefix == "ds" else "co-stream-end"
     for fact, what, spoil, says in (
         (f"{prefix}-chat", "chats stand elsewhere", refusing(CHAT, 404), "gets 200"),
         (f"{prefix}-auth", "any key is good", a_key(lambda given: given.startswith("Bearer "), "sk-key"), "401"),
@@ -52,7 +53,7 @@ def both(prefix: str) -> Iterator[Defect]:
         (response, "an answer calls itself a chunk", body("object", lambda _: "chat.completion.chunk", CHAT), "object"),
         (response, "a choice has no index", body("choices.*.index", gone, CHAT), "index is required"),
         (response, "nobody knows why it ended", body("choices.*.finish_reason", gone, CHAT), "finish_reason"),
-        (f"{prefix}-stream", "a stream just ends", events(lambda items: items[:-1]), "[DONE] comes last"),
+        (end, "a stream just ends", events(lambda items: items[:-1]), "[DONE] comes last"),
         (f"{prefix}-stream", "each delta repeats what was said", events(cumulative), "holds only what is new"),
         (f"{prefix}-stream", "the text comes at once", events(at_once), "comes in parts"),
         (f"{prefix}-stream", "a stream goes out as JSON", setting("Content-Type", lambda _: "text/plain", streamed),
@@ -68,7 +69,7 @@ def both(prefix: str) -> Iterator[Defect]:
         (models, "the models are a bare list", answering(
             lambda reply: replace(reply, body=reply.body["data"]), MODELS), "JSON object"),
     ):  # fmt: skip
-        yield Defect(fact, what, spoil, says, outcome)
+        yield Defect(fact, what, spoil, says, "failed" if fact == "co-stream-end" else outcome)
 
 
 DEEPSEEK = (
