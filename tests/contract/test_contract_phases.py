@@ -243,6 +243,15 @@ def test_a_foreign_target_gets_the_outcome(case: str, how: dict[str, Any], word:
     assert result.outcome == word, result
 
 
+@pytest.mark.parametrize(("status", "word"), [(400, "observed"), (403, "failed")], ids=["its model", "another reason"])
+def test_a_foreign_target_need_not_have_the_model_of_an_example(status: int, word: str, broken: BrokenEndpoint) -> None:
+    broken.break_with({"status": status})
+    case, _ = plan(CONTRACTS["braintwin"].naming("mine"), phases=["examples"])
+    with closing(ForeignTarget(f"{broken.url}/braintwin/v1", "sk-test")) as target:
+        result = case.run(target)
+    assert result.outcome == word, result
+
+
 # Coverage
 
 

@@ -43,12 +43,22 @@ def _example(contract: Contract, operation: Operation, example: Example, seed: i
         if error:
             refused(contract, session, answer, error, what)
         else:
-            taken(contract, operation, answer, what, streams(contract, example.path, example.body))
+            there = not _may_lack_model(contract, operation, example, answer)
+            taken(contract, operation, answer, what, streams(contract, example.path, example.body), there)
         with resting_on(contract.fact(given or operation.fact)):
             _as_printed(operation, example, answer)
 
     name = f"{operation.name}/{example.id}"
     return planned_case(contract, "examples", name, check, fact=given or operation.fact, source=example.source)
+
+
+def _may_lack_model(contract: Contract, operation: Operation, example: Example, answer: Answer) -> bool:
+    """Tell whether an answer may be for a model that the docs print and a target need not have, as the good one."""
+    unknown = contract.provider.errors[operation.unknown_model or contract.provider.models_unknown]
+    named, good = (
+        body.get("model") if isinstance(body, Mapping) else None for body in (example.body, contract.ask.body)
+    )
+    return bool(answer.status == unknown["status"] and named != good)
 
 
 def _error(contract: Contract, status: int | None) -> str | None:
