@@ -4,6 +4,8 @@ COPY . /src
 RUN pip wheel --no-cache-dir --wheel-dir /wheels '/src[contract,redis,reload,tls]'
 
 FROM python:3.13-slim
+# What is installed is what was built above.
+# hadolint ignore=DL3013
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels 'llm-emulator[contract,redis,reload,tls]' \
     && useradd --create-home --uid 10001 emulator

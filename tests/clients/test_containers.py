@@ -1,4 +1,4 @@
-"""What serves in CI and containers: each file is whole, and its steps are run by hand where there is no engine."""
+"""What serves in CI and containers: each file is whole. .ci/containers.py lints them and runs their steps in order."""
 
 from __future__ import annotations
 
@@ -105,3 +105,7 @@ def test_the_hook_checks_scenarios() -> None:
     files = [f"scenarios/{file.parent.name}/{file.name}" for file in (ROOT / "scenarios").glob("*/*.yaml")]
     assert files
     assert all(re.search(hook["files"], file) for file in files)
+
+
+def test_their_steps_are_run_by_ci() -> None:
+    assert "\n.venv/bin/python .ci/containers.py " in (ROOT / ".ci" / "run").read_text()
