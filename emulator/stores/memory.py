@@ -66,7 +66,6 @@ class _Session:
     life: str  # a session that is reset or made again has another
     state: str = STARTED
     calls: Counter[str] = field(default_factory=Counter)  # by rule
-    turns: Counter[str] = field(default_factory=Counter)  # by rule
     number: int = 0
 
     def count(self, rule: str) -> int:
@@ -77,14 +76,16 @@ class _Session:
     def turn(self, candidate: Candidate) -> int:
         """Return the number that a claim of a candidate would have, from 1."""
         if candidate.count_key == candidate.rule:
-            return self.turns[candidate.rule] + 1
+            return self.calls[candidate.rule] + 1
         return (self.turns_apart.get(candidate.count_key) or 0) + 1
 
-    def take_turn(self, candidate: Candidate, turn: int) -> None:
+    def take_turn(self, candidate: Candidate, turn: int) -> int:
+        """Count a claim of a candidate; return its number among all of the rule, from 1."""
         if candidate.count_key == candidate.rule:
-            self.turns[candidate.rule] = turn
-        else:
-            self.turns_apart.put(candidate.count_key, turn, _ENTRY + len(candidate.count_key))
+            self.calls[candidate.rule] = turn
+            return turn
+        self.turns_apart.put(candidate.count_key, turn, _ENTRY + len(candidate.count_key))
+        return self.count(candidate.rule)
 
     def keep(self, number: int, keeping: Keeping) -> None:
         """Keep the answer of an exchange by its ids, or forget or change the one of an id."""
@@ -153,9 +154,8 @@ class MemoryStore:
         for index, candidate in enumerate(claim.candidates[begin:], begin):
             turn = session.turn(candidate)
             if fits(candidate, state, turn):
-                session.take_turn(candidate, turn)
+                n = session.take_turn(candidate, turn)
                 session.state = state if candidate.then is None else candidate.then
-                n = session.count(candidate.rule)
                 if candidate.failing and candidate.fails(turn):
                     return self._choose(session, claim, standing, candidate.onward)
                 return Grant(session.number, standing, state, index, n, turn, life=session.life)
@@ -267,7 +267,6 @@ class MemoryStore:
         if found:
             found.state = STARTED
             found.calls.clear()
-            found.turns.clear()
             found.turns_apart.clear()
 
     def reset(self, session: str) -> None:
