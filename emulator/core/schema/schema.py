@@ -14,7 +14,6 @@ import jsonschema_rs
 from emulator.core.errors import Json, Violation, shown
 from emulator.core.schema.bounds import BACKTRACKS, looks_around, patterns, schema_parts
 from emulator.core.schema.explain import explain, fact_of
-from emulator.core.schema.slow import oracle
 from emulator.core.tree import parts
 from emulator.core.tree import path_of as path_of
 
@@ -85,6 +84,8 @@ class Schema:
     @property
     def oracle(self) -> Any:
         """The same schema in jsonschema, imported when it is first needed."""
+        from emulator.core.schema.slow import oracle
+
         if self._oracle is None:
             self._oracle = oracle(self.document, self._old)
         return self._oracle
@@ -179,7 +180,7 @@ def mute(document: Json, facts: frozenset[str]) -> Json:
     def muted(part: Mapping[str, Json]) -> Mapping[str, Json]:
         return part if fact_of(part) not in facts else {key: item for key, item in part.items() if key in _DESCRIBES}
 
-    return rewritten(document, muted)
+    return rewritten(document, muted) if facts else document
 
 
 def defaults(document: Json) -> dict[str, Json]:

@@ -13,15 +13,6 @@ from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.files import read_own
 from emulator.core.provider.loading.compiled import compile_operation, compile_provider, usual
 from emulator.core.provider.loading.documents import read_document
-from emulator.core.provider.loading.problems.address import address_problems
-from emulator.core.provider.loading.problems.data import data_problems
-from emulator.core.provider.loading.problems.facts import fact_problems, header_problems
-from emulator.core.provider.loading.problems.operations import (
-    kept_problems,
-    operation_problems,
-    sample_problems,
-    wire_problems,
-)
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
@@ -107,14 +98,10 @@ class _Loader:
         return compile_provider(data, operations, beside, self.reference, self.reference_muted)
 
     def check(self, beside: Mapping[str, Schema | None], operations: Mapping[str, Operation]) -> None:
-        data = self.data
-        for find in (
-            address_problems(data, self.folder.resolve().name), header_problems(data, beside["request_headers"]),
-            operation_problems(data, operations), data_problems(data), fact_problems(data, beside, operations),
-            wire_problems(data, operations), kept_problems(data, operations),
-        ):  # fmt: skip
-            for path, message in find:
-                self.report(path, message)
+        from emulator.core.provider.loading.check import folder_problems, sample_problems  # no start waits for it
+
+        for path, message in folder_problems(self.folder.resolve().name, self.data, beside, operations):
+            self.report(path, message)
         for path, message in () if self.problems else sample_problems(operations):
             self.report(path, message)
 
