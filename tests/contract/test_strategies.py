@@ -105,7 +105,8 @@ def test_values_are_valid_by_both_validators(document: Any) -> None:
 
 @pytest.mark.parametrize("document", [*DOCUMENTS.values(), *SMALL.values()], ids=[*DOCUMENTS, *SMALL])
 def test_mutations_are_invalid_by_both_validators(document: Any) -> None:
-    fast, oracle = Schema(document).verdict, Draft202012Validator(document).is_valid
+    schema = Schema(document)
+    fast, oracle = schema.verdict, schema.oracle.is_valid  # jsonschema, as it explains: it takes a third of the time
 
     @FEW
     @given(values(document))
