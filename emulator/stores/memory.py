@@ -38,7 +38,7 @@ def weigh(exchange: Exchange) -> int:
     """
     body, frames = exchange.request.body + exchange.request.recalled, exchange.timeline.frames
     values = sum(map(body.count, (b",", b"[", b"{"))) if exchange.claim.call else 0
-    head = sum(len(name) + len(value) for name, value in exchange.request.headers.items())
+    head = sum(map(len, exchange.request.headers)) + sum(map(len, exchange.request.headers.values()))
     answer = sum(map(len, map(_DATA, frames))) + _FRAME * len(frames)
     if exchange.later:
         answer += len(exchange.later.body) + sum(map(len, map(_DATA, exchange.later.frames)))

@@ -11,7 +11,7 @@ import orjson
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.provider.holes import drawn_length, fill_text
+from emulator.core.provider.holes import drawn_length, text_parts
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
@@ -90,20 +90,16 @@ def render_json(turn: Turn, body: Json, reply: Reply) -> Timeline:
 def render_id(of: Provider | Operation, kind: str, draw: Draw, at: float, label: str = "") -> str:
     """Draw an id of one of the forms that the provider, or an operation of its, has: response, request or tool_call."""
     form = of.ids.get(kind, "call_${alnum}")
-    return fill_text(form, _Drawn(draw, f"{kind}{label}", at))
+    label = kind + label
+    return "".join([_drawn(part, draw, label, at) if hole else part for part, hole in text_parts(form)])
 
 
-class _Drawn(dict[str, str]):
-    """The values of an id's holes, drawn when a form has the hole."""
-
-    def __init__(self, draw: Draw, label: str, at: float) -> None:
-        self.draw, self.label, self.at = draw, label, at
-
-    def __missing__(self, hole: str) -> str:
-        if hole == "ulid":
-            return self.draw.ulid(self.label, self.at)
-        kind, length = drawn_length(hole)
-        return self.draw.alnum(self.label, length) if kind == "alnum" else self.draw.hex(self.label, length)
+def _drawn(hole: str, draw: Draw, label: str, at: float) -> str:
+    """Draw what fills a hole of an id's form."""
+    kind, length = drawn_length(hole)
+    if kind == "ulid":
+        return draw.ulid(label, at)
+    return draw.alnum(label, length) if kind == "alnum" else draw.hex(label, length)
 
 
 def prune(body: Json, turn: Turn, part: Literal["response", "chunk"]) -> Json:

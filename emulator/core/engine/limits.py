@@ -76,7 +76,7 @@ def documented_headers(
             "model": one_line(model),
         }
     if not provider.header_scopes:
-        return tuple((name.lower(), fill_text(form, values)) for name, form in provider.headers)
+        return tuple([(name.lower(), fill_text(form, values)) for name, form in provider.headers])
     return tuple(
         (name.lower(), fill_text(form, values))
         for name, form in provider.headers

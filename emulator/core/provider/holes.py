@@ -29,11 +29,11 @@ def _is_empty(value: Json) -> bool:
 
 def fill_text(form: str, values: Mapping[str, Json]) -> str:
     """Fill the holes of a text, which is taken apart once."""
-    return "".join([str(values[part]) if hole else part for part, hole in _parts(form)])
+    return "".join([str(values[part]) if hole else part for part, hole in text_parts(form)])
 
 
 @functools.lru_cache(maxsize=256)
-def _parts(form: str) -> tuple[tuple[str, bool], ...]:
+def text_parts(form: str) -> tuple[tuple[str, bool], ...]:
     """Return a form's literals and names of holes, in order, and which they are."""
     return tuple((part, index % 2 == 1) for index, part in enumerate(_HOLE.split(form)) if part)
 
@@ -51,6 +51,7 @@ def only_hole(form: str) -> str | None:
     return whole[1] if whole else None
 
 
+@functools.lru_cache(maxsize=256)
 def drawn_length(hole: str) -> tuple[str, int]:
     """Return what a hole of an id draws, and how many characters: `hex32` says so, 24 are usual."""
     kind = hole.rstrip("0123456789")
