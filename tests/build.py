@@ -19,7 +19,7 @@ from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
 from emulator.core.tree import compact
 from emulator.core.values import Call, Exchange, Request
-from emulator.core.wires.conversation import Conversation, prompt_tokens
+from emulator.core.wires.request.conversation import Conversation, prompt_tokens
 from emulator.core.wires.sse import payload
 from emulator.stores.memory import MemoryStore
 

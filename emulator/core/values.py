@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
 from emulator.core.kept import Keeping
-from emulator.core.wires.conversation import Conversation
-from emulator.core.wires.conversation import Message as Message
+from emulator.core.wires.request.conversation import Conversation
+from emulator.core.wires.request.conversation import Message as Message
 from emulator.core.wires.wire import Wire
 
 Headers = tuple[tuple[str, str], ...]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.wires.conversation import Conversation, Message, Tool, tool_results
+from emulator.core.wires.request.conversation import Conversation, Message, Tool, tool_results
 from tests.wires.build import BLOCKS, OPENAI, OPENAI_CHAT, RESPONSES, THREADS
 
 FORM = OPENAI.request

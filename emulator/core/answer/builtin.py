@@ -12,7 +12,7 @@ from emulator.core.schema.instances.instance import instance
 from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note
-from emulator.core.wires.conversation import MOST_READ, Conversation, Tool, last_text, tool_results, words_of
+from emulator.core.wires.request.conversation import MOST_READ, Conversation, Tool, last_text, tool_results, words_of
 
 _OPENINGS = (
     "This is a built-in answer", "The emulator answers in the model's place", "No scenario was given for this request",

@@ -16,7 +16,7 @@ from emulator.core.provider.holes import fill
 from emulator.core.provider.model import Model, model_values
 from emulator.core.provider.provider import Provider
 from emulator.core.values import Exchange
-from emulator.core.wires.conversation import last_text, words_of
+from emulator.core.wires.request.conversation import last_text, words_of
 
 
 def models(turn: Turn, past: Sequence[Exchange]) -> Json:

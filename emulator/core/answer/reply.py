@@ -28,7 +28,7 @@ from emulator.core.scenario.session import Settings
 from emulator.core.secrets.names import is_secret
 from emulator.core.values import Call, Exchange, Grant, Timeline
 from emulator.core.wires.completion import Completion, neutral_usage
-from emulator.core.wires.conversation import last_text, system_text
+from emulator.core.wires.request.conversation import last_text, system_text
 from emulator.core.wires.sse import event, failure
 from emulator.core.wires.wire import AS_ENVELOPE, SILENT
 from emulator.core.written_times import time_text

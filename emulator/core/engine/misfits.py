@@ -21,7 +21,7 @@ from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.values import Note
 from emulator.core.wires.completion import Completion, Part
-from emulator.core.wires.conversation import Conversation, Tool
+from emulator.core.wires.request.conversation import Conversation, Tool
 from emulator.core.wires.wire import Wire, parsed
 
 #: How many calls are looked at, and how many violations of each are told.

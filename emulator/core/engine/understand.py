@@ -29,7 +29,7 @@ from emulator.core.provider.routes import Route
 from emulator.core.scenario.session import Session, Settings
 from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note, Request
-from emulator.core.wires.conversation import PER_REPLY, Conversation, prompt_tokens
+from emulator.core.wires.request.conversation import PER_REPLY, Conversation, prompt_tokens
 
 #: The bytes of the items that a request may refer to, each as often as it does: as many as a body may have.
 MOST_REFERRED_TO = 20_000_000

@@ -8,7 +8,7 @@ from emulator.core.errors import Json
 from emulator.core.journal.attempts import answer_of, event_values
 from emulator.core.values import Exchange
 from emulator.core.wires.completion import CALLS, Completion
-from emulator.core.wires.conversation import Message
+from emulator.core.wires.request.conversation import Message
 
 #: Of how many frames of a stream it is told what each says.
 MOST_PIECES = 300

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from emulator.core.errors import Json
 from emulator.core.secrets.names import is_redacted, literals
 from emulator.core.tree import change_texts
-from emulator.core.wires.conversation import last_text
+from emulator.core.wires.request.conversation import last_text
 from emulator.core.wires.wire import Wire
 
 

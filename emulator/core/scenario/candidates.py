@@ -12,7 +12,7 @@ from emulator.core.scenario.scenario import Reply, Rule
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.tree import canonical, compact
 from emulator.core.values import OTHERWISE, Call, Candidate
-from emulator.core.wires.conversation import last_text
+from emulator.core.wires.request.conversation import last_text
 
 
 class RuleIndex:

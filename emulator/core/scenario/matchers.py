@@ -14,7 +14,7 @@ from emulator.core.schema.untrusted import Allowance
 from emulator.core.secrets.data import redact_field
 from emulator.core.tree import Path, at, parsed
 from emulator.core.values import Call
-from emulator.core.wires.conversation import last_text, system_text, tool_results
+from emulator.core.wires.request.conversation import last_text, system_text, tool_results
 
 Test: TypeAlias = Callable[[Json], bool]
 Operator: TypeAlias = Callable[[Json, Path, Allowance], Test]

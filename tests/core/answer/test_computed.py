@@ -16,7 +16,7 @@ from emulator.core.answer.builtin import _excerpt, builtin_message
 from emulator.core.answer.computed import ANSWERS, rankings, recommendations, task_of
 from emulator.core.answer.embeddings import embedding_inputs, input_tokens, vectors
 from emulator.core.values import Exchange, Sent
-from emulator.core.wires.conversation import words_of
+from emulator.core.wires.request.conversation import words_of
 
 ROUTER = PROVIDERS["brainstormrouter"]
 

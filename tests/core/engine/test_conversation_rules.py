@@ -12,7 +12,7 @@ from emulator.core.provider.conversation.rules import RULES, ConversationRules, 
 from emulator.core.provider.conversation.selectors import Selector
 from emulator.core.provider.conversation.strict_schemas import loose_problem, strict_problem
 from emulator.core.values import Exchange
-from emulator.core.wires.conversation import Conversation, Message
+from emulator.core.wires.request.conversation import Conversation, Message
 
 Body = dict[str, Any]
 MODEL = "gpt-4o"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from emulator.core.provider.conversation.rule import MOST_NAMED, Asked, ConversationRule, Finding, every, first
 from emulator.core.wires.completion import is_broken
-from emulator.core.wires.conversation import Message
+from emulator.core.wires.request.conversation import Message
 
 
 def answers_a_call(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.selectors import Place, Selector
 from emulator.core.provider.model import Model
-from emulator.core.wires.conversation import Conversation
+from emulator.core.wires.request.conversation import Conversation
 
 #: So many ids are named.
 MOST_NAMED = 100

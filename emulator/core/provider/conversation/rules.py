@@ -16,7 +16,7 @@ from emulator.core.provider.conversation.selectors import Selector
 from emulator.core.provider.holes import holes
 from emulator.core.provider.wording import said as worded
 from emulator.core.schema.defaults import with_defaults
-from emulator.core.wires.conversation import Conversation
+from emulator.core.wires.request.conversation import Conversation
 
 #: Every rule, named in provider.yaml as its function, by what must stand beside it there.
 _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from emulator.core.errors import Json
-from emulator.core.wires.conversation import Choice, Conversation, Message, Tool
 from emulator.core.wires.reader import Match
+from emulator.core.wires.request.conversation import Choice, Conversation, Message, Tool
 from emulator.core.wires.request.messages import Messages, Prompts, with_images
 from emulator.core.wires.request.openapi_form import json_schema
 from emulator.core.wires.request.paths import Path, asking, condition_of, listed, path_of, paths_of, text_of

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
-from emulator.core.wires.conversation import Message
 from emulator.core.wires.reader import Found, Match, tells
+from emulator.core.wires.request.conversation import Message
 from emulator.core.wires.request.paths import listed, path_of, text_of
 from emulator.core.wires.stream_reader import json_text
 
