@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from emulator.core.schema.formats import data_folder
-from emulator.core.wires.template import ANSWER, PART, PIECE, ROWS, WORDS
+from emulator.core.wires.loading.parser import WORDS
+from emulator.core.wires.template import ANSWER, PART, PIECE, ROWS
 from tests.wires.asks import MADE_UP
 from tests.wires.build import SCHEMAS
 

@@ -52,7 +52,7 @@ COMPLETIONS = st.builds(Completion, PARTS.map(tuple), st.sampled_from(REASONS), 
 
 def given_back(item: Completion, wire: Wire) -> Completion:
     """Return a completion as its wire gives it back: of two reasons with one word, the one that fits."""
-    tables = list(wire.words.values())
+    tables = list(wire.words.tables.values())
     alike = [reason for reason in REASONS if all(table[reason] == table[item.finish or ""] for table in tables)]
     fits = item.finish if not tables else "tool_calls" if item.calls() and "tool_calls" in alike else alike[0]
     return replace(item, finish=fits, usage={**(item.usage or {}), **dict.fromkeys(wire.details, 0)})

@@ -19,10 +19,11 @@ from emulator.core.schema.bounds import patterns, schema_parts
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
+from emulator.core.tree import parsed
 from emulator.core.values import Note
 from emulator.core.wires.completion import Completion, Part
 from emulator.core.wires.request.conversation import Conversation, Tool
-from emulator.core.wires.wire import Wire, parsed
+from emulator.core.wires.wire import Wire
 
 #: How many calls are looked at, and how many violations of each are told.
 MOST_CALLS, MOST_TOLD = 100, 3

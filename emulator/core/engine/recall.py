@@ -22,11 +22,12 @@ from emulator.core.kept import Kept
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.store import KeptAnswers, KeptExchange, Lookup, soon
+from emulator.core.tree import parsed
 from emulator.core.values import Exchange, Request
 from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.scope import AnswerValues
 from emulator.core.wires.sse import payload
-from emulator.core.wires.wire import Wire, parsed
+from emulator.core.wires.wire import Wire
 
 #: What is found of a request, step by step.
 Steps: TypeAlias = Generator[Lookup, Any, Recalled | None]

@@ -56,7 +56,7 @@ def _operation(provider: Provider, operation: Operation) -> Json:
     answered: dict[str, Json] = {}
     if operation.response:
         answered["application/json"] = {"schema": _named(operation, "response")}
-    if operation.chunk and "ndjson" in _framings(operation):  # the schema is of each line
+    if operation.chunk and operation.wire and "ndjson" in operation.wire.framings:  # the schema is of each line
         answered[TYPES["ndjson"]] = {"schema": _named(operation, "chunk")}
     elif operation.chunk:
         answered[TYPES["sse"]] = {"schema": _event(operation)}
@@ -74,7 +74,7 @@ def _operation(provider: Provider, operation: Operation) -> Json:
 
 def _streamed(operation: Operation, shown: Json) -> Json:
     """Return an operation as it answers where it streams; a stream that may be one JSON array has its errors in one."""
-    framings = _framings(operation)
+    framings = operation.wire.framings if operation.wire else {}
     responses = dict(shown["responses"])
     content = {kind: form for kind, form in responses["200"]["content"].items() if kind == TYPES["sse"]}
     if "array" in framings:
@@ -92,10 +92,6 @@ def _streamed(operation: Operation, shown: Json) -> Json:
         "parameters": [*shown["parameters"], *asked],
         "responses": responses,
     }
-
-
-def _framings(operation: Operation) -> Mapping[str, Mapping[str, Json]]:
-    return dict(operation.wire.framings) if operation.wire else {}
 
 
 def _in_an_array(answer: Json) -> Json:

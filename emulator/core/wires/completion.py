@@ -95,6 +95,12 @@ class Completion:
         refused = any(part.kind == "refusal" for part in self.parts)
         return "stop_text" if self.stopped is not None else "refusal" if refused else ""
 
+    @property
+    def untold(self) -> int:
+        """Return how many tokens were reasoned that no part tells."""
+        told = any(part.kind == "reasoning" for part in self.parts)
+        return 0 if told else (self.usage or {}).get("reasoning", 0)
+
     def calls(self) -> list[Part]:
         return [part for part in self.parts if part.kind in CALLS]
 

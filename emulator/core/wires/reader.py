@@ -12,28 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json
+from emulator.core.wires import template
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, Kind
 from emulator.core.wires.derived import ALOUD, DERIVED
-from emulator.core.wires.template import (
-    ANNOTATIONS,
-    ECHO,
-    NUMBER,
-    PART,
-    TOKENS,
-    USAGE,
-    Array,
-    Choices,
-    Each,
-    Hole,
-    If,
-    Literal,
-    Node,
-    Object,
-    Rows,
-    Text,
-    Whole,
-    holes,
-)
+from emulator.core.wires.template import ANNOTATIONS, ECHO, NUMBER, PART, TOKENS, USAGE, Node, holes
 
 #: What was found by the names of holes; beside them the keys below.
 Found: TypeAlias = dict[str, Any]
@@ -70,14 +52,14 @@ def tells(kind: str, found: Found) -> bool:
     return any(isinstance(found.get(name), str) for name in names)
 
 
-def _literal(node: Literal, needed: Collection[str]) -> Match:
+def _literal(node: template.Literal, needed: Collection[str]) -> Match:
     value = node.value
     if value is False:
         return lambda given, found: given is not True
     return (lambda given, found: bool(given == value)) if _tells_apart(node) else _anything
 
 
-def _tells_apart(node: Literal) -> bool:
+def _tells_apart(node: template.Literal) -> bool:
     return node.value is True or (isinstance(node.value, str) and node.value != "")
 
 
@@ -85,7 +67,7 @@ def _anything(given: Json, found: Found) -> bool:
     return True
 
 
-def _hole(node: Hole, needed: Collection[str]) -> Match:
+def _hole(node: template.Hole, needed: Collection[str]) -> Match:
     name = node.name
     if name in _ASIDE or name.startswith(ECHO):
         return _anything
@@ -108,26 +90,21 @@ def _take(found: Found, name: str, given: Json, good: bool, or_nothing: bool) ->
     return True
 
 
-def _text(node: Text, needed: Collection[str]) -> Match:
+def _text(node: template.Text, needed: Collection[str]) -> Match:
     """Ask for what is literal in a text, and for one of a hole's words; a text of holes alone may be anything."""
     if not any(node.parts[::2]):
         return _anything
-    pieces = [_in_hole(node, part) if index % 2 else re.escape(part) for index, part in enumerate(node.parts)]
+    among = {name: f"(?:{'|'.join(map(re.escape, words))})" for name, words in node.words.items() if words}
+    pieces = [among.get(part, ".*") if index % 2 else re.escape(part) for index, part in enumerate(node.parts)]
     pattern = re.compile("".join(pieces))
     return lambda given, found: isinstance(given, str) and pattern.fullmatch(given) is not None
 
 
-def _in_hole(node: Text, name: str) -> str:
-    """Return the pattern of what can stand in a hole of a text."""
-    words = node.words.get(name)
-    return f"(?:{'|'.join(map(re.escape, words))})" if words else ".*"
-
-
-def _object(node: Object, needed: Collection[str]) -> Match:
+def _object(node: template.Object, needed: Collection[str]) -> Match:
     fields = [
         (field.name, reader(field.node, needed), _may_be_missing(field.node, needed))
         for field in node.fields
-        if not (field.optional and isinstance(field.node, Literal) and field.node.value is not False)
+        if not (field.optional and isinstance(field.node, template.Literal) and field.node.value is not False)
     ]
     ordered = sorted(fields, key=lambda item: item[2])  # those that tell forms apart are looked at first
 
@@ -148,18 +125,18 @@ def _object(node: Object, needed: Collection[str]) -> Match:
 
 def _may_be_missing(node: Node, needed: Collection[str]) -> bool:
     """Tell whether nothing in a template has to be there."""
-    if isinstance(node, Literal):
+    if isinstance(node, template.Literal):
         return not _tells_apart(node)
-    if isinstance(node, Object):
+    if isinstance(node, template.Object):
         return all(_may_be_missing(field.node, needed) for field in node.fields if not field.optional)
-    if isinstance(node, Array):
+    if isinstance(node, template.Array):
         return all(holes(item).isdisjoint(needed) for item in node.items)
-    if isinstance(node, Text):
+    if isinstance(node, template.Text):
         return not any(node.parts[::2])
-    return isinstance(node, Hole | If) and node.name not in needed
+    return isinstance(node, template.Hole | template.If) and node.name not in needed
 
 
-def _array(node: Array, needed: Collection[str]) -> Match:
+def _array(node: template.Array, needed: Collection[str]) -> Match:
     if not node.items:
         return _anything
     if len(node.items) == 1:
@@ -174,11 +151,11 @@ def _array(node: Array, needed: Collection[str]) -> Match:
 
 def _list(item: Node, needed: Collection[str]) -> Match:
     """Read a list of one template: its items are rows, or parts, or choices, of which the first is read."""
-    if isinstance(item, Each):
+    if isinstance(item, template.Each):
         return _parts({kind: reader(node) for kind, node in item.kinds.items()})
-    if isinstance(item, Rows):
+    if isinstance(item, template.Rows):
         return _rows(item, needed)
-    look, only = reader(item, needed), isinstance(item, Choices)
+    look, only = reader(item, needed), isinstance(item, template.Choices)
 
     def match(given: Json, found: Found) -> bool:
         if not isinstance(given, list):
@@ -197,7 +174,7 @@ def _list(item: Node, needed: Collection[str]) -> Match:
     return match
 
 
-def _rows(node: Rows, needed: Collection[str]) -> Match:
+def _rows(node: template.Rows, needed: Collection[str]) -> Match:
     """Read the rows of a value; one that has another form is something that the template has no form for."""
     name, look = node.name, reader(node.node)
 
@@ -240,19 +217,19 @@ def first_kind(kinds: Iterable[tuple[Kind, Match]], value: Json) -> tuple[Kind, 
     return None
 
 
-def _if(node: If, needed: Collection[str]) -> Match:
+def _if(node: template.If, needed: Collection[str]) -> Match:
     """Read what follows a condition; where something else stands there without the value, neither is asked for."""
     return reader(node.node, needed) if node.other is None else _anything
 
 
-def _inner(node: Choices | Each, needed: Collection[str]) -> Match:
+def _inner(node: template.Choices | template.Each, needed: Collection[str]) -> Match:
     """Read a part or a choice that stands alone, not in a list."""
-    if isinstance(node, Each):
+    if isinstance(node, template.Each):
         return _parts({kind: reader(item) for kind, item in node.kinds.items()})
     return reader(node.node, needed)
 
 
-def _whole(node: Whole, needed: Collection[str]) -> Match:
+def _whole(node: template.Whole, needed: Collection[str]) -> Match:
     """Read the whole answer; what is changed in it says nothing of the answer."""
     look = reader(node.node)
     aside = {PARTS, UNREAD, TOKENS, ANNOTATIONS, *PART, *node.changes}
@@ -271,6 +248,7 @@ def _whole(node: Whole, needed: Collection[str]) -> Match:
 
 
 _READ: Mapping[type[Node], Callable[..., Match]] = {
-    Literal: _literal, Hole: _hole, Text: _text, Object: _object, Array: _array,
-    Each: _inner, Choices: _inner, If: _if, Whole: _whole, Rows: lambda node, needed: reader(node.node, needed),
+    template.Literal: _literal, template.Hole: _hole, template.Text: _text, template.Object: _object,
+    template.Array: _array, template.Each: _inner, template.Choices: _inner, template.If: _if, template.Whole: _whole,
+    template.Rows: lambda node, needed: reader(node.node, needed),
 }  # fmt: skip

@@ -5,23 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
-import orjson
-
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+from emulator.core.tree import parsed
 from emulator.core.wires.completion import CALLS, REASONS, Annotation, Completion, Part, Token, counts, signature
-from emulator.core.wires.template import (
-    ANNOTATIONS,
-    CONVERSATION,
-    ERROR,
-    FAILURE,
-    FILTERED,
-    ITEM,
-    LIKELY,
-    NUMBER,
-    PARTS,
-    TOKENS,
-)
+from emulator.core.wires.template import ANNOTATIONS, ERROR, FAILURE, FILTERED, ITEM, LIKELY, NUMBER, PARTS, TOKENS
 
 
 @frozen
@@ -55,7 +43,7 @@ def values_of(saying: AnswerValues) -> dict[str, Json]:
         PARTS: list(_parts(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
         "usage": usage, "usage.asked": None, "usage.cost": _cost(saying), **counts(usage),
         FILTERED: completion.finish == REASONS[-1] or None,
-        "echoes": saying.echoes, CONVERSATION: saying.conversation,
+        "echoes": saying.echoes, "conversation": saying.conversation,
         TOKENS: _tokens([token for part in said for token in part.tokens]),
         ANNOTATIONS: _annotations([item for part in said for item in part.annotations]),
     }  # fmt: skip
@@ -82,11 +70,12 @@ def _signature(part: Part, calls: int, signs: bool) -> str | None:
 def _parts(completion: Completion, items: Sequence[str], signs: bool) -> Iterator[dict[str, Json]]:
     """Yield the values of each part's holes, with its place among all and among the calls."""
     calls = 0
-    broken: Json = {} if completion.finish == "length" else None
+    cut = completion.finish == "length"
     for index, part in enumerate(completion.parts):
         yield {
             "kind": part.kind, "part.id": part.id, "part.name": part.name, "part.text": part.text,
-            "part.arguments": part.text, "part.input": _object(part.text, broken) if part.kind == "call" else None,
+            "part.arguments": part.text,
+            "part.input": parsed(part.text, {} if cut else part.text) if part.kind == "call" else None,
             "part.signature": _signature(part, calls, signs),
             "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
             TOKENS: _tokens(part.tokens), ANNOTATIONS: _annotations(part.annotations),
@@ -109,11 +98,3 @@ def _annotations(annotations: Sequence[Annotation]) -> list[Json] | None:
          "annotation.end": item.end, "annotation.index": index}
         for index, item in enumerate(annotations)
     ] or None  # fmt: skip
-
-
-def _object(text: str, broken: Json) -> Json:
-    """Return arguments as JSON; in the place of those that are none what is given, else their text."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text if broken is None else broken

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
 
 from emulator.core.errors import Json
+from emulator.core.tree import parsed
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, Annotation, Kind, Part, Token
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows, tells
+from emulator.core.wires.sse import payload
+from emulator.core.wires.stream_writer import Event
 from emulator.core.wires.template import ANNOTATIONS, LIKELY, TOKENS
 
 
@@ -94,6 +97,16 @@ def part_of(kind: Kind, found: Found) -> Part:
     return Part(kind, arguments, found.get("part.id", ""), found.get("part.name", ""))
 
 
+def whole_of(data: Iterable[bytes], events: Iterable[Event]) -> dict[str, Json] | None:
+    """Return the whole answer that a stream has in the first of these events that has one."""
+    for value in map(parsed, map(payload, data)):
+        for event in events:
+            if event.whole and event.match and event.match(value, {}):
+                body = value.get(event.whole)
+                return body if isinstance(body, dict) else None
+    return None
+
+
 def tokens_of(found: Mapping[str, Json]) -> list[Token]:
     """Return the tokens that were found of a text."""
     return [
@@ -105,15 +118,9 @@ def tokens_of(found: Mapping[str, Json]) -> list[Token]:
 
 def annotations_of(found: Mapping[str, Json]) -> tuple[Annotation, ...]:
     """Return the sources that were found of a text."""
-    return tuple(
-        Annotation(
-            *(
-                row.get(f"annotation.{name}", usual)
-                for name, usual in (("url", ""), ("title", ""), ("start", 0), ("end", 0))
-            )
-        )
-        for row in found.get(ANNOTATIONS) or ()
-    )
+    usual = {"url": "", "title": "", "start": 0, "end": 0}
+    cited = found.get(ANNOTATIONS) or ()
+    return tuple([Annotation(*(row.get(f"annotation.{name}", no) for name, no in usual.items())) for row in cited])
 
 
 def json_text(value: Json) -> str:

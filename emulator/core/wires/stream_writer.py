@@ -49,10 +49,18 @@ def written(events: Sequence[Event], scope: dict[str, Json], when: str) -> list[
     return found
 
 
-def pieces_written(
-    events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes], echoes: Sequence[str] = ()
-) -> list[Sent]:
+def part_written(
+    events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes], part: Part, tally: Tally | None,
+    numbered: bool,
+) -> list[Sent]:  # fmt: skip
     """Write a part's pieces, each between bytes that are the same for all, and before them what is echoed."""
+    if tally:
+        return _counted(events, scope, pieces, part, tally)
+    if scope[TOKENS]:
+        return _tokens(events, scope, pieces)
+    if numbered:
+        return _numbered(events, scope, pieces)
+    echoes = scope["echoes"] if part.kind == "text" else ()
     sides = [event.write.around(inner) for event, inner in _by_choice(events, scope)]
     echoed = zip(sides, map(orjson.dumps, echoes), strict=False)
     found = [(before + text + after, "data") for (before, after), text in echoed]
@@ -62,7 +70,7 @@ def pieces_written(
     return found + [(before + piece + after, "data") for piece in pieces for before, after in sides]
 
 
-def tokens_written(events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]) -> list[Sent]:
+def _tokens(events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]) -> list[Sent]:
     """Write a part's pieces, each with the tokens that begin in it."""
     rows, begins, end, found = scope[TOKENS], list[int](), 0, list[Sent]()
     for row in rows:
@@ -78,7 +86,7 @@ def tokens_written(events: Sequence[Event], scope: dict[str, Json], pieces: Iter
     return found
 
 
-def counted_written(
+def _counted(
     events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes], part: Part, tally: Tally
 ) -> list[Sent]:
     """Write a part's pieces, each with the usage of what was said until then."""
@@ -86,7 +94,7 @@ def counted_written(
     return [(data, "data") for data in (tally.fill(part, pieces, forms) if forms else ())]
 
 
-def numbered_written(events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]) -> list[Sent]:
+def _numbered(events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]) -> list[Sent]:
     """Write a part's pieces, each with its number in the stream."""
     forms = [event.write.numbered(inner) for event, inner in _by_choice(events, scope)]
     sent = [(form, piece) for piece in pieces for form in forms]

@@ -8,23 +8,9 @@ from typing import TypeAlias
 from orjson import dumps
 
 from emulator.core.errors import Json
+from emulator.core.wires import template
 from emulator.core.wires.derived import DERIVED
-from emulator.core.wires.template import (
-    NUMBER,
-    PARTS,
-    PIECE,
-    Array,
-    Choices,
-    Each,
-    Hole,
-    If,
-    Literal,
-    Node,
-    Object,
-    Rows,
-    Text,
-    Whole,
-)
+from emulator.core.wires.template import NUMBER, PARTS, PIECE, Node
 
 #: The values of holes by name; `parts` holds the values of each part, `choices` tells how many choices there are.
 Scope: TypeAlias = Mapping[str, Json]
@@ -110,27 +96,27 @@ def _bare(node: Node) -> list[bytes | Dynamic]:
 
 
 def _pieces(node: Node) -> Iterator[bytes | Dynamic]:
-    if isinstance(node, Literal):
+    if isinstance(node, template.Literal):
         yield dumps(node.value)
-    elif isinstance(node, Object):
+    elif isinstance(node, template.Object):
         yield b"{"
         for index, field in enumerate(node.fields):
             begin = (b"," if index else b"") + dumps(field.name) + b":"
-            if field.optional and field.node == Literal(False):
+            if field.optional and field.node == template.Literal(False):
                 continue
-            if field.optional and not isinstance(field.node, Literal):
+            if field.optional and not isinstance(field.node, template.Literal):
                 yield _optional(begin, field.node)
             else:
                 yield begin
                 yield from _pieces(field.node)
         yield b"}"
-    elif isinstance(node, Array):
+    elif isinstance(node, template.Array):
         yield b"["
         for index, item in enumerate(node.items):
             yield b"," if index else b""
             yield from _pieces(item)
         yield b"]"
-    elif isinstance(node, Hole):
+    elif isinstance(node, template.Hole):
         yield _derived(node.name) if node.name in DERIVED else node.name
     else:
         yield _WRITE[type(node)](node)
@@ -144,17 +130,17 @@ def _derived(name: str) -> Write:
 
 def _optional(begin: bytes, node: Node) -> Write:
     """Write a field that is left out where its value is empty."""
-    if isinstance(node, If) and node.other is None:
+    if isinstance(node, template.If) and node.other is None:
         name, write = node.name, writer(node.node)
         return lambda scope: b"" if scope[name] is None else begin + write(scope)
-    if isinstance(node, Hole) and node.name not in DERIVED:
+    if isinstance(node, template.Hole) and node.name not in DERIVED:
         name = node.name
         return lambda scope: b"" if (value := scope[name]) is None or value == 0 else begin + dumps(value)
     write = writer(node)
     return lambda scope: b"" if (data := write(scope)) in _EMPTY else begin + data
 
 
-def _text(node: Text) -> Write:
+def _text(node: template.Text) -> Write:
     literals, names = node.parts[::2], node.parts[1::2]
 
     def write(scope: Scope) -> bytes:
@@ -164,14 +150,14 @@ def _text(node: Text) -> Write:
     return write
 
 
-def _each(node: Each) -> Write:
+def _each(node: template.Each) -> Write:
     kinds = {kind: writer(item) for kind, item in node.kinds.items()}
     return lambda scope: b",".join(
         [kinds[part["kind"]]({**scope, **part}) for part in scope[PARTS] if part["kind"] in kinds]
     )
 
 
-def _choices(node: Choices) -> Write:
+def _choices(node: template.Choices) -> Write:
     write = writer(node.node)
     return lambda scope: (
         write(scope)
@@ -187,21 +173,22 @@ def _choice(scope: Scope, index: int) -> Scope:
     return {**scope, "choice": index, "text": scope["echoes"][index] + (scope["text"] or "")}
 
 
-def _if(node: If) -> Write:
-    name, write, otherwise = node.name, writer(node.node), writer(node.other or Literal(None))
+def _if(node: template.If) -> Write:
+    name, write, otherwise = node.name, writer(node.node), writer(node.other or template.Literal(None))
     return lambda scope: otherwise(scope) if scope[name] is None else write(scope)
 
 
-def _rows(node: Rows) -> Write:
+def _rows(node: template.Rows) -> Write:
     name, write = node.name, writer(node.node)
     return lambda scope: b",".join([write({**scope, **row}) for row in scope[name] or ()])
 
 
-def _whole(node: Whole) -> Write:
+def _whole(node: template.Whole) -> Write:
     write, changes = writer(node.node), dict(node.changes)
     return lambda scope: write({**scope, **changes})
 
 
 _WRITE: Mapping[type[Node], Callable[..., Write]] = {
-    Text: _text, Each: _each, Choices: _choices, If: _if, Whole: _whole, Rows: _rows,
+    template.Text: _text, template.Each: _each, template.Choices: _choices, template.If: _if, template.Whole: _whole,
+    template.Rows: _rows,
 }  # fmt: skip

@@ -11,35 +11,20 @@ from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.kept import STATES, Kept
 from emulator.core.source import Source
 from emulator.core.tree import Path as Steps
+from emulator.core.tree import at
+from emulator.core.wires import template
 from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, FRESH, KINDS, REASONS
 from emulator.core.wires.derived import ALOUD, DERIVED
+from emulator.core.wires.loading.parser import Parser
 from emulator.core.wires.loading.places import places
 from emulator.core.wires.padding import Padding
 from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.sse import event
 from emulator.core.wires.stream_writer import Event
-from emulator.core.wires.template import (
-    ECHO,
-    ITEM,
-    NUMBER,
-    PIECE,
-    USAGE,
-    Array,
-    Each,
-    Hole,
-    If,
-    Literal,
-    Node,
-    Object,
-    Parser,
-    Rows,
-    Text,
-    Whole,
-    holes,
-    nodes,
-)
+from emulator.core.wires.template import ECHO, ITEM, NUMBER, PIECE, USAGE, Node, holes, nodes
 from emulator.core.wires.wire import MOMENTS, OF_PART, Wire
+from emulator.core.wires.words import Words
 from emulator.core.wires.writer import Writer, event_writer, writer
 
 
@@ -54,7 +39,7 @@ class Compiler:
 
     def report(self, path: Steps, message: str) -> None:
         """Put a problem where it was written: in the change, or in what it is a change of."""
-        source = next((item for item in self.sources if _holds(item.data, path)), self.sources[-1])
+        source = next((item for item in self.sources if at(item.data, path, ...) is not ...), self.sources[-1])
         self.problems.append(source.problem(path, message))
 
     def compile(self) -> Wire:
@@ -79,7 +64,7 @@ class Compiler:
         return Wire(
             name=self.name,
             request=form,
-            words=words,
+            words=Words(words, _refuses_by_word(whole, words)),
             write=writer(whole),
             match=known(whole, reader(whole)),
             events=compiled,
@@ -87,7 +72,7 @@ class Compiler:
             paced=stream.get("pace", "events"),
             totals="usage.total" in holes(whole),
             parted=f"usage.{FRESH}" in holes(whole),
-            spared=frozenset[str]().union(*(node.spared for node in nodes(whole) if isinstance(node, Each))),
+            spared=frozenset[str]().union(*(node.spared for node in nodes(whole) if isinstance(node, template.Each))),
             places=places(whole, events),
             details=tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
             fresh=frozenset(_fresh(written)),
@@ -96,13 +81,12 @@ class Compiler:
             items=ITEM in holding,
             numbered=any(NUMBER in holes(node) for found in events.values() for node in found),
             kept=self.kept(whole),
-            rows=frozenset(node.name for template in written for node in nodes(template) if isinstance(node, Rows)),
+            rows=frozenset(node.name for one in written for node in nodes(one) if isinstance(node, template.Rows)),
             depends_on=tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields(*_KEPT_BY)})),
-            framings=tuple(stream.get("framing", {}).items()),
+            framings=stream.get("framing", {}),
             failing_as=failing if isinstance(failing := stream.get("error"), str) else "event",
             counts_so_far=stream.get("counts") == "so_far",
             padding=self.padding(),
-            refuses_by_word=_refuses_by_word(whole, words),
             named=tuple(event for event in (*chain.from_iterable(compiled.values()), *last) if event.name),
         )
 
@@ -170,17 +154,10 @@ class Compiler:
         data = self.data.get("kept")
         if data is None:
             return None
-        fields = whole.fields if isinstance(whole, Object) else ()
-        output = [item.name for item in fields if any(isinstance(inner, Each) for inner in nodes(item.node))]
+        fields = whole.fields if isinstance(whole, template.Object) else ()
+        output = [item.name for item in fields if any(isinstance(inner, template.Each) for inner in nodes(item.node))]
         states = {name: data[name] for name in STATES if name in data}
-        return Kept(
-            output[0] if output else "",
-            states,
-            data.get("item", {}),
-            data.get("texts", {}),
-            data.get("shown", {}),
-            data.get("compacted", {}),
-        )
+        return Kept(output[0] if output else "", states, *(data.get(name, {}) for name in _OF_KEPT))
 
     def fail(self) -> None:
         if self.problems:
@@ -220,29 +197,20 @@ class Compiler:
         return {PIECE: (PIECE,), "finish": ("finish", *self.data.get("words", ())), "usage": (USAGE,)}.get(moment, ())
 
     def event(self, node: Node, needed: tuple[str, ...]) -> Event:
-        if isinstance(node, Literal) and isinstance(node.value, str):  # [DONE]
+        if isinstance(node, template.Literal) and isinstance(node.value, str):  # [DONE]
             return Event(Writer([event(node.value.encode())]), None, False, node.value)
         condition = rows = None
-        if isinstance(node, If) and node.other is None:
+        if isinstance(node, template.If) and node.other is None:
             condition, node = node.name, node.node
-        elif isinstance(node, Rows):
+        elif isinstance(node, template.Rows):
             rows, node = node.name, node.node
-        fields = {item.name: item.node for item in node.fields} if isinstance(node, Object) else {}
-        name = node.event if isinstance(node, Object) else None
-        named = Literal(name) if name else fields.get(self.data["stream"].get("event", ""))
-        whole = next((name for name, inner in fields.items() if isinstance(inner, Whole)), None)
+        fields = {item.name: item.node for item in node.fields} if isinstance(node, template.Object) else {}
+        name = node.event if isinstance(node, template.Object) else None
+        named = template.Literal(name) if name else fields.get(self.data["stream"].get("event", ""))
+        whole = next((name for name, inner in fields.items() if isinstance(inner, template.Whole)), None)
         look = known(node, reader(node, needed))
-        return Event(
-            event_writer(node, named),
-            look,
-            "choice" in holes(node),
-            "",
-            whole,
-            condition,
-            rows,
-            name,
-            frozenset(fields),
-        )
+        write, by_choice = event_writer(node, named), "choice" in holes(node)
+        return Event(write, look, by_choice, "", whole, condition, rows, name, frozenset(fields))
 
 
 def _refuses_by_word(whole: Node, words: Mapping[str, Mapping[str, str]]) -> bool:
@@ -250,7 +218,7 @@ def _refuses_by_word(whole: Node, words: Mapping[str, Mapping[str, str]]) -> boo
     alike = any(
         "refusal" in node.kinds and node.kinds["refusal"] == node.kinds.get("text")
         for node in nodes(whole)
-        if isinstance(node, Each)
+        if isinstance(node, template.Each)
     )
     return alike and any(table.get("refusal") != table.get("stop") for table in words.values())
 
@@ -273,53 +241,44 @@ def any_of(matches: Sequence[Match]) -> Match:
     return matches[0] if len(matches) == 1 else look
 
 
-def _holds(data: Json, path: Steps) -> bool:
-    """Tell whether data has something at a path."""
-    for step in path:
-        try:
-            data = data[step]
-        except (LookupError, TypeError):
-            return False
-    return True
-
-
 def known(node: Node, look: Match) -> Match:
     """Look only at what has one of a template's own fields: all else is of another form, if nothing has to be there."""
-    names = frozenset(field.name for field in node.fields) if isinstance(node, Object) else frozenset[str]()
+    names = frozenset(field.name for field in node.fields) if isinstance(node, template.Object) else frozenset[str]()
     return lambda value, found: isinstance(value, dict) and not names.isdisjoint(value) and look(value, found)
 
 
 def _fresh(templates: Iterable[Node]) -> Iterator[str]:
     """Yield the fields that hold the id or the time of an answer, or how long it took."""
-    for template in templates:
-        for node in nodes(template):
-            fields = node.fields if isinstance(node, Object) else ()
-            yield from (field.name for field in fields if field.node in _NEW)
+    for one in templates:
+        for node in nodes(one):
+            fields = node.fields if isinstance(node, template.Object) else ()
+            yield from (item.name for item in fields if isinstance(item.node, template.Hole) and item.node.name in _NEW)
 
 
+#: What is said of kept answers beside their states.
+_OF_KEPT = ("item", "texts", "shown", "compacted")
 #: What of a request decides how its answer is made and kept.
 _KEPT_BY = ("store", "later", "conversation", "thinks", "hides", "unpadded")
 #: What is new in every answer.
-_NEW = (Hole("id"), Hole("created"), Hole(ITEM), *(Hole(name) for name in DERIVED if name != ALOUD))
+_NEW = frozenset(("id", "created", ITEM, *DERIVED)) - {ALOUD}
 
 
 def _all_holes(node: Node) -> frozenset[str]:
     """Return the holes of a template, those of parts too."""
-    names = [
-        holes(inner) | {getattr(inner, "name", "")} for inner in nodes(node) if isinstance(inner, Hole | Text | If)
-    ]
+    own = template.Hole | template.Text | template.If
+    names = [holes(inner) | {getattr(inner, "name", "")} for inner in nodes(node) if isinstance(inner, own)]
     return frozenset[str]().union(*names)
 
 
 def _has_piece(node: Node) -> bool:
     """Tell whether the template of a piece has its hole once, and in every event."""
-    return sum(item == Hole(PIECE) for item in nodes(node)) == len(list(_pieces(node))) == 1
+    return sum(item == template.Hole(PIECE) for item in nodes(node)) == len(list(_pieces(node))) == 1
 
 
 def _pieces(node: Node) -> Iterator[Node]:
     """Yield the holes for a piece that stand in every event, once."""
-    if node == Hole(PIECE):
+    if node == template.Hole(PIECE):
         yield node
-    inner = [item.node for item in node.fields if not item.optional] if isinstance(node, Object) else ()
-    for part in node.items if isinstance(node, Array) else inner:
+    inner = [item.node for item in node.fields if not item.optional] if isinstance(node, template.Object) else ()
+    for part in node.items if isinstance(node, template.Array) else inner:
         yield from _pieces(part)
