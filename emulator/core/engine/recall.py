@@ -6,7 +6,7 @@ answers at hand, and one that must be waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -17,6 +17,7 @@ from emulator.core.answer.render import render_id
 from emulator.core.answer.stored import Recalled, conversation_key, earlier, recalled
 from emulator.core.digits import whole_number
 from emulator.core.draws import Draw
+from emulator.core.engine.page import Page, data_of, sent_in
 from emulator.core.errors import Json
 from emulator.core.kept import Kept
 from emulator.core.provider.operation import Operation
@@ -105,7 +106,7 @@ def _of_chat(provider: Provider, operation: Operation, body: Mapping[str, Json])
         other: KeptExchange | None = yield Lookup(kept)
         if other is None or other[0].claim.wire is not wire:
             continue
-        data = _data(other[0])
+        data = data_of(other[0])
         if any(mark in data for mark in marks):
             items = wire.kept.items(_whole(other[0], wire)[0])
             references |= {item["id"]: item for item in items if isinstance(item, dict) and item.get("id") in wanted}
@@ -113,11 +114,6 @@ def _of_chat(provider: Provider, operation: Operation, body: Mapping[str, Json])
         if len(references) == len(wanted) or read > MOST_READ:
             break
     return replace(found or Recalled(), references=references)
-
-
-def _data(exchange: Exchange) -> bytes:
-    """Return the bytes of an answer: what is not in them need not be read."""
-    return b"".join([exchange.later.body if exchange.later else b"", *(item.data for item in exchange.timeline.frames)])
 
 
 def _of_stored(provider: Provider, operation: Operation, ident: str, asked: Mapping[str, str]) -> Steps:
@@ -224,7 +220,7 @@ def _page_of_items(
     def name(index: int) -> str:
         return kept.id_of(items[index], ident, index, draw)
 
-    page = _Page(operation, asked)
+    page = Page(operation, asked)
     order = range(len(items)) if page.oldest_first else range(len(items) - 1, -1, -1)
     begin = page.begin(order, name)
     if begin is None:
@@ -238,7 +234,7 @@ def _all(provider: Provider, operation: Operation, asked: Mapping[str, str]) -> 
     """Find a page of the kept answers that a list asks for."""
     of = provider.operations[operation.of]
     ids: Sequence[str] = yield Lookup(of=of.name)
-    page = _Page(operation, asked)
+    page = Page(operation, asked)
     order = list(ids) if page.oldest_first else list(ids[::-1])
     begin = page.begin(order, str)
     if begin is None or of.wire is None:
@@ -249,66 +245,9 @@ def _all(provider: Provider, operation: Operation, asked: Mapping[str, str]) -> 
         if kept is None or not page.may_want(*kept):
             continue
         found = _answer(kept, of.wire)
-        if found and found.response is not None and page.wants(found.response, _sent(kept[0])):
+        if found and found.response is not None and page.wants(found.response, sent_in(kept[0])):
             rows.append(found.response)
         if len(rows) > page.limit:
             break
     told = rows[: page.limit]
     return page.told(told, [row[of.wire.place("id")] for row in told], len(rows) > page.limit)
-
-
-def _sent(exchange: Exchange) -> Mapping[str, Json]:
-    return exchange.claim.call.body if exchange.claim.call else {}
-
-
-class _Page:
-    """What a list is asked for: by its query, with the documented defaults."""
-
-    def __init__(self, operation: Operation, asked: Mapping[str, str]) -> None:
-        names = operation.page
-        given: Mapping[str, Json] = {**operation.checks(frozenset()).defaults, **asked}
-        limit = whole_number(str(given.get(names["limit"], "")))
-        self.limit = 20 if limit is None else limit
-        self.after = str(given.get(names["after"], ""))
-        self.oldest_first = given.get(names["order"]) == names["oldest_first"]
-        self._filters = dict(_filters(operation.page.get("filters", ()), asked))
-
-    def begin(self, order: Sequence[Any], name: Callable[[Any], str]) -> int | None:
-        """Return where the page begins; None where nothing has the id after which it is to."""
-        if not self.after:
-            return 0
-        return next((place for place, item in enumerate(order, 1) if name(item) == self.after), None)
-
-    def may_want(self, exchange: Exchange, change: str) -> bool:
-        """Tell whether an answer need be read: what a filter asks for is in its bytes, its request, or what changed."""
-        said = [_sent(exchange), orjson.loads(change) if change else {}]
-        data = _data(exchange) if self._filters else b""
-        return all(
-            orjson.dumps(wanted) in data or any(_value(one.get(name), key) == wanted for one in said)
-            for (name, key), wanted in self._filters.items()
-        )
-
-    def wants(self, *said: Mapping[str, Json]) -> bool:
-        """Tell whether an answer, or its request, has what the list asks for."""
-        return all(
-            any(_value(one.get(name), key) == wanted for one in said) for (name, key), wanted in self._filters.items()
-        )
-
-    def told(self, rows: Sequence[Json], ids: Sequence[str], more: bool) -> Recalled:
-        ends = {"first_id": ids[0], "last_id": ids[-1]} if ids else {"first_id": None, "last_id": None}
-        return Recalled(page={"items": rows, **ends, "has_more": more})
-
-
-def _value(field: Json, key: str) -> Json:
-    """Return a field, or what it has at a key: nothing where it is no object."""
-    if key:
-        return field.get(key) if isinstance(field, dict) else None
-    return field
-
-
-def _filters(names: Sequence[str], asked: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield the fields that must be so: NAME, or NAME[KEY] where NAME[] is known; others are no filters."""
-    for given, value in asked.items():
-        name, _, key = given.removesuffix("]").partition("[")
-        if (f"{name}[]" if key else given) in names:
-            yield (name, key), value

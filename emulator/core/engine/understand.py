@@ -58,7 +58,8 @@ def understand(session: Session, provider: Provider, settings: Settings, route: 
     found = recalled(request) if request.recalled else None
     if operation.names_kept:
         _check_kept(operation, params, found, body)
-    said = conversation(operation, body) if found is None else _going_on(operation, found, body, request.at)
+    before = earlier(found, request.at, operation.wire) if found else ()
+    said = conversation(operation, _resolved(operation, found, body) if found else body, before)
     if not said.model and (named := _unnamed_model(operation, settings, body)):
         said = replace(said, model=named)
     if "model" in params:
@@ -82,7 +83,9 @@ def understand(session: Session, provider: Provider, settings: Settings, route: 
     if compared:
         call = _compare(provider, settings, compared, call, alike)
     if operation.no_effect:
-        call = replace(call, notes=(*call.notes, *_in_vain(operation, body)))
+        vain = ((name, *why) for name, why in operation.no_effect.items() if body.get(name))
+        more = [Note(fact, name, f"{NO_EFFECT} here: {why}") for name, why, fact in vain]
+        call = replace(call, notes=(*call.notes, *more))
     if model and operation.wire:
         call = _within_window(provider, settings, operation, call, model)
     return call
@@ -183,11 +186,6 @@ def _check_kept(
         raise operation.is_missing(lost[0], form.fields("messages")[0], item=True)
 
 
-def _going_on(operation: Operation, found: Recalled, body: Mapping[str, Json], at: float) -> Conversation:
-    """Return what a body says that goes on from a kept answer, or refers to items of some."""
-    return conversation(operation, _resolved(operation, found, body), earlier(found, at, operation.wire))
-
-
 def _resolved(operation: Operation, found: Recalled, body: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return a body with the items of kept answers in the place of those that refer to them."""
     if not found.references or operation.wire is None:
@@ -204,13 +202,6 @@ def conversation(operation: Operation, body: Mapping[str, Json], before: Sequenc
         return operation.wire.request.read(body, operation.takes_tools, before)
     model = body.get("model")
     return Conversation(model if isinstance(model, str) else "")
-
-
-def _in_vain(operation: Operation, body: Mapping[str, Json]) -> Iterator[Note]:
-    """Say of documented fields that they change nothing here."""
-    for name, (why, fact) in operation.no_effect.items():
-        if body.get(name):
-            yield Note(fact, name, f"{NO_EFFECT} here: {why}")
 
 
 def _written_tools(operation: Operation, body: Mapping[str, Json]) -> str:
