@@ -58,9 +58,14 @@ def _candidate(rule: Rule, count_key: str) -> Candidate:
 
 def candidates(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
     """Return the rules whose conditions hold, up to the first that always answers; state and turns are the store's."""
-    found: list[Candidate] = []
     for allowed in index.allowed:
         allowed.restart()
+    return _fitting(index, call, key)
+
+
+def _fitting(index: RuleIndex, call: Call, key: str) -> tuple[Candidate, ...]:
+    """Do so with what is left of the steps that conditions may take for one request."""
+    found: list[Candidate] = []
     for rule in index.possible(last_text(call.conversation.messages, "user")) if index.rules else ():
         for condition in rule.conditions_beside_text:
             if not condition.holds(call):
@@ -88,7 +93,7 @@ def with_fallbacks(
         return found
     chain: list[Candidate] = []
     for model in models:
-        own = candidates(index, call.asking(model), key)
+        own = found if model == call.model else _fitting(index, call.asking(model), key)
         onward = len(chain) + len(own) + 1
         for item in own:
             rule = index.by_id[item.rule]

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from build import body_of, chat, make_session
 
+from emulator.core.schema.untrusted import Allowance
+
 A, B, C = "openai/gpt-4o", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4.6"
 DOWN: dict[str, Any] = {"error": "rate_limited"}
 
@@ -77,6 +79,16 @@ def test_a_fallback_that_no_rule_answers(unmatched: str, wanted: tuple[int, str]
     exchange = live.send("openrouter", chat("openrouter", models=[B]))
     assert exchange.timeline.status == wanted[0]
     assert wanted[1] in exchange.timeline.frames[0].data.decode()
+
+
+def test_all_models_of_a_request_share_the_steps_that_conditions_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[Allowance] = []
+    monkeypatch.setattr(Allowance, "restart", lambda allowed: began.append(allowed))
+    rules = [{"when": {"last_user": {"regex": "h.llo"}}, "replies": [DOWN, DOWN, {"text": "c"}]}]
+    exchange = make_session({"provider": "openrouter", "rules": rules}).send(
+        "openrouter", chat("openrouter", models=[B, C])
+    )
+    assert (exchange.model, len(began)) == (C, 1)
 
 
 def test_a_muted_fact_asks_no_other() -> None:
