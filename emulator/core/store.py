@@ -41,10 +41,14 @@ class Counters:
 
 @frozen
 class Lookup:
-    """What is looked for among the kept answers: one by its id, or the ids of all `of` an operation."""
+    """What is looked for among the kept answers: one by its id, or the ids of all `of` an operation.
+
+    Of one `with_texts`, pieces of JSON, its request or what it has otherwise since has them; else it need not be found.
+    """
 
     id: str = ""
     of: str = ""
+    with_texts: Sequence[bytes] = ()
 
 
 #: An exchange whose answer is kept, and what that has otherwise since, as JSON.
@@ -56,8 +60,10 @@ Journalled = tuple[Sequence[Exchange], int]
 class KeptAnswers(Protocol):
     """The answers that are kept for later requests."""
 
-    def recall(self, session: str, ident: str) -> KeptExchange | Awaitable[KeptExchange | None] | None:
-        """Return the exchange whose answer is kept by an id, and what that has otherwise since."""
+    def recall(
+        self, session: str, ident: str, with_texts: Sequence[bytes] = ()
+    ) -> KeptExchange | Awaitable[KeptExchange | None] | None:
+        """Return the exchange whose answer is kept by an id, and what that has otherwise since; see Lookup."""
 
     def listed(self, session: str, of: str) -> Sequence[str] | Awaitable[Sequence[str]]:
         """Return the ids of the answers that are kept of an operation, the oldest first."""

@@ -229,7 +229,7 @@ class MemoryStore:
         if isinstance(row, _Row) and row.exchange is exchange:  # after a reset another one has its number
             row.sent = sent
 
-    def recall(self, session: str, ident: str) -> KeptExchange | None:
+    def recall(self, session: str, ident: str, with_texts: Sequence[bytes] = ()) -> KeptExchange | None:
         found = self._sessions.get(session)
         kept = found.kept.get(ident) if found else None
         row = found.exchanges.get(kept[0]) if found and kept else None

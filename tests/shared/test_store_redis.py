@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.core.store import Counters, Store, soon
-from emulator.core.values import Claim, Exchange, Grant, Sent, Standing
+from emulator.core.values import Claim, Exchange, Grant, Keeping, Sent, Standing
 from emulator.stores.redis.claims import sent_in, sent_row
 from emulator.stores.redis.pipeline import Pipeline
-from emulator.stores.redis.rows import Entry
+from emulator.stores.redis.rows import Entry, may_have
 from emulator.stores.redis.rows import living as living_key
 from emulator.stores.redis.store import SCRIPTS, RedisStore
 from shared.redis_server import RedisServer
@@ -72,8 +72,9 @@ class Waited:
         found: tuple[Sequence[Exchange], int] = self.wait(lambda: self.store.journal(name, since, most))
         return found
 
-    def recall(self, session: str, ident: str) -> tuple[Exchange, str] | None:
-        found: tuple[Exchange, str] | None = self.wait(lambda: self.store.recall(self.prefix + session, ident))
+    def recall(self, session: str, ident: str, with_texts: Sequence[bytes] = ()) -> tuple[Exchange, str] | None:
+        name = self.prefix + session
+        found: tuple[Exchange, str] | None = self.wait(lambda: self.store.recall(name, ident, with_texts))
         return found
 
     def listed(self, session: str, of: str) -> Sequence[str]:
@@ -169,6 +170,24 @@ def test_what_can_no_longer_be_made_again_counts_as_dropped(
     first = test_store.answered(store, test_store.claim(test_store.ANY))
     store.take(test_store.claim(test_store.ANY))  # never recorded, so that it cannot be made again
     assert store.journal("s", 0) == ([first], 1)
+
+
+def test_an_answer_whose_request_lacks_a_text_is_not_made_again(make: Callable[[int], Store]) -> None:
+    store = make(10)
+    test_store.that_keeps(store, Keeping("keep", "one"))  # its request is b"0"
+    texts: list[tuple[bytes, ...]] = [(), (b"0",), (b'"none"',), (b"0", b'"none"')]
+    assert [store.recall("s", "one", asked) is not None for asked in texts] == [True, True, False, False]
+    test_store.that_keeps(store, Keeping("change", "one", data='{"metadata":{"k":"none"}}'))
+    assert store.recall("s", "one", (b'"none"',)) is not None
+
+
+@pytest.mark.parametrize(
+    ("request_body", "may"),
+    [(b'{"k":"none"}', True), (b'{"k":"other"}', False), (rb'{"k":"n\u006fne"}', True)],
+    ids=["there", "not there", "escaped"],
+)
+def test_what_is_escaped_may_be_any_text(request_body: bytes, may: bool) -> None:
+    assert may_have(request_body, [b'"none"']) is may
 
 
 # What is kept, in bytes

@@ -82,7 +82,7 @@ async def found_later(steps: Steps, store: KeptAnswers, session: str) -> bytes:
 
 
 def _look(store: KeptAnswers, session: str, wanted: Lookup) -> Any:
-    return store.listed(session, wanted.of) if wanted.of else store.recall(session, wanted.id)
+    return store.listed(session, wanted.of) if wanted.of else store.recall(session, wanted.id, wanted.with_texts)
 
 
 def _of_chat(provider: Provider, operation: Operation, body: Mapping[str, Json]) -> Steps:
@@ -241,7 +241,7 @@ def _all(provider: Provider, operation: Operation, asked: Mapping[str, str]) -> 
         return Recalled(unknown=page.after)
     rows: list[Mapping[str, Json]] = []
     for ident in order[begin:][:MOST_LOOKED_THROUGH]:
-        kept: KeptExchange | None = yield Lookup(ident)
+        kept: KeptExchange | None = yield Lookup(ident, with_texts=page.of_request)
         if kept is None or not page.may_want(*kept):
             continue
         found = _answer(kept, of.wire)

@@ -63,15 +63,17 @@ class Rows:
             await asyncio.sleep(0)
         return exchanges, gone
 
-    async def read(self, session: str, numbers: Sequence[int]) -> list[Exchange]:
-        """Return the exchanges of these numbers that can be made again."""
+    async def read(self, session: str, numbers: Sequence[int], with_texts: Sequence[bytes] = ()) -> list[Exchange]:
+        """Return the exchanges of these numbers that can be made again, and whose requests may have some texts."""
         if not numbers:
             return []
         fields = [f"{name}{number}" for number in numbers for name in _FIELDS]
         values = await self._pipeline.send("HMGET", key_of(session, "journal"), *fields)
         rows = [values[at : at + len(_FIELDS)] for at in range(0, len(values), len(_FIELDS))]
         alive = {self._worker: True}
-        made = [await self._made(session, row, alive) for row in rows if row[0] is not None]
+        made = [
+            await self._made(session, row, alive) for row in rows if row[0] is not None and may_have(row[0], with_texts)
+        ]
         return [item for item in made if item]
 
     async def _made(self, session: str, row: Sequence[bytes | None], alive: dict[str, bool]) -> Exchange | None:
@@ -96,6 +98,11 @@ class Rows:
     async def is_alive(self, worker: str) -> bool:
         """Tell whether a worker is still there."""
         return worker == self._worker or bool(await self._pipeline.send("EXISTS", living(worker)))
+
+
+def may_have(request: bytes, texts: Sequence[bytes]) -> bool:
+    """Tell whether a kept request may have texts: where it has none that is escaped, they are in its bytes."""
+    return not texts or b"\\" in request or all(text in request for text in texts)
 
 
 def living(worker: str) -> str:

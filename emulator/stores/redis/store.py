@@ -144,8 +144,8 @@ class RedisStore:
         ids = (keeping.id, *keeping.also)
         return self.pipeline.send(*KEEP.call(keys, grant.life, grant.number, keeping.does, data, SEPARATOR, *ids))
 
-    async def recall(self, session: str, ident: str) -> KeptExchange | None:
-        """Return the exchange whose answer is kept by an id, and what that has otherwise since.
+    async def recall(self, session: str, ident: str, with_texts: Sequence[bytes] = ()) -> KeptExchange | None:
+        """Return the exchange whose answer is kept by an id, and what that has otherwise since; see Lookup.
 
         Raises: StoreFailed.
         """
@@ -153,8 +153,10 @@ class RedisStore:
             self.pipeline.send("ZSCORE", key_of(session, "kept"), ident),
             self.pipeline.send("HGET", key_of(session, "kept-more"), ident),
         )
-        found = await self.rows.read(session, [int(float(number))]) if number is not None else []
-        return (found[0], (more or b"").decode().partition(SEPARATOR)[2]) if found else None
+        change = (more or b"").decode().partition(SEPARATOR)[2]
+        asked = () if change else with_texts
+        found = await self.rows.read(session, [int(float(number))], asked) if number is not None else []
+        return (found[0], change) if found else None
 
     async def listed(self, session: str, of: str) -> Sequence[str]:
         """Return the ids of the answers that are kept of an operation, the oldest first.
