@@ -26,6 +26,8 @@ class Page:
         self.after = str(given.get(names["after"], ""))
         self.oldest_first = given.get(names["order"]) == names["oldest_first"]
         self._wanted = dict(_wanted(operation.page.get("filters", ()), asked))
+        #: What fields of fields, which answers repeat from requests, must be.
+        self.of_request = [orjson.dumps(value) for place, value in self._wanted.items() if len(place) > 1]
 
     def begin(self, order: Sequence[Any], name: Callable[[Any], str]) -> int | None:
         """Return where the page begins; None where nothing has the id after which it is to."""
