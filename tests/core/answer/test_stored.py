@@ -13,6 +13,7 @@ from build import NOW, EngineSession, body_of, make_request, make_session
 
 from emulator.core.engine import recall, understand
 from emulator.core.kept import Keeping
+from emulator.core.store import Lookup
 from emulator.core.values import Exchange
 from emulator.core.wires.sse import payload
 
@@ -427,3 +428,12 @@ def test_a_conversation_is_compacted(live: EngineSession) -> None:
     assert other["output"][-1]["encrypted_content"] != gist["encrypted_content"]
     following = ask(live, "/responses", responses([*compacted["output"], {"role": "user", "content": "three"}]))
     assert [text for role, text in texts(following) if role == "user"] == ["one", "two", "three"]
+
+
+def test_a_list_by_metadata_looks_at_those_whose_requests_have_it() -> None:
+    live = make_session()
+    query = "metadata[a]=1&model=gpt-4o"
+    steps = live.engine.recalling(make_request("openai", method="GET", path="/chat/completions", query=query))
+    assert steps
+    assert next(steps) == Lookup(of="chat")
+    assert steps.send(["chatcmpl-1"]) == Lookup("chatcmpl-1", with_texts=[b'"1"'])
