@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -71,8 +71,14 @@ class RequestForm:
         named = [text for text in (self._reference or {}).values() if "${" not in text]
         self._marks = [name.encode() for name in (*self.fields("previous", "conversation"), *named)]
         self._thinks, self._hides = condition_of(data.get("thinks")), condition_of(data.get("hides"))
-        seldom = self.fields("cap", "choices", "stop", "schema", "json", "usage", "tools", "logprobs", "reasoning")
-        self._seldom = frozenset(seldom if prompt is None else (*seldom, prompt["at"]))
+        looks: Mapping[str, Callable[[Mapping[str, Json]], Json]] = {
+            "cap": self._most, "choices": self._number, "stop": lambda body: _texts(self._stop(body)),
+            "schema": self._form_asked, "json": self._json, "logprobs": self._logprobs,
+            "usage": lambda body: self.tells_usage or self._usage(body) is True, "reasoning": self._shows_reasoning,
+        }  # fmt: skip
+        # what of a request is seldom there: its fields, what looks at it, and what it is without them
+        self._asks = {name: (frozenset(self.fields(name)), look, look({})) for name, look in looks.items()}
+        self._seldom = frozenset([*self.fields("tools", *looks), *([] if prompt is None else [prompt["at"]])])
 
     def _read_tools(self, tools: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
         self._tools = [_Tools(tools, False), *([_Tools(tools["custom"], True)] if "custom" in tools else [])]
@@ -92,33 +98,18 @@ class RequestForm:
         if self._seldom.isdisjoint(body):
             told, shows = self.tells_usage, self._shows_unasked
             return Conversation(model, stream, messages, usage=told, reasoning=shows, plain=plain is not None)
+        said = {
+            name: usual if fields.isdisjoint(body) else look(body) for name, (fields, look, usual) in self._asks.items()
+        }
         tools = self.tools(body) if with_tools else ()
         choice, named = self._chosen(body) if tools else ("free", "")
-        number = self._choices(body)
-        several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
-        number = number if several else 1
-        alone = isinstance(self._messages, Prompts)
+        number, alone = said.pop("choices"), isinstance(self._messages, Prompts)
         prompts = [item for item in messages if item.role == "user"][:MOST_PROMPTS] if alone else messages[:1]
         echoes = [message.text for message in prompts for _ in range(number)] if self._echo(body) is True else ()
         return Conversation(
-            model,
-            stream,
-            messages,
-            tools,
-            choice,
-            named,
-            self._one_call(body),
-            None if self._uncapped(body) else self._cap(body),
-            number * max(1, len(prompts)),
-            _texts(self._stop(body)),
-            None if isinstance(schema := self._schema(body), str) else self._as_schema(schema),
-            self._json(body),
-            self.tells_usage or self._usage(body) is True,
-            self._logprobs(body),
-            tuple(echoes),
-            self._shows_reasoning(body),
-            plain is not None,
-        )
+            model, stream, messages, tools, choice, named, self._one_call(body), echoes=tuple(echoes),
+            choices=number * max(1, len(prompts)), plain=plain is not None, **said,
+        )  # fmt: skip
 
     def model(self, body: Mapping[str, Json]) -> str:
         return text_of(self._model(body))
@@ -132,6 +123,17 @@ class RequestForm:
         if self._as_schema is _as_it_is:
             return tuple(found)
         return tuple([replace(tool, parameters=self._as_schema(tool.parameters)) for tool in found])
+
+    def _most(self, body: Mapping[str, Json]) -> Json:
+        return None if self._uncapped(body) else self._cap(body)
+
+    def _number(self, body: Mapping[str, Json]) -> int:
+        number = self._choices(body)
+        several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
+        return number if several else 1
+
+    def _form_asked(self, body: Mapping[str, Json]) -> Json:
+        return None if isinstance(schema := self._schema(body), str) else self._as_schema(schema)
 
     def _logprobs(self, body: Mapping[str, Json]) -> int | None:
         """Return how many likely tokens are asked for beside each, if their probabilities are."""
