@@ -55,9 +55,7 @@ def _tell(item: Provider) -> None:
         f"{plan.requests or 'any number of'} requests, {plan.tokens or 'any number of'} tokens a minute"
         for plan in item.plans.values()
     ])  # fmt: skip
-    section(
-        "Documented errors", [_error(name, given) for name, given in item.errors.items() if given.get("documented")]
-    )
+    section("Documented errors", [_error(name, how) for name, how in item.errors.items() if how.get("documented")])
     further = [(name, given) for name, given in item.errors.items() if "like" in given and not given["documented"]]
     if further:
         section("Further errors", [_error(name, given) for name, given in further])

@@ -192,9 +192,7 @@ class Pending:
     def _answer(self) -> Answer:
         if self.response is None:
             return Answer(self.sent, 0, (), b"", *(self.broken or ("cut", "")))
-        headers = tuple(
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers
-        )
+        headers = tuple((key.decode("latin-1").lower(), text.decode("latin-1")) for key, text in self.response.headers)
         stream = self.response.extensions["network_stream"]
         if isinstance(stream, Stream):
             stream.declared = _declared(headers)

@@ -74,7 +74,5 @@ class Emulator:
             raise RuntimeError("a session needs a running server: with Emulator() as emulator")
         return EmulatedSession(self._control, scenario, folders, **options)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._ending.close()

@@ -282,9 +282,7 @@ class EmulatedSession:
     def __enter__(self) -> EmulatedSession:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if error is None:
             try:
                 self.check()

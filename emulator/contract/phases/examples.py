@@ -55,9 +55,7 @@ def _example(contract: Contract, operation: Operation, example: Example, seed: i
 def _may_lack_model(contract: Contract, operation: Operation, example: Example, answer: Answer) -> bool:
     """Tell whether an answer may be for a model that the docs print and a target need not have, as the good one."""
     unknown = contract.provider.errors[operation.unknown_model or contract.provider.models_unknown]
-    named, good = (
-        body.get("model") if isinstance(body, Mapping) else None for body in (example.body, contract.ask.body)
-    )
+    named, good = (one.get("model") if isinstance(one, Mapping) else None for one in (example.body, contract.ask.body))
     return bool(answer.status == unknown["status"] and named != good)
 
 

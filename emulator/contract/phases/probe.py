@@ -29,9 +29,7 @@ def gates(contract: Contract) -> tuple[PlannedCase, PlannedCase]:
     """Return the cases that a run needs to pass."""
     shown = contract.shown_by("authentication")
     reachable = planned_case(contract, "probe", "reachable", lambda session: _reachable(contract, session))
-    key = planned_case(
-        contract, "probe", "key", lambda session: _key(contract, session), fact=shown.id if shown else None
-    )
+    key = planned_case(contract, "probe", "key", lambda own: _key(contract, own), fact=shown.id if shown else None)
     return _strict(reachable), _strict(key)
 
 

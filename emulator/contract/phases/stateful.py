@@ -126,9 +126,7 @@ def walk_streamed(contract: Contract, operation: Operation, session: TargetSessi
     for text in TEXTS:
         told = client.arrange({"text": text})
         answers = [client.chat(), client.chat(client.asks(stream=True))]
-        one, streamed = (
-            _message(contract, operation, item, flag) for item, flag in zip(answers, (False, True), strict=True)
-        )
+        one, streamed = (_message(contract, operation, one, on) for one, on in zip(answers, (False, True), strict=True))
         if one != streamed and not told and _message(contract, operation, client.chat(), False) != one:
             raise NotArranged("the same request gets another answer each time; each of its streams was well framed")
         what = "the deltas together are the whole answer's message"

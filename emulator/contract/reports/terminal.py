@@ -188,12 +188,10 @@ def _short(title: str, found: Sequence[Finding], colour: str) -> Iterator[str]:
     yield ""
 
 
-def _said(item: Result) -> str:
-    if item.expected is None and item.actual is None:
-        return _cut(printable_lines(item.message))
-    told = (
-        f"{printable_lines(item.message)}: expected {_cut(json_text(item.expected), 60)}, got {json_text(item.actual)}"
-    )
+def _said(one: Result) -> str:
+    if one.expected is None and one.actual is None:
+        return _cut(printable_lines(one.message))
+    told = f"{printable_lines(one.message)}: expected {_cut(json_text(one.expected), 60)}, got {json_text(one.actual)}"
     return _cut(told, 200)
 
 

@@ -197,9 +197,7 @@ def render_embeddings(turn: Turn, vectors: Sequence[Sequence[float]], tokens: in
         body = fill(turn.operation.body, values)
         return Rendered(render_json(turn, body, reply), usage, tokens)
     encode = _base64 if turn.call.body.get("encoding_format") == "base64" else list
-    data = [
-        {"object": "embedding", "index": index, "embedding": encode(vector)} for index, vector in enumerate(vectors)
-    ]
+    data = [{"object": "embedding", "index": index, "embedding": encode(row)} for index, row in enumerate(vectors)]
     body = {"object": "list", "data": data, "model": turn.model, "usage": usage}
     return Rendered(render_json(turn, body, reply), usage, tokens)
 

@@ -161,10 +161,8 @@ def named_error(provider: Provider, content: Mapping[str, Json]) -> Refusal | No
     if "name" not in content:
         return None
     name = content["name"] if content["name"] in provider.errors else content["like"]
-    details = [
-        Violation(item.get("path") or item.get("field") or "", item["message"]) for item in content.get("details", ())
-    ]
-    return Refusal(name, content.get("message"), details)
+    found = [Violation(one.get("path") or one.get("field") or "", one["message"]) for one in content.get("details", ())]
+    return Refusal(name, content.get("message"), found)
 
 
 def error_events(turn: Turn, content: Mapping[str, Json], number: int) -> list[bytes]:

@@ -51,9 +51,7 @@ class Recalled:
 
     def packed(self) -> bytes:
         """Return what `recalled` reads."""
-        return orjson.dumps(
-            {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}
-        )
+        return orjson.dumps({one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None})
 
 
 def recalled(request: Request) -> Recalled | None:

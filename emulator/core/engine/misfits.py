@@ -83,11 +83,9 @@ def _misfit_calls(asked: Conversation, calls: Sequence[Part], whole: bool) -> It
         if reason:
             yield _note(NOT_OFFERED, f"the reply calls {shown(part.name)}, {reason}")
         elif whole and not offered[part.name].custom:  # what a custom tool takes is any text
-            broken = _broken(part.text, offered[part.name].parameters or _ANY_OBJECT)
-            if broken:
-                yield _note(
-                    ARGUMENTS_BREAK, f"the reply's arguments of {shown(part.name)} break its parameters: {broken}"
-                )
+            why = _broken(part.text, offered[part.name].parameters or _ANY_OBJECT)
+            if why:
+                yield _note(ARGUMENTS_BREAK, f"the reply's arguments of {shown(part.name)} break its parameters: {why}")
 
 
 def _not_offered(name: str, asked: Conversation, offered: Mapping[str, Tool]) -> str | None:

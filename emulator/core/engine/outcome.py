@@ -101,9 +101,7 @@ def _filled(turn: Turn, settings: Settings, grant: Grant, reply: Reply) -> tuple
     return content, tuple(asked), missing
 
 
-def _struck(
-    turn: Turn, reply: Reply, rendered: Rendered, chaos: Strikes, missing: Sequence[str], drawn_by: str
-) -> Rendered:
+def _struck(turn: Turn, reply: Reply, rendered: Rendered, chaos: Strikes, lost: Sequence[str], drawn: str) -> Rendered:
     """Let the reply's faults and those of chaos strike, all in one order, and note what is worth knowing."""
     own = {f"fault/{number}": fault for number, fault in enumerate(reply.faults)}
     wire, faults, errors = turn.operation.wire, {**own, **chaos.faults}, partial(replies.error_events, turn)
@@ -114,10 +112,10 @@ def _struck(
         if not any(fault.kind == "comment" for fault in faults.values()):
             faults[OWN] = Fault("comment", {"every": Wait("fixed", every)})
     timeline, idle = apply(rendered.timeline, faults, turn.draw, errors, *spoken)
-    notes = [Note(None, "reply", text) for text in missing]
+    notes = [Note(None, "reply", text) for text in lost]
     vain = [own[label].kind for label in idle if label in own]
     notes += [Note(None, "faults", f"the fault {kind} had nothing to act on here") for kind in vain]
-    return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes, *chaos.notes(idle, drawn_by)))
+    return replace(rendered, timeline=timeline, notes=(*rendered.notes, *notes, *chaos.notes(idle, drawn)))
 
 
 def _waits_for_comments(provider: Provider, timeline: Timeline) -> bool:
@@ -143,9 +141,7 @@ def replayed(session: Session, provider: Provider, grant: Grant) -> Outcome | No
     if first is None:
         return None
     fresh = {name.lower() for name, _ in provider.headers}
-    kept = tuple(
-        item for item in first.timeline.headers if item[0] not in fresh and not item[0].startswith("x-emulator-")
-    )
+    kept = tuple(one for one in first.timeline.headers if one[0] not in fresh and not one[0].startswith("x-emulator-"))
     frames = tuple(frame for frame in first.timeline.frames if frame.kind != "hold")  # a silence without end is over
     head_at = 0.0 if first.timeline.head_at == FOREVER else first.timeline.head_at
     timeline = replace(first.timeline, headers=kept, frames=frames, head_at=head_at)

@@ -144,9 +144,7 @@ def _answer(kept: KeptExchange | None, wire: Wire) -> Recalled | None:
     before = recalled(exchange.request)
     sent = wire.request.with_references(call.body, before.references if before else {})
     items = [*earlier(before, exchange.request.at, wire), *wire.request.items(sent)]
-    beside = {
-        name: usual if call.body.get(name) is None else call.body[name] for name, usual in wire.kept.shown.items()
-    }
+    beside = {name: no if call.body.get(name) is None else call.body[name] for name, no in wire.kept.shown.items()}
     return Recalled({**response, **beside, **changes}, items, due, exchange.later is not None, changes)
 
 

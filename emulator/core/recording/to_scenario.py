@@ -42,9 +42,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
         return True
 
 
-_Dumper.add_representer(
-    _Text, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"')
-)
+_Dumper.add_representer(_Text, lambda to, text: to.represent_scalar("tag:yaml.org,2002:str", str(text), style='"'))
 
 
 def scenario_text(exchanges: Sequence[Mapping[str, Json]], providers: Mapping[str, Provider] | None = None) -> str:

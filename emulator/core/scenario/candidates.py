@@ -114,9 +114,11 @@ def _count_key(rule: Rule, call: Call, key: str) -> str:
     return f"{rule.id}\x1f{call.request.headers.get(by.removeprefix('header:').lower(), '')}"
 
 
-def nearest_rules(
-    rules: Sequence[Rule], call: Call, state: str, matching: set[str], most: int = 3
-) -> list[dict[str, Json]]:
+#: How many rules are told of that came nearest.
+_NEAREST = 3
+
+
+def nearest_rules(rules: Sequence[Rule], call: Call, state: str, matching: set[str]) -> list[dict[str, Json]]:
     """Return the rules that came nearest to answering, and field by field what differed."""
     found = []
     for allowed in _allowed(rules):
@@ -125,14 +127,12 @@ def nearest_rules(
         differences = [row for item in rule.conditions if (row := item.mismatch(call))]
         if rule.states and (state in rule.states[0]) is not rule.states[1]:
             names = sorted(rule.states[0])
-            expected = (
-                names[0] if rule.states[1] and len(names) == 1 else {"one_of" if rule.states[1] else "not": names}
-            )
-            differences.append({"field": "state", "expected": expected, "actual": state})
+            wanted = names[0] if rule.states[1] and len(names) == 1 else {"one_of" if rule.states[1] else "not": names}
+            differences.append({"field": "state", "expected": wanted, "actual": state})
         elif rule.id in matching:
             differences.append({"field": "times", "expected": f"at most {rule.turns} calls", "actual": "used up"})
         found.append({"rule": rule.at, "id": rule.id, "differences": differences})
-    return sorted(found, key=lambda item: len(item["differences"]))[:most]
+    return sorted(found, key=lambda item: len(item["differences"]))[:_NEAREST]
 
 
 def difference_text(differences: Sequence[Mapping[str, Json]]) -> str:

@@ -32,9 +32,7 @@ _AS_GIVEN = ("description", "clock", "validation", "vars", "unmatched")
 RESERVED_IDS = {"built-in", "proxy", "refused", "unmatched", "replay", "withheld"}
 
 
-def parse_scenario(
-    source: Source, providers: Mapping[str, Provider], label: str = ""
-) -> tuple[Scenario, Sequence[Problem]]:
+def parse_scenario(source: Source, providers: Mapping[str, Provider], label: str) -> tuple[Scenario, Sequence[Problem]]:
     """Compile a loaded source; `label` replaces the file's name in rules' addresses.
 
     With its problems, if there are any; the scenario has the rules then that have none.

@@ -51,9 +51,7 @@ class Replies:
             path=path,
             latency=self.found.tried((*path, "latency"), parse_wait, data.get("latency", 0)),
             pace=self.pace((*path, "stream"), data),
-            faults=tuple(
-                self.fault((*path, "faults", index), item) for index, item in enumerate(data.get("faults", ()))
-            ),
+            faults=tuple(self.fault((*path, "faults", at), item) for at, item in enumerate(data.get("faults", ()))),
             retry_after=self.found.tried((*path, "retry_after"), parse_duration, data.get("retry_after")),
             **{name: data[name] for name in _AS_GIVEN if name in data},
         )

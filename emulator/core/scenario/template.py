@@ -42,9 +42,7 @@ def compile_template(value: Json, check: Callable[[tuple[str, ...]], None]) -> R
         items = [compile_template(item, check) for item in value]
         if not any(items):
             return None
-        return lambda scope, missing: [
-            part(scope, missing) if part else item for part, item in zip(items, value, strict=True)
-        ]
+        return lambda scope, lost: [part(scope, lost) if part else one for part, one in zip(items, value, strict=True)]
     return None
 
 

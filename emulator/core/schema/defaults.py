@@ -48,13 +48,11 @@ def with_defaults(body: Mapping[str, Json], defaults: Mapping[str, Json]) -> dic
     return {**defaults, **sent, **inner}
 
 
-def echoed(
-    schema: Json, body: Mapping[str, Json], paths: Sequence[str], defaults: Mapping[str, Json]
-) -> dict[str, Json]:
+def echoed(schema: Json, body: Mapping[str, Json], paths: Sequence[str], usual: Mapping[str, Json]) -> dict[str, Json]:
     """Return what stands at some paths of a body once the documented defaults are filled in, a model's own first."""
     names = {path.partition(".")[0] for path in paths}
     given: Json = {name: body[name] for name in names if name in body}
-    given = filled(schema, with_defaults(given, defaults) if defaults else given) if paths else {}
+    given = filled(schema, with_defaults(given, usual) if usual else given) if paths else {}
     return {path: at(given, path.split(".")) for path in paths}
 
 

@@ -44,9 +44,7 @@ class Words:
         """Return the neutral reasons that all words fit; none where there is no word."""
         words = self._said(found)
         known = next(iter(self.tables.values())) if words else ()
-        return [
-            reason for reason in known if all(self.tables[name].get(reason) == word for name, word in words.items())
-        ]
+        return [reason for reason in known if all(self.tables[of].get(reason) == word for of, word in words.items())]
 
     def _said(self, found: Mapping[str, Json]) -> dict[str, str]:
         """Return the words for why an answer ended, of the tables that have more than one."""

@@ -66,11 +66,9 @@ def _meant(providers: Providers, prefix: str, steps: Sequence[str], implied: str
     if named:
         rest = steps[steps.index(named) + 1 :] if named in steps else steps
         provider = providers[named]
-        below = "/" + "/".join(
-            step for step in rest if step not in (*provider.base_path.split("/"), *provider.versions)
-        )
+        at = "/" + "/".join(step for step in rest if step not in (*provider.base_path.split("/"), *provider.versions))
         base_url = f"{prefix}{'' if named == implied else f'/{named}'}{provider.base_path}"
-        return f" (did you mean {base_url}{below}?)" if provider.routes.find(below) else ""
+        return f" (did you mean {base_url}{at}?)" if provider.routes.find(at) else ""
     close = closest(steps[0], providers) if steps else None
     return f" (did you mean '{close}'?)" if close else ""
 

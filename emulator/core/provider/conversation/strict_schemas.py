@@ -131,9 +131,7 @@ def _too_large(schema: Json) -> str | None:
         (properties, MOST_PROPERTIES, "object properties"), (values, MOST_ENUM_VALUES, "enum values"),
         (letters, MOST_LETTERS, "characters in names and enum values"),
     )  # fmt: skip
-    return next(
-        (f"the schema has {many} {what}; at most {most} are allowed." for many, most, what in sums if many > most), None
-    )
+    return next((f"the schema has {n} {what}; at most {most} are allowed." for n, most, what in sums if n > most), None)
 
 
 def _parts(schema: Json) -> Iterator[tuple[Path, Mapping[str, Json], int]]:

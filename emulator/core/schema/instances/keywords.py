@@ -12,10 +12,8 @@ Handler = Callable[[Needs, Json, Mapping[str, Json]], None]
 
 
 def _type(needs: Needs, value: Json, schema: Mapping[str, Json]) -> None:
-    allowed = list(
-        dict.fromkeys(kind for name in ([value] if isinstance(value, str) else value) for kind in KINDS[name])
-    )
-    needs.kinds = allowed if needs.kinds is None else [kind for kind in needs.kinds if kind in allowed]
+    kinds = list(dict.fromkeys(kind for name in ([value] if isinstance(value, str) else value) for kind in KINDS[name]))
+    needs.kinds = kinds if needs.kinds is None else [kind for kind in needs.kinds if kind in kinds]
 
 
 def _enum(needs: Needs, value: Json, schema: Mapping[str, Json]) -> None:

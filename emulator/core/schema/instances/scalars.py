@@ -146,17 +146,15 @@ def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, patterns: Patter
     return list(found)[wanted % len(found)]
 
 
-def _texts(
-    needs: Needs, patterns: Patterns, draw: Draw, label: str, least: int, most: int, wanted: int
-) -> Iterator[str]:
+def _texts(needs: Needs, patterns: Patterns, draw: Draw, label: str, least: int, most: int, size: int) -> Iterator[str]:
     for name in needs.formats:
         if name in _FORMATS:
-            yield from (_stretched(name, _FORMATS[name](n), least) for n in range(wanted + 1))
+            yield from (_stretched(name, _FORMATS[name](n), least) for n in range(size + 1))
     for pattern in needs.patterns:
         yield from patterns.guesses(pattern, least)
     yield from _in_a_row(needs.patterns, patterns, least)
     chosen = draw.below(label, len(_WORDS))
-    for n in range(wanted + 1):
+    for n in range(size + 1):
         word = _WORDS[(chosen + n) % len(_WORDS)] + (str(n) if n >= len(_WORDS) else "")
         while len(word) < least:
             word += word

@@ -161,9 +161,7 @@ class RequestForm:
 
     def references(self, body: Mapping[str, Json]) -> list[str]:
         """Return the ids of the items of kept answers to which a request refers."""
-        return (
-            [ident for item in self.items(body) if (ident := self._messages.reference(item))] if self._reference else []
-        )
+        return [name for one in self.items(body) if (name := self._messages.reference(one))] if self._reference else []
 
     def with_references(self, body: Mapping[str, Json], found: Mapping[str, Json]) -> Mapping[str, Json]:
         """Return a body with items in the place of those that refer to them."""
@@ -250,9 +248,7 @@ class _Tools:
 
     def __init__(self, data: Mapping[str, Any], custom: bool) -> None:
         self._at, self._is_one, self._custom = path_of(data.get("at")), condition_of(data.get("is", {})), custom
-        self._name, *self._looks = (
-            path_of(data.get(name)) for name in ("name", "description", "parameters", "grammar")
-        )
+        self._name, *self._looks = (path_of(data.get(one)) for one in ("name", "description", "parameters", "grammar"))
 
     def read(self, body: Mapping[str, Json]) -> Iterator[Tool]:
         given = self._at(body)
