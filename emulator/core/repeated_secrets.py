@@ -139,14 +139,10 @@ def holds(text: str, secret: str) -> bool:
     if _ESCAPE.search(text) or "\\" in json.dumps(secret, ensure_ascii=False):
         from html import unescape  # its table of names takes a while to load
 
-        plain = _JSON_ESCAPE.sub(_unescaped, text)
+        plain = _JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], text)
         forms = (plain, unquote(plain), unquote(text), unescape(plain), unescape(unquote(plain)))  # it may look escaped
         return any(secret in form or secret in form.replace("+", " ") for form in forms)
     return False
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    return chr(int(found[1], 16)) if found[1] else found[2]
 
 
 @functools.lru_cache(maxsize=256)

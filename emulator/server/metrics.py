@@ -51,7 +51,8 @@ class Metrics:
 
     def text(self, sessions: int | None) -> str:
         """Return all of it in Prometheus' text format; nothing of the sessions where their number is not known."""
-        gauge = () if sessions is None else _gauge(sessions)
+        head = _head("emulator_sessions", "gauge", "Sessions that exist, the default one included.")
+        gauge = () if sessions is None else (*head, f"emulator_sessions {sessions}")
         return "\n".join([*self._requests(), *self._lateness(), *gauge, ""])
 
     def _requests(self) -> Iterator[str]:
@@ -67,11 +68,6 @@ class Metrics:
         for bound, number in zip([*LATENESS_S, "+Inf"], accumulate(self.late), strict=True):
             yield f"{name}_bucket{_labels({'le': bound})} {number}"
         yield from (f"{name}_sum {self.late_s:.6f}", f"{name}_count {total}")
-
-
-def _gauge(sessions: int) -> Iterator[str]:
-    yield from _head("emulator_sessions", "gauge", "Sessions that exist, the default one included.")
-    yield f"emulator_sessions {sessions}"
 
 
 def _head(name: str, kind: str, said: str) -> Iterator[str]:

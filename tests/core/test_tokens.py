@@ -75,6 +75,7 @@ def test_a_count_makes_no_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         subn = staticmethod(re.compile("").subn)
 
     monkeypatch.setattr(tokens, "_piece", lambda text: Pattern)
+    monkeypatch.setattr(tokens, "_ASCII_PIECE", Pattern)
     assert (
         count("one two three four"),
         count("a b " * 1000),

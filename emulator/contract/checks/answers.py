@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -124,7 +125,7 @@ def stream(
     wanted = SHORT_TEXT if told else said or "some text"
     equal(answer, "the deltas together are what the model said", wanted, said)
     hold(answer, "the content comes in parts", len(texts) > 1 or len(said) < 20, "several deltas", len(texts))
-    growing = len(texts) >= _GROWING and all(map(_grows, texts, texts[1:]))
+    growing = len(texts) >= _GROWING and all(one != more and more.startswith(one) for one, more in pairwise(texts))
     hold(answer, "a delta holds only what is new", not growing, "the text that follows", texts[:_GROWING])
     if ordered:
         _order(client.wire, answer, chunks)
@@ -134,10 +135,6 @@ def stream(
 
 def _texts(wire: Wire, chunks: Sequence[Json]) -> list[Json]:
     return [text for text in pick(chunks, f"*.{wire.place('text.piece', '*')}") if text]
-
-
-def _grows(text: str, later: str) -> bool:
-    return len(later) > len(text) and later.startswith(text)
 
 
 def _same_as_whole(client: CaseClient, answer: Answer, said: str) -> None:

@@ -8,7 +8,7 @@ has too. What is only observed has passed, and its output says what was seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -30,7 +30,9 @@ def junit_xml(report: Report, became: Became = NO_BASELINE) -> bytes:
     """Return a report as a JUnit file; `became` tells of cases what they are beside a baseline."""
     found = {item.id: finding for finding in report.findings for item in finding.cases}
     suites = [_findings(report, became)] if found else []
-    suites += [_suite(report, phase, items, became, found) for phase, items in by_phase(report).items()]
+    for phase, items in by_phase(report).items():
+        tests = [_case(report, item, became, found.get(item.id)) for item in items]
+        suites.append(_filled(report, phase, sum(item.seconds for item in items), tests))
     root = Element("testsuites", _counts(f"contract of {report.provider}", report.seconds, suites))
     root.extend(suites)
     ElementTree.indent(root)
@@ -45,13 +47,6 @@ def _findings(report: Report, became: Became) -> Element:
         new = [item for item in finding.cases if _word(item, became.get(item.id)) == "failed"]
         tests.append(_case(report, new[0] if new else finding.worst, became, finding, "findings"))
     return _filled(report, "findings", 0.0, tests)
-
-
-def _suite(
-    report: Report, phase: str, items: Sequence[Result], became: Became, found: Mapping[str, Finding]
-) -> Element:
-    tests = [_case(report, item, became, found.get(item.id)) for item in items]
-    return _filled(report, phase, sum(item.seconds for item in items), tests)
 
 
 def _filled(report: Report, name: str, seconds: float, tests: Sequence[Element]) -> Element:
@@ -85,7 +80,8 @@ def _case(report: Report, item: Result, became: Became, finding: Finding | None,
     since = became.get(item.id)
     word, beside = _word(item, since), [f"{since} since the baseline"] if since else []
     if word == "failed" and finding:
-        case.append(_failure(item, finding, beside) if suite else _see(finding))
+        see = _legal(f"failed; see the finding {finding.worst.id}: {finding.message}")
+        case.append(_failure(item, finding, beside) if suite else Element("skipped", {"message": see}))
     elif word in _SKIPPED:
         why = _SKIPPED[word] + (f": {item.message}" if item.message else "")
         SubElement(case, "skipped", {"message": _legal(why)}).text = _legal("\n".join(_told(item))) if beside else None
@@ -102,10 +98,6 @@ def _failure(item: Result, finding: Finding, beside: Sequence[str]) -> Element:
     others = f"{many(len(finding.cases), 'case')}: {', '.join(one.id for one in finding.cases)}"
     failure.text = _legal("\n".join([*beside, others, *_told(item)]))
     return failure
-
-
-def _see(finding: Finding) -> Element:
-    return Element("skipped", {"message": _legal(f"failed; see the finding {finding.worst.id}: {finding.message}")})
 
 
 def _told(item: Result) -> Iterator[str]:

@@ -91,7 +91,7 @@ def write_summary(report: Report, stream: TextIO, baseline: Report | None = None
 
 def summary(report: Report, baseline: Report | None = None) -> Iterator[str]:
     """Yield the lines of a summary, in colours."""
-    yield from _failures(report) if baseline is None else _drift(report, baseline)
+    yield from _whole("Failed", _of(report, "failed"), {}) if baseline is None else _drift(report, baseline)
     yield from _short(_TITLES["observed"], _of(report, "observed"), _COLOURS["observed"])
     unknown = gather(item for item in report.cases if item.outcome == "inconclusive")
     yield from _short(_TITLES["inconclusive"], unknown, _COLOURS["inconclusive"])
@@ -106,10 +106,6 @@ _TITLES = {
     "observed": "Observed (the docs are silent, and we assumed otherwise)",
     "inconclusive": "Inconclusive",
 }
-
-
-def _failures(report: Report) -> Iterator[str]:
-    yield from _whole("Failed", _of(report, "failed"), {})
 
 
 def _drift(report: Report, baseline: Report) -> Iterator[str]:

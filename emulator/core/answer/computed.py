@@ -124,16 +124,18 @@ def health(turn: Turn, past: Sequence[Exchange]) -> Json:
     for exchange in _chats(turn.provider, past):
         model = turn.provider.models.get(exchange.model)
         if model and model.owner in seen:
-            seen[model.owner].append((exchange.timeline.status < 500, _duration(exchange)))
+            seconds = exchange.sent.at if exchange.sent else exchange.timeline.end_at
+            seen[model.owner].append((exchange.timeline.status < 500, seconds))
     return {"providers": [_health(owner, results) for owner, results in sorted(seen.items())]}
 
 
 def _health(owner: str, results: Sequence[tuple[bool, float]]) -> dict[str, Json]:
     times = sorted(seconds * 1000 for _, seconds in results)
+    last = {name: math.ceil(share * len(times)) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
     failures = sum(not good for good, _ in results)
     return {
         "provider": owner,
-        "latency_ms": {name: _percentile(times, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))},
+        "latency_ms": {name: round(times[max(0, n - 1)], 3) if times else 0.0 for name, n in last.items()},
         "error_rate": round(failures / len(results), 4) if results else 0.0,
         "circuit_breaker": _breaker([good for good, _ in results]),
     }
@@ -151,10 +153,6 @@ def _breaker(results: Sequence[bool]) -> str:
             state = "half_open" if opened else "closed"
             opened = False
     return state
-
-
-def _percentile(times: Sequence[float], share: float) -> float:
-    return round(times[max(0, math.ceil(share * len(times)) - 1)], 3) if times else 0.0
 
 
 def patterns(turn: Turn, past: Sequence[Exchange]) -> Json:
@@ -198,10 +196,6 @@ def _outcomes(provider: Provider, past: Iterable[Exchange]) -> Iterator[tuple[st
         call = exchange.claim.call
         text = last_text(call.messages, "user") if call else None
         yield task_of(provider, text or ""), exchange.model, exchange.timeline.status < 300
-
-
-def _duration(exchange: Exchange) -> float:
-    return exchange.sent.at if exchange.sent else exchange.timeline.end_at
 
 
 #: Those that look at the past.

@@ -84,18 +84,21 @@ def render_embedding(turn: Turn, content: Json, reply: Reply) -> Rendered:
     body = asked(turn.operation, turn.call.body)
     inputs = embedding_inputs(body)
     model = turn.provider.models.get(turn.model)
-    _check_numbers(len(inputs), _longest(body, content, model))
-    if content == "auto":
-        found = vectors(inputs, body, turn.model, model)
-    elif isinstance(content[0], list):
-        found = [content[min(index, len(content) - 1)] for index in range(len(inputs))]
-    else:
-        found = [content] * len(inputs)
-    tokens = sum(counted(body)) if turn.operation.limits else input_tokens(inputs)
+    given = [] if content == "auto" else content if isinstance(content[0], list) else [content] * len(inputs)
+    size = max(map(len, given)) if given else dimensions(body, model)
+    if len(inputs) > 1 and len(inputs) * size > MAX_NUMBERS:
+        few = max(1, MAX_NUMBERS // size)
+        _refuse(
+            f"must have at most {few} items for vectors of {size} numbers, not {len(inputs)}: an answer holds "
+            f"{MAX_NUMBERS} numbers (a bound of the emulator's, assumed)"
+        )
+    found = [given[min(index, len(given) - 1)] for index in range(len(inputs))] if given else None
+    found = found or vectors(inputs, body, turn.model, model)
+    tokens = sum(counted(body)) if turn.operation.limits else sum(map(count, inputs))
     rendered = render_embeddings(turn, found, tokens, reply)
-    if content == "auto" or not isinstance(content[0], list) or len(content) == len(inputs):
+    if not given or len(given) == len(inputs):
         return rendered
-    message = f"the reply has {len(content)} vectors for {len(inputs)} inputs; the last one is used for the rest"
+    message = f"the reply has {len(given)} vectors for {len(inputs)} inputs; the last one is used for the rest"
     return replace(rendered, notes=(Note(None, "reply", message),))
 
 
@@ -152,22 +155,6 @@ def embedding_inputs(body: Mapping[str, Json]) -> list[str]:
     return [given if isinstance(given, str) else compact(given)]
 
 
-def _longest(body: Mapping[str, Json], content: Json, model: Model | None) -> int:
-    """Return how many numbers the longest vector of a reply holds."""
-    if content == "auto":
-        return dimensions(body, model)
-    return max(map(len, content)) if isinstance(content[0], list) else len(content)
-
-
-def _check_numbers(inputs: int, size: int) -> None:
-    if inputs > 1 and inputs * size > MAX_NUMBERS:
-        few = max(1, MAX_NUMBERS // size)
-        _refuse(
-            f"must have at most {few} items for vectors of {size} numbers, not {inputs}: an answer holds "
-            f"{MAX_NUMBERS} numbers (a bound of the emulator's, assumed)"
-        )
-
-
 def dimensions(body: Mapping[str, Json], model: Model | None = None) -> int:
     """Return how many numbers a vector has: those asked for, where that makes sense, or those of the model."""
     asked = _whole(body.get("dimensions"))
@@ -175,17 +162,9 @@ def dimensions(body: Mapping[str, Json], model: Model | None = None) -> int:
     return asked if asked is not None and 0 < asked <= MAX_DIMENSIONS else usual
 
 
-def vectors(
-    inputs: Iterable[str], body: Mapping[str, Json], name: str, model: Model | None = None
-) -> list[list[float]]:
+def vectors(texts: Iterable[str], body: Mapping[str, Json], name: str, model: Model | None = None) -> list[list[float]]:
     """Return a unit vector for each text: the same text and model, the same vector; shared words make it nearer."""
-    size = dimensions(body, model)
-    return [vector(name, text, size) for text in inputs]
-
-
-def input_tokens(inputs: Iterable[str]) -> int:
-    """Estimate the tokens of what is embedded."""
-    return sum(count(text) for text in inputs)
+    return [vector(name, text, dimensions(body, model)) for text in texts]
 
 
 def render_embeddings(turn: Turn, vectors: Sequence[Sequence[float]], tokens: int, reply: Reply = PLAIN) -> Rendered:

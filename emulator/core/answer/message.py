@@ -196,11 +196,9 @@ def _bounded(pieces: Sequence[str], most: int, notes: list[Note]) -> Sequence[st
     return larger
 
 
-def _split(text: str, how: Json) -> list[bytes]:
+@lru_cache(maxsize=64)
+def _remembered(text: str, how: Json) -> list[bytes]:
     return list(map(orjson.dumps, split(text, how)))
-
-
-_remembered = lru_cache(maxsize=64)(_split)
 
 
 def _pruned_chunk(turn: Turn, data: bytes) -> bytes:

@@ -48,19 +48,15 @@ def judged_inputs(body: Mapping[str, Json]) -> list[Judged]:
     given = body.get("input", "")
     if not isinstance(given, list):
         return [_of_text(given)]
-    if given and isinstance(given[0], Mapping):
-        return [_of_parts([part for part in given if isinstance(part, Mapping)])]
+    if given and isinstance(given[0], Mapping):  # parts: a text says itself, all else is known by its type and content
+        parts = [part for part in given if isinstance(part, Mapping)]
+        types = frozenset("text" if "text" in part else "image" for part in parts)
+        return [Judged("\n".join(str(part.get("text", part)) for part in parts), types)]
     return [_of_text(item) for item in given]
 
 
 def _of_text(text: Json) -> Judged:
     return Judged(str(text), frozenset(("text",)))
-
-
-def _of_parts(parts: Sequence[Mapping[str, Json]]) -> Judged:
-    """Join parts: a text says itself, anything else is known by its type and what it holds."""
-    types = frozenset("text" if "text" in part else "image" for part in parts)
-    return Judged("\n".join(str(part.get("text", part)) for part in parts), types)
 
 
 def _result(categories: Mapping[str, Sequence[str]], draw: Draw, judged: Judged) -> dict[str, Json]:

@@ -6,15 +6,12 @@ it failed. Waits are the longer of the session's time and real time, so that a c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
-
-import orjson
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.tree import canonical
+from emulator.core.tree import canonical, parsed
 from emulator.core.values import Exchange
 from emulator.core.wires.completion import Completion
 from emulator.core.wires.sse import events_in, payload
@@ -107,16 +104,11 @@ def answer_of(exchange: Exchange) -> Completion:
     data = b"".join(frame.data for frame in exchange.timeline.frames if frame.kind != "comment")
     if exchange.timeline.stream:
         return wire.read_events(list(event_values(data)))
-    return wire.read(next(_parsed([data]), None))
+    return wire.read(parsed(data))
 
 
 def event_values(data: bytes, newest_first: bool = False) -> Iterator[Json]:
     """Yield the JSON of each event of a stream's bytes."""
     events = events_in(data)
-    return _parsed(map(payload, reversed(events) if newest_first else events))
-
-
-def _parsed(items: Iterable[bytes]) -> Iterator[Json]:
-    for item in items:
-        with suppress(orjson.JSONDecodeError):
-            yield orjson.loads(item)
+    said = (parsed(payload(event), ...) for event in (reversed(events) if newest_first else events))
+    return (value for value in said if value is not ...)

@@ -167,10 +167,6 @@ def _quotes(evidence: Evidence, texts: frozenset[str]) -> Mapping[str, Sequence[
     return found
 
 
-def _not_on_the_wire(evidence: Evidence) -> Judged:
-    return "not_seen", "Nothing of this shows on the wire.", []
-
-
 # What holds everywhere
 
 
@@ -180,15 +176,9 @@ def _no_vain_retry(evidence: Evidence) -> Judged:
         return "not_seen", "Nothing was refused for good.", []
     for first, later in evidence.retries():
         status = first.timeline.status
-        if status in _FINAL and _is_same(first, later):
+        if status in _FINAL and _asked(first.request) == _asked(later.request):  # in its body and its headers
             return "fail", f"A {status} was retried; the same request gets the same answer.", [first, later]
     return "pass", "No refusal was retried.", seen
-
-
-def _is_same(first: Exchange, later: Exchange) -> bool:
-    """Tell whether a retry changed nothing that a refusal could rest on: model and key are in its body and headers."""
-    one, other = (_asked(item.request) for item in (first, later))
-    return one == other
 
 
 def _asked(request: Request) -> tuple[bytes, str, list[str]]:
@@ -268,7 +258,7 @@ JUDGES: Mapping[str, Judge] = {
     "same_key": _same_key,
     "switched_model": _switched,
     "incomplete_stream": _incomplete,
-    "not_on_the_wire": _not_on_the_wire,
+    "not_on_the_wire": lambda evidence: ("not_seen", "Nothing of this shows on the wire.", []),
 }
 
 COMMON: Mapping[str, tuple[Judge, str]] = {

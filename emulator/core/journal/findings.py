@@ -162,7 +162,8 @@ def _unused_rule(rule: Row, journal: Sequence[Row], why: Why) -> Iterator[Findin
     for index, reply in enumerate(rule["replies"]):
         which = f"reply {index + 1} of the rule at {rule['at']}"
         if asked[index] < reply["times"]:
-            yield _unused_finding(f"{which} {_how_often(asked[index], reply['times'])}", rule)
+            often = f"was asked for {_times(asked[index])}, not {_times(reply['times'])}" if asked[index] else ""
+            yield _unused_finding(f"{which} {often or 'was never asked for'}", rule)
         elif idle := _idle_faults(reply, [item for item in rows if item["reply"] == index]):
             came = ", ".join(_came(item) for item in rows if item["reply"] == index)
             yield _unused_finding(f"the fault {idle} of {which} never struck: {came}", rule)
@@ -171,10 +172,6 @@ def _unused_rule(rule: Row, journal: Sequence[Row], why: Why) -> Iterator[Findin
 def _unused_finding(text: str, *rules: Row) -> Finding:
     names = tuple(name for rule in rules for name in (rule["id"], rule["at"]))
     return Finding("unused", text, "allow_unused=True", names)
-
-
-def _how_often(asked: int, times: int) -> str:
-    return f"was asked for {_times(asked)}, not {_times(times)}" if asked else "was never asked for"
 
 
 def _times(number: int) -> str:

@@ -40,7 +40,8 @@ def judge(
 
     What we answered in our own name judges no client, and what is muted nobody.
     """
-    mine = [item for item in exchanges if item.claim.provider == provider.name and not _is_ours(item)]
+    judged = (item for item in exchanges if item.rule != "unmatched" and item.crash is None)
+    mine = [item for item in judged if item.claim.provider == provider.name]
     evidence = Evidence(group(mine), mine, completed)
     asked = [(fact.id, JUDGES[fact.judge], fact.advice, fact.source)
              for fact in provider.facts.values() if fact.who == "client"]  # fmt: skip
@@ -52,10 +53,6 @@ def judge(
         else Finding(item[0], provider.name, "not_seen", item[2], "The scenario mutes this.", (), item[3])
         for item in asked
     ]
-
-
-def _is_ours(exchange: Exchange) -> bool:
-    return exchange.rule == "unmatched" or exchange.crash is not None
 
 
 def _finding(provider: str, fact: str, ask: Judge, advice: bool, source: str, evidence: Evidence) -> Finding:

@@ -73,7 +73,8 @@ def documented(
 
     Nothing, where the provider has no words of its own.
     """
-    worded = [(item, _wording(item, keywords, exceptions)) for item in violations]
+    own = [next((place.wording for place in exceptions if place.covers(item)), None) for item in violations]
+    worded = [(item, words or _usual(item, keywords)) for item, words in zip(violations, own, strict=True)]
     each = [(item, wording) for item, wording in worded if wording and wording.get("each")]
     first, wording = next(iter(each or worded), (None, None))
     if first is None or wording is None or wording.get("fact") in muted:
@@ -84,13 +85,6 @@ def documented(
     values = [(wording, _Values(item, path_of)) for item, wording in each if wording.get("fact") not in muted]
     found = [{"field": item["within"], "message": said(wording, item)["message"]} for wording, item in values]
     return {**told, "message": "\n".join(item["message"] for item in found)}, found
-
-
-def _wording(
-    violation: Violation, keywords: Mapping[str, Wording], exceptions: Sequence[PlaceWording]
-) -> Wording | None:
-    found = next((item.wording for item in exceptions if item.covers(violation)), None)
-    return found or _usual(violation, keywords)
 
 
 def said(wording: Wording, values: Mapping[str, Json]) -> dict[str, Json]:
@@ -163,10 +157,6 @@ def _dotted(steps: Sequence[str | int]) -> str:
     return ".".join(map(str, steps))
 
 
-def _length(violation: Violation) -> int:
-    return len(violation.given) if isinstance(violation.given, str | list | dict) else 0
-
-
 _HOLES: Mapping[str, Callable[[Violation], Any]] = {
     "dotted": lambda violation: _dotted(violation.steps),
     "holder": lambda violation: _dotted(violation.steps[:-1]),
@@ -177,5 +167,5 @@ _HOLES: Mapping[str, Callable[[Violation], Any]] = {
     "bare": lambda violation: str(violation.given)[:200],
     "values": _values_listed,
     "limit": lambda violation: violation.wanted,
-    "length": _length,
+    "length": lambda violation: len(violation.given) if isinstance(violation.given, str | list | dict) else 0,
 }

@@ -20,7 +20,7 @@ from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.conditions import when_of
 from emulator.core.secrets.names import is_redacted, is_secret
-from emulator.core.tokens import pieces as split_in_tokens
+from emulator.core.tokens import pieces as in_tokens
 from emulator.core.tree import change_texts, walk
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, KINDS, REASONS, Completion, Part, Token, named_usage
 from emulator.core.wires.sse import TYPES, events_in, framing_of, payload
@@ -246,7 +246,8 @@ def _streamed(text: str, whole: bool, wire: Wire | None) -> dict[str, Json]:
     completion = heard(items, wire) if wire else None
     if completion is not None and not completion.unread:
         completion = completion if completion.parts else replace(completion, parts=(Part("text", ""),))
-        pieces = [piece for part in completion.parts if _is_told(part) for piece in part.pieces]
+        told = (part for part in completion.parts if part.kind == "text" or list(part.pieces) != in_tokens(part.text))
+        pieces = [piece for part in told for piece in part.pieces]
         return _said(completion, None) | ({"stream": {"split": pieces}} if pieces else {})
     end = _end_of(data)
     if not whole and items and not text.endswith(end):
@@ -260,11 +261,6 @@ def heard(items: Sequence[str], wire: Wire) -> Completion | None:
         return wire.read_events([json.loads(item) for item in items if item not in wire.texts])
     except (ValueError, RecursionError):
         return None
-
-
-def _is_told(part: Part) -> bool:
-    """Tell whether the pieces of a part are written down: of what is no text, those that are no tokens."""
-    return part.kind == "text" or list(part.pieces) != split_in_tokens(part.text)
 
 
 def escaped(value: Json) -> Json:

@@ -24,7 +24,7 @@ class RuleIndex:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
         self.by_id = {rule.id: rule for rule in rules}
-        self.steady = all(map(_is_steady, rules))
+        self.steady = all(condition.field != "elapsed" for rule in rules for condition in rule.conditions)
         self.allowed = _allowed(rules)
         self._same = {rule.id: _candidate(rule, rule.id) for rule in rules if rule.count_by == "session"}
         self._texts = frozenset(rule.exact_text for rule in rules)
@@ -42,10 +42,6 @@ class RuleIndex:
             found = tuple([rule for rule in self.rules if rule.exact_text in (None, wanted)])
             self._by_text[wanted] = found
         return found
-
-
-def _is_steady(rule: Rule) -> bool:
-    return all(condition.field != "elapsed" for condition in rule.conditions)
 
 
 def _allowed(rules: Iterable[Rule]) -> set[Allowance]:

@@ -92,7 +92,8 @@ def compile_when(when: Mapping[str, Json], allowed: Allowance | None = None) -> 
         elif name == "body":
             conditions += [_body(path, item, allowed) for path, item in spec.items()]
         elif name == "tool_result":
-            conditions.append(Condition(name, spec, _tool_results, _tool_result(spec, (name,), allowed), allowed))
+            test = _tool_result(spec, (name,), allowed)
+            conditions.append(Condition(name, spec, lambda call: tool_results(call.messages) or ABSENT, test, allowed))
         elif name in _FIELDS:
             test = compile_matcher(spec, (name,), allowed)
             conditions.append(Condition(name, spec, _FIELDS[name], test, allowed))
@@ -252,10 +253,6 @@ def parse_json_path(path: str) -> Path:
     if not path.startswith("$") or end != len(path):
         raise MatchError(("body", path), f"'{path}' is no path into the body; write it like $.messages[0].content")
     return tuple(steps)
-
-
-def _tool_results(call: Call) -> Json:
-    return tool_results(call.messages) or ABSENT
 
 
 def _tool_result(spec: Mapping[str, Json], path: Path, allowed: Allowance) -> Test:

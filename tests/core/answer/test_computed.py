@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from emulator.core.answer.builtin import _excerpt, builtin_message
 from emulator.core.answer.computed import ANSWERS, rankings, recommendations, task_of
-from emulator.core.answer.embeddings import embedding_inputs, input_tokens, vectors
+from emulator.core.answer.embeddings import embedding_inputs, vectors
 from emulator.core.values import Exchange, Sent
 from emulator.core.wires.request.conversation import words_of
 
@@ -179,7 +179,7 @@ def test_tools_act_only_where_they_are_documented() -> None:
 )  # fmt: skip
 def test_inputs(given_input: Any, inputs: list[str]) -> None:
     assert embedding_inputs({"input": given_input}) == inputs
-    assert (embedding_inputs({}), input_tokens(["one two", "three"])) == ([""], 3)
+    assert embedding_inputs({}) == [""]
 
 
 @given(texts=st.lists(st.text(max_size=10), min_size=1, max_size=4), size=st.integers(1, 20))

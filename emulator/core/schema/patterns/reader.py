@@ -98,7 +98,7 @@ class Reader:
             return Node("set", ranges=self.bracket())
         if char == ".":
             return Node("set", ranges=((32, 126),))
-        return self.escaped() if char == "\\" else _letter(char)
+        return self.escaped() if char == "\\" else Node("set", ranges=((ord(char), ord(char)),))
 
     def repeated(self, atom: Node) -> Node:
         word = self.took("*", "+", "?")
@@ -216,10 +216,6 @@ class Reader:
             return ((ord(char), ord(char)),)
         char = self.next()
         return ((8, 8),) if char == "b" else self.ranges_of(char)
-
-
-def _letter(char: str) -> Node:
-    return Node("set", ranges=((ord(char), ord(char)),))
 
 
 def _hexadecimal(text: str) -> int:

@@ -54,7 +54,7 @@ class RequestForm:
         self._echo = path_of((prompt or {}).get("echo"))
         probable = data.get("logprobs", {})
         self._probable, self._likely = condition_of(probable.get("asked")), path_of(probable.get("top"))
-        self._shows_reasoning = condition_of(data["reasoning"]) if "reasoning" in data else _always
+        self._shows_reasoning = condition_of(data["reasoning"]) if "reasoning" in data else lambda value: True
         self._shows_unasked = self._shows_reasoning({})
         self._as_schema: Path = json_schema if data.get("schemas") == "openapi" else _as_it_is
         self._read_tools(data.get("tools", {}), data.get("tool_choice", {}))
@@ -266,7 +266,3 @@ def _texts(value: Json) -> tuple[str, ...]:
 
 def _as_it_is(value: Json) -> Json:
     return value
-
-
-def _always(value: Json) -> bool:
-    return True
