@@ -20,18 +20,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from emulator.cli import streams
 from emulator.cli.files import check_writable, find_scenarios
-from emulator.cli.streams import (
-    FINDINGS,
-    INTERRUPTED,
-    UNREACHABLE,
-    USAGE,
-    fail,
-    let_go_of_stderr,
-    open_missing,
-    problem_of_stdout,
-    say,
-)
+from emulator.cli.streams import FINDINGS, UNREACHABLE, USAGE, fail, say
 from emulator.core.digits import whole_number
 from emulator.network.loopback import is_loopback
 
@@ -85,15 +76,15 @@ class _Commands(click.Group):
     """The commands here, and those of modules that only they need."""
 
     def main(self, *args: Any, **given: Any) -> Any:
-        open_missing()
+        streams.open_missing()
         try:
             return super().main(*args, **given)
         except OSError:  # a broken pipe is none: click ends quietly there
-            if problem := problem_of_stdout():
+            if problem := streams.problem_of_stdout():
                 fail(f"stdout cannot be written: {problem}.")
             raise
         finally:
-            let_go_of_stderr()
+            streams.let_go_of_stderr()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_ELSEWHERE])
@@ -185,7 +176,7 @@ def serve(
     if setup.workers > 1:
         from emulator.cli.workers import serve_with_workers as serve_all
     ended = serve_all(setup, sessions, sock, ready_file, quiet)
-    sys.exit(FINDINGS if ended is None else INTERRUPTED if ended == signal.SIGINT else 0)
+    sys.exit(FINDINGS if ended is None else streams.INTERRUPTED if ended == signal.SIGINT else 0)
 
 
 @contextmanager

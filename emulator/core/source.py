@@ -83,7 +83,8 @@ def parse_source(text: str | bytes | Json, file: str) -> Source:
         raise SourceError([Problem(file, 1, 1, "", f"is larger than {MAX_BYTES} bytes")])
     if isinstance(text, bytes):
         text = _decode(text, file)
-    _check_characters(text, file)
+    if bad := _UNPRINTABLE.search(text):  # lone surrogates too; the parser knows no place for it
+        raise _broken(file, text, bad.start(), f"YAML: the character U+{ord(bad[0]):04X} is not allowed")
     try:
         return _Builder(file).build(text)
     except yaml.MarkedYAMLError as error:
@@ -94,18 +95,13 @@ def parse_source(text: str | bytes | Json, file: str) -> Source:
 
 def _without_asides(data: Json) -> Json:
     """Leave out the keys of the whole that begin with `x-`."""
-    if not isinstance(data, dict) or not any(isinstance(key, str) and key.startswith(_ASIDE) for key in data):
-        return data
-    return {key: value for key, value in data.items() if not key.startswith(_ASIDE)}
+    return {key: item for key, item in data.items() if key[:2] != _ASIDE} if isinstance(data, dict) else data
 
 
-def _check_characters(text: str, file: str) -> None:
-    """Find what YAML does not take, lone surrogates too; the parser knows no place for it."""
-    bad = _UNPRINTABLE.search(text)
-    if bad:
-        line, column = text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start())
-        message = f"is not YAML: the character U+{ord(bad[0]):04X} is not allowed"
-        raise SourceError([Problem(file, line, column, "", message)])
+def _broken(file: str, text: str, at: int, what: str) -> SourceError:
+    """Return what is said of the place at which a text is none of a kind."""
+    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    return SourceError([Problem(file, line, column, "", f"is not {what}")])
 
 
 def _check_data(data: Json, file: str) -> None:
@@ -131,10 +127,8 @@ def _decode(data: bytes, file: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        byte = f"byte 0x{data[error.start]:02x}"
-        raise SourceError([Problem(file, line, column, "", f"is not UTF-8: {byte} cannot stand here")]) from None
+        at, text = error.start, data.decode("latin-1")  # a column is a byte here
+        raise _broken(file, text, at, f"UTF-8: byte 0x{data[at]:02x} cannot stand here") from None
 
 
 class _Builder:
@@ -151,7 +145,7 @@ class _Builder:
         # container, path, its anchor, values counted when it began, the key that waits for its value, what `<<` is
         self.stack: list[list[Any]] = []
         self.root: Json = None
-        self.documents = 0
+        self.begun = False
         self.count = 0
 
     def build(self, text: str) -> Source:
@@ -166,9 +160,9 @@ class _Builder:
         return Source(self.file, _without_asides(self.root), self.places, self.merged)
 
     def document(self, event: yaml.DocumentStartEvent) -> None:
-        self.documents += 1
-        if self.documents > 1:
+        if self.begun:
             self.stop("a second document begins; a file holds one")
+        self.begun = True
 
     def open(self, event: yaml.CollectionStartEvent) -> None:
         container: Json = {} if isinstance(event, yaml.MappingStartEvent) else []
@@ -233,10 +227,7 @@ class _Builder:
             self.stop(f"is nested deeper than {MAX_DEPTH} levels")
 
     def add(self, value: Json, merges: bool = False) -> Path:
-        """Put a value where it belongs: as the root, an item, a key, or the value of the key before it.
-
-        `merges`: it is plain, so that `<<` as a key merges.
-        """
+        """Put a value where it belongs: as the root, an item, a key that may merge, or the value of the key before."""
         self.count += 1
         if self.count > MAX_VALUES:
             self.stop(f"holds more than {MAX_VALUES} values (aliases count in full)")
@@ -295,9 +286,7 @@ def _plain(text: str) -> Json:
     if _INT.match(text):
         number = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         return number if -(2**63) <= number < 2**64 else float(number)  # JSON is written with 64 bits
-    if _FLOAT.match(text):
-        return float(text)
-    return text
+    return float(text) if _FLOAT.match(text) else text
 
 
 _EVENTS: Mapping[type[yaml.Event], Callable[[_Builder, Any], None]] = {

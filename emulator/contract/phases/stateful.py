@@ -17,16 +17,9 @@ from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
 from emulator.contract.demands import accepted, equal, hold
+from emulator.contract.phases import exchanges
 from emulator.contract.phases.case import PlannedCase, planned_case
-from emulator.contract.phases.exchanges import (
-    arguments_are_json,
-    client_of,
-    good_stream,
-    good_whole,
-    refused,
-    resting_on,
-    wire_of,
-)
+from emulator.contract.phases.exchanges import client_of, refused, resting_on, wire_of
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.draws import Draw
 from emulator.core.errors import Json
@@ -100,7 +93,7 @@ def _calls(answer: Answer, message: Mapping[str, Json], city: str | None) -> lis
     calls: list[dict[str, Json]] = message["calls"]
     equal(answer, "the tool that was chosen is called", [_NAME], [call["name"] for call in calls])
     hold(answer, "a call has an id", all(isinstance(call["id"], str) for call in calls), "a string", calls)
-    arguments_are_json(answer, calls)
+    exchanges.arguments_are_json(answer, calls)
     if city:
         equal(answer, "the arguments are what the model gave", {"city": city}, json.loads(calls[0]["arguments"]))
     return calls
@@ -110,8 +103,8 @@ def _message(contract: Contract, operation: Operation, answer: Answer, streamed:
     """Return an answer's content, calls and finish_reason in one form, whole or streamed. Raises: Differs."""
     if streamed:
         accepted(answer, "a request for a stream")
-        return good_stream(contract, operation, answer)
-    return in_one_form(wire_of(operation).read(good_whole(contract, operation, answer)))
+        return exchanges.good_stream(contract, operation, answer)
+    return in_one_form(wire_of(operation).read(exchanges.good_whole(contract, operation, answer)))
 
 
 # Whole and streamed

@@ -11,7 +11,6 @@ from emulator.core.answer.render import PLAIN
 from emulator.core.cache import LruCache
 from emulator.core.draws import series
 from emulator.core.errors import Json
-from emulator.core.scenario.scenario import Rule
 from emulator.core.scenario.session import Session
 from emulator.core.values import Claim, Exchange, Grant, Request
 
@@ -44,23 +43,14 @@ class AnswerCache:
         if chosen and chosen.model:
             return None  # who answers depends on how often others failed
         rule = index.by_id[chosen.rule] if chosen else None
-        return self._compiled(session, rule, rule.reply_at(grant.turn) if rule else 0, request, claim, grant)
-
-    def forget(self, session: Session) -> None:
-        """Let go of what was remembered of a session that is gone."""
-        self._forms.drop(lambda name: name[0] is session)
-
-    def _compiled(
-        self, session: Session, rule: Rule | None, number: int, request: Request, claim: Claim, grant: Grant
-    ) -> CompiledAnswer | None:
-        """Return a form that is there, or compile one when an answer like it is given for the second time."""
+        number = rule.reply_at(grant.turn) if rule else 0
         reply = rule.replies[number] if rule else PLAIN
         shape = SHAPES.get(reply.kind)
-        if claim.call is None or shape is None or reply.fill or reply.faults:
+        if shape is None or reply.fill or reply.faults:
             return None
         rule_id = rule.id if rule else "built-in"
-        params = tuple(claim.call.params.values()) if claim.call.params else ()
-        name = (session, claim.provider, claim.operation, rule_id, number, params, shape(claim.call), echoed(claim))
+        params = tuple(call.params.values()) if call.params else ()
+        name = (session, claim.provider, claim.operation, rule_id, number, params, shape(call), echoed(claim))
         compiled = self._forms.get(name)
         if compiled is None:
             self._forms.put(name, "seen")
@@ -70,3 +60,7 @@ class AnswerCache:
             compiled = compile_form(answer, request, claim, grant, draws, again) or "unfit"
             self._forms.put(name, compiled)
         return compiled if isinstance(compiled, CompiledAnswer) else None
+
+    def forget(self, session: Session) -> None:
+        """Let go of what was remembered of a session that is gone."""
+        self._forms.drop(lambda name: name[0] is session)

@@ -7,14 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from emulator.core.errors import Json
+from emulator.core.provider.conversation import strict_schemas
 from emulator.core.provider.conversation.rule import Asked, ConversationRule, Finding, every, first
 from emulator.core.provider.conversation.selectors import Place
-from emulator.core.provider.conversation.strict_schemas import (
-    closed_problem,
-    keyword_problem,
-    loose_problem,
-    strict_problem,
-)
 from emulator.core.schema.untrusted import Allowance
 
 
@@ -145,12 +140,12 @@ def has_at_most(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
 
 def has_no_keyword(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field has none of some keywords."""
-    return _schema_problem(rule, asked, lambda schema: keyword_problem(schema, rule.words))
+    return _schema_problem(rule, asked, lambda schema: strict_schemas.keyword_problem(schema, rule.words))
 
 
 def is_closed_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field lets no object have other fields, and refers neither outside nor to itself."""
-    return _schema_problem(rule, asked, closed_problem)
+    return _schema_problem(rule, asked, strict_schemas.closed_problem)
 
 
 def is_followed(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -201,12 +196,12 @@ def is_within_output(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
 
 def is_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field is one that a tool can have."""
-    return _schema_problem(rule, asked, loose_problem)
+    return _schema_problem(rule, asked, strict_schemas.loose_problem)
 
 
 def is_strict_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field, beside which `strict` is true, is one that can be kept to the letter."""
-    return _schema_problem(rule, asked, strict_problem, "strict")
+    return _schema_problem(rule, asked, strict_schemas.strict_problem, "strict")
 
 
 def _schema_problem(

@@ -6,14 +6,14 @@ NAME is looked for as NAME.wire.yaml in the provider's folder, as wires/NAME.yam
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.errors import Json, SourceError, nearest
 from emulator.core.files import read_own
 from emulator.core.frozen import frozen
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
-from emulator.core.source import Source, parse_source
+from emulator.core.source import Source, parse_source, read_source
 from emulator.core.wires.loading.compiler import Compiler
 from emulator.core.wires.wire import Wire
 
@@ -77,7 +77,7 @@ def _chain(name: str, files: WireFiles) -> list[Source]:
     file: Path | None = files.own.get(name) or files.shared[name]
     while file is not None:
         ours = data_folder("schemas") in file.parents  # tests hold it against the schema
-        source = parse_source(_read(file, read_own if ours else Path.read_bytes), str(file))
+        source = parse_source(read_own(file), str(file)) if ours else read_source(file)
         if not ours and (problems := schema_problems(own_schema("wire"), source)):
             raise SourceError(problems)
         sources.append(source)
@@ -85,13 +85,6 @@ def _chain(name: str, files: WireFiles) -> list[Source]:
         like = source.data.get("like")
         file = None if like is None else _liked(like, source, files, seen)
     return sources
-
-
-def _read(file: Path, read: Callable[[Path], bytes]) -> bytes:
-    try:
-        return read(file)
-    except OSError as error:
-        raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
 
 
 def _liked(like: str, source: Source, files: WireFiles, seen: set[Path]) -> Path:
