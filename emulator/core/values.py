@@ -14,8 +14,7 @@ from typing import Literal, NamedTuple
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
 from emulator.core.kept import Keeping
-from emulator.core.wires.request.conversation import Conversation
-from emulator.core.wires.request.conversation import Message as Message
+from emulator.core.wires.request.conversation import Conversation, Message
 from emulator.core.wires.wire import Wire
 
 Headers = tuple[tuple[str, str], ...]
@@ -24,10 +23,6 @@ End = Literal["complete", "clean", "fin", "reset", "garbage"]
 FOREVER = math.inf
 #: The state that a session begins in.
 STARTED = "started"
-#: `forever` is real silence, but a server must not keep a socket for ever: seconds.
-FOREVER_LIMIT_S = 30.0
-#: What counts the answers of the emulator itself, beside the ids of rules.
-OTHERWISE = "\x1fbuilt-in"
 #: Faults that only delay or divide what is sent: the answer that arrives is whole.
 HARMLESS = frozenset(("stall", "slow_headers", "comment", "slice", "bandwidth", "merge"))
 

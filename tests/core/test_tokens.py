@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from emulator.core import tokens
 from emulator.core.tokens import count, first, pieces
-from emulator.core.values import Message
-from emulator.core.wires.request.conversation import PER_IMAGE, prompt_tokens
+from emulator.core.wires.request.conversation import PER_IMAGE, Message, prompt_tokens
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from emulator.core.scenario.parse import parse_scenario
 from emulator.core.scenario.scenario import Reply, Rule, Scenario, with_warnings
 from emulator.core.schema.schema import Schema
 from emulator.core.source import Source, parse_source, read_source
-from emulator.core.values import Call, Message, Request
-from emulator.core.wires.request.conversation import Conversation
+from emulator.core.values import Call, Request
+from emulator.core.wires.request.conversation import Conversation, Message
 from emulator.core.wires.sse import payload
 from emulator.core.wires.wire import Wire
 

@@ -11,8 +11,11 @@ from emulator.core.provider.operation import Fallbacks
 from emulator.core.scenario.scenario import Reply, Rule
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.tree import canonical, compact
-from emulator.core.values import OTHERWISE, Call, Candidate
+from emulator.core.values import Call, Candidate
 from emulator.core.wires.request.conversation import last_text
+
+#: What counts the answers of the emulator itself, beside the ids of rules.
+OTHERWISE = "\x1fbuilt-in"
 
 
 class RuleIndex:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from emulator.core.frozen import frozen
-from emulator.core.values import FOREVER_LIMIT_S
 from emulator.server.real_time import monotonic, now
 
 Callback = Callable[[], None]
 #: The least that a real timer waits, so that one which fires early does not spin: seconds.
 TICK_S = 0.001
+#: `forever` is real silence, but a server must not keep a socket for ever: seconds.
+FOREVER_LIMIT_S = 30.0
 _START = now() - monotonic()
 
 

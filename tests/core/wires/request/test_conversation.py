@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emulator.core.tree import canonical, compact
-from emulator.core.values import Message
-from emulator.core.wires.request.conversation import last_text, system_text, tool_results
+from emulator.core.wires.request.conversation import Message, last_text, system_text, tool_results
 
 USER, ASSISTANT, SYSTEM = Message("user", "u"), Message("assistant", "a"), Message("system", "s")
 CALLS = Message("assistant", "", calls=(("1", "f", ""), ("2", "g", "")))
