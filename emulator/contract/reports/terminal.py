@@ -143,9 +143,8 @@ def _title(title: str, found: Sequence[Finding]) -> str:
 def _failure(finding: Finding, before: Result | None) -> Iterator[str]:
     item, group = finding.worst, finding.cases
     about = ", ".join(word for word in (item.fact if item.fact != item.id else "", item.source) if word)
-    yield (
-        "  " + click.style(printable(item.id), fg=_COLOURS[item.outcome], bold=True) + f"  {printable(about)}".rstrip()
-    )
+    name = click.style(printable(item.id), fg=_COLOURS[item.outcome], bold=True)
+    yield f"  {name}" + f"  {printable(about)}".rstrip()
     if item.message:
         yield "    " + _cut(printable_lines(item.message)).replace("\n", "\n    ")
     for name, text in _told(item, before):
@@ -205,10 +204,8 @@ def _totals(report: Report) -> Iterator[str]:
         yield f"{phase:<{width}}  " + "  ".join(
             click.style(f"{counted[word]} {in_words(word)}", fg=_COLOURS[word]) for word in OUTCOMES if counted[word]
         )
-    sent = f"{many(report.requests, 'request')} in {report.seconds:.1f} s"
-    yield printable_lines(
-        f"{report.provider}: {many(len(report.cases), 'case')}, {sent}, seed {report.seed}, {report.url}"
-    )
+    sent = f"{many(len(report.cases), 'case')}, {many(report.requests, 'request')} in {report.seconds:.1f} s"
+    yield printable_lines(f"{report.provider}: {sent}, seed {report.seed}, {report.url}")
 
 
 def _ids(results: Sequence[Result]) -> str:

@@ -61,12 +61,9 @@ def recommendations(turn: Turn, past: Sequence[Exchange]) -> Json:
     capability = turn.provider.tasks[kind]["capability"]
     scored = [(model.capabilities.get(capability, 0.0), model.id) for model in _clients(turn.provider)]
     best = sorted(scored, key=lambda item: (-item[0], item[1]))
-    return {
-        "task": task,
-        "recommendations": [
-            {"model": name, "score": score, "reason": f"{capability} is rated {score} ({kind})"} for score, name in best
-        ],
-    }
+    why = f"{capability} is rated"
+    ranked = [{"model": name, "score": score, "reason": f"{why} {score} ({kind})"} for score, name in best]
+    return {"task": task, "recommendations": ranked}
 
 
 def rankings(turn: Turn, past: Sequence[Exchange]) -> Json:

@@ -40,18 +40,9 @@ def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw, see
     checks = operation.checks(settings.muted)
     cap, fact = _cap(operation, call, checks)
     return Turn(
-        provider,
-        operation,
-        call,
-        served_model(provider, operation, call),
-        draw,
-        call.request.at,
-        settings.validation == "strict",
-        cap,
-        fact,
-        checks.defaults,
-        seed,
-    )
+        provider, operation, call, served_model(provider, operation, call), draw, call.request.at,
+        settings.validation == "strict", cap, fact, checks.defaults, seed,
+    )  # fmt: skip
 
 
 def _cap(operation: Operation, call: Call, checks: Checks) -> tuple[int | None, str | None]:

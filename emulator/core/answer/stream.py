@@ -65,9 +65,8 @@ def timed(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> Time
         pairs = [(Frame(frame.at, b"", "hold"), frame) if wait == FOREVER else (frame,)
                  for wait, frame in zip(waits, frames, strict=True)]  # fmt: skip
         frames = [frame for pair in pairs for frame in pair]
-    return Timeline(
-        reply.status or 200, (("content-type", TYPES[framing]),), tuple(frames), True, latency, "complete", times[-1]
-    )
+    headers = (("content-type", TYPES[framing]),)
+    return Timeline(reply.status or 200, headers, tuple(frames), True, latency, "complete", times[-1])
 
 
 def _waits(turn: Turn, events: Sequence[tuple[bytes, str]], reply: Reply) -> list[float]:

@@ -124,35 +124,22 @@ def _exchange(
     session: Session, provider: Provider, request: Request, claim: Claim, grant: Grant, outcome: Outcome
 ) -> Exchange:
     """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice."""
-    rendered, refusal = outcome.rendered, outcome.refusal
-    documented = documented_headers(
-        provider, claim, grant.standing, outcome.draw, rendered.timeline, outcome.model, outcome.spent
-    )
+    rendered, refusal, draw, model = outcome.rendered, outcome.refusal, outcome.draw, outcome.model
+    documented = documented_headers(provider, claim, grant.standing, draw, rendered.timeline, model, outcome.spent)
     if outcome.headers:
         asked = {name for name, _ in outcome.headers}
         documented = tuple(item for item in documented if item[0] not in asked)
     ours = (("x-emulator-exchange", str(grant.number)), ("x-emulator-rule", outcome.rule))
     headers = (*rendered.timeline.headers, *documented, *outcome.headers, *ours)
     return Exchange(
-        claim,
-        replace(grant, exchanges=()) if grant.exchanges else grant,
-        request,
-        rendered.timeline.headed(headers),
-        outcome.rule,
-        outcome.rule_id,
-        outcome.reply,
-        session.seed,
+        claim, replace(grant, exchanges=()) if grant.exchanges else grant, request, rendered.timeline.headed(headers),
+        outcome.rule, outcome.rule_id, outcome.reply, session.seed,
         (*(claim.call.notes if claim.call and not grant.replay else ()), *rendered.notes),
-        _named(provider, refusal, rendered.timeline.status) if refusal else None,
-        tuple(outcome.nearest),
-        rendered.usage,
-        rendered.tokens,
-        rendered.finish_reason,
-        outcome.model,
-        proxied=outcome.proxied,
+        _named(provider, refusal, rendered.timeline.status) if refusal else None, tuple(outcome.nearest),
+        rendered.usage, rendered.tokens, rendered.finish_reason, outcome.model, proxied=outcome.proxied,
         keeping=outcome.keeping,
         later=replace(rendered.later, at=request.at + rendered.later.at) if rendered.later else None,
-    )
+    )  # fmt: skip
 
 
 def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:

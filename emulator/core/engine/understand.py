@@ -276,9 +276,8 @@ def _truncated(call: Call, most: int) -> Call | None:
     if cost > most:
         return None
     left = tuple([message for message, keep in zip(messages, kept, strict=True) if keep])
-    note = Note(
-        None, "", f"{len(messages) - len(left)} messages were dropped, so that the others fit the context window"
-    )
+    gone = len(messages) - len(left)
+    note = Note(None, "", f"{gone} messages were dropped, so that the others fit the context window")
     said = replace(call.conversation, messages=left)
     return replace(call, conversation=said, prompt_tokens=cost, notes=(*call.notes, note))
 

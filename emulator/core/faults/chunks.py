@@ -89,9 +89,8 @@ def ended(timeline: Timeline, frames: Frames, how: Any = "clean") -> Timeline:
     length = timeline.length
     if how == "clean" and length is not None:
         length = len(data_of(frames))
-    return replace(
-        timeline, frames=frames, end=how, end_at=frames[-1].at if frames else timeline.head_at, length=length
-    )
+    end_at = frames[-1].at if frames else timeline.head_at
+    return replace(timeline, frames=frames, end=how, end_at=end_at, length=length)
 
 
 def changed(timeline: Timeline, number: int, change: Callable[[Frames], Frames]) -> Timeline | None:

@@ -93,12 +93,10 @@ def _request(request: Request, show: Show, by_value: bool) -> tuple[dict[str, Js
     return shown, _duplicate_keys(request.body, body)
 
 
-def _told(exchange: Exchange, twice: Sequence[Note], secrets: Collection[str]) -> dict[str, Json]:
+def _told(exchange: Exchange, more: Sequence[Note], secrets: Collection[str]) -> dict[str, Json]:
     """Return what we say of an exchange, in words that may quote it."""
     told = {
-        "notes": [
-            {"fact": note.fact, "path": note.path, "message": note.message} for note in (*exchange.notes, *twice)
-        ],
+        "notes": [{"fact": note.fact, "path": note.path, "message": note.message} for note in (*exchange.notes, *more)],
         "refusal": _refusal(exchange),
         "nearest": list(exchange.nearest),
         "crash": exchange.crash,
@@ -192,10 +190,9 @@ def _ending(exchange: Exchange) -> tuple[Mapping[str, int] | None, str | None]:
     if exchange.proxied:
         return exchange.usage, exchange.finish_reason
     if not timeline.stream:
-        whole = (
-            len(frames) == len(timeline.frames) and timeline.end == "complete" and "invalid_json" not in timeline.faults
-        )
-        return (exchange.usage, exchange.finish_reason) if whole else (None, None)
+        whole = len(frames) == len(timeline.frames) and timeline.end == "complete"
+        told = whole and "invalid_json" not in timeline.faults
+        return (exchange.usage, exchange.finish_reason) if told else (None, None)
     counted = not (call and call.conversation.usage)
     wire = exchange.claim.wire
     for value in event_values(b"".join(frame.data for frame in frames), newest_first=True) if wire else ():

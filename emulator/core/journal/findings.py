@@ -99,10 +99,9 @@ def misfits(journal: Sequence[Row]) -> Iterator[Finding]:
 def unexpected(rules: Sequence[Row]) -> Iterator[Finding]:
     """Tell of each rule whose `expect` was not met."""
     for rule in rules:
-        expect, calls = rule["expect"], rule["calls"]
-        if expect and not expect.get("calls", expect.get("min", 0)) <= calls <= expect.get(
-            "calls", expect.get("max", calls)
-        ):
+        expect, calls = rule["expect"] or {}, rule["calls"]
+        least, most = (expect.get("calls", expect.get(word, usual)) for word, usual in (("min", 0), ("max", calls)))
+        if not least <= calls <= most:
             said = " and ".join(f"{word}: {number}" for word, number in expect.items())
             yield Finding(
                 "expect",

@@ -115,9 +115,8 @@ def failed(provider: Provider, exchange: Exchange, refusal: Refusal, at: float) 
     status = provider.errors[refusal.name]["status"]
     kept = tuple(item for item in exchange.timeline.headers if item[0] not in ("content-type", "x-should-retry"))
     notes = (*_request_notes(provider, exchange, status), Note(None, "upstream", refusal.message or refusal.name))
-    return replace(
-        exchange, timeline=render_body(body, status, kept, at), refusal=(refusal.name, status, refusal), notes=notes
-    )
+    timeline = render_body(body, status, kept, at)
+    return replace(exchange, timeline=timeline, refusal=(refusal.name, status, refusal), notes=notes)
 
 
 def _told(wire: Wire | None, timeline: Timeline) -> tuple[Completion, dict[str, int] | None]:

@@ -173,9 +173,8 @@ class Cost:
             inner, by_name = schema[keyword], keyword in _BY_NAME and isinstance(schema[keyword], dict)
             (below if _PARTS[keyword] else same).extend(parts(inner) if isinstance(inner, list) or by_name else [inner])
         own = Weight(1, _own_steps(schema), _own_letters(schema))
-        return Part(
-            own, same, below, parts(schema.get("properties")), 1 if schema.keys().isdisjoint(_UNEVALUATED) else AGAIN
-        )
+        times = 1 if schema.keys().isdisjoint(_UNEVALUATED) else AGAIN
+        return Part(own, same, below, parts(schema.get("properties")), times)
 
     def _target(self, to: str) -> Json:
         if to != "#" and not to.startswith("#/"):

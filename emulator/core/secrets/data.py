@@ -56,9 +56,8 @@ def _field(holder: Mapping[str, Json], name: str, value: Json, show: Show, kind:
     if name.lower().endswith("token"):  # in an answer's probabilities it is a piece of text, and a number counts
         secret = secret and isinstance(value, str | list | Mapping) and "logprob" not in holder
     if isinstance(value, Mapping) and not secret:
-        return _hidden(
-            value, show, "header" if name.lower().endswith("headers") else "field", False, name in _OF_SCHEMAS
-        )
+        kind = "header" if name.lower().endswith("headers") else "field"
+        return _hidden(value, show, kind, False, name in _OF_SCHEMAS)
     return _hidden(value, show, kind, secret)
 
 

@@ -151,10 +151,8 @@ def _text(node: template.Text) -> Write:
 
 
 def _each(node: template.Each) -> Write:
-    kinds = {kind: writer(item) for kind, item in node.kinds.items()}
-    return lambda scope: b",".join(
-        [kinds[part["kind"]]({**scope, **part}) for part in scope[PARTS] if part["kind"] in kinds]
-    )
+    of = {kind: writer(item) for kind, item in node.kinds.items()}
+    return lambda scope: b",".join([of[part["kind"]]({**scope, **part}) for part in scope[PARTS] if part["kind"] in of])
 
 
 def _choices(node: template.Choices) -> Write:

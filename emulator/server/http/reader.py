@@ -95,9 +95,7 @@ class Message:
         self.head = head
         self.body = body
         self.raw = raw
-        self._more: bytearray | None = (
-            None  # a body in several pieces while they come: it takes no more than their bytes
-        )
+        self._more: bytearray | None = None  # a body in pieces while they come: it takes no more than their bytes
         self.size = 0  # bytes of the body
         self.too_large = False
         self.refused = False

@@ -50,9 +50,8 @@ def implied_provider(providers: Providers, headers: Mapping[str, str]) -> str | 
 def nowhere(providers: Providers, path: str, prefix: str, steps: Sequence[str], implied: str | None) -> str:
     """Say that a path leads to no provider, what was meant, and which base URLs are good."""
     bases = ", ".join(f"{prefix}/{name}{provider.base_path}" for name, provider in providers.items())
-    message = (
-        f"There is nothing at {path[:200]}{_meant(providers, prefix, steps, implied)}. The base URLs are: {bases}."
-    )
+    meant = _meant(providers, prefix, steps, implied)
+    message = f"There is nothing at {path[:200]}{meant}. The base URLs are: {bases}."
     if path == "/":
         message += f" The inspector is at {prefix}/_emulator/."
     if steps and any(steps[0] in provider.first_steps for provider in providers.values()):

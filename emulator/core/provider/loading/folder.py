@@ -109,9 +109,8 @@ class _Loader:
         self.problems.append(self.source.problem(path, message))
 
     def operation(self, name: str, given: Mapping[str, Json]) -> Operation:
-        schemas = [
-            self.schema(("operations", name, part), given.get(part)) for part in ("request", "response", "chunk")
-        ]
+        parts = ("request", "response", "chunk")
+        schemas = [self.schema(("operations", name, part), given.get(part)) for part in parts]
         query = self.schema(("operations", name, "query", "schema"), given.get("query", {}).get("schema"))
         return compile_operation(name, given, self.data, self.wire(name, given), *schemas, query)
 

@@ -129,9 +129,8 @@ class Compiler:
         for key, nodes_of in events.items():
             made = [self.event(node, self.needed(key[0])) for node in nodes_of]
             again = [bool(key[1]) and (key[0], node) in seen for node in nodes_of]
-            found[key] = tuple(
-                replace(event, match=_nothing) if twice else event for event, twice in zip(made, again, strict=True)
-            )
+            pairs = zip(made, again, strict=True)
+            found[key] = tuple(replace(event, match=_nothing) if twice else event for event, twice in pairs)
             seen += [(key[0], node) for node in nodes_of]
         return found
 
