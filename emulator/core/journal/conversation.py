@@ -8,21 +8,20 @@ from emulator.core.errors import Json
 from emulator.core.journal.attempts import answer_of, event_values
 from emulator.core.values import Exchange
 from emulator.core.wires.completion import CALLS, Completion
-from emulator.core.wires.request.conversation import Message
+from emulator.core.wires.request.conversation import Conversation, Message
 
 #: Of how many frames of a stream it is told what each says.
 MOST_PIECES = 300
 
 
-def said_in(exchange: Exchange) -> dict[str, Json]:
-    """Return what was asked and answered, by neutral names.
+def said_in(exchange: Exchange, body: Json) -> dict[str, Json]:
+    """Return what was asked and answered, by neutral names; `body` is the request's, for one that was refused.
 
     `{model, asked: [{by, text, calls, call_id, images}], offered: [NAME], answered: [{kind, text, name}], pieces}`:
-    `asked` is null where the request was not understood, `answered` empty where no part of an answer was read; a call's
+    `asked` is null where the request says nothing to a model, `answered` empty where no part of an answer was read; a call's
     text is its arguments; `pieces` are what each of a stream's first frames says.
     """
-    call = exchange.claim.call
-    conversation = call.conversation if call else None
+    conversation = _conversation(exchange, body)
     return {
         "model": conversation.model if conversation else None,
         "asked": [_message(item) for item in conversation.messages] if conversation else None,
@@ -32,6 +31,15 @@ def said_in(exchange: Exchange) -> dict[str, Json]:
         if exchange.timeline.stream
         else [],
     }
+
+
+def _conversation(exchange: Exchange, body: Json) -> Conversation | None:
+    """Return the conversation asked; of a request that was refused, what can be read of it."""
+    claim = exchange.claim
+    if claim.call:
+        return claim.call.conversation
+    found = claim.wire.request.read(body) if claim.wire and isinstance(body, dict) else None
+    return found if found and found.messages else None
 
 
 def _message(message: Message) -> dict[str, Json]:

@@ -47,7 +47,7 @@ def describe(exchange: Exchange, conversation: bool = False) -> dict[str, Json]:
         answered["body_text"] = across_events(answered["body_text"], secrets)
     told = _told(exchange, twice, secrets)
     if conversation:
-        said = redact_json(said_in(exchange), noting(found), by_value)
+        said = redact_json(said_in(exchange, asked["body"]), noting(found), by_value)
         told["conversation"] = without(said, telling(found))
     return {
         "n": grant.number,

@@ -53,6 +53,24 @@ def test_an_answered_exchange() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("provider", "path", "body", "asked"),
+    [
+        ("openai", "/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "temperature": 3}, "Hi"),
+        ("openai", "/responses", {"model": "gpt-5-mini", "input": "Hi", "temperature": 3}, "Hi"),
+        ("anthropic", "/v1/messages", {"messages": [{"role": "user", "content": "Hi"}]}, "Hi"),
+        ("openai", "/chat/completions", {"messages": 5}, None),
+        ("openai", "/chat/completions", ["Hi"], None),
+        ("openai", "/embeddings", {"input": 5}, None),
+    ],
+    ids=["chat", "responses", "messages", "none", "no object", "embeddings"],
+)
+def test_what_a_refused_request_asked(provider: str, path: str, body: Any, asked: str | None) -> None:
+    row = describe(make_session().send(provider, body, path=path), conversation=True)
+    assert row["rule"] == "refused"
+    assert row["conversation"]["asked"] == ([{"by": "user", "text": asked}] if asked else None)
+
+
 def test_a_refused_exchange() -> None:
     row = describe(make_session().send(body=chat(temperature=3)))
     assert row["refusal"] == {
