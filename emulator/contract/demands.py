@@ -76,7 +76,7 @@ def status_differs(
 
 def ignored(field: str) -> str:
     """Return the words for a field of requests that does nothing, whatever it says."""
-    return f"{field} is not looked at"
+    return f"{field} of requests has no effect"
 
 
 def whole(answer: Answer, what: str = "a good request") -> dict[str, Json]:

@@ -177,5 +177,5 @@ def test_several_faults_are_several_findings(gateway: BrokenEndpoint) -> None:
     broken = {"when": {"status": 200}, "ignore": ["max_tokens"], "set": {"model": 7}, "headers": {"x-request-id": None}}
     report = report_of(gateway, broken, "beatra", max_examples=20, seed=99)
     assert [item.worst.difference for item in report.findings if item.worst.outcome == "failed"] == [
-        "model: type", "max_tokens is not looked at", "X-Request-Id is on the answer to …",
+        "model: type", "max_tokens of requests has no effect", "X-Request-Id is on the answer to …",
     ]  # fmt: skip

@@ -54,7 +54,7 @@ def both(prefix: str) -> Iterator[Defect]:
         (response, "a choice has no index", body("choices.*.index", gone, CHAT), "index is required"),
         (response, "nobody knows why it ended", body("choices.*.finish_reason", gone, CHAT), "finish_reason"),
         (end, "a stream just ends", events(lambda items: items[:-1]), "[DONE] comes last"),
-        (f"{prefix}-stream", "each delta repeats what was said", events(cumulative), "holds only what is new"),
+        (f"{prefix}-stream", "each delta repeats what was said", events(cumulative), "has only the text that is new"),
         (f"{prefix}-stream", "the text comes at once", events(at_once), "comes in parts"),
         (f"{prefix}-stream", "a stream goes out as JSON", setting("Content-Type", lambda _: "text/plain", streamed),
          "a stream has its content type"),
@@ -91,7 +91,7 @@ DEEPSEEK = (
     Defect("ds-sampling", "a temperature has no bound", clamped("temperature", 0, 2), "temperature 2.1 gets 400"),
     Defect("ds-sampling", "top_p has no bound", clamped("top_p", 0, 1), "top_p 1.1 gets 400"),
     Defect("ds-sampling", "a penalty has no bound", clamped("presence_penalty", -2, 2), "presence_penalty"),
-    Defect("ds-sampling", "the default temperature is 0.7", filling(temperature=0.7), "temperature left out"),
+    Defect("ds-sampling", "the default temperature is 0.7", filling(temperature=0.7), "without temperature is answered as"),
     Defect("ds-json", "any format is text", ignoring("response_format"), "response_format"),
     Defect("ds-tools", "a function needs no name", of_functions(name="f"), "gets 400"),
     Defect("ds-tools", "any choice is free", taking(
@@ -110,7 +110,7 @@ DEEPSEEK = (
     Defect("ds-err-400", "what is no JSON is a server error", as_status(500, status(400)), "gets 400"),
     Defect("ds-error-body", "an error has no param", body("error.param", gone, lambda request, reply:
                                                           reply.status >= 400), "param is required", "observed"),
-    Defect("ds-unknown-path", "405 without Allow", lacking("Allow"), "Allow of GET", "observed"),
+    Defect("ds-unknown-path", "405 without Allow", lacking("Allow"), "in its Allow header", "observed"),
 )  # fmt: skip
 
 
@@ -138,6 +138,6 @@ COMPATIBLE = (
     only("errors", "an error has no code", body("error.code", gone, lambda request, reply: reply.status >= 400),
          "code is required"),
     only("errors", "an error is a page", as_raw(b"<p>no</p>", "text/html", status(400)), "is JSON"),
-    only("unknown-path", "405 without Allow", lacking("Allow"), "Allow of GET"),
+    only("unknown-path", "405 without Allow", lacking("Allow"), "in its Allow header"),
     only("unknown-path", "an unknown path is answered", as_status(200, status(404)), "gets 404"),
 )  # fmt: skip

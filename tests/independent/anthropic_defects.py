@@ -70,14 +70,14 @@ ANTHROPIC = (
            "gets 200"),
     Defect("an-beta-header", "any beta is taken", header("anthropic-beta", lambda _: None), "gets 400"),
     Defect("an-response-headers", "every request has the same id", setting("request-id", lambda _: "req_1"),
-           "each answer's own"),
+           "each answer has another"),
     Defect("an-response-headers", "an error has another id", body("request_id", lambda _: "req_0", status(400)),
-           "request_id is request-id"),
+           "request_id repeats"),
     Defect("an-response-headers", "no workspace is told", lacking("anthropic-workspace-id"), "anthropic-workspace-id"),
     Defect("an-l-headers", "no limit is told", lacking("anthropic-ratelimit-requests-limit"),
            "anthropic-ratelimit-requests-limit"),
     Defect("an-l-headers", "the reset is in seconds", setting(
-        "anthropic-ratelimit-tokens-reset", lambda _: 60, good), "has its form"),
+        "anthropic-ratelimit-tokens-reset", lambda _: 60, good), "has the documented form"),
     # what is asked
     Defect("an-model", "a number names a model", taking("model", lambda value: "claude-opus-4-6"), "model 4 gets 400"),
     Defect("an-max-tokens", "max_tokens has a default", filling(max_tokens=1000), "no max_tokens gets 400"),
@@ -91,7 +91,7 @@ ANTHROPIC = (
         lambda fields: isinstance(fields.get("system"), list))), "gets 200"),
     Defect("an-temperature", "a temperature out of range is moved into it", clamped("temperature", 0, 1),
            "temperature -0.1 gets 400"),
-    Defect("an-temperature", "the default temperature is 0.7", filling(temperature=0.7), "temperature left out"),
+    Defect("an-temperature", "the default temperature is 0.7", filling(temperature=0.7), "without temperature is answered as"),
     Defect("an-top", "top_p may be a text", taking("top_p", lambda value: float(value)), 'top_p "1" gets 400'),
     Defect("an-sampling-fixed", "sampling is not looked at", ignoring("temperature", "top_k"), "gets 400"),
     Defect("an-sampling-both", "the temperature goes first", on(

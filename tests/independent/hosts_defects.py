@@ -157,7 +157,7 @@ AZURE = (
         "prompt_filter_results.*.content_filter_results.jailbreak", gone, WHOLE), "jailbreak"),
     Defect("az-stream", "a stream just ends", events(lambda items: items[:-1]), "[DONE]"),
     Defect("az-stream", "each chunk repeats what was said", events(lambda items: [items[0], *cumulative(items[1:])]),
-           "holds only what is new"),
+           "has only the text that is new"),
     Defect("az-chunk", "chunks have no deltas", chunk("choices.*.delta", gone), "delta"),
     Defect("az-chunk", "chunks have no reason", chunk("choices.*.finish_reason", gone), "finish_reason"),
     # the others

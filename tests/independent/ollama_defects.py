@@ -76,7 +76,7 @@ OLLAMA = (
            "gets 200"),
     Defect("ol-unknown-path", "an unknown path gets JSON", as_raw(b"{}", "application/json", status(404)),
            "the error of an unknown path is a text"),
-    Defect("ol-unknown-path", "405 without Allow", lacking("Allow"), "Allow of GET"),
+    Defect("ol-unknown-path", "405 without Allow", lacking("Allow"), "in its Allow header"),
     Defect("ol-malformed", "what is no JSON is a server error", as_status(500, status(400)), "gets 400"),
     Defect("ol-model-required", "no model means llama3.2", filling(model="llama3.2"), "no model gets 400"),
     Defect("ol-model-required", "no model is told in other words", says("a model is needed", 400),
@@ -147,7 +147,7 @@ OLLAMA = (
     Defect("ol-stream", "a stream has no last line", events(lambda items: items[:-1]), "comes last and once"),
     Defect("ol-stream", "each line is the last", events(lambda items: [{**item, "done": True} for item in items]),
            "comes last and once"),
-    Defect("ol-stream", "each line repeats what was said", events(growing), "holds only what is new"),
+    Defect("ol-stream", "each line repeats what was said", events(growing), "has only the text that is new"),
     Defect("ol-stream", "the text comes in one line", events(in_one_line), "the content comes in parts"),
     Defect("ol-stream", "lines do not name the model", chunk("model", gone), "model is required"),
     # errors

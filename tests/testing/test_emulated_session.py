@@ -314,7 +314,7 @@ def test_a_refused_request_is_misbehaviour_with_its_reason(emulator: EmulatedSes
         emulator.assert_well_behaved()
     assert str(caught.value).splitlines()[1:] == [
         "  valid-requests: Requests were refused, and no rule said so: 400 invalid_request. (exchanges 1; beatra: "
-        "every provider: what is refused was not asked rightly)",
+        "every provider: a request that is refused is a mistake of the client)",
         "    exchange 1: invalid_request: temperature: must be a number, not 'warm'",
         "allow it with assert_well_behaved(ignore=['valid-requests'])",
     ]

@@ -69,7 +69,8 @@ def listed(client: CaseClient, *, chunk: Json = True, refused: Json = True) -> N
     accepted(answer, "a request for a stream")
     equal(answer, "an array has its content type", "application/json", answer.media_type)
     items = answer.json
-    hold(answer, "a stream without a form is a list", isinstance(items, list) and len(items) > 1, "a list", items)
+    what = "a stream for which no form was asked is a list"
+    hold(answer, what, isinstance(items, list) and len(items) > 1, "a list", items)
     for item in items:
         conform(answer, item, chunk, "an item's")
     if told:
@@ -86,7 +87,7 @@ def breaks(client: CaseClient, *, error: str, after_chunks: int, pattern: str) -
     answer = client.chat(client.asks(stream=True))
     accepted(answer, "a request for a stream")
     good = bool(re.search(pattern, answer.text))
-    hold(answer, "a stream that fails tells so at its end", good, pattern, answer.text[-300:])
+    hold(answer, "a stream that fails ends with its error", good, pattern, answer.text[-300:])
 
 
 def comments(client: CaseClient, *, reply: Changes, comment: str) -> None:
@@ -120,13 +121,13 @@ def stream(
     for item in chunks:
         conform(answer, item, chunk, "a chunk's")
     texts = _texts(client.wire, chunks)
-    hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
+    hold(answer, "the text of each delta is a string", all(isinstance(text, str) for text in texts), "strings", texts)
     said = "".join(texts)
     wanted = SHORT_TEXT if told else said or "some text"
     equal(answer, "the deltas together are what the model said", wanted, said)
     hold(answer, "the content comes in parts", len(texts) > 1 or len(said) < 20, "several deltas", len(texts))
     growing = len(texts) >= _GROWING and all(one != more and more.startswith(one) for one, more in pairwise(texts))
-    hold(answer, "a delta holds only what is new", not growing, "the text that follows", texts[:_GROWING])
+    hold(answer, "each delta has only the text that is new", not growing, "the text that follows", texts[:_GROWING])
     if ordered:
         _order(client.wire, answer, chunks)
     if not told:

@@ -62,7 +62,7 @@ def joined(wire: Wire, answer: Answer, chunks: Sequence[Json]) -> dict[str, Json
     """Return what the chunks make together of the first choice. Raises: Differs."""
     said, place = list(of_choice(wire, chunks, 0)), within(wire, "text.piece")
     texts = [text for text in pick(said, f"*.{place}") if text is not None]
-    hold(answer, "deltas hold text", all(isinstance(text, str) for text in texts), "strings", texts)
+    hold(answer, "the text of each delta is a string", all(isinstance(text, str) for text in texts), "strings", texts)
     return in_one_form(wire.read_events(chunks))
 
 

@@ -86,7 +86,8 @@ def names_fields(client: CaseClient, *, at: str, spoilt: Sequence[Changes] = (),
     for answer, what, names in tried:
         client.refused(answer, "invalid_request", what, names)
         found = pick(answer.json, at)
-        hold(answer, f"{what}: {at} names them", all(name in found for name in names), list(names), found, about=what)
+        told = f"the refusal of {what} names each wrong field in {at}"
+        hold(answer, told, all(name in found for name in names), list(names), found, about=what)
 
 
 def mentions(client: CaseClient, *, words: Sequence[str], on: Sequence[str]) -> None:
@@ -103,7 +104,7 @@ def same_as_header(client: CaseClient, *, header: str, at: str, on: Sequence[str
         answer = situation(name).meet(client)
         value = answer.header(header)
         hold(answer, f"{header} is on the answer to {name}", bool(value), "a value", value, about=name)
-        equal(answer, f"{at} is {header}", [value], pick(answer.json, at))
+        equal(answer, f"{at} repeats the header {header}", [value], pick(answer.json, at))
 
 
 def unknown_path(
@@ -123,7 +124,8 @@ def unknown_path(
         answer = client.send(item["method"], item["path"])
         client.refused(answer, "wrong_method", what)
         allowed = [name.strip() for name in (answer.header("allow") or "").split(",")]
-        hold(answer, f"Allow of {what} names {item['allow']}", item["allow"] in allowed, item["allow"], allowed)
+        told = f"the answer to {what} names {item['allow']} in its Allow header"
+        hold(answer, told, item["allow"] in allowed, item["allow"], allowed)
         _told(answer, schema, texts[1:], what)
 
 
@@ -151,7 +153,7 @@ def own_header(client: CaseClient, *, header: str, on: Sequence[str]) -> None:
         answer = now.meet(client)
         value = answer.header(header)
         hold(answer, f"{header} is on the answer to {now.what}", bool(value), "a value", value, about=now.what)
-        hold(answer, f"{header} is each answer's own", value not in values, "another value", value)
+        hold(answer, f"each answer has another {header}", value not in values, "another value", value)
         values.append(value)
 
 
@@ -161,7 +163,7 @@ def has_header(client: CaseClient, *, header: str, on: Sequence[str], pattern: s
         now = situation(name)
         answer = now.meet(client)
         value = answer.header(header) or ""
-        what = f"{header} of {now.what} has its form"
+        what = f"{header} on the answer to {now.what} has the documented form"
         wanted = "any value" if pattern == "." else pattern
         hold(answer, what, bool(re.search(pattern, value)), wanted, value or None, about=now.what)
 

@@ -55,7 +55,7 @@ def idempotency_kept(client: CaseClient, *, header: str, hours: float) -> None:
     first = _keyed(client, header, key, {})
     client.session.advance(hours * 3600 - 1)
     again = _keyed(client, header, key, {})
-    equal(again, f"{header} is remembered", first.text, again.text)
+    equal(again, f"the same {header} gets the same answer for as long as documented", first.text, again.text)
     client.session.advance(2)
     other = _keyed(client, header, key, {})
     accepted(other, "a request with its own key")

@@ -66,7 +66,8 @@ def _walk_requests(
     _left(over, remaining, 0)
     for name, form in headers.items():
         value = over.header(name) or ""
-        hold(over, f"{name} of what is over the limit has its form", bool(re.search(form, value)), form, value or None)
+        told = f"{name} on a refusal over the limit has the documented form"
+        hold(over, told, bool(re.search(form, value)), form, value or None)
     client.session.advance(window_s - 1)
     client.refused(client.chat(), "rate_limited", "a request before the window's end")
     client.session.advance(1.001)
@@ -178,4 +179,4 @@ def rate_counts(
         equal(second, f"{limit} stays as it is", number(first, limit), allowed)
         hold(second, f"{limit} is what a window allows", left < allowed, f"> {left}", allowed)
     for header in absent:
-        equal(second, f"{header} is not documented", None, second.header(header))
+        equal(second, f"the answer has no {header}, which the docs don't name", None, second.header(header))

@@ -71,7 +71,7 @@ def moves(
     for _ in range(times):
         client.chat(changes)
     end, after = _figure(client, path, each, where, number)
-    hold(after, f"{each}.{number} follows what is asked", end > start, f"> {start}", end)
+    hold(after, f"{each}.{number} grows with the requests", end > start, f"> {start}", end)
 
 
 def _figure(client: CaseClient, path: str, each: str, where: Changes, number: str) -> tuple[float, Answer]:

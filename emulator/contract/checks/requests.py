@@ -53,7 +53,7 @@ def default(client: CaseClient, *, field: str, value: Json, beside: Changes | No
     again, answer = _pair(client, field, value, beside), client.chat(beside, [field])
     if again != (left_out, sent):
         raise NotArranged("the same request gets another answer each time")
-    raise demands.Differs(f"{field} left out answers as {field} {value} does", sent, left_out, answer)
+    raise demands.Differs(f"a request without {field} is answered as one with {field} {value}", sent, left_out, answer)
 
 
 def _pair(client: CaseClient, field: str, value: Json, beside: Changes) -> tuple[Json, Json]:
@@ -103,10 +103,11 @@ def output_cap(client: CaseClient, *, field: str, default: int | None, caps: Seq
         more = client.chat(_at(field, default + _MORE))
         used = counted(more, more.json, client.wire, "output")
         ended = not arranged and _reason(client, more) != "length"
-        hold(more, f"the cut at {default} is a default", used > default or ended, f"> {default}", used)
+        told = f"a reply is cut at {default} tokens only where {field} is left out"
+        hold(more, told, used > default or ended, f"> {default}", used)
     elif arranged:
-        equal(answer, f"a reply without {field} is whole", TEXT, content(client, answer))
-        equal(answer, "a whole reply ends by itself", "stop", _reason(client, answer))
+        equal(answer, f"a reply to a request without {field} is not cut", TEXT, content(client, answer))
+        equal(answer, "a reply that is not cut has the finish reason stop", "stop", _reason(client, answer))
     elif _reason(client, answer) == "length":
         _no_default(client, answer, field)
 
@@ -116,7 +117,8 @@ def _no_default(client: CaseClient, answer: Answer, field: str) -> None:
     used = counted(answer, answer.json, client.wire, "output")
     more = client.chat(_at(field, used + _MORE))
     longer = (client.wire.read(more.json).usage or {}).get("output", 0)
-    hold(answer, f"no default cuts a reply without {field}", longer <= used, f"{longer} tokens", used, assumed=True)
+    told = f"a reply to a request without {field} is not cut by a default"
+    hold(answer, told, longer <= used, f"{longer} tokens", used, assumed=True)
 
 
 def _at(field: str, value: Json) -> dict[str, Json]:
@@ -141,7 +143,7 @@ def _cut(client: CaseClient, answer: Answer, cap: int, arranged: bool, what: str
     if arranged:
         equal(answer, f"{what} is a beginning of what was arranged", TEXT[: len(text)], text)
         hold(answer, f"{what} is cut short", text != TEXT, "a part of the text", "all of it")
-    equal(answer, f"{what} says that it was cut", "length", reason, assumed=True)
+    equal(answer, f"the finish reason of {what} says that it was cut", "length", reason, assumed=True)
 
 
 def context_window(client: CaseClient, *, field: str, windows: Mapping[str, int]) -> None:

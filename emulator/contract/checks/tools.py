@@ -49,7 +49,7 @@ def _called(wire: Wire, answer: Answer, told: Json) -> Mapping[str, str]:
     place = wire.place("finish")
     reason = wire.read(value).finish if demand(answer, value, place, str) else None
     reasons = ("tool_calls",) if told else ("tool_calls", "stop")
-    hold(answer, f"{last_step(place)} tells of the call", reason in reasons, "tool_calls", reason)
+    hold(answer, f"{last_step(place)} says that a tool is called", reason in reasons, "tool_calls", reason)
     return {"id": ident, "name": NAME, "arguments": text}
 
 
@@ -83,10 +83,10 @@ def _streamed_call(wire: Wire, answer: Answer, told: Json) -> None:
     _identified(answer, parts, in_fragment(wire, "call.begin.id"))
     if wire.place("call.piece.call"):
         index = in_fragment(wire, "call.piece.call")
-        equal(answer, f"the fragments of a call have its {index}", [0] * len(parts), pick(parts, f"*.{index}"))
+        equal(answer, f"each fragment of a call has its {index}", [0] * len(parts), pick(parts, f"*.{index}"))
     names = [name for name in pick(parts, f"*.{in_fragment(wire, 'call.begin.name')}") if name]
     equal(answer, "the tool is named once", [NAME], names)
     _arguments(answer, "".join(call.text for call in wire.read_events(chunks).calls()), told)
     end = within(wire, "finish.finish")
     reasons = [reason for reason in pick(list(said), f"*.{end}") if reason]
-    hold(answer, f"{last_step(end)} comes once", len(reasons) == 1, ["tool_calls"], reasons)
+    hold(answer, f"{last_step(end)} comes once in a stream", len(reasons) == 1, ["tool_calls"], reasons)

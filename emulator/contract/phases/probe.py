@@ -63,7 +63,7 @@ def _key(contract: Contract, session: TargetSession) -> None:
     what = f"the key is good for {cheapest.method} {contract.path(cheapest)}"
     hold(answer, what, answer.status not in (401, 403), "any status but 401 and 403", answer.status)
     hold(answer, f"{what}: it is answered", answer.status > 0, "an HTTP answer", outcome(answer))
-    hold(answer, f"{what}: it is not held up", answer.status != 429, "no rate limit", answer.status)
+    hold(answer, f"{what}: it is not refused by a rate limit", answer.status != 429, "no rate limit", answer.status)
 
 
 def _exists(contract: Contract, operation: Operation) -> PlannedCase:
@@ -75,7 +75,7 @@ def _exists(contract: Contract, operation: Operation) -> PlannedCase:
         exists = answer.status != 405 and (asked or answer.status != 404)
         hold(answer, f"{what} exists", exists, "neither 404 nor 405", answer.status)
         hold(answer, f"the key is good for {what}", answer.status not in (401, 403), "a good key", answer.status)
-        hold(answer, f"{what} is not held up", answer.status != 429, "no rate limit", answer.status)
+        hold(answer, f"{what} is not refused by a rate limit", answer.status != 429, "no rate limit", answer.status)
         hold(answer, _NO_CHAT, not asked or answer.status < 300, "a status of 200", answer.status)
 
     case = planned_case(contract, "probe", operation.name, check, fact=operation.fact)

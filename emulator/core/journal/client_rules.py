@@ -265,7 +265,7 @@ COMMON: Mapping[str, tuple[Judge, str]] = {
     "no-vain-retry": (_no_vain_retry, "every provider: 400, 401, 404 and 422 are final"),
     "bounded-attempts": (_bounded_attempts, f"every provider: a call ends after {MOST_ATTEMPTS} attempts"),
     "retry-after": (_honoured, "RFC 9110, section 10.2.3"),
-    "valid-requests": (_valid_requests, "every provider: what is refused was not asked rightly"),
+    "valid-requests": (_valid_requests, "every provider: a request that is refused is a mistake of the client"),
     "cut-stream": (_incomplete, "every provider: a stream that breaks off is no answer"),
     "stalled-stream": (_gave_up_silence, "every provider: a silent stream is given up"),
     NOT_OFFERED: (_fits(NOT_OFFERED), "every provider: a model calls the tools that are offered"),

@@ -18,8 +18,8 @@ def said_in(exchange: Exchange, body: Json) -> dict[str, Json]:
     """Return what was asked and answered, by neutral names; `body` is the request's, for one that was refused.
 
     `{model, asked: [{by, text, calls, call_id, images}], offered: [NAME], answered: [{kind, text, name}], pieces}`:
-    `asked` is null where the request says nothing to a model, `answered` empty where no part of an answer was read; a call's
-    text is its arguments; `pieces` are what each of a stream's first frames says.
+    `asked` is null where the request says nothing to a model, `answered` empty where no part of an answer was read; a
+    call's text is its arguments; `pieces` are what each of a stream's first frames says.
     """
     conversation = _conversation(exchange, body)
     return {
