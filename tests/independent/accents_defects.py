@@ -91,7 +91,7 @@ DEEPSEEK = (
     Defect("ds-sampling", "a temperature has no bound", clamped("temperature", 0, 2), "temperature 2.1 gets 400"),
     Defect("ds-sampling", "top_p has no bound", clamped("top_p", 0, 1), "top_p 1.1 gets 400"),
     Defect("ds-sampling", "a penalty has no bound", clamped("presence_penalty", -2, 2), "presence_penalty"),
-    Defect("ds-sampling", "the default temperature is 0.7", filling(temperature=0.7), "without temperature is answered as"),
+    Defect("ds-sampling", "the default temperature is 0.7", filling(temperature=0.7), "without temperature"),
     Defect("ds-json", "any format is text", ignoring("response_format"), "response_format"),
     Defect("ds-tools", "a function needs no name", of_functions(name="f"), "gets 400"),
     Defect("ds-tools", "any choice is free", taking(

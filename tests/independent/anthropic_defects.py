@@ -91,7 +91,7 @@ ANTHROPIC = (
         lambda fields: isinstance(fields.get("system"), list))), "gets 200"),
     Defect("an-temperature", "a temperature out of range is moved into it", clamped("temperature", 0, 1),
            "temperature -0.1 gets 400"),
-    Defect("an-temperature", "the default temperature is 0.7", filling(temperature=0.7), "without temperature is answered as"),
+    Defect("an-temperature", "the default temperature is 0.7", filling(temperature=0.7), "without temperature"),
     Defect("an-top", "top_p may be a text", taking("top_p", lambda value: float(value)), 'top_p "1" gets 400'),
     Defect("an-sampling-fixed", "sampling is not looked at", ignoring("temperature", "top_k"), "gets 400"),
     Defect("an-sampling-both", "the temperature goes first", on(

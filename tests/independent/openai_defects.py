@@ -94,7 +94,7 @@ OPENAI = (
     Defect("oa-chat-messages", "a string is one message", taking("messages", listed), 'messages "Hello" gets 400'),
     Defect("oa-chat-temperature", "a temperature out of range is moved into it", clamped("temperature", 0, 2),
            "temperature -0.1 gets 400"),
-    Defect("oa-chat-temperature", "the default temperature is 0.7", filling(temperature=0.7), "without temperature is answered as"),
+    Defect("oa-chat-temperature", "the default temperature is 0.7", filling(temperature=0.7), "without temperature"),
     Defect("oa-chat-top-p", "top_p has no upper bound", clamped("top_p", -9, 1), "top_p 1.1 gets 400"),
     Defect("oa-chat-presence-penalty", "a penalty of any size is taken", clamped("presence_penalty", -2, 2),
            "presence_penalty -2.1 gets 400"),
