@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 SEED = click.IntRange(-(2**63), 2**64 - 1)
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {
-    "check": "emulator.cli.check", "contract": "emulator.cli.contract", "exec": "emulator.cli.exec",
-    "new": "emulator.cli.new", "providers": "emulator.cli.providers", "record": "emulator.cli.record",
+    "check": "emulator.cli.check", "contract": "emulator.cli.contract", "docs": "emulator.cli.docs",
+    "exec": "emulator.cli.exec", "new": "emulator.cli.new", "providers": "emulator.cli.providers",
+    "record": "emulator.cli.record",
 }  # fmt: skip
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 

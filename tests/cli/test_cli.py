@@ -645,6 +645,6 @@ def test_help(arguments: list[str]) -> None:
 def test_each_command_is_told_on_one_whole_line() -> None:
     lines = outcome("--help")[1].partition("Commands:\n")[2].splitlines()
     assert [line.split()[0] for line in lines] == [
-        "check", "contract", "exec", "new", "providers", "record", "serve",
+        "check", "contract", "docs", "exec", "new", "providers", "record", "serve",
     ]  # fmt: skip
     assert [line for line in lines if line.endswith("...") or not line.endswith(".")] == []

@@ -84,7 +84,7 @@ def test_the_image_installs_and_serves_what_there_is() -> None:
     assert serve
     serve.make_context(words[0], words[1:])
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    built = {"pyproject.toml", "README.md", "LICENSE", "emulator", "schemas", "scenarios"}
+    built = {"pyproject.toml", "README.md", "LICENSE", "emulator", "schemas", "scenarios", "docs/pages"}
     assert kept == built
     assert all((ROOT / name).exists() for name in built)
     assert "\nUSER 10001\n" in DOCKERFILE
