@@ -167,7 +167,12 @@ def findings() -> str:
             for fact in facts
         ]
     head = ["finding", "what the docs ask", "source"]
-    return "\n\n".join(["# Findings", table(head, rows)])
+    told = (
+        "A finding is something that a client did though the docs ask otherwise, or something odd that it did. The "
+        "[verdict](manual.md#the-verdict-on-the-client) judges each of these: `assert_well_behaved()`, `exec --strict` "
+        "and the inspector tell what failed. `ignore=[...]`, `--ignore` and `mute:` take these names."
+    )
+    return "\n\n".join(["# Findings", told, table(head, rows)])
 
 
 def written() -> dict[str, str]:

@@ -93,7 +93,7 @@ def contract_command(
     if own == (url is not None):
         fail("Say what is tested: either --url BASE_URL or --self.")
     if url is not None and not api_key:
-        fail("Give the key of the URL: --api-key KEY, or the environment variable API_KEY.")
+        fail("Give the key of the URL, any where it asks for none: --api-key KEY, or the variable API_KEY.")
     earlier = load_or_fail(lambda: parse_report(baseline.read_bytes(), str(baseline))) if baseline else None
     if earlier and earlier.provider != provider:
         fail(f"{baseline} is a report on {earlier.provider}, not on {provider}.")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SEED = click.IntRange(-(2**63), 2**64 - 1)
 #: Commands with a module of their own, which is loaded when they are named.
 _ELSEWHERE = {
-    "check": "emulator.cli.check", "contract": "emulator.cli.contract", "docs": "emulator.cli.docs",
+    "check": "emulator.cli.check", "contract": "emulator.cli.contract", "docs": "emulator.cli.new",
     "exec": "emulator.cli.exec", "new": "emulator.cli.new", "providers": "emulator.cli.providers",
     "record": "emulator.cli.record",
 }  # fmt: skip

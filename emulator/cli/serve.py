@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from emulator.cli.streams import give_up, say
+from emulator.core.errors import Violation
 from emulator.core.files import replace_whole
 from emulator.core.journal.describe import model_of
 from emulator.core.printable import printable, printable_lines
@@ -215,8 +216,14 @@ def _told(exchange: Exchange) -> tuple[str, str]:
     if exchange.rule != "refused" or not exchange.refusal:
         return exchange.rule, ""
     name, _, refusal = exchange.refusal
-    details = "; ".join(f"{item.path} {item.message}".strip() for item in refusal.details[:3])
+    details = "; ".join(map(_detail, refusal.details[:3]))
     return f"refused {name}", details or refusal.message or ""
+
+
+def _detail(item: Violation) -> str:
+    """Return a field and what is wrong with it; the provider's own words are a sentence by themselves."""
+    between = ": " if item.message[:1].isupper() else " "
+    return f"{item.path}{between}{item.message}" if item.path else item.message
 
 
 def _short(text: str) -> str:

@@ -328,6 +328,12 @@ def test_a_line_of_a_refused_request_names_the_model_asked_for() -> None:
     )
 
 
+def test_the_api_s_own_words_are_a_sentence_by_themselves() -> None:
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "top_logprobs": 2}
+    line = request_line(make_session().send("openai", body), "complete", 0.0, False)
+    assert "refused invalid_request: top_logprobs: The 'top_logprobs' parameter is only allowed when " in line
+
+
 def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
     """A pipe holds 64 kB: were its lines written on the way, the server would stand still before it is full."""
     with serving() as process:

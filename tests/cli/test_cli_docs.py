@@ -8,8 +8,8 @@ import tomllib
 from click.testing import CliRunner
 from shown import ROOT
 
-from emulator.cli.docs import find_pages
 from emulator.cli.main import main
+from emulator.cli.new import find_pages
 
 #: Where links of the pages lead that only a checkout has.
 CHECKOUT = ("action.yml", "clients/", "examples", "tests/")

@@ -209,7 +209,9 @@ URL = ("--url", "http://127.0.0.1:9/v1", "--api-key", "k")
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "no target": ((), "Say what is tested: either --url BASE_URL or --self.\n"),
     "two targets": (("--self", *URL), "Say what is tested: either --url BASE_URL or --self.\n"),
-    "no key": (URL[:2], "Give the key of the URL: --api-key KEY, or the environment variable API_KEY.\n"),
+    "no key": (
+        URL[:2], "Give the key of the URL, any where it asks for none: --api-key KEY, or the variable API_KEY.\n"
+    ),
     "no budget": (
         ("--url", "https://api.example.com/v1", "--api-key", "k"),
         "https://api.example.com/v1 is not on this machine: say how much a run may cost, by --max-requests or "
@@ -310,7 +312,7 @@ def test_an_interrupt_that_is_lost_comes_again() -> None:
 def test_the_command_is_listed_with_the_others() -> None:
     listed = CliRunner().invoke(main, ["--help"]).stdout
     assert re.findall(r"^  (\w+)  ", listed.partition("Commands:")[2], re.MULTILINE) == [
-        "check", "contract", "exec", "new", "providers", "record", "serve",
+        "check", "contract", "docs", "exec", "new", "providers", "record", "serve",
     ]  # fmt: skip
     assert CliRunner().invoke(main, ["contract", "--help"]).exit_code == 0
 

@@ -294,7 +294,7 @@ FINDINGS = [
     {"fact": "b", "provider": "p", "status": "fail", "advice": True, "message": "B.", "exchanges": [3], "source": "T"},
     {"fact": "c", "provider": "p", "status": "pass", "advice": False, "message": "C.", "exchanges": [4], "source": "U"},
 ]
-FIRST, SECOND = "  a: A. (exchanges 1, 2; p: S)", "  b: B. (exchanges 3; p: T)"
+FIRST, SECOND = "  a: A. (exchanges 1, 2; p: S)", "  b: B. (exchange 3; p: T)"
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_refused_request_is_misbehaviour_with_its_reason(emulator: EmulatedSes
     with pytest.raises(AssertionError) as caught:
         emulator.assert_well_behaved()
     assert str(caught.value).splitlines()[1:] == [
-        "  valid-requests: Requests were refused, and no rule said so: 400 invalid_request. (exchanges 1; beatra: "
+        "  valid-requests: Requests were refused, and no rule said so: 400 invalid_request. (exchange 1; beatra: "
         "every provider: a request that is refused is a mistake of the client)",
         "    exchange 1: invalid_request: temperature: must be a number, not 'warm'",
         "allow it with assert_well_behaved(ignore=['valid-requests'])",

@@ -214,7 +214,8 @@ def misbehaviour(bad: Sequence[Row], journal: Sequence[Row]) -> str:
     lines = ["the client did not behave as the docs ask:"]
     for found in bad:
         seen = ", ".join(map(str, found["exchanges"]))
-        where = f"(exchanges {seen}; {found['provider']}: {found['source']})"
+        which = f"exchange{'s' * (len(found['exchanges']) != 1)} {seen}"
+        where = f"({which}; {found['provider']}: {found['source']})"
         lines.append(f"  {found['fact']}: {found['message']} {where}")
         refused = [item for item in journal if item["n"] in found["exchanges"] and refusal(item)]
         lines += [f"    exchange {item['n']}: {refusal(item)}" for item in refused[:MOST_SHOWN]]
