@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -110,7 +111,9 @@ class Dispatch:
     def _await_answer(self, connection: Connection, message: Message, sharing: Sharing) -> None:
         path, query = target(message.head)
         if not self._controls(connection, message, path, query):
-            connection.current = AwaitedAnswer(self, connection, sharing, message, path, query)
+            locate = partial(self.locate, connection, message, path, query)
+            play, refuse = (partial(put, connection, message) for put in (self.play, self.play_unaddressed))
+            connection.current = AwaitedAnswer(connection, sharing, message, path, query, locate, play, refuse)
             connection.current.begin()
 
     def _locate(self, connection: Connection, message: Message) -> RoutedRequest | None:
