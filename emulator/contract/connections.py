@@ -10,7 +10,6 @@ import functools
 import math
 import ssl
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import httpcore2
@@ -80,22 +79,12 @@ class Stream(httpcore2.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _Backend(httpcore2.NetworkBackend):
+class _Backend(httpcore2.SyncBackend):
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._backend = httpcore2.SyncBackend()
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.NetworkStream:
-        left = self._deadline.left(timeout)
-        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
-        return Stream(stream, self._deadline)
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **more: Any) -> Stream:
+        return Stream(super().connect_tcp(host, port, self._deadline.left(timeout), *rest, **more), self._deadline)
 
 
 def open_pool(url: str, deadline: Deadline, proxies: bool) -> httpcore2.ConnectionPool:

@@ -63,7 +63,8 @@ def decoded(provider: Provider, body: bytes, also: Collection[str] = ()) -> Mapp
 
 def decode(body: bytes) -> Mapping[str, Json]:
     """Read a body. Raises: Refusal invalid_request."""
-    if len(body) > MAX_VALUES and _holds_more(body, MAX_VALUES):
+    # of JSON's values, each but the first follows one of `,[{`
+    if len(body) > MAX_VALUES < _signs(body) and _signs(_JSON_STRING.sub(b"", body)) > MAX_VALUES:
         raise _malformed(f"holds more than {MAX_VALUES} values (a bound of the emulator's, assumed)")
     try:
         value = orjson.loads(body)
@@ -79,13 +80,6 @@ def decode(body: bytes) -> Mapping[str, Json]:
 
 def _malformed(reason: str) -> Refusal:
     return Refusal("invalid_request", f"The body {reason}.", [Violation("", reason)])
-
-
-def _holds_more(body: bytes, most: int) -> bool:
-    """Tell whether JSON holds more values than `most`, from its bytes: each but the first follows one of `,[{`."""
-    if _signs(body) <= most:
-        return False
-    return _signs(_JSON_STRING.sub(b"", body)) > most
 
 
 def _signs(body: bytes) -> int:
