@@ -47,6 +47,7 @@ class Source:
     data: Json
     places: Mapping[Path, Place] = field(repr=False)
     merged: Mapping[Path, Path] = field(repr=False, default_factory=dict)  # where what was merged stands
+    problems: tuple[Problem, ...] = ()  # what is wrong with it, where it was read on all the same
 
     def problem(self, path: Path, message: str, where: str | None = None) -> Problem:
         """Return a problem at the place of `path`, or of its nearest ancestor that has one."""
@@ -62,18 +63,19 @@ class Source:
         return (1, 1)
 
 
-def read_source(file: pathlib.Path, label: str = "") -> Source:
-    """Read a file; `label` stands for its name. Raises: SourceError, also where it cannot be read."""
+def read_source(file: pathlib.Path, label: str = "", reads_on: bool = False) -> Source:
+    """Read a file, as below; `label` stands for its name. Raises: SourceError, also where it cannot be read."""
     try:
         data = file.read_bytes()
     except OSError as error:
         raise SourceError([Problem(str(file), 1, 1, "", f"cannot be read: {error.strerror}")]) from None
-    return parse_source(data, label or str(file))
+    return parse_source(data, label or str(file), reads_on)
 
 
-def parse_source(text: str | bytes | Json, file: str) -> Source:
+def parse_source(text: str | bytes | Json, file: str, reads_on: bool = False) -> Source:
     """Read YAML text, or take data that was parsed already (it has no places).
 
+    Where it `reads_on`, equal keys and bad scalars are kept as problems, so that what else is wrong is found with them.
     Raises: SourceError, with every equal key and bad scalar, or the one place where the syntax breaks.
     """
     if not isinstance(text, str | bytes):
@@ -86,11 +88,14 @@ def parse_source(text: str | bytes | Json, file: str) -> Source:
     if bad := _UNPRINTABLE.search(text):  # lone surrogates too; the parser knows no place for it
         raise _broken(file, text, bad.start(), f"YAML: the character U+{ord(bad[0]):04X} is not allowed")
     try:
-        return _Builder(file).build(text)
+        source = _Builder(file).build(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise SourceError([Problem(file, *place, "", f"is not YAML: {error.problem or error.context}")]) from None
+    if source.problems and not reads_on:
+        raise SourceError(source.problems)
+    return source
 
 
 def _without_asides(data: Json) -> Json:
@@ -155,9 +160,7 @@ class _Builder:
                 mark = event.start_mark
                 self.place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
                 take(self, event)
-        if self.problems:
-            raise SourceError(self.problems)
-        return Source(self.file, _without_asides(self.root), self.places, self.merged)
+        return Source(self.file, _without_asides(self.root), self.places, self.merged, tuple(self.problems))
 
     def document(self, event: yaml.DocumentStartEvent) -> None:
         if self.begun:

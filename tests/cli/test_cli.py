@@ -374,8 +374,11 @@ def test_check_says_that_a_file_is_good(folder: Path) -> None:
 def test_check_says_all_that_is_wrong_with_all_files(folder: Path) -> None:
     (folder / "a.yaml").write_text(BAD)
     (folder / "b.yaml").write_text("emulator: 2")
+    (folder / "c.yaml").write_text("emulator: 1\nseed: 1\nseed: 2\nclock: now\n")
     said = [*[f"a.yaml:{line}" for line in BAD_SAID], "b.yaml:1:1: emulator: must be 1, not 2"]
-    assert outcome("check", "a.yaml", "b.yaml") == (1, "", "\n".join(said) + "\n")
+    said += ["c.yaml:3:1: seed: the key 'seed' stands here a second time (first on line 2)"]
+    said += ["c.yaml:4:1: clock: must be one of 'real', 'virtual'; not 'now'"]
+    assert outcome("check", "a.yaml", "b.yaml", "c.yaml") == (1, "", "\n".join(said) + "\n")
 
 
 def test_check_takes_a_folder_for_the_files_in_it(folder: Path) -> None:

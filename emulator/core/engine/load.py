@@ -41,7 +41,7 @@ def load_scenario(file: Path | str, providers: Mapping[str, Provider], provider:
     label = os.path.relpath(path)
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
         raise SourceError([Problem(str(file), 1, 1, "", "is no regular file")])
-    return _load(read_source(path, label), label, providers, provider)
+    return _load(read_source(path, label, reads_on=True), label, providers, provider)
 
 
 def load_all(
@@ -74,7 +74,7 @@ def load_all(
 
 def parse_text(text: Json, label: str, providers: Mapping[str, Provider], provider: str | None = None) -> Scenario:
     """Load a scenario from YAML text or from data; `label` stands for the file's name."""
-    return _load(parse_source(text, label), label, providers, provider)
+    return _load(parse_source(text, label, reads_on=True), label, providers, provider)
 
 
 def _load(source: Source, label: str, providers: Mapping[str, Provider], provider: str | None) -> Scenario:

@@ -36,9 +36,9 @@ class Meant:
 def as_meant(schema: Schema, source: Source) -> Meant:
     """Check a source's form, and read what is wrong as it was meant."""
     if schema.verdict(source.data):
-        return Meant(source)
+        return Meant(source, source.problems)
     errors: Sequence[Violation] = schema.violations(source.data)
-    problems = dict.fromkeys(_problem(source, error) for error in errors)
+    problems = dict.fromkeys([*source.problems, *(_problem(source, error) for error in errors)])
     data = orjson.loads(orjson.dumps(source.data))  # without what aliases share
     renamed: dict[Path, Path] = {}
     lacking: set[Path] = set()

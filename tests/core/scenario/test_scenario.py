@@ -287,9 +287,11 @@ chaos:
         ("chaos: [{chance: 2, fault: {drop_done: true}}, {chance: 1, error: timeot}]", ["2:10", "2:60"]),
         ("plan: fre", ["1:1", "2:1"]),
         ("rules: [{replie: {text: a}}]", ["2:9", "2:10"]),  # not that replies is a list
+        ("clock: real\nclock: vrtual\nseed: 1e999\nplan: fre", ["2:1", "3:1", "4:7", "5:1"]),
+        ("clock: real\nclock: real\nplan: fre", ["3:1", "4:1"]),
         ("provider: nobody\nplan: fre", ["2:1"]),  # nor which plans there are
     ],
-    ids=["vars", "when", "rule", "chaos", "version", "another key", "provider"],
+    ids=["vars", "when", "rule", "chaos", "version", "another key", "typos and twice", "twice", "provider"],
 )
 def test_what_is_wrong_beyond_a_wrong_form_is_told_too(lines: str, places: list[str]) -> None:
     version = 2 if places[0] == "1:1" else 1
