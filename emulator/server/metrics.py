@@ -42,12 +42,10 @@ class Metrics:
         """Count how late each frame of a paced stream was."""
         frames = exchange.timeline.frames
         if exchange.timeline.stream and frames and frames[-1].at and not exchange.timeline.endless:
-            self._count_lateness([at - frame.at for frame, at in zip(frames, sent.frames, strict=False)])
-
-    def _count_lateness(self, waits: list[float]) -> None:
-        for late in waits:
-            self.late[bisect_left(LATENESS_S, late)] += 1
-        self.late_s += sum(waits)
+            waits = [at - frame.at for frame, at in zip(frames, sent.frames, strict=False)]
+            self.late_s += sum(waits)
+            for late in waits:
+                self.late[bisect_left(LATENESS_S, late)] += 1
 
     def text(self, sessions: int | None) -> str:
         """Return all of it in Prometheus' text format; nothing of the sessions where their number is not known."""

@@ -34,17 +34,17 @@ class Subscriber:
     async def add(self, channel: str) -> None:
         """Listen to one more channel."""
         self._channels.add(channel)
-        if self._pubsub:
-            with contextlib.suppress(*_FAILURES):
-                async with asyncio.timeout(ANSWER_S):
-                    await self._pubsub.subscribe(channel)
+        await self._tell("subscribe", channel)
 
     async def remove(self, channel: str) -> None:
         self._channels.discard(channel)
+        await self._tell("unsubscribe", channel)
+
+    async def _tell(self, command: str, channel: str) -> None:
         if self._pubsub:
             with contextlib.suppress(*_FAILURES):
                 async with asyncio.timeout(ANSWER_S):
-                    await self._pubsub.unsubscribe(channel)
+                    await getattr(self._pubsub, command)(channel)
 
     async def listen(self) -> None:
         """Listen until cancelled."""

@@ -73,7 +73,8 @@ class RequestForm:
         self._thinks, self._hides = condition_of(data.get("thinks")), condition_of(data.get("hides"))
         looks: Mapping[str, Callable[[Mapping[str, Json]], Json]] = {
             "cap": self._most, "choices": self._number, "stop": lambda body: _texts(self._stop(body)),
-            "schema": self._form_asked, "json": self._json, "logprobs": self._logprobs,
+            "schema": lambda body: None if isinstance(found := self._schema(body), str) else self._as_schema(found),
+            "json": self._json, "logprobs": self._logprobs,
             "usage": lambda body: self.tells_usage or self._usage(body) is True, "reasoning": self._shows_reasoning,
         }  # fmt: skip
         # what of a request is seldom there: its fields, what looks at it, and what it is without them
@@ -131,9 +132,6 @@ class RequestForm:
         number = self._choices(body)
         several = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_CHOICES
         return number if several else 1
-
-    def _form_asked(self, body: Mapping[str, Json]) -> Json:
-        return None if isinstance(schema := self._schema(body), str) else self._as_schema(schema)
 
     def _logprobs(self, body: Mapping[str, Json]) -> int | None:
         """Return how many likely tokens are asked for beside each, if their probabilities are."""
