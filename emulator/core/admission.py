@@ -128,6 +128,4 @@ class Record:
 
 def _is_under_way(first: Exchange, sent: Sent | None, at: float) -> bool:
     """Tell whether an answer's scheduled end is to come; one that is silent for ever ends when it was sent."""
-    if first.timeline.endless:
-        return sent is None
-    return at < first.request.at + first.timeline.end_at
+    return sent is None if first.timeline.endless else at < first.request.at + first.timeline.end_at

@@ -35,9 +35,7 @@ class Journal(Sequence[Exchange]):
     @overload
     def __getitem__(self, index: slice) -> Journal: ...
     def __getitem__(self, index: int | slice) -> Exchange | Journal:
-        if isinstance(index, slice):
-            return Journal(self._exchanges[index], self.dropped)
-        return self._exchanges[index]
+        return Journal(self._exchanges[index], self.dropped) if isinstance(index, slice) else self._exchanges[index]
 
     def __len__(self) -> int:
         return len(self._exchanges)

@@ -135,9 +135,7 @@ def _referenced(value: Json, seen: _Seen) -> Json:
         return [_referenced(item, seen) for item in value]
     if isinstance(value, str):
         return _VOLATILE.sub(lambda found: _reference(str(found.lastgroup), found[0], seen), value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _time(value)
-    return value
+    return _time(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _field(name: str, value: Json, seen: _Seen) -> Json:

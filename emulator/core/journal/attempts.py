@@ -102,9 +102,7 @@ def answer_of(exchange: Exchange) -> Completion:
     if wire is None:
         return Completion()
     data = b"".join(frame.data for frame in exchange.timeline.frames if frame.kind != "comment")
-    if exchange.timeline.stream:
-        return wire.read_events(list(event_values(data)))
-    return wire.read(parsed(data))
+    return wire.read_events(list(event_values(data))) if exchange.timeline.stream else wire.read(parsed(data))
 
 
 def event_values(data: bytes, newest_first: bool = False) -> Iterator[Json]:

@@ -128,9 +128,7 @@ def _expected(violation: Violation) -> str:
 def _values_listed(violation: Violation) -> str:
     wanted = violation.wanted if isinstance(violation.wanted, list) else [violation.wanted]
     words = [_quoted(item) for item in wanted if item is not None]
-    if len(words) > 2:
-        return f"{', '.join(words[:-1])}, and {words[-1]}"
-    return " and ".join(words)
+    return f"{', '.join(words[:-1])}, and {words[-1]}" if len(words) > 2 else " and ".join(words)
 
 
 def _quoted(value: Json) -> str:

@@ -84,9 +84,7 @@ def _fill(path: tuple[str, ...], scope: Scope, missing: Missing) -> str:
     if value is None:
         missing(f"${{{'.'.join(path)}}} is empty: there is nothing at that path")
         return ""
-    if isinstance(value, str):
-        return value
-    return orjson.dumps(value).decode()
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def lookup(value: Json, path: Iterable[str]) -> Json:

@@ -194,9 +194,7 @@ def _one_of_fields(error: ValidationError) -> str:
         for option in branch.get("anyOf", [branch]):
             names += option.get("required", [])
     have = [name for name in names if name in error.instance]
-    if len(have) > 1:
-        return f"{' and '.join(have)} do not go together"
-    return "needs one of: " + ", ".join(names)
+    return f"{' and '.join(have)} do not go together" if len(have) > 1 else "needs one of: " + ", ".join(names)
 
 
 _KINDS = {

@@ -67,9 +67,7 @@ class Player:
         if self._timeline.head_s:
             size = -(-len(head) // HEAD_PIECES)
             return deque(head[start : start + size] for start in range(0, len(head), size))
-        if self._timeline.apart:
-            return deque(re.split(rb"(?<=\r)(?=\n)", head))
-        return deque((head,))
+        return deque(re.split(rb"(?<=\r)(?=\n)", head)) if self._timeline.apart else deque((head,))
 
     # Called by the connection
 

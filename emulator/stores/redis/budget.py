@@ -38,9 +38,7 @@ class SharedBudget:
 
     def room(self, session: str) -> int:
         """Return how many bytes a session that records may keep: where all are over, what the others leave to it."""
-        if self._all <= self._most:
-            return self._most
-        return self._most - (self._all - self._told.get(session, 0))
+        return self._most if self._all <= self._most else self._most - (self._all - self._told.get(session, 0))
 
     async def beat(self) -> None:
         """Tell what the touched sessions keep, and learn what all do.

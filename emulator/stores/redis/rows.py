@@ -91,9 +91,7 @@ class Rows:
         worker = entry.grant[12]
         if worker not in alive:
             alive[worker] = await self.is_alive(worker)
-        if not alive[worker]:
-            return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _ENDED))
-        return exchange
+        return replace(exchange, sent=_NOTHING, notes=(*exchange.notes, _ENDED)) if not alive[worker] else exchange
 
     async def is_alive(self, worker: str) -> bool:
         """Tell whether a worker is still there."""

@@ -292,9 +292,7 @@ class _Search:
             return self.place(make_text(needs, self.draw, label, turn, self.patterns))
         if kind == "boolean":
             return (self.draw.below(turn.label(label), 2) + turn.varied) % 2 == 1
-        if kind == "null":
-            return None
-        return make_number(needs, self.draw, label, turn, kind == "integer", self.spend)
+        return None if kind == "null" else make_number(needs, self.draw, label, turn, kind == "integer", self.spend)
 
 
 _TEXT = {"type": "string"}

@@ -157,9 +157,7 @@ class Reader:
             return None
         if char == "k" and self.took("<"):
             return Node("back", number=self.until(">"))
-        if char in "123456789":
-            return Node("back", number=int(char))
-        return Node("set", ranges=self.ranges_of(char))
+        return Node("back", number=int(char)) if char in "123456789" else Node("set", ranges=self.ranges_of(char))
 
     def ranges_of(self, char: str) -> Ranges:
         """Return the characters that an escape stands for."""
@@ -180,9 +178,7 @@ class Reader:
             size = {"x": 2, "u": 4, "U": 8}[char]
             self.at += size
             return _hexadecimal(self.text[self.at - size : self.at])
-        if char == "c":
-            return ord(self.next()) % 32
-        return ord(_CONTROLS.get(char, char))
+        return ord(self.next()) % 32 if char == "c" else ord(_CONTROLS.get(char, char))
 
     def bracket(self) -> Ranges:
         """Read a set behind its `[`."""

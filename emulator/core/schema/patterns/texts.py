@@ -79,9 +79,7 @@ class _Writer:
 
     def set(self, node: Node) -> str:
         self.lengthen(1)
-        if self.stretch is not None:
-            return _plain(node.ranges, self.below)
-        return _anywhere(node.ranges, self.below)
+        return _plain(node.ranges, self.below) if self.stretch is not None else _anywhere(node.ranges, self.below)
 
     def all(self, node: Node) -> str:
         return "".join(map(self.write, node.parts))
