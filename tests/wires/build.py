@@ -6,15 +6,15 @@ from pathlib import Path
 
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.schema.formats import data_folder
-from emulator.core.wires.loading.files import load_wire
+from emulator.core.wires.loading.files import wire_files
 
 #: A folder of providers, and of the wires that they name.
 SCHEMAS = Path(__file__).parent / "schemas"
-OPENAI = load_wire("openai-chat", data_folder("schemas") / "none")
-RESPONSES = load_wire("openai-responses", data_folder("schemas") / "none")
+OPENAI = wire_files(data_folder("schemas") / "none").load("openai-chat")
+RESPONSES = wire_files(data_folder("schemas") / "none").load("openai-responses")
 BLOCKS, TURNS, THREADS, DIALOGS = (
-    load_wire(name, SCHEMAS / "none") for name in ("blocks", "turns", "threads", "dialogs")
+    wire_files(SCHEMAS / "none").load(name) for name in ("blocks", "turns", "threads", "dialogs")
 )
 WIRES = {wire.name: wire for wire in (OPENAI, RESPONSES, BLOCKS, TURNS, THREADS)}
 PROVIDERS = load_providers(SCHEMAS)
-OPENAI_CHAT = load_wire("openai-chat", data_folder("schemas") / "openai")
+OPENAI_CHAT = wire_files(data_folder("schemas") / "openai").load("openai-chat")

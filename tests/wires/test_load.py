@@ -11,7 +11,7 @@ from emulator.core.errors import SourceError
 from emulator.core.provider.loading.folder import load_provider
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
 from emulator.core.source import parse_source
-from emulator.core.wires.loading.files import load_wire, merged
+from emulator.core.wires.loading.files import merged, wire_files
 from tests.wires.build import SCHEMAS
 
 BLOCKS = (SCHEMAS / "wires" / "blocks.yaml").read_text()
@@ -28,7 +28,7 @@ def test_our_wires_are_as_their_schema_says(file: Path) -> None:
 def problems(folder: Path, text: str, name: str = "own") -> list[str]:
     (folder / f"{name}.wire.yaml").write_text(text)
     with pytest.raises(SourceError) as caught:
-        load_wire(name, folder)
+        wire_files(folder).load(name)
     return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
 
 
@@ -141,7 +141,7 @@ def test_a_change_of_a_wire(tmp_path: Path) -> None:
     from emulator.core.wires.loading.samples import SAMPLES
     from emulator.core.wires.scope import AnswerValues
 
-    wire = load_wire("openai-chat", tmp_path)
+    wire = wire_files(tmp_path).load("openai-chat")
     assert wire.request.path("cap") == "max_completion_tokens"
     assert wire.whole(AnswerValues(SAMPLES["a text"])) == (
         b'{"id":"","object":"chat.completion","created":0,"model":"","choices":[{"index":0,"message":{"role":"assistant",'

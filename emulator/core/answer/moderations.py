@@ -31,7 +31,7 @@ class Judged(NamedTuple):
     """What one result is about: a text, and the types of what was sent."""
 
     text: str
-    types: frozenset[str]
+    types: frozenset[str] = frozenset(("text",))
 
 
 def render_moderation(turn: Turn, reply: Reply) -> Rendered:
@@ -47,16 +47,12 @@ def judged_inputs(body: Mapping[str, Json]) -> list[Judged]:
     """Return what each result is about: a text each, or all parts of one input together."""
     given = body.get("input", "")
     if not isinstance(given, list):
-        return [_of_text(given)]
+        return [Judged(str(given))]
     if given and isinstance(given[0], Mapping):  # parts: a text says itself, all else is known by its type and content
         parts = [part for part in given if isinstance(part, Mapping)]
         types = frozenset("text" if "text" in part else "image" for part in parts)
         return [Judged("\n".join(str(part.get("text", part)) for part in parts), types)]
-    return [_of_text(item) for item in given]
-
-
-def _of_text(text: Json) -> Judged:
-    return Judged(str(text), frozenset(("text",)))
+    return [Judged(str(item)) for item in given]
 
 
 def _result(categories: Mapping[str, Sequence[str]], draw: Draw, judged: Judged) -> dict[str, Json]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from emulator.core.errors import Json
@@ -62,21 +62,17 @@ def error_answer(provider: Provider, name: str) -> Json:
         for key in set(holes(envelopes)) & set(given) - {"message"}
     }
     details = {"type": "array", "items": _form(provider.detail, _FILLED)}
-    more = (
-        {"type": "object"} if isinstance(given.get("more"), Mapping) else {"type": "array", "items": {"type": "object"}}
-    )
+    one: Json = {"type": "object"}
+    more = one if isinstance(given.get("more"), Mapping) else {"type": "array", "items": one}
     forms = {**fixed, **_FILLED, "details": details, "more": more, "status": {"const": given["status"]}}
+    found = [_form(envelope, forms) for envelope in envelopes]
     shown = {
         "description": f"{_phrase(given['status'])}: {given['message']}",
         "headers": headers_of(provider, None, given["status"]),
-        "content": {"application/json": {"schema": _one_of([_form(envelope, forms) for envelope in envelopes])}},
+        "content": {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}},
         "x-documented": bool(given.get("documented")),
     }
     return shown | ({"x-fact": given["fact"]} if given.get("fact") else {})
-
-
-def _one_of(forms: Sequence[Json]) -> Json:
-    return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
 
 def _phrase(status: int) -> str:

@@ -45,11 +45,6 @@ def wire_files(folder: Path) -> WireFiles:
     return WireFiles(own, {**_ours(), **_in(folder.parent / "wires")})
 
 
-def load_wire(name: str, folder: Path) -> Wire:
-    """Load a wire that a provider's folder names. Raises as `WireFiles.load` does."""
-    return wire_files(folder).load(name)
-
-
 def _in(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in folder.glob("*.yaml")}
 
