@@ -57,7 +57,7 @@ class Server:
 def serving(folder: Path, scenario: Any, *options: str, code: str = "") -> Iterator[Server]:
     """Run a server, some code before it; it is ended in any case."""
     (folder / "memory.yaml").write_text(json.dumps(scenario))
-    start = f"{code}\nfrom emulator.cli.main import main\nmain"
+    start = f"{code}\nfrom emulator.cli.main import main\nmain()"
     command = [sys.executable, "-c", start, "serve", "memory.yaml", "--port", "0", "--quiet", *options]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     try:

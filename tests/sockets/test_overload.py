@@ -29,7 +29,7 @@ def serving(folder: Path, descriptors: int = 4096) -> Iterator[tuple[subprocess.
     """Run a server that may have so many files open; it is ended in any case."""
     (folder / "slow.yaml").write_text(SLOW)
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({descriptors}, {descriptors})); "
-    start = "from emulator.cli.main import main; main"
+    start = "from emulator.cli.main import main; main()"
     command = [sys.executable, "-c", limit + start, "serve", str(folder / "slow.yaml"), "--port", "0", "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -468,9 +468,11 @@ def test_no_upstream_brings_the_relay_down(way: str, monkeypatch: pytest.MonkeyP
         exchanges = found.exchanges(2)
     assert [exchange.crash for exchange, _ in exchanges] == [None, None]
     with replay(found, tmp_path) as emulator:
-        for exchange, sent in exchanges:
-            if sent.end == "complete":
-                assert ask_status(emulator, exchange.request.body) == exchange.timeline.status
+        for exchange, sent in exchanges:  # in the order in which they were recorded
+            status = None
+            with suppress(ConnectionResetError):
+                status = ask_status(emulator, exchange.request.body)
+            assert status == exchange.timeline.status or sent.end != "complete"
 
 
 def ask_status(emulator: Emulator, body: bytes) -> int:

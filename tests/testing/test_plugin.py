@@ -448,7 +448,7 @@ def test_a_crash_of_the_emulator_fails_it(run: Run) -> None:
 def test_one(emulator, monkeypatch):
     def broken(*given):
         raise ZeroDivisionError("of all things")
-    monkeypatch.setattr("emulator.core.engine.engine.render_reply", broken)
+    monkeypatch.setattr("emulator.core.answer.reply.render_reply", broken)
     assert ask(emulator.base_url, emulator.api_key) == (500, "emulator_crash")
 """
     message = ends(run, text)
