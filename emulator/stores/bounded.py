@@ -11,24 +11,36 @@ V = TypeVar("V")
 
 
 class Budget:
-    """Bytes that all sessions may keep together of one kind: over them the oldest is forgotten, whose ever it is."""
+    """Bytes that all sessions may keep together of one kind: over them the oldest is forgotten, whose ever it is.
 
-    __slots__ = ("_gone", "kept", "most", "newest", "order")
+    In which order all of it came is not known before it passes them, which few runs ever do.
+    """
+
+    __slots__ = ("_gone", "kept", "most", "newest", "order", "stores")
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.kept = 0
         self.newest = 0  # the number of what was added last
         self._gone = 0  # up to this number nothing is kept any more
-        self.order: dict[int, BoundedStore[Any, Any]] = {}  # who keeps what, by its number, the oldest first
+        self.stores: set[BoundedStore[Any, Any]] = set()  # those that may keep something
+        self.order: dict[int, BoundedStore[Any, Any]] | None = None  # who keeps what, by its number, the oldest first
 
     def make_room(self) -> None:
         """Forget the oldest until what is kept is within the budget."""
+        if self.order is None:
+            self.order = dict(sorted((number, store) for store in self.stores for number in store.numbers()))
         while self.kept > self.most:
             self._gone += 1
             if self._gone not in self.order:
                 self._gone = next(iter(self.order))  # takes long where many are gone
             self.order[self._gone].drop_oldest()
+
+    def forget(self, weight: int, number: int) -> None:
+        """Know that something is kept no longer."""
+        self.kept -= weight
+        if self.order is not None:
+            del self.order[number]
 
 
 class BoundedStore(Generic[K, V]):
@@ -54,14 +66,21 @@ class BoundedStore(Generic[K, V]):
         for key, (value, _, _) in self._values.items():
             yield key, value
 
+    def numbers(self) -> Iterator[int]:
+        """Yield the numbers of what is kept, the oldest first."""
+        return (number for _, _, number in self._values.values())
+
     def put(self, key: K, value: V, weight: int) -> None:
         """Keep a value of so many bytes as the newest."""
         values, budget = self._values, self._budget
         if key in values:
             self.drop(key)
         budget.newest = number = budget.newest + 1
-        budget.order[number] = self
         budget.kept += weight
+        if budget.order is not None:
+            budget.order[number] = self
+        elif not values:
+            budget.stores.add(self)
         values[key] = value, weight, number
         if len(values) > self._most:
             self.drop_oldest()
@@ -72,14 +91,12 @@ class BoundedStore(Generic[K, V]):
         """Keep a value no longer, if it is kept."""
         found = self._values.pop(key, None)
         if found:
-            self._budget.kept -= found[1]
-            del self._budget.order[found[2]]
+            self._budget.forget(*found[1:])
 
     def drop_oldest(self) -> None:
         """Forget the oldest."""
         _, (_, weight, number) = self._values.popitem(last=False)
-        self._budget.kept -= weight
-        del self._budget.order[number]
+        self._budget.forget(weight, number)
         self.dropped += 1
 
     def drop_while(self, over: Callable[[V], bool]) -> None:
@@ -93,3 +110,4 @@ class BoundedStore(Generic[K, V]):
     def clear(self) -> None:
         for key in list(self._values):
             self.drop(key)
+        self._budget.stores.discard(self)

@@ -73,6 +73,7 @@ def test_the_budget_is_what_all_hold(steps: list[tuple[str, int, int, int]]) -> 
             both[which].drop(key)
         else:
             both[which].clear()
+            assert both[which] not in budget.stores  # sessions come and go
         found = [(index, key, value) for index, kept in enumerate(both) for key, value in kept.items()]
         assert found == sorted(expected, key=lambda row: row[0])
         assert budget.kept == sum(value for _, _, value in found) <= 100
