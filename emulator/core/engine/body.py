@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 import orjson
 
 from emulator.core.errors import Json, Refusal, Violation, shown
-from emulator.core.field_names import without_trailing_commas
+from emulator.core.provider.field_names import without_trailing_commas
 from emulator.core.provider.operation import Checks, Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Settings

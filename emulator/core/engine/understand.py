@@ -19,9 +19,9 @@ from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import Recalled, earlier, recalled
 from emulator.core.engine.body import HAS_EFFECT, MOST_NOTED, NO_EFFECT, check_content_type, decoded, validate
 from emulator.core.errors import Json, Refusal, Violation, nearest, shown
-from emulator.core.field_names import SNAKE
 from emulator.core.provider.conversation.rule import Asked, asked_of
 from emulator.core.provider.conversation.rules import told
+from emulator.core.provider.field_names import SNAKE
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Comparison, Provider

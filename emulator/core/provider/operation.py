@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.field_names import FieldNames
 from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rule import ConversationRule
 from emulator.core.provider.conversation.rules import ConversationRules
+from emulator.core.provider.field_names import FieldNames
 from emulator.core.provider.wording import PlaceWording
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation
-from emulator.core.field_names import told_path
 from emulator.core.frozen import frozen
+from emulator.core.provider.field_names import told_path
 from emulator.core.provider.holes import fill_text
 from emulator.core.tree import kind_of, path_of
 

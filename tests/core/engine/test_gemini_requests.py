@@ -8,7 +8,7 @@ import orjson
 import pytest
 from build import KEY, EngineSession, body_of, make_session
 
-from emulator.core.field_names import without_trailing_commas
+from emulator.core.provider.field_names import without_trailing_commas
 from emulator.core.values import Exchange
 from emulator.core.wires.sse import items_of, payload
 
