@@ -27,7 +27,7 @@ MADE = reference.pages()
 PAGES = sorted(file.relative_to(reference.GUIDES).as_posix() for file in reference.GUIDES.rglob("*.md"))
 BLOCKS = [block for page in PAGES for block in blocks(f"docs/pages/{page}")]
 #: Programs that the site shows beside ours.
-OTHERS = ("pip", "npm", "npx", "docker", "pytest", "vitest", "python3", "curl")
+OTHERS = ("pip", "node", "npm", "npx", "docker", "pytest", "vitest", "python3", "curl")
 
 
 def of(language: str) -> list[Block]:
