@@ -155,8 +155,7 @@ class _Builder:
 
     def build(self, text: str) -> Source:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            take = _EVENTS.get(type(event))
-            if take:
+            if take := _EVENTS.get(type(event)):
                 mark = event.start_mark
                 self.place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
                 take(self, event)
@@ -282,10 +281,8 @@ class _Builder:
 
 
 def _plain(text: str) -> Json:
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in _NUMERIC:
-        return text
+    if text in _WORDS or text[0] not in _NUMERIC:
+        return _WORDS.get(text, text)
     if _INT.match(text):
         number = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         return number if -(2**63) <= number < 2**64 else float(number)  # JSON is written with 64 bits
