@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from emulator.core.durations import Wait
 from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
+from emulator.core.scenario.meant import MOST_LOOKS
 from emulator.core.scenario.scenario import Pace, Reply, Rule, Scenario
 from emulator.core.values import Plan
 
@@ -297,6 +298,12 @@ def test_what_is_wrong_beyond_a_wrong_form_is_told_too(lines: str, places: list[
     version = 2 if places[0] == "1:1" else 1
     found = problems(f"emulator: {version}\n{lines}\n")
     assert [line.removeprefix("s.yaml:").split(": ")[0] for line in found] == places
+
+
+def test_what_many_misspelt_keys_hide_is_not_looked_for() -> None:
+    deep = "{nott: " * 10 + "x" + "}" * 10
+    found = problems(f"emulator: 1\nplan: fre\nrules: [{{when: {{last_user: {deep}}}, reply: {{text: a}}}}]\n")
+    assert [line.rpartition("; ")[2] for line in found] == ["did you mean 'not'?"] * (MOST_LOOKS + 1)
 
 
 def test_a_repeated_id_is_a_problem() -> None:
