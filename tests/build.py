@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 
 from emulator.core.answer.render import Turn
-from emulator.core.draws import Draw
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
-from emulator.core.engine.recall import found_at_once
+from emulator.core.engine.stored_lookup import found_at_once
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
+from emulator.core.seeded_random import Draw
 from emulator.core.tree import compact
 from emulator.core.values import Call, Exchange, Request
 from emulator.core.wires.request.conversation import Conversation, prompt_tokens

@@ -60,7 +60,7 @@ DRAWING: Mapping[str, list[str]] = {
 
 #: What the core must not import, and who may nevertheless import which names.
 OUTSIDE = ["asyncio", "socket", "threading", "time", "random", "multiprocessing", "subprocess", "selectors", "secrets"]
-EXCEPTIONS = {("draws", "random"): ["Random"]}
+EXCEPTIONS = {("seeded_random", "random"): ["Random"]}
 #: How many modules a room has at the most.
 MOST_MODULES = 12
 

@@ -21,7 +21,7 @@ from emulator.cli.main import prepared, server_options
 from emulator.cli.streams import FINDINGS, INTERRUPTED, fail, say
 from emulator.core.errors import nearest
 from emulator.core.journal.tally import NAMES, Tally
-from emulator.core.noted import MANNERS
+from emulator.core.note_names import MANNERS
 from emulator.core.printable import printable_lines
 from emulator.core.provider.provider import Provider
 from emulator.network.proxies import without_proxy

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer
-from emulator.contract.demands import demand, status_differs, whole
+from emulator.contract.expectations import demand, status_differs, whole
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import STATUS, Json
 from emulator.core.provider.holes import fill

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from emulator.contract.budget import Spent
 from emulator.contract.client import Answer
-from emulator.contract.demands import Differs
 from emulator.contract.exchange import answer_json, curl_line, hidden_json, request_json, scrub, scrub_json
+from emulator.contract.expectations import Differs
 from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import NotArranged, Target, TargetSession, Unreachable
 from emulator.core.errors import Json

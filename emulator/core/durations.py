@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
 from emulator.core.frozen import frozen
+from emulator.core.seeded_random import Draw
 from emulator.core.values import FOREVER
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}

@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import Protocol, TypeVar
 
 from emulator.core.frozen import frozen
-from emulator.core.kept import Keeping
+from emulator.core.stored_answers import Keeping
 from emulator.core.values import Claim, Exchange, Grant, Sent, Standing
 
 T = TypeVar("T")

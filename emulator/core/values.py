@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
-from emulator.core.kept import Keeping
+from emulator.core.stored_answers import Keeping
 from emulator.core.wires.request.conversation import Conversation, Message
 from emulator.core.wires.wire import Wire
 

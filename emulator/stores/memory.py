@@ -13,8 +13,8 @@ from operator import attrgetter
 from typing import Literal
 
 from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits, standing_at
-from emulator.core.kept import Keeping
 from emulator.core.store import Counters, KeptExchange, Sketch
+from emulator.core.stored_answers import Keeping
 from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Sent, Standing
 from emulator.stores.bounded import BoundedStore, Budget
 

@@ -17,7 +17,7 @@ from emulator import SourceError
 from emulator.contract.case_client import Ask, CaseClient
 from emulator.contract.cases import Case, Step, load_cases, run_case
 from emulator.contract.checks.table import CHECKS, Check
-from emulator.contract.demands import Differs
+from emulator.contract.expectations import Differs
 from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged, Target, Unreachable
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from emulator.contract.case_client import Ask, CaseClient
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer, Sent
 from emulator.contract.contract import load_contract
-from emulator.contract.demands import Differs
+from emulator.contract.expectations import Differs
 from emulator.contract.run import plan
 from emulator.contract.target import EmulatorTarget, NotArranged, TargetSession
 from tests.wires.asks import MADE_UP

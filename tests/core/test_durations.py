@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.draws import Draw
 from emulator.core.durations import LONGEST_S, NO_WAIT, Wait, parse_duration, parse_wait
 from emulator.core.errors import shown
+from emulator.core.seeded_random import Draw
 from emulator.core.values import FOREVER
 from emulator.core.written_times import duration_text, read_duration
 

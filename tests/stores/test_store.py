@@ -12,8 +12,8 @@ from build import NOW, chat, make_call, make_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.core.kept import Keeping
 from emulator.core.store import Counters, Store
+from emulator.core.stored_answers import Keeping
 from emulator.core.values import Candidate, Claim, Exchange, Frame, Grant, Plan, Request, Sent, Standing, Timeline
 from emulator.stores import memory
 from emulator.stores.memory import MemoryStore, weigh

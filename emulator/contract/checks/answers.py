@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from emulator.contract.case_client import TEXT, CaseClient, Changes, content
 from emulator.contract.checks.deltas import ORDER, UNLIKE_WHOLE, last_step
 from emulator.contract.client import Answer
-from emulator.contract.demands import accepted, conform, counted, demand, equal, hold, pick, whole
+from emulator.contract.expectations import accepted, conform, counted, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
 from emulator.core.wires.completion import COUNTS
 from emulator.core.wires.sse import TYPES

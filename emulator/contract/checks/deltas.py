@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from emulator.contract.client import Answer
-from emulator.contract.demands import equal, hold, pick
+from emulator.contract.expectations import equal, hold, pick
 from emulator.core.errors import Json
 from emulator.core.wires.completion import Completion
 from emulator.core.wires.wire import Wire

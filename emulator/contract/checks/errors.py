@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from emulator.contract.case_client import CaseClient, Changes, shown_changes
 from emulator.contract.client import Answer
-from emulator.contract.demands import OF_FACT, accepted, conform, equal, hold, pick
+from emulator.contract.expectations import OF_FACT, accepted, conform, equal, hold, pick
 from emulator.contract.target import NotArranged
 from emulator.core.errors import Json
 

@@ -8,7 +8,7 @@ import uuid
 from emulator.contract.case_client import CaseClient, Changes
 from emulator.contract.checks.answers import SHORT_TEXT
 from emulator.contract.client import Answer
-from emulator.contract.demands import accepted, equal, hold
+from emulator.contract.expectations import accepted, equal, hold
 
 
 def idempotency(client: CaseClient, *, header: str) -> None:

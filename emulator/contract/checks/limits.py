@@ -11,7 +11,7 @@ from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.errors import situation
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
-from emulator.contract.demands import accepted, counted, demand, equal, hold, whole
+from emulator.contract.expectations import accepted, counted, demand, equal, hold, whole
 from emulator.contract.target import NotArranged, Plan
 from emulator.core.errors import Json
 

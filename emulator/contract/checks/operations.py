@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from emulator.contract.case_client import CaseClient, Changes
 from emulator.contract.client import Answer
-from emulator.contract.demands import conform, demand, equal, hold, pick, whole
+from emulator.contract.expectations import conform, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
 
 _MANY = 1e100

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from emulator.contract.case_client import Ask
 from emulator.contract.client import Answer
-from emulator.contract.demands import Differs
+from emulator.contract.expectations import Differs
 from emulator.core.digits import whole_number
 from emulator.core.written_times import read_duration
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.contract import demands
+from emulator.contract import expectations
 from emulator.contract.case_client import TEXT, CaseClient, Changes, content, shown_changes
 from emulator.contract.client import Answer
-from emulator.contract.demands import accepted, counted, demand, equal, hold, pick, whole
+from emulator.contract.expectations import accepted, counted, demand, equal, hold, pick, whole
 from emulator.contract.target import NotArranged
 from emulator.core.errors import Json
 from emulator.core.provider.holes import fill_text
@@ -53,7 +53,9 @@ def default(client: CaseClient, *, field: str, value: Json, beside: Changes | No
     again, answer = _pair(client, field, value, beside), client.chat(beside, [field])
     if again != (left_out, sent):
         raise NotArranged("the same request gets another answer each time")
-    raise demands.Differs(f"a request without {field} is answered as one with {field} {value}", sent, left_out, answer)
+    raise expectations.Differs(
+        f"a request without {field} is answered as one with {field} {value}", sent, left_out, answer
+    )
 
 
 def _pair(client: CaseClient, field: str, value: Json, beside: Changes) -> tuple[Json, Json]:
@@ -96,7 +98,7 @@ def output_cap(client: CaseClient, *, field: str, default: int | None, caps: Seq
     arranged = client.arrange({"text": TEXT})
     for cap in caps:
         answer = client.chat(_at(field, cap))
-        _cut(client, answer, cap, arranged, f"a reply under {field} {cap}", demands.ignored(field))
+        _cut(client, answer, cap, arranged, f"a reply under {field} {cap}", expectations.ignored(field))
     answer = client.chat(missing=[field.partition(".")[0]])
     if default is not None:
         _cut(client, answer, default, arranged, f"a reply to a request without {field}")
@@ -206,4 +208,4 @@ def media_types(client: CaseClient, *, good: Sequence[str], bad: Sequence[str], 
         status = client.ask.status[error]
         if answer.status != status:
             what = f"a request of type {name} gets {status} ({error})"
-            raise demands.status_differs(answer, f"{status} ({error})", what, status, assumed=True)
+            raise expectations.status_differs(answer, f"{status} ({error})", what, status, assumed=True)

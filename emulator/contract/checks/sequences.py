@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from emulator.contract.case_client import CaseClient
 from emulator.contract.client import Answer
-from emulator.contract.demands import conform, pick, status_differs, whole
+from emulator.contract.expectations import conform, pick, status_differs, whole
 from emulator.core.errors import Json
 from emulator.core.tree import change_texts
 

@@ -9,7 +9,7 @@ from emulator.contract.case_client import CaseClient, content
 from emulator.contract.checks.answers import SHORT_TEXT, read_stream
 from emulator.contract.checks.deltas import fragments_of, in_call, in_fragment, last_step, of_choice, within
 from emulator.contract.client import Answer
-from emulator.contract.demands import accepted, demand, equal, hold, pick, whole
+from emulator.contract.expectations import accepted, demand, equal, hold, pick, whole
 from emulator.core.errors import Json
 from emulator.core.wires.wire import Wire
 

@@ -17,10 +17,10 @@ from zlib import crc32
 
 from emulator.contract.generation.alternatives import Alternatives
 from emulator.contract.generation.subschemas import Document
-from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.schema.instances.instance import instance
 from emulator.core.schema.instances.needs import CannotConform
+from emulator.core.seeded_random import Draw
 from emulator.core.tree import at
 
 Steps: TypeAlias = tuple[str | int, ...]

@@ -17,11 +17,11 @@ from zlib import crc32
 from hypothesis import strategies as st
 
 from emulator.contract.generation.subschemas import Document, pointer_of
-from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.schema.instances.instance import instance
 from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.schema.schema import path_of
+from emulator.core.seeded_random import Draw
 
 Operator = Literal[
     "retype", "below", "above", "shorten", "lengthen", "rename", "recase", "remove", "extend", "combine", "forbid"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
 from emulator.contract.contract import Contract
-from emulator.contract.demands import OF_FACT
+from emulator.contract.expectations import OF_FACT
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.reports.report import Phase, Result
 from emulator.contract.target import Target, TargetSession

@@ -12,13 +12,13 @@ from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, Example
-from emulator.contract.demands import Differs, equal, hold
+from emulator.contract.expectations import Differs, equal, hold
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import client_of, refused, resting_on, streams, taken
 from emulator.contract.target import TargetSession
-from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.provider.operation import Operation
+from emulator.core.seeded_random import Draw
 from emulator.core.tree import kind_of
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Literal
 
-from emulator.contract import demands
+from emulator.contract import expectations
 from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.checks.deltas import choices_of, joined, of_choice, ordered
@@ -21,7 +21,7 @@ from emulator.contract.checks.errors import situation
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.demands import Differs, accepted, at_any, at_path, conform, equal, hold, pick, whole
+from emulator.contract.expectations import Differs, accepted, at_any, at_path, conform, equal, hold, pick, whole
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.fact import Fact
@@ -67,9 +67,11 @@ def streams(contract: Contract, path: str, body: Json) -> bool:
 def answers(answer: Answer, what: str, status: int = 200) -> None:
     """Demand an answer, and not a crash, unless an error of the server is what is wanted. Raises: Differs."""
     if not answer.status:
-        raise demands.status_differs(answer, "an answer", f"{what} is answered within bounds", "an answer")
+        raise expectations.status_differs(answer, "an answer", f"{what} is answered within bounds", "an answer")
     if answer.status >= 500 > status:
-        raise demands.status_differs(answer, "no 5xx", f"{what} meets no error of the server", "a status below 500")
+        raise expectations.status_differs(
+            answer, "no 5xx", f"{what} meets no error of the server", "a status below 500"
+        )
 
 
 def taken(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.demands import hold, outcome
+from emulator.contract.expectations import hold, outcome
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import answers, client_of

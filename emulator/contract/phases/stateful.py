@@ -16,14 +16,14 @@ from emulator.contract.checks.deltas import UNLIKE_WHOLE, in_one_form
 from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract
-from emulator.contract.demands import accepted, equal, hold
+from emulator.contract.expectations import accepted, equal, hold
 from emulator.contract.phases import exchanges
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import client_of, refused, resting_on, wire_of
 from emulator.contract.target import NotArranged, TargetSession
-from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.provider.operation import Operation
+from emulator.core.seeded_random import Draw
 
 #: Said by the model, one after the other: plain, long, of many alphabets, of what JSON and SSE must escape, nothing.
 TEXTS = (

@@ -9,9 +9,9 @@ from typing import Literal
 from emulator.core.answer.compiled import FROM, SHAPES, UNTIL, CompiledAnswer, compile_form, echoed
 from emulator.core.answer.render import PLAIN
 from emulator.core.cache import LruCache
-from emulator.core.draws import series
 from emulator.core.errors import Json
 from emulator.core.scenario.session import Session
+from emulator.core.seeded_random import series
 from emulator.core.values import Claim, Exchange, Grant, Request
 
 #: How many forms are remembered.

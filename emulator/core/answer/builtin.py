@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 from emulator.core.answer.render import Turn, wire_of
-from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
 from emulator.core.schema.instances.instance import instance
 from emulator.core.schema.instances.needs import CannotConform
+from emulator.core.seeded_random import Draw
 from emulator.core.tree import canonical, compact
 from emulator.core.values import Call, Note
 from emulator.core.wires.request.conversation import MOST_READ, Conversation, Tool, last_text, tool_results, words_of

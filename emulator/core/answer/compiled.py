@@ -14,10 +14,10 @@ from hashlib import blake2b
 
 import orjson
 
-from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.framing import STATUS_LINES, in_one_piece
-from emulator.core.kept import Keeping
+from emulator.core.seeded_random import Draw
+from emulator.core.stored_answers import Keeping
 from emulator.core.values import Call, Claim, Exchange, Grant, Request
 from emulator.core.written_times import duration_text, time_text
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from emulator.core.answer.render import Turn, render_id, wire_of
-from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.scenario.scenario import Reply
 from emulator.core.schema.defaults import with_defaults
+from emulator.core.seeded_random import Draw
 from emulator.core.tokens import count, first, pieces
 from emulator.core.tree import compact
 from emulator.core.values import Note

@@ -13,9 +13,9 @@ from emulator.core.answer.completion import reasoning_cost, say, told
 from emulator.core.answer.render import JSON_TYPE, PLAIN, Rendered, Turn, prune, render_body, render_id, whole, wire_of
 from emulator.core.answer.stream import split, timed
 from emulator.core.errors import Json, Refusal, Violation
-from emulator.core.kept import Kept
 from emulator.core.scenario.scenario import Reply
 from emulator.core.schema.defaults import echoed
+from emulator.core.stored_answers import Kept
 from emulator.core.values import Later, Note, Timeline
 from emulator.core.wires.completion import Completion, Part, named_usage, neutral_usage
 from emulator.core.wires.scope import AnswerValues

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from emulator.core.answer.render import Rendered, Turn, render_id, render_json
-from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.scenario.scenario import Reply
+from emulator.core.seeded_random import Draw
 from emulator.core.tokens import count
 
 #: A score is at most so large: what is judged harmless.

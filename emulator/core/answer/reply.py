@@ -17,7 +17,6 @@ from emulator.core.answer.moderations import render_moderation
 from emulator.core.answer.render import PLAIN, Rendered, Turn, in_our_words, render_body, render_id, render_json, whole
 from emulator.core.answer.stored import counted, recalled, stored_answer, stored_stream
 from emulator.core.answer.stream import render_events
-from emulator.core.draws import Draw
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.provider.holes import fill
 from emulator.core.provider.model import Model, model_values
@@ -26,6 +25,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings
 from emulator.core.secrets.names import is_secret
+from emulator.core.seeded_random import Draw
 from emulator.core.values import Call, Exchange, Grant, Timeline
 from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.request.conversation import last_text, system_text

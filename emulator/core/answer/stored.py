@@ -16,8 +16,8 @@ import orjson
 from emulator.core.answer.render import Rendered, Turn, render_id
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.kept import Keeping
 from emulator.core.provider.holes import fill
+from emulator.core.stored_answers import Keeping
 from emulator.core.tokens import count
 from emulator.core.tree import compact
 from emulator.core.values import Frame, Request, Timeline

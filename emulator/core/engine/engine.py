@@ -13,17 +13,17 @@ from dataclasses import replace
 
 from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
-from emulator.core.draws import Draw
 from emulator.core.engine.access import authenticate, route
 from emulator.core.engine.limits import check_grant, documented_headers
 from emulator.core.engine.outcome import Outcome, refused, relayed, replayed, scripted, unmatched
-from emulator.core.engine.recall import Steps, recalling
+from emulator.core.engine.stored_lookup import Steps, recalling
 from emulator.core.engine.understand import idempotency_of, understand
 from emulator.core.errors import Refusal, shown
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route
 from emulator.core.scenario.candidates import candidates, with_fallbacks
 from emulator.core.scenario.session import Session
+from emulator.core.seeded_random import Draw
 from emulator.core.values import Call, Candidate, Claim, Exchange, Grant, Note, Request
 
 

@@ -13,13 +13,13 @@ import orjson
 
 from emulator.core.answer.render import Turn
 from emulator.core.answer.reply import fill_reply, named_error, render_reply
-from emulator.core.draws import Draw
 from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, Violation, in_order, nearest
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.parse import parse_scenario
 from emulator.core.scenario.scenario import Reply, Rule, Scenario, with_warnings
 from emulator.core.schema.schema import Schema
+from emulator.core.seeded_random import Draw
 from emulator.core.source import Source, parse_source, read_source
 from emulator.core.values import Call, Request
 from emulator.core.wires.request.conversation import Conversation, Message

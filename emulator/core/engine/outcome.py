@@ -9,20 +9,20 @@ from functools import partial
 from emulator.core.answer import reply as replies
 from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, in_our_words, render_body, render_id, whole
 from emulator.core.answer.stored import keeping_of
-from emulator.core.draws import Draw
 from emulator.core.durations import Wait
 from emulator.core.engine.limits import one_line
-from emulator.core.engine.misfits import misfits
+from emulator.core.engine.unasked_replies import misfits
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import OWN, Fault, apply
 from emulator.core.frozen import frozen
-from emulator.core.kept import Keeping
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.candidates import difference_text, nearest_rules
 from emulator.core.scenario.chaos import Strikes, strikes
 from emulator.core.scenario.scenario import Reply, Rule
 from emulator.core.scenario.session import Session, Settings
 from emulator.core.schema.instances.needs import CannotConform
+from emulator.core.seeded_random import Draw
+from emulator.core.stored_answers import Keeping
 from emulator.core.values import FOREVER, Call, Claim, Grant, Headers, Note, Request, Timeline
 from emulator.core.wires.wire import Wire
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from emulator.core.draws import Draw
 from emulator.core.durations import Wait
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+from emulator.core.seeded_random import Draw
 from emulator.core.values import Frame, Timeline
 from emulator.core.wires.sse import COMMENT
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from emulator.core.frozen import frozen
-from emulator.core.noted import CHAOS_ERROR, MISFITS
+from emulator.core.note_names import CHAOS_ERROR, MISFITS
 from emulator.core.printable import printable
 from emulator.core.scenario.candidates import why_of
 

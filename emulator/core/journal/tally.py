@@ -7,7 +7,7 @@ from itertools import chain
 
 from emulator.core.errors import many
 from emulator.core.journal.findings import Row, misbehaved, misbehaviour, session_findings
-from emulator.core.noted import MISFITS
+from emulator.core.note_names import MISFITS
 from emulator.core.printable import printable
 from emulator.core.scenario.session import DEFAULT
 

@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from emulator.core.answer.embeddings import told_model, told_usage
 from emulator.core.answer.render import render_body, render_id
-from emulator.core.draws import Draw
 from emulator.core.engine.body import decode, undocumented_fields
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.undocumented import undocumented_notes
+from emulator.core.seeded_random import Draw
 from emulator.core.tree import parsed
 from emulator.core.values import Claim, End, Exchange, Frame, Headers, Note, Request, Timeline
 from emulator.core.wires.completion import Completion, named_usage

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-from emulator.core.draws import Draw
 from emulator.core.faults.faults import Fault
 from emulator.core.frozen import frozen
-from emulator.core.noted import CHAOS_ERROR
+from emulator.core.note_names import CHAOS_ERROR
 from emulator.core.scenario.scenario import Chaos, Reply
+from emulator.core.seeded_random import Draw
 from emulator.core.values import Call, Note
 
 

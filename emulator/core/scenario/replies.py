@@ -12,7 +12,7 @@ from emulator.core.durations import Wait, parse_duration, parse_wait
 from emulator.core.errors import STATUS, Json, nearest
 from emulator.core.faults.faults import Fault, parse_fault
 from emulator.core.provider.provider import Provider
-from emulator.core.scenario.found import Found
+from emulator.core.scenario.problems import Found
 from emulator.core.scenario.scenario import CONTENT, SAID, Pace, Reply
 from emulator.core.scenario.template import compile_template, reply_path_check
 from emulator.core.tree import Path

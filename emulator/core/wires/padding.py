@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from emulator.core.draws import Draw
 from emulator.core.frozen import frozen
+from emulator.core.seeded_random import Draw
 from emulator.core.wires.stream_writer import Sent
 
 #: The JSON of an event has one character more than a multiple of this: so OpenAI's chat was recorded.

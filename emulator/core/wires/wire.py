@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlencode
 
 from emulator.core.errors import Json
-from emulator.core.kept import Kept
+from emulator.core.stored_answers import Kept
 from emulator.core.tree import parsed
 from emulator.core.wires.completion import CALLS, FRESH, KINDS, Completion, Part, Tally, counts
 from emulator.core.wires.padding import Padding

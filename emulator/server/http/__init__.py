@@ -3,7 +3,7 @@
     bytes ── Reader ── Message ── Dispatch ─┬─ repeat   the same bytes came before: claim known, answer compiled
                                             ├─ compiled an answer like it was given before: claim anew, answer compiled
                                             ├─ played   anything else: a Timeline, by the Player, each frame at its time
-                                            ├─ awaited  the store is shared: decided in a task, then played
+                                            ├─ waiting  the store is shared: decided in a task, then played
                                             ├─ relayed  an upstream answers
                                             └─ control  the Starlette app answers, by AsgiAnswer
 
@@ -11,7 +11,7 @@ All but the last take one claim of the store, and leave one exchange in the jour
 
 How a request is answered at once. A connection hands what it received to `Dispatch.repeat` when it rests: the bytes
 of a request that came before find its claim, the store grants it, and what was granted finds a compiled answer
-(`routed`). Nothing is read or understood anew. Bytes are kept so when they come again: what
+(`routed_request`). Nothing is read or understood anew. Bytes are kept so when they come again: what
 comes once is not. `core.answer.compiled` makes these: an answer is rendered once with
 marks for the time, the numbers and the draws, which become holes; it is kept only where, filled, it gives to the byte
 what is rendered. `core.answer.answer_cache` finds one by all that an answer depends on, so that requests that differ

@@ -18,16 +18,16 @@ import orjson
 from emulator.core.answer.compiled import FROM, UNTIL
 from emulator.core.answer.render import JSON_TYPE, render_body, whole
 from emulator.core.cache import LruCache
-from emulator.core.engine.recall import found_at_once
+from emulator.core.engine.stored_lookup import found_at_once
 from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.crash import NOT_JOURNALLED, crash
 from emulator.server.http.asgi import AsgiAnswer
-from emulator.server.http.awaited import AwaitedAnswer
 from emulator.server.http.connection import ClientSide, Connection, ServerFields
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message, Refused
-from emulator.server.http.routed import KnownRequest, RepeatedRequest, RoutedRequest
+from emulator.server.http.routed_request import KnownRequest, RepeatedRequest, RoutedRequest
 from emulator.server.http.target import origin, target
+from emulator.server.http.waiting_request import AwaitedAnswer
 from emulator.server.real_time import monotonic
 from emulator.server.sessions.addresses import decoded
 from emulator.server.sessions.clock import Clock

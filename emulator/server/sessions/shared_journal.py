@@ -12,7 +12,7 @@ from dataclasses import replace
 import orjson
 
 from emulator.core.answer.render import whole
-from emulator.core.engine.recall import found_later
+from emulator.core.engine.stored_lookup import found_later
 from emulator.core.errors import SourceError
 from emulator.core.scenario.session import Session
 from emulator.core.store import StoreFailed

@@ -15,7 +15,7 @@ from emulator.core.framing import in_one_piece
 from emulator.core.journal.describe import model_of
 from emulator.core.values import Grant, Plan, Request
 from emulator.server.http.reader import Head
-from emulator.server.http.routed import RepeatedRequest, RoutedRequest
+from emulator.server.http.routed_request import RepeatedRequest, RoutedRequest
 from emulator.server.sessions.live import Address
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}

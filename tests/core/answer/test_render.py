@@ -20,9 +20,9 @@ from emulator.core.answer.embeddings import render_embeddings
 from emulator.core.answer.message import render_message
 from emulator.core.answer.render import PLAIN, Rendered, prune, render_body, render_id, whole
 from emulator.core.answer.stream import render_events, split
-from emulator.core.draws import Draw
 from emulator.core.durations import Wait
 from emulator.core.scenario.scenario import Pace
+from emulator.core.seeded_random import Draw
 from emulator.core.tokens import count
 from emulator.core.values import FOREVER, Frame, Timeline
 from emulator.core.wires.sse import payload

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from build import NOW, EngineSession, body_of, make_request, make_session
 
-from emulator.core.engine import recall, understand
-from emulator.core.kept import Keeping
+from emulator.core.engine import stored_lookup, understand
 from emulator.core.store import Lookup
+from emulator.core.stored_answers import Keeping
 from emulator.core.values import Exchange
 from emulator.core.wires.sse import payload
 
@@ -261,7 +261,7 @@ def test_what_is_referred_to_is_no_larger_than_a_body_may_be(live: EngineSession
 def test_so_many_bytes_are_read_for_an_item(live: EngineSession, monkeypatch: Any) -> None:
     first, second = (ask(live, "/responses", responses(text)) for text in ("one", "two"))
     older, newer = (body_of(made)["output"][0]["id"] for made in (first, second))
-    monkeypatch.setattr(recall, "MOST_READ", 10)
+    monkeypatch.setattr(stored_lookup, "MOST_READ", 10)
     assert ask(live, "/responses", responses([{"type": "item_reference", "id": older}])).timeline.status == 404
     assert ask(live, "/responses", responses([{"type": "item_reference", "id": newer}])).timeline.status == 200
 
@@ -269,14 +269,14 @@ def test_so_many_bytes_are_read_for_an_item(live: EngineSession, monkeypatch: An
 def test_what_cannot_be_wanted_is_not_read(five: tuple[EngineSession, list[str]], monkeypatch: Any) -> None:
     live, ids = five
     read: list[str] = []
-    whole = recall._whole
+    whole = stored_lookup._whole
 
     def counted(exchange: Exchange, wire: Any) -> Any:
         answer = whole(exchange, wire)
         read.append((answer[0] or {}).get("id", ""))
         return answer
 
-    monkeypatch.setattr(recall, "_whole", counted)
+    monkeypatch.setattr(stored_lookup, "_whole", counted)
     refused = ask(live, "/responses", responses([{"type": "item_reference", "id": "msg_none"}]))
     assert (refused.timeline.status, read) == (404, [])
     get(live, "/chat/completions", **{"metadata[k]": "v"})

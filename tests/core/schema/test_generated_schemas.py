@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.validators import extend
 
-from emulator.core.draws import Draw
 from emulator.core.schema.instances.instance import instance
 from emulator.core.schema.instances.needs import CannotConform
+from emulator.core.seeded_random import Draw
 
 Schemas = st.SearchStrategy[Any]
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from emulator.core.draws import Draw
 from emulator.core.schema.cost import Cost
 from emulator.core.schema.instances.instance import instance
 from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.schema.schema import Schema, is_draft_07
+from emulator.core.seeded_random import Draw
 
 PERSON = {
     "type": "object",

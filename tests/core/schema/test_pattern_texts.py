@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.core.draws import Draw
 from emulator.core.schema.patterns import texts
 from emulator.core.schema.patterns.texts import MAX_LETTERS, MAX_WRITTEN, MOST_TOGETHER, guesses
+from emulator.core.seeded_random import Draw
 
 DOUBLED = "(?<a0>x{99})" + "".join(rf"(?<a{n + 1}>\k<a{n}>\k<a{n}>)" for n in range(20))
 

@@ -22,7 +22,7 @@ from relaying import COMPLETE, answered, heard
 from emulator.cli.check import verdict
 from emulator.cli.serve import request_line
 from emulator.contract.client import Answer, Sent
-from emulator.contract.demands import Differs
+from emulator.contract.expectations import Differs
 from emulator.contract.outcome import judge
 from emulator.contract.reports.html import html_page
 from emulator.contract.reports.junit import junit_xml

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.schema.cost import follow
 from emulator.core.schema.instances.keywords import DRAFT_07, DRAFT_2020
 from emulator.core.schema.instances.needs import ALL_KINDS, KINDS, CannotConform, Needs, Turn
+from emulator.core.seeded_random import Draw
 from emulator.core.tree import canonical
 
 #: How many bytes of `enum` and `const` are compared in a step.

@@ -13,17 +13,17 @@ from itertools import islice
 
 import orjson
 
-from emulator.core.draws import Draw
 from emulator.core.errors import Json, shown
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.instances.collector import Collector
 from emulator.core.schema.instances.needs import CannotConform, Needs, Turn
 from emulator.core.schema.instances.scalars import make_number, make_text
-from emulator.core.schema.patterns.kept import Patterns
+from emulator.core.schema.patterns.pattern_cache import Patterns
 from emulator.core.schema.patterns.reader import Unreadable
 from emulator.core.schema.schema import is_draft_07
 from emulator.core.schema.slow import judge_in_steps
 from emulator.core.schema.untrusted import Allowance
+from emulator.core.seeded_random import Draw
 from emulator.core.tree import canonical
 
 MAX_DEPTH = 40

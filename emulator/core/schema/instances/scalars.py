@@ -8,11 +8,11 @@ from contextlib import suppress
 from fractions import Fraction
 from itertools import islice, permutations
 
-from emulator.core.draws import Draw
 from emulator.core.errors import Json
 from emulator.core.schema.instances.needs import CannotConform, Needs, Turn
-from emulator.core.schema.patterns.kept import Patterns
+from emulator.core.schema.patterns.pattern_cache import Patterns
 from emulator.core.schema.patterns.reader import Unreadable
+from emulator.core.seeded_random import Draw
 
 #: How many multiples, and how many texts, are tried before giving up.
 MOST_MULTIPLES, MOST_TEXTS = 200, 700

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from emulator.core.draws import Draw
 from emulator.core.schema.patterns.reader import Kind, Node, Ranges, Reader
+from emulator.core.seeded_random import Draw
 
 #: How long a guess may become.
 MAX_LETTERS = 10_000

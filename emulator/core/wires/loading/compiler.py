@@ -8,8 +8,8 @@ from itertools import chain, product
 from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, nearest
-from emulator.core.kept import STATES, Kept
 from emulator.core.source import Source
+from emulator.core.stored_answers import STATES, Kept
 from emulator.core.tree import Path as Steps
 from emulator.core.tree import at
 from emulator.core.wires import template

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.draws import Draw, series
+from emulator.core.seeded_random import Draw, series
 
 DRAWS: dict[str, Callable[[Draw, str], Any]] = {
     "bytes": lambda draw, label: draw.bytes(label, 16),

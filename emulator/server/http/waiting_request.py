@@ -13,7 +13,7 @@ from emulator.server.crash import own_error
 from emulator.server.http.connection import Connection
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Message
-from emulator.server.http.routed import RoutedRequest
+from emulator.server.http.routed_request import RoutedRequest
 from emulator.server.real_time import monotonic
 from emulator.server.sessions.live import LiveSession, Sharing
 from emulator.server.sessions.unaddressed import Unaddressed

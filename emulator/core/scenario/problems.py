@@ -7,7 +7,7 @@ from typing import Any
 
 from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, in_order
 from emulator.core.printable import printable
-from emulator.core.scenario.meant import Meant
+from emulator.core.scenario.recovery import Meant
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of
 

@@ -16,13 +16,13 @@ import orjson
 from emulator.core.answer.render import render_id
 from emulator.core.answer.stored import Recalled, conversation_key, earlier, recalled
 from emulator.core.digits import whole_number
-from emulator.core.draws import Draw
-from emulator.core.engine.page import Page, data_of, sent_in
+from emulator.core.engine.stored_page import Page, data_of, sent_in
 from emulator.core.errors import Json
-from emulator.core.kept import Kept
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
+from emulator.core.seeded_random import Draw
 from emulator.core.store import KeptAnswers, KeptExchange, Lookup, soon
+from emulator.core.stored_answers import Kept
 from emulator.core.tree import parsed
 from emulator.core.values import Exchange, Request
 from emulator.core.wires.completion import Completion, neutral_usage

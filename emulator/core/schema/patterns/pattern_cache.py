@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from emulator.core.draws import Draw
 from emulator.core.schema.bounds import PATTERN_BYTES, looks_around, positions
 from emulator.core.schema.patterns.texts import guesses
 from emulator.core.schema.schema import NoPattern, compile_pattern
+from emulator.core.seeded_random import Draw
 
 #: How many parts of a pattern are written in a step, and at how many places of it a character is tried.
 WRITTEN, TRIED = 4, 250
