@@ -201,8 +201,9 @@ def request_line(exchange: Exchange, end: str, seconds: float, colours: bool) ->
         status = f"\x1b[{colour}m{status}\x1b[0m"
     request, (rule, details) = exchange.request, _told(exchange)
     secrets = secrets_of(request) if exchange.refusal else ()  # what we say of a refusal may quote them
+    target = request.address if request.path.startswith("/../") else request.path  # it is not below the base URL
     path, model, details = (
-        str(without(text, secrets)) for text in (redact_target(request.path), model_of(exchange) or "-", details)
+        str(without(text, secrets)) for text in (redact_target(target), model_of(exchange) or "-", details)
     )
     told = f"{rule}: {printable(details[:200])}" if details else rule
     how = "" if end == "complete" else f" {end}"

@@ -21,7 +21,7 @@ from typing import Any
 import httpx2
 import pytest
 from build import NAMES as CHATS
-from build import PROVIDERS, chat, make_session
+from build import PROVIDERS, chat, make_request, make_session
 from click.testing import CliRunner, Result
 
 from emulator import load_scenario
@@ -332,6 +332,12 @@ def test_the_api_s_own_words_are_a_sentence_by_themselves() -> None:
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "top_logprobs": 2}
     line = request_line(make_session().send("openai", body), "complete", 0.0, False)
     assert "refused invalid_request: top_logprobs: The 'top_logprobs' parameter is only allowed when " in line
+
+
+def test_a_line_of_a_request_that_is_not_below_the_base_url_has_its_whole_path() -> None:
+    asked = replace(make_request(path="/../chat/completions"), address="/beatra/chat/completions")
+    exchange = make_session().answer(asked)
+    assert request_line(exchange, "complete", 0.0, False).startswith("1 default beatra POST /beatra/chat/completions ")
 
 
 def test_a_log_that_nobody_reads_stops_nothing(folder: Path) -> None:
