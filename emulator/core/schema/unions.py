@@ -10,27 +10,27 @@ from emulator.core.errors import Json
 _WORDS = frozenset(("const", "enum"))
 
 
-def tag_names(branches: Sequence[Json]) -> frozenset[str]:
+def tag_names(branches: Sequence[Json]) -> Sequence[str]:
     """Return the fields that tell branches apart: in all that have fields, they are one of some words."""
     found = [
-        {
+        [
             name
             for name, item in branch["properties"].items()
             if isinstance(item, Mapping) and not _WORDS.isdisjoint(item)
-        }
+        ]
         for branch in branches
         if isinstance(branch, Mapping) and "properties" in branch
     ]
-    return frozenset(set.intersection(*found) if found else ())
+    return [name for name in found[0] if all(name in names for names in found)] if found else []
 
 
 def union_keywords() -> dict[str, Any]:
     """Return `anyOf` and `oneOf` for jsonschema, which look no further into a branch that a tag rules out."""
     from jsonschema import ValidationError
 
-    tags: dict[int, frozenset[str]] = {}  # by the identity of a union, which the document keeps alive
+    tags: dict[int, Sequence[str]] = {}  # by the identity of a union, which the document keeps alive
 
-    def wrong(validator: Any, branch: Json, value: Json, names: frozenset[str], index: int) -> list[Any]:
+    def wrong(validator: Any, branch: Json, value: Json, names: Sequence[str], index: int) -> list[Any]:
         by_tag = [
             error
             for name in names
@@ -43,7 +43,7 @@ def union_keywords() -> dict[str, Any]:
     def union(validator: Any, wanted: Sequence[Json], value: Json, most: int) -> Iterator[Any]:
         if id(wanted) not in tags:
             tags[id(wanted)] = tag_names(wanted)
-        names = tags[id(wanted)] if isinstance(value, Mapping) else frozenset()
+        names = tags[id(wanted)] if isinstance(value, Mapping) else ()
         errors: list[Any] = []
         fitting = 0
         for index, branch in enumerate(wanted):

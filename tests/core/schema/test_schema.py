@@ -17,6 +17,7 @@ from emulator.core.errors import Violation, nearest, shown
 from emulator.core.schema import schema
 from emulator.core.schema.explain import explain
 from emulator.core.schema.schema import Schema, compile_pattern, path_of
+from emulator.core.schema.unions import tag_names
 
 
 def said(document: Any, value: Any) -> list[tuple[str, str]]:
@@ -60,6 +61,13 @@ KEYWORDS = [
     ({"not": {"type": "string"}}, "x", "is not allowed here"),
     ({"not": {"type": "string"}, "$comment": "fact: no text"}, "x", "is not allowed here (no text)"),
 ]
+
+
+def test_tags_of_a_union_come_in_the_order_of_the_document() -> None:
+    """What a value breaks is told in one order in every process."""
+    tags = {name: {"const": name} for name in ("type", "role", "kind", "format", "action")}
+    plain = {"type": "object", "properties": {**tags, "text": {"type": "string"}}}
+    assert tag_names([plain, {"type": "null"}, {**plain, "properties": tags | {"mode": {"enum": [1]}}}]) == [*tags]
 
 
 @pytest.mark.parametrize(("document", "value", "message"), KEYWORDS, ids=lambda item: str(item)[:40])
@@ -246,7 +254,7 @@ def test_a_long_list_of_nothing_or_anything(items: bool) -> None:
 
 
 ORDER = """
-from emulator.core.schema.schema import Schema
+from emulator.core.schema.schema import Schema, compile_pattern, path_of
 document = {"properties": {"a": {}}, "patternProperties": {"^x-": {}}, "additionalProperties": {"type": "string"}}
 value = {"delta": 1, "x-b": 2, "alpha": 3, "a": 4, "charlie": 5, "bravo": "good", "echo": 6}
 print(*[item.path for item in Schema(document).violations(value)])
