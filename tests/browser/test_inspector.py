@@ -141,7 +141,7 @@ def test_exchanges_are_shown(watched: Watched, live: ServedSession) -> None:
 
 def test_exchanges_appear_over_the_live_stream(watched: Watched, live: ServedSession) -> None:
     page = watched.open()
-    with page.expect_request("**/journal/events?*"):
+    with page.expect_response("**/journal/events?*"):  # what is asked before would be shown by a look alone
         page.select_option("#session", live.id)
     expect(page.locator("#empty")).to_be_visible()
     page.route("**/_emulator/sessions", lambda route: None)  # from here on no look at the sessions is answered
