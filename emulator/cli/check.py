@@ -15,9 +15,8 @@ from emulator.cli.main import check_provider, load_or_fail, provider_option, sce
 from emulator.cli.streams import FINDINGS, USAGE, fail, show
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import load_all
-from emulator.core.errors import SourceError, many, nearest
+from emulator.core.errors import SourceError, many, nearest, printable
 from emulator.core.journal.describe import describe
-from emulator.core.printable import printable
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider

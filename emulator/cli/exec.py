@@ -19,11 +19,10 @@ import click
 from emulator.cli.files import check_writable
 from emulator.cli.main import prepared, server_options
 from emulator.cli.streams import FINDINGS, INTERRUPTED, fail, say
-from emulator.core.errors import nearest
+from emulator.core.errors import nearest, printable_lines
 from emulator.core.journal.tally import NAMES, Tally
-from emulator.core.note_names import MANNERS
-from emulator.core.printable import printable_lines
 from emulator.core.provider.provider import Provider
+from emulator.core.scenario.note_names import MANNERS
 from emulator.network.proxies import without_proxy
 from emulator.server.background import running
 from emulator.server.control.bodies import provider_body

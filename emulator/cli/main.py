@@ -23,7 +23,7 @@ import click
 from emulator.cli import streams
 from emulator.cli.files import check_writable, find_scenarios
 from emulator.cli.streams import FINDINGS, UNREACHABLE, USAGE, fail, say
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.network.loopback import is_loopback
 
 if TYPE_CHECKING:

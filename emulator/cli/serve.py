@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from emulator.cli.streams import give_up, say
-from emulator.core.errors import Violation
+from emulator.core.errors import Violation, printable, printable_lines
 from emulator.core.files import replace_whole
-from emulator.core.journal.describe import model_of
-from emulator.core.printable import printable, printable_lines
-from emulator.core.repeated_secrets import secrets_of, without
+from emulator.core.journal.describe import model_of, secrets_of
 from emulator.core.secrets.headers import redact_target
+from emulator.core.secrets.repeated import without
 from emulator.core.values import Exchange
 from emulator.server.reloading import Watching, reloading
 from emulator.server.sessions.live import LiveSessions

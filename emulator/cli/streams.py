@@ -9,7 +9,7 @@ from typing import NoReturn, TextIO
 
 import click
 
-from emulator.core.printable import printable_lines
+from emulator.core.errors import printable_lines
 
 FINDINGS, USAGE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 

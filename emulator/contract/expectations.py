@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from emulator.contract.client import Answer
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.errors import Json
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire

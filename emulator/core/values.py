@@ -6,11 +6,11 @@ seconds after it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Literal, NamedTuple
 
+from emulator.core.durations import FOREVER
 from emulator.core.errors import Json, Refusal
 from emulator.core.frozen import frozen
 from emulator.core.stored_answers import Keeping
@@ -20,7 +20,6 @@ from emulator.core.wires.wire import Wire
 Headers = tuple[tuple[str, str], ...]
 End = Literal["complete", "clean", "fin", "reset", "garbage"]
 
-FOREVER = math.inf
 #: The state that a session begins in.
 STARTED = "started"
 #: Faults that only delay or divide what is sent: the answer that arrives is whole.

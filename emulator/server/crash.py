@@ -6,9 +6,8 @@ import logging
 import traceback
 
 from emulator.core.answer.render import render_body
-from emulator.core.errors import Json
-from emulator.core.printable import printable, printable_lines
-from emulator.core.repeated_secrets import secrets_of, without
+from emulator.core.errors import Json, printable, printable_lines
+from emulator.core.secrets.repeated import without
 from emulator.core.values import Claim, Exchange, Grant, Request, Timeline
 
 log = logging.getLogger("emulator")
@@ -20,6 +19,8 @@ NOT_JOURNALLED = (("x-should-retry", "false"), ("x-emulator-exchange", "0"), ("x
 
 def crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exchange:
     """Answer for a fault of ours."""
+    from emulator.core.journal.describe import secrets_of  # a start does not wait for it
+
     secrets = secrets_of(request)
     text = printable_lines(without("".join(traceback.format_exception(error)), secrets))
     address = printable(without(request.address, secrets))

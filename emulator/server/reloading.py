@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from emulator.core.engine.load import load_all
-from emulator.core.errors import SourceError
-from emulator.core.printable import printable
+from emulator.core.errors import SourceError, printable
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import StoreFailed

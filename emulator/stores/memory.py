@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Literal
 
-from emulator.core.admission import MOST_PAST, WINDOW_S, Record, Window, fits, standing_at
 from emulator.core.store import Counters, KeptExchange, Sketch
 from emulator.core.stored_answers import Keeping
 from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Sent, Standing
+from emulator.stores.admission import MOST_PAST, WINDOW_S, Record, Window, fits, standing_at
 from emulator.stores.bounded import BoundedStore, Budget
 
 #: Bytes that the journals of all sessions may keep together, and again as many the idempotency records.

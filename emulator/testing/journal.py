@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from emulator.core.printable import printable
+from emulator.core.errors import printable
 
 
 class Exchange(dict[str, Any]):

@@ -224,7 +224,7 @@ def _unknown(name: str) -> BaseException:
 
 def _failure(message: str) -> BaseException:
     """Return what fails a test with a message and no traceback of ours."""
-    from emulator.core.printable import printable_lines
+    from emulator.core.errors import printable_lines
 
     return pytest.fail.Exception(printable_lines(message), pytrace=False)
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emulator.core.errors import printable
 from emulator.core.journal.findings import Finding
-from emulator.core.printable import printable
 from emulator.testing.client import __tracebackhide__ as __tracebackhide__
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emulator.core.errors import printable
 from emulator.core.files import read_own
-from emulator.core.printable import printable
 from emulator.testing.client import __tracebackhide__ as __tracebackhide__
 
 

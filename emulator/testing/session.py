@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from emulator.core.errors import printable_lines
 from emulator.core.journal import findings as teardown
 from emulator.core.journal.findings import Finding, scenario_findings, session_findings
-from emulator.core.printable import printable_lines
 from emulator.server.real_time import monotonic
 from emulator.testing.base_urls import BaseUrls
 from emulator.testing.causes import WhyUnused

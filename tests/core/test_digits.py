@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.durations import LONGEST_S, NO_WAIT, Wait, parse_duration, parse_wait
+from emulator.core.durations import (
+    FOREVER,
+    LONGEST_S,
+    NO_WAIT,
+    Wait,
+    duration_text,
+    parse_duration,
+    parse_wait,
+    read_duration,
+)
 from emulator.core.errors import shown
 from emulator.core.seeded_random import Draw
-from emulator.core.values import FOREVER
-from emulator.core.written_times import duration_text, read_duration
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,9 @@ from emulator.contract.reports.html import html_page
 from emulator.contract.reports.junit import junit_xml
 from emulator.contract.reports.report import Report, Result
 from emulator.core.engine.load import load_scenario
-from emulator.core.errors import Problem, SourceError
+from emulator.core.errors import Problem, SourceError, printable, printable_lines
 from emulator.core.journal import findings as teardown
 from emulator.core.journal.describe import describe
-from emulator.core.printable import printable, printable_lines
 from emulator.testing.client import Control
 from emulator.testing.session import EmulatedSession, read_scenario
 

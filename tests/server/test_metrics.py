@@ -8,7 +8,8 @@ import httpx2
 from build import KEY, chat, make_session
 
 from emulator import Emulator
-from emulator.core.values import FOREVER, Exchange, Frame, Sent, Timeline
+from emulator.core.durations import FOREVER
+from emulator.core.values import Exchange, Frame, Sent, Timeline
 from emulator.server.metrics import LATENESS_S, MOST_SERIES, Metrics
 
 RULES = {"rules": [{"when": {"last_user": "hello"}, "reply": {"text": "hi"}}]}

@@ -9,8 +9,7 @@ from datetime import datetime
 from emulator.contract.case_client import Ask
 from emulator.contract.client import Answer
 from emulator.contract.expectations import Differs
-from emulator.core.digits import whole_number
-from emulator.core.written_times import read_duration
+from emulator.core.durations import read_duration, whole_number
 
 _MOST_DIGITS = 15
 

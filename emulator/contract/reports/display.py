@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 
 from emulator.contract.reports.report import PHASES, Report, Result, bounded
-from emulator.core.errors import Json
-from emulator.core.printable import printable_lines
+from emulator.core.errors import Json, printable_lines
 
 
 def json_text(value: Json, *, indent: int | None = None) -> str:

@@ -17,8 +17,7 @@ from zlib import crc32
 from emulator.contract.reports.display import by_phase, in_words, json_text, request_text, response_text
 from emulator.contract.reports.drift import NO_BASELINE, Became, Since
 from emulator.contract.reports.report import GRAVEST, OUTCOMES, Finding, Report, Result
-from emulator.core.errors import many
-from emulator.core.printable import printable_lines
+from emulator.core.errors import many, printable_lines
 
 
 def html_page(report: Report, became: Became = NO_BASELINE) -> bytes:

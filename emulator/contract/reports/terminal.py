@@ -17,8 +17,7 @@ import click
 from emulator.contract.reports.display import by_phase, in_words, json_text
 from emulator.contract.reports.drift import compare
 from emulator.contract.reports.report import OUTCOMES, Finding, OutcomeWord, Report, Result, gather
-from emulator.core.errors import many
-from emulator.core.printable import printable, printable_lines
+from emulator.core.errors import many, printable, printable_lines
 
 #: Seconds: a run shorter than the first shows no bar; then how often a bar is drawn, and a line written to a file.
 QUICK_S, BAR_S, LINE_S = 1.0, 0.1, 10.0

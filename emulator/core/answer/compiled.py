@@ -14,12 +14,12 @@ from hashlib import blake2b
 
 import orjson
 
+from emulator.core.answer.framing import STATUS_LINES, in_one_piece
+from emulator.core.durations import duration_text, time_text
 from emulator.core.errors import Json
-from emulator.core.framing import STATUS_LINES, in_one_piece
 from emulator.core.seeded_random import Draw
 from emulator.core.stored_answers import Keeping
 from emulator.core.values import Call, Claim, Exchange, Grant, Request
-from emulator.core.written_times import duration_text, time_text
 
 #: Gives what fills a hole: from the draws of the rule, the time of the request, and the grant.
 Filler = Callable[[Draw, float, Grant], bytes]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from emulator.core.answer.render import Turn
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.errors import Json
 from emulator.core.provider.holes import fill
 from emulator.core.provider.model import Model, model_values

@@ -8,6 +8,7 @@ from typing import Literal
 
 import orjson
 
+from emulator.core.durations import FOREVER
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.provider.holes import drawn_length, text_parts
@@ -15,7 +16,7 @@ from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
 from emulator.core.seeded_random import Draw
-from emulator.core.values import FOREVER, Call, Frame, Headers, Later, Note, Timeline
+from emulator.core.values import Call, Frame, Headers, Later, Note, Timeline
 from emulator.core.wires.wire import Wire
 
 JSON_TYPE = ("content-type", "application/json")

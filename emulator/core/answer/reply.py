@@ -12,11 +12,11 @@ import orjson
 from emulator.core.answer.builtin import builtin_message
 from emulator.core.answer.computed import ANSWERS
 from emulator.core.answer.embeddings import render_embedding, told_usage
-from emulator.core.answer.message import answer_values, render_message
+from emulator.core.answer.message import answer_values, render_events, render_message
 from emulator.core.answer.moderations import render_moderation
 from emulator.core.answer.render import PLAIN, Rendered, Turn, in_our_words, render_body, render_id, render_json, whole
 from emulator.core.answer.stored import counted, recalled, stored_answer, stored_stream
-from emulator.core.answer.stream import render_events
+from emulator.core.durations import time_text
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.provider.holes import fill
 from emulator.core.provider.model import Model, model_values
@@ -31,7 +31,6 @@ from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.request.conversation import last_text, system_text
 from emulator.core.wires.sse import event, failure
 from emulator.core.wires.wire import AS_ENVELOPE, SILENT
-from emulator.core.written_times import time_text
 
 
 def turn_for(provider: Provider, settings: Settings, call: Call, draw: Draw, seed: int) -> Turn:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 from emulator.core.answer.render import render_id
+from emulator.core.durations import FOREVER, duration_text, time_text
 from emulator.core.errors import Json, Refusal
 from emulator.core.provider.holes import fill_text
 from emulator.core.provider.plans import UNLIMITED_SHOWN
 from emulator.core.provider.provider import Provider
 from emulator.core.seeded_random import Draw
-from emulator.core.values import FOREVER, Claim, Grant, Headers, Standing, Timeline
-from emulator.core.written_times import duration_text, time_text
+from emulator.core.values import Claim, Grant, Headers, Standing, Timeline
 
 
 def check_grant(provider: Provider, claim: Claim, grant: Grant) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from emulator.core.answer import reply as replies
 from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, in_our_words, render_body, render_id, whole
 from emulator.core.answer.stored import keeping_of
-from emulator.core.durations import Wait
+from emulator.core.durations import FOREVER, Wait
 from emulator.core.engine.limits import one_line
 from emulator.core.engine.unasked_replies import misfits
 from emulator.core.errors import Json, Refusal
@@ -23,7 +23,7 @@ from emulator.core.scenario.session import Session, Settings
 from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.seeded_random import Draw
 from emulator.core.stored_answers import Keeping
-from emulator.core.values import FOREVER, Call, Claim, Grant, Headers, Note, Request, Timeline
+from emulator.core.values import Call, Claim, Grant, Headers, Note, Request, Timeline
 from emulator.core.wires.wire import Wire
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from emulator.core.answer.render import render_id
 from emulator.core.answer.stored import Recalled, conversation_key, earlier, recalled
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.engine.stored_page import Page, data_of, sent_in
 from emulator.core.errors import Json
 from emulator.core.provider.operation import Operation

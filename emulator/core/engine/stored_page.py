@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from emulator.core.answer.stored import Recalled
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.errors import Json
 from emulator.core.provider.operation import Operation
 from emulator.core.tree import Path, at

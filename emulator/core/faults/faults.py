@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from emulator.core.durations import parse_wait
+from emulator.core.durations import FOREVER, parse_wait
 from emulator.core.errors import Json
 from emulator.core.faults.chunks import FaultInput, Frames, before, by_events, changed, data_of, ended, event_of
 from emulator.core.faults.reshape import bandwidth, comment, merge, slice_, slow_headers, stall
 from emulator.core.frozen import frozen
 from emulator.core.seeded_random import Draw
-from emulator.core.values import FOREVER, Frame, Timeline
+from emulator.core.values import Frame, Timeline
 from emulator.core.wires.sse import COMMENT
 
 #: What divides all that is sent anew: it comes last, or the others would not find the events that they are about.

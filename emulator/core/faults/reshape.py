@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 
+from emulator.core.durations import FOREVER
 from emulator.core.faults.chunks import FaultInput, before, data_of, events_of
-from emulator.core.values import FOREVER, Frame, Timeline
+from emulator.core.values import Frame, Timeline
 
 #: The most lines that `comment` adds, and the most parts that `slice` and `bandwidth` make of an answer.
 MOST_COMMENTS = 10_000

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from emulator.core.errors import printable
 from emulator.core.frozen import frozen
-from emulator.core.note_names import CHAOS_ERROR, MISFITS
-from emulator.core.printable import printable
 from emulator.core.scenario.candidates import why_of
+from emulator.core.scenario.note_names import CHAOS_ERROR, MISFITS
 
 Row = Mapping[str, Any]
 #: Tells why a rule was never used, where that can be told.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
-from emulator.core.errors import many
+from emulator.core.errors import many, printable
 from emulator.core.journal.findings import Row, misbehaved, misbehaviour, session_findings
-from emulator.core.note_names import MISFITS
-from emulator.core.printable import printable
+from emulator.core.scenario.note_names import MISFITS
 from emulator.core.scenario.session import DEFAULT
 
 #: Findings of ours, beside the facts of the verdict. A crash is one too, and cannot be ignored.

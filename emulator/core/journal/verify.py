@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from emulator.core.errors import Json, Problem, SourceError, Violation, many, nearest
 from emulator.core.frozen import frozen
-from emulator.core.repeated_secrets import secrets_of, without
+from emulator.core.journal.describe import secrets_of
 from emulator.core.scenario.candidates import why_of
 from emulator.core.scenario.matchers import MatchError, compile_when, state_set
 from emulator.core.schema.cost import TooCostly
@@ -15,6 +15,7 @@ from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.secrets.data import redact_when
+from emulator.core.secrets.repeated import without
 from emulator.core.source import MAX_DEPTH
 from emulator.core.tree import compact, deeper
 from emulator.core.values import Call, Exchange

@@ -14,13 +14,13 @@ import orjson
 
 from emulator.core.engine.engine import Engine
 from emulator.core.errors import Json, many
-from emulator.core.journal.describe import describe
+from emulator.core.journal.describe import describe, secrets_of
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.conditions import masked, wanted, when_of
 from emulator.core.recording.replay import Allowed, NotReplayable, allowing, replayed
 from emulator.core.recording.to_scenario import to_yaml
 from emulator.core.recording.undocumented import MAX_DEPTH
-from emulator.core.repeated_secrets import across_events, secrets_of, without
+from emulator.core.secrets.repeated import across_events, without
 from emulator.core.tree import canonical, deeper
 from emulator.core.values import Exchange, Note, Sent
 

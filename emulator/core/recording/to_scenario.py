@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import yaml
 
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider

@@ -7,7 +7,7 @@ from dataclasses import field
 
 from emulator.core.faults.faults import Fault
 from emulator.core.frozen import frozen
-from emulator.core.note_names import CHAOS_ERROR
+from emulator.core.scenario.note_names import CHAOS_ERROR
 from emulator.core.scenario.scenario import Chaos, Reply
 from emulator.core.seeded_random import Draw
 from emulator.core.values import Call, Note

@@ -11,10 +11,10 @@ from typing import Any
 
 from emulator.core.errors import Json, Problem, SourceError, closest, in_order, nearest, shown
 from emulator.core.faults.faults import Fault
-from emulator.core.note_names import MANNERS, MISFITS
 from emulator.core.provider.plans import read_plan
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.matchers import Condition, MatchError, compile_when, state_set
+from emulator.core.scenario.note_names import MANNERS, MISFITS
 from emulator.core.scenario.problems import Found
 from emulator.core.scenario.recovery import Meant, as_meant
 from emulator.core.scenario.replies import Replies

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, in_order
-from emulator.core.printable import printable
+from emulator.core.errors import MOST_PROBLEMS, Json, Problem, SourceError, in_order, printable
 from emulator.core.scenario.recovery import Meant
 from emulator.core.source import Source
 from emulator.core.tree import Path, path_of

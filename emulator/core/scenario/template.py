@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import orjson
 
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.errors import Json, nearest
 
 #: How many characters a rendered text may have.

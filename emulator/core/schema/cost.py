@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.errors import Json, shown
 from emulator.core.schema.bounds import check_size, positions
 from emulator.core.tree import parts

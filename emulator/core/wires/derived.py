@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from emulator.core.durations import time_text
 from emulator.core.errors import Json
-from emulator.core.written_times import time_text
 
 #: Text and refusal together: what an answer says aloud, where it has one field for both.
 ALOUD = "said"

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from emulator.core.durations import parse_duration
+from emulator.core.durations import FOREVER, parse_duration
 from emulator.core.errors import Json, closest, nearest
 from emulator.core.provider.plans import read_plan
 from emulator.core.provider.provider import Provider
@@ -22,7 +22,7 @@ from emulator.core.scenario.scenario import Reply
 from emulator.core.schema.formats import data_folder
 from emulator.core.secrets.names import redact
 from emulator.core.store import soon
-from emulator.core.values import FOREVER, Plan
+from emulator.core.values import Plan
 from emulator.server.sessions.builder import SENT
 from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.sessions.unaddressed import Unaddressed, invalid

@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.errors import SourceError
 from emulator.core.journal.client_rules import mark_of
 from emulator.core.journal.describe import describe

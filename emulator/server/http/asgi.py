@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from emulator.core.framing import LAST_CHUNK, chunk, head
+from emulator.core.answer.framing import LAST_CHUNK, chunk, head
 from emulator.server.http.reader import Message
 
 log = logging.getLogger("emulator")

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from emulator.core.framing import LAST_CHUNK, chunk, fields, head, undelivered
-from emulator.core.values import FOREVER, Sent, Timeline
+from emulator.core.answer.framing import LAST_CHUNK, chunk, fields, head, undelivered
+from emulator.core.durations import FOREVER
+from emulator.core.values import Sent, Timeline
 from emulator.server.http.connection import ClientSide
 from emulator.server.http.delivery import Delivery, reset
 from emulator.server.real_time import monotonic

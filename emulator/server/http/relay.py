@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from emulator.core.answer.framing import LAST_CHUNK, chunk, fields, head, undelivered
 from emulator.core.errors import Refusal
-from emulator.core.framing import LAST_CHUNK, chunk, fields, head, undelivered
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.upstream_exchange import MOST_PIECES, UpstreamAnswer, failed, relayed
 from emulator.core.values import End, Exchange, Sent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from emulator.core.digits import whole_number
+from emulator.core.durations import whole_number
 from emulator.core.errors import Json, SourceError
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import Session, build_session, check_upstreams

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import orjson
 
-from emulator.core.errors import Json
+from emulator.core.errors import Json, printable
 from emulator.core.frozen import frozen
-from emulator.core.printable import printable
 from emulator.core.scenario.session import Options
 from emulator.core.values import Plan
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from emulator.core.admission import SLACK, WINDOW_S, Window
 from emulator.core.values import Candidate, Claim, Grant, Plan, Sent
+from emulator.stores.admission import SLACK, WINDOW_S, Window
 from emulator.stores.memory import MOST_TURNS, MOST_WINDOWS
 
 #: Parts of a session, in the order in which the scripts take their keys; the last ones only where a claim needs them.

@@ -17,9 +17,9 @@ from typing import Any
 
 import orjson
 
-from emulator.core.admission import MOST_PAST, standing_at
 from emulator.core.store import Counters, KeptExchange, StoreFailed
 from emulator.core.values import STARTED, Claim, Exchange, Grant, Sent
+from emulator.stores.admission import MOST_PAST, standing_at
 from emulator.stores.memory import JOURNAL_BYTES
 from emulator.stores.redis import claims
 from emulator.stores.redis.budget import KEPT, SharedBudget

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.core.answer.compiled import UNTIL, CompiledAnswer
-from emulator.core.framing import in_one_piece
+from emulator.core.answer.framing import in_one_piece
 from emulator.core.journal.describe import model_of
 from emulator.core.values import Grant, Plan, Request
 from emulator.server.http.reader import Head

@@ -17,14 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.answer.embeddings import render_embeddings
-from emulator.core.answer.message import render_message
+from emulator.core.answer.message import render_events, render_message, split
 from emulator.core.answer.render import PLAIN, Rendered, prune, render_body, render_id, whole
-from emulator.core.answer.stream import render_events, split
-from emulator.core.durations import Wait
+from emulator.core.durations import FOREVER, Wait
 from emulator.core.scenario.scenario import Pace
 from emulator.core.seeded_random import Draw
 from emulator.core.tokens import count
-from emulator.core.values import FOREVER, Frame, Timeline
+from emulator.core.values import Frame, Timeline
 from emulator.core.wires.sse import payload
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=40)

@@ -9,8 +9,8 @@ import orjson
 import pytest
 from build import NOW, EngineSession, body_of, make_request, make_session
 
+from emulator.core.answer.framing import in_one_piece
 from emulator.core.answer.stored import recalled
-from emulator.core.framing import in_one_piece
 from emulator.core.stored_answers import Keeping
 from emulator.core.values import Request
 from emulator.core.wires.sse import payload

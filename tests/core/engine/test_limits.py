@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from build import NOW, body_of, chat, headers_of, make_request, make_session
 
-from emulator.core.framing import in_one_piece
+from emulator.core.answer.framing import in_one_piece
 from emulator.core.values import Exchange, Plan
 
 #: Seconds since the first, more fields, and what is told: requests and tokens left, and when all of them are back.

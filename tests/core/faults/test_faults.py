@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.durations import Wait
+from emulator.core.durations import FOREVER, Wait
 from emulator.core.faults.faults import FAULTS, Fault, apply, parse_fault
 from emulator.core.faults.reshape import MOST_COMMENTS, MOST_PARTS
 from emulator.core.seeded_random import Draw
-from emulator.core.values import FOREVER, HARMLESS, Frame, Timeline
+from emulator.core.values import HARMLESS, Frame, Timeline
 
 EVENTS = tuple(Frame(float(at), f"data: {at}\n\n".encode(), "data") for at in range(3))
 DONE = Frame(2.0, b"data: [DONE]\n\n", "done")

@@ -20,6 +20,7 @@ from emulator.cli.main import main
 from emulator.contract.client import Client
 from emulator.contract.run import run_contract
 from emulator.contract.target import EmulatorTarget
+from emulator.core.durations import duration_text, time_text
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.journal.attempts import group
@@ -27,7 +28,6 @@ from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.openapi import openapi
 from emulator.core.scenario.session import DEFAULT, Options, build_session
 from emulator.core.values import Exchange, Request, Sent
-from emulator.core.written_times import duration_text, time_text
 from emulator.server.sessions.live import LiveSessions
 from emulator.stores.memory import MemoryStore
 from emulator.testing.client import Control

@@ -32,14 +32,14 @@ from emulator.contract.target import ForeignTarget
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
 from emulator.core.journal import findings as teardown
-from emulator.core.journal.describe import describe
+from emulator.core.journal.describe import describe, secrets_of
 from emulator.core.journal.verify import verify
 from emulator.core.recording.recorder import Recorder
 from emulator.core.recording.to_scenario import scenario_text
-from emulator.core.repeated_secrets import across_events, secrets_of, without
 from emulator.core.secrets.data import redact_field, redact_json, redact_when
 from emulator.core.secrets.headers import redact_header, redact_query, redact_target
 from emulator.core.secrets.names import is_secret, redact
+from emulator.core.secrets.repeated import across_events, without
 from emulator.core.secrets.texts import redact_text
 from emulator.core.values import Exchange, Frame, Timeline
 from emulator.server.crash import crash

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from emulator.core.values import FOREVER, Frame, Sent, Timeline
+from emulator.core.durations import FOREVER
+from emulator.core.values import Frame, Sent, Timeline
 from emulator.server.http.connection import ClientSide
 from emulator.server.http.player import BUFFER, Player
 from emulator.server.sessions import clock as clocks

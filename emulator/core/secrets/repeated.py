@@ -13,11 +13,9 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.secrets.data import redact_json
-from emulator.core.secrets.headers import redact_form, redact_headers, redact_target
 from emulator.core.secrets.names import Show, redact
 from emulator.core.secrets.texts import is_suspect, redact_text, unpacked
 from emulator.core.tree import change_texts
-from emulator.core.values import Request
 
 #: A shorter secret may be a word, or a part of one; a longer one, and more than so many, nobody looks for.
 SHORTEST, LONGEST, MOST = 8, 5_000, 100
@@ -43,19 +41,6 @@ def noting(found: set[str]) -> Show:
         return shown
 
     return show
-
-
-def secrets_of(request: Request) -> Collection[str]:
-    """Return the secrets that came with a request and can be told from words."""
-    found: set[str] = set()
-    show = noting(found)
-    redact_headers(request.headers.items(), show)
-    redact_target(f"{request.address}?{request.query}", show)
-    try:
-        redact_json(orjson.loads(request.body), show)
-    except orjson.JSONDecodeError:
-        redact_form(request.body.decode(errors="replace"), show)
-    return telling(found)
 
 
 def telling(secrets: Collection[str]) -> Collection[str]:
