@@ -403,7 +403,8 @@ def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
     from emulator.server import setup
     from emulator.server.control import journal as control_journal
     from emulator.server.http import protocol, reader
-    from emulator.server.sessions import builder, live
+    from emulator.server.sessions import live
+    from emulator.server.sessions import source as builder
     from emulator.stores import memory
 
     rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", REFERENCE[REFERENCE.index("## Bounds") :], re.M))

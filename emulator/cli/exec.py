@@ -23,14 +23,13 @@ from emulator.core.errors import nearest, printable_lines
 from emulator.core.journal.tally import NAMES, Tally
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.note_names import MANNERS
-from emulator.network.proxies import without_proxy
+from emulator.network.hosts import without_proxy
 from emulator.server.background import running
 from emulator.server.control.bodies import provider_body
-from emulator.server.control.review import review
-from emulator.server.reloading import reloading
+from emulator.server.control.journal import review
+from emulator.server.reloading import reloading, watch
 from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.setup import ignore, make_server, origin
-from emulator.server.watching import watch
 
 #: The exit code of a command that was not found, and what is added to a signal's number, as shells have it.
 NOT_FOUND, SIGNALLED = 127, 128

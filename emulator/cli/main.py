@@ -24,7 +24,7 @@ from emulator.cli import streams
 from emulator.cli.files import check_writable, find_scenarios
 from emulator.cli.streams import FINDINGS, UNREACHABLE, USAGE, fail, say
 from emulator.core.durations import whole_number
-from emulator.network.loopback import is_loopback
+from emulator.network.hosts import is_loopback
 
 if TYPE_CHECKING:
     import socket

@@ -22,13 +22,12 @@ from emulator.cli.streams import give_up, say
 from emulator.core.errors import Violation, printable, printable_lines
 from emulator.core.files import replace_whole
 from emulator.core.journal.describe import model_of, secrets_of
-from emulator.core.secrets.headers import redact_target
+from emulator.core.secrets.redaction import redact_target
 from emulator.core.secrets.repeated import without
 from emulator.core.values import Exchange
-from emulator.server.reloading import Watching, reloading
+from emulator.server.reloading import Watching, reloading, watch
 from emulator.server.sessions.live import LiveSessions
 from emulator.server.setup import Server, Setup, ignore, make_server, origin, run
-from emulator.server.watching import watch
 
 if TYPE_CHECKING:
     from emulator.server.certificate import Certificate

@@ -27,9 +27,9 @@ from typing import Any
 from emulator.cli.serve import announcing, serve_until_stopped
 from emulator.cli.store import forget_worker
 from emulator.cli.streams import say
+from emulator.server.reloading import watch
 from emulator.server.sessions.live import LiveSessions
 from emulator.server.setup import Setup, listen, make_live_sessions, origin
-from emulator.server.watching import watch
 
 #: Seconds that workers have to end, and those that one must have lived to be replaced at once.
 END_S, YOUNG_S = 5.0, 1.0

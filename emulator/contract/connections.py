@@ -14,7 +14,7 @@ from typing import Any
 
 import httpcore2
 
-from emulator.network.proxies import proxy_for
+from emulator.network.hosts import proxy_for
 
 _EMPTY_LINE = b"\r\n\r\n"
 

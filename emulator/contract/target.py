@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from emulator.contract.client import Client
 from emulator.core.errors import Json, shown
-from emulator.network.loopback import is_loopback
+from emulator.network.hosts import is_loopback
 from emulator.testing.client import Control, ControlError
 
 Plan = str | Mapping[str, int]

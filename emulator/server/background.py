@@ -10,8 +10,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from emulator.server.real_time import SERVER_THREAD
 from emulator.server.setup import Server, run
-from emulator.server.thread import SERVER_THREAD
 
 
 @contextlib.contextmanager

@@ -11,6 +11,9 @@ from importlib.machinery import BuiltinImporter
 from importlib.util import module_from_spec
 from types import ModuleType
 
+#: The name of the thread that a server of ours runs in: virtual time leaves it alone.
+SERVER_THREAD = "emulator-server"
+
 
 def _second_time() -> ModuleType:
     spec = BuiltinImporter.find_spec("time")

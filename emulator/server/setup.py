@@ -23,7 +23,7 @@ from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Conflict, Options
 from emulator.core.values import Exchange
-from emulator.network.loopback import is_loopback
+from emulator.network.hosts import is_loopback
 from emulator.server.http.dispatch import Dispatch
 from emulator.server.http.protocol import bind
 from emulator.server.real_time import monotonic

@@ -257,7 +257,7 @@ def emulator_env(emulator: EmulatedSession, monkeypatch: pytest.MonkeyPatch) -> 
 
 def _set_variables(patch: pytest.MonkeyPatch, variables: Mapping[str, str | None], url: str) -> None:
     """Set variables, or take those that are None away, and let no proxy come between."""
-    from emulator.network.proxies import without_proxy
+    from emulator.network.hosts import without_proxy
 
     for name, value in {**variables, **without_proxy(url, os.environ)}.items():
         if value is None:

@@ -35,7 +35,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from emulator.server import real_time
-from emulator.server.thread import SERVER_THREAD
+from emulator.server.real_time import SERVER_THREAD
 
 if TYPE_CHECKING:
     from emulator.testing.clock import Clock

@@ -16,7 +16,7 @@ from emulator import Emulator, SourceError
 from emulator.core.scenario.session import Conflict
 from emulator.core.schema.formats import data_folder
 from emulator.core.values import Plan
-from emulator.network.loopback import is_loopback
+from emulator.network.hosts import is_loopback
 from emulator.server import setup
 from emulator.server.setup import Setup, origin
 

@@ -21,7 +21,7 @@ from build import KEY, chat
 from click.testing import CliRunner
 
 from emulator.cli.main import main
-from emulator.server.watching import watch
+from emulator.server.reloading import watch
 from emulator.testing.client import Control
 
 RULES = "emulator: 1\nprovider: beatra\nrules:\n- id: %s\n  replies: [{text: first}, {text: second}]\n"

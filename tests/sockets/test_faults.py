@@ -13,7 +13,7 @@ import pytest
 
 from emulator import Emulator
 from emulator.core.faults.faults import FAULTS
-from emulator.server.http import delivery
+from emulator.server.http import connection as delivery
 
 from .raw import CHAT, Connection, ServedSession, make_session
 

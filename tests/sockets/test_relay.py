@@ -31,7 +31,7 @@ from shared import fleet
 from emulator import Emulator
 from emulator.core.recording.upstream_exchange import UpstreamAnswer
 from emulator.core.values import Exchange, Sent
-from emulator.server.http import delivery
+from emulator.server.http import connection as delivery
 from emulator.server.http import relay as relay_module
 from emulator.server.upstream import client as upstream_module
 from emulator.server.upstream.client import Bounds

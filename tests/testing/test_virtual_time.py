@@ -20,7 +20,7 @@ import pytest
 import trio
 
 from emulator.server import real_time
-from emulator.server.thread import SERVER_THREAD
+from emulator.server.real_time import SERVER_THREAD
 from emulator.testing import virtual_time
 from emulator.testing.virtual_time import STEP_S, VirtualTime
 

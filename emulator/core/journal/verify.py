@@ -14,7 +14,7 @@ from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
-from emulator.core.secrets.data import redact_when
+from emulator.core.secrets.redaction import redact_when
 from emulator.core.secrets.repeated import without
 from emulator.core.source import MAX_DEPTH
 from emulator.core.tree import compact, deeper

@@ -11,7 +11,7 @@ from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.untrusted import Allowance
-from emulator.core.secrets.data import redact_field
+from emulator.core.secrets.redaction import redact_field
 from emulator.core.tree import Path, at, parsed
 from emulator.core.values import Call
 from emulator.core.wires.request.conversation import last_text, system_text, tool_results

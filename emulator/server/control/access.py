@@ -15,9 +15,9 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from emulator.network.loopback import is_loopback
+from emulator.network.hosts import is_loopback
 from emulator.server.control.bodies import is_json
-from emulator.server.sessions.unaddressed import Unaddressed
+from emulator.server.sessions.addresses import Unaddressed
 
 #: The inspector's page. It holds no data and asks for the token itself, so it is shown by any host, and to who follows
 #: a link to it from another site.

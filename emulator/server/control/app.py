@@ -18,15 +18,15 @@ from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Options
 from emulator.core.store import StoreFailed
 from emulator.server import metrics
-from emulator.server.control import bodies, inspector, journal, review
+from emulator.server.control import bodies, inspector, journal
 from emulator.server.control.access import check_access
 from emulator.server.control.bodies import json_response, read_object, session_body, typed
 from emulator.server.real_time import monotonic
 from emulator.server.sessions import changes
-from emulator.server.sessions.builder import SENT
+from emulator.server.sessions.addresses import Unaddressed, invalid
 from emulator.server.sessions.clock import VirtualClock
 from emulator.server.sessions.live import LiveSession, LiveSessions
-from emulator.server.sessions.unaddressed import Unaddressed, invalid
+from emulator.server.sessions.source import SENT
 
 #: Takes the live sessions, the request, and below /sessions/{id} that session.
 Endpoint = Callable[..., Awaitable[Response]]
@@ -240,8 +240,8 @@ _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/sessions/{id}/rules": {"POST": add_rule},
     "/sessions/{id}/verify": {"POST": journal.verify_journal},
     "/sessions/{id}/completed": {"POST": journal.note_completed},
-    "/sessions/{id}/verdict": {"GET": review.read_verdict},
-    "/sessions/{id}/problems": {"GET": review.read_problems},
+    "/sessions/{id}/verdict": {"GET": journal.read_verdict},
+    "/sessions/{id}/problems": {"GET": journal.read_problems},
     "/sessions/{id}/clock": {"GET": read_clock, "PATCH": set_clock},
     "/metrics": {"GET": read_metrics},
     "/openapi/{provider}.json": {"GET": read_openapi},

@@ -23,9 +23,9 @@ from emulator.core.schema.formats import data_folder
 from emulator.core.secrets.names import redact
 from emulator.core.store import soon
 from emulator.core.values import Plan
-from emulator.server.sessions.builder import SENT
+from emulator.server.sessions.addresses import Unaddressed, invalid
 from emulator.server.sessions.live import LiveSession, LiveSessions
-from emulator.server.sessions.unaddressed import Unaddressed, invalid
+from emulator.server.sessions.source import SENT
 
 #: The longest place or file name that is taken.
 LONGEST_NAME = 500

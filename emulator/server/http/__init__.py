@@ -23,5 +23,5 @@ grant and the rendering; the first leaves out what it would find out again, and 
 it is read.
 
 Connections answer one message at a time and in order. What a connection asks of an answer that is under way, and an
-answer of its connection, stands in `connection`; `delivery` tells what has reached the other side.
+answer of its connection, stands in `connection`, and there too what has reached the other side.
 """

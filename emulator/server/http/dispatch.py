@@ -25,14 +25,12 @@ from emulator.server.http.asgi import AsgiAnswer
 from emulator.server.http.connection import ClientSide, Connection, ServerFields
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message, Refused
-from emulator.server.http.routed_request import KnownRequest, RepeatedRequest, RoutedRequest
-from emulator.server.http.target import origin, target
+from emulator.server.http.routed_request import KnownRequest, RepeatedRequest, RoutedRequest, origin, target
 from emulator.server.http.waiting_request import AwaitedAnswer
 from emulator.server.real_time import monotonic
-from emulator.server.sessions.addresses import decoded
+from emulator.server.sessions.addresses import Unaddressed, decoded
 from emulator.server.sessions.clock import Clock
 from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing
-from emulator.server.sessions.unaddressed import Unaddressed
 
 if TYPE_CHECKING:
     from emulator.server.upstream.client import Upstream

@@ -10,8 +10,7 @@ from typing import Literal
 from emulator.core.answer.framing import LAST_CHUNK, chunk, fields, head, undelivered
 from emulator.core.durations import FOREVER
 from emulator.core.values import Sent, Timeline
-from emulator.server.http.connection import ClientSide
-from emulator.server.http.delivery import Delivery, reset
+from emulator.server.http.connection import ClientSide, Delivery, reset
 from emulator.server.real_time import monotonic
 from emulator.server.sessions.clock import Clock, Waiter
 

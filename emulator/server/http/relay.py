@@ -16,8 +16,7 @@ from emulator.core.errors import Refusal
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.upstream_exchange import MOST_PIECES, UpstreamAnswer, failed, relayed
 from emulator.core.values import End, Exchange, Sent
-from emulator.server.http.connection import ClientSide
-from emulator.server.http.delivery import Delivery, reset
+from emulator.server.http.connection import ClientSide, Delivery, reset
 from emulator.server.http.player import GARBAGE
 from emulator.server.real_time import monotonic
 from emulator.server.upstream.client import Answer, Broken, Unanswered, Upstream

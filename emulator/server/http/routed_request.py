@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from emulator.core.answer.compiled import CompiledAnswer
 from emulator.core.frozen import frozen
@@ -78,3 +79,25 @@ class RepeatedRequest:
         times = (self.passed,) * len(made.timeline.frames)
         sent = Sent(self.compiled.size, times, "complete", self.passed, self.real + self.passed)
         return replace(made, sent=sent)
+
+
+def origin(transport: Any, head: Head) -> str:
+    """Return scheme and host, as this client reaches the server."""
+    scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+    host = head.headers.get("host")
+    if not host:
+        name = transport.get_extra_info("sockname")
+        host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "localhost"
+    return f"{scheme}://{host}"
+
+
+def target(head: Head) -> tuple[str, str]:
+    """Return path and query of a target; the host of an absolute one, as proxies send it, goes to the headers."""
+    path, _, query = head.url.decode("latin-1").partition("?")
+    if not path.startswith("/"):  # absolute; also `*` and an authority
+        _, absolute, rest = path.partition("://")
+        host, _, path = rest.partition("/") if absolute else ("", "", path)
+        path, host = f"/{path}", host.rpartition("@")[2]  # who asks is told in a header, if at all
+        if host:
+            head.headers["host"] = host
+    return path, query

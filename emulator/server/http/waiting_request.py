@@ -15,8 +15,8 @@ from emulator.server.http.player import Player
 from emulator.server.http.reader import Message
 from emulator.server.http.routed_request import RoutedRequest
 from emulator.server.real_time import monotonic
+from emulator.server.sessions.addresses import Unaddressed
 from emulator.server.sessions.live import LiveSession, Sharing
-from emulator.server.sessions.unaddressed import Unaddressed
 
 log = logging.getLogger("emulator")
 

@@ -9,11 +9,10 @@ from emulator.core.durations import whole_number
 from emulator.core.errors import Json, SourceError
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import Session, build_session, check_upstreams
-from emulator.server.sessions.builder import SENT
+from emulator.server.sessions.addresses import Unaddressed, unloadable
 from emulator.server.sessions.clock import VirtualClock, make_clock
 from emulator.server.sessions.live import LiveSession, LiveSessions
-from emulator.server.sessions.source import Added
-from emulator.server.sessions.unaddressed import Unaddressed, unloadable
+from emulator.server.sessions.source import SENT, Added
 
 
 def put_scenario(sessions: LiveSessions, id: str, scenario: Json, label: str = SENT, size: int = 0) -> LiveSession:

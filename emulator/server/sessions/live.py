@@ -18,11 +18,9 @@ from emulator.core.scenario.session import DEFAULT, Options, Session, build_sess
 from emulator.core.store import Store
 from emulator.core.values import Exchange, Request, Sent
 from emulator.server.metrics import Metrics
-from emulator.server.sessions.addresses import find_place, implied_provider, nowhere
-from emulator.server.sessions.builder import SENT, Builder
+from emulator.server.sessions.addresses import Unaddressed, find_place, implied_provider, nowhere, unloadable
 from emulator.server.sessions.clock import Clock, make_clock
-from emulator.server.sessions.source import SessionSource
-from emulator.server.sessions.unaddressed import Unaddressed, unloadable
+from emulator.server.sessions.source import SENT, Builder, SessionSource
 
 if TYPE_CHECKING:
     from emulator.server.upstream.client import Upstream

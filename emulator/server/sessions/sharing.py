@@ -22,12 +22,12 @@ from emulator.core.provider.keys import keys_sent
 from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import Store, StoreFailed
 from emulator.core.values import Exchange, Request
+from emulator.server.sessions.addresses import Unaddressed
 from emulator.server.sessions.clock import ClockState, make_clock
 from emulator.server.sessions.index import SessionIndex, SessionVersion
 from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions
 from emulator.server.sessions.shared_journal import SharedJournal
 from emulator.server.sessions.source import SessionSource, digest_of, source_of
-from emulator.server.sessions.unaddressed import Unaddressed
 from emulator.stores.redis.claims import key_of
 from emulator.stores.redis.lock import locked
 from emulator.stores.redis.pipeline import PATIENCE_S, Pipeline

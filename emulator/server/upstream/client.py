@@ -13,8 +13,7 @@ import httpcore2
 
 from emulator.core.frozen import frozen
 from emulator.core.values import End, Headers, Request
-from emulator.network.loopback import is_loopback
-from emulator.network.proxies import proxy_for
+from emulator.network.hosts import is_loopback, proxy_for
 
 #: Headers that concern one connection only, and those that are written anew. `expect` was answered already.
 _OF_CONNECTION = frozenset(

@@ -204,7 +204,7 @@ def test_an_sdk_that_adds_the_version_has_a_url_without_it() -> None:
 
 
 def test_what_was_meant_is_said_with_the_base_url() -> None:
-    from emulator.server.sessions.unaddressed import Unaddressed
+    from emulator.server.sessions.addresses import Unaddressed
 
     with pytest.raises(Unaddressed) as caught:
         sessions().locate("/v1beta/sample/models", {}, "http://h")

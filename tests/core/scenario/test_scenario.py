@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from emulator.core.durations import Wait
 from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
-from emulator.core.scenario.recovery import MOST_LOOKS
+from emulator.core.scenario.problems import MOST_LOOKS
 from emulator.core.scenario.scenario import Pace, Reply, Rule, Scenario
 from emulator.core.values import Plan
 

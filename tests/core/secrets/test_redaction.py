@@ -36,15 +36,21 @@ from emulator.core.journal.describe import describe, secrets_of
 from emulator.core.journal.verify import verify
 from emulator.core.recording.recorder import Recorder
 from emulator.core.recording.to_scenario import scenario_text
-from emulator.core.secrets.data import redact_field, redact_json, redact_when
-from emulator.core.secrets.headers import redact_header, redact_query, redact_target
 from emulator.core.secrets.names import is_secret, redact
+from emulator.core.secrets.redaction import (
+    redact_field,
+    redact_header,
+    redact_json,
+    redact_query,
+    redact_target,
+    redact_when,
+)
 from emulator.core.secrets.repeated import across_events, without
 from emulator.core.secrets.texts import redact_text
 from emulator.core.values import Exchange, Frame, Timeline
 from emulator.server.crash import crash
 from emulator.server.http.reader import Head
-from emulator.server.http.target import target
+from emulator.server.http.routed_request import target
 
 KEY = "sk-very-secret-0123456789"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"

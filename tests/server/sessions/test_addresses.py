@@ -6,8 +6,8 @@ import pytest
 from build import PROVIDERS
 
 from emulator.core.scenario.session import Options
+from emulator.server.sessions.addresses import Unaddressed
 from emulator.server.sessions.live import LiveSessions
-from emulator.server.sessions.unaddressed import Unaddressed
 from emulator.server.setup import Setup, make_live_sessions
 
 ORIGIN = "http://h"

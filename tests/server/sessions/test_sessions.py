@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from emulator.server.sessions.builder import KEPT_SCENARIOS, Builder
 from emulator.server.sessions.live import LiveSessions
+from emulator.server.sessions.source import KEPT_SCENARIOS, Builder
 from emulator.server.setup import Setup, ignore, listen, make_live_sessions, make_server, origin, run
 from emulator.testing.client import Control, ControlError
 

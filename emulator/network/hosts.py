@@ -1,16 +1,26 @@
-"""The proxy that the environment names for a URL, and how it is told that one is reached without."""
+"""Hosts: which are this machine and nothing else, and which are reached by a proxy that the environment names."""
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 _EXCEPTIONS = ("no_proxy", "NO_PROXY")
 
 
+def is_loopback(name: str) -> bool:
+    """Tell whether a host is this machine; a domain such as 127.example.com is not."""
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
+
+
 def proxy_for(url: str) -> tuple[str, tuple[str, str] | None] | None:
     """Return the address of the proxy and the name and password for it; None where requests go straight."""
+    import urllib.request  # a start does not wait for it
+
     parts = urlsplit(url)
     known = urllib.request.getproxies()
     found = known.get(parts.scheme) or known.get("all")
