@@ -12,9 +12,9 @@ from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer
 from emulator.contract.expectations import demand, status_differs, whole
 from emulator.contract.target import NotArranged, TargetSession
-from emulator.core.errors import STATUS, Json
+from emulator.core.errors import Json
 from emulator.core.provider.holes import fill
-from emulator.core.provider.keys import BEARER, KeyPlace
+from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route, fill_path
 from emulator.core.wires.wire import Wire
 
@@ -31,20 +31,29 @@ OWN = "\0own"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A provider's good chat request, a change that spoils it, its errors' status, and which of them its docs list."""
+    """A provider's good chat request, and a change that spoils it."""
 
     path: str
     body: Changes
     spoilt: Changes
     headers: Mapping[str, str]
-    documented: frozenset[str]
-    status: Mapping[str, int] = field(default_factory=lambda: STATUS)
-    way: KeyPlace = BEARER  # in which the key is sent
+    provider: Provider
     route: Route | None = None  # where the path leads
     says: Changes = field(default_factory=dict)  # what puts ${text} in the user's mouth
     tools: Mapping[str, Json] = field(default_factory=dict)  # how tools are offered, chosen, called and answered
-    situations: Mapping[str, str] = field(default_factory=dict)  # the errors that some situations meet
-    rates: Mapping[str, str] = field(default_factory=dict)  # what the headers of a limit show: holes by lower-case name
+
+    def error(self, name: str) -> str:
+        """Return the error that a situation meets here; of an error, its name."""
+        provider = self.provider
+        met = {
+            "no_key": provider.key_missing, "wrong_key": provider.key_wrong,
+            "unknown_path": provider.unknown_path, "wrong_method": provider.wrong_method,
+        }  # fmt: skip
+        return met.get(name, name)
+
+    def status(self, error: str) -> int:
+        """Return an error's status."""
+        return int(self.provider.errors[error]["status"])
 
     @property
     def wire(self) -> Wire | None:
@@ -93,7 +102,7 @@ class CaseClient:
 
     def _credentials(self) -> tuple[Mapping[str, str], str]:
         key = self.session.key if self.key == OWN else self.key
-        return self.ask.way.write(key) if key is not None else ({}, "")
+        return self.ask.provider.accepts[0].write(key) if key is not None else ({}, "")
 
     def send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str | None] | None = None
@@ -177,11 +186,11 @@ class CaseClient:
 
     def refused(self, answer: Answer, error: str, what: str, wrong: Changes | None = None) -> None:
         """Demand that a request was refused with an error's status, for what is `wrong` with it. Raises: Differs."""
-        error = self.ask.situations.get(error, error)
-        status = self.ask.status[error]
+        error = self.ask.error(error)
+        status = self.ask.status(error)
         if answer.status != status:
             refusal = 400 <= answer.status < 500 and answer.status != 429
-            settled = error in self.ask.documented and not self.assumed
+            settled = bool(self.ask.provider.errors[error].get("documented")) and not self.assumed
             message = f"{what} gets {status} ({error})"
             names = [name for name in wrong or () if not isinstance(self.ask.body.get(name), list | dict)]
             field = names[0] if len(wrong or ()) == len(names) == 1 else ""

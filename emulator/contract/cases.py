@@ -75,23 +75,15 @@ def run_case(case: Case, target: Target) -> Outcome:
     return replace(outcomes[0], message=beside + unseen)
 
 
-def load_cases(folder: Path | str) -> tuple[Case, ...]:
-    """Load the cases of a provider's folder, in the order of its facts.
+def load_cases(folder: Path | str) -> tuple[Ask, tuple[Case, ...]]:
+    """Load a provider's good request, and the cases of its facts, in their order.
 
     Raises: SourceError, with every unknown check, parameter or fact, and every server fact without a case.
-    """
-    return load_ask(folder)[2]
-
-
-def load_ask(folder: Path | str) -> tuple[Provider, Ask, tuple[Case, ...]]:
-    """Load a provider's folder: the provider, its good request, and the cases of its facts.
-
-    Raises: SourceError, as `load_cases` does.
     """
     source = read_source(Path(folder) / "contract.yaml")
     loader = _Loader(load_provider(folder), source)
     cases = loader.load()
-    return loader.provider, loader.ask({}), cases
+    return loader.ask({}), cases
 
 
 class _Loader:
@@ -136,17 +128,9 @@ class _Loader:
             yield Step(item["check"], check, params, self.ask(item.get("ask", {})), item.get("assumed", False))
 
     def ask(self, changes: Mapping[str, Json]) -> Ask:
-        given, known = {"headers": {}, **self.source.data["ask"], **changes}, self.provider
-        documented = frozenset(name for name, item in known.errors.items() if item.get("documented"))
-        situations = {
-            "no_key": known.key_missing, "wrong_key": known.key_wrong, "unknown_path": known.unknown_path,
-            "wrong_method": known.wrong_method,
-        }  # fmt: skip
-        return Ask(
-            **given, documented=documented, status={name: item["status"] for name, item in known.errors.items()},
-            way=known.accepts[0], route=(known.routes.find(given["path"].partition("?")[0]) or {}).get("POST"),
-            situations=situations, rates=known.rate_holes,
-        )  # fmt: skip
+        given = {"headers": {}, **self.source.data["ask"], **changes}
+        route = (self.provider.routes.find(given["path"].partition("?")[0]) or {}).get("POST")
+        return Ask(**given, provider=self.provider, route=route)
 
     def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
         taken = list(inspect.signature(check).parameters.values())[1:]

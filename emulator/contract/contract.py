@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.case_client import Ask
-from emulator.contract.cases import Case, Step, load_ask
+from emulator.contract.cases import Case, Step, load_cases
+from emulator.contract.client import Sent
+from emulator.contract.generation.mutations import Mutator
 from emulator.core.answer.embeddings import other_model
 from emulator.core.engine.understand import conversation
 from emulator.core.errors import Json, Refusal, SourceError, nearest
@@ -55,10 +57,13 @@ class Example:
 class Contract:
     """What can be checked of a provider."""
 
-    provider: Provider
     ask: Ask
     cases: tuple[Case, ...]
     examples: tuple[Example, ...]
+
+    @property
+    def provider(self) -> Provider:
+        return self.ask.provider
 
     def fact(self, name: str | None) -> Fact | None:
         """Return a fact by its id."""
@@ -77,40 +82,10 @@ class Contract:
         """Return the parameters of the first step that is made by a check; none where there is no such step."""
         return next((step.params for _, step in self.steps(check)), {})
 
-    def printed(self, operation: Operation) -> Iterator[Example]:
-        """Yield the examples that ask for an operation."""
-        yield from (item for item in self.examples if self.provider.operation_at(item.method, item.path) is operation)
-
-    def path(self, operation: Operation) -> str:
-        """Return the path of an operation's good request: where it has parameters, one that is known, or of a model."""
-        known = [self.ask.path] if self.is_asked(operation) else []
-        known += [item.path for item in self.printed(operation)]
-        model = next((model.id for model in self.provider.models_of(operation)), "")
-        known.append(fill_path(operation.path, dict.fromkeys(parameters(operation.path), model)))
-        return known[0]
-
-    def address(self, operation: Operation) -> str:
-        """Return the path of an operation's good request with its query."""
-        return target(self.path(operation), self.query(operation))
-
-    def asks(self, operation: Operation) -> bool:
-        """Tell whether an operation is tried: not what deletes, nor what is at a path that nobody knows all of."""
-        free = set(parameters(operation.path)) - {"model"}
-        return operation.method in ("GET", "POST") and (not free or any(True for _ in self.printed(operation)))
-
-    def is_asked(self, operation: Operation) -> bool:
-        """Tell whether the provider's good request is for an operation."""
-        return self.provider.operation_at("POST", self.ask.path) is operation
-
-    def bodies(self, operation: Operation) -> list[dict[str, Json]]:
-        """Return good bodies of an operation, the smallest first."""
-        found = [dict(self.ask.body)] if self.is_asked(operation) else []
-        found += [self.read(operation, item.body) for item in self.printed(operation) if isinstance(item.body, dict)]
-        return [body for index, body in enumerate(found) if body not in found[:index]]
-
-    def query(self, operation: Operation) -> Mapping[str, str]:
-        """Return the query of an operation's good request."""
-        return next((item.query for item in self.printed(operation)), {})
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """The provider's operations."""
+        return [Endpoint(self, item) for item in self.provider.operations.values()]
 
     def naming(self, model: str) -> Contract:
         """Return the contract whose good chat request names a model. Raises: ValueError, where that is no chat."""
@@ -140,14 +115,86 @@ class Contract:
             most += cap * (said.choices if isinstance(said.choices, int) else 1)
         return most if most > FEW_TOKENS else 0
 
-    def refusal(self, operation: Operation, body: Mapping[str, Json]) -> str | None:
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An operation of a provider, and what is known of good requests for it."""
+
+    contract: Contract
+    operation: Operation
+
+    @property
+    def printed(self) -> list[Example]:
+        """The examples that ask for it."""
+        at = self.contract.provider.operation_at
+        return [item for item in self.contract.examples if at(item.method, item.path) is self.operation]
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the provider's good request is for it."""
+        return self.contract.provider.operation_at("POST", self.contract.ask.path) is self.operation
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether it is tried: not what deletes, nor what is at a path that nobody knows all of."""
+        free = set(parameters(self.operation.path)) - {"model"}
+        return self.operation.method in ("GET", "POST") and (not free or bool(self.printed))
+
+    @property
+    def path(self) -> str:
+        """The path of its good request: where it has parameters, one that is known, or of a model."""
+        known = [self.contract.ask.path] if self.is_asked else [item.path for item in self.printed]
+        if known:
+            return known[0]
+        model = next((model.id for model in self.contract.provider.models_of(self.operation)), "")
+        return fill_path(self.operation.path, dict.fromkeys(parameters(self.operation.path), model))
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query of its good request."""
+        return next((item.query for item in self.printed), {})
+
+    @property
+    def address(self) -> str:
+        """The path of its good request with its query."""
+        return target(self.path, self.query)
+
+    @property
+    def bodies(self) -> list[dict[str, Json]]:
+        """Its good bodies, the smallest first."""
+        found = [dict(self.contract.ask.body)] if self.is_asked else []
+        found += [self.read(item.body) for item in self.printed if isinstance(item.body, dict)]
+        return [body for index, body in enumerate(found) if body not in found[:index]]
+
+    @property
+    def mutator(self) -> Mutator:
+        """What breaks its requests."""
+        return Mutator(self.operation.request, reads=self.read if self.contract.provider.also_read else None)
+
+    def read(self, body: Json) -> Json:
+        """Return a body as the schema has it, where it is written in another way that the provider reads."""
+        also = self.contract.provider.reads(())
+        try:
+            return self.operation.field_names.documented(body, also) if also and isinstance(body, Mapping) else body
+        except Refusal:
+            return body
+
+    def streams(self, sent: Sent) -> bool:
+        """Tell whether a request is for a stream, by its path or by its body."""
+        operation, body = self.operation, parse_json(sent.body)
+        if operation.wire is None or not isinstance(body, dict) or operation.answer_unasked(body) is not None:
+            return False
+        route = self.contract.route(sent.url, sent.method)
+        return bool(route and route.streams) if operation.streams_at else operation.wire.request.read(body).stream
+
+    def refusal(self, body: Mapping[str, Json]) -> str | None:
         """Return the error that a body gets though its schema allows it: it breaks a rule, or its model cannot."""
-        said = conversation(operation, body)
-        asked = self.provider.routes.find(self.path(operation)) or {}
+        contract, operation, said = self.contract, self.operation, conversation(self.operation, body)
+        asked = contract.provider.routes.find(self.path) or {}
         named = asked["POST"].params.get("model", "") if "POST" in asked else ""
-        model = self.provider.models.get(named or said.model)
+        model = contract.provider.models.get(named or said.model)
         rules = operation.rules(frozenset())
-        broken = rules.first_broken(asked_of(body, said, model, self.ask.headers)) if rules else None
+        broken = rules.first_broken(asked_of(body, said, model, contract.ask.headers)) if rules else None
         if broken:
             return broken[0].error
         if other_model(operation, body, named):
@@ -156,24 +203,12 @@ class Contract:
         too_long = model and size and not (model.shortens and size <= (model.dimensions or 0))
         return "invalid_request" if too_long else None
 
-    def read(self, operation: Operation, body: Json) -> Json:
-        """Return a body as the schema has it, where it is written in another way that the provider reads."""
-        also = self.provider.reads(())
-        try:
-            return operation.field_names.documented(body, also) if also and isinstance(body, Mapping) else body
-        except Refusal:
-            return body
-
-    def reads(self, operation: Operation) -> Callable[[Json], Json] | None:
-        """Return what reads bodies that are written in another way, if the provider takes any."""
-        return functools.partial(self.read, operation) if self.provider.also_read else None
-
-    def basis(self, comment: str, operation: Operation) -> tuple[str | None, bool]:
+    def basis(self, comment: str) -> tuple[str | None, bool]:
         """Return the fact that a constraint's `$comment` names, else its operation's, and whether it is assumed."""
         match = _FACT.match(comment)
-        fact = self.fact(match[0]) if match else None
+        fact = self.contract.fact(match[0]) if match else None
         assumed = "assumed" in comment or bool(fact and not fact.binding)
-        return (fact.id if fact else operation.fact), assumed
+        return (fact.id if fact else self.operation.fact), assumed
 
 
 def target(path: str, query: Mapping[str, str]) -> str:
@@ -190,8 +225,7 @@ def load_contract(name: str, schemas: Path | str | None = None) -> Contract:
     folders = {file.parent.name: file.parent for folder in roots for file in folder.glob("*/provider.yaml")}
     if name not in folders:
         raise LookupError(f"There is no provider '{name}'; {nearest(name, folders)}")
-    provider, ask, cases = load_ask(folders[name])
-    return Contract(provider, ask, cases, load_examples(folders[name]))
+    return Contract(*load_cases(folders[name]), load_examples(folders[name]))
 
 
 def load_examples(folder: Path) -> tuple[Example, ...]:

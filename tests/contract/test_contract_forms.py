@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,7 @@ from broken_endpoint import BrokenEndpoint
 
 from emulator import Emulator
 from emulator.contract.case_client import Ask, CaseClient
-from emulator.contract.checks.rates import rate_number
+from emulator.contract.checks.limits import rate_number
 from emulator.contract.client import Answer, Sent
 from emulator.contract.contract import load_contract
 from emulator.contract.expectations import Differs
@@ -85,7 +86,7 @@ NOW = 1_800_000_000.0
 def test_a_header_is_read_as_the_docs_render_it(hole: str, value: str | None, number: float | None) -> None:
     headers = (("x-left", value),) if value is not None else ()
     answer = Answer(Sent("GET", "http://h", (), b""), 200, headers, b"", "complete")
-    ask = Ask("/", {}, {}, {}, frozenset(), rates={"x-left": hole})
+    ask = Ask("/", {}, {}, {}, SimpleNamespace(rate_holes={"x-left": hole}))  # type: ignore[arg-type]
     if number is not None:
         assert rate_number(ask, answer, "X-Left", NOW) == number
         return

@@ -279,8 +279,8 @@ def test_coverage_reaches_every_constraint() -> None:
 
 
 def test_ids_stay_when_a_schema_grows_elsewhere() -> None:
-    schema = json.loads(json.dumps(CONTRACTS["brivionix"].provider.operations["chat"].request))
-    good = CONTRACTS["brivionix"].bodies(CONTRACTS["brivionix"].provider.operations["chat"])[0]
+    (chat,) = (item for item in CONTRACTS["brivionix"].endpoints if item.operation.name == "chat")
+    schema, good = json.loads(json.dumps(chat.operation.request)), chat.bodies[0]
 
     def ids() -> set[str]:
         known = tags(schema)
@@ -308,10 +308,10 @@ def test_a_list_past_its_bound_is_one_case_whatever_it_holds() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_boundaries_are_valid_by_the_oracle(name: str) -> None:
-    for operation in CONTRACTS[name].provider.operations.values():
-        if operation.method == "POST":
-            valid = Draft202012Validator(operation.request).is_valid
-            found = list(boundaries(operation.request, CONTRACTS[name].bodies(operation)[0]))
+    for endpoint in CONTRACTS[name].endpoints:
+        if endpoint.operation.method == "POST":
+            valid = Draft202012Validator(endpoint.operation.request).is_valid
+            found = list(boundaries(endpoint.operation.request, endpoint.bodies[0]))
             assert len(found) > 3
             assert all(valid(item.value) for item in found)
 
@@ -355,15 +355,14 @@ def test_a_slug_is_readable_and_its_own(value: Any, text: str) -> None:
 @pytest.mark.parametrize("polarity", ["valid", "invalid"])
 @pytest.mark.parametrize("name", NAMES)
 def test_drawn_bodies_are_what_they_should_be(name: str, polarity: str) -> None:
-    contract = CONTRACTS[name]
-    for operation in contract.provider.operations.values():
-        if operation.method == "POST":
-            oracle = Draft202012Validator(operation.request).is_valid
-            drawn = draw_all(contract, operation, polarity, 3, 50)
+    for endpoint in CONTRACTS[name].endpoints:
+        if endpoint.operation.method == "POST":
+            oracle = Draft202012Validator(endpoint.operation.request).is_valid
+            drawn = draw_all(endpoint, polarity, 3, 50)
             assert len(drawn) == 50
             assert all(oracle(item.sent) is (polarity == "valid") for item in drawn)
-            assert drawn == draw_all(contract, operation, polarity, 3, 50)
-            assert drawn != draw_all(contract, operation, polarity, 4, 50)
+            assert drawn == draw_all(endpoint, polarity, 3, 50)
+            assert drawn != draw_all(endpoint, polarity, 4, 50)
 
 
 def test_a_failure_of_a_generated_body_is_shown_by_a_small_one(broken: BrokenEndpoint) -> None:

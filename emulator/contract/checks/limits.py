@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 
-from emulator.contract.case_client import CaseClient
+from emulator.contract.case_client import Ask, CaseClient
 from emulator.contract.checks.errors import situation
-from emulator.contract.checks.rates import rate_number
 from emulator.contract.client import Answer
-from emulator.contract.expectations import accepted, counted, demand, equal, hold, whole
+from emulator.contract.expectations import Differs, accepted, counted, demand, equal, hold, whole
 from emulator.contract.target import NotArranged, Plan
+from emulator.core.durations import read_duration, whole_number
 from emulator.core.errors import Json
 
 _UNLIMITED_TRIES = 30
 _TOKEN_STEPS = 4
 _CLOCK_SLACK_S = 5.0
 _FAR_S = 400 * 24 * 3600.0
+_MOST_DIGITS = 15
 
 
 def limit(
@@ -180,3 +182,36 @@ def rate_counts(
         hold(second, f"{limit} is what a window allows", left < allowed, f"> {left}", allowed)
     for header in absent:
         equal(second, f"the answer has no {header}, which the docs don't name", None, second.header(header))
+
+
+def rate_number(ask: Ask, answer: Answer, header: str, now: float = 0.0, what: str = "a good request") -> float:
+    """Demand a header of a limit, and return its number; of a time, whatever its rendering, its Unix seconds.
+
+    Raises: Differs.
+    """
+    hole = ask.provider.rate_holes.get(header.lower(), "")
+    told, read = next(item for end, item in _RENDERINGS.items() if hole.endswith(end))
+    value = answer.header(header)
+    number = None if value is None else read(value, now)
+    if number is None:
+        raise Differs(f"{header} is on the answer to {what}, {told}", told, value, answer, about=what)
+    return number
+
+
+def _from_now(value: str, now: float) -> float | None:
+    seconds = read_duration(value)
+    return None if seconds is None else now + seconds
+
+
+def _time(value: str, now: float) -> float | None:
+    with suppress(ValueError, OverflowError):
+        read = datetime.fromisoformat(value)
+        return read.timestamp() if read.tzinfo and "T" in value else None
+    return None
+
+
+#: By how the names of the holes end: how a header is rendered, and what reads it.
+_RENDERINGS: Mapping[str, tuple[str, Callable[[str, float], float | None]]] = {
+    "_in": ("a duration such as 6m0s", _from_now), "_at": ("a time as RFC 3339 has it", _time),
+    "": ("a whole number", lambda value, now: whole_number(value, _MOST_DIGITS)),
+}  # fmt: skip

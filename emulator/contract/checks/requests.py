@@ -169,7 +169,7 @@ def authentication(client: CaseClient, *, prefix: str = "", also: Sequence[Mappi
     """Every operation wants the key in the documented way: none, another scheme and a wrong key are refused."""
     key = client.session.key
     equal(client.chat(), f"keys begin with {prefix}", prefix, key[: len(prefix)], assumed=True)
-    bearer = client.ask.way == BEARER
+    bearer = client.ask.provider.accepts[0] == BEARER
     wrong = {"no Authorization" if bearer else "no key": None, "a wrong key": f"{prefix}invalid-key-0000"}
     for what, value in wrong.items():
         error = "no_key" if value is None else "wrong_key"
@@ -205,7 +205,7 @@ def media_types(client: CaseClient, *, good: Sequence[str], bad: Sequence[str], 
         accepted(client.chat(headers={"content-type": name}), f"a request of type {name}")
     for name in bad:
         answer = client.chat(headers={"content-type": name})
-        status = client.ask.status[error]
+        status = client.ask.status(error)
         if answer.status != status:
             what = f"a request of type {name} gets {status} ({error})"
             raise expectations.status_differs(answer, f"{status} ({error})", what, status, assumed=True)

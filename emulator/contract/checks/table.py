@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from emulator.contract.checks import answers, errors, idempotency, limits, operations, requests, sequences, tools
+from emulator.contract.checks import answers, errors, idempotency, limits, operations, requests, tools
 from emulator.core.errors import Json
 
 #: Called with a CaseClient and, by name, the parameters of a step. Returns, or raises Differs or NotArranged.
@@ -21,7 +21,7 @@ CHECKS: Mapping[str, Check] = {check.__name__: check for check in (
     errors.empty_errors, errors.own_header, errors.has_header, errors.refusals, errors.unseen, limits.limit,
     limits.refill, limits.rate_headers, limits.rate_counts, idempotency.idempotency, idempotency.idempotency_refusals,
     idempotency.idempotency_under_way, idempotency.idempotency_kept, operations.operation, operations.scales,
-    operations.moves, operations.embeddings, sequences.sequence,
+    operations.moves, operations.embeddings, operations.sequence,
 )}  # fmt: skip
 
 #: What a check sends for each item of its parameters' lists, and beside these, at most.

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract, Example
+from emulator.contract.contract import Contract, Endpoint, Example
 from emulator.contract.expectations import Differs, equal, hold
 from emulator.contract.phases.case import PlannedCase, planned_case
-from emulator.contract.phases.exchanges import client_of, refused, resting_on, streams, taken
+from emulator.contract.phases.exchanges import client_of, refused, resting_on, taken
 from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.operation import Operation
@@ -27,10 +27,11 @@ def examples(contract: Contract, seed: int = 0) -> Iterator[PlannedCase]:
     for example in contract.examples:
         operation = contract.provider.operation_at(example.method, example.path)
         if operation is not None:
-            yield _example(contract, operation, example, seed)
+            yield _example(Endpoint(contract, operation), example, seed)
 
 
-def _example(contract: Contract, operation: Operation, example: Example, seed: int) -> PlannedCase:
+def _example(endpoint: Endpoint, example: Example, seed: int) -> PlannedCase:
+    contract, operation = endpoint.contract, endpoint.operation
     error = _error(contract, example.status)
     given = contract.provider.errors.get(error or "", {}).get("fact")
 
@@ -43,8 +44,7 @@ def _example(contract: Contract, operation: Operation, example: Example, seed: i
         if error:
             refused(contract, session, answer, error, what)
         else:
-            there = not _may_lack_model(contract, operation, example, answer)
-            taken(contract, operation, answer, what, streams(contract, example.path, example.body), there)
+            taken(endpoint, answer, what, promised=not _may_lack_model(endpoint, example, answer))
         with resting_on(contract.fact(given or operation.fact)):
             _as_printed(operation, example, answer)
 
@@ -52,9 +52,10 @@ def _example(contract: Contract, operation: Operation, example: Example, seed: i
     return planned_case(contract, "examples", name, check, fact=given or operation.fact, source=example.source)
 
 
-def _may_lack_model(contract: Contract, operation: Operation, example: Example, answer: Answer) -> bool:
+def _may_lack_model(endpoint: Endpoint, example: Example, answer: Answer) -> bool:
     """Tell whether an answer may be for a model that the docs print and a target need not have, as the good one."""
-    unknown = contract.provider.errors[operation.unknown_model or contract.provider.models_unknown]
+    contract, own = endpoint.contract, endpoint.operation.unknown_model
+    unknown = contract.provider.errors[own or contract.provider.models_unknown]
     named, good = (one.get("model") if isinstance(one, Mapping) else None for one in (example.body, contract.ask.body))
     return bool(answer.status == unknown["status"] and named != good)
 

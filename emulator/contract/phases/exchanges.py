@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Literal
@@ -18,9 +18,9 @@ from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.checks.deltas import choices_of, joined, of_choice, ordered
 from emulator.contract.checks.errors import situation
-from emulator.contract.checks.rates import rate_number
+from emulator.contract.checks.limits import rate_number
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract
+from emulator.contract.contract import Contract, Endpoint
 from emulator.contract.expectations import Differs, accepted, at_any, at_path, conform, equal, hold, pick, whole
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
@@ -54,16 +54,6 @@ def resting_on(fact: Fact | None, assumed: bool = False) -> Iterator[None]:
         raise
 
 
-def streams(contract: Contract, path: str, body: Json) -> bool:
-    """Tell whether a request is for a stream, by its path or by its body."""
-    route = (contract.provider.routes.find(path) or {}).get("POST")
-    if route is None or route.operation.wire is None or not isinstance(body, Mapping):
-        return False
-    if route.operation.answer_unasked(body) is not None:
-        return False
-    return route.streams if route.operation.streams_at else route.operation.wire.request.read(body).stream
-
-
 def answers(answer: Answer, what: str, status: int = 200) -> None:
     """Demand an answer, and not a crash, unless an error of the server is what is wanted. Raises: Differs."""
     if not answer.status:
@@ -74,24 +64,38 @@ def answers(answer: Answer, what: str, status: int = 200) -> None:
         )
 
 
-def taken(
-    contract: Contract,
-    operation: Operation,
-    answer: Answer,
+def sent(
+    endpoint: Endpoint,
     what: str,
-    streamed: bool = False,
+    body: Json,
+    error: str = "",
+    wrong: Mapping[str, Json] | None = None,
     promised: bool = True,
-) -> None:
+) -> Callable[[TargetSession], None]:
+    """Return the check that a body is taken, or, with an error, refused; the rest is that of `taken` and `refused`."""
+
+    def check(session: TargetSession) -> None:
+        answer = client_of(endpoint.contract, session).post(endpoint.address, body)
+        if error:
+            refused(endpoint.contract, session, answer, error, what, wrong)
+        else:
+            taken(endpoint, answer, what, promised)
+
+    return check
+
+
+def taken(endpoint: Endpoint, answer: Answer, what: str, promised: bool = True) -> None:
     """Demand a good answer to a good request; `promised`: that it is good follows from the docs. Raises: Differs."""
+    contract = endpoint.contract
     answers(answer, what)
     accepted(answer, what, promised)
     with resting_on(contract.shown_by("rate_headers")):
         for name in contract.params("rate_headers").get("names", ()):
             rate_number(contract.ask, answer, name, what=what)
-    if streamed and operation.chunk is not None:
-        good_stream(contract, operation, answer)
+    if endpoint.operation.chunk is not None and endpoint.streams(answer.request):
+        good_stream(endpoint, answer)
     else:
-        good_whole(contract, operation, answer, what)
+        good_whole(endpoint, answer, what)
 
 
 def refused(
@@ -103,7 +107,7 @@ def refused(
     wrong: Mapping[str, Json] | None = None,
 ) -> None:
     """Demand that a request is refused with an error's status and the provider's envelope. Raises: Differs."""
-    answers(answer, what, contract.ask.status[error])
+    answers(answer, what, contract.ask.status(error))
     client_of(contract, session).refused(answer, error, what, wrong)
     route = contract.route(answer.request.url, answer.request.method)
     for fact, assumed, shape in _envelopes(contract, error, route.operation.path if route else contract.ask.path):
@@ -125,25 +129,23 @@ def _envelopes(contract: Contract, error: str, path: str) -> Iterator[tuple[Fact
                 yield from ((contract.fact(case.id), step.assumed is True, shape) for shape in shapes)
 
 
-def good_whole(
-    contract: Contract, operation: Operation, answer: Answer, what: str = "a good request"
-) -> dict[str, Json]:
+def good_whole(endpoint: Endpoint, answer: Answer, what: str = "a good request") -> dict[str, Json]:
     """Demand a whole answer of the operation's shape, and return it. Raises: Differs."""
     value = whole(answer, what)
-    _conform(contract, operation, answer, value, operation.response, f"the answer to {what}:")
-    _adds_up(contract, operation, answer, value)
+    _conform(endpoint, answer, value, endpoint.operation.response, f"the answer to {what}:")
+    _adds_up(endpoint, answer, value)
     return value
 
 
-def good_stream(contract: Contract, operation: Operation, answer: Answer) -> dict[str, Json]:
+def good_stream(endpoint: Endpoint, answer: Answer) -> dict[str, Json]:
     """Demand a stream of the operation's chunks, in order, and return the message that they make. Raises: Differs."""
+    contract, wire = endpoint.contract, wire_of(endpoint.operation)
     with resting_on(contract.shown_by("stream")):
         done: Streamed = contract.params("stream").get("done", "documented")
-        wire = wire_of(operation)
         chunks = read_stream(wire, answer, "assumed" if done == "no" else done)
     for chunk in chunks:
-        _conform(contract, operation, answer, chunk, operation.chunk, "a chunk:")
-        _adds_up(contract, operation, answer, chunk)
+        _conform(endpoint, answer, chunk, endpoint.operation.chunk, "a chunk:")
+        _adds_up(endpoint, answer, chunk)
     fact, documented = _order_of(contract)
     with resting_on(fact):
         for number in choices_of(wire, chunks):
@@ -174,25 +176,21 @@ def arguments_are_json(answer: Answer, calls: Sequence[Mapping[str, Json]]) -> N
         hold(answer, "a call's arguments are a JSON object", isinstance(value, dict), "object", call["arguments"])
 
 
-def _adds_up(contract: Contract, operation: Operation, answer: Answer, value: Json) -> None:
-    if operation.wire is None:
-        return
-    places = [operation.wire.place(f"usage.{name}") for name in COUNTS]
+def _adds_up(endpoint: Endpoint, answer: Answer, value: Json) -> None:
+    wire = endpoint.operation.wire
+    places = [wire.place(f"usage.{name}") for name in COUNTS] if wire else []
     parts = [pick(value, place) for place in places if place]
-    if len(parts) < len(places):
-        return
     numbers = [item[0] for item in parts if item and isinstance(item[0], int)]
-    if len(numbers) == len(parts):
-        with resting_on(contract.shown_by("shape")):
+    if len(numbers) == len(COUNTS):
+        with resting_on(endpoint.contract.shown_by("shape")):
             equal(answer, f"{places[-1]} is the sum of the others", numbers[0] + numbers[1], numbers[2])
 
 
-def _conform(
-    contract: Contract, operation: Operation, answer: Answer, value: Json, schema: Schema | None, what: str
-) -> None:
+def _conform(endpoint: Endpoint, answer: Answer, value: Json, schema: Schema | None, what: str) -> None:
     """Demand a shape; what breaks it rests on the fact that the schema names there, or is assumed."""
     if schema is None or schema.verdict(value) or (schema := _opened(schema)).verdict(value):
         return
+    contract, operation = endpoint.contract, endpoint.operation
     violation = schema.violations(value)[0]
     fact = contract.fact(violation.fact)
     documented = fact is not None and bool(operation.shown)  # where the docs show no answer, its whole form is ours

@@ -8,23 +8,22 @@ Hypothesis also tries constants that it finds in the project that it runs in, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from emulator.contract.contract import Contract
+from emulator.contract.contract import Contract, Endpoint
 from emulator.contract.generation.mutations import Mutation, Mutator
 from emulator.contract.generation.shrink import smallest
 from emulator.contract.generation.strategies import Values, answered, model_fields, requests
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.phases.case import PlannedCase
 from emulator.contract.phases.coverage import told
-from emulator.contract.phases.exchanges import client_of, refused, streams, taken
-from emulator.contract.target import Target, TargetSession
+from emulator.contract.phases.exchanges import sent
+from emulator.contract.target import Target
 from emulator.core.errors import Json
-from emulator.core.provider.operation import Operation
 from emulator.core.wires.wire import Wire
 
 MAX_EXAMPLES = 100
@@ -54,38 +53,33 @@ def fuzz(
 
     `frugal`: they ask the models of the good requests, and no others.
     """
-    for operation in contract.provider.operations.values():
-        if operation.has_body and contract.asks(operation):
+    for endpoint in contract.endpoints:
+        if endpoint.operation.has_body and endpoint.is_tried:
             for polarity in ("valid", "invalid"):
-                yield _case(contract, operation, polarity, number, max_examples, frugal)
+                yield _case(endpoint, polarity, number, max_examples, frugal)
 
 
-def _case(
-    contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int, frugal: bool
-) -> PlannedCase:
-    fact = contract.fact(operation.fact)
+def _case(endpoint: Endpoint, polarity: str, number: int, max_examples: int, frugal: bool) -> PlannedCase:
+    operation, facts = endpoint.operation, endpoint.contract.provider.facts
+    fact = endpoint.contract.fact(operation.fact)
 
     def judged(target: Target) -> Outcome:
-        drawn = draw_all(contract, operation, polarity, number, max_examples, frugal)
-        return _Hunt(contract, operation, target).run(drawn)
+        return _Hunt(endpoint, target).run(draw_all(endpoint, polarity, number, max_examples, frugal))
 
     name, source = f"fuzz/{operation.name}/{polarity}", fact.source if fact else ""
     assumed = bool(fact and not fact.binding)
-    facts = contract.provider.facts
     return PlannedCase(name, "fuzz", operation.fact, source, assumed, max_examples, judged, facts)
 
 
-def draw_all(
-    contract: Contract, operation: Operation, polarity: str, number: int, max_examples: int, frugal: bool = False
-) -> list[Drawn]:
+def draw_all(endpoint: Endpoint, polarity: str, number: int, max_examples: int, frugal: bool = False) -> list[Drawn]:
     """Draw the bodies of a case."""
-    good = contract.bodies(operation)[:1] if frugal else []
+    operation, good = endpoint.operation, endpoint.bodies[:1] if frugal else []
     cheap = [body[name] for body in good for name in model_fields(operation.wire) if name in body]
-    models = cheap or [model.id for model in contract.provider.models_of(operation)]
+    models = cheap or [model.id for model in endpoint.contract.provider.models_of(operation)]
     valid = requests(operation.request, models, operation.wire)
     if polarity == "valid":
         return [Drawn(body) for body in draw(valid, number, max_examples)]
-    mutator = Mutator(operation.request, reads=contract.reads(operation))
+    mutator = endpoint.mutator
     broken = valid.flatmap(lambda body: st.tuples(st.just(body), *[mutator.some(body)] * FAULTS))
     drawn = draw(broken, number, -(-max_examples // FAULTS))
     return [Drawn(body, fault) for body, *faults in drawn for _, fault in faults][:max_examples]
@@ -111,11 +105,10 @@ def draw(strategy: Values, number: int, max_examples: int) -> list[Json]:
 class _Hunt:
     """Sends bodies until one fails, and then smaller ones that fail alike."""
 
-    def __init__(self, contract: Contract, operation: Operation, target: Target) -> None:
-        self.contract = contract
-        self.operation = operation
+    def __init__(self, endpoint: Endpoint, target: Target) -> None:
+        self.endpoint = endpoint
         self.target = target
-        self.mutator = Mutator(operation.request, reads=contract.reads(operation))
+        self.mutator = endpoint.mutator
 
     def run(self, drawn: Sequence[Drawn]) -> Outcome:
         """Return the gravest outcome: a failure ends the hunt, what was only observed does not."""
@@ -130,12 +123,14 @@ class _Hunt:
         return observed or Outcome("passed")
 
     def judged(self, item: Drawn) -> Outcome:
-        error = self.contract.refusal(self.operation, item.body)
         if item.fault is None:
-            check = self._refused(item, error) if error else self._taken(item.body)
+            error = self.endpoint.refusal(item.body) or ""
+            check = sent(self.endpoint, "a generated request", item.body, error, promised=False)
             return judge(check, self.target, assumed=bool(error))
-        fact, assumed = self.contract.basis(item.fault.comment, self.operation)
-        outcome = judge(self._refused(item, "invalid_request"), self.target, assumed)
+        fact, assumed = self.endpoint.basis(item.fault.comment)
+        what = f"a generated request ({told(item.fault)})"
+        check = sent(self.endpoint, what, item.sent, "invalid_request", item.fault.alone)
+        outcome = judge(check, self.target, assumed)
         return outcome if outcome.fact else replace(outcome, fact=fact)
 
     def shrunk(self, item: Drawn, outcome: Outcome) -> Outcome:
@@ -144,7 +139,7 @@ class _Hunt:
 
         def keeps(body: Json) -> bool:
             nonlocal best
-            served = self.mutator.valid(body) and _served(self.operation.wire, body, item.body)
+            served = self.mutator.valid(body) and _served(self.endpoint.operation.wire, body, item.body)
             if not (served and _fits(self.mutator, body, item.fault)):
                 return False
             found = self.judged(replace(item, body=body))
@@ -154,23 +149,6 @@ class _Hunt:
 
         smallest(item.body, keeps, SHRINKING)
         return best
-
-    def _taken(self, body: Json) -> Callable[[TargetSession], None]:
-        def check(session: TargetSession) -> None:
-            path = self.contract.path(self.operation)
-            answer = client_of(self.contract, session).post(self.contract.address(self.operation), body)
-            streamed = streams(self.contract, path, body)
-            taken(self.contract, self.operation, answer, "a generated request", streamed, promised=False)
-
-        return check
-
-    def _refused(self, item: Drawn, error: str) -> Callable[[TargetSession], None]:
-        def check(session: TargetSession) -> None:
-            answer = client_of(self.contract, session).post(self.contract.address(self.operation), item.sent)
-            what = f"a generated request ({told(item.fault)})" if item.fault else "a generated request"
-            refused(self.contract, session, answer, error, what, item.fault.alone if item.fault else None)
-
-        return check
 
 
 def _status(outcome: Outcome) -> Json:

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract
+from emulator.contract.contract import Contract, Endpoint
 from emulator.contract.expectations import hold, outcome
 from emulator.contract.outcome import Outcome, judge
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import answers, client_of
 from emulator.contract.target import NotArranged, Target, TargetSession
-from emulator.core.provider.operation import Operation
 
 #: Without it nothing else that a run asks says much, whatever the docs promise.
 _NO_CHAT = "no chat was answered; name a model that is there: --model NAME"
@@ -21,8 +20,7 @@ _NO_CHAT = "no chat was answered; name a model that is there: --model NAME"
 def probe(contract: Contract) -> Iterator[PlannedCase]:
     """Yield the cases of the probe; without the first two, nothing else is worth asking."""
     yield from gates(contract)
-    for operation in contract.provider.operations.values():
-        yield _exists(contract, operation)
+    yield from map(_exists, contract.endpoints)
 
 
 def gates(contract: Contract) -> tuple[PlannedCase, PlannedCase]:
@@ -45,8 +43,8 @@ def _strict(case: PlannedCase) -> PlannedCase:
 
 
 def _reachable(contract: Contract, session: TargetSession) -> None:
-    operation = next(iter(contract.provider.operations.values()))
-    client, path, base = client_of(contract, session), contract.path(operation), contract.provider.base_path
+    client, path = client_of(contract, session), contract.endpoints[0].path
+    base = contract.provider.base_path
     answer = client.send("GET", path)
     if answer.status == 404 and not session.base_url.endswith(base):
         url = session.base_url + base
@@ -57,20 +55,21 @@ def _reachable(contract: Contract, session: TargetSession) -> None:
 
 def _key(contract: Contract, session: TargetSession) -> None:
     """Ask what costs least: a listing where there is one."""
-    operations = contract.provider.operations.values()
-    cheapest = next((item for item in operations if item.method == "GET"), next(iter(operations)))
-    answer = _ask(contract, session, cheapest)
-    what = f"the key is good for {cheapest.method} {contract.path(cheapest)}"
+    listings = (item for item in contract.endpoints if item.operation.method == "GET")
+    cheapest = next(listings, contract.endpoints[0])
+    answer = _ask(cheapest, session)
+    what = f"the key is good for {cheapest.operation.method} {cheapest.path}"
     hold(answer, what, answer.status not in (401, 403), "any status but 401 and 403", answer.status)
     hold(answer, f"{what}: it is answered", answer.status > 0, "an HTTP answer", outcome(answer))
     hold(answer, f"{what}: it is not refused by a rate limit", answer.status != 429, "no rate limit", answer.status)
 
 
-def _exists(contract: Contract, operation: Operation) -> PlannedCase:
-    what, asked = f"{operation.method} {contract.path(operation)}", contract.is_asked(operation)
+def _exists(endpoint: Endpoint) -> PlannedCase:
+    operation, asked = endpoint.operation, endpoint.is_asked
+    what = f"{operation.method} {endpoint.path}"
 
     def check(session: TargetSession) -> None:
-        answer = _ask(contract, session, operation)
+        answer = _ask(endpoint, session)
         answers(answer, what)
         exists = answer.status != 405 and (asked or answer.status != 404)
         hold(answer, f"{what} exists", exists, "neither 404 nor 405", answer.status)
@@ -78,17 +77,16 @@ def _exists(contract: Contract, operation: Operation) -> PlannedCase:
         hold(answer, f"{what} is not refused by a rate limit", answer.status != 429, "no rate limit", answer.status)
         hold(answer, _NO_CHAT, not asked or answer.status < 300, "a status of 200", answer.status)
 
-    case = planned_case(contract, "probe", operation.name, check, fact=operation.fact)
+    case = planned_case(endpoint.contract, "probe", operation.name, check, fact=operation.fact)
     return replace(case, assumed=False, judged=lambda target: judge(check, target)) if asked else case
 
 
-def _ask(contract: Contract, session: TargetSession, operation: Operation) -> Answer:
-    client = client_of(contract, session)
-    if not contract.asks(operation):
-        raise NotArranged(f"{operation.method} {operation.path} is not tried: it deletes, or names what nobody knows")
-    if not operation.has_body:
-        return client.send("GET", contract.address(operation))
-    bodies = contract.bodies(operation)
-    if not bodies:
-        raise NotArranged(f"no good request of {operation.method} {contract.path(operation)} is known")
-    return client.post(contract.address(operation), bodies[0])
+def _ask(endpoint: Endpoint, session: TargetSession) -> Answer:
+    client, method = client_of(endpoint.contract, session), endpoint.operation.method
+    if not endpoint.is_tried:
+        raise NotArranged(f"{method} {endpoint.operation.path} is not tried: it deletes, or names what nobody knows")
+    if not endpoint.operation.has_body:
+        return client.send("GET", endpoint.address)
+    if not endpoint.bodies:
+        raise NotArranged(f"no good request of {method} {endpoint.path} is known")
+    return client.post(endpoint.address, endpoint.bodies[0])

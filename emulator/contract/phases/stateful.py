@@ -8,21 +8,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.deltas import UNLIKE_WHOLE, in_one_form
-from emulator.contract.checks.rates import rate_number
+from emulator.contract.checks.limits import rate_number
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract
+from emulator.contract.contract import Contract, Endpoint
 from emulator.contract.expectations import accepted, equal, hold
 from emulator.contract.phases import exchanges
 from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import client_of, refused, resting_on, wire_of
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
-from emulator.core.provider.operation import Operation
 from emulator.core.seeded_random import Draw
 
 #: Said by the model, one after the other: plain, long, of many alphabets, of what JSON and SSE must escape, nothing.
@@ -44,45 +44,44 @@ _CITIES = ("Zürich", "Köln", 'New "York"')
 
 def stateful(contract: Contract, seed: int = 0, plan: str | None = None) -> Iterator[PlannedCase]:
     """Yield the walks that a provider's contract gives reason for; `plan` is the only one whose limits are walked."""
-    operation = next(filter(contract.is_asked, contract.provider.operations.values()), None)
-    if operation is None:
+    endpoint = next((item for item in contract.endpoints if item.is_asked), None)
+    if endpoint is None:
         return
-    if operation.takes("tools") and contract.shown_by("tools"):
-        yield _planned_cases(contract, operation, "tools", "tools", 2 * (ROUNDS + 1))
-    yield _planned_cases(contract, operation, "streamed", "stream", 3 * len(TEXTS))
-    yield _limits(contract, operation, plan)
+    if endpoint.operation.takes("tools") and contract.shown_by("tools"):
+        yield _walk(endpoint, "tools", functools.partial(walk_tools, endpoint), 2 * (ROUNDS + 1), "tools")
+    yield _walk(endpoint, "streamed", functools.partial(walk_streamed, endpoint), 3 * len(TEXTS), "stream")
+    yield _limits(endpoint, plan)
     if contract.provider.idempotency:
-        yield _replay(contract, operation, seed)
+        yield _replay(endpoint, seed)
 
 
-def _planned_cases(contract: Contract, operation: Operation, name: str, check: str, requests: int) -> PlannedCase:
-    shown = contract.shown_by(check)
-    walk = {"tools": walk_tools, "streamed": walk_streamed}[name]
-
-    def run(session: TargetSession) -> None:
-        walk(contract, operation, session)
-
+def _walk(
+    endpoint: Endpoint, name: str, walk: Callable[[TargetSession], None], requests: int, *checks: str
+) -> PlannedCase:
+    """Plan a walk; it rests on the first fact that one of these checks shows, else on the operation's."""
+    contract, operation = endpoint.contract, endpoint.operation
+    shown = next(filter(None, map(contract.shown_by, checks)), None)
     fact = shown.id if shown else operation.fact
-    return planned_case(contract, "stateful", f"{operation.name}/{name}", run, fact=fact, requests=requests)
+    return planned_case(contract, "stateful", f"{operation.name}/{name}", walk, fact=fact, requests=requests)
 
 
 # Tools
 
 
-def walk_tools(contract: Contract, operation: Operation, session: TargetSession) -> None:
+def walk_tools(endpoint: Endpoint, session: TargetSession) -> None:
     """Call a tool, hand back its result, and so on, until an answer in words; first whole, then streamed."""
-    client = client_of(contract, session)
+    client = client_of(endpoint.contract, session)
     for streamed in (False, True):
         calls = [{"tool_calls": [{"name": _NAME, "arguments": {"city": city}}]} for city in _CITIES[:ROUNDS]]
         told, way = client.arrange(*calls, {"text": TEXTS[0]}), client.asks(stream=True) if streamed else {}
         made: list[tuple[Mapping[str, str], str]] = []
         for round_ in range(ROUNDS if told else 1):  # whoever is not told what to say may have nothing more to ask
             answer = client.chat({**client.with_tools("named", _NAME), **client.called(_QUESTION, made), **way})
-            message = _message(contract, operation, answer, streamed)
+            message = _message(endpoint, answer, streamed)
             called = _calls(answer, message, _CITIES[round_] if told else None)
             made += [(call, json.dumps({"temp_c": 21})) for call in called]
         answer = client.chat({**client.ask.tools["offer"], **client.called(_QUESTION, made), **way})
-        last = _message(contract, operation, answer, streamed)
+        last = _message(endpoint, answer, streamed)
         said = last["text"] or last["calls"]
         hold(answer, "the results of the calls are answered", bool(said), "words, or another call", last)
         if told:
@@ -99,28 +98,28 @@ def _calls(answer: Answer, message: Mapping[str, Json], city: str | None) -> lis
     return calls
 
 
-def _message(contract: Contract, operation: Operation, answer: Answer, streamed: bool) -> dict[str, Json]:
+def _message(endpoint: Endpoint, answer: Answer, streamed: bool) -> dict[str, Json]:
     """Return an answer's content, calls and finish_reason in one form, whole or streamed. Raises: Differs."""
     if streamed:
         accepted(answer, "a request for a stream")
-        return exchanges.good_stream(contract, operation, answer)
-    return in_one_form(wire_of(operation).read(exchanges.good_whole(contract, operation, answer)))
+        return exchanges.good_stream(endpoint, answer)
+    return in_one_form(wire_of(endpoint.operation).read(exchanges.good_whole(endpoint, answer)))
 
 
 # Whole and streamed
 
 
-def walk_streamed(contract: Contract, operation: Operation, session: TargetSession) -> None:
+def walk_streamed(endpoint: Endpoint, session: TargetSession) -> None:
     """Ask for each text whole and streamed: the deltas together are the whole message.
 
     Raises: Differs; NotArranged, where the target says something else each time.
     """
-    client = client_of(contract, session)
+    client = client_of(endpoint.contract, session)
     for text in TEXTS:
         told = client.arrange({"text": text})
         answers = [client.chat(), client.chat(client.asks(stream=True))]
-        one, streamed = (_message(contract, operation, one, on) for one, on in zip(answers, (False, True), strict=True))
-        if one != streamed and not told and _message(contract, operation, client.chat(), False) != one:
+        one, streamed = (_message(endpoint, one, on) for one, on in zip(answers, (False, True), strict=True))
+        if one != streamed and not told and _message(endpoint, client.chat(), False) != one:
             raise NotArranged("the same request gets another answer each time; each of its streams was well framed")
         what = "the deltas together are the whole answer's message"
         equal(answers[1], what, one, streamed, difference=UNLIKE_WHOLE)
@@ -131,19 +130,16 @@ def walk_streamed(contract: Contract, operation: Operation, session: TargetSessi
 # Limits
 
 
-def _limits(contract: Contract, operation: Operation, chosen: str | None) -> PlannedCase:
+def _limits(endpoint: Endpoint, chosen: str | None) -> PlannedCase:
     """Plan the walk of a window: of the chosen plan, else of one so small that walking it costs little."""
-    plan = contract.provider.plans.get(chosen or "")
-    size = plan.requests if plan and plan.requests else _WALK
-    fact = contract.shown_by("rate_counts") or contract.shown_by("limit") or contract.shown_by("refill")
+    plan = endpoint.contract.provider.plans.get(chosen or "")
+    named = plan.name if plan and plan.requests else None
+    size = (plan and plan.requests) or _WALK
 
-    def run(session: TargetSession) -> None:
-        walk_limit(contract, session, plan.name if plan and plan.requests else {"requests_per_minute": size}, size)
+    def walk(session: TargetSession) -> None:
+        walk_limit(endpoint.contract, session, named or {"requests_per_minute": size}, size)
 
-    return planned_case(
-        contract, "stateful", f"{operation.name}/limits", run,
-        fact=fact.id if fact else operation.fact, requests=2 * (size + 2),
-    )  # fmt: skip
+    return _walk(endpoint, "limits", walk, 2 * (size + 2), "rate_counts", "limit", "refill")
 
 
 def walk_limit(contract: Contract, session: TargetSession, plan: str | Mapping[str, int], size: int) -> None:
@@ -196,16 +192,14 @@ def _header_is(contract: Contract, answer: Answer, what: str, value: int) -> Non
 # Replay
 
 
-def _replay(contract: Contract, operation: Operation, seed: int) -> PlannedCase:
+def _replay(endpoint: Endpoint, seed: int) -> PlannedCase:
+    contract, name = endpoint.contract, f"{endpoint.operation.name}/replay"
     header, _, fact = contract.provider.idempotency or ("", 0.0, None)
-
-    def run(session: TargetSession) -> None:
-        walk_replay(contract, session, header, Draw(seed, "replay"))
-
-    return planned_case(contract, "stateful", f"{operation.name}/replay", run, fact=fact, requests=9)
+    walk = functools.partial(walk_replay, contract, header, Draw(seed, "replay"))
+    return planned_case(contract, "stateful", name, walk, fact=fact, requests=9)
 
 
-def walk_replay(contract: Contract, session: TargetSession, header: str, draw: Draw) -> None:
+def walk_replay(contract: Contract, header: str, draw: Draw, session: TargetSession) -> None:
     """Ask under two keys, whole and streamed, with other requests between: each key gets its own answer again."""
     client = client_of(contract, session)
     ways: tuple[tuple[str, dict[str, Json]], ...] = (("whole", {}), ("streamed", client.asks(stream=True)))
