@@ -1,19 +1,20 @@
 """Sends one request and keeps what came back, within bounds of time and size.
 
-    Client.begin ──> Pending (the head is in) ──finish──> Answer
+    Client.begin ──> the head is in ──> Answer
 
 An Answer always comes: what breaks on the way shows in `ended`, and a status of 0 says that no head came.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal
 from urllib.parse import urlsplit
 
 from emulator.contract.bodies import Event, parse_events, parse_json, parse_lines
@@ -34,8 +35,6 @@ except ImportError as missing:
 
 #: `overrun`: it is whole, and more came behind it.
 End = Literal["complete", "overrun", "cut", "timeout", "too_large", "unreachable"]
-#: How an exchange broke before its head came, and why.
-Broken: TypeAlias = tuple[End, str]
 
 #: What is sent where nothing else is asked for; encodings are those that zlib reads.
 _HEADERS = {"accept": "*/*", "user-agent": "llm-emulator-contract"}
@@ -135,85 +134,70 @@ class Client:
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """Send a request and read the whole answer. Raises: Spent."""
-        with self.begin(method, url, headers, body) as pending:
-            answer = pending.finish()
+        with self.begin(method, url, headers, body) as finish:
+            answer = finish()
         self.noticed = self.noticed or self._notice(answer)
         return answer
 
     @contextmanager
-    def begin(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Pending]:
-        """Send a request and wait for the head of its answer. Raises: Spent."""
+    def begin(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> Iterator[Callable[[], Answer]]:
+        """Send a request and wait for the head of its answer; yield what reads the rest. Raises: Spent."""
         self.budget.begin(url, body)
         self._deadline.at = time.monotonic() + self.bounds.whole_s
         sent = Sent(method, url, _sent_headers(method, url, headers, body), body)
-        response, broken = self._head(sent)
         try:
-            yield Pending(sent, response, broken, self.bounds, self.budget, self._deadline.at)
+            response = self._head(sent)
+        except _FAILURES as error:
+            broken = Answer(sent, 0, (), b"", _end(error), str(error))
+            yield lambda: self._counted(broken)
+            return
+        try:
+            yield functools.partial(self._finish, sent, response, self._deadline.at)
         finally:
-            if response is not None:
-                _close(response)
+            with suppress(*_FAILURES):  # what is left unread of a broken connection is nobody's
+                response.close()
 
-    def _head(self, sent: Sent) -> tuple[httpcore2.Response | None, Broken | None]:
-        """Wait for the head."""
+    def _head(self, sent: Sent) -> httpcore2.Response:
+        """Wait for the head. Raises: one of _FAILURES."""
         waits = dict.fromkeys(("connect", "read", "write", "pool"), self.bounds.idle_s)
         headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in sent.headers]
         more = {"timeout": waits}
-        try:
-            request = httpcore2.Request(sent.method, sent.url, headers=headers, content=sent.body, extensions=more)
-            return self._pool(sent.url).handle_request(request), None
-        except _FAILURES as error:
-            return None, (_end(error), str(error))
-
-    def _pool(self, url: str) -> httpcore2.ConnectionPool:
-        host = urlsplit(url).netloc
+        request = httpcore2.Request(sent.method, sent.url, headers=headers, content=sent.body, extensions=more)
+        host = urlsplit(sent.url).netloc
         if host not in self._pools:
-            self._pools[host] = open_pool(url, self._deadline, self._proxies)
-        return self._pools[host]
+            self._pools[host] = open_pool(sent.url, self._deadline, self._proxies)
+        return self._pools[host].handle_request(request)
 
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """An answer whose head is in; `finish` reads the rest."""
-
-    sent: Sent
-    response: httpcore2.Response | None
-    broken: Broken | None
-    bounds: Bounds
-    budget: RequestBudget
-    deadline: float
-
-    def finish(self) -> Answer:
+    def _finish(self, sent: Sent, response: httpcore2.Response, deadline: float) -> Answer:
         """Read the body, up to the bounds."""
-        answer = self._answer()
+        headers = tuple((key.decode("latin-1").lower(), text.decode("latin-1")) for key, text in response.headers)
+        stream = response.extensions["network_stream"]
+        if isinstance(stream, Stream):
+            stream.declared = _declared(headers)
+        body, ended = self._body(response, deadline)
+        answer = Answer(sent, response.status, headers, body, ended)
+        if isinstance(stream, Stream) and ended == "complete" and stream.held:
+            answer = replace(answer, ended="overrun", why=f"behind it came {stream.held[:_SHOWN]!r}")
+        if answer.header("content-encoding") in ("gzip", "deflate", "x-gzip"):
+            answer = _decoded(answer, self.bounds.max_bytes)
+        return self._counted(answer)
+
+    def _counted(self, answer: Answer) -> Answer:
         tokens = total_tokens(answer, self.budget.wire) if self.budget.max_tokens else 0
         self.budget.end(answer.ended in ("complete", "overrun", "cut"), tokens)
         return answer
 
-    def _answer(self) -> Answer:
-        if self.response is None:
-            return Answer(self.sent, 0, (), b"", *(self.broken or ("cut", "")))
-        headers = tuple((key.decode("latin-1").lower(), text.decode("latin-1")) for key, text in self.response.headers)
-        stream = self.response.extensions["network_stream"]
-        if isinstance(stream, Stream):
-            stream.declared = _declared(headers)
-        body, ended = self._body(self.response)
-        more = stream.held if isinstance(stream, Stream) and ended == "complete" else b""
-        broken: Broken = ("overrun", f"behind it came {more[:_SHOWN]!r}") if more else (ended, "")
-        answer = Answer(self.sent, self.response.status, headers, body, *broken)
-        encoding = answer.header("content-encoding")
-        return _decoded(answer, self.bounds.max_bytes) if encoding in ("gzip", "deflate", "x-gzip") else answer
-
-    def _body(self, response: httpcore2.Response) -> tuple[bytes, End]:
+    def _body(self, response: httpcore2.Response, deadline: float) -> tuple[bytes, End]:
         body, events = bytearray(), 0
         try:
             for piece in response.iter_stream():
                 body += piece
                 events += len(_EMPTY_LINE.findall(piece))
-                if len(body) > self.bounds.max_bytes:
+                if len(body) > self.bounds.max_bytes or events > self.bounds.max_events:
                     return bytes(body[: self.bounds.max_bytes]), "too_large"
-                if events > self.bounds.max_events:
-                    return bytes(body), "too_large"
-                if time.monotonic() > self.deadline:
+                if time.monotonic() > deadline:
                     return bytes(body), "timeout"
         except _FAILURES as error:
             return bytes(body), _end(error)
@@ -234,13 +218,6 @@ def _end(error: Exception) -> End:
     if isinstance(error, _NOBODY):
         return "unreachable"
     return "timeout" if isinstance(error, httpcore2.TimeoutException) else "cut"
-
-
-def _close(response: httpcore2.Response) -> None:
-    try:
-        response.close()
-    except _FAILURES:
-        return  # what is left unread of a broken connection is nobody's
 
 
 def _sent_headers(method: str, url: str, more: Mapping[str, str], body: bytes) -> tuple[tuple[str, str], ...]:

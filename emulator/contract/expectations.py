@@ -9,6 +9,7 @@ import functools
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 
 from emulator.contract.client import Answer
 from emulator.core.durations import whole_number
@@ -20,13 +21,12 @@ _LONG = 300
 _KINDS: Mapping[type, str] = {
     str: "a string", int: "an integer", float: "a number", list: "an array", dict: "an object",
 }  # fmt: skip
-
-
 _INDEX = re.compile(r"\[\d+\]|\.(?:\d+|\*)(?![^.])")
 #: In an error's words: what is another for another request.
 _OWN = re.compile(r"\"[^\"]*\"|'[^']*'|[\w.-]*\d[\w.-]*")
 
 
+@dataclass(eq=False)
 class Differs(Exception):
     """An answer that a fact rules out; `assumed`: only what we assumed does, not what the docs say.
 
@@ -34,25 +34,19 @@ class Differs(Exception):
     the fact's id where it is not the one that its case is about.
     """
 
-    def __init__(
-        self,
-        message: str,
-        expected: Json,
-        actual: Json,
-        answer: Answer | None,
-        assumed: bool = False,
-        *,
-        about: str = "",
-        difference: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.expected = expected
-        self.actual = actual
-        self.answer = answer
-        self.assumed = assumed
-        self.difference = difference or (message.replace(about, "…") if about else message)
-        self.fact: str | None = None
+    message: str
+    expected: Json
+    actual: Json
+    answer: Answer | None
+    assumed: bool = False
+    _: KW_ONLY
+    about: str = ""
+    difference: str = ""
+    fact: str | None = None
+
+    def __post_init__(self) -> None:
+        told = self.message.replace(self.about, "…") if self.about else self.message
+        self.difference = self.difference or told
 
 
 #: Begins a difference that is another one for each fact.

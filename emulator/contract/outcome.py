@@ -6,11 +6,10 @@ ours. What the target cannot arrange is not seen; what it did not let us find ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from emulator.contract.budget import Spent
-from emulator.contract.client import Answer
 from emulator.contract.exchange import answer_json, curl_line, hidden_json, request_json, scrub, scrub_json
 from emulator.contract.expectations import Differs
 from emulator.contract.reports.report import OutcomeWord
@@ -36,31 +35,23 @@ class Outcome:
 
 def judge(check: Callable[[TargetSession], None], target: Target, assumed: bool = False) -> Outcome:
     """Run a check in a fresh session; `assumed`: all it looks at is."""
-    sessions: list[TargetSession] = []
+    key = ""
     try:
         with target.fresh() as session:
-            sessions.append(session)
             session.client.noticed = None
-            check(session)
+            try:
+                check(session)
+            finally:
+                key = session.key  # at last: a session that begins anew has another
             if session.client.noticed:
                 raise session.client.noticed
-    except (NotArranged, Unreachable, Spent) as reason:
-        return Outcome(_WORDS[type(reason)], scrub(str(reason), _key(sessions)))
+    except NotArranged as reason:
+        return Outcome("not_seen", scrub(str(reason), key))
+    except (Unreachable, Spent) as reason:
+        return Outcome("inconclusive", scrub(str(reason), key))
     except Differs as found:
-        return _scrubbed(found, _word(found, target, assumed), _key(sessions))
+        return _scrubbed(found, _word(found, target, assumed), key)
     return Outcome("passed")
-
-
-_WORDS: Mapping[type[Exception], OutcomeWord] = {
-    NotArranged: "not_seen",
-    Unreachable: "inconclusive",
-    Spent: "inconclusive",
-}
-
-
-def _key(sessions: Sequence[TargetSession]) -> str:
-    """Return the key in use at last: a session that begins anew has another."""
-    return sessions[0].key if sessions else ""
 
 
 def _word(found: Differs, target: Target, assumed: bool) -> OutcomeWord:
@@ -73,15 +64,15 @@ def _word(found: Differs, target: Target, assumed: bool) -> OutcomeWord:
 
 
 def _scrubbed(found: Differs, word: OutcomeWord, key: str) -> Outcome:
-    message = redact_text(scrub(found.message, key))
-    told = (word, message, scrub_json(found.expected, key), hidden_json(scrub_json(found.actual, key)))
-    difference = redact_text(scrub(found.difference, key))
-    return Outcome(*told, *_exchange(found.answer, key), found.fact, difference)
-
-
-def _exchange(
-    answer: Answer | None, key: str
-) -> tuple[Mapping[str, Json] | None, Mapping[str, Json] | None, str | None]:
-    if answer is None:
-        return None, None, None
-    return request_json(answer.request, key), answer_json(answer, key), curl_line(answer.request, key)
+    answer = found.answer
+    return Outcome(
+        word,
+        redact_text(scrub(found.message, key)),
+        scrub_json(found.expected, key),
+        hidden_json(scrub_json(found.actual, key)),
+        request_json(answer.request, key) if answer else None,
+        answer_json(answer, key) if answer else None,
+        curl_line(answer.request, key) if answer else None,
+        found.fact,
+        redact_text(scrub(found.difference, key)),
+    )

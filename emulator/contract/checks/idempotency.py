@@ -44,7 +44,7 @@ def idempotency_under_way(client: CaseClient, *, header: str) -> None:
     send = client.session.client.begin
     with send(*asked) as first, send(*asked) as second:
         client.session.advance(1)  # what is silent for ever ends where the clock is moved
-        answer, refusal = first.finish(), second.finish()
+        answer, refusal = first(), second()
     client.refused(refusal, "idempotency_in_progress", f"the same {header} while the first is under way")
     accepted(answer, "the first request")
 
