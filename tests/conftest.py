@@ -14,12 +14,14 @@ import pytest
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from emulator import Emulator  # noqa: E402
 
 # A slow machine is no failure; in CI the same examples come each time.
-settings.register_profile("emulator", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile(
+    "emulator", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("emulator")
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -19,9 +19,7 @@ from emulator.core.schema.schema import Schema
 from emulator.core.tree import canonical
 
 PROVIDERS = load_providers()
-QUICK = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+QUICK = settings(max_examples=60, derandomize=True, database=None)
 _DOCUMENTS = {
     f"{provider.name}-{operation.name}-{part}": document
     for provider in PROVIDERS.values()

@@ -237,7 +237,7 @@ async def done(store: RedisStore, claim: Claim, rest: bytes = b"", frames: int =
     ),
     most=st.integers(0, 12_000),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
 def test_a_session_counts_the_bytes_that_it_keeps_and_stays_within_them(
     redis_server: RedisServer, steps: list[tuple[str, int, int]], most: int
 ) -> None:

@@ -47,7 +47,7 @@ def schemathesis(folder: Path, provider: str, scenario: dict[str, Any], phases: 
             f"{emulator.url}/_emulator/openapi/{provider}.json", "--url", emulator.base_urls[provider],
             *headers, "--checks", "all", "--phases", phases,
             "--max-examples", "10", "--seed", "1", "--continue-on-failure", "--no-shrink",
-            "--generation-database", "none", *without,
+            "--generation-database", "none", "--suppress-health-check", "too_slow", *without,
         ]  # fmt: skip
         environment = {**os.environ, "NO_COLOR": "1", "NO_PROXY": "*"}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

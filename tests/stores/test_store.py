@@ -343,7 +343,7 @@ def test_a_plan_that_refills_charges_a_request_before_it_is_answered(store: Stor
     tokens=st.none() | st.integers(0, 50),
     steps=st.lists(st.tuples(st.floats(0, 40), st.integers(0, 30), st.booleans()), max_size=30),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_refilled_plans_are_as_in_a_simple_model(
     make: Callable[[int], Store], requests: int | None, tokens: int | None, steps: list[tuple[float, int, bool]]
 ) -> None:
@@ -373,7 +373,7 @@ def test_refilled_plans_are_as_in_a_simple_model(
     tokens=st.none() | st.integers(0, 50),
     steps=st.lists(st.tuples(st.floats(0, 40), st.integers(0, 30), st.booleans()), max_size=30),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_windows_are_as_in_a_simple_model(
     make: Callable[[int], Store], requests: int | None, tokens: int | None, steps: list[tuple[float, int, bool]]
 ) -> None:

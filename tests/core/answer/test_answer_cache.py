@@ -73,7 +73,7 @@ def test_what_is_given_again_is_what_is_rendered(reply: dict[str, Any], stream: 
     assert [given for _, given, _ in others] == [rendered for _, _, rendered in others]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_form_serves_only_bodies_that_are_answered_alike(data: st.DataObject) -> None:
     """Bodies differ in all that an answer can depend on; a form that one of them made may serve another."""

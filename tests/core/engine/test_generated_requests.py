@@ -21,7 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -97,7 +97,7 @@ class Answer:
 Ask = Callable[[Provider, Operation, bytes], Answer]
 
 
-GENERATED = settings(deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+GENERATED = settings(derandomize=True, database=None)
 
 
 @each_operation
