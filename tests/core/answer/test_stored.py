@@ -250,11 +250,11 @@ def test_an_item_that_is_not_kept_is_not_found(live: EngineSession) -> None:
 
 
 def test_what_is_referred_to_is_no_larger_than_a_body_may_be(live: EngineSession, monkeypatch: Any) -> None:
-    item = body_of(ask(live, "/responses", responses()))["output"][0]
-    monkeypatch.setattr(understand, "MOST_REFERRED_TO", 2 * len(orjson.dumps(item)))
-    reference = {"type": "item_reference", "id": item["id"]}
-    assert ask(live, "/responses", responses([reference] * 2)).timeline.status == 200
-    refused = ask(live, "/responses", responses([reference] * 3))
+    items = [body_of(ask(live, "/responses", responses()))["output"][0] for _ in range(3)]
+    monkeypatch.setattr(understand, "MOST_REFERRED_TO", 2 * len(orjson.dumps(items[0])))
+    references = [{"type": "item_reference", "id": item["id"]} for item in items]
+    assert ask(live, "/responses", responses(references[:2])).timeline.status == 200
+    refused = ask(live, "/responses", responses(references))
     assert (refused.timeline.status, error_of(refused)[1]) == (413, None)
 
 
