@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from emulator.contract.generation.mutations import MOST_ITEMS, Mutation, Mutator, mutations
+from emulator.contract.generation.mutations import MOST_ITEMS, Mutation, Mutator
 from emulator.contract.generation.strategies import Endless, answered, requests, values
 from emulator.contract.generation.subschemas import UnsupportedKeyword
 from emulator.core.provider.loading.folder import load_providers
@@ -100,6 +101,13 @@ def test_values_are_valid_by_both_validators(document: Any) -> None:
         assert oracle(value), value
 
     check()
+
+
+def mutations(document: Any, value: Any) -> Iterator[tuple[Any, Mutation]]:
+    """Yield a valid value with each single fault, and that fault, in the order of the schema."""
+    mutator = Mutator(document, nulls=True)
+    found = mutator.candidates(value)
+    yield from ((mutation.apply(value), mutation) for mutation in found if mutator.breaks(value, mutation))
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS.values(), *SMALL.values()], ids=[*DOCUMENTS, *SMALL])

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from zlib import crc32
 
-from emulator.contract.generation.alternatives import Alternatives
 from emulator.contract.generation.subschemas import Document
 from emulator.core.errors import Json
 from emulator.core.schema.instances.instance import instance
@@ -103,12 +102,11 @@ class _Finder:
     def __init__(self, schema: Json) -> None:
         self.document = Document(schema)
         self.valid = self.document.verdict(schema)
-        self.alternatives = Alternatives(self.document)
 
     def find(self, part: Json, depth: int) -> list[Boundary]:
         """Return the boundaries of a part, each once; `depth` counts the references that led to it."""
         found: dict[str, Boundary] = {}
-        for flat, below in self.alternatives.flatten(part, depth):
+        for flat, below in self.document.flatten(part, depth):
             for item in self.of_flat(flat, below):
                 found.setdefault(json.dumps(item.value, sort_keys=True), item)
         return list(found.values())

@@ -80,14 +80,6 @@ class Mutation:
         return _changed(value, self.steps, self)
 
 
-def mutations(schema: Json, value: Json) -> Iterator[tuple[Json, Mutation]]:
-    """Yield every single-fault mutation of a valid value, with its fault, in the order of the schema."""
-    mutator = Mutator(schema, nulls=True)
-    for mutation in mutator.candidates(value):
-        if mutator.breaks(value, mutation):
-            yield mutation.apply(value), mutation
-
-
 class Mutator:
     """Finds the faults of one schema; what depends on the schema alone is found once."""
 

@@ -16,8 +16,7 @@ from typing import TypeAlias
 
 from hypothesis import strategies as st
 
-from emulator.contract.generation.alternatives import COMBINES, Alternatives
-from emulator.contract.generation.subschemas import Document, escape
+from emulator.contract.generation.subschemas import COMBINES, Document, escape
 from emulator.core.errors import Json
 from emulator.core.wires.wire import Wire
 
@@ -57,7 +56,10 @@ def values(schema: Json, overrides: Mapping[str, Values] | None = None) -> Value
     `/messages/*/role`. What they give must be valid too.
     Raises: UnsupportedKeyword; Endless.
     """
-    return _Compiler(Document(schema), overrides or {}).strategy(schema, "", 0)
+    found = _Compiler(Document(schema), overrides or {}).strategy(schema, "", 0)
+    if found.is_empty:
+        raise Endless("no finite value fits the schema of the whole")
+    return found
 
 
 def requests(schema: Json, models: Sequence[str], wire: Wire | None = None, most_tokens: int = 64) -> Values:
@@ -101,34 +103,27 @@ def answered(wire: Wire | None, body: Json) -> Json:
 
 
 class _Compiler:
-    """Compiles one document; `at` is a pointer into the value, `depth` how many references led here."""
+    """Compiles one document; `at` is a pointer into the value, `depth` how many references led here.
+
+    What no finite value fits has a strategy that is empty.
+    """
 
     def __init__(self, document: Document, overrides: Mapping[str, Values]) -> None:
         self.document = document
-        self.alternatives = Alternatives(document)
         self.overrides = overrides
-        self.made: dict[tuple[int, str, int], Values] = {}
-        self.held: list[Json] = []  # parts whose id is a key of `made`
+        self.made: dict[tuple[int, str, int], tuple[Json, Values]] = {}  # by the id of a part, which is held
 
     def strategy(self, part: Json, at: str, depth: int) -> Values:
         if at in self.overrides:
             return self.overrides[at]
         known = (id(part), at if self.overrides else "", depth)
         if known not in self.made:
-            self.held.append(part)
-            self.made[known] = self.compile(part, at, depth)
-        return self.made[known]
+            self.made[known] = part, self.compile(part, at, depth)
+        return self.made[known][1]
 
     def compile(self, part: Json, at: str, depth: int) -> Values:
-        found: list[Values] = []
-        for flat, below in self.alternatives.flatten(part, depth):
-            try:
-                found += self.kinds(flat, at, below)
-            except Endless:
-                continue
-        if not found:
-            raise Endless(f"no finite value fits the schema of {at or 'the whole'}")
-        strategy = st.one_of(found)
+        flats = self.document.flatten(part, depth)
+        strategy = st.one_of([found for flat, below in flats for found in self.kinds(flat, at, below)])
         combines = isinstance(part, Mapping) and not (COMBINES | {"pattern"}).isdisjoint(part)
         return strategy.filter(self.document.verdict(part)) if combines else strategy
 
@@ -141,31 +136,23 @@ class _Compiler:
             listed = [item for item in ([flat["const"]] if "const" in flat else flat["enum"]) if verdict(item)]
             return [st.sampled_from(listed)] if listed else []
         names = flat.get("type", list(_MAKERS))
-        found = []
-        for name in [names] if isinstance(names, str) else names:
-            try:
-                found.append(_MAKERS[name](self, flat, at, depth))
-            except Endless:
-                continue
-        return found
+        return [_MAKERS[name](self, flat, at, depth) for name in ([names] if isinstance(names, str) else names)]
 
     def object(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:
         properties, absent = flat.get("properties", {}), set(flat.get("absent", ()))
         required = list(dict.fromkeys(flat.get("required", ())))
-        if absent & set(required):
-            raise Endless(f"{at}: a required field is forbidden")
         more = flat.get("additionalProperties", True)
         if not properties and not required:
             return st.just({}) if more is False else self.dictionary(flat, more, at, depth)
-        optional: dict[str, Values] = {}
-        for name, part in properties.items():
-            if name not in required and name not in absent:
-                try:
-                    optional[name] = self.strategy(part, f"{at}/{escape(name)}", depth)
-                except Endless:
-                    continue
-        needed = {name: self.strategy(properties.get(name, more), f"{at}/{escape(name)}", depth) for name in required}
-        return _objects(needed, optional)
+        fields = {
+            name: self.strategy(properties.get(name, more), f"{at}/{escape(name)}", depth)
+            for name in [*required, *properties]
+            if name not in absent
+        }
+        if any(name in absent or fields[name].is_empty for name in required):
+            return st.nothing()
+        needed = {name: fields.pop(name) for name in required}
+        return _objects(needed, {name: found for name, found in fields.items() if not found.is_empty})
 
     def dictionary(self, flat: Mapping[str, Json], more: Json, at: str, depth: int) -> Values:
         """Return a strategy of objects whose names are free."""
@@ -180,12 +167,9 @@ class _Compiler:
 
     def array(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:
         least, most = flat.get("minItems", 0), flat.get("maxItems", math.inf)
-        try:
-            items = self.extra(flat.get("items", True), at, depth)
-        except Endless:
-            if least:
-                raise
-            return st.just([])
+        items = self.extra(flat.get("items", True), at, depth)
+        if items.is_empty:
+            return st.nothing() if least else st.just([])
         return st.lists(items, min_size=least, max_size=int(min(most, least + MOST_ITEMS)))
 
     def string(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:
@@ -203,23 +187,17 @@ class _Compiler:
         over, under = flat.get("exclusiveMinimum", -math.inf), flat.get("exclusiveMaximum", math.inf)
         low = max(math.ceil(low), math.floor(over) + 1 if over > -math.inf else -_MOST)
         high = min(math.floor(high), math.ceil(under) - 1 if under < math.inf else _MOST)
-        if low > high:
-            raise Endless(f"{at}: no integer lies between the bounds")
-        return st.integers(low, high)
+        return st.integers(low, high) if low <= high else st.nothing()
 
     def number(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:
         low, high = flat.get("minimum"), flat.get("maximum")
         over, under = flat.get("exclusiveMinimum"), flat.get("exclusiveMaximum")
         bottom = max((item for item in (low, over) if item is not None), default=None)
         top = min((item for item in (high, under) if item is not None), default=None)
-        floats = st.floats(
+        return self.integer(flat, at, depth) | st.floats(
             bottom, top, allow_nan=False, allow_infinity=False,
             exclude_min=bottom is not None and bottom == over, exclude_max=top is not None and top == under,
         )  # fmt: skip
-        try:
-            return self.integer(flat, at, depth) | floats
-        except Endless:
-            return floats
 
     def boolean(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:
         return st.booleans()
