@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -27,7 +28,6 @@ OK, FINDINGS, UNREACHABLE, INCONCLUSIVE = 0, 1, 3, 4
 
 #: Nothing can be said of a target that cannot be reached or refuses the key.
 _PROBES = ("probe/reachable", "probe/key")
-_WORDS: Mapping[str, Since] = {"new": "new", "known": "known", "changed": "changed", "fixed": "fixed"}
 _SETTLED = ("passed", "failed", "observed")
 
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -76,15 +76,13 @@ def compare(report: Report, baseline: Report) -> Drift:
     earlier = {item.id: item for item in baseline.cases}
     now = {item.id for item in report.cases}
     pairs = [(earlier.get(item.id), item) for item in report.cases]
-    kinds = [(_kind(before, after), before, after) for before, after in pairs]
-    return Drift(
-        new=tuple(after for kind, _, after in kinds if kind == "new"),
-        known=tuple(after for kind, _, after in kinds if kind == "known"),
-        changed=tuple((before, after) for kind, before, after in kinds if kind == "changed" and before),
-        fixed=tuple(after for kind, _, after in kinds if kind == "fixed"),
-        added=tuple(after for before, after in pairs if before is None),
-        gone=tuple(item for item in baseline.cases if item.id not in now),
-    )
+    found: dict[Since | None, list[tuple[Result | None, Result]]] = defaultdict(list)
+    for before, after in pairs:
+        found[_kind(before, after)].append((before, after))
+    new, known, fixed = (tuple(after for _, after in found[kind]) for kind in ("new", "known", "fixed"))
+    changed = tuple((before, after) for before, after in found["changed"] if before)
+    added = tuple(after for before, after in pairs if before is None)
+    return Drift(new, known, changed, fixed, added, gone=tuple(item for item in baseline.cases if item.id not in now))
 
 
 def since(report: Report, baseline: Report | None) -> Became:
@@ -92,29 +90,25 @@ def since(report: Report, baseline: Report | None) -> Became:
     if baseline is None:
         return NO_BASELINE
     earlier = {item.id: item for item in baseline.cases}
-    kinds = {item.id: _kind(earlier.get(item.id), item) for item in report.cases}
-    return {id: _WORDS[kind] for id, kind in kinds.items() if kind in _WORDS}
+    return {item.id: kind for item in report.cases if (kind := _kind(earlier.get(item.id), item))}
 
 
-def _kind(before: Result | None, after: Result) -> str:
+def _kind(before: Result | None, after: Result) -> Since | None:
     if after.outcome not in _SETTLED:
-        return "unknown"
+        return None
     if before is None or before.outcome not in _SETTLED:
-        return "new" if after.outcome == "failed" else "unknown"
-    if after.outcome == "passed":
-        return {"passed": "same", "failed": "fixed", "observed": "changed"}[before.outcome]
-    if before.outcome == "passed" or _way(before) != _way(after):
-        return "changed"
-    return _SAME_WAY[before.outcome, after.outcome]
+        return "new" if after.outcome == "failed" else None
+    if "passed" not in (before.outcome, after.outcome) and _way(before) == _way(after):
+        return _SAME_WAY.get((before.outcome, after.outcome))
+    if before.outcome == after.outcome == "passed":
+        return None
+    return "fixed" if (before.outcome, after.outcome) == ("failed", "passed") else "changed"
 
 
 #: The target does as it did; where the outcome is another, it is our reading of the docs that changed.
-_SAME_WAY: Mapping[tuple[str, str], str] = {
-    ("failed", "failed"): "known",
-    ("observed", "failed"): "new",
-    ("failed", "observed"): "fixed",
-    ("observed", "observed"): "same",
-}
+_SAME_WAY: Mapping[tuple[str, str], Since] = {
+    ("failed", "failed"): "known", ("observed", "failed"): "new", ("failed", "observed"): "fixed",
+}  # fmt: skip
 
 
 def _way(result: Result) -> str:

@@ -71,10 +71,11 @@ def _finding(found: Finding, became: Since | None) -> str:
     row += f'<span class="faint">{many(count, "case")}</span>'
     links = ", ".join(f'<a href="#{_anchor(one)}">{_text(one.id)}</a>' for one in found.cases)
     seen = f"<h3>Seen by</h3><p>{links}</p>"
-    return (
-        f'<details class="case finding {item.outcome}"><summary class="row">{row}</summary>'
-        f'<div class="inside">{_inside(item)}{seen}</div></details>'
-    )
+    return _folded(f'class="case finding {item.outcome}"', row, _inside(item) + seen)
+
+
+def _folded(attributes: str, row: str, inside: str) -> str:
+    return f'<details {attributes}><summary class="row">{row}</summary><div class="inside">{inside}</div></details>'
 
 
 def _anchor(item: Result) -> str:
@@ -112,13 +113,10 @@ def _case(item: Result, became: Since | None) -> str:
     said = _text(item.message) or f'<span class="faint">{_text(item.source)}</span>'
     row = f'<span class="word">{_told(item, became)}</span><span class="id">{_text(item.id)}</span>'
     row += f'<span class="said">{said}</span>'
-    inside = "" if item.outcome == "passed" and not item.request else _inside(item)
-    if not inside:
-        return f'<div class="case {item.outcome}" id="{_anchor(item)}"><div class="row">{row}</div></div>'
-    return (
-        f'<details class="case {item.outcome}" id="{_anchor(item)}"><summary class="row">{row}</summary>'
-        f'<div class="inside">{inside}</div></details>'
-    )
+    attributes = f'class="case {item.outcome}" id="{_anchor(item)}"'
+    if item.outcome == "passed" and not item.request:
+        return f'<div {attributes}><div class="row">{row}</div></div>'
+    return _folded(attributes, row, _inside(item))
 
 
 def _inside(item: Result) -> str:
@@ -127,10 +125,7 @@ def _inside(item: Result) -> str:
     line = f'<p class="facts">{"".join(f"<span>{_text(text)}</span>" for text in about if text)}</p>'
     values = exchange = ""
     if item.expected is not None or item.actual is not None:
-        values = _pair(
-            ("Expected", json_text(item.expected, indent=2)),
-            ("Actual", json_text(item.actual, indent=2)),
-        )
+        values = _pair(("Expected", json_text(item.expected, indent=2)), ("Actual", json_text(item.actual, indent=2)))
     if item.request or item.response:
         exchange = _pair(
             ("Request", request_text(item.request) if item.request else ""),

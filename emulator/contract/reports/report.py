@@ -114,16 +114,13 @@ class Report:
 
 def report_json(report: Report) -> dict[str, Json]:
     """Return a report as its file holds it."""
-    head = {
-        "report": 1, "provider": report.provider, "url": report.url, "seed": report.seed,
-        "started_at": report.started_at, "seconds": report.seconds, "requests": report.requests,
-    }  # fmt: skip
-    cases = [{field.name: bounded(getattr(item, field.name)) for field in fields(item)} for item in report.cases]
+    *head, _ = fields(Report)
     return {
-        **head,
+        "report": 1,
+        **{field.name: getattr(report, field.name) for field in head},
         "totals": report.totals,
         "findings": [finding_json(item) for item in report.findings],
-        "cases": cases,
+        "cases": [{field.name: bounded(getattr(item, field.name)) for field in fields(item)} for item in report.cases],
     }
 
 
@@ -152,8 +149,8 @@ def parse_report(text: bytes, file: str) -> Report:
     schema = own_schema("report")
     if not schema.verdict(data):
         raise SourceError(schema_problems(schema, _placed(text, file, data)))
-    head = {field.name: data[field.name] for field in fields(Report)}
-    return Report(**{**head, "cases": tuple(Result(**item) for item in data["cases"])})
+    cases = tuple(Result(**item) for item in data["cases"])
+    return Report(**{field.name: data[field.name] for field in fields(Report)} | {"cases": cases})
 
 
 def _parse_json(text: bytes, file: str) -> Json:

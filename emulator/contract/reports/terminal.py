@@ -91,9 +91,10 @@ def write_summary(report: Report, stream: TextIO, baseline: Report | None = None
 def summary(report: Report, baseline: Report | None = None) -> Iterator[str]:
     """Yield the lines of a summary, in colours."""
     yield from _whole("Failed", _of(report, "failed"), {}) if baseline is None else _drift(report, baseline)
-    yield from _short(_TITLES["observed"], _of(report, "observed"), _COLOURS["observed"])
+    silent = "Observed (the docs are silent, and we assumed otherwise)"
+    yield from _short(silent, _of(report, "observed"), _COLOURS["observed"])
     unknown = gather(item for item in report.cases if item.outcome == "inconclusive")
-    yield from _short(_TITLES["inconclusive"], unknown, _COLOURS["inconclusive"])
+    yield from _short("Inconclusive", unknown, _COLOURS["inconclusive"])
     yield from _totals(report)
 
 
@@ -101,20 +102,15 @@ def _of(report: Report, word: OutcomeWord) -> list[Finding]:
     return [found for found in report.findings if found.worst.outcome == word]
 
 
-_TITLES = {
-    "observed": "Observed (the docs are silent, and we assumed otherwise)",
-    "inconclusive": "Inconclusive",
-}
-
-
 def _drift(report: Report, baseline: Report) -> Iterator[str]:
     drift = compare(report, baseline)
     yield from _whole("New failures (docs and target disagree)", gather(drift.new), {})
     before = {after.id: earlier for earlier, after in drift.changed}
-    failing = [after for _, after in drift.changed if after.outcome == "failed"]
-    others = [after for _, after in drift.changed if after.outcome != "failed"]
-    yield from _whole("The target changed since the baseline, and fails", gather(failing), before)
-    yield from _short("The target changed since the baseline", gather(others), "cyan")
+    failing, others = (
+        gather(after for _, after in drift.changed if (after.outcome == "failed") is fails) for fails in (True, False)
+    )
+    yield from _whole("The target changed since the baseline, and fails", failing, before)
+    yield from _short("The target changed since the baseline", others, "cyan")
     yield from _short("Known failures (docs and target disagree as in the baseline)", gather(drift.known), "yellow")
     yield from _short("Fixed since the baseline", gather(drift.fixed), "green")
     yield from _names("Not in the baseline", drift.added)
@@ -162,10 +158,8 @@ def _told(item: Result, before: Result | None) -> Iterator[tuple[str, str]]:
     if item.request:
         body = item.request.get("body")
         shown = "" if body in (None, "") else json_text(body)
-        yield (
-            "request",
-            _cut(printable_lines(f"{item.request.get('method', '')} {item.request.get('url', '')} {shown}".strip())),
-        )
+        line = f"{item.request.get('method', '')} {item.request.get('url', '')} {shown}"
+        yield "request", _cut(printable_lines(line.strip()))
     if item.curl:
         yield "curl", printable_lines(item.curl).replace("\n", "\n" + " " * 14)
 
