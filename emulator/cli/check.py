@@ -153,17 +153,9 @@ def dry_run(providers: Mapping[str, Provider], session: Session, name: str, data
         headers, query = headers | more, f"{query}&{asked}" if query and asked else query or asked
     path = path.removeprefix(providers[name].base_path)
     request = Request(
-        session=session.id,
-        provider=name,
-        method=method,
-        path=path,
-        query=query,
-        headers=headers,
-        body=body,
-        at=0.0,
-        address=path,
-        base_url=providers[name].base_url,
-    )
+        session=session.id, provider=name, method=method, path=path, query=query, headers=headers, body=body, at=0.0,
+        address=path, base_url=providers[name].base_url,
+    )  # fmt: skip
     engine = Engine(providers)
     claim = engine.claim(session, request)
     return engine.answer(session, request, claim, MemoryStore().take(claim))

@@ -5,11 +5,12 @@ Exit codes: 0 ok; 1 findings; 2 usage; 3 unreachable, or key refused; 4 inconclu
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -133,40 +134,23 @@ def _no_litter() -> Iterator[None]:
 
 @contextmanager
 def _prepared(provider: str, url: str | None, key: str, wanted: Mapping[str, Any]) -> Iterator[Run]:
-    """Prepare a run; without a URL, with a server of our own that ends with it."""
-    from emulator.contract.run import prepare
+    """Prepare a run, or say what is wrong; without a URL, with a server of our own that ends with it."""
+    from emulator.contract.run import NotRunnable, prepare
     from emulator.contract.target import EmulatorTarget
-
-    def target(client: Client) -> Target:
-        return EmulatorTarget(root, provider, wanted["seed"], client)
-
-    with nullcontext(url) if url is not None else _own_server(wanted.get("schemas")) as root:
-        run = _checked(lambda: prepare(provider, root, key, target=None if url is not None else target, **wanted))
-        with closing(run.target):
-            yield run
-
-
-@contextmanager
-def _own_server(schemas: Path | None) -> Iterator[str]:
     from emulator.testing.emulator import Emulator
 
-    emulator = Emulator(plan="unlimited", schemas=schemas)
-    load_or_fail(emulator.__enter__)
-    try:
-        yield emulator.url
-    finally:
-        emulator.__exit__(None, None, None)
-
-
-def _checked(prepare: Callable[[], Run]) -> Run:
-    """Prepare, or say what is wrong: 2 for what was asked for, 1 for a folder that does not load."""
-    from emulator.contract.run import NotRunnable
-
-    try:
-        run: Run = load_or_fail(prepare)
-    except (NotRunnable, LookupError) as error:
-        fail(str(error.args[0]), USAGE)
-    return run
+    with ExitStack() as ending:
+        target: Callable[[Client], Target] | None = None
+        if url is None:
+            emulator = Emulator(plan="unlimited", schemas=wanted.get("schemas"))
+            root = load_or_fail(lambda: ending.enter_context(emulator)).url
+            target = functools.partial(EmulatorTarget, root, provider, wanted["seed"])
+        try:
+            run: Run = load_or_fail(lambda: prepare(provider, url or root, key, target=target, **wanted))
+        except (NotRunnable, LookupError) as error:
+            fail(str(error.args[0]), USAGE)
+        ending.enter_context(closing(run.target))
+        yield run
 
 
 @contextmanager

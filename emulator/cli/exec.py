@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +98,15 @@ def exec_command(
     sys.exit(FINDINGS if strict and code == 0 and tally.findings() else code)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _served(
     scenarios: tuple[Path, ...], schemas: Path | None, given: dict[str, Any], tally: Tally, as_page: bool
 ) -> Iterator[tuple[dict[str, str | None], Sequence[Provider]]]:
     """Serve in a thread; yield the environment that points at it, and afterwards tally all sessions."""
     setup, sessions, sock = prepared(scenarios, schemas, given)
-    session = sessions.by_id["default"].session
-    url = origin(setup, sock)
+    session, url = sessions.by_id["default"].session, origin(setup, sock)
     base_urls = sessions.base_urls(session, url)
-    name = sessions.main_provider(session)
-    if name is None:
+    if sessions.main_provider(session) is None:
         fail(f"The scenarios name no single provider; add --provider, one of {', '.join(base_urls)}.")
     _check_ignored(tally.ignored, sessions)
 
@@ -163,7 +161,10 @@ def _run(command: Sequence[str], environment: Mapping[str, str | None]) -> int:
         say(f"{command[0]} cannot be run: {error.strerror}.")
         return NOT_FOUND
     passed_on = 0
-    while (code := _waited(process)) is None:
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = process.wait(WAIT_S)
+            break
         for number in received[passed_on:]:
             passed_on += 1
             if number != signal.SIGINT:
@@ -171,11 +172,3 @@ def _run(command: Sequence[str], environment: Mapping[str, str | None]) -> int:
     if signal.SIGINT in received:
         return INTERRUPTED
     return code if code >= 0 else SIGNALLED - code
-
-
-def _waited(process: subprocess.Popen[bytes]) -> int | None:
-    """Return a command's code, None where it still runs after a while."""
-    try:
-        return process.wait(WAIT_S)
-    except subprocess.TimeoutExpired:
-        return None

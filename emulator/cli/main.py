@@ -51,7 +51,7 @@ provider_option = click.option(
 schemas_option = click.option("--schemas", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
                               help="A folder of provider folders, beside the built-in ones.")  # fmt: skip
 
-timeout_option = click.option(
+upstream_timeout_option = click.option(
     "--upstream-timeout", default=60.0, show_default=True, metavar="SECONDS",
     type=click.FloatRange(0, 86_400, min_open=True), help="How long an upstream may be silent.",
 )  # fmt: skip
@@ -109,16 +109,39 @@ def main() -> None:
 max_body_option = click.option(
     "--max-body", default="20MB", show_default=True, callback=_size, help="Largest request body."
 )
+ready_file_option = click.option(
+    "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="No line for each request.")
+Option = Callable[[Any], Any]
 
 
-def server_options(port: int) -> Callable[[Any], Any]:
+def address_options(port: int) -> list[Option]:
+    """Return the options that say where a server listens."""
+    return [
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind."),
+        click.option("--port", default=port, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."),
+    ]
+
+
+def with_options(options: Sequence[Option]) -> Option:
+    """Return a decorator that adds options, in their order."""
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
+recording_options = with_options([
+    *address_options(port=4010), schemas_option, upstream_timeout_option, max_body_option, ready_file_option,
+    quiet_option,
+])  # fmt: skip
+
+
+def server_options(port: int) -> Option:
     """Return a decorator that adds what a server can be told."""
     options = [
         scenario_files,
         provider_option,
         schemas_option,
-        click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind."),
-        click.option("--port", default=port, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."),
+        *address_options(port),
         click.option("--api-key", "api_keys", multiple=True, metavar="KEY",
                      help="A good key; without any, every key is good."),
         click.option("--plan", metavar="NAME", help="The plan whose limits count."),
@@ -131,7 +154,7 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--otel", is_flag=True, help="Send a span for each exchange, to OTEL_EXPORTER_OTLP_ENDPOINT."),
         click.option("--upstream", "upstreams", multiple=True, metavar="PROVIDER=URL", callback=_by_provider,
                      help="A provider's real base URL, for `proxy: true` and `unmatched: proxy`."),
-        timeout_option,
+        upstream_timeout_option,
         click.option("--admin-token", metavar="T", help="Opens the control API where others can reach it."),
         max_body_option,
         click.option("--max-sessions", default=10_000, show_default=True, type=click.IntRange(1)),
@@ -140,17 +163,15 @@ def server_options(port: int) -> Callable[[Any], Any]:
         click.option("--store", default="memory://", show_default=True, metavar="URL",
                      help="What remembers: memory://, or redis://HOST:PORT/DB for several workers or machines."),
     ]  # fmt: skip
-    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+    return with_options(options)
 
 
 @main.command(short_help="Serve the providers, with built-in answers or scenarios.")
 @server_options(port=4010)
-@click.option(
-    "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."
-)
+@ready_file_option
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 256), metavar="N",
               help="Processes that serve; above 1 they need --store redis://...")  # fmt: skip
-@click.option("--quiet", is_flag=True, help="No line for each request.")
+@quiet_option
 @click.option("--stop-with-stdin", is_flag=True, help="Stop when standard input ends: as a parent process does.")
 def serve(
     scenarios: tuple[Path, ...],
@@ -210,9 +231,9 @@ def prepared(
     if problem := problem_of(store, workers, alone=["upstream"] if given["upstreams"] else []):
         fail(problem)
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
-    options = Options(**{name: given.pop(name) for name in names})
-    tls = given.pop("tls")
-    _check_reload(given["reload"], scenarios)
+    options = Options(**{name: given.pop(name) for name in names if name in given})
+    tls = given.pop("tls", False)
+    _check_reload(given.get("reload", False), scenarios)
     if given.get("otel") and importlib.util.find_spec("opentelemetry") is None:
         fail("--otel needs OpenTelemetry; install it with: pip install 'llm-emulator[otel]'")
     setup = Setup(find_scenarios(scenarios), options, schemas, **given)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from emulator.cli.files import check_writable
-from emulator.cli.main import max_body_option, prepared, schemas_option, timeout_option
+from emulator.cli.main import prepared, recording_options
 from emulator.cli.serve import serve_alone
 from emulator.cli.streams import say, show
 from emulator.core.files import replace_whole
@@ -23,31 +24,17 @@ from emulator.core.values import Exchange, Sent
 @click.option("--provider", required=True, metavar="NAME", help="Whose API it is.")
 @click.option("--upstream", required=True, metavar="BASE_URL", help="The real base URL, as the docs give it.")
 @click.option("--out", required=True, metavar="FILE", type=click.Path(path_type=Path), help="The scenario; replaced.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
-@click.option("--port", default=4010, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
-@schemas_option
-@timeout_option
-@max_body_option
-@click.option(
-    "--ready-file", metavar="PATH", type=click.Path(path_type=Path), help="Written once requests are accepted."
-)
-@click.option("--quiet", is_flag=True, help="No line for each request.")
+@recording_options
 def record_command(
-    provider: str, upstream: str, out: Path, host: str, port: int, schemas: Path | None, upstream_timeout: float,
-    max_body: int, ready_file: Path | None, quiet: bool,
-) -> None:  # fmt: skip
+    provider: str, upstream: str, out: Path, schemas: Path | None, ready_file: Path | None, quiet: bool, **given: Any
+) -> None:
     """Pass requests on to a real API and write a scenario that answers the same.
 
     Clients send their own key; neither keys nor cookies are written. At the end it is told what the docs don't say.
     """
-    check_writable(out)
-    if ready_file:
-        check_writable(ready_file)
-    given = {
-        "provider": provider, "seed": None, "clock": None, "plan": "unlimited", "validation": None, "api_keys": (),
-        "host": host, "port": port, "upstreams": {provider: upstream}, "upstream_timeout": upstream_timeout,
-        "max_body": max_body, "records": True, "tls": False, "reload": False,
-    }  # fmt: skip
+    for file in filter(None, (out, ready_file)):
+        check_writable(file)
+    given |= {"provider": provider, "plan": "unlimited", "upstreams": {provider: upstream}, "records": True}
     setup, sessions, sock = prepared((), schemas, given)
     recorder = Recorder(sessions.engine, sessions.providers[provider], upstream)
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, cast
 
 from emulator.cli.serve import announcing, serve_until_stopped
 from emulator.cli.store import forget_worker
@@ -54,6 +54,16 @@ class Worker:
     sock: socket.socket
     began: float
     ready: bool = False
+
+    @property
+    def pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        """Its stdin and stdout, which are there because they were asked for."""
+        return cast("tuple[IO[bytes], IO[bytes]]", (self.process.stdin, self.process.stdout))
+
+    def tell(self, data: bytes) -> None:
+        """Write to its stdin. Raises: BrokenPipeError, where it has ended; ValueError, where the pipe is closed."""
+        self.pipes[0].write(data)
+        self.pipes[0].flush()
 
 
 class Workers:
@@ -106,8 +116,7 @@ class Workers:
     def _tell_of_change(self) -> None:
         for worker in tuple(self._living):
             with contextlib.suppress(OSError, ValueError):
-                _stream(worker.process.stdin).write(b"c")
-                _stream(worker.process.stdin).flush()
+                worker.tell(b"c")
                 return
 
     def _begin(self, sock: socket.socket) -> None:
@@ -120,9 +129,8 @@ class Workers:
         worker = Worker(name, process, sock, time.monotonic())
         given = pickle.dumps((replace(self._setup, worker=name), sock.fileno(), self._quiet))
         with contextlib.suppress(BrokenPipeError):
-            _stream(process.stdin).write(given)
-            _stream(process.stdin).flush()
-        self._selector.register(_stream(process.stdout), selectors.EVENT_READ, worker)
+            worker.tell(given)
+        self._selector.register(worker.pipes[1], selectors.EVENT_READ, worker)
         self._living.append(worker)
 
     def _wait(self, seconds: float | None = None) -> None:
@@ -132,10 +140,10 @@ class Workers:
             if worker is None:
                 with contextlib.suppress(BlockingIOError):
                     self._woken.recv(4096)
-            elif os.read(_stream(worker.process.stdout).fileno(), 4096):
+            elif os.read(worker.pipes[1].fileno(), 4096):
                 worker.ready = True
             else:
-                self._selector.unregister(_stream(worker.process.stdout))
+                self._selector.unregister(worker.pipes[1])
                 worker.process.wait()
 
     def _replace(self) -> None:
@@ -148,9 +156,9 @@ class Workers:
 
     def _bury(self, worker: Worker) -> None:
         self._living.remove(worker)
-        for stream in (worker.process.stdin, worker.process.stdout):
+        for pipe in worker.pipes:
             with contextlib.suppress(BrokenPipeError):
-                _stream(stream).close()
+                pipe.close()
         if worker.process.returncode:  # others have said goodbye; the store may not answer now
             given = (self._setup.store, worker.name)
             threading.Thread(target=forget_worker, args=given, daemon=True).start()
@@ -172,11 +180,6 @@ class Workers:
                 self._bury(worker)
         for sock in self._sockets:
             sock.close()
-
-
-def _stream(stream: Any) -> Any:
-    """Return a pipe, which is there because it was asked for."""
-    return stream
 
 
 def _told(worker: Worker) -> str:
