@@ -11,12 +11,12 @@ import orjson
 from emulator.core.answer.render import Turn
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.load import parse_text
-from emulator.core.engine.stored_lookup import found_at_once
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT, Options, Session, build_session
 from emulator.core.seeded_random import Draw
+from emulator.core.store import at_once
 from emulator.core.tree import compact
 from emulator.core.values import Call, Exchange, Request
 from emulator.core.wires.request.conversation import Conversation, prompt_tokens
@@ -125,8 +125,8 @@ class EngineSession:
 
     def answer(self, request: Request) -> Exchange:
         """Answer a request, with what it names recalled."""
-        if steps := self.engine.recalling(request):
-            request = replace(request, recalled=found_at_once(steps, self.store, self.session.id))
+        if found := self.engine.recalling(request, self.store):
+            request = replace(request, recalled=at_once(found))
         claim = self.engine.claim(self.session, request)
         exchange = self.engine.answer(self.session, request, claim, self.store.take(claim))
         self.store.record(exchange)

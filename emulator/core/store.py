@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from inspect import isawaitable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from emulator.core.frozen import frozen
 from emulator.core.stored_answers import Keeping
@@ -20,6 +20,16 @@ class StoreFailed(Exception):
 async def soon(value: T | Awaitable[T]) -> T:
     """Return what a store answers, whether it has it at hand or must be waited for."""
     return await value if isawaitable(value) else value
+
+
+def at_once(found: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine comes to that asks a store alone which has its answers at hand: it waits for nothing."""
+    try:
+        found.send(None)
+    except StopIteration as ended:
+        value: T = ended.value
+        return value
+    raise TypeError("what was to be found at once waits for something")
 
 
 class Sketch(Protocol):
@@ -39,18 +49,6 @@ class Counters:
     dropped: int
 
 
-@frozen
-class Lookup:
-    """What is looked for among the kept answers: one by its id, or the ids of all `of` an operation.
-
-    Of one `with_texts`, pieces of JSON, its request or what it has otherwise since has them; else it need not be found.
-    """
-
-    id: str = ""
-    of: str = ""
-    with_texts: Sequence[bytes] = ()
-
-
 #: An exchange whose answer is kept, and what that has otherwise since, as JSON.
 KeptExchange = tuple[Exchange, str]
 #: Exchanges, and how many older ones were dropped.
@@ -63,7 +61,10 @@ class KeptAnswers(Protocol):
     def recall(
         self, session: str, ident: str, with_texts: Sequence[bytes] = ()
     ) -> KeptExchange | Awaitable[KeptExchange | None] | None:
-        """Return the exchange whose answer is kept by an id, and what that has otherwise since; see Lookup."""
+        """Return the exchange whose answer is kept by an id, and what that has otherwise since.
+
+        One need not be found if neither its request nor what it has otherwise since has the texts, pieces of JSON.
+        """
 
     def listed(self, session: str, of: str) -> Sequence[str] | Awaitable[Sequence[str]]:
         """Return the ids of the answers that are kept of an operation, the oldest first."""

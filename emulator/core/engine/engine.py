@@ -8,15 +8,16 @@ Both are pure; `answer_cache` remembers only what would be found again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from typing import Any
 
 from emulator.core.answer.answer_cache import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
 from emulator.core.engine.access import authenticate, route
 from emulator.core.engine.limits import check_grant, documented_headers
 from emulator.core.engine.outcome import Outcome, refused, relayed, replayed, scripted, unmatched
-from emulator.core.engine.stored_lookup import Steps, recalling
+from emulator.core.engine.stored_lookup import recalling
 from emulator.core.engine.understand import idempotency_of, understand
 from emulator.core.errors import Refusal, shown
 from emulator.core.provider.provider import Provider
@@ -24,6 +25,7 @@ from emulator.core.provider.routes import Route
 from emulator.core.scenario.candidates import candidates, with_fallbacks
 from emulator.core.scenario.session import Session
 from emulator.core.seeded_random import Draw
+from emulator.core.store import KeptAnswers
 from emulator.core.values import Call, Candidate, Claim, Exchange, Grant, Note, Request
 
 
@@ -35,10 +37,10 @@ class Engine:
         self.prefixes = {item.title: item.key_prefix for item in providers.values()}
         self.answer_cache = AnswerCache(self.answer, self.again)
 
-    def recalling(self, request: Request) -> Steps | None:
-        """Return the steps that find what a request names of the kept answers; they are taken before it is claimed."""
+    def recalling(self, request: Request, store: KeptAnswers) -> Coroutine[Any, Any, bytes] | None:
+        """Return what finds what a request names of the kept answers; it is awaited before the request is claimed."""
         provider = self.providers[request.provider]
-        return recalling(provider, request) if provider.keeps else None
+        return recalling(provider, request, store, request.session) if provider.keeps else None
 
     def claim(self, session: Session, request: Request) -> Claim:
         """Understand a request as far as the provider would; a refusal is kept for the answer."""

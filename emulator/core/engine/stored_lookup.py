@@ -1,14 +1,13 @@
-"""What a request names of the answers that are kept, found step by step: who drives the steps asks the store.
+"""What a request names of the answers that are kept, found before it is claimed; and pages of lists of them.
 
-A step yields what it looks for, and is sent what the store has of it. So one description serves a store that has its
-answers at hand, and one that must be waited for.
+A store that has its answers at hand is waited for no more than one that has to be asked: see `at_once`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -16,22 +15,19 @@ import orjson
 from emulator.core.answer.render import render_id
 from emulator.core.answer.stored import Recalled, conversation_key, earlier, recalled
 from emulator.core.durations import whole_number
-from emulator.core.engine.stored_page import Page, data_of, sent_in
 from emulator.core.errors import Json
+from emulator.core.frozen import frozen
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.seeded_random import Draw
-from emulator.core.store import KeptAnswers, KeptExchange, Lookup, soon
+from emulator.core.store import KeptAnswers, KeptExchange, soon
 from emulator.core.stored_answers import Kept
-from emulator.core.tree import parsed
+from emulator.core.tree import Path, at, parsed
 from emulator.core.values import Exchange, Request
 from emulator.core.wires.completion import Completion, neutral_usage
 from emulator.core.wires.scope import AnswerValues
 from emulator.core.wires.sse import payload
 from emulator.core.wires.wire import Wire
-
-#: What is found of a request, step by step.
-Steps: TypeAlias = Generator[Lookup, Any, Recalled | None]
 
 #: The newest kept answers in which an item is looked for that a request refers to, and that a list looks at.
 MOST_LOOKED_THROUGH = 1000
@@ -41,111 +37,141 @@ MOST_READ = 32_000_000
 _NEVER = 1e15
 
 
-def recalling(provider: Provider, request: Request) -> Steps | None:
-    """Return the steps that find what a request names; None where it names nothing. Nothing is wrong with it yet."""
+def recalling(
+    provider: Provider, request: Request, store: KeptAnswers, session: str
+) -> Coroutine[Any, Any, bytes] | None:
+    """Return what finds what a request names, as `recalled` reads it; None where it names nothing.
+
+    Nothing is wrong with the request yet. Raises: StoreFailed, when awaited.
+    """
     route = (provider.routes.find(request.path) or {}).get(request.method)
-    if route is None:
+    operation = route.operation if route else None
+    of = provider.operations[operation.of] if operation and operation.kind == "stored" else operation
+    if route is None or operation is None or of is None or of.wire is None or of.wire.kept is None:
         return None
-    operation = route.operation
+    chat = _Chat(of, of.wire, of.wire.kept, store, session)
     if operation.kind == "stored":
         asked = dict(parse_qsl(request.query))
         ident = next(iter(route.params.values()), "")
-        return _of_stored(provider, operation, ident, asked) if ident else _all(provider, operation, asked)
-    wire = operation.wire
-    if wire is None or not wire.request.may_go_on(request.body):
-        return None
-    body = parsed(request.body)
-    return _of_chat(provider, operation, body) if isinstance(body, dict) else None
+        return _packed(chat.one(operation, ident, asked) if ident else chat.all(Page(operation, asked)))
+    body = parsed(request.body) if of.wire.request.may_go_on(request.body) else None
+    chats = (item.name for item in provider.operations.values() if item.kind == "chat" and item.wire is of.wire)
+    return _packed(chat.named_in(body, next(chats))) if isinstance(body, dict) else None
 
 
-def found_at_once(steps: Steps, store: KeptAnswers, session: str) -> bytes:
-    """Take the steps with a store that has its answers at hand, and return what `recalled` reads."""
-    found: Any = None
-    try:
-        while True:
-            found = _look(store, session, steps.send(found))
-    except StopIteration as ended:
-        return ended.value.packed() if ended.value else b""
+async def _packed(found: Coroutine[Any, Any, Recalled | None]) -> bytes:
+    recalled = await found
+    return recalled.packed() if recalled else b""
 
 
-async def found_later(steps: Steps, store: KeptAnswers, session: str) -> bytes:
-    """Take the steps with a store that must be waited for.
+@frozen
+class _Chat:
+    """A chat whose answers are kept: its wire, how it keeps them, and the session in whose store they are."""
 
-    Raises: StoreFailed.
-    """
-    found: Any = None
-    try:
-        while True:
-            found = await soon(_look(store, session, steps.send(found)))
-    except StopIteration as ended:
-        return ended.value.packed() if ended.value else b""
+    operation: Operation
+    wire: Wire
+    kept: Kept
+    store: KeptAnswers
+    session: str
 
+    async def _find(self, ident: str, with_texts: Sequence[bytes] = ()) -> KeptExchange | None:
+        return await soon(self.store.recall(self.session, ident, with_texts))
 
-def _look(store: KeptAnswers, session: str, wanted: Lookup) -> Any:
-    return store.listed(session, wanted.of) if wanted.of else store.recall(session, wanted.id, wanted.with_texts)
+    async def named_in(self, body: Mapping[str, Json], chat: str) -> Recalled | None:
+        """Find the answer that a request goes on from, and the items that it refers to, among those of a chat."""
+        form = self.wire.request
+        previous, named = form.previous(body), form.conversation(body)
+        key = previous or (conversation_key(named) if named else "")
+        found = self._answer(await self._find(key)) if key else None
+        if previous and found and found.response and found.response.get(self.wire.place("id")) != previous:
+            found = None  # a conversation
+        wanted = set(form.references(body))
+        return replace(found or Recalled(), references=await self._items(wanted, chat)) if wanted else found
 
-
-def _of_chat(provider: Provider, operation: Operation, body: Mapping[str, Json]) -> Steps:
-    """Find the answer that a request goes on from, and the items that it refers to."""
-    wire = operation.wire
-    if wire is None or wire.kept is None:
-        return None
-    previous, named = wire.request.previous(body), wire.request.conversation(body)
-    key = previous or (conversation_key(named) if named else "")
-    found = _answer((yield Lookup(key)), wire) if key else None
-    if previous and found and found.response and found.response.get(wire.place("id")) != previous:
-        found = None  # a conversation
-    wanted = set(wire.request.references(body))
-    if not wanted:
+    async def _items(self, wanted: set[str], chat: str) -> dict[str, Json]:
+        """Find items of kept answers by their ids, in the newest answers."""
+        found: dict[str, Json] = {}
+        marks, read = [orjson.dumps(ident) for ident in wanted], 0
+        ids = await soon(self.store.listed(self.session, chat))
+        for kept in ids[::-1][:MOST_LOOKED_THROUGH]:
+            other = await self._find(kept)
+            if other is None or other[0].claim.wire is not self.wire:
+                continue
+            data = data_of(other[0])
+            if any(mark in data for mark in marks):
+                items = self.kept.items(_whole(other[0], self.wire)[0])
+                found |= {item["id"]: item for item in items if isinstance(item, dict) and item.get("id") in wanted}
+            read += len(data) + len(other[0].request.body) + len(other[0].request.recalled)
+            if len(found) == len(wanted) or read > MOST_READ:
+                break
         return found
-    references: dict[str, Json] = {}
-    marks, read = [orjson.dumps(ident) for ident in wanted], 0
-    chat = next(item for item in provider.operations.values() if item.kind == "chat" and item.wire is wire)
-    ids: Sequence[str] = yield Lookup(of=chat.name)
-    for kept in ids[::-1][:MOST_LOOKED_THROUGH]:
-        other: KeptExchange | None = yield Lookup(kept)
-        if other is None or other[0].claim.wire is not wire:
-            continue
-        data = data_of(other[0])
-        if any(mark in data for mark in marks):
-            items = wire.kept.items(_whole(other[0], wire)[0])
-            references |= {item["id"]: item for item in items if isinstance(item, dict) and item.get("id") in wanted}
-        read += len(data) + len(other[0].request.body) + len(other[0].request.recalled)
-        if len(references) == len(wanted) or read > MOST_READ:
-            break
-    return replace(found or Recalled(), references=references)
 
+    async def one(self, operation: Operation, ident: str, asked: Mapping[str, str]) -> Recalled | None:
+        """Find the answer that is asked for by its id."""
+        kept = await self._find(ident)
+        if kept is None or kept[0].claim.operation != self.operation.name:
+            return None
+        found = self._answer(kept)
+        if found is None or found.response is None or found.response.get(self.wire.place("id")) != ident:
+            return None
+        if operation.does == "list":
+            return self._page_of_items(Page(operation, asked), ident, found.items)
+        events = _events(self.wire, operation, kept[0], asked) if operation.does == "show" else None
+        return Recalled(found.response, (), found.due, found.later, found.change, events=events)
 
-def _of_stored(provider: Provider, operation: Operation, ident: str, asked: Mapping[str, str]) -> Steps:
-    """Find the answer that is asked for by its id."""
-    of = provider.operations[operation.of]
-    kept: KeptExchange | None = yield Lookup(ident)
-    if kept is None or of.wire is None or of.wire.kept is None or kept[0].claim.operation != of.name:
-        return None
-    found = _answer(kept, of.wire)
-    if found is None or found.response is None or found.response.get(of.wire.place("id")) != ident:
-        return None
-    if operation.does == "list":
-        return _page_of_items(of, operation, of.wire.kept, ident, found.items, asked)
-    events = _events(of.wire, operation, kept[0], asked) if operation.does == "show" else None
-    return Recalled(found.response, (), found.due, found.later, found.change, events=events)
+    async def all(self, page: Page) -> Recalled:
+        """Find a page of the kept answers that a list asks for."""
+        ids = await soon(self.store.listed(self.session, self.operation.name))
+        order = list(ids) if page.oldest_first else list(ids[::-1])
+        begin = page.begin(order, str)
+        if begin is None:
+            return Recalled(unknown=page.after)
+        rows: list[Mapping[str, Json]] = []
+        for ident in order[begin:][:MOST_LOOKED_THROUGH]:
+            kept = await self._find(ident, page.of_request)
+            if kept is None or not page.may_want(*kept):
+                continue
+            found = self._answer(kept)
+            if found and found.response is not None and page.wants(found.response, sent_in(kept[0])):
+                rows.append(found.response)
+            if len(rows) > page.limit:
+                break
+        told = rows[: page.limit]
+        return page.told(told, [row[self.wire.place("id")] for row in told], len(rows) > page.limit)
 
+    def _answer(self, kept: KeptExchange | None) -> Recalled | None:
+        """Return what is kept of an exchange; nothing, where its answer is of another form or does not say it."""
+        exchange, change = kept or (None, "")
+        call = exchange.claim.call if exchange else None
+        if exchange is None or call is None or exchange.claim.wire is not self.wire:
+            return None
+        response, due = _whole(exchange, self.wire)
+        if response is None:
+            return None
+        changes, form = orjson.loads(change) if change else {}, self.wire.request
+        before = recalled(exchange.request)
+        sent = form.with_references(call.body, before.references if before else {})
+        items = [*earlier(before, exchange.request.at, self.wire), *form.items(sent)]
+        beside = {name: no if call.body.get(name) is None else call.body[name] for name, no in self.kept.shown.items()}
+        return Recalled({**response, **beside, **changes}, items, due, exchange.later is not None, changes)
 
-def _answer(kept: KeptExchange | None, wire: Wire) -> Recalled | None:
-    """Return what is kept of an answered exchange; nothing, where its answer is of another form or does not say it."""
-    exchange, change = kept or (None, "")
-    call = exchange.claim.call if exchange else None
-    if exchange is None or call is None or exchange.claim.wire is not wire or wire.kept is None:
-        return None
-    response, due = _whole(exchange, wire)
-    if response is None:
-        return None
-    changes = orjson.loads(change) if change else {}
-    before = recalled(exchange.request)
-    sent = wire.request.with_references(call.body, before.references if before else {})
-    items = [*earlier(before, exchange.request.at, wire), *wire.request.items(sent)]
-    beside = {name: no if call.body.get(name) is None else call.body[name] for name, no in wire.kept.shown.items()}
-    return Recalled({**response, **beside, **changes}, items, due, exchange.later is not None, changes)
+    def _page_of_items(self, page: Page, ident: str, items: Sequence[Json]) -> Recalled:
+        """Return a page of what an answer was asked for with; only its items are rendered."""
+        form, items = self.wire.request, [item for item in items if isinstance(item, dict | str)]
+
+        def draw(item: Json, index: int) -> str:
+            return render_id(self.operation, form.kind(item), Draw("item", ident, index), 0.0)
+
+        def name(index: int) -> str:
+            return self.kept.id_of(items[index], ident, index, draw)
+
+        order = range(len(items)) if page.oldest_first else range(len(items) - 1, -1, -1)
+        begin = page.begin(order, name)
+        if begin is None:
+            return Recalled(unknown=page.after)
+        chosen = order[begin : begin + page.limit]
+        rows = [self.kept.listed(items[index], name(index), *form.fields_of_message) for index in chosen]
+        return page.told(rows, [name(index) for index in chosen], begin + page.limit < len(items))
 
 
 def _whole(exchange: Exchange, wire: Wire) -> tuple[dict[str, Json] | None, float | None]:
@@ -202,50 +228,57 @@ def _events(
 # Pages
 
 
-def _page_of_items(
-    of: Operation, operation: Operation, kept: Kept, ident: str, items: Sequence[Json], asked: Mapping[str, str]
-) -> Recalled:
-    """Return a page of what an answer was asked for with; only its items are rendered."""
-    form = of.wire.request if of.wire else None
-    if form is None:
-        return Recalled()
+class Page:
+    """What a list is asked for: by its query, with the documented defaults."""
 
-    items = [item for item in items if isinstance(item, dict | str)]
+    def __init__(self, operation: Operation, asked: Mapping[str, str]) -> None:
+        names = operation.page
+        given: Mapping[str, Json] = {**operation.checks(frozenset()).defaults, **asked}
+        limit = whole_number(str(given.get(names["limit"], "")))
+        self.limit = 20 if limit is None else limit
+        self.after = str(given.get(names["after"], ""))
+        self.oldest_first = given.get(names["order"]) == names["oldest_first"]
+        self._wanted = dict(_wanted(operation.page.get("filters", ()), asked))
+        #: What fields of fields, which answers repeat from requests, must be.
+        self.of_request = [orjson.dumps(value) for place, value in self._wanted.items() if len(place) > 1]
 
-    def draw(item: Json, index: int) -> str:
-        return render_id(of, form.kind(item), Draw("item", ident, index), 0.0)
+    def begin(self, order: Sequence[Any], name: Callable[[Any], str]) -> int | None:
+        """Return where the page begins; None where nothing has the id after which it is to."""
+        if not self.after:
+            return 0
+        return next((place for place, item in enumerate(order, 1) if name(item) == self.after), None)
 
-    def name(index: int) -> str:
-        return kept.id_of(items[index], ident, index, draw)
+    def may_want(self, exchange: Exchange, change: str) -> bool:
+        """Tell whether an answer need be read: what a filter asks for is in its bytes, its request, or what changed."""
+        said = [sent_in(exchange), orjson.loads(change) if change else {}]
+        data = data_of(exchange) if self._wanted else b""
+        return all(orjson.dumps(value) in data or _has(said, place, value) for place, value in self._wanted.items())
 
-    page = Page(operation, asked)
-    order = range(len(items)) if page.oldest_first else range(len(items) - 1, -1, -1)
-    begin = page.begin(order, name)
-    if begin is None:
-        return Recalled(unknown=page.after)
-    chosen = order[begin : begin + page.limit]
-    rows = [kept.listed(items[index], name(index), *form.fields_of_message) for index in chosen]
-    return page.told(rows, [name(index) for index in chosen], begin + page.limit < len(items))
+    def wants(self, *said: Mapping[str, Json]) -> bool:
+        """Tell whether an answer, or its request, has what the list asks for."""
+        return all(_has(said, place, value) for place, value in self._wanted.items())
+
+    def told(self, rows: Sequence[Json], ids: Sequence[str], more: bool) -> Recalled:
+        ends = {"first_id": ids[0], "last_id": ids[-1]} if ids else {"first_id": None, "last_id": None}
+        return Recalled(page={"items": rows, **ends, "has_more": more})
 
 
-def _all(provider: Provider, operation: Operation, asked: Mapping[str, str]) -> Steps:
-    """Find a page of the kept answers that a list asks for."""
-    of = provider.operations[operation.of]
-    ids: Sequence[str] = yield Lookup(of=of.name)
-    page = Page(operation, asked)
-    order = list(ids) if page.oldest_first else list(ids[::-1])
-    begin = page.begin(order, str)
-    if begin is None or of.wire is None:
-        return Recalled(unknown=page.after)
-    rows: list[Mapping[str, Json]] = []
-    for ident in order[begin:][:MOST_LOOKED_THROUGH]:
-        kept: KeptExchange | None = yield Lookup(ident, with_texts=page.of_request)
-        if kept is None or not page.may_want(*kept):
-            continue
-        found = _answer(kept, of.wire)
-        if found and found.response is not None and page.wants(found.response, sent_in(kept[0])):
-            rows.append(found.response)
-        if len(rows) > page.limit:
-            break
-    told = rows[: page.limit]
-    return page.told(told, [row[of.wire.place("id")] for row in told], len(rows) > page.limit)
+def _has(said: Iterable[Mapping[str, Json]], place: Path, value: str) -> bool:
+    return any(at(one, place) == value for one in said)
+
+
+def _wanted(names: Sequence[str], asked: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
+    """Yield the places that must be so: NAME, or NAME[KEY] where NAME[] is known; others are no filters."""
+    for given, value in asked.items():
+        name, _, key = given.removesuffix("]").partition("[")
+        if (f"{name}[]" if key else given) in names:
+            yield (name, key) if key else (name,), value
+
+
+def data_of(exchange: Exchange) -> bytes:
+    """Return the bytes of an answer: what is not in them need not be read."""
+    return b"".join([exchange.later.body if exchange.later else b"", *(item.data for item in exchange.timeline.frames)])
+
+
+def sent_in(exchange: Exchange) -> Mapping[str, Json]:
+    return exchange.claim.call.body if exchange.claim.call else {}

@@ -18,7 +18,7 @@ import orjson
 from emulator.core.answer.compiled import FROM, UNTIL
 from emulator.core.answer.render import JSON_TYPE, render_body, whole
 from emulator.core.cache import LruCache
-from emulator.core.engine.stored_lookup import found_at_once
+from emulator.core.store import at_once
 from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
 from emulator.server.crash import NOT_JOURNALLED, crash
 from emulator.server.http.asgi import AsgiAnswer
@@ -164,8 +164,8 @@ class Dispatch:
         engine, store, session = self._sessions.engine, self._sessions.store, routed.address.live.session
         claim: Claim | None = None
         try:
-            if steps := engine.recalling(request):
-                request = replace(request, recalled=found_at_once(steps, store, session.id))
+            if found := engine.recalling(request, store):
+                request = replace(request, recalled=at_once(found))
             claim = engine.claim(session, request)
             if self._sessions.records:
                 from emulator.core.recording import upstream_exchange  # a start does not wait for it

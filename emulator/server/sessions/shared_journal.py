@@ -12,7 +12,6 @@ from dataclasses import replace
 import orjson
 
 from emulator.core.answer.render import whole
-from emulator.core.engine.stored_lookup import found_later
 from emulator.core.errors import SourceError
 from emulator.core.scenario.session import Session
 from emulator.core.store import StoreFailed
@@ -46,8 +45,8 @@ class SharedJournal:
         Raises: StoreFailed.
         """
         engine, session = self._sessions.engine, live.session
-        if steps := engine.recalling(request):
-            request = replace(request, recalled=await found_later(steps, store, session.id))
+        if found := engine.recalling(request, store):
+            request = replace(request, recalled=await found)
         kept = _pack(request, source)
         claim, grant = _unknown(request), None
         try:

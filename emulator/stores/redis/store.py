@@ -145,7 +145,7 @@ class RedisStore:
         return self.pipeline.send(*KEEP.call(keys, grant.life, grant.number, keeping.does, data, SEPARATOR, *ids))
 
     async def recall(self, session: str, ident: str, with_texts: Sequence[bytes] = ()) -> KeptExchange | None:
-        """Return the exchange whose answer is kept by an id, and what that has otherwise since; see Lookup.
+        """Return the exchange whose answer is kept by an id, and what that has otherwise since: see KeptAnswers.
 
         Raises: StoreFailed.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from build import NOW, EngineSession, body_of, make_request, make_session
 
 from emulator.core.engine import stored_lookup, understand
-from emulator.core.store import Lookup
+from emulator.core.store import at_once
 from emulator.core.stored_answers import Keeping
 from emulator.core.values import Exchange
 from emulator.core.wires.sse import payload
@@ -431,9 +432,26 @@ def test_a_conversation_is_compacted(live: EngineSession) -> None:
 
 
 def test_a_list_by_metadata_looks_at_those_whose_requests_have_it() -> None:
-    live = make_session()
+    class Asked:
+        def __init__(self) -> None:
+            self.looked_for: list[tuple[Any, ...]] = []
+
+        def listed(self, session: str, of: str) -> list[str]:
+            self.looked_for.append((session, of))
+            return ["chatcmpl-1"]
+
+        def recall(self, session: str, ident: str, with_texts: Sequence[bytes]) -> None:
+            self.looked_for.append((session, ident, with_texts))
+
+    asked = Asked()
     query = "metadata[a]=1&model=gpt-4o"
-    steps = live.engine.recalling(make_request("openai", method="GET", path="/chat/completions", query=query))
-    assert steps
-    assert next(steps) == Lookup(of="chat")
-    assert steps.send(["chatcmpl-1"]) == Lookup("chatcmpl-1", with_texts=[b'"1"'])
+    request = make_request("openai", method="GET", path="/chat/completions", query=query)
+    found = make_session().engine.recalling(request, asked)
+    assert found
+    assert orjson.loads(at_once(found))["page"]["items"] == []
+    assert asked.looked_for == [("default", "chat"), ("default", "chatcmpl-1", [b'"1"'])]
+
+
+def test_what_waits_is_not_found_at_once() -> None:
+    with pytest.raises(TypeError, match="waits"):
+        at_once(asyncio.sleep(0))
