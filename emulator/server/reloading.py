@@ -15,8 +15,8 @@ from emulator.core.errors import SourceError, printable
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import StoreFailed
+from emulator.server.own_errors import OwnError
 from emulator.server.sessions import changes
-from emulator.server.sessions.addresses import Unaddressed
 from emulator.server.sessions.live import LiveSessions
 from emulator.server.sessions.source import source_of
 from emulator.server.setup import Server, Setup
@@ -47,7 +47,7 @@ def reloading(
         try:
             async with sessions.changing(DEFAULT):
                 changes.give(sessions, DEFAULT, scenarios, [source_of(item.file) for item in scenarios])
-        except (SourceError, Unaddressed, StoreFailed) as error:
+        except (SourceError, OwnError, StoreFailed) as error:
             tell(f"{error}\nThis cannot be served; what was loaded before stays.")
         else:
             tell(f"Reloaded {', '.join(printable(scenario.file) for scenario in scenarios)}.")

@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from emulator.network.hosts import is_loopback
 from emulator.server.control.bodies import is_json
-from emulator.server.sessions.addresses import Unaddressed
+from emulator.server.own_errors import OwnError
 
 #: The inspector's page. It holds no data and asks for the token itself, so it is shown by any host, and to who follows
 #: a link to it from another site.
@@ -32,7 +32,7 @@ _TYPED = ("POST", "PATCH", "DELETE")
 def check_access(scope: Scope, loopback: bool, admin_token: str | None) -> None:
     """Let a request through to the control API; `loopback` tells whether the server is bound to this machine only.
 
-    Raises: Unaddressed, 403 for who may not ask, 415 for a body that a page could send without being asked first.
+    Raises: OwnError, 403 for who may not ask, 415 for a body that a page could send without being asked first.
     """
     headers = Headers(scope=scope)
     page = _is_look(scope, PAGE)
@@ -85,18 +85,18 @@ def _check_type(headers: Headers, method: str) -> None:
     has_body = headers.get("content-length", "0").strip("0") or "transfer-encoding" in headers
     if method in _TYPED and has_body and not is_json(headers):
         given = headers.get("content-type") or "no content type"
-        raise Unaddressed(
+        raise OwnError(
             415, "unsupported_media_type",
             f"The body must be sent as JSON, not as {given[:100]}; with curl: -H 'Content-Type: application/json'.",
         )  # fmt: skip
 
 
-def _foreign(said: str, own: str) -> Unaddressed:
+def _foreign(said: str, own: str) -> OwnError:
     return _forbidden(
         f"The control API does not answer to web pages of other origins ({said}); ask it from a page of {own[:100]}, "
         "or from a program that is no browser."
     )
 
 
-def _forbidden(message: str) -> Unaddressed:
-    return Unaddressed(403, "forbidden", message)
+def _forbidden(message: str) -> OwnError:
+    return OwnError(403, "forbidden", message)

@@ -21,9 +21,9 @@ from emulator.server import metrics
 from emulator.server.control import bodies, inspector, journal
 from emulator.server.control.access import check_access
 from emulator.server.control.bodies import json_response, read_object, session_body, typed
+from emulator.server.own_errors import OwnError, invalid
 from emulator.server.real_time import monotonic
 from emulator.server.sessions import changes
-from emulator.server.sessions.addresses import Unaddressed, invalid
 from emulator.server.sessions.clock import VirtualClock
 from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.sessions.source import SENT
@@ -40,7 +40,7 @@ def control_app(sessions: LiveSessions, loopback: bool, admin_token: str | None)
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             check_access(scope, loopback, admin_token)
-        except Unaddressed as error:
+        except OwnError as error:
             await json_response(error.body(), error.status)(scope, receive, send)
         else:
             await app(scope, receive, send)
@@ -53,25 +53,25 @@ def _routed(sessions: LiveSessions) -> Starlette:
         async def answer(request: Request) -> Response:
             try:
                 if request.scope.get("emulator.too_large"):
-                    raise Unaddressed(413, "too_large", "The body is larger than --max-body.")
+                    raise OwnError(413, "too_large", "The body is larger than --max-body.")
                 endpoint = methods["GET" if request.method == "HEAD" else request.method]
                 found = [await _PARTS[name](sessions, part) for name, part in request.path_params.items()]
                 return await endpoint(sessions, request, *found)
-            except Unaddressed as error:
+            except OwnError as error:
                 return json_response(error.body(), error.status)
             except StoreFailed as error:
-                body = Unaddressed(500, "store_failed", str(error)).body()
+                body = OwnError(500, "store_failed", str(error)).body()
                 return json_response(body, 500, {"x-emulator-error": type(error).__name__})
 
         return Route(f"/_emulator{path}", answer, methods=list(methods))
 
     async def not_found(request: Request, error: Exception) -> Response:
-        return json_response(Unaddressed(404, "not_found", _no_such(request, routes)).body(), 404)
+        return json_response(OwnError(404, "not_found", _no_such(request, routes)).body(), 404)
 
     async def wrong_method(request: Request, error: Any) -> Response:
         allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         message = f"{request.scope['path']} takes {allowed}, not {request.method}."
-        return json_response(Unaddressed(405, "method_not_allowed", message).body(), 405, {"allow": allowed})
+        return json_response(OwnError(405, "method_not_allowed", message).body(), 405, {"allow": allowed})
 
     routes = [*inspector.ROUTES, *(route(path, methods) for path, methods in _ROUTES.items())]
     app = Starlette(routes=routes, exception_handlers={404: not_found, 405: wrong_method})
@@ -211,7 +211,7 @@ async def set_clock(sessions: LiveSessions, request: Request, live: LiveSession)
         elif isinstance(live.clock, VirtualClock):
             live.clock.hold()
         else:
-            raise Unaddressed(409, "real_clock", "This session's clock is real and cannot be held.")
+            raise OwnError(409, "real_clock", "This session's clock is real and cannot be held.")
     return await read_clock(sessions, request, live)
 
 
@@ -219,7 +219,7 @@ async def _provider(sessions: LiveSessions, name: str) -> Provider:
     found = sessions.providers.get(name)
     if found is None:
         message = f"There is no provider '{name[:100]}'; {nearest(name, sessions.providers)}"
-        raise Unaddressed(404, "unknown_provider", message)
+        raise OwnError(404, "unknown_provider", message)
     return found
 
 

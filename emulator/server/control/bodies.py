@@ -23,7 +23,7 @@ from emulator.core.schema.formats import data_folder
 from emulator.core.secrets.names import redact
 from emulator.core.store import soon
 from emulator.core.values import Plan
-from emulator.server.sessions.addresses import Unaddressed, invalid
+from emulator.server.own_errors import OwnError, invalid
 from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.sessions.source import SENT
 
@@ -184,7 +184,7 @@ def scenario_of(data: dict[str, Json]) -> tuple[Json, str]:
         close = closest(name, library) if "/" in name else None  # several have a file of one name
         likely = [close] if close else nlargest(2, library, lambda item: _likeness(name, item))
         hint = " or ".join(f"'{item}'" for item in likely)
-        raise Unaddressed(404, "not_found", f"The library has no '{name[:100]}'; did you mean {hint}?")
+        raise OwnError(404, "not_found", f"The library has no '{name[:100]}'; did you mean {hint}?")
     return library[name].read_text(encoding="utf-8"), name
 
 

@@ -20,7 +20,7 @@ from emulator.core.journal.verify import verify
 from emulator.core.store import soon
 from emulator.core.values import Exchange
 from emulator.server.control.bodies import json_list, json_response, origin_of, read_object, session_body, typed
-from emulator.server.sessions.addresses import Unaddressed, invalid
+from emulator.server.own_errors import OwnError, invalid
 from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions
 from emulator.stores.memory import weigh
 
@@ -86,7 +86,7 @@ class _Watcher:
 async def watch_journal(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:
     """Stream exchanges as they end, until the session is removed; a reader too slow for them is cut off."""
     if sum(len(item.watchers) for item in sessions.by_id.values()) >= MOST_WATCHERS:
-        raise Unaddressed(409, "too_many_readers", f"{MOST_WATCHERS} readers follow a journal already; end one first.")
+        raise OwnError(409, "too_many_readers", f"{MOST_WATCHERS} readers follow a journal already; end one first.")
     watch, told = _Watcher(request.scope["emulator.abort"]), _with_conversation(request)
 
     async def events() -> AsyncIterator[bytes]:
@@ -117,7 +117,7 @@ async def verify_journal(sessions: LiveSessions, request: Request, live: LiveSes
     try:
         return json_response(verify(exchanges, when, **bounds, dropped=dropped).body())
     except SourceError as error:
-        raise Unaddressed(422, "invalid_when", str(error), error.problems) from None
+        raise OwnError(422, "invalid_when", str(error), error.problems) from None
 
 
 async def note_completed(sessions: LiveSessions, request: Request, live: LiveSession) -> Response:

@@ -13,22 +13,19 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from emulator.core.answer.compiled import FROM, UNTIL
-from emulator.core.answer.render import JSON_TYPE, render_body, whole
 from emulator.core.cache import LruCache
 from emulator.core.store import at_once
-from emulator.core.values import Claim, Exchange, Grant, Plan, Request, Sent, Timeline
-from emulator.server.crash import NOT_JOURNALLED, crash
+from emulator.core.values import Claim, Exchange, Grant, Request, Sent, Timeline
 from emulator.server.http.asgi import AsgiAnswer
 from emulator.server.http.connection import ClientSide, Connection, ServerFields
 from emulator.server.http.player import Player
-from emulator.server.http.reader import Head, Message, Refused
+from emulator.server.http.reader import Head, Message
 from emulator.server.http.routed_request import KnownRequest, RepeatedRequest, RoutedRequest, origin, target
 from emulator.server.http.waiting_request import AwaitedAnswer
+from emulator.server.own_errors import OwnError, crash, unknown_claim
 from emulator.server.real_time import monotonic
-from emulator.server.sessions.addresses import Unaddressed, decoded
+from emulator.server.sessions.addresses import decoded
 from emulator.server.sessions.clock import Clock
 from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing
 
@@ -110,7 +107,7 @@ class Dispatch:
         path, query = target(message.head)
         if not self._controls(connection, message, path, query):
             locate = partial(self.locate, connection, message, path, query)
-            play, refuse = (partial(put, connection, message) for put in (self.play, self.play_unaddressed))
+            play, refuse = (partial(put, connection, message) for put in (self.play, self.play_own))
             connection.current = AwaitedAnswer(connection, sharing, message, path, query, locate, play, refuse)
             connection.current.begin()
 
@@ -121,8 +118,8 @@ class Dispatch:
             return None
         try:
             return self.locate(connection, message, path, query)
-        except Unaddressed as error:
-            self.play_unaddressed(connection, message, error)
+        except OwnError as error:
+            self.play_own(connection, message, error)
             return None
 
     def _controls(self, connection: Connection, message: Message, path: str, query: str) -> bool:
@@ -138,7 +135,7 @@ class Dispatch:
     def locate(self, connection: Connection, message: Message, path: str, query: str) -> RoutedRequest:
         """Find where a request goes.
 
-        Raises: Unaddressed.
+        Raises: OwnError.
         """
         head = message.head
         address = self._sessions.locate(decoded(path), head.headers, origin(connection.transport, head), query)
@@ -147,10 +144,9 @@ class Dispatch:
             self._routed.put(head, routed)
         return routed
 
-    def play_unaddressed(self, connection: Connection, message: Message, error: Unaddressed) -> None:
+    def play_own(self, connection: Connection, message: Message, error: OwnError) -> None:
         """Answer what no provider answers."""
-        headers = (JSON_TYPE, *NOT_JOURNALLED)
-        self.play(connection, message, whole(orjson.dumps(error.body()), error.status, headers, 0.0), connection.clock)
+        self.play(connection, message, error.answer(), connection.clock)
 
     def _decide(
         self,
@@ -175,7 +171,7 @@ class Dispatch:
             compiled = engine.answer_cache.compiled(session, request, claim, grant) if plain else None
             exchange = None if compiled else engine.answer(session, request, claim, grant)
         except Exception as error:  # a fault of ours: said aloud, and never in a provider's name
-            claim = claim or Claim(session.id, request.provider, None, Plan("unlimited"), request.at, False)
+            claim = claim or unknown_claim(request)
             grant = grant or store.take(claim)
             compiled, exchange = None, crash(claim, grant, request, error)
         if compiled:
@@ -288,9 +284,8 @@ class Dispatch:
         connection.current = Player(timeline, self._client(connection, message.head), clock, start, done)
         connection.current.play()
 
-    def refuse(self, connection: Connection, refused: Refused) -> None:
+    def refuse(self, connection: Connection, refused: OwnError) -> None:
         """Answer what is no request that can be read."""
         message = Message(Head())
         message.head.keep_alive = False
-        body = {"error": {"code": refused.code, "message": refused.message, "problems": []}}
-        self.play(connection, message, render_body(body, refused.status, NOT_JOURNALLED), connection.clock)
+        self.play_own(connection, message, refused)

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from emulator.server.http.connection import Answer
 from emulator.server.http.dispatch import Dispatch
-from emulator.server.http.reader import TOO_SLOW, Heads, Reader, Refused
+from emulator.server.http.reader import TOO_SLOW, Heads, Reader
+from emulator.server.own_errors import OwnError
 from emulator.server.sessions.clock import Clock, RealClock
 
 #: Pipelined messages, and the bytes of their bodies, before reading stops.
@@ -167,7 +168,7 @@ class Connection(asyncio.Protocol):
         try:
             while self.waiting and not (self.current or self.writing_paused or self.transport.is_closing()):
                 message = self.waiting.popleft()
-                if isinstance(message, Refused):
+                if isinstance(message, OwnError):
                     self.dispatch.refuse(self, message)
                 else:
                     self.dispatch.answer(self, message)

@@ -8,7 +8,7 @@ from typing import Any
 import httptools
 
 from emulator.core.cache import LruCache
-from emulator.core.frozen import frozen
+from emulator.server.own_errors import OwnError
 
 #: Bytes of a request that are no body: its head, and beside the body its framing.
 MAX_HEAD = 65_536
@@ -21,20 +21,12 @@ _FRAMING = 8
 _LINE_ENDS = (b"\r", b"\n")
 
 
-@frozen
-class Refused:
-    """What came is no request that can be read; the connection ends with this answer."""
-
-    status: int
-    code: str
-    message: str
-
-
-NOT_HTTP = Refused(400, "emulator_not_http", "What was sent is no valid HTTP.")
-HEAD_TOO_LARGE = Refused(
+#: What came is no request that can be read; the connection ends with this answer.
+NOT_HTTP = OwnError(400, "emulator_not_http", "What was sent is no valid HTTP.")
+HEAD_TOO_LARGE = OwnError(
     431, "emulator_head_too_large", f"The request's head, or what frames its body, is over {MAX_HEAD} bytes."
 )
-TOO_SLOW = Refused(408, "emulator_too_slow", "The request did not come to its end in time.")
+TOO_SLOW = OwnError(408, "emulator_too_slow", "The request did not come to its end in time.")
 
 
 class Head:
@@ -128,7 +120,7 @@ class Reader:
     """
 
     def __init__(self, max_body: int, heads: Heads) -> None:
-        self.messages: deque[Message | Refused] = deque()  # complete ones
+        self.messages: deque[Message | OwnError] = deque()  # complete ones
         self.over = False
         self.asks = False
         self._max_body = max_body
@@ -185,7 +177,7 @@ class Reader:
         if self._fed > MAX_HEAD + (1 + _FRAMING) * self._message.size:
             self.refuse(HEAD_TOO_LARGE)
 
-    def refuse(self, why: Refused) -> None:
+    def refuse(self, why: OwnError) -> None:
         """Take nothing more; this is the last answer."""
         if not self.over:
             self.over = True

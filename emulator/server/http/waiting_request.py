@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from emulator.core.store import StoreFailed
 from emulator.core.values import Request
-from emulator.server.crash import own_error
 from emulator.server.http.connection import Connection
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Message
 from emulator.server.http.routed_request import RoutedRequest
+from emulator.server.own_errors import OwnError, failure
 from emulator.server.real_time import monotonic
-from emulator.server.sessions.addresses import Unaddressed
 from emulator.server.sessions.live import LiveSession, Sharing
 
 log = logging.getLogger("emulator")
@@ -35,7 +34,7 @@ class AwaitedAnswer:
     query: str
     locate: Callable[[], RoutedRequest]
     play: Callable[..., None]
-    refuse: Callable[[Unaddressed], None]
+    refuse: Callable[[OwnError], None]
     left: bool = False
 
     def begin(self) -> None:
@@ -65,13 +64,13 @@ class AwaitedAnswer:
         try:
             live, exchange = await self.sharing.decide(self.path, self.query, head.headers, self._located)
             self.play(exchange.timeline, live.clock, exchange)
-        except Unaddressed as error:
+        except OwnError as error:
             self.refuse(error)
         except StoreFailed as error:
-            self.play(own_error("store_failed", f"{error}", error), connection.clock)
+            self.play(failure("store_failed", f"{error}", error), connection.clock)
         except Exception as error:  # a fault of ours, before anything was granted
             log.exception("the emulator failed on %s %s", head.method, self.path)
-            self.play(own_error("emulator_crash", f"The emulator failed: {error}", error), connection.clock)
+            self.play(failure("emulator_crash", f"The emulator failed: {error}", error), connection.clock)
         player = connection.current
         if isinstance(player, Player) and (self.left or connection.ended):
             (player.leave if self.left else player.client_finished)()

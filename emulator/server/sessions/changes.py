@@ -9,7 +9,7 @@ from emulator.core.durations import whole_number
 from emulator.core.errors import Json, SourceError
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import Session, build_session, check_upstreams
-from emulator.server.sessions.addresses import Unaddressed, unloadable
+from emulator.server.own_errors import OwnError, unloadable
 from emulator.server.sessions.clock import VirtualClock, make_clock
 from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.sessions.source import SENT, Added
@@ -19,7 +19,7 @@ def put_scenario(sessions: LiveSessions, id: str, scenario: Json, label: str = S
     """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
 
     What is under way was decided by the old one and is sent to its end, also what is held or silent.
-    Raises: Unaddressed, 422, for one that does not load; 409, where one of its rules has an added rule's id, or for
+    Raises: OwnError, 422, for one that does not load; 409, where one of its rules has an added rule's id, or for
     too many bytes (`size`).
     """
     live = sessions.find(id)
@@ -38,7 +38,7 @@ def give(
 ) -> LiveSession:
     """Give a session other scenarios, loaded from these sources: turns and state begin anew, the rest stays.
 
-    Raises: SourceError, where they disagree; Unaddressed, 409, where a rule has an added rule's id.
+    Raises: SourceError, where they disagree; OwnError, 409, where a rule has an added rule's id.
     """
     live = sessions.find(id)
     old = live.session
@@ -67,7 +67,7 @@ def reset(sessions: LiveSessions, id: str) -> LiveSession:
 def add_rule(sessions: LiveSessions, id: str, rule: Mapping[str, Json], at: str | None, size: int = 0) -> LiveSession:
     """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
 
-    Raises: Unaddressed, 422, for a rule that does not load; 409 for too many bytes (`size`).
+    Raises: OwnError, 422, for a rule that does not load; 409 for too many bytes (`size`).
     """
     live = sessions.find(id)
     sessions.check_room(size)
@@ -95,17 +95,17 @@ def add_rule(sessions: LiveSessions, id: str, rule: Mapping[str, Json], at: str 
 def advance(live: LiveSession, seconds: float) -> None:
     """Move a session's virtual clock.
 
-    Raises: Unaddressed, 409, on a real clock.
+    Raises: OwnError, 409, on a real clock.
     """
     if not isinstance(live.clock, VirtualClock):
         message = "This session's clock is real and cannot be moved; make the session with clock: virtual."
-        raise Unaddressed(409, "real_clock", message)
+        raise OwnError(409, "real_clock", message)
     live.clock.advance(seconds)
 
 
 def _check_free(name: Json, session: Session) -> None:
     if any(item.id == name for item in session.rules):
-        raise Unaddressed(409, "rule_exists", f"The scenario has a rule with the id '{name}' already.")
+        raise OwnError(409, "rule_exists", f"The scenario has a rule with the id '{name}' already.")
 
 
 def _placed(error: SourceError, at: str) -> SourceError:

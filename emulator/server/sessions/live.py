@@ -18,7 +18,8 @@ from emulator.core.scenario.session import DEFAULT, Options, Session, build_sess
 from emulator.core.store import Store
 from emulator.core.values import Exchange, Request, Sent
 from emulator.server.metrics import Metrics
-from emulator.server.sessions.addresses import Unaddressed, find_place, implied_provider, nowhere, unloadable
+from emulator.server.own_errors import OwnError, unloadable
+from emulator.server.sessions.addresses import find_place, implied_provider, nowhere
 from emulator.server.sessions.clock import Clock, make_clock
 from emulator.server.sessions.source import SENT, Builder, SessionSource
 
@@ -119,11 +120,11 @@ class LiveSessions:
     ) -> LiveSession:
         """Make a session of its own; `label` stands for the scenario's file, id and key are made where none is given.
 
-        Raises: Unaddressed, 409 for too many, too many bytes (`size`), or an id or a key that another session has, 422
+        Raises: OwnError, 409 for too many, too many bytes (`size`), or an id or a key that another session has, 422
         for a scenario that does not load.
         """
         if id in self.by_id or key in self.by_key:
-            raise Unaddressed(409, "session_exists", "Another session has this id, or this key; delete it first.")
+            raise OwnError(409, "session_exists", "Another session has this id, or this key; delete it first.")
         if len(self.by_id) > self.max_sessions:
             raise self.too_many()
         self.check_room(size)
@@ -139,19 +140,19 @@ class LiveSessions:
         return live
 
     def check_room(self, more: int) -> None:
-        """Refuse more bytes than all sessions may be sent together. Raises: Unaddressed, 409."""
+        """Refuse more bytes than all sessions may be sent together. Raises: OwnError, 409."""
         if self.size + more > MOST_SCENARIO_BYTES:
             message = f"the scenarios and rules of all sessions would be over {MOST_SCENARIO_BYTES // 10**6} MB"
-            raise Unaddressed(409, "too_much_kept", f"{message}; delete sessions that are over")
+            raise OwnError(409, "too_much_kept", f"{message}; delete sessions that are over")
 
     def resize(self, live: LiveSession, size: int) -> None:
         """Count the bytes that a session was sent."""
         self.size += size - live.size
         live.size = size
 
-    def too_many(self) -> Unaddressed:
+    def too_many(self) -> OwnError:
         message = f"there are {self.max_sessions} sessions already (--max-sessions); delete some"
-        return Unaddressed(409, "too_many_sessions", message)
+        return OwnError(409, "too_many_sessions", message)
 
     def _open(self, id: str, scenarios: Sequence[Scenario], source: SessionSource, key: str = "") -> LiveSession:
         draft = build_session(id, "", self.providers, scenarios, source.options, 0.0)
@@ -174,11 +175,11 @@ class LiveSessions:
     def find(self, id: str) -> LiveSession:
         """Return a live session.
 
-        Raises: Unaddressed, 404.
+        Raises: OwnError, 404.
         """
         live = self.by_id.get(id)
         if live is None:
-            raise Unaddressed(404, "emulator_unknown_session", f"There is no session '{id[:100]}'.")
+            raise OwnError(404, "emulator_unknown_session", f"There is no session '{id[:100]}'.")
         return live
 
     def ended(self, exchange: Exchange, sent: Sent) -> None:
@@ -206,7 +207,7 @@ class LiveSessions:
         """Remove a session. The default one cannot be removed."""
         live = self.find(id)
         if id == DEFAULT:
-            raise Unaddressed(409, "default_session", "The default session always exists; reset it instead.")
+            raise OwnError(409, "default_session", "The default session always exists; reset it instead.")
         self.drop(live)
         if not self.sharing:
             self.store.delete(id)
@@ -236,7 +237,7 @@ class LiveSessions:
     async def meet(self, id: str) -> LiveSession:
         """Return a session as it stands now.
 
-        Raises: Unaddressed, 404.
+        Raises: OwnError, 404.
         """
         if self.sharing:
             await self.sharing.meet(id)
@@ -258,7 +259,7 @@ class LiveSessions:
 
         A provider's base URL may have another path than /v1, or none.
 
-        Raises: Unaddressed, 404, with the base URLs that are good.
+        Raises: OwnError, 404, with the base URLs that are good.
         """
         steps = path.split("/")[1:] or [""]
         addressed = steps[0] == "s" and len(steps) > 1
@@ -271,7 +272,7 @@ class LiveSessions:
         implied = live.session.provider or implied_provider(self.providers, headers)
         place = find_place(self.providers, prefix, steps, implied)
         if place is None:
-            raise Unaddressed(404, "emulator_no_provider", nowhere(self.providers, path, prefix, steps, implied))
+            raise OwnError(404, "emulator_no_provider", nowhere(self.providers, path, prefix, steps, implied))
         return Address(live, *place, addressed)
 
     def main_provider(self, session: Session) -> str | None:

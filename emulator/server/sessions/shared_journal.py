@@ -15,8 +15,8 @@ from emulator.core.answer.render import whole
 from emulator.core.errors import SourceError
 from emulator.core.scenario.session import Session
 from emulator.core.store import StoreFailed
-from emulator.core.values import Claim, Exchange, Frame, Plan, Request
-from emulator.server.crash import crash
+from emulator.core.values import Exchange, Frame, Plan, Request
+from emulator.server.own_errors import crash, unknown_claim
 from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.sessions.source import SessionSource, read_source
 from emulator.stores.redis.claims import grant_of, key_of
@@ -48,7 +48,7 @@ class SharedJournal:
         if found := engine.recalling(request, store):
             request = replace(request, recalled=await found)
         kept = _pack(request, source)
-        claim, grant = _unknown(request), None
+        claim, grant = unknown_claim(request), None
         try:
             claim = engine.claim(session, request)
             grant = await store.take(claim, kept, version)
@@ -58,7 +58,7 @@ class SharedJournal:
         except StoreFailed:
             raise
         except Exception as error:
-            grant = grant or await store.take(_unknown(request), kept, version)
+            grant = grant or await store.take(unknown_claim(request), kept, version)
             if grant is None:
                 return None
             exchange = crash(claim, grant, request, error)
@@ -78,7 +78,7 @@ class SharedJournal:
         if "crash" in rest:
             grant = grant_of(entry.grant, Plan("unlimited"))
             timeline = whole(rest["body"].encode(), 500, tuple(map(tuple, rest["headers"])), 0.0)
-            return Exchange(_unknown(request), grant, request, timeline, "refused", crash=rest["crash"])
+            return Exchange(unknown_claim(request), grant, request, timeline, "refused", crash=rest["crash"])
         claim = self._sessions.engine.claim(session, request)
         grant = replace(grant_of(entry.grant, claim.plan, claim.cost), replay=first)
         exchange = self._sessions.engine.answer(session, request, claim, grant)
@@ -115,11 +115,6 @@ class SharedJournal:
     def forget(self, id: str) -> None:
         """Keep nothing of a session that is gone."""
         self._built = {name: session for name, session in self._built.items() if name[0] != id}
-
-
-def _unknown(request: Request) -> Claim:
-    """Return the claim of a request that could not be understood for a fault of ours."""
-    return Claim(request.session, request.provider, None, Plan("unlimited"), request.at, False)
 
 
 def _pack(request: Request, source: str) -> bytes:

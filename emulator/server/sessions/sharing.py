@@ -22,7 +22,7 @@ from emulator.core.provider.keys import keys_sent
 from emulator.core.scenario.session import DEFAULT
 from emulator.core.store import Store, StoreFailed
 from emulator.core.values import Exchange, Request
-from emulator.server.sessions.addresses import Unaddressed
+from emulator.server.own_errors import OwnError
 from emulator.server.sessions.clock import ClockState, make_clock
 from emulator.server.sessions.index import SessionIndex, SessionVersion
 from emulator.server.sessions.live import MOST_COMPLETED, LiveSession, LiveSessions
@@ -93,7 +93,7 @@ class Sharing:
     ) -> tuple[LiveSession, Exchange]:
         """Answer a request, looking again as often as its session has changed meanwhile.
 
-        Raises: Unaddressed, StoreFailed.
+        Raises: OwnError, StoreFailed.
         """
         await self._introduce(path, headers, query)
         while True:
@@ -214,7 +214,7 @@ class Sharing:
     async def changing(self, id: str) -> AsyncIterator[None]:
         """Have a session to oneself while it is changed or deleted, then let all workers know.
 
-        Raises: StoreFailed, also where another worker has changed it meanwhile; Unaddressed, 404, where it is gone.
+        Raises: StoreFailed, also where another worker has changed it meanwhile; OwnError, 404, where it is gone.
         """
         async with locked(self.pipeline, id):
             await self.meet(id)
@@ -237,14 +237,14 @@ class Sharing:
     async def share(self, live: LiveSession) -> None:
         """Let all workers have a session that was made here.
 
-        Raises: Unaddressed, 409 for too many.
+        Raises: OwnError, 409 for too many.
         """
         try:
             if await self.count() > self.sessions.max_sessions:
                 raise self.sessions.too_many()
             await self._push(live)
             await self._index.add(live.session.id, live.session.api_key)
-        except (StoreFailed, Unaddressed):
+        except (StoreFailed, OwnError):
             self.sessions.drop(live)
             raise
 

@@ -204,9 +204,9 @@ def test_an_sdk_that_adds_the_version_has_a_url_without_it() -> None:
 
 
 def test_what_was_meant_is_said_with_the_base_url() -> None:
-    from emulator.server.sessions.addresses import Unaddressed
+    from emulator.server.own_errors import OwnError
 
-    with pytest.raises(Unaddressed) as caught:
+    with pytest.raises(OwnError) as caught:
         sessions().locate("/v1beta/sample/models", {}, "http://h")
     assert "(did you mean http://h/sample/llm/v1beta/models?)" in caught.value.message
     assert "http://h/beatra/v1, " in caught.value.message

@@ -48,9 +48,9 @@ from emulator.core.secrets.redaction import (
 from emulator.core.secrets.repeated import across_events, without
 from emulator.core.secrets.texts import redact_text
 from emulator.core.values import Exchange, Frame, Timeline
-from emulator.server.crash import crash
 from emulator.server.http.reader import Head
 from emulator.server.http.routed_request import target
+from emulator.server.own_errors import crash
 
 KEY = "sk-very-secret-0123456789"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.server.http.reader import Heads, Message, Reader, Refused
+from emulator.server.http.reader import Heads, Message, Reader
+from emulator.server.own_errors import OwnError
 
 GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length:%b\r\n\r\nhello"
@@ -16,7 +17,7 @@ def read(data: bytes, heads: Heads, cut: int | None = None) -> list[object]:
         if part:
             reader.feed(part)
     return [
-        item if isinstance(item, Refused) else (item.head.method, item.head.url, item.head.headers, item.body)
+        item if isinstance(item, OwnError) else (item.head.method, item.head.url, item.head.headers, item.body)
         for item in reader.messages
     ]
 

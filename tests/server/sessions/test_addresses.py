@@ -6,7 +6,7 @@ import pytest
 from build import PROVIDERS
 
 from emulator.core.scenario.session import Options
-from emulator.server.sessions.addresses import Unaddressed
+from emulator.server.own_errors import OwnError
 from emulator.server.sessions.live import LiveSessions
 from emulator.server.setup import Setup, make_live_sessions
 
@@ -97,7 +97,7 @@ ALONE = "For /v1 alone, name one provider: in the scenario, or by --provider."
     ids=["root", "nothing", "v1", "misspelt", "s", "long"],
 )
 def test_an_address_of_nothing_lists_the_base_urls(path: str, message: str) -> None:
-    with pytest.raises(Unaddressed) as caught:
+    with pytest.raises(OwnError) as caught:
         make().locate(path, {"host": "elsewhere"}, ORIGIN)
     assert (caught.value.status, caught.value.code, caught.value.message) == (404, "emulator_no_provider", message)
 
@@ -116,7 +116,7 @@ def test_an_address_of_nothing_lists_the_base_urls(path: str, message: str) -> N
 def test_a_path_without_v1_or_in_another_order_is_told_the_right_url(
     provider: str | None, path: str, meant: str
 ) -> None:
-    with pytest.raises(Unaddressed) as caught:
+    with pytest.raises(OwnError) as caught:
         make(provider).locate(path, {"host": "elsewhere"}, ORIGIN)
     assert caught.value.message.startswith(f"There is nothing at {path}{meant}. {BASES}")
 
@@ -145,7 +145,7 @@ def test_a_deleted_sessions_key_means_the_default_session() -> None:
 
 
 def test_an_unknown_session() -> None:
-    with pytest.raises(Unaddressed) as caught:
+    with pytest.raises(OwnError) as caught:
         make().locate("/s/nope/beatra/v1", {}, ORIGIN)
     assert (caught.value.code, caught.value.message) == ("emulator_unknown_session", "There is no session 'nope'.")
 
