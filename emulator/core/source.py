@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
@@ -88,7 +88,7 @@ def parse_source(text: str | bytes | Json, file: str, reads_on: bool = False) ->
     if bad := _UNPRINTABLE.search(text):  # lone surrogates too; the parser knows no place for it
         raise _broken(file, text, bad.start(), f"YAML: the character U+{ord(bad[0]):04X} is not allowed")
     try:
-        source = _Builder(file).build(text)
+        source = _Reader(file, text).read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -136,55 +136,105 @@ def _decode(data: bytes, file: str) -> str:
         raise _broken(file, text, at, f"UTF-8: byte 0x{data[at]:02x} cannot stand here") from None
 
 
-class _Builder:
-    """Builds data from parser events with an explicit stack: no recursion, whatever the nesting."""
+class _Reader:
+    """Reads data from parser events, value by value; MAX_DEPTH bounds the recursion, whatever the nesting."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self.file = file
+        self.events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        self.place: Place = (1, 1)
         self.places: dict[Path, Place] = {}
         self.problems: list[Problem] = []
         self.merged: dict[Path, Path] = {}
         self.anchors: dict[str, tuple[Json, int, Path]] = {}  # value, how many values it holds, where it stands
         self.aliased: dict[Path, Path] = {}  # below `<<`
         self.open_anchors: set[str] = set()
-        # container, path, its anchor, values counted when it began, the key that waits for its value, what `<<` is
-        self.stack: list[list[Any]] = []
-        self.root: Json = None
-        self.begun = False
         self.count = 0
 
-    def build(self, text: str) -> Source:
-        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            if take := _EVENTS.get(type(event)):
-                mark = event.start_mark
-                self.place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-                take(self, event)
-        return Source(self.file, _without_asides(self.root), self.places, self.merged, tuple(self.problems))
+    def read(self) -> Source:
+        root, begun = None, False
+        while not isinstance(event := self.next(), yaml.StreamEndEvent):
+            if isinstance(event, yaml.DocumentStartEvent):
+                if begun:
+                    raise self.stopped("a second document begins; a file holds one")
+                begun, root = True, self.value(self.next(), (), 0)
+        return Source(self.file, _without_asides(root), self.places, self.merged, tuple(self.problems))
 
-    def document(self, event: yaml.DocumentStartEvent) -> None:
-        if self.begun:
-            self.stop("a second document begins; a file holds one")
-        self.begun = True
+    def next(self) -> Any:
+        event = next(self.events)
+        mark = event.start_mark
+        self.place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        return event
 
-    def open(self, event: yaml.CollectionStartEvent) -> None:
-        container: Json = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self.check_tag(event.tag)
-        if len(self.stack) >= MAX_DEPTH:
-            self.stop(f"is nested deeper than {MAX_DEPTH} levels")
-        before, path = self.count, self.add(container)
-        if event.anchor:
+    def value(self, event: Any, path: Path, depth: int, is_key: bool = False) -> Json:
+        """Return the value that an event begins, inside of so many others; a key has its place with its value."""
+        if not is_key:
+            self.places.setdefault(path, self.place)
+        before = self.counted(1)
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event.anchor or "", path, depth)
+        if event.tag not in _PLAIN_TAGS:
+            raise self.stopped(f"the tag {event.tag} is not known here; write plain values")
+        if isinstance(event, yaml.ScalarEvent):
+            value = event.value if event.style or is_key or event.tag is not None else self.scalar(event.value)
+        elif depth >= MAX_DEPTH:
+            raise self.stopped(f"is nested deeper than {MAX_DEPTH} levels")
+        elif is_key:
+            return None
+        else:
             self.open_anchors.add(event.anchor)
-        self.stack.append([container, path, event.anchor, before, None, None])
+            value = (self.mapping if isinstance(event, yaml.MappingStartEvent) else self.items)(path, depth + 1)
+            self.open_anchors.discard(event.anchor)
+        if event.anchor:
+            self.anchors[event.anchor] = (value, self.count - before, path)
+        return value
 
-    def close(self, event: yaml.Event) -> None:
-        container, path, anchor, before, _, below = self.stack.pop()
-        if below is not None:
-            self.merge(container, path, below)
-        if anchor:
-            self.open_anchors.discard(anchor)
-            self.anchors[anchor] = (container, self.count - before, path)
+    def scalar(self, text: str) -> Json:
+        value = _plain(text)
+        if isinstance(value, float) and value in (float("inf"), float("-inf")):
+            self.report(f"the number {text} is too large")
+            return 0
+        return value
 
-    def merge(self, container: dict[str, Json], path: Path, below: Json) -> None:
+    def alias(self, anchor: str, path: Path, depth: int) -> Json:
+        if anchor in self.open_anchors:
+            raise self.stopped(f"*{anchor} refers to itself")
+        if anchor not in self.anchors:
+            raise self.stopped(f"*{anchor} refers to nothing")
+        value, size, stands = self.anchors[anchor]
+        self.counted(size)
+        if _MERGE in path[-2:]:
+            self.aliased[path] = stands
+        if depth + _height(value) > MAX_DEPTH:
+            raise self.stopped(f"is nested deeper than {MAX_DEPTH} levels")
+        return value
+
+    def items(self, path: Path, depth: int) -> Json:
+        found: list[Json] = []
+        while not isinstance(event := self.next(), yaml.SequenceEndEvent):
+            found.append(self.value(event, (*path, len(found)), depth))
+        return found
+
+    def mapping(self, path: Path, depth: int) -> Json:
+        found: dict[str, Json] = {}
+        below: Json = None  # what `<<` names
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
+            key = self.value(event, (), depth, is_key=True)
+            if not isinstance(key, str):
+                raise self.stopped("a key must be a string")
+            at = (*path, key)
+            if at in self.places and (key in found or key == _MERGE):
+                first = self.places[at][0]
+                self.report(f"the key '{key}' stands here a second time (first on line {first})", at)
+            self.places.setdefault(at, self.place)
+            value = self.value(self.next(), at, depth)
+            if key == _MERGE not in found and isinstance(event, yaml.ScalarEvent) and not event.style:
+                below = value
+            else:
+                found[key] = value
+        return found if below is None else self.merge(found, path, below)
+
+    def merge(self, own: dict[str, Json], path: Path, below: Json) -> Json:
         """Put what `<<` names below a mapping's own keys; the first of several goes before the others."""
         listed = isinstance(below, list)
         found: dict[str, Json] = {}
@@ -192,92 +242,30 @@ class _Builder:
             at = (*path, _MERGE, index) if listed else (*path, _MERGE)
             if not isinstance(given, dict):
                 self.place = self.places.get(at, self.place)
-                self.stop("<< takes a mapping, or a list of them")
+                raise self.stopped("<< takes a mapping, or a list of them")
             for key in given:
-                if key not in found and key not in container:
+                if key not in found and key not in own:
                     stands = (*self.aliased.get(at, at), key)
                     self.merged[*path, key] = self.merged.get(stands, stands)
                 found.setdefault(key, given[key])
-        own = dict(container)
-        container.clear()
-        container |= found | own
+        return found | own
 
-    def scalar(self, event: yaml.ScalarEvent) -> None:
-        self.check_tag(event.tag)
-        top = self.stack[-1] if self.stack else None
-        is_key = top is not None and top[4] is None and isinstance(top[0], dict)
-        value = event.value if event.style or is_key or event.tag is not None else _plain(event.value)
-        if isinstance(value, float) and value in (float("inf"), float("-inf")):
-            self.report(f"the number {event.value} is too large")
-            value = 0
-        path = self.add(value, merges=not event.style)
-        if event.anchor:
-            self.anchors[event.anchor] = (value, 1, path)
-
-    def alias(self, event: yaml.AliasEvent) -> None:
-        anchor = event.anchor or ""
-        if anchor in self.open_anchors:
-            self.stop(f"*{anchor} refers to itself")
-        if anchor not in self.anchors:
-            self.stop(f"*{anchor} refers to nothing")
-        value, size, stands = self.anchors[anchor]
-        self.count += size
-        path = self.add(value)
-        if _MERGE in path[-2:]:
-            self.aliased[path] = stands
-        if len(self.stack) + _height(value) > MAX_DEPTH:
-            self.stop(f"is nested deeper than {MAX_DEPTH} levels")
-
-    def add(self, value: Json, merges: bool = False) -> Path:
-        """Put a value where it belongs: as the root, an item, a key that may merge, or the value of the key before."""
-        self.count += 1
+    def counted(self, more: int) -> int:
+        """Count values, and return how many came before them."""
+        self.count += more
         if self.count > MAX_VALUES:
-            self.stop(f"holds more than {MAX_VALUES} values (aliases count in full)")
-        if not self.stack:
-            self.root, path = value, ()
-        elif isinstance(self.stack[-1][0], list):
-            container, parent = self.stack[-1][:2]
-            path = (*parent, len(container))
-            container.append(value)
-        else:
-            return self.add_to_mapping(value, merges)
-        self.places[path] = self.place
-        return path
-
-    def add_to_mapping(self, value: Json, merges: bool) -> Path:
-        top = self.stack[-1]
-        if top[4] is None:
-            if not isinstance(value, str):
-                self.stop("a key must be a string")
-            path = (*top[1], value)
-            if path in self.places and (value in top[0] or value == _MERGE):
-                first = self.places[path][0]
-                self.report(f"the key '{value}' stands here a second time (first on line {first})", path)
-            self.places.setdefault(path, self.place)
-            if value != _MERGE or not merges:
-                top[0][value] = None
-            top[4] = value
-        else:
-            path = (*top[1], top[4])
-            if top[4] in top[0]:
-                top[0][top[4]] = value
-            else:
-                top[5] = value
-            top[4] = None
-        return path
-
-    def check_tag(self, tag: str | None) -> None:
-        if tag not in _PLAIN_TAGS:
-            self.stop(f"the tag {tag} is not known here; write plain values")
+            raise self.stopped(f"holds more than {MAX_VALUES} values (aliases count in full)")
+        return self.count - more
 
     def report(self, message: str, path: Path = ()) -> None:
         self.problems.append(Problem(self.file, *self.place, path_of(path), message))
         if len(self.problems) >= MOST_PROBLEMS:
             raise SourceError(self.problems)
 
-    def stop(self, message: str) -> None:
-        self.report(message)
-        raise SourceError(self.problems)
+    def stopped(self, message: str) -> SourceError:
+        """Return all that is wrong where it cannot be read on."""
+        self.problems.append(Problem(self.file, *self.place, "", message))
+        return SourceError(self.problems)
 
 
 def _plain(text: str) -> Json:
@@ -287,14 +275,3 @@ def _plain(text: str) -> Json:
         number = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
         return number if -(2**63) <= number < 2**64 else float(number)  # JSON is written with 64 bits
     return float(text) if _FLOAT.match(text) else text
-
-
-_EVENTS: Mapping[type[yaml.Event], Callable[[_Builder, Any], None]] = {
-    yaml.ScalarEvent: _Builder.scalar,
-    yaml.MappingStartEvent: _Builder.open,
-    yaml.SequenceStartEvent: _Builder.open,
-    yaml.MappingEndEvent: _Builder.close,
-    yaml.SequenceEndEvent: _Builder.close,
-    yaml.AliasEvent: _Builder.alias,
-    yaml.DocumentStartEvent: _Builder.document,
-}
