@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.core.provider.loading.problems.operations import sample_values
+from emulator.core.provider.loading.problems.folder import sample_values
 from emulator.core.wires.completion import REASONS, Completion, Part
 from emulator.core.wires.loading.samples import SAMPLES, differences, stream_of
 from emulator.core.wires.scope import AnswerValues

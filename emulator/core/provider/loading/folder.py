@@ -98,11 +98,11 @@ class _Loader:
         return compile_provider(data, operations, beside, self.reference, self.reference_muted)
 
     def check(self, beside: Mapping[str, Schema | None], operations: Mapping[str, Operation]) -> None:
-        from emulator.core.provider.loading.check import folder_problems, sample_problems  # no start waits for it
+        from emulator.core.provider.loading.problems import folder as problems  # no start waits for it
 
-        for path, message in folder_problems(self.folder.resolve().name, self.data, beside, operations):
+        for path, message in problems.folder_problems(self.folder.resolve().name, self.data, beside, operations):
             self.report(path, message)
-        for path, message in () if self.problems else sample_problems(operations):
+        for path, message in () if self.problems else problems.sample_problems(operations):
             self.report(path, message)
 
     def report(self, path: tuple[str | int, ...], message: str) -> None:
