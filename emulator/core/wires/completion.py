@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import field
 from hashlib import blake2b
-from itertools import accumulate
 from typing import Literal, get_args
-
-import orjson
 
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
-from emulator.core.tokens import count, pieces
 
 Kind = Literal["reasoning", "text", "refusal", "call", "custom"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -129,13 +124,6 @@ def is_broken(signed: str, text: str) -> bool:
     return signed.startswith(OURS) and signed != signature(text)
 
 
-# Usage as a stream tells it that counts on: in each event, what was said until then
-
-#: What stands for a count in the event of a piece, until it is written.
-_MARKS = {"usage.reasoning": 7_000_000_000_000_001, f"usage.{SAID}": 7_000_000_000_000_003,
-          "usage.output": 7_000_000_000_000_007, "usage.total": 7_000_000_000_000_009}  # fmt: skip
-
-
 def counts(usage: Mapping[str, int] | None) -> dict[str, Json]:
     """Return the values of the holes that usage fills."""
     if usage is None:
@@ -145,58 +133,3 @@ def counts(usage: Mapping[str, int] | None) -> dict[str, Json]:
         "usage.input": usage["input"], "usage.output": usage["output"], "usage.total": usage["total"],
         "usage.reasoning": thought, f"usage.{SAID}": usage["output"] - thought,
     }  # fmt: skip
-
-
-@dataclass(slots=True)
-class Tally:
-    """What of an answer's usage was said so far, in all of its choices."""
-
-    usage: Mapping[str, int]
-    choices: int
-    said: int = 0
-    thought: int = 0
-
-    def add(self, kind: str, tokens: int) -> None:
-        if kind == "reasoning":
-            self.thought = min(self.thought + tokens * self.choices, self.usage.get("reasoning", 0))
-        else:
-            most = self.usage["output"] - self.usage.get("reasoning", 0)
-            self.said = min(self.said + tokens * self.choices, most)
-
-    def values(self) -> dict[str, Json]:
-        output = self.said + self.thought
-        so_far = {"output": output, "total": self.usage["input"] + output, "reasoning": self.thought}
-        return counts({**self.usage, **so_far})
-
-    def marked(self, kind: str) -> dict[str, Json]:
-        """Return the values with marks for those that each piece of a kind changes."""
-        same = f"usage.{SAID}" if kind == "reasoning" else "usage.reasoning"
-        return self.values() | {name: mark for name, mark in _MARKS.items() if name != same}
-
-    def fill(self, part: Part, said: Iterable[bytes], forms: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
-        """Yield the events of a part's pieces, which stand between the two sides of each form."""
-        compiled = [b"%(piece)b".join(map(_form, sides)) for sides in forms]
-        told, given = 0, list(said)
-        for tokens, piece in zip(_so_far(part.text, given), given, strict=True):
-            self.add(part.kind, tokens - told)
-            told = tokens
-            values = {name.encode(): value for name, value in self.values().items()}
-            for form in compiled:
-                yield form % {**values, b"piece": piece}
-
-    def add_call(self, part: Part) -> None:
-        self.add(part.kind, count(part.name) + count(part.text))
-
-
-def _form(side: bytes) -> bytes:
-    side = side.replace(b"%", b"%%")
-    for name, mark in _MARKS.items():
-        side = side.replace(b"%d" % mark, b"%%(%b)d" % name.encode())
-    return side
-
-
-def _so_far(text: str, given: Iterable[bytes]) -> Iterator[int]:
-    """Yield of each piece of a text how many tokens were begun by its end."""
-    ends = list(accumulate(map(len, pieces(text))))
-    for end in accumulate(len(orjson.loads(piece)) for piece in given):
-        yield min(bisect_left(ends, end) + 1, len(ends))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 from typing import TypeAlias
 
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.wires.completion import Part, Tally
+from emulator.core.tokens import pieces as pieces_of
+from emulator.core.wires.completion import SAID, Part, counts
 from emulator.core.wires.reader import Match
 from emulator.core.wires.template import NUMBER, PIECE, TOKENS
 from emulator.core.wires.writer import Writer
@@ -54,12 +56,10 @@ def part_written(
     numbered: bool,
 ) -> list[Sent]:  # fmt: skip
     """Write a part's pieces, each between bytes that are the same for all, and before them what is echoed."""
-    if tally:
-        return _counted(events, scope, pieces, part, tally)
+    if tally or (numbered and not scope[TOKENS]):
+        return _filled(events, scope, list(pieces), part, tally)
     if scope[TOKENS]:
         return _tokens(events, scope, pieces)
-    if numbered:
-        return _numbered(events, scope, pieces)
     echoes = scope["echoes"] if part.kind == "text" else ()
     sides = [event.write.around(inner) for event, inner in _by_choice(events, scope)]
     echoed = zip(sides, map(orjson.dumps, echoes), strict=False)
@@ -86,21 +86,19 @@ def _tokens(events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[by
     return found
 
 
-def _counted(
-    events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes], part: Part, tally: Tally
+def _filled(
+    events: Sequence[Event], scope: dict[str, Json], pieces: Sequence[bytes], part: Part, tally: Tally | None
 ) -> list[Sent]:
-    """Write a part's pieces, each with the usage of what was said until then."""
-    forms = [event.write.around(inner) for event, inner in _by_choice(events, {**scope, **tally.marked(part.kind)})]
-    return [(data, "data") for data in (tally.fill(part, pieces, forms) if forms else ())]
-
-
-def _numbered(events: Sequence[Event], scope: dict[str, Json], pieces: Iterable[bytes]) -> list[Sent]:
-    """Write a part's pieces, each with its number in the stream."""
-    forms = [event.write.numbered(inner) for event, inner in _by_choice(events, scope)]
-    sent = [(form, piece) for piece in pieces for form in forms]
-    first = scope[NUMBER]
-    scope[NUMBER] += len(sent)
-    return [(form % {b"piece": piece, b"n": n}, "data") for n, (form, piece) in enumerate(sent, first)]
+    """Write a part's pieces, each with its number in the stream, and the usage of what was said until then."""
+    marked = scope | tally.marked(part.kind) if tally else scope
+    forms = [_form(event.write.numbered(inner)) if tally else event.write.numbered(inner)
+             for event, inner in _by_choice(events, marked)]  # fmt: skip
+    found: list[Sent] = []
+    for piece, so_far in zip(pieces, tally.told(part, pieces) if tally and forms else repeat({}), strict=False):
+        for form in forms:
+            found.append((form % {b"piece": piece, b"n": scope[NUMBER], **so_far}, "data"))
+            scope[NUMBER] += 1
+    return found
 
 
 def _by_choice(events: Sequence[Event], scope: Mapping[str, Json]) -> Iterator[tuple[Event, Mapping[str, Json]]]:
@@ -108,3 +106,53 @@ def _by_choice(events: Sequence[Event], scope: Mapping[str, Json]) -> Iterator[t
     for event in events:
         for choice in range(scope["choices"]) if event.by_choice else (0,):
             yield event, {**scope, "choice": choice} if choice else scope
+
+
+# Usage as a stream tells it that counts on: in each event, what was said until then
+
+#: What stands for a count in the event of a piece, until it is written.
+_MARKS = {"usage.reasoning": 7_000_000_000_000_001, f"usage.{SAID}": 7_000_000_000_000_003,
+          "usage.output": 7_000_000_000_000_007, "usage.total": 7_000_000_000_000_009}  # fmt: skip
+
+
+def _form(event: bytes) -> bytes:
+    """Return a form of an event with holes in the place of marks."""
+    for name, mark in _MARKS.items():
+        event = event.replace(b"%d" % mark, b"%%(%b)d" % name.encode())
+    return event
+
+
+@dataclass(slots=True)
+class Tally:
+    """What of an answer's usage was said so far, in all of its choices."""
+
+    usage: Mapping[str, int]
+    choices: int
+    said: int = 0
+    thought: int = 0
+
+    def add(self, kind: str, tokens: int) -> None:
+        if kind == "reasoning":
+            self.thought = min(self.thought + tokens * self.choices, self.usage.get("reasoning", 0))
+        else:
+            most = self.usage["output"] - self.usage.get("reasoning", 0)
+            self.said = min(self.said + tokens * self.choices, most)
+
+    def values(self) -> dict[str, Json]:
+        output = self.said + self.thought
+        so_far = {"output": output, "total": self.usage["input"] + output, "reasoning": self.thought}
+        return counts({**self.usage, **so_far})
+
+    def marked(self, kind: str) -> dict[str, Json]:
+        """Return the values with marks for those that each piece of a kind changes."""
+        same = f"usage.{SAID}" if kind == "reasoning" else "usage.reasoning"
+        return self.values() | {name: mark for name, mark in _MARKS.items() if name != same}
+
+    def told(self, part: Part, given: Iterable[bytes]) -> Iterator[dict[bytes, Json]]:
+        """Yield the values once each piece of a part is said: as many of its tokens as were begun by then."""
+        ends, before = list(accumulate(map(len, pieces_of(part.text)))), 0
+        for end in accumulate(len(orjson.loads(piece)) for piece in given):
+            begun = min(bisect_left(ends, end) + 1, len(ends))
+            self.add(part.kind, begun - before)
+            before = begun
+            yield {name.encode(): value for name, value in self.values().items()}

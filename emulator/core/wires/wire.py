@@ -9,8 +9,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from emulator.core.errors import Json
 from emulator.core.stored_answers import Kept
+from emulator.core.tokens import count
 from emulator.core.tree import parsed
-from emulator.core.wires.completion import CALLS, FRESH, KINDS, Completion, Part, Tally, counts
+from emulator.core.wires.completion import CALLS, FRESH, KINDS, Completion, Part, counts
 from emulator.core.wires.padding import Padding
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows
 from emulator.core.wires.request.form import RequestForm
@@ -18,7 +19,7 @@ from emulator.core.wires.scope import AnswerValues, values_of
 from emulator.core.wires.sse import COMMENT, TYPES, Framing, as_line, payload
 from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.stream_reader import StreamReader, part_of, usage_of, whole_of
-from emulator.core.wires.stream_writer import Event, Sent, part_written, written
+from emulator.core.wires.stream_writer import Event, Sent, Tally, part_written, written
 from emulator.core.wires.template import ECHO, ERROR, NUMBER, PIECE
 from emulator.core.wires.template import PARTS as WRITTEN
 from emulator.core.wires.words import Words
@@ -87,7 +88,7 @@ class Wire:
         for values, part, pieces_of in zip(scope[WRITTEN], completion.parts, pieces, strict=True):
             scope |= values
             if tally and part.kind in CALLS:
-                tally.add_call(part)
+                tally.add(part.kind, count(part.name) + count(part.text))
             scope |= tally.values() if tally else {}
             events += said("begin", part.kind)
             forms = self.events.get((PIECE, part.kind), ())

@@ -92,7 +92,7 @@ def _fields(document: Json) -> set[str]:
 
 def _of_schemas(data: Data, beside: Mapping[str, Schema | None], operations: Mapping[str, Operation]) -> Problems:
     """The facts on which schemas rest are in the list."""
-    files: dict[Path, tuple[str, Schema | None]] = {(part,): (data.get(part), its) for part, its in beside.items()}
+    files: dict[Path, tuple[Json, Schema | None]] = {(part,): (data.get(part), its) for part, its in beside.items()}
     for name, its in operations.items():
         given = {**data["operations"][name], "query": data["operations"][name].get("query", {}).get("schema")}
         parts = {"request": its.asked, "response": its.response, "chunk": its.chunk, "query": its.query}
