@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from emulator.core.errors import Json
@@ -50,27 +49,31 @@ class RequestForm:
             else Prompts(prompt, data.get("system"))
         )
         self._images = path_of(data["images"]) if "images" in data else None
-        self._uncapped = condition_of(data.get("uncapped"))
         self._echo = path_of((prompt or {}).get("echo"))
         probable = data.get("logprobs", {})
         self._probable, self._likely = condition_of(probable.get("asked")), path_of(probable.get("top"))
-        self._shows_reasoning = condition_of(data["reasoning"]) if "reasoning" in data else lambda value: True
+        self._shows_reasoning = condition_of(data.get("reasoning", {}))
         self._shows_unasked = self._shows_reasoning({})
-        self._as_schema: Path = json_schema if data.get("schemas") == "openapi" else _as_it_is
+        self._as_schema: Path = json_schema if data.get("schemas") == "openapi" else lambda value: value
         self._read_tools(data.get("tools", {}), data.get("tool_choice", {}))
         spoken = NEEDED if prompt is None else NEEDED[:1]
         self.kinds: tuple[str, ...] = spoken + ("custom",) * ("custom" in data.get("tools", {}))  # an answer's parts
         self.call_id: str | None = data.get("messages", {}).get("call_id")  # the field of a message that answers a call
         self.tells_usage = data.get("usage") is None  # unasked, in every stream
         self.goes_on = "previous" in data  # from a kept answer
-        self._previous, self._stored = path_of(data.get("previous")), path_of(data.get("store"))
-        self.is_unpadded = condition_of(data.get("unpadded"))  # events are asked for without padding
-        self._later, self._conversation = condition_of(data.get("later")), paths_of(data.get("conversation"))
-        self.truncates = condition_of(data.get("truncates"))  # what does not fit is dropped
+        self._previous, self._conversation = path_of(data.get("previous")), paths_of(data.get("conversation"))
+        # of a body, what is known of a model filled in: the answer is kept; a model reasons before it answers
+        self.is_stored, self.reasons = asking(data.get("store")), condition_of(data.get("thinks", {}))
+        # the answer is made afterwards; what was reasoned is not told, though it is said that there was something;
+        # what does not fit is dropped; events have no padding
+        self.is_later, self.hides, self.truncates, self.is_unpadded, self._uncapped = (
+            condition_of(data.get(name)) for name in ("later", "hides", "truncates", "unpadded", "uncapped")
+        )
+        # the messages of a body as they were sent, and what is among them; what one of these is
+        self.items, self.kind = self._messages.items, self._messages.kind
         self._reference = data.get("messages", {}).get("items", {}).get("reference")
         named = [text for text in (self._reference or {}).values() if "${" not in text]
         self._marks = [name.encode() for name in (*self.fields("previous", "conversation"), *named)]
-        self._thinks, self._hides = condition_of(data.get("thinks")), condition_of(data.get("hides"))
         looks: Mapping[str, Callable[[Mapping[str, Json]], Json]] = {
             "cap": self._most, "choices": self._number, "stop": lambda body: _texts(self._stop(body)),
             "schema": lambda body: None if isinstance(found := self._schema(body), str) else self._as_schema(found),
@@ -82,7 +85,8 @@ class RequestForm:
         self._seldom = frozenset([*self.fields("tools", *looks), *([] if prompt is None else [prompt["at"]])])
 
     def _read_tools(self, tools: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
-        self._tools = [_Tools(tools, False), *([_Tools(tools["custom"], True)] if "custom" in tools else [])]
+        self._tools = [_Tools(tools, False, self._as_schema)]
+        self._tools += [_Tools(tools["custom"], True, self._as_schema)] if "custom" in tools else []
         self._named = path_of(choice.get("name"))
         self._one_call = condition_of(choice.get("one"))
         self.calls_alone: bool = choice.get("alone", False)  # no text comes with a call that was asked for
@@ -92,13 +96,12 @@ class RequestForm:
     def read(self, body: Mapping[str, Json], with_tools: bool = True, earlier: Sequence[Json] = ()) -> Conversation:
         """Return what a body says after earlier items; without tools, where the docs know none."""
         model, stream = text_of(self._model(body)), self._stream(body)
-        plain = None if earlier else self._messages.plain(body)
-        messages = self._messages.read(body, earlier) if plain is None else plain
-        if self._images and plain is None:
+        messages, plain = self._messages.read(body, earlier)
+        if self._images and not plain:
             messages = with_images(messages, self._images(body))
         if self._seldom.isdisjoint(body):
             told, shows = self.tells_usage, self._shows_unasked
-            return Conversation(model, stream, messages, usage=told, reasoning=shows, plain=plain is not None)
+            return Conversation(model, stream, messages, usage=told, reasoning=shows, plain=plain)
         said = {
             name: usual if fields.isdisjoint(body) else look(body) for name, (fields, look, usual) in self._asks.items()
         }
@@ -109,21 +112,18 @@ class RequestForm:
         echoes = [message.text for message in prompts for _ in range(number)] if self._echo(body) is True else ()
         return Conversation(
             model, stream, messages, tools, choice, named, self._one_call(body), echoes=tuple(echoes),
-            choices=number * max(1, len(prompts)), plain=plain is not None, **said,
+            choices=number * max(1, len(prompts)), plain=plain, **said,
         )  # fmt: skip
 
     def model(self, body: Mapping[str, Json]) -> str:
         return text_of(self._model(body))
 
     def messages(self, body: Mapping[str, Json]) -> tuple[Message, ...]:
-        return self._messages.read(body)
+        return self._messages.read(body)[0]
 
     def tools(self, body: Mapping[str, Json]) -> tuple[Tool, ...]:
         """Return the functions that a body offers, then what takes a text: each has a name."""
-        found = [tool for tools in self._tools for tool in tools.read(body)]
-        if self._as_schema is _as_it_is:
-            return tuple(found)
-        return tuple([replace(tool, parameters=self._as_schema(tool.parameters)) for tool in found])
+        return tuple([tool for tools in self._tools for tool in tools.read(body)])
 
     def _most(self, body: Mapping[str, Json]) -> Json:
         return None if self._uncapped(body) else self._cap(body)
@@ -152,10 +152,7 @@ class RequestForm:
 
     def conversation(self, body: Mapping[str, Json]) -> str:
         """Return the id of the conversation that a request goes on with, if it names one."""
-        for look in self._conversation:
-            if ident := text_of(look(body)):
-                return ident
-        return ""
+        return next(filter(None, (text_of(look(body)) for look in self._conversation)), "")
 
     def references(self, body: Mapping[str, Json]) -> list[str]:
         """Return the ids of the items of kept answers to which a request refers."""
@@ -167,30 +164,6 @@ class RequestForm:
             return body
         items = [found.get(self._messages.reference(item), item) for item in self.items(body)]
         return {**body, self._data["messages"]["at"]: items}
-
-    def is_stored(self, body: Mapping[str, Json]) -> bool:
-        """Tell whether the answer is kept; `body` has the documented defaults filled in."""
-        return self._stored(body) is True
-
-    def is_later(self, body: Mapping[str, Json]) -> bool:
-        """Tell whether the answer is made afterwards, and asked for then."""
-        return "later" in self._data and self._later(body)
-
-    def reasons(self, body: Mapping[str, Json]) -> bool:
-        """Tell whether a model reasons before it answers; `body` has what the model does unasked filled in."""
-        return "thinks" not in self._data or self._thinks(body)
-
-    def hides(self, body: Mapping[str, Json]) -> bool:
-        """Tell whether what was reasoned is not told, though it is said that there was something."""
-        return self._hides(body)
-
-    def items(self, body: Mapping[str, Json]) -> list[Json]:
-        """Return the messages of a body as they were sent, and what is among them; a text is one."""
-        return self._messages.items(body)
-
-    def kind(self, item: Json) -> str:
-        """Return what an item is: of a kind that the wire names, or a text."""
-        return self._messages.kind(item)
 
     @property
     def fields_of_message(self) -> tuple[str, str]:
@@ -227,25 +200,22 @@ class RequestForm:
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
         given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
-        if name in ("json", "later", "thinks", "hides", "reasoning", "truncates", "unpadded"):
-            return list(given or ())
-        if name == "stream" and isinstance(given, Mapping):
-            return list(given)
         if not isinstance(given, Mapping):
             return listed(given)
         if "at" in given:
             return listed(given["at"])
-        if name == "logprobs":
-            return list(given.get("asked", ()))
-        conditions = [path for word in CHOICES for path in given.get(word, ())]
+        if name not in ("tool_choice", "logprobs"):  # a condition
+            return list(given)
+        conditions = [path for word in (*CHOICES, "asked") for path in given.get(word, ())]
         return [*conditions, *listed(given.get("name"))]
 
 
 class _Tools:
     """The tools of one kind that a request offers."""
 
-    def __init__(self, data: Mapping[str, Any], custom: bool) -> None:
+    def __init__(self, data: Mapping[str, Any], custom: bool, as_schema: Path) -> None:
         self._at, self._is_one, self._custom = path_of(data.get("at")), condition_of(data.get("is", {})), custom
+        self._as_schema = as_schema
         self._name, *self._looks = (path_of(data.get(one)) for one in ("name", "description", "parameters", "grammar"))
 
     def read(self, body: Mapping[str, Json]) -> Iterator[Tool]:
@@ -253,14 +223,10 @@ class _Tools:
         for item in given if isinstance(given, list) else ():
             if isinstance(item, Mapping) and self._is_one(item) and isinstance(name := self._name(item), str):
                 description, parameters, grammar = (look(item) for look in self._looks)
-                yield Tool(name, description, parameters, self._custom, grammar)
+                yield Tool(name, description, self._as_schema(parameters), self._custom, grammar)
 
 
 def _texts(value: Json) -> tuple[str, ...]:
     """Return the texts of one or a list."""
     given: Sequence[Json] = value[:MOST_STOPS] if isinstance(value, list) else (value,)
     return tuple([item for item in given if isinstance(item, str) and item])
-
-
-def _as_it_is(value: Json) -> Json:
-    return value

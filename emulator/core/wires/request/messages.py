@@ -34,32 +34,27 @@ class Messages:
         self._references = [look for kind, look in items if kind == "reference"]
         self._joins = data.get("joins", False)
 
-    def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
-        """Return the messages, the system's first, and those of earlier items; what is no message is left out."""
+    def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[tuple[Message, ...], bool]:
+        """Return the messages, the system's first, those of earlier items, and whether each is a role and a text.
+
+        What is no message is left out.
+        """
         found = [Message("system", text) for look in self._system if (text := self._joined(look(body)))]
-        calls: _Calls = {}
+        plain, calls = not found and isinstance(self._at(body), list), _Calls()
         for place, item in enumerate((*earlier, *self.items(body)) if earlier else self.items(body)):
+            if item.__class__ is dict and len(item) == 2 and self._role in item:  # most are a role and a text
+                content, role = item.get(self._content), item[self._role]
+                if content.__class__ is str and role.__class__ is str:
+                    found.append(Message(self._roles.get(role, role), content, at=place))
+                    continue
+            plain = False
             if isinstance(item, dict):
                 self._add(item, place, found, calls)
             elif self._items and isinstance(item, str):
                 found.append(Message("user", item, at=place))
         for index, made in calls.items():
             found[index] = replace(found[index], calls=tuple(made))
-        return tuple(_turns(found) if self._joins else found)
-
-    def plain(self, body: Mapping[str, Json]) -> tuple[Message, ...] | None:
-        """Return the messages where each is a role and a text, as most are; None where they are not."""
-        given, found = self._at(body), []
-        if not isinstance(given, list) or (self._system and any(look(body) for look in self._system)):
-            return None
-        for place, item in enumerate(given):
-            if item.__class__ is not dict or len(item) != 2:
-                return None
-            content, role = item.get(self._content), item.get(self._role)
-            if content.__class__ is not str or role.__class__ is not str:
-                return None
-            found.append(Message(self._roles.get(role, role), content, at=place))
-        return tuple(_turns(found) if self._joins else found)
+        return tuple(_turns(found) if self._joins else found), plain and not earlier
 
     def items(self, body: Mapping[str, Json]) -> list[Json]:
         given = self._at(body)
@@ -82,9 +77,6 @@ class Messages:
             return
         content, role = item.get(self._content), text_of(item.get(self._role))
         role = self._roles.get(role, role)
-        if isinstance(content, str) and len(item) == 2:  # most messages are a role and a text
-            found.append(Message(role, content, at=place))
-            return
         told, begun, called = list(self._told(content)), list[_Told](), self._called(item)
         for part in told:
             if part[1] == "result":
@@ -165,14 +157,12 @@ class Prompts:
     def __init__(self, data: Mapping[str, Any], system: Json) -> None:
         self._at, self._system = path_of(data["at"]), path_of(system)
 
-    def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[Message, ...]:
+    def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[tuple[Message, ...], bool]:
+        """Return the prompts, of which none is plain."""
         given = self._at(body)
         several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
         spoken = [Message("system", text)] if (text := text_of(self._system(body))) else []
-        return (*spoken, *(Message("user", json_text(item)) for item in (given if several else [given])))
-
-    def plain(self, body: Mapping[str, Json]) -> None:
-        """Tell that a prompt is no message."""
+        return (*spoken, *(Message("user", json_text(item)) for item in (given if several else [given]))), False
 
     def items(self, body: Mapping[str, Json]) -> list[Json]:
         """Return nothing: no answer to a prompt is kept."""
