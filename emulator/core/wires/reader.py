@@ -152,7 +152,7 @@ def _array(node: template.Array, needed: Collection[str]) -> Match:
 def _list(item: Node, needed: Collection[str]) -> Match:
     """Read a list of one template: its items are rows, or parts, or choices, of which the first is read."""
     if isinstance(item, template.Each):
-        return _parts({kind: reader(node) for kind, node in item.kinds.items()})
+        return _parts(item, needed)
     if isinstance(item, template.Rows):
         return _rows(item, needed)
     look, only = reader(item, needed), isinstance(item, template.Choices)
@@ -190,13 +190,16 @@ def _rows(node: template.Rows, needed: Collection[str]) -> Match:
     return match
 
 
-def _parts(kinds: Mapping[Kind, Match]) -> Match:
+def _parts(node: template.Each, needed: Collection[str]) -> Match:
+    """Read parts, each by the first kind whose form it has."""
+    kinds: list[tuple[Kind, Match]] = [(kind, reader(item)) for kind, item in node.kinds.items()]
+
     def match(given: Json, found: Found) -> bool:
         if not isinstance(given, list):
             return False
         parts = found.setdefault(PARTS, [])
         for value in given:
-            part = first_kind(kinds.items(), value)
+            part = _first_kind(kinds, value)
             if part is None:
                 found[UNREAD] = True
             else:
@@ -206,7 +209,7 @@ def _parts(kinds: Mapping[Kind, Match]) -> Match:
     return match
 
 
-def first_kind(kinds: Iterable[tuple[Kind, Match]], value: Json) -> tuple[Kind, Found] | None:
+def _first_kind(kinds: Iterable[tuple[Kind, Match]], value: Json) -> tuple[Kind, Found] | None:
     """Return the first kind whose form a value has, and what it says."""
     for kind, look in kinds:
         part: Found = {}
@@ -222,10 +225,8 @@ def _if(node: template.If, needed: Collection[str]) -> Match:
     return reader(node.node, needed) if node.other is None else _anything
 
 
-def _inner(node: template.Choices | template.Each, needed: Collection[str]) -> Match:
-    """Read a part or a choice that stands alone, not in a list."""
-    if isinstance(node, template.Each):
-        return _parts({kind: reader(item) for kind, item in node.kinds.items()})
+def _inner(node: template.Choices | template.Rows, needed: Collection[str]) -> Match:
+    """Read a choice or a row that stands alone, not in a list."""
     return reader(node.node, needed)
 
 
@@ -240,8 +241,7 @@ def _whole(node: template.Whole, needed: Collection[str]) -> Match:
         inner: Found = {}
         if not look(given, inner):
             return False
-        inner.pop(ROWS, None)
-        found.update({name: item for name, item in inner.items() if name not in aside})
+        found.update({name: item for name, item in inner.items() if name not in aside and name != ROWS})
         return True
 
     return match
@@ -249,6 +249,6 @@ def _whole(node: template.Whole, needed: Collection[str]) -> Match:
 
 _READ: Mapping[type[Node], Callable[..., Match]] = {
     template.Literal: _literal, template.Hole: _hole, template.Text: _text, template.Object: _object,
-    template.Array: _array, template.Each: _inner, template.Choices: _inner, template.If: _if, template.Whole: _whole,
-    template.Rows: lambda node, needed: reader(node.node, needed),
+    template.Array: _array, template.Each: _parts, template.Choices: _inner, template.Rows: _inner, template.If: _if,
+    template.Whole: _whole,
 }  # fmt: skip

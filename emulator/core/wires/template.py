@@ -142,12 +142,15 @@ class Rows:
 Node: TypeAlias = Literal | Hole | Text | Object | Array | Each | Choices | If | Whole | Rows
 
 
+def fields_of(node: Node) -> tuple[Field, ...]:
+    """Return the fields of an object; nothing has others."""
+    return node.fields if isinstance(node, Object) else ()
+
+
 def inside(node: Node) -> tuple[Node, ...]:
     """Return what a template holds."""
-    if isinstance(node, Object):
-        return tuple(field.node for field in node.fields)
-    if isinstance(node, Array):
-        return node.items
+    if isinstance(node, Object | Array):
+        return node.items if isinstance(node, Array) else tuple(field.node for field in node.fields)
     if isinstance(node, Each):
         return tuple(node.kinds.values())
     if isinstance(node, If) and node.other:
@@ -162,12 +165,15 @@ def nodes(node: Node) -> Iterator[Node]:
         yield from nodes(part)
 
 
-def holes(node: Node) -> frozenset[str]:
-    """Return the values that a template depends on; what `$each` and `$choices` fill themselves is none."""
-    if isinstance(node, Hole):
-        return frozenset((node.name,))
+def own_holes(node: Node) -> frozenset[str]:
+    """Return the values that a template asks for itself, beside what it holds."""
     if isinstance(node, Text):
         return frozenset(node.parts[1::2])
+    return frozenset((node.name,)) if isinstance(node, Hole | If | Rows) else frozenset()
+
+
+def holes(node: Node) -> frozenset[str]:
+    """Return the values that a template depends on; what `$each` and `$choices` fill themselves is none."""
     found = frozenset[str]().union(*map(holes, inside(node)))
     if isinstance(node, Each):
         return found.difference(PART) | {PARTS}
@@ -175,4 +181,4 @@ def holes(node: Node) -> frozenset[str]:
         return (found - {"choice"}) | {"choices"}
     if isinstance(node, Rows):
         found = found.difference(ROWS.get(node.name, ()))
-    return found | {node.name} if isinstance(node, If | Rows) else found
+    return found | own_holes(node)

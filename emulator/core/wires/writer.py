@@ -36,35 +36,21 @@ class Writer:
         self.pieces = tuple(merged)
 
     def __call__(self, scope: Scope) -> bytes:
-        return b"".join([
-            piece if piece.__class__ is bytes
-            else dumps(scope[piece]) if piece.__class__ is str
-            else piece(scope)  # type: ignore[operator]
-            for piece in self.pieces
-        ])  # fmt: skip
+        return _written(self.pieces, scope)
 
     def around(self, scope: Scope) -> tuple[bytes, bytes]:
         """Return what stands before and after the one `${piece}`."""
-        sides = [b"", b""]
-        after = 0
-        for piece in self.pieces:
-            if piece == PIECE:
-                after = 1
-            else:
-                sides[after] += _written(piece, scope)
-        return sides[0], sides[1]
+        at = self.pieces.index(PIECE)
+        return _written(self.pieces[:at], scope), _written(self.pieces[at + 1 :], scope)
 
     def numbered(self, scope: Scope) -> bytes:
         """Return what writes the event of a piece, filled with `%`: the bytes of the piece, and the event's number."""
-        parts = []
-        for piece in self.pieces:
-            if piece == PIECE:
-                parts.append(b"%(piece)b")
-            elif piece == NUMBER:
-                parts.append(b"%(n)d")
-            else:
-                parts.append(_written(piece, scope).replace(b"%", b"%%"))
-        return b"".join(parts)
+        holes = {PIECE: b"%(piece)b", NUMBER: b"%(n)d"}
+        return b"".join([
+            holes[piece] if isinstance(piece, str) and piece in holes
+            else _written((piece,), scope).replace(b"%", b"%%")
+            for piece in self.pieces
+        ])  # fmt: skip
 
     @property
     def constant(self) -> bool:
@@ -72,10 +58,13 @@ class Writer:
         return all(isinstance(piece, bytes) for piece in self.pieces)
 
 
-def _written(piece: bytes | Dynamic, scope: Scope) -> bytes:
-    if isinstance(piece, bytes):
-        return piece
-    return dumps(scope[piece]) if isinstance(piece, str) else piece(scope)
+def _written(pieces: Iterable[bytes | Dynamic], scope: Scope) -> bytes:
+    return b"".join([
+        piece if piece.__class__ is bytes
+        else dumps(scope[piece]) if piece.__class__ is str
+        else piece(scope)  # type: ignore[operator]
+        for piece in pieces
+    ])  # fmt: skip
 
 
 def writer(node: Node) -> Writer:
