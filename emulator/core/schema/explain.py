@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation, closest, many, nearest, shown
-from emulator.core.schema.unions import tag_names
+from emulator.core.schema.slow import tag_names
 from emulator.core.secrets.names import is_secret, redact
 from emulator.core.secrets.texts import redact_text
 from emulator.core.tree import path_of

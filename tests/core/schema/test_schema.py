@@ -17,7 +17,7 @@ from emulator.core.errors import Violation, nearest, shown
 from emulator.core.schema import schema
 from emulator.core.schema.explain import explain
 from emulator.core.schema.schema import Schema, compile_pattern, path_of
-from emulator.core.schema.unions import tag_names
+from emulator.core.schema.slow import tag_names
 
 
 def said(document: Any, value: Any) -> list[tuple[str, str]]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from emulator.core.errors import Json
 from emulator.core.schema.cost import follow
-from emulator.core.schema.instances.keywords import DRAFT_07, DRAFT_2020
 from emulator.core.schema.instances.needs import ALL_KINDS, KINDS, CannotConform, Needs, Turn
 from emulator.core.seeded_random import Draw
 from emulator.core.tree import canonical
@@ -22,14 +21,6 @@ COMPARED = 100
 MOST_COUNTED = 30
 #: Keywords of a schema that may lead on: where a value is deep already, branches without them are taken first.
 _LEADS_ON = frozenset(("$ref", "allOf", "anyOf", "oneOf", "properties", "items", "prefixItems", "additionalProperties"))
-#: What a schema without `type` is about, by the keywords that it has.
-_ABOUT = {
-    "object": ("properties", "required", "patternProperties", "additionalProperties", "propertyNames", "minProperties",
-               "maxProperties", "dependentRequired", "dependentSchemas", "unevaluatedProperties"),
-    "array": ("items", "prefixItems", "contains", "minItems", "maxItems", "uniqueItems", "unevaluatedItems"),
-    "string": ("pattern", "format", "minLength", "maxLength"),
-    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-}  # fmt: skip
 
 
 class Collector:
@@ -37,7 +28,6 @@ class Collector:
 
     def __init__(self, root: Json, old: bool, spend: Callable[[int], None], draw: Draw) -> None:
         self.root, self.spend, self.draw = root, spend, draw
-        self._keywords = DRAFT_07 if old else DRAFT_2020
         self.old = old
         self._opposites: dict[int, tuple[Sequence[Json], Json]] = {}  # by identity, which what is kept keeps
         self._joined: dict[tuple[int, ...], tuple[Json, Sequence[Json]]] = {}
@@ -54,7 +44,7 @@ class Collector:
 
     def collect(self, schema: Json, turn: Turn, into: Needs | None = None) -> Needs:
         """Return what a schema needs in a turn, together with what was needed before."""
-        needs = into or Needs()
+        needs = into or Needs(self.old)
         left = [schema]
         branches, unions = turn.varied, 0
         while left:
@@ -76,14 +66,11 @@ class Collector:
                     branches, index = divmod(branches, len(ordered))
                 inner.append(ordered[index])
             left[:0] = inner
-            for keyword in part:
-                if keyword in ("enum", "const") and needs.choices is not None:  # they are compared
+            needs.add(part)
+            for keyword in [keyword for keyword in part if keyword in ("enum", "const")]:
+                if needs.choices is not None:  # they are compared
                     self.spend((len(canonical(needs.choices)) + len(canonical(part[keyword]))) // COMPARED)
-                if keyword in self._keywords:
-                    self._keywords[keyword](needs, part[keyword], part)
-            for kind, keywords in _ABOUT.items() if "type" not in part else ():
-                if not part.keys().isdisjoint(keywords):
-                    needs.about.setdefault(kind)
+                needs.choose(part[keyword] if keyword == "enum" else [part[keyword]])
         needs.spare = branches
         return needs
 

@@ -140,8 +140,8 @@ class _Search:
         turn = Turn(number, depth > DEEP)
         needs = self.collector.collect(schema, turn)
         offered = needs.choices
-        if offered is None and needs.guesses and number < 2:
-            offered = needs.guesses[0]
+        if offered is None and number < 2:
+            offered = list(needs.guesses) or None
         if offered is not None:
             if not offered:
                 raise CannotConform(f"'enum' and 'const' at {label} leave no value")
@@ -162,7 +162,7 @@ class _Search:
             except CannotConform:
                 if name in needs.required:
                     raise
-        least = needs.least.get("Properties", 0)
+        least = needs.least("Properties")
         adds = turn.varied % 4 == 3 and not turn.deep
         for name in self.more_names(needs, label, depth, turn) if len(made) < least or adds else ():
             if len(made) >= max(least, 1):
@@ -187,10 +187,11 @@ class _Search:
             listed = [name for name in listed if self.draw.below(turn.label(f"{label}?{name}"), 2)]
         names = dict.fromkeys(needs.required if turn.lean else [*listed, *needs.required])
         self.spend(len(names))
+        asked = needs.said("propertyNames")
         for name in list(names) if self.careful else ():  # only then it is known which names there may be
-            if name not in needs.required and not all(self.fits(schema, name) for schema in needs.names):
+            if name not in needs.required and not all(self.fits(schema, name) for schema in asked):
                 del names[name]
-        most = needs.most.get("Properties", len(names))
+        most = needs.most("Properties", len(names))
         if len(names) > most:
             names = dict.fromkeys([*needs.required, *list(names)[: max(0, most)]])
         return self.brought(needs, names, turn)
@@ -201,9 +202,11 @@ class _Search:
         left = list(names)
         while left:
             name = left.pop(0)
-            asked = [other for first, others in needs.brings if first == name for other in others]
-            for number, (first, schema) in enumerate(list(needs.applies)):
-                if first == name and number not in applied:
+            dependent = needs.dependent
+            asked = [other for first, others in dependent if first == name and isinstance(others, list)
+                     for other in others]  # fmt: skip
+            for number, (first, schema) in enumerate(dependent):
+                if first == name and number not in applied and not isinstance(schema, list):
                     applied.add(number)
                     before = set(needs.required)
                     self.collector.collect(schema, turn, needs)
@@ -219,8 +222,8 @@ class _Search:
     def more_names(self, needs: Needs, label: str, depth: int, turn: Turn) -> Iterator[str]:
         """Yield names that further fields could have."""
         yield from (name for properties, _, _ in needs.fields for name in properties)
-        if needs.names:
-            asked = self.collector.joined([*needs.names, _TEXT])
+        if named := needs.said("propertyNames"):
+            asked = self.collector.joined([*named, _TEXT])
             for number in range(MOST_TURNS):
                 with suppress(CannotConform):
                     found = self.value(asked, f"{label}#{number}", depth + 1, number)
@@ -233,12 +236,12 @@ class _Search:
                     for guess in islice(self.patterns.guesses(pattern), MOST_TURNS):
                         if self.patterns.matches(pattern, guess):
                             yield guess
-        yield from (f"more{number}" for number in range(1, min(needs.least.get("Properties", 0), MAX_ITEMS) + 20))
+        yield from (f"more{number}" for number in range(1, min(needs.least("Properties"), MAX_ITEMS) + 20))
 
     # Lists
 
     def array(self, needs: Needs, label: str, depth: int, turn: Turn) -> Json:
-        least, most = needs.least.get("Items", 0), needs.most.get("Items", MAX_ITEMS)
+        least, most = needs.least("Items"), needs.most("Items", MAX_ITEMS)
         held = [schema for schema, few, _ in needs.contains for _ in range(min(few, MAX_ITEMS + 1))]
         if max(least, len(held)) > MAX_ITEMS:
             raise CannotConform(f"'minItems' at {label} asks for more items than {MAX_ITEMS}")
@@ -274,10 +277,11 @@ class _Search:
         out = [] if held else [schema for schema, _, most in needs.contains if most is not None]
         others = [self.collector.joined([schema], "not") for schema in out]
         schema = self.collector.joined([*needs.item(index), *held, *others])
-        first = turn.number + (len(seen) if needs.unique else 0)
-        for number in range(first, first + (MOST_UNIQUE if needs.unique else 1)):
+        unique = True in needs.said("uniqueItems")
+        first = turn.number + (len(seen) if unique else 0)
+        for number in range(first, first + (MOST_UNIQUE if unique else 1)):
             made = self.value(schema, f"{label}[{index}]", depth + 1, number)
-            if not needs.unique:
+            if not unique:
                 return made
             written = canonical(made)
             if written not in seen:

@@ -46,7 +46,7 @@ _STRETCHED = {"email": "@", "idn-email": "@", "uri": "", "uri-reference": "", "i
 
 def make_number(needs: Needs, draw: Draw, label: str, turn: Turn, whole: bool, spend: Callable[[int], None]) -> Json:
     """Return a number within the bounds, a multiple of each step; `spend` is told the tries. Raises: CannotConform."""
-    steps = [_exact(step) for step in needs.steps] + ([Fraction(1)] if whole else [])
+    steps = [_exact(step) for step in needs.said("multipleOf")] + ([Fraction(1)] if whole else [])
     given = needs, draw, label, turn
     found = _multiples(*given, _common(steps), whole) if steps else _anywhere(*given)
 
@@ -73,7 +73,7 @@ def _multiples(needs: Needs, draw: Draw, label: str, turn: Turn, step: Fraction,
     picked = draw.below(turn.label(label), min(max(0, last - first), 9) + 1)
     lowest = [math.ceil(max(map(_exact, (bound for bound, _ in needs.lows))) / step)] if needs.lows else []
     others = (*range(first + picked + 1, first + picked + MOST_MULTIPLES), *range(first, first + picked))
-    floats = any(isinstance(given, float) for given in needs.steps)
+    floats = any(isinstance(given, float) for given in needs.said("multipleOf"))
     for times in (first + picked, *(lowest if below else ()), *others, *(first - n for n in below)):
         value = times * step
         yield int(value) if whole or (value.denominator == 1 and not floats) else float(value)
@@ -103,7 +103,7 @@ def _is_good(needs: Needs, value: Json) -> bool:
     exact = _exact(value)
     low = all(exact > _exact(bound) or (exact == _exact(bound) and not out) for bound, out in needs.lows)
     high = all(exact < _exact(bound) or (exact == _exact(bound) and not out) for bound, out in needs.highs)
-    return low and high and all(_is_multiple(value, exact, step) for step in needs.steps)
+    return low and high and all(_is_multiple(value, exact, step) for step in needs.said("multipleOf"))
 
 
 def _is_multiple(value: Json, exact: Fraction, step: Json) -> bool:
@@ -128,7 +128,7 @@ def _common(steps: list[Fraction]) -> Fraction:
 
 def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, patterns: Patterns) -> str:
     """Return a text of the format, the pattern and the length. Raises: CannotConform."""
-    least, most = needs.least.get("Length", 0), needs.most.get("Length", MAX_LETTERS)
+    least, most = needs.least("Length"), needs.most("Length", MAX_LETTERS)
     if least > MAX_LETTERS:
         raise CannotConform(f"'minLength' {least} is more than the {MAX_LETTERS} characters that are made at most")
     if least > most:
@@ -147,7 +147,7 @@ def make_text(needs: Needs, draw: Draw, label: str, turn: Turn, patterns: Patter
 
 
 def _texts(needs: Needs, patterns: Patterns, draw: Draw, label: str, least: int, most: int, size: int) -> Iterator[str]:
-    for name in needs.formats:
+    for name in needs.said("format"):
         if name in _FORMATS:
             yield from (_stretched(name, _FORMATS[name](n), least) for n in range(size + 1))
     for pattern in needs.patterns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, product
 from typing import Any
@@ -22,7 +22,7 @@ from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.sse import event
 from emulator.core.wires.stream_writer import Event
-from emulator.core.wires.template import ECHO, ITEM, NUMBER, PIECE, USAGE, Node, holes, nodes
+from emulator.core.wires.template import ECHO, ITEM, NUMBER, PIECE, USAGE, Node, fields_of, holes, nodes, own_holes
 from emulator.core.wires.wire import MOMENTS, OF_PART, Wire
 from emulator.core.wires.words import Words
 from emulator.core.wires.writer import Writer, event_writer, writer
@@ -57,7 +57,8 @@ class Compiler:
         self.check_kinds(form.kinds, whole, events)
         self.fail()
         written = [whole, *errors, *(node for found in events.values() for node in found)]
-        holding = frozenset[str]().union(*map(_all_holes, written))
+        all_nodes = [node for one in written for node in nodes(one)]
+        holding = frozenset[str]().union(*map(own_holes, all_nodes))
         echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
         compiled = self.compiled(events)
         last = tuple(self.event(node, ("error.message",)) for node in errors)
@@ -75,18 +76,23 @@ class Compiler:
             spared=frozenset[str]().union(*(node.spared for node in nodes(whole) if isinstance(node, template.Each))),
             places=places(whole, events),
             details=tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
-            fresh=frozenset(_fresh(written)),
+            fresh=frozenset(
+                item.name
+                for node in all_nodes
+                for item in fields_of(node)
+                if isinstance(item.node, template.Hole) and item.node.name in _NEW
+            ),
             errors=last,
             echoes=tuple(echoes),
             items=ITEM in holding,
             numbered=any(NUMBER in holes(node) for found in events.values() for node in found),
             kept=self.kept(whole),
-            rows=frozenset(node.name for one in written for node in nodes(one) if isinstance(node, template.Rows)),
+            rows=frozenset(node.name for node in all_nodes if isinstance(node, template.Rows)),
             depends_on=tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields(*_KEPT_BY)})),
             framings=stream.get("framing", {}),
             failing_as=failing if isinstance(failing := stream.get("error"), str) else "event",
             counts_so_far=stream.get("counts") == "so_far",
-            padding=self.padding(),
+            padding=Padding(pads["field"], pads["of"] == "pieces") if (pads := stream.get("padding")) else None,
             named=tuple(event for event in (*chain.from_iterable(compiled.values()), *last) if event.name),
         )
 
@@ -118,11 +124,6 @@ class Compiler:
         first = {kind: any_of(found) for kind, found in matches.items()}
         return RequestForm(self.data["request"], first, [(kind, known(node, reader(node))) for kind, node in items])
 
-    def padding(self) -> Padding | None:
-        """Return what pads events, where something does."""
-        data = self.data["stream"].get("padding")
-        return Padding(data["field"], data["of"] == "pieces") if data else None
-
     def compiled(self, events: Mapping[tuple[str, str], Sequence[Node]]) -> dict[tuple[str, str], tuple[Event, ...]]:
         """Compile events; of two kinds of parts that look the same, only the first is read."""
         found, seen = {}, list[tuple[str, Node]]()
@@ -153,8 +154,8 @@ class Compiler:
         data = self.data.get("kept")
         if data is None:
             return None
-        fields = whole.fields if isinstance(whole, template.Object) else ()
-        output = [item.name for item in fields if any(isinstance(inner, template.Each) for inner in nodes(item.node))]
+        output = [item.name for item in fields_of(whole)
+                  if any(isinstance(inner, template.Each) for inner in nodes(item.node))]  # fmt: skip
         states = {name: data[name] for name in STATES if name in data}
         return Kept(output[0] if output else "", states, *(data.get(name, {}) for name in _OF_KEPT))
 
@@ -203,7 +204,7 @@ class Compiler:
             condition, node = node.name, node.node
         elif isinstance(node, template.Rows):
             rows, node = node.name, node.node
-        fields = {item.name: item.node for item in node.fields} if isinstance(node, template.Object) else {}
+        fields = {item.name: item.node for item in fields_of(node)}
         name = node.event if isinstance(node, template.Object) else None
         named = template.Literal(name) if name else fields.get(self.data["stream"].get("event", ""))
         whole = next((name for name, inner in fields.items() if isinstance(inner, template.Whole)), None)
@@ -242,16 +243,8 @@ def any_of(matches: Sequence[Match]) -> Match:
 
 def known(node: Node, look: Match) -> Match:
     """Look only at what has one of a template's own fields: all else is of another form, if nothing has to be there."""
-    names = frozenset(field.name for field in node.fields) if isinstance(node, template.Object) else frozenset[str]()
+    names = frozenset(field.name for field in fields_of(node))
     return lambda value, found: isinstance(value, dict) and not names.isdisjoint(value) and look(value, found)
-
-
-def _fresh(templates: Iterable[Node]) -> Iterator[str]:
-    """Yield the fields that hold the id or the time of an answer, or how long it took."""
-    for one in templates:
-        for node in nodes(one):
-            fields = node.fields if isinstance(node, template.Object) else ()
-            yield from (item.name for item in fields if isinstance(item.node, template.Hole) and item.node.name in _NEW)
 
 
 #: What is said of kept answers beside their states.
@@ -260,13 +253,6 @@ _OF_KEPT = ("item", "texts", "shown", "compacted")
 _KEPT_BY = ("store", "later", "conversation", "thinks", "hides", "unpadded")
 #: What is new in every answer.
 _NEW = frozenset(("id", "created", ITEM, *DERIVED)) - {ALOUD}
-
-
-def _all_holes(node: Node) -> frozenset[str]:
-    """Return the holes of a template, those of parts too."""
-    own = template.Hole | template.Text | template.If
-    names = [holes(inner) | {getattr(inner, "name", "")} for inner in nodes(node) if isinstance(inner, own)]
-    return frozenset[str]().union(*names)
 
 
 def _has_piece(node: Node) -> bool:
@@ -278,6 +264,6 @@ def _pieces(node: Node) -> Iterator[Node]:
     """Yield the holes for a piece that stand in every event, once."""
     if node == template.Hole(PIECE):
         yield node
-    inner = [item.node for item in node.fields if not item.optional] if isinstance(node, template.Object) else ()
+    inner = [item.node for item in fields_of(node) if not item.optional]
     for part in node.items if isinstance(node, template.Array) else inner:
         yield from _pieces(part)

@@ -22,67 +22,59 @@ _OF_ALL = ("id", "created", "model")
 def places(whole: Node, events: Mapping[tuple[str, str], Sequence[Node]]) -> Places:
     """Return where holes are; of one that is in several places, the first."""
     found: dict[str, str] = {}
-    for name, path in _holes(whole, ()):
-        found.setdefault(name, ".".join(path))
+    for name, path in _holes(whole):
+        found.setdefault(name, path)
     for (moment, kind), templates in events.items():
-        for node in templates:
-            for name, path in _holes(node, ()):
-                if name in _OF_ALL:
-                    continue
-                short = name.removeprefix("part.")
-                key = f"{kind}.{moment}" if short == "piece" else f"{kind or moment}.{moment}.{short}"
-                found.setdefault(key if kind else f"{moment}.{short}", ".".join(path))
+        for name, path in (item for node in templates for item in _holes(node)):
+            short = name.removeprefix("part.")
+            key = f"{kind}.{moment}" if short == "piece" else f"{kind or moment}.{moment}.{short}"
+            if name not in _OF_ALL:
+                found.setdefault(key if kind else f"{moment}.{short}", path)
+    for name, same in _SAME.items():
+        if same in found:
+            found.setdefault(name, found[same])
     starts = events.get(("start", ""), ())
-    marks = _literals([node for node in starts if "choice" in holes(node)] or starts)
-    others = {path for key, templates in events.items() if key != ("start", "") for path in _literals(templates)}
+    marks = _texts([node for node in starts if "choice" in holes(node)] or starts)
+    others = {path for key, templates in events.items() if key != ("start", "") for path in _texts(templates)}
     mark = next((path for path in marks if path not in others), None)
-    if "stop.finish" in found:
-        found.setdefault("finish.finish", found["stop.finish"])
-    if ALOUD in found:
-        found.setdefault("text", found[ALOUD])
-    if f"usage.{FRESH}" in found:
-        found.setdefault("usage.input", found[f"usage.{FRESH}"])
     return found | ({"start.mark": mark} if mark else {})
 
 
-def _holes(node: Node, path: tuple[str, ...], kind: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
-    if isinstance(node, Hole):
-        name = node.name
-        if kind and name.startswith("part."):
-            name = kind if name == "part.text" else f"{kind}.{name.removeprefix('part.')}"
-        yield name, path
-    elif isinstance(node, Object):
+#: What is found where another is, if it is nowhere else.
+_SAME = {"finish.finish": "stop.finish", "text": ALOUD, "usage.input": f"usage.{FRESH}"}
+
+
+def _holes(node: Node) -> Iterator[tuple[str, str]]:
+    """Yield the names of holes, those of a part by its kind, and their paths."""
+    for leaf, path, kind in _leaves(node):
+        if isinstance(leaf, Each) and "call" in leaf.kinds:
+            yield "call", path
+        elif isinstance(leaf, Hole) and kind and leaf.name.startswith("part."):
+            yield kind if leaf.name == "part.text" else f"{kind}.{leaf.name.removeprefix('part.')}", path
+        elif isinstance(leaf, Hole):
+            yield leaf.name, path
+
+
+def _texts(templates: Sequence[Node]) -> list[str]:
+    """Return the paths of texts that are always the same."""
+    leaves = [(leaf, path) for node in templates for leaf, path, _ in _leaves(node, wholes=True)]
+    return [path for leaf, path in leaves if isinstance(leaf, Literal) and isinstance(leaf.value, str)]
+
+
+def _leaves(
+    node: Node, path: tuple[str, ...] = (), kind: str = "", wholes: bool = False
+) -> Iterator[tuple[Node, str, str]]:
+    """Yield what a template holds, its path, and the kind of the part that it is of; what whole answers have too."""
+    yield node, ".".join(path), kind
+    if isinstance(node, Object):
         for field in node.fields:
-            yield from _holes(field.node, (*path, field.name), kind)
+            yield from _leaves(field.node, (*path, field.name), kind, wholes)
     elif isinstance(node, Array):
         for index, item in enumerate(node.items):
-            step = _step(item) if len(node.items) == 1 else str(index)
-            yield from _holes(item, (*path, step), kind)
+            each = "#" if isinstance(item, Choices) or "choice" in holes(item) else "*"
+            yield from _leaves(item, (*path, each if len(node.items) == 1 else str(index)), kind, wholes)
     elif isinstance(node, Each):
         for name, item in node.kinds.items():
-            if name == "call":
-                yield name, path
-            yield from _holes(item, path, name)
-    elif isinstance(node, Choices | If):
-        yield from _holes(node.node, path, kind)
-
-
-def _step(item: Node) -> str:
-    return "#" if isinstance(item, Choices) or "choice" in holes(item) else "*"
-
-
-def _literals(templates: Sequence[Node]) -> list[str]:
-    """Return the paths of texts that are always the same."""
-    return [".".join(path) for node in templates for path in _texts(node, ())]
-
-
-def _texts(node: Node, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if isinstance(node, Literal) and isinstance(node.value, str):
-        yield path
-    elif isinstance(node, Object):
-        for field in node.fields:
-            yield from _texts(field.node, (*path, field.name))
-    elif isinstance(node, Array) and len(node.items) == 1:
-        yield from _texts(node.items[0], (*path, _step(node.items[0])))
-    elif isinstance(node, Whole):
-        yield from _texts(node.node, path)
+            yield from _leaves(item, path, name, wholes)
+    elif isinstance(node, Choices | If) or (wholes and isinstance(node, Whole)):
+        yield from _leaves(node.node, path, kind, wholes)
