@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from emulator.core.errors import Json
 from emulator.core.provider.keys import BEARER
-from emulator.core.provider.openapi_errors import answered_errors, error_answer, header, headers_of, refusals
+from emulator.core.provider.openapi_errors import answered_errors, error_answer, header, headers_of, of_answer, refusals
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import parameters
 from emulator.core.schema.schema import placed
 from emulator.core.wires.sse import TYPES
 
-_UUID = {"type": "string", "format": "uuid"}
+_TEXT, _UUID = {"type": "string"}, {"type": "string", "format": "uuid"}
 
 
 def openapi(provider: Provider, version: str, base_url: str) -> Json:
@@ -81,11 +81,9 @@ def _streamed(operation: Operation, shown: Json) -> Json:
         content["application/json"] = {"schema": {"type": "array", "items": _named(operation, "chunk")}}
         responses = {status: _in_an_array(answer) for status, answer in responses.items()}
     responses["200"] = {**shown["responses"]["200"], "content": content}
-    asked = [
-        {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
-        for name in dict.fromkeys(name for wanted in framings.values() for name in wanted)
-        if name not in [known["name"] for known in shown["parameters"]]
-    ]
+    known = [parameter["name"] for parameter in shown["parameters"]]
+    names = dict.fromkeys(name for wanted in framings.values() for name in wanted if name not in known)
+    asked = [_parameter(name, "query", False) for name in names]
     return {
         **shown,
         "operationId": f"{operation.name}_streamed",
@@ -97,11 +95,9 @@ def _streamed(operation: Operation, shown: Json) -> Json:
 def _in_an_array(answer: Json) -> Json:
     """Return an error that comes alone, or as the only item of an array."""
     ref = answer.get("$ref")
-    one = (
-        {"$ref": f"{ref}/content/application~1json/schema"} if ref else answer["content"]["application/json"]["schema"]
-    )
-    both = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1}]}
     told = {"description": "An error, alone or in an array"} if ref else answer
+    one = {"$ref": of_answer(ref)} if ref else answer["content"]["application/json"]["schema"]
+    both = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1}]}
     return {**told, "content": {"application/json": {"schema": both}}}
 
 
@@ -114,28 +110,28 @@ def _event(operation: Operation) -> Json:
 
 
 def _parameters(provider: Provider, operation: Operation) -> list[Json]:
-    """Return the query of a GET, and the header of a provider that takes idempotency keys."""
-    wanted, described = _required(provider.request_headers), (provider.request_headers or {}).get("properties", {})
-    in_path: list[Json] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in parameters(operation.path)
-    ]
-    in_path += [
-        {"name": name, "in": "header", "required": name in wanted, "schema": described.get(name, {"type": "string"})}
-        for name in dict.fromkeys([*described, *sorted(wanted)])
-    ]
+    """Return what of the path, the headers and the query is asked for, and the header with an idempotency key."""
     beside = operation.query.document if operation.query else None
-    for document in (provider.request_query, beside if operation.has_body else operation.request):
-        wanted = _required(document)
-        in_path += [
-            {"name": name, "in": "query", "required": name in wanted, "schema": schema}
-            for name, schema in (document or {}).get("properties", {}).items()
-        ]
+    found = [_parameter(name, "path", True) for name in parameters(operation.path)]
+    found += _listed(provider.request_headers, "header")
+    found += _listed(provider.request_query, "query")
+    found += _listed(beside if operation.has_body else operation.request, "query")
     if not operation.has_body or provider.idempotency is None:
-        return in_path
+        return found
     name, _, fact = provider.idempotency
-    key = {"name": name, "in": "header", "required": False, "schema": _UUID, **({"x-fact": fact} if fact else {})}
-    return [*in_path, key]
+    return [*found, _parameter(name, "header", False, _UUID) | ({"x-fact": fact} if fact else {})]
+
+
+def _listed(document: Json, place: str) -> list[Json]:
+    """Return the fields of a schema as parameters; of headers, those that it asks for and does not describe too."""
+    described: Mapping[str, Json] = (document or {}).get("properties", {})
+    wanted = _required(document)
+    names = dict.fromkeys([*described, *(sorted(wanted) if place == "header" else ())])
+    return [_parameter(name, place, name in wanted, described.get(name, _TEXT)) for name in names]
+
+
+def _parameter(name: str, place: str, required: bool, schema: Json = _TEXT) -> Json:
+    return {"name": name, "in": place, "required": required, "schema": schema}
 
 
 def _required(document: Json) -> set[str]:

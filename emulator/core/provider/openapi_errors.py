@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from emulator.core.errors import Json
@@ -39,19 +39,24 @@ def refusals(provider: Provider, bodies: bool) -> dict[str, Json]:
     by_status: dict[str, list[str]] = {}
     for name in answered_errors(provider, bodies=bodies):
         by_status.setdefault(str(provider.errors[name]["status"]), []).append(name)
-    refs = {status: [f"#/components/responses/{name}" for name in names] for status, names in by_status.items()}
+    return {status: _either(provider, status, names) for status, names in by_status.items()}
+
+
+def _either(provider: Provider, status: str, names: Sequence[str]) -> Json:
+    """Return what is answered with a status: one error, or any of several."""
+    refs = [f"#/components/responses/{name}" for name in names]
+    if len(refs) == 1:
+        return {"$ref": refs[0]}
     return {
-        status: {"$ref": found[0]} if len(found) == 1 else {
-            "description": " Or: ".join(error_answer(provider, name)["description"] for name in by_status[status]),
-            "headers": headers_of(provider, None, int(status)),
-            "content": {
-                "application/json": {"schema": {"anyOf": [
-                    {"$ref": f"{ref}/content/application~1json/schema"} for ref in found
-                ]}}
-            },
-        }
-        for status, found in refs.items()
-    }  # fmt: skip
+        "description": " Or: ".join(error_answer(provider, name)["description"] for name in names),
+        "headers": headers_of(provider, None, int(status)),
+        "content": {"application/json": {"schema": {"anyOf": [{"$ref": of_answer(ref)} for ref in refs]}}},
+    }
+
+
+def of_answer(ref: str) -> str:
+    """Return where the schema of an answer is."""
+    return f"{ref}/content/application~1json/schema"
 
 
 def error_answer(provider: Provider, name: str) -> Json:

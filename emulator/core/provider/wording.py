@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from emulator.core.errors import Json, Violation
 from emulator.core.frozen import frozen
@@ -15,10 +15,6 @@ from emulator.core.provider.field_names import told_path
 from emulator.core.provider.holes import fill_text
 from emulator.core.tree import kind_of, path_of
 
-#: What a violation's text can name: the place, what was wanted, what was given, and the bound that it passes.
-HOLES = (
-    "param", "within", "dotted", "holder", "name", "expected", "kind", "given", "bare", "values", "limit", "length",
-)  # fmt: skip
 #: What of the envelope a wording has a say in.
 SAID = ("type", "code", "param", "message", "more")
 
@@ -104,13 +100,10 @@ class _Values(dict[str, Json]):
     """The values of the holes, each found when a text has it."""
 
     def __init__(self, violation: Violation, path_of: PathOf) -> None:
-        self.violation, self._path_of = violation, path_of
+        self._given = violation, path_of
 
     def __missing__(self, hole: str) -> Json:
-        if hole in ("param", "within"):
-            steps = self.violation.steps
-            return self._path_of(steps if hole == "param" else steps[:-1])
-        return _HOLES[hole](self.violation)
+        return _HOLES[hole](*self._given)
 
 
 _A = {
@@ -119,14 +112,16 @@ _A = {
 }  # fmt: skip
 
 
-def _expected(violation: Violation) -> str:
-    wanted = violation.wanted if isinstance(violation.wanted, list) else [violation.wanted]
+def _listed(wanted: Json) -> list[Json]:
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def _expected(wanted: Sequence[Json]) -> str:
     kinds = [_A.get(str(kind), str(kind)) for kind in wanted if kind != "null" or len(wanted) == 1]
     return kinds[0] if len(kinds) == 1 else f"one of {' or '.join(kinds)}"
 
 
-def _values_listed(violation: Violation) -> str:
-    wanted = violation.wanted if isinstance(violation.wanted, list) else [violation.wanted]
+def _values_listed(wanted: Sequence[Json]) -> str:
     words = [_quoted(item) for item in wanted if item is not None]
     return f"{', '.join(words[:-1])}, and {words[-1]}" if len(words) > 2 else " and ".join(words)
 
@@ -150,20 +145,19 @@ def _given(violation: Violation) -> str:
     return _quoted(value[:200]) if isinstance(value, str) else _plain(value)
 
 
-def _dotted(steps: Sequence[str | int]) -> str:
-    """Return a path with its indexes as steps of their own: messages.0.content."""
-    return ".".join(map(str, steps))
-
-
-_HOLES: Mapping[str, Callable[[Violation], Any]] = {
-    "dotted": lambda violation: _dotted(violation.steps),
-    "holder": lambda violation: _dotted(violation.steps[:-1]),
-    "name": lambda violation: next((step for step in reversed(violation.steps) if isinstance(step, str)), ""),
-    "expected": _expected,
-    "kind": lambda violation: _A[kind_of(violation.given)],
-    "given": _given,
-    "bare": lambda violation: str(violation.given)[:200],
-    "values": _values_listed,
-    "limit": lambda violation: violation.wanted,
-    "length": lambda violation: len(violation.given) if isinstance(violation.given, str | list | dict) else 0,
+#: What a violation's text can name: the place, what was wanted, what was given, and the bound that it passes.
+_HOLES: Mapping[str, Callable[[Violation, PathOf], Json]] = {
+    "param": lambda violation, path_of: path_of(violation.steps),
+    "within": lambda violation, path_of: path_of(violation.steps[:-1]),
+    "dotted": lambda violation, path_of: ".".join(map(str, violation.steps)),  # messages.0.content
+    "holder": lambda violation, path_of: ".".join(map(str, violation.steps[:-1])),
+    "name": lambda violation, path_of: next((step for step in reversed(violation.steps) if isinstance(step, str)), ""),
+    "expected": lambda violation, path_of: _expected(_listed(violation.wanted)),
+    "kind": lambda violation, path_of: _A[kind_of(violation.given)],
+    "given": lambda violation, path_of: _given(violation),
+    "bare": lambda violation, path_of: str(violation.given)[:200],
+    "values": lambda violation, path_of: _values_listed(_listed(violation.wanted)),
+    "limit": lambda violation, path_of: violation.wanted,
+    "length": lambda violation, path_of: len(violation.given) if isinstance(violation.given, str | list | dict) else 0,
 }
+HOLES = tuple(_HOLES)

@@ -12,7 +12,6 @@ from pathlib import Path
 from emulator.core.errors import Json, Problem, SourceError, nearest
 from emulator.core.files import read_own
 from emulator.core.provider.loading.compiled import compile_operation, compile_provider, usual
-from emulator.core.provider.loading.documents import read_document
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
@@ -141,8 +140,8 @@ class _Loader:
         file = self.folder / name
         try:
             if self.trusted:
-                return Schema(lambda: read_document(file, read_own))
-            return Schema(read_document(file, Path.read_bytes))
+                return Schema(lambda: _read_document(file, read_own))
+            return Schema(_read_document(file, Path.read_bytes))
         except FileNotFoundError as error:
             self.report(path, f"there is no file {Path(error.filename).name} in this folder")
         except (OSError, UnicodeDecodeError) as error:
@@ -175,3 +174,42 @@ class _Loader:
                 hint = f"'{name}' has no fact '{fact}'; {nearest(fact, self.reference.facts)}"
                 self.report(("compatible_with", "except", index), hint)
         self.reference_muted = frozenset(muted)
+
+
+def _read_document(file: Path, read: Callable[[Path], bytes]) -> Json:
+    """Return a schema; with a `$ref` to a file beside it, `FILE#/$defs/NAME`, that file's definitions become its own.
+
+    Raises: OSError; ValueError, where a file is not JSON, holds no object, or two define one name.
+    """
+    shared: set[str] = set()
+
+    def own(part: dict[str, Json]) -> dict[str, Json]:
+        """Return a part whose reference to a file beside it leads to the same place in this document."""
+        reference = part.get("$ref")
+        name, mark, place = reference.partition("#") if isinstance(reference, str) else ("", "", "")
+        if not mark or not name.endswith(".json") or "/" in name:
+            return part
+        shared.add(name)
+        return {**part, "$ref": f"#{place}"}
+
+    document = json.loads(read(file), object_hook=own)
+    if not isinstance(document, Mapping):
+        raise ValueError("must hold an object")
+    definitions = dict(document.get("$defs", {}))
+    for name in sorted(shared):
+        for key, item in _definitions(file.parent / name, read).items():
+            if key in definitions:
+                raise ValueError(f"defines '{key}', as {name} does, to which it refers")
+            definitions[key] = item
+    return {**document, "$defs": definitions} if shared else document
+
+
+def _definitions(file: Path, read: Callable[[Path], bytes]) -> Mapping[str, Json]:
+    try:
+        found = json.loads(read(file))
+    except ValueError as error:
+        raise ValueError(f"refers to {file.name}, which is not JSON: {error}") from None
+    definitions = found.get("$defs") if isinstance(found, Mapping) else None
+    if not isinstance(definitions, Mapping):
+        raise ValueError(f"refers to {file.name}, which has no $defs")
+    return definitions
