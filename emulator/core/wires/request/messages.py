@@ -40,10 +40,11 @@ class Messages:
         What is no message is left out.
         """
         found = [Message("system", text) for look in self._system if (text := self._joined(look(body)))]
-        plain, calls = not found and isinstance(self._at(body), list), _Calls()
+        calls: _Calls = {}
+        plain = not found and isinstance(self._at(body), list)
         for place, item in enumerate((*earlier, *self.items(body)) if earlier else self.items(body)):
-            if item.__class__ is dict and len(item) == 2 and self._role in item:  # most are a role and a text
-                content, role = item.get(self._content), item[self._role]
+            if item.__class__ is dict and len(item) == 2:  # most are a role and a text
+                content, role = item.get(self._content), item.get(self._role)
                 if content.__class__ is str and role.__class__ is str:
                     found.append(Message(self._roles.get(role, role), content, at=place))
                     continue
