@@ -228,7 +228,7 @@ class _Reader:
                 self.report(f"the key '{key}' stands here a second time (first on line {first})", at)
             self.places.setdefault(at, self.place)
             value = self.value(self.next(), at, depth)
-            if key == _MERGE not in found and isinstance(event, yaml.ScalarEvent) and not event.style:
+            if key == _MERGE and key not in found and isinstance(event, yaml.ScalarEvent) and not event.style:
                 below = value
             else:
                 found[key] = value

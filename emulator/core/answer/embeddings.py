@@ -53,8 +53,8 @@ def check_inputs(operation: Operation, body: Mapping[str, Json]) -> None:
 
     Raises: Refusal invalid_request.
     """
-    given = asked(operation, body).get("input")
-    if isinstance(given, list) and len(given) > MAX_INPUTS and not all(isinstance(item, int) for item in given):
+    given = _inputs(asked(operation, body))
+    if len(given) > MAX_INPUTS:
         _refuse(f"must have at most {MAX_INPUTS} items, not {len(given)} (a bound of the emulator's, assumed)")
 
 
@@ -144,20 +144,21 @@ def _check_dimensions(model: Model, asked: Json) -> None:
         raise Refusal("invalid_request", details=[Violation("dimensions", message)])
 
 
+def _inputs(body: Mapping[str, Json]) -> Sequence[Json]:
+    """Return what is embedded, each by itself; a list of numbers is one text in tokens."""
+    given = body.get("input", "")
+    return given if isinstance(given, list) and not all(isinstance(item, int) for item in given) else [given]
+
+
 def counted(body: Mapping[str, Json]) -> list[int]:
     """Return the tokens of each input: those of a list of tokens are as many as there are numbers."""
-    given = body.get("input", "")
-    several = isinstance(given, list) and not all(isinstance(item, int) for item in given)
     return [count(item) if isinstance(item, str) else len(item) if isinstance(item, list) else 0
-            for item in (given if several else [given])]  # fmt: skip
+            for item in _inputs(body)]  # fmt: skip
 
 
 def embedding_inputs(body: Mapping[str, Json]) -> list[str]:
     """Return each input as text; token numbers are written out."""
-    given = body.get("input", "")
-    if isinstance(given, list) and given and not all(isinstance(item, int) for item in given):
-        return [item if isinstance(item, str) else compact(item) for item in given]
-    return [given if isinstance(given, str) else compact(given)]
+    return [item if isinstance(item, str) else compact(item) for item in _inputs(body)]
 
 
 def dimensions(body: Mapping[str, Json], model: Model | None = None) -> int:

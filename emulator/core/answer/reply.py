@@ -24,11 +24,10 @@ from emulator.core.provider.operation import Checks, Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
 from emulator.core.scenario.session import Settings
-from emulator.core.secrets.names import is_secret
+from emulator.core.scenario.template import REQUEST
 from emulator.core.seeded_random import Draw
 from emulator.core.values import Call, Exchange, Grant, Timeline
 from emulator.core.wires.completion import Completion, neutral_usage
-from emulator.core.wires.request.conversation import last_text, system_text
 from emulator.core.wires.sse import event, failure
 from emulator.core.wires.wire import AS_ENVELOPE, SILENT
 
@@ -92,33 +91,12 @@ class _Named(Mapping[str, Json]):
 
 
 def scope_of(turn: Turn, settings: Settings, grant: Grant) -> Mapping[str, Json]:
-    """Return what a reply's templates can name; headers that hold secrets are left out."""
+    """Return what a reply's templates can name."""
     return _Named(_SCOPE, turn, settings, grant)
 
 
-def _said_by(role: str) -> Callable[[Turn], Json]:
-    """Return what counts the messages of a role."""
-    return lambda turn: sum([message.role == role for message in turn.call.messages])
-
-
-_REQUEST: Mapping[str, Callable[[Turn], Json]] = {
-    "last_user": lambda turn: last_text(turn.call.messages, "user"),
-    "system": lambda turn: system_text(turn.call.messages),
-    "model": lambda turn: turn.call.model,
-    "operation": lambda turn: turn.call.operation,
-    "provider": lambda turn: turn.provider.name,
-    "session": lambda turn: turn.call.request.session,
-    "method": lambda turn: turn.call.request.method,
-    "path": lambda turn: turn.call.request.path,
-    "stream": lambda turn: turn.call.stream,
-    "turn": _said_by("user"),
-    "step": _said_by("assistant"),
-    "headers": lambda turn: {name: text for name, text in turn.call.request.headers.items() if not is_secret(name)},
-    "body": lambda turn: turn.call.body,
-    "tools": lambda turn: list(turn.call.tools),
-}
 _SCOPE: Mapping[str, Callable[[Turn, Settings, Grant], Json]] = {
-    "request": lambda turn, settings, grant: _Named(_REQUEST, turn),
+    "request": lambda turn, settings, grant: _Named(REQUEST, turn.call),
     "vars": lambda turn, settings, grant: settings.vars,
     "state": lambda turn, settings, grant: grant.state,
     "n": lambda turn, settings, grant: grant.n,

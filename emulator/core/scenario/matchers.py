@@ -9,12 +9,13 @@ from typing import TypeAlias
 from emulator.core.durations import parse_duration
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
+from emulator.core.scenario.template import REQUEST
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.secrets.redaction import redact_field
 from emulator.core.tree import Path, at, parsed
 from emulator.core.values import Call
-from emulator.core.wires.request.conversation import last_text, system_text, tool_results
+from emulator.core.wires.request.conversation import tool_results
 
 Test: TypeAlias = Callable[[Json], bool]
 Operator: TypeAlias = Callable[[Json, Path, Allowance], Test]
@@ -213,15 +214,15 @@ def _present(value: Json) -> Json:
     return ABSENT if value is None else value
 
 
+def _read(name: str) -> Callable[[Call], Json]:
+    """Return what reads a field of a request, as templates name it."""
+    return lambda call: _present(REQUEST[name](call))
+
+
 _FIELDS: Mapping[str, Callable[[Call], Json]] = {
     "model": lambda call: call.model or ABSENT,
-    "stream": lambda call: call.stream,
-    "last_user": lambda call: _present(last_text(call.messages, "user")),
-    "system": lambda call: _present(system_text(call.messages)),
-    "turn": lambda call: sum(message.role == "user" for message in call.messages),
-    "step": lambda call: sum(message.role == "assistant" for message in call.messages),
     "elapsed": lambda call: call.elapsed,
-    "tools": lambda call: list(call.tools),
+    **{name: _read(name) for name in ("stream", "last_user", "system", "turn", "step", "tools")},
 }
 
 

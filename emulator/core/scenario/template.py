@@ -10,6 +10,10 @@ import orjson
 
 from emulator.core.durations import whole_number
 from emulator.core.errors import Json, nearest
+from emulator.core.secrets.names import is_secret
+from emulator.core.tree import change_texts
+from emulator.core.values import Call
+from emulator.core.wires.request.conversation import last_text, system_text
 
 #: How many characters a rendered text may have.
 MAX_OUTPUT = 1_000_000
@@ -31,24 +35,21 @@ def compile_template(value: Json, check: Callable[[tuple[str, ...]], None]) -> R
 
     `check` is called with each hole's path and raises TemplateError for one that cannot exist.
     """
-    if isinstance(value, str):
-        return _compile_text(value, check)
-    if isinstance(value, Mapping):
-        parts = {key: compile_template(item, check) for key, item in value.items()}
-        if not any(parts.values()):
-            return None
-        return lambda scope, missing: {key: part(scope, missing) if part else value[key] for key, part in parts.items()}
-    if isinstance(value, list | tuple):
-        items = [compile_template(item, check) for item in value]
-        if not any(items):
-            return None
-        return lambda scope, lost: [part(scope, lost) if part else one for part, one in zip(items, value, strict=True)]
-    return None
+    texts: dict[str, Rendered] = {}
+
+    def compile_each(text: str) -> str:
+        if "${" in text:
+            texts[text] = _compile_text(text, check)
+        return text
+
+    def render(scope: Scope, missing: Missing) -> Json:
+        return change_texts(value, lambda text: texts[text](scope, missing) if text in texts else text)
+
+    change_texts(value, compile_each)
+    return render if texts else None
 
 
-def _compile_text(text: str, check: Callable[[tuple[str, ...]], None]) -> Rendered | None:
-    if "${" not in text:
-        return None
+def _compile_text(text: str, check: Callable[[tuple[str, ...]], None]) -> Rendered:
     segments: list[str | tuple[str, ...]] = []
     end = 0
     for hole in _HOLE.finditer(text):
@@ -99,12 +100,30 @@ def lookup(value: Json, path: Iterable[str]) -> Json:
     return value
 
 
-#: What a reply's templates can name, and the names below `request`.
+def _said_by(role: str) -> Callable[[Call], Json]:
+    """Return what counts the messages of a role."""
+    return lambda call: sum([message.role == role for message in call.messages])
+
+
+#: What a reply's templates can name.
 ROOTS = ("request", "vars", "state", "n", "now", "uuid")
-REQUEST_NAMES = (
-    "last_user", "system", "model", "operation", "provider", "session", "method", "path", "stream",
-    "turn", "step", "headers", "body", "tools",
-)  # fmt: skip
+#: What they can name below `request`; headers that hold secrets are left out.
+REQUEST: Mapping[str, Callable[[Call], Json]] = {
+    "last_user": lambda call: last_text(call.messages, "user"),
+    "system": lambda call: system_text(call.messages),
+    "model": lambda call: call.model,
+    "operation": lambda call: call.operation,
+    "provider": lambda call: call.request.provider,
+    "session": lambda call: call.request.session,
+    "method": lambda call: call.request.method,
+    "path": lambda call: call.request.path,
+    "stream": lambda call: call.stream,
+    "turn": _said_by("user"),
+    "step": _said_by("assistant"),
+    "headers": lambda call: {name: text for name, text in call.request.headers.items() if not is_secret(name)},
+    "body": lambda call: call.body,
+    "tools": lambda call: list(call.tools),
+}
 
 
 def reply_path_check(variables: Mapping[str, Json]) -> Callable[[tuple[str, ...]], None]:
@@ -114,8 +133,8 @@ def reply_path_check(variables: Mapping[str, Json]) -> Callable[[tuple[str, ...]
         root, rest = path[0], path[1:]
         if root not in ROOTS:
             raise TemplateError(f"${{{'.'.join(path)}}}: nothing is called '{root}'; {nearest(root, ROOTS)}")
-        if root == "request" and rest[:1] and rest[0] not in REQUEST_NAMES:
-            hint = nearest(rest[0], REQUEST_NAMES)
+        if root == "request" and rest[:1] and rest[0] not in REQUEST:
+            hint = nearest(rest[0], REQUEST)
             raise TemplateError(f"${{{'.'.join(path)}}}: a request has no '{rest[0]}'; {hint}")
         if root == "vars" and lookup(variables, rest) is None:
             hint = nearest(".".join(rest), variables)
