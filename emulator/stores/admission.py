@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -80,11 +81,15 @@ class Window:
         return _minutes(self.requests, self.plan.requests), _minutes(self.tokens, self.plan.tokens)
 
 
-def standing_at(window: Window, at: float) -> Standing:
-    """Return what is left at a time; the window stays as it is."""
-    then = replace(window)
-    then.move(window.plan, at)
-    return then.standing()
+def standings(windows: Iterable[tuple[str, str, Window]], at: float) -> list[tuple[str, str, str, Standing]]:
+    """Return provider, key, plan and what is left at a time, of each window that is not over; all stay as they are."""
+    found = []
+    for provider, key, window in windows:
+        if at < window.ends:
+            then = replace(window)
+            then.move(window.plan, at)
+            found.append((provider, key, window.plan.name, then.standing()))
+    return found
 
 
 def _minutes(used: float, limit: int | None) -> float:

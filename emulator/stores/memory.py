@@ -15,7 +15,7 @@ from typing import Literal
 from emulator.core.store import Counters, KeptExchange, Sketch
 from emulator.core.stored_answers import Keeping
 from emulator.core.values import STARTED, Candidate, Claim, Exchange, Grant, Sent, Standing
-from emulator.stores.admission import MOST_PAST, WINDOW_S, Record, Window, fits, standing_at
+from emulator.stores.admission import MOST_PAST, WINDOW_S, Record, Window, fits, standings
 from emulator.stores.bounded import BoundedStore, Budget
 
 #: Bytes that the journals of all sessions may keep together, and again as many the idempotency records.
@@ -47,13 +47,13 @@ def weigh(exchange: Exchange) -> int:
 
 @dataclass(slots=True)
 class _Row:
-    """An exchange in a journal, and what went out of it once that is known."""
+    """Implements Sketch: an exchange in a journal, and what went out of it once that is known."""
 
-    exchange: Exchange
+    made: Exchange
     sent: Sent | None = None
 
-    def whole(self) -> Exchange:
-        return replace(self.exchange, sent=self.sent)
+    def exchange(self) -> Exchange:
+        return replace(self.made, sent=self.sent)
 
 
 @dataclass(slots=True)
@@ -226,7 +226,7 @@ class MemoryStore:
     def sent(self, exchange: Exchange, sent: Sent) -> None:
         found = self._sessions.get(exchange.claim.session)
         row = found.exchanges.get(exchange.grant.number) if found else None
-        if isinstance(row, _Row) and row.exchange is exchange:  # after a reset another one has its number
+        if isinstance(row, _Row) and row.made is exchange:  # after a reset another one has its number
             row.sent = sent
 
     def recall(self, session: str, ident: str, with_texts: Sequence[bytes] = ()) -> KeptExchange | None:
@@ -235,7 +235,7 @@ class MemoryStore:
         row = found.exchanges.get(kept[0]) if found and kept else None
         if row is None or kept is None:
             return None
-        return row.exchange if isinstance(row, _Row) else row.exchange(), kept[2]
+        return row.exchange(), kept[2]
 
     def listed(self, session: str, of: str) -> Sequence[str]:
         found = self._sessions.get(session)
@@ -247,19 +247,14 @@ class MemoryStore:
         if found is None:
             return [], 0
         after = (row for number, row in found.exchanges.items() if number > since)
-        rows = [row.whole() if isinstance(row, _Row) else row.exchange() for row in itertools.islice(after, most)]
-        return rows, found.exchanges.dropped
+        return [row.exchange() for row in itertools.islice(after, most)], found.exchanges.dropped
 
     def counters(self, session: str, at: float) -> Counters:
         found = self._sessions.get(session)
         if found is None:
             return Counters(STARTED, {}, [], 0, 0)
         calls = {rule: n for rule, n in found.calls.items() if not rule.startswith("\x1f")}
-        limits = [
-            (provider, key, window.plan.name, standing_at(window, at))
-            for (provider, key), window in found.windows.items()
-            if at < window.ends
-        ]
+        limits = standings(((*name, window) for name, window in found.windows.items()), at)
         return Counters(found.state, calls, limits, found.number, found.exchanges.dropped)
 
     def restart(self, session: str) -> None:

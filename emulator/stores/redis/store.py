@@ -19,15 +19,14 @@ import orjson
 
 from emulator.core.store import Counters, KeptExchange, StoreFailed
 from emulator.core.values import STARTED, Claim, Exchange, Grant, Sent
-from emulator.stores.admission import MOST_PAST, standing_at
+from emulator.stores.admission import MOST_PAST, standings
 from emulator.stores.memory import JOURNAL_BYTES
 from emulator.stores.redis import claims
-from emulator.stores.redis.budget import KEPT, SharedBudget
 from emulator.stores.redis.claims import SEPARATOR, key_of, keys_of
 from emulator.stores.redis.lock import UNLOCK
-from emulator.stores.redis.lost_messages import FIND, LostMessages
 from emulator.stores.redis.pipeline import Pipeline, Script
 from emulator.stores.redis.rows import FAILED, Entry, Remake, Rows, living
+from emulator.stores.redis.upkeep import FIND, KEPT, LostMessages, SharedBudget
 
 #: How long a worker is taken for alive after it last said so, and how often it says so: seconds.
 ALIVE_S, BEAT_S = 5.0, 1.0
@@ -220,12 +219,11 @@ class RedisStore:
             self.pipeline.send("HGETALL", key_of(session, "windows")),
         ]
         (state, number, oldest), calls, windows = await asyncio.gather(*sent)
-        found = [(name.decode().split(SEPARATOR, 1), claims.window_in(value)) for name, value in _pairs(windows)]
-        limits = [
-            (provider, key, window.plan.name, standing_at(window, at))
-            for (provider, key), window in sorted(found, key=lambda item: item[1].ends)
-            if at < window.ends
-        ]
+        found = []
+        for name, value in _pairs(windows):
+            provider, _, key = name.decode().partition(SEPARATOR)
+            found.append((provider, key, claims.window_in(value)))
+        limits = standings(sorted(found, key=lambda item: item[2].ends), at)
         counts = {name.decode(): int(count) for name, count in _pairs(calls)}
         of_rules = {name: count for name, count in counts.items() if not name.startswith(SEPARATOR)}
         return Counters((state or STARTED.encode()).decode(), of_rules, limits, int(number or 0), int(oldest or 1) - 1)
