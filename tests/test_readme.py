@@ -395,7 +395,7 @@ def test_the_small_provider_is_six_files_that_load(tmp_path: Path) -> None:
 
 def test_a_bound_in_the_table_is_the_one_that_holds() -> None:
     from emulator.core import source
-    from emulator.core.answer import answer_cache as answer_cache
+    from emulator.core.answer import compiled as answer_cache
     from emulator.core.answer import compiled as form
     from emulator.core.answer import message
     from emulator.core.engine import body

@@ -22,7 +22,7 @@ from emulator.cli.streams import FINDINGS, INTERRUPTED, fail, say
 from emulator.core.errors import nearest, printable_lines
 from emulator.core.journal.tally import NAMES, Tally
 from emulator.core.provider.provider import Provider
-from emulator.core.scenario.note_names import MANNERS
+from emulator.core.scenario.scenario import MANNERS
 from emulator.network.hosts import without_proxy
 from emulator.server.background import running
 from emulator.server.control.bodies import provider_body

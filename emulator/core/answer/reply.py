@@ -10,10 +10,9 @@ from dataclasses import replace
 import orjson
 
 from emulator.core.answer.builtin import builtin_message
-from emulator.core.answer.computed import ANSWERS
+from emulator.core.answer.computed import ANSWERS, render_moderation
 from emulator.core.answer.embeddings import render_embedding, told_usage
 from emulator.core.answer.message import answer_values, render_events, render_message
-from emulator.core.answer.moderations import render_moderation
 from emulator.core.answer.render import PLAIN, Rendered, Turn, in_our_words, render_body, render_id, render_json, whole
 from emulator.core.answer.stored import counted, recalled, stored_answer, stored_stream
 from emulator.core.durations import time_text

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
-from emulator.core.answer.answer_cache import AnswerCache
+from emulator.core.answer.compiled import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
 from emulator.core.engine.access import authenticate, route
 from emulator.core.engine.limits import check_grant, documented_headers

@@ -17,8 +17,7 @@ from emulator.core.faults.faults import OWN, Fault, apply
 from emulator.core.frozen import frozen
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.candidates import difference_text, nearest_rules
-from emulator.core.scenario.chaos import Strikes, strikes
-from emulator.core.scenario.scenario import Reply, Rule
+from emulator.core.scenario.scenario import Reply, Rule, Strikes, strikes
 from emulator.core.scenario.session import Session, Settings
 from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.seeded_random import Draw

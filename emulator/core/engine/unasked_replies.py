@@ -13,8 +13,7 @@ import orjson
 from emulator.core.answer.completion import parts_of
 from emulator.core.answer.render import Turn
 from emulator.core.errors import Json, nearest, shown
-from emulator.core.scenario.note_names import ARGUMENTS_BREAK, CALL_LEFT_OUT, NOT_OFFERED, TEXT_BREAKS
-from emulator.core.scenario.scenario import Reply
+from emulator.core.scenario.scenario import ARGUMENTS_BREAK, CALL_LEFT_OUT, NOT_OFFERED, TEXT_BREAKS, Reply
 from emulator.core.schema.bounds import patterns, schema_parts
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.schema import Schema

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from emulator.core.answer.computed import check_judged
 from emulator.core.answer.embeddings import check_inputs, check_vectors
-from emulator.core.answer.moderations import check_judged
 from emulator.core.answer.stored import Recalled, earlier, recalled
 from emulator.core.engine.body import HAS_EFFECT, MOST_NOTED, NO_EFFECT, check_content_type, decoded, validate
 from emulator.core.errors import Json, Refusal, Violation, nearest, shown

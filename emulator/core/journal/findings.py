@@ -11,7 +11,7 @@ from typing import Any
 from emulator.core.errors import printable
 from emulator.core.frozen import frozen
 from emulator.core.scenario.candidates import why_of
-from emulator.core.scenario.note_names import CHAOS_ERROR, MISFITS
+from emulator.core.scenario.scenario import CHAOS_ERROR, MISFITS
 
 Row = Mapping[str, Any]
 #: Tells why a rule was never used, where that can be told.

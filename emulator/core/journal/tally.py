@@ -7,7 +7,7 @@ from itertools import chain
 
 from emulator.core.errors import many, printable
 from emulator.core.journal.findings import Row, misbehaved, misbehaviour, session_findings
-from emulator.core.scenario.note_names import MISFITS
+from emulator.core.scenario.scenario import MISFITS
 from emulator.core.scenario.session import DEFAULT
 
 #: Findings of ours, beside the facts of the verdict. A crash is one too, and cannot be ignored.

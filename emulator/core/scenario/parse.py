@@ -14,10 +14,9 @@ from emulator.core.faults.faults import Fault
 from emulator.core.provider.plans import read_plan
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.matchers import Condition, MatchError, compile_when, state_set
-from emulator.core.scenario.note_names import MANNERS, MISFITS
 from emulator.core.scenario.problems import Found, Meant, as_meant
 from emulator.core.scenario.replies import Replies
-from emulator.core.scenario.scenario import Chaos, Reply, Rule, Scenario
+from emulator.core.scenario.scenario import MANNERS, MISFITS, Chaos, Reply, Rule, Scenario
 from emulator.core.schema.formats import own_schema
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.source import Source

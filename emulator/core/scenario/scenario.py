@@ -1,4 +1,7 @@
-"""A scenario: ordered rules with their replies, and the settings that come with them, as a file compiles to."""
+"""A scenario: ordered rules with their replies, chaos, and the settings that come with them, as a file compiles to.
+
+What chaos strikes is drawn by (seed, rule, n): the same again.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,23 @@ from emulator.core.faults.faults import Fault
 from emulator.core.frozen import frozen
 from emulator.core.scenario.matchers import Condition
 from emulator.core.scenario.template import Rendered
+from emulator.core.seeded_random import Draw
 from emulator.core.source import Source
 from emulator.core.tree import Path
-from emulator.core.values import STARTED, Plan
+from emulator.core.values import STARTED, Call, Note, Plan
+
+# The names of what is noted of exchanges, and found in sessions: a scenario can mute them as it can facts of providers
+
+#: Notes of what a scripted reply says that its request did not ask for.
+NOT_OFFERED = "emulator:call-not-offered"
+ARGUMENTS_BREAK = "emulator:arguments-break-schema"
+TEXT_BREAKS = "emulator:text-breaks-schema"
+CALL_LEFT_OUT = "emulator:call-left-out"
+MISFITS = (NOT_OFFERED, ARGUMENTS_BREAK, TEXT_BREAKS, CALL_LEFT_OUT)
+#: The path of the note that an error of chaos took an answer's place.
+CHAOS_ERROR = "chaos.error"
+#: What the verdict asks of a client at every provider.
+MANNERS = ("no-vain-retry", "bounded-attempts", "retry-after", "cut-stream", "stalled-stream", "valid-requests")
 
 #: How many earlier rules a rule is compared with, to find that it can never answer.
 MOST_COMPARED = 500
@@ -211,3 +228,50 @@ def _takes_all(earlier: Rule, others: Wanted, rule: Rule, wanted: Wanted) -> boo
         and earlier.states in (None, rule.states)
         and all(item in wanted for item in others)
     )
+
+
+# Chaos
+
+
+@frozen
+class Strikes:
+    """What strikes one answer: an error that takes its place, and faults, by what they are drawn by."""
+
+    error: Reply | None = None
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    at: Mapping[str, str] = field(default_factory=dict)  # FILE:LINE of each fault, and of "error"
+
+    @property
+    def any(self) -> bool:
+        return self.error is not None or bool(self.faults)
+
+    def notes(self, idle: Sequence[str], drawn_by: str) -> list[Note]:
+        """Return a note for each that struck; `idle` are the faults that had nothing to act on."""
+        what = {"error": (CHAOS_ERROR, f"the error {self.error.content['name']}")} if self.error else {}
+        what |= {label: ("chaos", f"the fault {fault.kind}") for label, fault in self.faults.items()}
+        return [
+            Note(None, path, f"{text} had nothing to act on here")
+            if label in idle
+            else Note(None, path, f"{text} struck ({self.at[label]}; {drawn_by} bring it again)")
+            for label, (path, text) in what.items()
+        ]
+
+
+NONE = Strikes()
+
+
+def strikes(chaos: Sequence[Chaos], call: Call, draw: Draw) -> Strikes:
+    """Draw what strikes: the first error that does, and every fault."""
+    if not chaos:
+        return NONE
+    for condition in (condition for item in chaos for condition in item.conditions):
+        condition.allowed.restart()
+    struck = {
+        f"chaos/{index}": item
+        for index, item in enumerate(chaos)
+        if draw.uniform(f"chaos/{index}") < item.chance and all(condition.holds(call) for condition in item.conditions)
+    }
+    errors = [(item.strike, item.at) for item in struck.values() if isinstance(item.strike, Reply)]
+    error, at = errors[0] if errors else (None, "")
+    faults = {label: item.strike for label, item in struck.items() if isinstance(item.strike, Fault)}
+    return Strikes(error, faults, {"error": at} | {label: item.at for label, item in struck.items()})

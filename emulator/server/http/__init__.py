@@ -12,10 +12,9 @@ All but the last take one claim of the store, and leave one exchange in the jour
 How a request is answered at once. A connection hands what it received to `Dispatch.repeat` when it rests: the bytes
 of a request that came before find its claim, the store grants it, and what was granted finds a compiled answer
 (`routed_request`). Nothing is read or understood anew. Bytes are kept so when they come again: what
-comes once is not. `core.answer.compiled` makes these: an answer is rendered once with
-marks for the time, the numbers and the draws, which become holes; it is kept only where, filled, it gives to the byte
-what is rendered. `core.answer.answer_cache` finds one by all that an answer depends on, so that requests that differ
-share it.
+comes once is not. `core.answer.compiled` makes these: an answer is rendered once with marks for the time, the numbers
+and the draws, which become holes; it is kept only where, filled, it gives to the byte what is rendered. Its cache finds
+one by all that an answer depends on, so that requests that differ share it.
 
 How it is answered anew. The Reader gathers a Message, `Dispatch` finds session and provider by its head, the engine
 claims, the store grants, the engine answers with a Timeline, and the Player writes it. Both ways share the claim, the

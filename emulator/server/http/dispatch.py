@@ -17,12 +17,11 @@ from emulator.core.answer.compiled import FROM, UNTIL
 from emulator.core.cache import LruCache
 from emulator.core.store import at_once
 from emulator.core.values import Claim, Exchange, Grant, Request, Sent, Timeline
-from emulator.server.http.asgi import AsgiAnswer
 from emulator.server.http.connection import ClientSide, Connection, ServerFields
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message
 from emulator.server.http.routed_request import KnownRequest, RepeatedRequest, RoutedRequest, origin, target
-from emulator.server.http.waiting_request import AwaitedAnswer
+from emulator.server.http.tasks import AsgiAnswer, AwaitedAnswer
 from emulator.server.own_errors import OwnError, crash, unknown_claim
 from emulator.server.real_time import monotonic
 from emulator.server.sessions.addresses import decoded

@@ -8,7 +8,7 @@ import pytest
 from build import chat, make_session
 
 from emulator.core.errors import SourceError
-from emulator.core.scenario.note_names import ARGUMENTS_BREAK, CALL_LEFT_OUT, MISFITS, NOT_OFFERED, TEXT_BREAKS
+from emulator.core.scenario.scenario import ARGUMENTS_BREAK, CALL_LEFT_OUT, MISFITS, NOT_OFFERED, TEXT_BREAKS
 from emulator.core.schema.schema import Schema
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

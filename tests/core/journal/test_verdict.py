@@ -12,7 +12,7 @@ from emulator.core.journal import client_rules
 from emulator.core.journal.attempts import answered_text, group, retry_after, wait_between
 from emulator.core.journal.client_rules import COMMON, mark_of
 from emulator.core.journal.verdict import Finding, judge
-from emulator.core.scenario.note_names import ARGUMENTS_BREAK, MANNERS, MISFITS, NOT_OFFERED
+from emulator.core.scenario.scenario import ARGUMENTS_BREAK, MANNERS, MISFITS, NOT_OFFERED
 from emulator.core.values import Exchange, Plan, Sent
 
 TOO_MANY = {"error": "rate_limited"}

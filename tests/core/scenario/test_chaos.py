@@ -10,7 +10,7 @@ from build import NOW, PROVIDERS, chat, make_session
 
 from emulator.core.engine.load import parse_text
 from emulator.core.errors import SourceError
-from emulator.core.scenario.note_names import CHAOS_ERROR
+from emulator.core.scenario.scenario import CHAOS_ERROR
 from emulator.core.values import Exchange
 
 HEAD = "emulator: 1\nprovider: beatra\nseed: 4\n"
