@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -14,6 +14,9 @@ from emulator.contract.case_client import Ask
 from emulator.contract.cases import Case, Step, load_cases
 from emulator.contract.client import Sent
 from emulator.contract.generation.mutations import Mutator
+from emulator.contract.outcome import PlannedCase, judge
+from emulator.contract.reports.report import Phase
+from emulator.contract.target import TargetSession
 from emulator.core.answer.embeddings import other_model
 from emulator.core.engine.understand import conversation
 from emulator.core.errors import Json, Refusal, SourceError, nearest
@@ -86,6 +89,24 @@ class Contract:
     def endpoints(self) -> list[Endpoint]:
         """The provider's operations."""
         return [Endpoint(self, item) for item in self.provider.operations.values()]
+
+    def planned(
+        self,
+        phase: Phase,
+        name: str,
+        check: Callable[[TargetSession], None],
+        *,
+        fact: str | None = None,
+        source: str | None = None,
+        assumed: bool = False,
+        requests: int = 1,
+    ) -> PlannedCase:
+        """Plan a check of a phase; its id begins with the phase, its source is the fact's unless given."""
+        known, facts = self.fact(fact), self.provider.facts
+        where = source if source is not None else known.source if known else ""
+        assumed = assumed or bool(known and not known.binding)
+        judged = functools.partial(judge, check, assumed=assumed)
+        return PlannedCase(f"{phase}/{name}", phase, fact, where, assumed, requests, judged, facts)
 
     def naming(self, model: str) -> Contract:
         """Return the contract whose good chat request names a model. Raises: ValueError, where that is no chat."""

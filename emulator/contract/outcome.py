@@ -1,4 +1,4 @@
-"""What one check at one target comes to.
+"""A planned case, and what one check at one target comes to.
 
 A difference that only our own assumption rules out is observed at a foreign target, and a failure at an emulator of
 ours. What the target cannot arrange is not seen; what it did not let us find out is inconclusive.
@@ -6,15 +6,17 @@ ours. What the target cannot arrange is not seen; what it did not let us find ou
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 from emulator.contract.budget import Spent
 from emulator.contract.exchange import answer_json, curl_line, hidden_json, request_json, scrub, scrub_json
-from emulator.contract.expectations import Differs
-from emulator.contract.reports.report import OutcomeWord
+from emulator.contract.expectations import OF_FACT, Differs
+from emulator.contract.reports.report import OutcomeWord, Phase, Result
 from emulator.contract.target import NotArranged, Target, TargetSession, Unreachable
 from emulator.core.errors import Json
+from emulator.core.provider.fact import Fact
 from emulator.core.secrets.texts import redact_text
 
 
@@ -76,3 +78,35 @@ def _scrubbed(found: Differs, word: OutcomeWord, key: str) -> Outcome:
         found.fact,
         redact_text(scrub(found.difference, key)),
     )
+
+
+#: What a case's result takes from what its check came to.
+_TOLD = [item.name for item in fields(Outcome) if item.name != "fact"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCase:
+    """One case. `requests` is what it sends to the target, at most; `assumed`: all it looks at is."""
+
+    id: str
+    phase: Phase
+    fact: str | None
+    source: str
+    assumed: bool
+    requests: int
+    judged: Callable[[Target], Outcome] = field(repr=False)
+    facts: Mapping[str, Fact] = field(repr=False)
+
+    def run(self, target: Target) -> Result:
+        """Run the case alone."""
+        start = time.perf_counter()
+        outcome = self.judged(target)
+        return self.result(outcome, time.perf_counter() - start)
+
+    def result(self, outcome: Outcome, seconds: float = 0.0) -> Result:
+        """Return the case with what it came to; a check that rests on a fact of its own is told by that one."""
+        own = self.facts.get(outcome.fact) if outcome.fact else None
+        fact, source, assumed = (own.id, own.source, not own.binding) if own else (self.fact, self.source, self.assumed)
+        told = {name: getattr(outcome, name) for name in _TOLD}
+        told["difference"] = outcome.difference.replace(OF_FACT, f"{fact or self.id}: ")
+        return Result(self.id, self.phase, fact, source, assumed, seconds=round(seconds, 6), **told)

@@ -43,8 +43,7 @@ from emulator.contract.budget import RequestBudget
 from emulator.contract.client import Bounds, Client
 from emulator.contract.contract import Contract, load_contract
 from emulator.contract.generation.subschemas import Document, UnsupportedKeyword
-from emulator.contract.outcome import Outcome
-from emulator.contract.phases.case import PlannedCase
+from emulator.contract.outcome import Outcome, PlannedCase
 from emulator.contract.phases.coverage import coverage
 from emulator.contract.phases.examples import examples
 from emulator.contract.phases.exchanges import beyond_docs

@@ -15,7 +15,7 @@ from emulator.contract.contract import load_contract
 from emulator.contract.generation.boundaries import boundaries, place, slug, tags
 from emulator.contract.generation.shrink import smallest
 from emulator.contract.generation.strategies import ANY_JSON
-from emulator.contract.phases.case import PlannedCase
+from emulator.contract.outcome import PlannedCase
 from emulator.contract.phases.coverage import coverage
 from emulator.contract.phases.fuzz import draw_all
 from emulator.contract.reports.report import Result

@@ -14,7 +14,7 @@ from emulator.contract.contract import Contract, Endpoint, target
 from emulator.contract.generation.boundaries import Boundary, boundaries, place, slug, tags
 from emulator.contract.generation.mutations import Mutation
 from emulator.contract.generation.strategies import answered, model_fields
-from emulator.contract.phases.case import PlannedCase, planned_case
+from emulator.contract.outcome import PlannedCase
 from emulator.contract.phases.exchanges import client_of, refused, sent, taken
 from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
@@ -65,7 +65,7 @@ def _case(
     """Plan a case that rests on what a constraint's `$comment` says."""
     fact, silent = endpoint.basis(comment)
     name = f"{endpoint.operation.name}/{name}"
-    return planned_case(endpoint.contract, "coverage", name, check, fact=fact, assumed=silent or assumed)
+    return endpoint.contract.planned("coverage", name, check, fact=fact, assumed=silent or assumed)
 
 
 def _boundaries(endpoint: Endpoint, good: Mapping[str, Json]) -> Iterator[Boundary]:
@@ -127,9 +127,7 @@ def _queries(endpoint: Endpoint) -> Iterator[PlannedCase]:
     def check(session: TargetSession) -> None:
         taken(endpoint, client_of(contract, session).send("GET", endpoint.address), f"GET {endpoint.address}")
 
-    yield planned_case(
-        contract, "coverage", f"{endpoint.operation.name}/query/good", check, fact=endpoint.operation.fact
-    )
+    yield contract.planned("coverage", f"{endpoint.operation.name}/query/good", check, fact=endpoint.operation.fact)
     mutator = endpoint.mutator
     for mutation in mutator.candidates(dict(good)):
         if mutation.operator == "remove" and mutator.breaks(dict(good), mutation):

@@ -13,7 +13,7 @@ from emulator.contract.checks.answers import read_stream
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, Endpoint, Example
 from emulator.contract.expectations import Differs, equal, hold
-from emulator.contract.phases.case import PlannedCase, planned_case
+from emulator.contract.outcome import PlannedCase
 from emulator.contract.phases.exchanges import client_of, refused, resting_on, taken
 from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
@@ -49,7 +49,7 @@ def _example(endpoint: Endpoint, example: Example, seed: int) -> PlannedCase:
             _as_printed(operation, example, answer)
 
     name = f"{operation.name}/{example.id}"
-    return planned_case(contract, "examples", name, check, fact=given or operation.fact, source=example.source)
+    return contract.planned("examples", name, check, fact=given or operation.fact, source=example.source)
 
 
 def _may_lack_model(endpoint: Endpoint, example: Example, answer: Answer) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from emulator.contract.cases import run_case
 from emulator.contract.checks.table import requests_of
 from emulator.contract.contract import Contract
-from emulator.contract.phases.case import PlannedCase
+from emulator.contract.outcome import PlannedCase
 
 
 def facts(contract: Contract) -> Iterator[PlannedCase]:

@@ -18,8 +18,7 @@ from emulator.contract.contract import Contract, Endpoint
 from emulator.contract.generation.mutations import Mutation, Mutator
 from emulator.contract.generation.shrink import smallest
 from emulator.contract.generation.strategies import Values, answered, model_fields, requests
-from emulator.contract.outcome import Outcome, judge
-from emulator.contract.phases.case import PlannedCase
+from emulator.contract.outcome import Outcome, PlannedCase, judge
 from emulator.contract.phases.coverage import told
 from emulator.contract.phases.exchanges import sent
 from emulator.contract.target import Target

@@ -8,8 +8,7 @@ from dataclasses import replace
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, Endpoint
 from emulator.contract.expectations import hold, outcome
-from emulator.contract.outcome import Outcome, judge
-from emulator.contract.phases.case import PlannedCase, planned_case
+from emulator.contract.outcome import Outcome, PlannedCase, judge
 from emulator.contract.phases.exchanges import answers, client_of
 from emulator.contract.target import NotArranged, Target, TargetSession
 
@@ -26,8 +25,8 @@ def probe(contract: Contract) -> Iterator[PlannedCase]:
 def gates(contract: Contract) -> tuple[PlannedCase, PlannedCase]:
     """Return the cases that a run needs to pass."""
     shown = contract.shown_by("authentication")
-    reachable = planned_case(contract, "probe", "reachable", lambda session: _reachable(contract, session))
-    key = planned_case(contract, "probe", "key", lambda own: _key(contract, own), fact=shown.id if shown else None)
+    reachable = contract.planned("probe", "reachable", lambda session: _reachable(contract, session))
+    key = contract.planned("probe", "key", lambda own: _key(contract, own), fact=shown.id if shown else None)
     return _strict(reachable), _strict(key)
 
 
@@ -77,7 +76,7 @@ def _exists(endpoint: Endpoint) -> PlannedCase:
         hold(answer, f"{what} is not refused by a rate limit", answer.status != 429, "no rate limit", answer.status)
         hold(answer, _NO_CHAT, not asked or answer.status < 300, "a status of 200", answer.status)
 
-    case = planned_case(endpoint.contract, "probe", operation.name, check, fact=operation.fact)
+    case = endpoint.contract.planned("probe", operation.name, check, fact=operation.fact)
     return replace(case, assumed=False, judged=lambda target: judge(check, target)) if asked else case
 
 

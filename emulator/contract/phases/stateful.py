@@ -18,8 +18,8 @@ from emulator.contract.checks.limits import rate_number
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, Endpoint
 from emulator.contract.expectations import accepted, equal, hold
+from emulator.contract.outcome import PlannedCase
 from emulator.contract.phases import exchanges
-from emulator.contract.phases.case import PlannedCase, planned_case
 from emulator.contract.phases.exchanges import client_of, refused, resting_on, wire_of
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
@@ -62,7 +62,7 @@ def _walk(
     contract, operation = endpoint.contract, endpoint.operation
     shown = next(filter(None, map(contract.shown_by, checks)), None)
     fact = shown.id if shown else operation.fact
-    return planned_case(contract, "stateful", f"{operation.name}/{name}", walk, fact=fact, requests=requests)
+    return contract.planned("stateful", f"{operation.name}/{name}", walk, fact=fact, requests=requests)
 
 
 # Tools
@@ -196,7 +196,7 @@ def _replay(endpoint: Endpoint, seed: int) -> PlannedCase:
     contract, name = endpoint.contract, f"{endpoint.operation.name}/replay"
     header, _, fact = contract.provider.idempotency or ("", 0.0, None)
     walk = functools.partial(walk_replay, contract, header, Draw(seed, "replay"))
-    return planned_case(contract, "stateful", name, walk, fact=fact, requests=9)
+    return contract.planned("stateful", name, walk, fact=fact, requests=9)
 
 
 def walk_replay(contract: Contract, header: str, draw: Draw, session: TargetSession) -> None:
