@@ -16,7 +16,7 @@ from emulator.contract.client import Sent
 from emulator.contract.generation.mutations import Mutator
 from emulator.contract.outcome import PlannedCase, judge
 from emulator.contract.reports.report import Phase
-from emulator.contract.target import TargetSession
+from emulator.contract.target import NotRunnable, TargetSession
 from emulator.core.answer.embeddings import other_model
 from emulator.core.engine.understand import conversation
 from emulator.core.errors import Json, Refusal, SourceError, nearest
@@ -109,10 +109,10 @@ class Contract:
         return PlannedCase(f"{phase}/{name}", phase, fact, where, assumed, requests, judged, facts)
 
     def naming(self, model: str) -> Contract:
-        """Return the contract whose good chat request names a model. Raises: ValueError, where that is no chat."""
+        """Return the contract whose good chat request names a model. Raises: NotRunnable, where that is no chat."""
         ask = self.ask
         if ask.wire is None or ask.route is None:
-            raise ValueError(f"The good request of '{self.provider.name}' is no chat: it names no model.")
+            raise NotRunnable(f"The good request of '{self.provider.name}' is no chat: it names no model.")
         if "model" not in ask.in_path:
             return replace(self, ask=replace(ask, body={**ask.body, **ask.wire.request.changes(model=model)}))
         path, _ = ask.sent({"model": model})

@@ -53,6 +53,7 @@ from emulator.contract.phases.probe import gates, probe
 from emulator.contract.phases.stateful import stateful
 from emulator.contract.reports.report import PHASES, Phase, Report, Result
 from emulator.contract.target import ForeignTarget, Target, check_url, is_away
+from emulator.contract.target import NotRunnable as NotRunnable
 from emulator.core.errors import nearest
 
 #: What runs at a URL that is not loopback unless more is asked for: few requests, none meant to be wrong in many ways.
@@ -62,10 +63,6 @@ _MOST_HINT = 300
 
 OnStart = Callable[[int, int], None]
 OnResult = Callable[[Result, int, int], None]
-
-
-class NotRunnable(ValueError):
-    """A run that was asked for in a way that cannot be right; the message says what would be."""
 
 
 def plan(
@@ -216,10 +213,7 @@ def prepare(
 
     Raises: NotRunnable; LookupError; SourceError.
     """
-    try:
-        check_url(url)
-    except ValueError as error:
-        raise NotRunnable(str(error)) from None
+    check_url(url)
     away = is_away(url)
     budget = RequestBudget(asked.get("max_requests"), asked.get("max_tokens"))
     if away and budget.max_requests is None and budget.max_tokens is None:
@@ -229,10 +223,7 @@ def prepare(
     phases, cases, seed = asked.get("phases"), asked.get("cases", ()), asked.get("seed", 0)
     chosen = phases if phases or not away or cases else CAREFUL
     contract, model = load_contract(provider, asked.get("schemas")), asked.get("model")
-    try:
-        contract = contract.naming(model) if model else contract
-    except ValueError as error:
-        raise NotRunnable(str(error)) from None
+    contract = contract.naming(model) if model else contract
     budget.wire, budget.cost = contract.ask.wire, contract.most_tokens
     _check_drawable(contract)
     planned_case = plan(
@@ -244,10 +235,7 @@ def prepare(
     planned_case = tuple(case for case in planned_case if not {case.id, case.fact} & {*ignored})
     notice = functools.partial(beyond_docs, contract)
     client = Client(proxies=away, bounds=asked.get("bounds"), budget=budget, notice=notice)
-    try:
-        made = target(client) if target else ForeignTarget(url, key, asked.get("plan"), client)
-    except ValueError as error:
-        raise NotRunnable(str(error)) from None
+    made = target(client) if target else ForeignTarget(url, key, asked.get("plan"), client)
     return Run(contract, planned_case, made, budget, url, seed)
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from contextlib import closing, contextmanager
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from emulator.contract.client import Client
@@ -23,22 +23,26 @@ from emulator.testing.client import Control, ControlError
 Plan = str | Mapping[str, int]
 
 
+class NotRunnable(ValueError):
+    """A run that was asked for in a way that cannot be right; the message says what would be."""
+
+
 def is_away(url: str) -> bool:
     """Tell whether a URL leads to another machine."""
     return not is_loopback(urlsplit(url).hostname or "")
 
 
 def check_url(url: str) -> None:
-    """Raises: ValueError, for what is no http or https URL that can be asked."""
+    """Raises: NotRunnable, for what is no http or https URL that can be asked."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
     if good and (parts.username or parts.password):
-        raise ValueError("the URL holds a name or a password, which would stand in reports; leave it out")
+        raise NotRunnable("the URL holds a name or a password, which would stand in reports; leave it out")
     if not good or not url.isascii() or not url.isprintable() or " " in url or parts.query or parts.fragment:
-        raise ValueError(f"{shown(url)} is no base URL; write one such as https://api.example.com/v1")
+        raise NotRunnable(f"{shown(url)} is no base URL; write one such as https://api.example.com/v1")
 
 
 class NotArranged(Exception):
@@ -49,82 +53,50 @@ class Unreachable(Exception):
     """The target, or its control API, gives no usable answer."""
 
 
-class TargetSession(Protocol):
-    """What one case talks to, and what it can arrange there."""
-
-    @property
-    def base_url(self) -> str: ...
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def client(self) -> Client: ...
-
-    def plan(self, plan: Plan) -> None:
-        """Count by a plan: its name, or figures in place. Raises: NotArranged."""
-
-    def advance(self, seconds: float) -> None:
-        """Move the target's clock. Raises: NotArranged."""
-
-    def answer(self, *replies: Mapping[str, Json]) -> None:
-        """Give these replies to the next chat requests, in turn. Raises: NotArranged."""
-
-    def now(self) -> float:
-        """Return the target's time in Unix seconds."""
-
-
-class Target(Protocol):
-    """Where cases are run. `own`: an emulator of ours, which what we assumed binds too."""
-
-    @property
-    def own(self) -> bool: ...
-
-    def fresh(self) -> AbstractContextManager[TargetSession]:
-        """Open a session for one case, as untouched as this target can make it."""
-
-    def close(self) -> None:
-        """Close the connections."""
-
-
 class ForeignTarget:
     """Any base URL. It arranges nothing, and of plans knows only the one its key is said to have."""
 
-    own = False
+    own = False  # an emulator of ours, which what we assumed binds too
 
     def __init__(self, base_url: str, key: str, plan: Plan | None = None, client: Client | None = None) -> None:
-        """Raises: ValueError, for what is no URL, or a key that no header can carry."""
+        """Raises: NotRunnable, for what is no URL, or a key that no header can carry."""
         check_url(base_url)
         if not key.isascii() or not key.isprintable() or key != key.strip() or not key:
-            raise ValueError("the API key must be printable ASCII, without spaces around it")
+            raise NotRunnable("the API key must be printable ASCII, without spaces around it")
         self.base_url = base_url.rstrip("/")
         self.key = key
         self.client = client or Client(proxies=is_away(base_url))
         self._plan = plan
 
     @contextmanager
-    def fresh(self) -> Iterator[TargetSession]:
+    def fresh(self) -> Iterator[ForeignTarget]:
+        """Open a session for one case, as untouched as this target can make it."""
         yield self
 
     def close(self) -> None:
+        """Close the connections."""
         self.client.close()
 
     def plan(self, plan: Plan) -> None:
+        """Count by a plan: its name, or figures in place. Raises: NotArranged."""
         if plan != self._plan:
             raise NotArranged(f"the plan of its key is not known to be {plan}")
 
     def advance(self, seconds: float) -> None:
+        """Move the target's clock. Raises: NotArranged."""
         raise NotArranged(f"its clock cannot be moved by {seconds:g} s")
 
     def answer(self, *replies: Mapping[str, Json]) -> None:
+        """Give these replies to the next chat requests, in turn. Raises: NotArranged."""
         raise NotArranged(f"it cannot be told to answer {json.dumps(replies[0])[:60]}")
 
     def now(self) -> float:
+        """Return the target's time in Unix seconds."""
         return time.time()
 
 
 class EmulatorTarget:
-    """An emulator at its root URL; each TargetSession is a session of its own."""
+    """An emulator at its root URL; each case has a session of its own. The methods are those of ForeignTarget."""
 
     own = True
 
@@ -135,12 +107,9 @@ class EmulatorTarget:
         self._seed = seed
 
     @contextmanager
-    def fresh(self) -> Iterator[TargetSession]:
-        session = EmulatorSession(self._control, self.client, self._provider, self._seed)
-        try:
+    def fresh(self) -> Iterator[EmulatorSession]:
+        with closing(EmulatorSession(self._control, self.client, self._provider, self._seed)) as session:
             yield session
-        finally:
-            session.close()
 
     def close(self) -> None:
         self.client.close()
@@ -181,6 +150,11 @@ class EmulatorSession:
         self._path = f"/sessions/{made['id']}"
         self.base_url: str = made["base_urls"][self._provider]
         self.key: str = made["api_key"]
+
+
+#: Where cases are run, and what one case talks to there.
+Target: TypeAlias = ForeignTarget | EmulatorTarget
+TargetSession: TypeAlias = ForeignTarget | EmulatorSession
 
 
 def _asked(control: Control, method: str, path: str, value: Json = None) -> Json:
