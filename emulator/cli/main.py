@@ -42,6 +42,11 @@ _ELSEWHERE = {
     "exec": "emulator.cli.exec", "new": "emulator.cli.new", "providers": "emulator.cli.providers",
     "record": "emulator.cli.record",
 }  # fmt: skip
+#: Options with an extra of their name: its package, and how that is told.
+_EXTRAS = {
+    "reload": ("watchfiles", "the package watchfiles"), "otel": ("opentelemetry", "OpenTelemetry"),
+    "tls": ("trustme", "the package trustme"),
+}  # fmt: skip
 _SIZES = {"": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 
 scenario_files = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
@@ -232,10 +237,12 @@ def prepared(
         fail(problem)
     names = ("provider", "seed", "clock", "plan", "validation", "api_keys")
     options = Options(**{name: given.pop(name) for name in names if name in given})
+    if given.get("reload") and not scenarios:
+        fail("--reload watches scenario files: name at least one.")
+    for option, (package, told) in _EXTRAS.items():
+        if given.get(option) and importlib.util.find_spec(package) is None:
+            fail(f"--{option} needs {told}; install it with: pip install 'llm-emulator[{option}]'")
     tls = given.pop("tls", False)
-    _check_reload(given.get("reload", False), scenarios)
-    if given.get("otel") and importlib.util.find_spec("opentelemetry") is None:
-        fail("--otel needs OpenTelemetry; install it with: pip install 'llm-emulator[otel]'")
     setup = Setup(find_scenarios(scenarios), options, schemas, **given)
     sessions = load_or_fail(lambda: make_live_sessions(setup))
     warn(sessions.by_id["default"].session.scenarios)
@@ -257,22 +264,12 @@ def _held(port: int) -> str:
     return f"It is held by {who}: choose another with --port, or let --port 0 find a free one."
 
 
-def _check_reload(reload: bool, scenarios: Sequence[Path]) -> None:
-    if reload and not scenarios:
-        fail("--reload watches scenario files: name at least one.")
-    if reload and importlib.util.find_spec("watchfiles") is None:
-        fail("--reload needs the package watchfiles; install it with: pip install 'llm-emulator[reload]'")
-
-
 def _certificate(host: str, providers: Iterable[Provider]) -> Certificate:
     """Make a certificate for where we listen and for the providers' hosts; its files go when the command ends."""
     from emulator.server.certificate import made_certificate
 
     names = [host, *(urlsplit(item.base_url).hostname or item.host for item in providers)]
-    try:
-        return click.get_current_context().with_resource(made_certificate(names))
-    except ImportError:
-        fail("--tls needs the package trustme; install it with: pip install 'llm-emulator[tls]'")
+    return click.get_current_context().with_resource(made_certificate(names))
 
 
 def check_provider(name: str | None, known: Iterable[str]) -> None:

@@ -86,21 +86,19 @@ def _server(config: pytest.Config, url: str | None) -> Iterator[Control]:
     from emulator.testing.client import Control, ControlError
 
     if url:
-        control = Control(url)
-        try:
-            control.ask("GET", "/health")
-        except (OSError, ControlError) as error:
-            raise LookupError(f"--emulator-url {control.url}: {error}") from None
-        yield control
-        control.close()
+        with contextlib.closing(Control(url)) as control:
+            try:
+                control.ask("GET", "/health")
+            except (OSError, ControlError) as error:
+                raise LookupError(f"--emulator-url {control.url}: {error}") from None
+            yield control
         return
     from emulator.testing.emulator import Emulator
 
     schemas = config.getini("emulator_schemas")
-    with Emulator(schemas=config.rootpath / schemas if schemas else None, **_provider(config)) as server:
-        control = Control(server.url)
+    emulator = Emulator(schemas=config.rootpath / schemas if schemas else None, **_provider(config))
+    with emulator as server, contextlib.closing(Control(server.url)) as control:
         yield control
-        control.close()
 
 
 def _provider(config: pytest.Config) -> dict[str, Any]:
@@ -202,24 +200,19 @@ def _folders(config: pytest.Config, *first: Path) -> tuple[Path, ...]:
 
 def _marked(request: pytest.FixtureRequest) -> tuple[Any, dict[str, Any]]:
     """Return the scenario, and the session's options with what the test allows; the nearest marker wins."""
+    from emulator.core.errors import nearest
+
     scenario = None
     options: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("emulator"))):
         if len(marker.args) > 1:
             raise _failure(f"{_MARKER} takes one scenario, not {len(marker.args)}")
-        for name in marker.kwargs:
-            if name not in _MARKS:
-                raise _unknown(name)
+        for name in [name for name in marker.kwargs if name not in _MARKS]:
+            raise _failure(f"{_MARKER} knows no '{name}'; {nearest(name, _MARKS)}")
         options.update(marker.kwargs)
         scenario = marker.args[0] if marker.args else scenario
     given = request.config.option.emulator_url and not scenario  # a server of our own knows of it
     return scenario, _provider(request.config) | options if given else options
-
-
-def _unknown(name: str) -> BaseException:
-    from emulator.core.errors import nearest
-
-    return _failure(f"{_MARKER} knows no '{name}'; {nearest(name, _MARKS)}")
 
 
 def _failure(message: str) -> BaseException:

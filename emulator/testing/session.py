@@ -22,8 +22,7 @@ from emulator.testing.client import __tracebackhide__ as __tracebackhide__
 from emulator.testing.clock import Clock
 from emulator.testing.journal import Exchange as Exchange
 from emulator.testing.journal import Journal
-from emulator.testing.route import RULE_KEYS, Route, place
-from emulator.testing.scenarios import read_scenario
+from emulator.testing.route import RULE_KEYS, Route, place, read_scenario
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
