@@ -160,7 +160,8 @@ def _check_beside(provider: Provider, operation: Operation, settings: Settings, 
     if operation.query is not None:
         checks, query = operation.query_checks(settings.muted), dict(_queried(request))
         if checks and not checks.verdict(query):
-            raise provider.refuse(operation.query_error, "", checks.violations(query))
+            found = checks.violations(query)
+            raise provider.refuse(operation.query_errors.get(found[0].fact or "", operation.query_error), "", found)
 
 
 def _queried(request: Request) -> Iterator[tuple[str, str]]:

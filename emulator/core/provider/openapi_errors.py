@@ -8,7 +8,7 @@ from http import HTTPStatus
 from emulator.core.errors import Json
 from emulator.core.provider.holes import holes
 from emulator.core.provider.operation import Operation
-from emulator.core.provider.provider import Provider
+from emulator.core.provider.provider import Provider, error_below
 
 _OF_KEYS = ("idempotency_in_progress", "idempotency_mismatch")
 #: What fills the holes of an envelope; other holes are filled from the error's own entry.
@@ -60,17 +60,9 @@ def of_answer(ref: str) -> str:
 
 
 def error_answer(provider: Provider, name: str) -> Json:
-    given, envelopes = provider.errors[name], [provider.envelope, *provider.envelopes.values()]
-    worded = bool(provider.wordings) and "invalid_request" in (name, given.get("like"))  # by what is violated
-    fixed = {
-        key: {"type": ["string", "null"]} if worded else {"const": given[key]}
-        for key in set(holes(envelopes)) & set(given) - {"message"}
-    }
-    details = {"type": "array", "items": _form(provider.detail, _FILLED)}
-    one: Json = {"type": "object"}
-    more = one if isinstance(given.get("more"), Mapping) else {"type": "array", "items": one}
-    forms = {**fixed, **_FILLED, "details": details, "more": more, "status": {"const": given["status"]}}
-    found = [_form(envelope, forms) for envelope in envelopes]
+    given = provider.errors[name]
+    found = [_told(provider, name, path, form) for path, form in {"": provider.envelope, **provider.envelopes}.items()]
+    found = [form for index, form in enumerate(found) if form not in found[:index]]
     shown = {
         "description": f"{_phrase(given['status'])}: {given['message']}",
         "headers": headers_of(provider, None, given["status"]),
@@ -78,6 +70,21 @@ def error_answer(provider: Provider, name: str) -> Json:
         "x-documented": bool(given.get("documented")),
     }
     return shown | ({"x-fact": given["fact"]} if given.get("fact") else {})
+
+
+def _told(provider: Provider, name: str, path: str, envelope: Json) -> Json:
+    """Return the schema of an error as it is told below a path, in the envelope that is there."""
+    given = error_below(provider.errors[name], path)
+    worded = bool(provider.wordings) and "invalid_request" in (name, given.get("like"))  # by what is violated
+    fixed = {
+        key: {"type": ["string", "null"]} if worded else {"const": given[key]}
+        for key in set(holes(envelope)) & set(given) - {"message"}
+    }
+    details = {"type": "array", "items": _form(provider.detail, _FILLED)}
+    one: Json = {"type": "object"}
+    more = one if isinstance(given.get("more"), Mapping) else {"type": "array", "items": one}
+    forms = {**fixed, **_FILLED, "details": details, "more": more, "status": {"const": given["status"]}}
+    return _form(envelope, forms)
 
 
 def _phrase(status: int) -> str:

@@ -94,6 +94,7 @@ class Operation:
     unknown_model: str = ""  # the error for a model that there is not, where it is another than the provider's
     query: Schema | None = None  # of the query beside a body; none: anything goes
     query_error: str = "invalid_request"  # the error for what it rules out
+    query_errors: Mapping[str, str] = field(default_factory=dict)  # others, by the fact that it rests on
     unasked: Sequence[tuple[Callable[[Json], bool], Json]] = ()  # of a chat: bodies that ask for no words, the answer
     entry: Json = None  # of models: what the list says of each, where that is another
     fallbacks: Fallbacks | None = None  # of a chat: the models that are asked where one fails

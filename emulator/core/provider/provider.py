@@ -269,16 +269,16 @@ class Provider:
     def error_body(self, refusal: Refusal, request_id: str, path: str = "") -> Json:
         """Fill this provider's envelope, as it is at a path below the base URL."""
         details = [fill(self.detail, {"field": item.path, "message": item.message}) for item in refusal.details]
-        given = self.errors[refusal.name]
+        given = error_below(self.errors[refusal.name], path)
         values = {"details": details, "request_id": request_id, "status": given["status"], "more": given.get("more")}
         figures = {"model": "", "limit": "", "seconds": given.get("retry_in"), **refusal.values}
-        values = {**given, **self.error_values(refusal), **values, **figures, **refusal.documented}
+        values = {**given, **self.error_values(refusal, path), **values, **figures, **refusal.documented}
         values["more"] = fill(values["more"], values)
         return fill(self.envelope_at(path), values)
 
-    def error_values(self, refusal: Refusal) -> dict[str, Json]:
-        """Return what an error says wherever it is told; its reason is the code, or where there is none the type."""
-        given = self.errors[refusal.name]
+    def error_values(self, refusal: Refusal, path: str = "") -> dict[str, Json]:
+        """Return what an error says at a path; its reason is the code, or where there is none the type."""
+        given = error_below(self.errors[refusal.name], path)
         told = {
             "type": given.get("type"),
             "code": given.get("code"),
@@ -293,6 +293,12 @@ class Provider:
         """Return the path of the first field that only this provider's envelope or only a body has."""
         found = [difference(form, body) for form in (self.envelope, *self.envelopes.values())]
         return None if None in found else found[0]
+
+
+def error_below(given: Mapping[str, Json], path: str) -> Mapping[str, Json]:
+    """Return an error with what is otherwise at a path below the base URL."""
+    other: Json = next((its for begin, its in given.get("below", {}).items() if path.startswith(begin)), {})
+    return {**given, **other} if other else given
 
 
 def _summary(details: Sequence[Violation]) -> str:

@@ -628,6 +628,18 @@ SLIPS |= {
                                   "not_emulated.error: there is no error 'nowhere'; known: "),
     "hole-of-an-entry": ("  unknown: no_model", "  unknown: no_model\n  entry: {id: '${model.idd}'}", "entry: ",
                          "models.entry: nothing fills ${model.idd}; did you mean 'model.id'?"),
+    "error-of-a-query": (
+        "    fact: sa-generate",
+        "    query: {schema: query.schema.json, error: not_found, others: {sa-form: no_modl}}\n    fact: sa-generate",
+        "sa-form: no_modl",
+        "operations.generate.query.others.sa-form: there is no error 'no_modl'; did you mean 'no_model'?"),
+    "fact-of-a-query": (
+        "    fact: sa-generate",
+        "    query: {schema: query.schema.json, error: not_found, others: {sa-from: timeout}}\n    fact: sa-generate",
+        "sa-from: timeout",
+        "operations.generate.query.others.sa-from: there is no fact 'sa-from'; did you mean 'sa-form'?"),
+    "hole-of-an-error-below": ("code: no_model, fact", 'code: no_model, below: {/files: {more: ["${modl}"]}}, fact',
+                               "errors:\n", "errors: nothing fills ${modl} in 'more'; did you mean 'model'?"),
     "categories-of-another-kind": ("    fact: sa-generate", "    categories: {a: [text]}\n    fact: sa-generate",
                                    "categories: {a",
                                    "operations.generate.categories: is for kind: moderations, not chat"),

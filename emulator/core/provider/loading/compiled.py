@@ -33,7 +33,7 @@ def compile_operation(
     request, response, chunk, query = schemas
     rules = [*common.get("conversation", ()), *data.get("conversation", ())] if data["kind"] == "chat" else []
     shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
-    models, names = data.get("models", {}), ("missing", "missing_item")
+    models, query_data, names = data.get("models", {}), data.get("query", {}), ("missing", "missing_item")
     missing: Json = {name: (data[name]["error"], data[name]["message"]) for name in names if name in data}
     return Operation(
         name=name, asked=request, response=response, chunk=chunk, fact=data.get("fact"), shown=shown,
@@ -43,7 +43,7 @@ def compile_operation(
         limits={what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
         context=_error_of(data["context"], "error") if "context" in data else None,
         unknown_model=models.get("unknown", ""), query=query,
-        query_error=data.get("query", {}).get("error", "invalid_request"),
+        query_error=query_data.get("error", "invalid_request"), query_errors=query_data.get("others", {}),
         unasked=tuple((condition_of(item["when"]), item["body"]) for item in data.get("unasked", ())),
         fallbacks=_fallbacks(data.get("fallbacks")),
         no_effect={name: (item["why"], item["fact"]) for name, item in data.get("no_effect", {}).items()},

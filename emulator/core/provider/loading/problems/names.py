@@ -20,6 +20,7 @@ _MORE_HOLES = {*_ENVELOPE_HOLES - {"more"}, "type", "code", "model", "limit", "s
 #: What an error can have beside the values of the envelope's holes.
 _ERROR_KEYS = {
     "message", "retry_after", "retry_in", "fact", "documented", "status", "like", "exact", "empty", "text", "final",
+    "below",
 }  # fmt: skip
 #: Where texts have holes, `*` for each item, and what fills them.
 _HOLES: Mapping[str, Collection[str]] = {
@@ -35,7 +36,7 @@ _ERRORS = (
     "models.unknown", "models.context", "auth.missing", "auth.wrong", "auth.elsewhere.bearer", "malformed",
     "unknown_path", "wrong_method", "not_emulated.error", "plans.over.*", *(f"{rule}.error" for rule in _RULES),
     *(f"operations.*.{place}" for place in (
-        "models.other", "models.unknown", "limits.*.error", "query.error", "context.error", "missing.error",
+        "models.other", "models.unknown", "limits.*.error", "query.error", "query.others.*", "context.error", "missing.error",
         "missing_item.error", "fallbacks.not_after.*")),
 )  # fmt: skip
 
@@ -68,8 +69,10 @@ def name_problems(data: Data) -> Problems:
         for place in places:
             for path, name in found(data, place):
                 yield from unknown(path, name, known, what)
-    for path, value in walk(data):
-        if path[-1:] in (("fact",), ("context_fact",)) and path[0] != "facts":
+    facts = [(path, value) for path, value in walk(data) if path[-1:] in (("fact",), ("context_fact",))]
+    facts += [(path, path[-1]) for path, _ in found(data, "operations.*.query.others.*")]
+    for path, value in facts:
+        if path[0] != "facts":
             yield from unknown(path, value, [fact["id"] for fact in data["facts"]], "there is no fact '{}'")
     for place, filled in _HOLES.items():
         for path, shape in found(data, place):
@@ -110,7 +113,8 @@ def _of_errors(data: Data) -> Problems:
     wanted = set(holes([errors["envelope"], *errors.get("envelopes", {}).values()]))
     for name, given in errors["names"].items():
         yield from _of_error(name, given, wanted)
-    more = [shape for part in ("names", "violations") for _, shape in found(errors, f"{part}.*.more")]
+    places = ("names.*.more", "names.*.below.*.more", "violations.*.more")
+    more = [shape for place in places for _, shape in found(errors, place)]
     if "details" in {*wanted, *holes(more)} and "detail" not in errors:
         yield ("errors",), "lacks 'detail', the shape of one of ${details}"
     yield from unfilled(("errors",), more, _MORE_HOLES, " in 'more'")
