@@ -26,7 +26,9 @@ from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Route, fill_path, parameters
 from emulator.core.schema.formats import data_folder, own_schema, schema_problems
+from emulator.core.schema.instances.instance import instance
 from emulator.core.schema.schema import Schema
+from emulator.core.seeded_random import Draw
 from emulator.core.source import parse_source
 
 #: Of a token, about; the tokens of an answer without a cap, as the questions here are answered; and what is few.
@@ -172,8 +174,9 @@ class Endpoint:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The query of its good request."""
-        return next((item.query for item in self.printed), {})
+        """The query of its good request; where none is printed, one that it takes beside a body."""
+        found, beside = [item.query for item in self.printed], self.operation.query
+        return found[0] if found else instance(beside.document, Draw("query")) if beside else {}
 
     @property
     def address(self) -> str:
@@ -209,8 +212,14 @@ class Endpoint:
         return bool(route and route.streams) if operation.streams_at else operation.wire.request.read(body).stream
 
     def refusal(self, body: Mapping[str, Json]) -> str | None:
-        """Return the error that a body gets though its schema allows it: it breaks a rule, or its model cannot."""
+        """Return the error that a body gets though its schema allows it.
+
+        It names what nobody keeps, breaks a rule, or its model cannot.
+        """
         contract, operation, said = self.contract, self.operation, conversation(self.operation, body)
+        form = operation.wire.request if operation.wire else None
+        if form and operation.missing and (form.previous(body) or form.references(body)):
+            return operation.missing[0]
         asked = contract.provider.routes.find(self.path) or {}
         named = asked["POST"].params.get("model", "") if "POST" in asked else ""
         model = contract.provider.models.get(named or said.model)

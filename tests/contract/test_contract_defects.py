@@ -46,7 +46,16 @@ NOT_SEEN = {
     *("bt-model-speed", "bt-error-429", "bt-error-500", "bt-rate-plan", "be-error-429", "be-error-503"),
     *("br-plan-free", "br-plan-pro", "br-plan-team", "br-plan-enterprise"),
     *(case for name in FURTHER for case, item in CASES[name].items() if item.steps[0].name in ARRANGED),
-    *("oa-rs-annotation", "oa-rp-cancel", "ge-e-402", "ge-e-other", "ge-e-429", "ge-e-429-id", "ge-e-503"),
+    *(
+        "oa-rs-annotation",
+        "oa-rp-cancel",
+        "az-r-cancel",
+        "ge-e-402",
+        "ge-e-other",
+        "ge-e-429",
+        "ge-e-429-id",
+        "ge-e-503",
+    ),
 }
 OBSERVED = {
     *("br-models", "br-patterns", "bv-vision", "bv-models"),

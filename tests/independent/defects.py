@@ -27,6 +27,7 @@ from independent.spoils import (
 # isort: on
 from independent.accents_defects import COMPATIBLE, DEEPSEEK
 from independent.anthropic_defects import ANTHROPIC
+from independent.azure_responses_defects import RESPONSES
 from independent.gemini_defects import GEMINI
 from independent.hosts_defects import AZURE, OPENROUTER
 from independent.ollama_defects import OLLAMA
@@ -299,6 +300,6 @@ DEFECTS: Mapping[str, tuple[Defect, ...]] = {
     "gemini": GEMINI,
     "deepseek": DEEPSEEK,
     "compatible": COMPATIBLE,
-    "azure": AZURE,
+    "azure": (*AZURE, *RESPONSES),
     "openrouter": OPENROUTER,
 }

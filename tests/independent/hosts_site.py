@@ -12,6 +12,8 @@ from typing import Any
 
 from independent import hosts_requests as takes
 from independent import openai_answers as answers
+from independent.azure_responses import Responses, check_version, methods_at
+from independent.azure_responses import check as check_response
 from independent.shapes import refuse
 from independent.values import Json, Refused, Reply, Request
 
@@ -92,7 +94,10 @@ DENIED = "Access denied due to invalid subscription key or wrong API endpoint."
 
 
 class Azure:
-    """The API in service; it remembers nothing."""
+    """The API in service, and the responses that it keeps."""
+
+    def __init__(self) -> None:
+        self._responses = Responses()
 
     def serve(self, request: Request) -> Reply:
         reply = caught(self._answer, _azure_error, request)
@@ -106,17 +111,24 @@ class Azure:
     def _answer(self, request: Request) -> Reply:
         deployment = re.fullmatch("/openai/deployments/([^/]+)/(chat/completions|embeddings)", request.path)
         below_v1 = re.fullmatch("/openai/v1/(chat/completions|embeddings|models)", request.path)
+        responses = re.fullmatch("/openai/(v1/)?responses(/.+)?", request.path)
         name = deployment[2] if deployment else below_v1[1] if below_v1 else ""
-        wanted = {"chat/completions": "POST", "embeddings": "POST", "models": "GET"}.get(name)
-        lost = deployment and not takes.is_version(request.query.get("api-version"))
-        if wanted != request.method or lost:
-            told = {"Allow": wanted} if wanted else {}
+        wanted = {"chat/completions": ("POST",), "embeddings": ("POST",), "models": ("GET",)}.get(name, ())
+        wanted = methods_at(responses[2] or "") if responses else wanted
+        versioned = deployment or (responses and not responses[1])
+        lost = versioned and not takes.is_version(request.query.get("api-version"))
+        if request.method not in wanted or lost:
+            told = {"Allow": ", ".join(wanted)} if wanted else {}
             refused = Refused(404, "Resource not found", **told)
             refused.code = "404"
             raise refused
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         if KEY not in (request.headers.get("api-key"), bearer):
             raise refuse("401", None, DENIED, 401)
+        if responses and not responses[1]:
+            check_version(request.query)
+        if responses:
+            return self._responses.ask(request, responses[2]) if responses[2] else self._respond(decode(request))
         if name == "models":
             rows = [{"id": name, "object": "model", "created": 1, "owned_by": "azure"} for name in DEPLOYED]
             return Reply(200, {"object": "list", "data": rows})
@@ -124,6 +136,12 @@ class Azure:
         if deployment:
             fields["model"] = deployment[1]
         return (_azure_chat if name == "chat/completions" else _azure_embeddings)(fields)
+
+    def _respond(self, fields: Fields) -> Reply:
+        check_response(fields)
+        if fields["model"] in VECTORS:
+            raise _no_operation("responses")
+        return self._responses.create(fields, DEPLOYED.get(fields["model"], fields["model"]))
 
 
 def _azure_error(refused: Refused) -> Json:

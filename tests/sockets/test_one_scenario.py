@@ -1,4 +1,4 @@
-"""One scenario, one session, one journal: the same text, call, usage and fault by six clients of five APIs."""
+"""One scenario, one session, one journal: the same text, call, usage and fault by seven clients of six APIs."""
 
 from __future__ import annotations
 
@@ -168,6 +168,9 @@ def clients(session: EmulatedSession) -> Iterator[Mapping[str, tuple[Ask, Stream
         anthropic.Anthropic(base_url=urls["anthropic"], api_key=key, max_retries=0) as three,
         genai.Client(api_key=key, http_options=gemini) as four,
         ollama.Client(urls["ollama"], trust_env=False) as five,
+        openai.AzureOpenAI(
+            azure_endpoint=urls["azure"], api_version="2025-04-01-preview", api_key=key, max_retries=0
+        ) as six,
     ):
         yield {
             "openai chat": chat_of(one, "gpt-4o"),
@@ -176,6 +179,7 @@ def clients(session: EmulatedSession) -> Iterator[Mapping[str, tuple[Ask, Stream
             "anthropic": messages_of(three),
             "gemini": contents_of(four),
             "ollama": ollama_of(five),
+            "azure responses": responses_of(six),
         }
 
 
@@ -199,8 +203,8 @@ def test_one_scenario_means_the_same_on_every_wire(
 
     journal = session.journal
     assert len(journal) == 5 * len(clients)
-    assert {item["provider"] for item in journal} == {"openai", "brivionix", "anthropic", "gemini", "ollama"}
-    assert [item.n for item in journal] == list(range(1, 31))
+    assert {item["provider"] for item in journal} == {"openai", "brivionix", "anthropic", "gemini", "ollama", "azure"}
+    assert [item.n for item in journal] == list(range(1, 36))
 
 
 def broken(stream: Iterator[str]) -> tuple[str, bool]:

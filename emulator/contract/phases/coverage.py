@@ -87,10 +87,10 @@ def _in_conversation(endpoint: Endpoint, item: Boundary, good: Mapping[str, Json
     body, wire, tools = item.value, endpoint.operation.wire, endpoint.contract.ask.tools
     if wire is None or not tools or answered(wire, body) == body:
         return item
-    at = wire.request.fields("messages")[0]
-    if wire.request.call_id not in body[at][0]:
+    at, call_id = wire.request.fields("messages")[0], wire.request.call_id
+    if call_id is None or call_id not in body[at][0]:  # None: an answer is an item, and no message
         return item
-    call = {"id": body[at][0][wire.request.call_id], "name": "get_weather", "arguments": "{}"}
+    call = {"id": body[at][0][call_id], "name": "get_weather", "arguments": "{}"}
     before = [*good[at], fill(tools["called"], call)]
     steps = (at, len(before), *item.steps[2:])
     return replace(item, steps=steps, value={**body, at: [*before, *body[at]]})

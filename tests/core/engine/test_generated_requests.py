@@ -54,7 +54,7 @@ HEADERS = {
     "content-type": "application/json",
 }
 #: What a query must have, where one is asked for.
-QUERY = "api-version=2024-10-21"
+QUERY = "api-version=2025-04-01-preview"
 
 #: Bodies a provider: each example is a valid one and FAULTS broken ones. Where a body takes many times as long to draw,
 #: there are fewer in a run of all tests; EMULATOR_BODIES=10000 asks for as many of each.

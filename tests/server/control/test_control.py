@@ -88,7 +88,7 @@ def test_a_session_is_made_read_listed_and_deleted(control: httpx2.Client, emula
     led = {name: value for name, value in made["env"].items() if name.startswith("OPENAI_")}
     assert led == {
         "OPENAI_BASE_URL": made["base_url"], "OPENAI_API_BASE": made["base_url"], "OPENAI_API_KEY": made["api_key"],
-        "OPENAI_API_VERSION": "2024-10-21",
+        "OPENAI_API_VERSION": "2025-04-01-preview",
         **dict.fromkeys(("OPENAI_ADMIN_KEY", "OPENAI_API_TYPE", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORGANIZATION",
                          "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_PROXY")),
     }  # fmt: skip

@@ -36,8 +36,8 @@ _ERRORS = (
     "models.unknown", "models.context", "auth.missing", "auth.wrong", "auth.elsewhere.bearer", "malformed",
     "unknown_path", "wrong_method", "not_emulated.error", "plans.over.*", *(f"{rule}.error" for rule in _RULES),
     *(f"operations.*.{place}" for place in (
-        "models.other", "models.unknown", "limits.*.error", "query.error", "query.others.*", "context.error", "missing.error",
-        "missing_item.error", "fallbacks.not_after.*")),
+        "models.other", "models.unknown", "limits.*.error", "query.error", "query.others.*", "context.error",
+        "missing.error", "missing_item.error", "fallbacks.not_after.*")),
 )  # fmt: skip
 
 
