@@ -8,6 +8,7 @@ bytes that came before -> store.take -> a form
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.core.answer.compiled import FROM, UNTIL
 from emulator.core.cache import LruCache
-from emulator.core.store import at_once
+from emulator.core.store import StoreFailed, at_once
 from emulator.core.values import Claim, Exchange, Grant, Request, Sent, Timeline
 from emulator.server.http.connection import ClientSide, Connection, ServerFields
 from emulator.server.http.player import Player
 from emulator.server.http.reader import Head, Message
 from emulator.server.http.routed_request import KnownRequest, RepeatedRequest, RoutedRequest, origin, target
 from emulator.server.http.tasks import AsgiAnswer, AwaitedAnswer
-from emulator.server.own_errors import OwnError, crash, unknown_claim
+from emulator.server.own_errors import OwnError, crash, failure, unknown_claim
 from emulator.server.real_time import monotonic
 from emulator.server.sessions.addresses import decoded
 from emulator.server.sessions.clock import Clock
@@ -30,6 +31,8 @@ from emulator.server.sessions.live import LiveSession, LiveSessions, Sharing
 
 if TYPE_CHECKING:
     from emulator.server.upstream.client import Upstream
+
+log = logging.getLogger("emulator")
 
 CONTROL = "/_emulator"
 #: Heads of requests, whose way is known; whole requests, whose claim is, and the longest such: bytes.
@@ -82,16 +85,23 @@ class Dispatch:
 
     def answer(self, connection: Connection, message: Message) -> None:
         """Answer a message, at once or with what the connection plays from now on."""
-        if self._sessions.sharing:
-            self._await_answer(connection, message, self._sessions.sharing)
-            return
-        routed = None if self._is_changed() else self._routed.get(message.head)
+        sharing = self._sessions.sharing
+        routed = None if sharing or self._is_changed() else self._routed.get(message.head)
         if routed is None:
-            routed = self._locate(connection, message)
-            if routed is None:
+            path, query = target(message.head)
+            if self._controls(connection, message, path, query):
                 return
-        at, real = routed.address.live.clock.now(), monotonic()
-        self._decide(connection, message, routed, routed.request(message.body, at, real, message.too_large))
+            locate = partial(self._locate, connection, message, path, query)
+            if sharing:
+                decided = self._decide_later(connection, message, sharing, locate)
+                connection.current = AwaitedAnswer(connection, decided)
+                return
+            try:
+                routed = locate()
+            except OwnError as error:
+                self._play_own(connection, message, error)
+                return
+        self._decide(connection, message, routed, routed.request_now(message))
 
     def _is_changed(self) -> bool:
         """Forget what was found if sessions came, went or changed since; tell whether they did."""
@@ -102,36 +112,16 @@ class Dispatch:
             self._known.clear()
         return changed
 
-    def _await_answer(self, connection: Connection, message: Message, sharing: Sharing) -> None:
-        path, query = target(message.head)
-        if not self._controls(connection, message, path, query):
-            locate = partial(self.locate, connection, message, path, query)
-            play, refuse = (partial(put, connection, message) for put in (self.play, self.play_own))
-            connection.current = AwaitedAnswer(connection, sharing, message, path, query, locate, play, refuse)
-            connection.current.begin()
-
-    def _locate(self, connection: Connection, message: Message) -> RoutedRequest | None:
-        """Find where a request goes; None where it is answered here: by the control API, or because it goes nowhere."""
-        path, query = target(message.head)
-        if self._controls(connection, message, path, query):
-            return None
-        try:
-            return self.locate(connection, message, path, query)
-        except OwnError as error:
-            self.play_own(connection, message, error)
-            return None
-
     def _controls(self, connection: Connection, message: Message, path: str, query: str) -> bool:
         """Give a request to the control API if it is for it."""
         head = message.head  # the root leads a browser to the inspector
         browses = path == "/" and head.method == "GET" and "text/html" in head.headers.get("accept", "")
         if path == CONTROL or path.startswith(CONTROL + "/") or browses:
             connection.current = AsgiAnswer(self._app, connection.transport, message, path, query, connection.done)
-            connection.current.begin()
             return True
         return False
 
-    def locate(self, connection: Connection, message: Message, path: str, query: str) -> RoutedRequest:
+    def _locate(self, connection: Connection, message: Message, path: str, query: str) -> RoutedRequest:
         """Find where a request goes.
 
         Raises: OwnError.
@@ -143,18 +133,36 @@ class Dispatch:
             self._routed.put(head, routed)
         return routed
 
-    def play_own(self, connection: Connection, message: Message, error: OwnError) -> None:
+    def _play_own(self, connection: Connection, message: Message, error: OwnError) -> None:
         """Answer what no provider answers."""
         self.play(connection, message, error.answer(), connection.clock)
 
-    def _decide(
-        self,
-        connection: Connection,
-        message: Message,
-        routed: RoutedRequest,
-        request: Request,
-        grant: Grant | None = None,
+    async def _decide_later(
+        self, connection: Connection, message: Message, sharing: Sharing, locate: Callable[[], RoutedRequest]
     ) -> None:
+        """Answer a request when a shared store has decided on it."""
+
+        def located() -> tuple[LiveSession, Request]:
+            routed = locate()
+            return routed.address.live, routed.request_now(message)
+
+        try:
+            path, query = target(message.head)
+            live, exchange = await sharing.decide(path, query, message.head.headers, located)
+            self.play(connection, message, exchange.timeline, live.clock, exchange)
+        except OwnError as error:
+            self._play_own(connection, message, error)
+        except StoreFailed as error:
+            self.play(connection, message, failure("store_failed", f"{error}", error), connection.clock)
+        except Exception as error:  # a fault of ours, before anything was granted
+            log.exception("the emulator failed on %s %s", message.head.method, message.head.url.decode("latin-1"))
+            failed = failure("emulator_crash", f"The emulator failed: {error}", error)
+            self.play(connection, message, failed, connection.clock)
+
+    def _decide(
+        self, connection: Connection, message: Message, routed: RoutedRequest, request: Request,
+        grant: Grant | None = None,
+    ) -> None:  # fmt: skip
         """Answer a request; what it claims was granted already, or is now."""
         engine, store, session = self._sessions.engine, self._sessions.store, routed.address.live.session
         claim: Claim | None = None
@@ -287,4 +295,4 @@ class Dispatch:
         """Answer what is no request that can be read."""
         message = Message(Head())
         message.head.keep_alive = False
-        self.play_own(connection, message, refused)
+        self._play_own(connection, message, refused)

@@ -10,7 +10,8 @@ from emulator.core.frozen import frozen
 from emulator.core.scenario.scenario import Rule
 from emulator.core.scenario.session import Session
 from emulator.core.values import Claim, Exchange, Grant, Request, Sent
-from emulator.server.http.reader import Head
+from emulator.server.http.reader import Head, Message
+from emulator.server.real_time import monotonic
 from emulator.server.sessions.live import Address
 
 
@@ -22,6 +23,10 @@ class RoutedRequest:
     address: Address
     path: str
     query: str
+
+    def request_now(self, message: Message) -> Request:
+        """Return the request that a message makes of it, at its session's time."""
+        return self.request(message.body, self.address.live.clock.now(), monotonic(), message.too_large)
 
     def request(self, body: bytes, at: float, real: float, too_large: bool = False) -> Request:
         """Return the request that a body makes of it; `real` in seconds of a steady clock."""
