@@ -15,8 +15,8 @@ from typing import Any
 from emulator.core.answer.compiled import AnswerCache
 from emulator.core.answer.computed import LOOK_BACK
 from emulator.core.engine.access import authenticate, route
-from emulator.core.engine.limits import check_grant, documented_headers
-from emulator.core.engine.outcome import Outcome, refused, relayed, replayed, scripted, unmatched
+from emulator.core.engine.limits import check_grant
+from emulator.core.engine.outcome import Granted, refused, relayed, replayed, scripted, unmatched
 from emulator.core.engine.stored_lookup import recalling
 from emulator.core.engine.understand import idempotency_of, understand
 from emulator.core.errors import Refusal, shown
@@ -80,73 +80,40 @@ class Engine:
         self, session: Session, request: Request, claim: Claim, grant: Grant, draws: Callable[..., Draw] = Draw
     ) -> Exchange:
         """Answer a claim with what it was granted; the provider's refusals are rendered here and nowhere else."""
-        provider = self.providers[claim.provider]
+        asked = Granted(session, self.providers[claim.provider], request, claim, grant, draws)
         if claim.relay:
-            return _exchange(session, provider, request, claim, grant, relayed(session, claim, grant))
+            return relayed(asked)
         try:
             if claim.refusal:
                 raise claim.refusal
-            check_grant(provider, claim, grant)
-            outcome = replayed(session, provider, grant) or self._reply(session, claim, grant, draws)
+            check_grant(asked.provider, claim, grant)
+            return replayed(asked, grant.replay) if grant.replay else _reply(asked)
         except Refusal as refusal:
-            outcome = refused(session, provider, request, claim, grant, refusal)
-        return _exchange(session, provider, request, claim, grant, outcome)
-
-    def _reply(self, session: Session, claim: Claim, grant: Grant, draws: Callable[..., Draw]) -> Outcome:
-        """Answer as the model that is asked, which may be another where the first one fails, and say so."""
-        call, chosen = claim.call, None if grant.candidate is None else claim.candidates[grant.candidate]
-        if call is None:
-            raise TypeError("a claim without a call was granted a reply")
-        if chosen is None or chosen.model in ("", call.model):
-            return self._answered(session, claim, call, grant, chosen, draws)
-        outcome = self._answered(session, claim, call.asking(chosen.model), grant, chosen, draws)
-        fallbacks = self.providers[claim.provider].operations[call.operation].fallbacks
-        message = f"{shown(chosen.model)} was asked, since the scenario has {shown(call.model)} fail"
-        note = Note(fallbacks.fact, fallbacks.field, message) if fallbacks else Note(None, "model", message)
-        return replace(outcome, rendered=replace(outcome.rendered, notes=(note, *outcome.rendered.notes)))
-
-    def _answered(
-        self, session: Session, claim: Claim, call: Call, grant: Grant, chosen: Candidate | None,
-        draws: Callable[..., Draw],
-    ) -> Outcome:  # fmt: skip
-        """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
-        provider, settings = self.providers[claim.provider], session.settings[claim.provider]
-        index = session.rules_for(claim.provider, call.operation)
-        if chosen and chosen.rule in index.by_id:
-            return scripted(session, provider, call, grant, index.by_id[chosen.rule], draws)
-        if provider.operations[call.operation].answer_unasked(call.body) is not None:
-            return scripted(session, provider, call, grant, None, draws)
-        if index.rules and settings.unmatched == "refuse":
-            return unmatched(session, call, claim, grant, index.rules)
-        otherwise = "proxy" if index.rules and settings.unmatched == "proxy" else "built-in"
-        return scripted(session, provider, call, grant, None, draws, otherwise)
+            return refused(asked, refusal)
 
 
-def _exchange(
-    session: Session, provider: Provider, request: Request, claim: Claim, grant: Grant, outcome: Outcome
-) -> Exchange:
-    """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice."""
-    rendered, refusal, draw, model = outcome.rendered, outcome.refusal, outcome.draw, outcome.model
-    documented = documented_headers(provider, claim, grant.standing, draw, rendered.timeline, model, outcome.spent)
-    if outcome.headers:
-        asked = {name for name, _ in outcome.headers}
-        documented = tuple(item for item in documented if item[0] not in asked)
-    ours = (("x-emulator-exchange", str(grant.number)), ("x-emulator-rule", outcome.rule))
-    headers = (*rendered.timeline.headers, *documented, *outcome.headers, *ours)
-    return Exchange(
-        claim, replace(grant, exchanges=()) if grant.exchanges else grant, request, rendered.timeline.headed(headers),
-        outcome.rule, outcome.rule_id, outcome.reply, session.seed,
-        (*(claim.call.notes if claim.call and not grant.replay else ()), *rendered.notes),
-        _named(provider, refusal, rendered.timeline.status) if refusal else None, tuple(outcome.nearest),
-        rendered.usage, rendered.tokens, rendered.finish_reason, outcome.model, proxied=outcome.proxied,
-        keeping=outcome.keeping,
-        later=replace(rendered.later, at=request.at + rendered.later.at) if rendered.later else None,
-    )  # fmt: skip
+def _reply(asked: Granted) -> Exchange:
+    """Answer as the model that is asked, which may be another where the first one fails, and say so."""
+    call, candidate = asked.claim.call, asked.grant.candidate
+    if call is None:
+        raise TypeError("a claim without a call was granted a reply")
+    chosen = None if candidate is None else asked.claim.candidates[candidate]
+    if chosen is None or chosen.model in ("", call.model):
+        return _answered(asked, call, chosen)
+    fallbacks = asked.provider.operations[call.operation].fallbacks
+    message = f"{shown(chosen.model)} was asked, since the scenario has {shown(call.model)} fail"
+    note = Note(fallbacks.fact, fallbacks.field, message) if fallbacks else Note(None, "model", message)
+    return _answered(replace(asked, notes=(note,)), call.asking(chosen.model), chosen)
 
 
-def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:
-    refusal.__traceback__ = None
-    refusal.final = provider.errors[refusal.name].get("final", False)
-    if refusal.fact is None:
-        refusal.fact = provider.errors[refusal.name].get("fact")
-    return refusal.name, status, refusal
+def _answered(asked: Granted, call: Call, chosen: Candidate | None) -> Exchange:
+    """Answer with the rule that was granted, or where no rule concerns the operation, with the built-in reply."""
+    index = asked.session.rules_for(asked.provider.name, call.operation)
+    if chosen and chosen.rule in index.by_id:
+        return scripted(asked, call, index.by_id[chosen.rule])
+    if asked.provider.operations[call.operation].answer_unasked(call.body) is not None:
+        return scripted(asked, call, None)
+    otherwise = asked.settings.unmatched if index.rules else "built-in"
+    if otherwise == "refuse":
+        return unmatched(asked, call, index.rules)
+    return scripted(asked, call, None, otherwise)

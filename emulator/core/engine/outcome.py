@@ -1,4 +1,4 @@
-"""What a claim comes to before headers: the reply of a rule, the built-in one, a first answer again, or a refusal."""
+"""What a claim comes to: the reply of a rule, the built-in one, a first answer again, or a refusal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emulator.core.answer import reply as replies
 from emulator.core.answer.render import PLAIN, PROXY, Rendered, Turn, in_our_words, render_body, render_id, whole
 from emulator.core.answer.stored import keeping_of
 from emulator.core.durations import FOREVER, Wait
-from emulator.core.engine.limits import one_line
+from emulator.core.engine.limits import documented_headers, one_line
 from emulator.core.engine.unasked_replies import misfits
 from emulator.core.errors import Json, Refusal
 from emulator.core.faults.faults import OWN, Fault, apply
@@ -22,82 +22,117 @@ from emulator.core.scenario.session import Session, Settings
 from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.seeded_random import Draw
 from emulator.core.stored_answers import Keeping
-from emulator.core.values import Call, Claim, Grant, Headers, Note, Request, Timeline
+from emulator.core.values import Call, Claim, Exchange, Grant, Headers, Note, Request, Timeline
 from emulator.core.wires.wire import Wire
 
 
 @frozen
-class Outcome:
-    """What a claim comes to, before headers; `spent` shows a limit as used up."""
+class Granted:
+    """What a claim was granted, and what else its answer depends on; `draws` makes the draws of a rule's claim."""
 
-    rule: str
-    draw: Draw
-    rendered: Rendered
-    model: str = ""
-    rule_id: str | None = None
-    reply: int | None = None
-    refusal: Refusal | None = None
-    nearest: Sequence[Mapping[str, Json]] = ()
-    headers: Headers = ()
-    spent: bool = False
-    proxied: bool = False
-    keeping: Keeping | None = None
+    session: Session
+    provider: Provider
+    request: Request
+    claim: Claim
+    grant: Grant
+    draws: Callable[..., Draw] = Draw
+    notes: tuple[Note, ...] = ()  # that stand before those of the reply
+
+    @property
+    def settings(self) -> Settings:
+        return self.session.settings[self.provider.name]
+
+    def draw(self, name: str) -> Draw:
+        """Return the draws of an answer that no claim of a rule is counted for."""
+        return Draw(self.session.seed, name, self.grant.number)
+
+    def exchange(
+        self, rule: str, draw: Draw, rendered: Rendered, model: str = "", *, rule_id: str | None = None,
+        reply: int | None = None, refusal: Refusal | None = None, nearest: Sequence[Mapping[str, Json]] = (),
+        headers: Headers = (), spent: bool = False, proxied: bool = False, keeping: Keeping | None = None,
+    ) -> Exchange:  # fmt: skip
+        """Add the documented headers, the reply's own, and ours; a header that the reply sets is not sent twice.
+
+        `spent` shows a limit as used up.
+        """
+        provider, claim, grant, timeline = self.provider, self.claim, self.grant, rendered.timeline
+        documented = documented_headers(provider, claim, grant.standing, draw, timeline, model, spent)
+        if headers:
+            asked = {name for name, _ in headers}
+            documented = tuple(item for item in documented if item[0] not in asked)
+        ours = (("x-emulator-exchange", str(grant.number)), ("x-emulator-rule", rule))
+        return Exchange(
+            claim, replace(grant, exchanges=()) if grant.exchanges else grant, self.request,
+            timeline.headed((*timeline.headers, *documented, *headers, *ours)), rule, rule_id, reply, self.session.seed,
+            (*(claim.call.notes if claim.call and not grant.replay else ()), *self.notes, *rendered.notes),
+            _named(provider, refusal, timeline.status) if refusal else None, tuple(nearest),
+            rendered.usage, rendered.tokens, rendered.finish_reason, model, proxied=proxied, keeping=keeping,
+            later=replace(rendered.later, at=self.request.at + rendered.later.at) if rendered.later else None,
+        )  # fmt: skip
 
 
-def scripted(
-    session: Session, provider: Provider, call: Call, grant: Grant, rule: Rule | None, draws: Callable[..., Draw],
-    otherwise: str = "built-in",
-) -> Outcome:  # fmt: skip
+def _named(provider: Provider, refusal: Refusal, status: int) -> tuple[str, int, Refusal]:
+    refusal.__traceback__ = None
+    refusal.final = provider.errors[refusal.name].get("final", False)
+    if refusal.fact is None:
+        refusal.fact = provider.errors[refusal.name].get("fact")
+    return refusal.name, status, refusal
+
+
+def scripted(asked: Granted, call: Call, rule: Rule | None, otherwise: str = "built-in") -> Exchange:
     """Answer with the reply of a rule, or without one with the built-in or the upstream's, unless chaos strikes."""
-    settings = session.settings[provider.name]
+    session, provider, grant = asked.session, asked.provider, asked.grant
     index = rule.reply_at(grant.turn) if rule else None
     at, name = (rule.at, rule.id) if rule else (otherwise, otherwise)
-    turn = replies.turn_for(provider, settings, call, draws(session.seed, name, grant.n), session.seed)
-    chaos = strikes(session.chaos_for(provider.name, call.operation), call, turn.draw)
+    draw = asked.draws(session.seed, name, grant.n)
+    turn = replies.turn_for(provider, asked.settings, call, draw, session.seed)
+    chaos = strikes(session.chaos_for(provider.name, call.operation), call, draw)
     reply = chaos.error or (rule.replies[index] if rule and index is not None else _OTHERWISE[otherwise])
-    content, headers, missing = _filled(turn, settings, grant, reply)
+    content, headers, missing = _filled(turn, asked, reply)
     refusal = replies.scripted_error(turn, reply, content)
     try:
         if refusal:
-            rendered = _error(provider, refusal, turn.draw, call.request, turn.operation.wire, reply)
+            rendered = _error(asked, refusal, draw, turn.operation.wire, reply)
         else:
             rendered = replies.render_reply(turn, reply, content, grant.exchanges)
     except CannotConform as error:
         message = f"The built-in answer would not conform to {error}. A scenario can answer this request."
         told = Rendered(in_our_words("cannot_conform", message), notes=(Note(None, "reply", message),))
-        return Outcome("unmatched", turn.draw, told, turn.model)
+        return asked.exchange("unmatched", draw, told, turn.model)
     proxied = reply.kind == "proxy"
     waits = _waits_for_comments(provider, rendered.timeline)
     if (missing or reply.faults or chaos.any or waits) and not proxied:  # no fault can strike what is passed on
         rendered = _struck(turn, reply, rendered, chaos, missing, f"seed {session.seed}, rule {name}, n {grant.n}")
-    spent = refusal is not None and refusal.name == "rate_limited"
-    rule_id = rule.id if rule else None
     keeping = None if refusal else keeping_of(turn, rendered)
-    if rule and (unfit := [note for note in misfits(turn, reply, content) if note.fact not in settings.muted]):
+    unfit = [note for note in misfits(turn, reply, content) if note.fact not in asked.settings.muted] if rule else ()
+    if unfit:
         rendered = replace(rendered, notes=(*rendered.notes, *unfit))
-    return Outcome(at, turn.draw, rendered, turn.model, rule_id, index, refusal, (), headers, spent, proxied, keeping)
+    return asked.exchange(
+        at, draw, rendered, turn.model, rule_id=rule.id if rule else None, reply=index, refusal=refusal,
+        headers=headers, spent=refusal is not None and refusal.name == "rate_limited", proxied=proxied, keeping=keeping,
+    )  # fmt: skip
 
 
 #: What answers where no rule does.
 _OTHERWISE = {"built-in": PLAIN, "proxy": PROXY}
 
 
-def relayed(session: Session, claim: Claim, grant: Grant) -> Outcome:
+def relayed(asked: Granted) -> Exchange:
     """Leave the answer to the upstream."""
-    model = claim.call.model if claim.call else ""
-    rendered = Rendered(replies.no_upstream(claim.provider))
-    return Outcome("proxy", Draw(session.seed, "proxy", grant.number), rendered, model, proxied=True)
+    model = asked.claim.call.model if asked.claim.call else ""
+    rendered = Rendered(replies.no_upstream(asked.provider.name))
+    return asked.exchange("proxy", asked.draw("proxy"), rendered, model, proxied=True)
 
 
-def _filled(turn: Turn, settings: Settings, grant: Grant, reply: Reply) -> tuple[Json, Headers, list[str]]:
+def _filled(turn: Turn, asked: Granted, reply: Reply) -> tuple[Json, Headers, list[str]]:
     """Return a reply's content and headers, its templates filled, and what was missing for them."""
     missing: list[str] = []
-    content, headers = replies.fill_reply(reply, lambda: replies.scope_of(turn, settings, grant), missing)
-    asked = [(name.lower(), one_line(value)) for name, value in headers.items()]
+    content, headers = replies.fill_reply(reply, lambda: replies.scope_of(turn, asked.settings, asked.grant), missing)
+    own = [(name.lower(), one_line(value)) for name, value in headers.items()]
     in_body = reply.kind == "error" and replies.tells_when(turn.provider, content)
-    if reply.retry_after is not None and "retry-after" not in dict(asked) and not in_body:
-        asked += turn.provider.retry_headers(reply.retry_after).items()
-    return content, tuple(asked), missing
+    if reply.retry_after is not None and "retry-after" not in dict(own) and not in_body:
+        own += turn.provider.retry_headers(reply.retry_after).items()
+    return content, tuple(own), missing
 
 
 def _struck(turn: Turn, reply: Reply, rendered: Rendered, chaos: Strikes, lost: Sequence[str], drawn: str) -> Rendered:
@@ -124,47 +159,43 @@ def _waits_for_comments(provider: Provider, timeline: Timeline) -> bool:
     return timeline.endless or timeline.end_at - timeline.head_at > provider.comment[1]
 
 
-def unmatched(session: Session, call: Call, claim: Claim, grant: Grant, rules: Sequence[Rule]) -> Outcome:
+def unmatched(asked: Granted, call: Call, rules: Sequence[Rule]) -> Exchange:
     """Refuse what no rule answers, with the nearest rules."""
-    asked = {item.rule for item in claim.candidates if item.model in ("", call.model)}
-    found = nearest_rules(rules, call, grant.state, asked)
+    known = {item.rule for item in asked.claim.candidates if item.model in ("", call.model)}
+    found = nearest_rules(rules, call, asked.grant.state, known)
     lines = [f"{item['rule']} ({item['id']}): {difference_text(item['differences'])}" for item in found]
     message = "No rule of the scenario answers this request. Nearest: " + "; ".join(lines)
     rendered = Rendered(in_our_words("unmatched", message, nearest=found))
-    return Outcome("unmatched", Draw(session.seed, "unmatched", grant.number), rendered, nearest=found)
+    return asked.exchange("unmatched", asked.draw("unmatched"), rendered, nearest=found)
 
 
-def replayed(session: Session, provider: Provider, grant: Grant) -> Outcome | None:
+def replayed(asked: Granted, first: Exchange) -> Exchange:
     """Answer with the frames of the first answer to this idempotency key, and fresh headers."""
-    first = grant.replay
-    if first is None:
-        return None
-    fresh = {name.lower() for name, _ in provider.headers}
+    fresh = {name.lower() for name, _ in asked.provider.headers}
     kept = tuple(one for one in first.timeline.headers if one[0] not in fresh and not one[0].startswith("x-emulator-"))
     frames = tuple(frame for frame in first.timeline.frames if frame.kind != "hold")  # a silence without end is over
     head_at = 0.0 if first.timeline.head_at == FOREVER else first.timeline.head_at
     timeline = replace(first.timeline, headers=kept, frames=frames, head_at=head_at)
-    rendered = Rendered(timeline, first.usage, 0, first.finish_reason, first.notes)
-    draw = Draw(session.seed, "replay", grant.number)
-    headers = (("x-emulator-replayed", "true"),)
-    return Outcome(first.rule, draw, rendered, first.model, first.rule_id, first.reply, headers=headers)
+    again = Rendered(timeline, first.usage, 0, first.finish_reason, first.notes)
+    return asked.exchange(
+        first.rule, asked.draw("replay"), again, first.model, rule_id=first.rule_id, reply=first.reply,
+        headers=(("x-emulator-replayed", "true"),),
+    )  # fmt: skip
 
 
-def refused(
-    session: Session, provider: Provider, request: Request, claim: Claim, grant: Grant, refusal: Refusal
-) -> Outcome:
-    draw = Draw(session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
-    rendered = _error(provider, refusal, draw, request, claim.wire)
+def refused(asked: Granted, refusal: Refusal) -> Exchange:
+    provider, grant = asked.provider, asked.grant
+    draw = Draw(asked.session.seed, "refused" if grant.n else "withheld", grant.n or grant.number)
     headers = tuple(refusal.headers.items())
     if not {"empty", "text"}.isdisjoint(provider.errors[refusal.name]) and refusal.message:
         headers = (*headers, ("x-emulator-hint", one_line(refusal.message)))
-    return Outcome("refused", draw, rendered, refusal=refusal, headers=headers)
+    rendered = _error(asked, refusal, draw, asked.claim.wire)
+    return asked.exchange("refused", draw, rendered, refusal=refusal, headers=headers)
 
 
-def _error(
-    provider: Provider, refusal: Refusal, draw: Draw, request: Request, wire: Wire | None, reply: Reply = PLAIN
-) -> Rendered:
+def _error(asked: Granted, refusal: Refusal, draw: Draw, wire: Wire | None, reply: Reply = PLAIN) -> Rendered:
     """Render an error: the one item of a list, where it takes the place of a stream that is an array."""
+    provider, request = asked.provider, asked.request
     given = provider.errors[refusal.name]
     status, latency = reply.status or given["status"], reply.latency.draw(draw, "latency")
     if given.get("empty"):

@@ -123,7 +123,7 @@ class AsgiAnswer:
 
 
 class AwaitedAnswer:
-    """Waits while a task decides. A client that leaves meanwhile has its claim nevertheless, and is journalled as left."""
+    """Waits while a task decides. One whose client leaves meanwhile has its claim, and is journalled so."""
 
     def __init__(self, connection: Connection, deciding: Coroutine[Any, Any, None]) -> None:
         self.connection = connection
