@@ -143,10 +143,10 @@ def _prepared(provider: str, url: str | None, key: str, wanted: Mapping[str, Any
         target: Callable[[Client], Target] | None = None
         if url is None:
             emulator = Emulator(plan="unlimited", schemas=wanted.get("schemas"))
-            root = load_or_fail(lambda: ending.enter_context(emulator)).url
-            target = functools.partial(EmulatorTarget, root, provider, wanted["seed"])
+            url = load_or_fail(lambda: ending.enter_context(emulator)).url
+            target = functools.partial(EmulatorTarget, url, provider, wanted["seed"])
         try:
-            run: Run = load_or_fail(lambda: prepare(provider, url or root, key, target=target, **wanted))
+            run: Run = load_or_fail(functools.partial(prepare, provider, url, key, target=target, **wanted))
         except (NotRunnable, LookupError) as error:
             fail(str(error.args[0]), USAGE)
         ending.enter_context(closing(run.target))
