@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 from emulator.contract.case_client import Ask, CaseClient
-from emulator.contract.checks.table import CHECKS, Check
-from emulator.contract.outcome import Outcome, judge
+from emulator.contract.checks.table import CHECKS, Check, requests_of
+from emulator.contract.outcome import Outcome, PlannedCase, judge
 from emulator.contract.reports.report import OutcomeWord
 from emulator.contract.target import Target
 from emulator.core.errors import Json, Problem, SourceError, nearest
+from emulator.core.provider.fact import Fact
 from emulator.core.provider.loading.folder import load_provider
 from emulator.core.provider.provider import Provider
 from emulator.core.schema.formats import own_schema, schema_problems
@@ -66,13 +67,19 @@ def run_case(case: Case, target: Target) -> Outcome:
         return judge(lambda session: step.check(client(session), **step.params), target, assumed)
 
     outcomes = list(map(outcome, case.steps))
-    for word in _GRAVEST:
-        for item in outcomes:
-            if item.outcome == word:
-                return item
+    gravest = next((item for word in _GRAVEST for item in outcomes if item.outcome == word), None)
+    if gravest:
+        return gravest
     unseen = "; ".join(item.message for item in outcomes if item.outcome == "not_seen")
     beside = "not seen: " if unseen and outcomes[0].outcome == "passed" else ""
     return replace(outcomes[0], message=beside + unseen)
+
+
+def planned(case: Case, facts: Mapping[str, Fact]) -> PlannedCase:
+    """Plan a case of the phase `facts`; its id is the fact's."""
+    requests = sum(requests_of(step.name, step.params) for step in case.steps)
+    judged = functools.partial(run_case, case)
+    return PlannedCase(case.id, "facts", case.id, case.source, case.assumed, requests, judged, facts)
 
 
 def load_cases(folder: Path | str) -> tuple[Ask, tuple[Case, ...]]:
@@ -95,18 +102,9 @@ class _Loader:
         self.problems: list[Problem] = []
 
     def load(self) -> tuple[Case, ...]:
-        self.problems += schema_problems(own_schema("contract"), self.source)
-        steps: dict[str, tuple[Step, ...]] = {}
-        if not self.problems:
-            facts = [fact for fact in self.provider.facts.values() if fact.who == "server"]
-            self.check_facts([fact.id for fact in facts])
-            steps = {name: tuple(self.steps(name, items)) for name, items in self.source.data["cases"].items()}
-        if self.problems:
-            raise SourceError(self.problems)
-        known = self.provider.name
-        return tuple(Case(fact.id, known, fact.source, not fact.binding, steps[fact.id]) for fact in facts)
-
-    def check_facts(self, facts: Sequence[str]) -> None:
+        if problems := schema_problems(own_schema("contract"), self.source):
+            raise SourceError(problems)
+        facts = {fact.id: fact for fact in self.provider.facts.values() if fact.who == "server"}
         listed = self.source.data["cases"]
         for name in listed:
             if name not in facts:
@@ -114,6 +112,11 @@ class _Loader:
         for name in facts:
             if name not in listed:
                 self.report(("cases",), f"lacks a case for '{name}'")
+        steps = {name: tuple(self.steps(name, items)) for name, items in listed.items()}
+        if self.problems:
+            raise SourceError(self.problems)
+        known = self.provider.name
+        return tuple(Case(fact.id, known, fact.source, not fact.binding, steps[fact.id]) for fact in facts.values())
 
     def steps(self, name: str, items: Sequence[Mapping[str, Json]]) -> Iterator[Step]:
         for index, item in enumerate(items):
@@ -124,7 +127,6 @@ class _Loader:
                 continue
             params = {key: value for key, value in item.items() if key not in _STEP_KEYS}
             self.check_parameters(place, check, params)
-            self.check_error(place, params)
             yield Step(item["check"], check, params, self.ask(item.get("ask", {})), item.get("assumed", False))
 
     def ask(self, changes: Mapping[str, Json]) -> Ask:
@@ -133,27 +135,21 @@ class _Loader:
         return Ask(**given, provider=self.provider, route=route)
 
     def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
-        taken = list(inspect.signature(check).parameters.values())[1:]
-        known = {item.name: item for item in taken}
+        _client, *taken = inspect.signature(check).parameters.values()
+        known, errors = {item.name: item for item in taken}, self.provider.errors
         for name, value in params.items():
             if name not in known:
                 self.report((*place, name), f"is not known here; {nearest(name, known)}")
             elif name in _SCHEMAS:
-                self.check_schema((*place, name), value)
+                try:
+                    Schema(value)
+                except ValueError as error:
+                    self.report((*place, name), str(error))
+            elif name == "error" and value is not None and value not in errors:
+                self.report((*place, name), f"there is no error '{value}'; {nearest(value, errors)}")
         for item in taken:
             if item.default is inspect.Parameter.empty and item.name not in params:
                 self.report(place, f"lacks '{item.name}'")
-
-    def check_error(self, place: Place, params: Mapping[str, Json]) -> None:
-        name = params.get("error")
-        if name is not None and name not in self.provider.errors:
-            self.report((*place, "error"), f"there is no error '{name}'; {nearest(name, self.provider.errors)}")
-
-    def check_schema(self, place: Place, value: Json) -> None:
-        try:
-            Schema(value)
-        except ValueError as error:
-            self.report(place, str(error))
 
     def report(self, place: Place, message: str) -> None:
         self.problems.append(self.source.problem(place, message))

@@ -177,6 +177,11 @@ def pick(value: Json, path: str) -> list[Json]:
     return found
 
 
+def first(value: Json, path: str) -> Json:
+    """Return the first value at a dotted path; None where there is none."""
+    return next(iter(pick(value, path)), None)
+
+
 def _step(value: Json, step: str) -> list[Json]:
     if isinstance(value, list):
         if step == "*":

@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from emulator.contract.budget import RequestBudget
+from emulator.contract.cases import planned
 from emulator.contract.client import Bounds, Client
 from emulator.contract.contract import Contract, load_contract
 from emulator.contract.generation.subschemas import Document, UnsupportedKeyword
@@ -47,7 +48,6 @@ from emulator.contract.outcome import Outcome, PlannedCase
 from emulator.contract.phases.coverage import coverage
 from emulator.contract.phases.examples import examples
 from emulator.contract.phases.exchanges import beyond_docs
-from emulator.contract.phases.facts import facts
 from emulator.contract.phases.fuzz import MAX_EXAMPLES, fuzz
 from emulator.contract.phases.probe import gates, probe
 from emulator.contract.phases.stateful import stateful
@@ -85,9 +85,9 @@ def plan(
     contract = load_contract(provider, schemas) if isinstance(provider, str) else provider
     _known("phase", phases or (), PHASES)
     _known("plan", [plan] if plan else (), contract.provider.plans)
-    made = {
+    made: Mapping[str, Callable[[], Iterable[PlannedCase]]] = {
         "probe": lambda: probe(contract),
-        "facts": lambda: facts(contract),
+        "facts": lambda: [planned(case, contract.provider.facts) for case in contract.cases],
         "examples": lambda: examples(contract, seed),
         "coverage": lambda: coverage(contract),
         "fuzz": lambda: fuzz(contract, seed, max_examples, frugal),

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from emulator.contract.case_client import TEXT, CaseClient, Changes, content
 from emulator.contract.checks.deltas import ORDER, UNLIKE_WHOLE, last_step
 from emulator.contract.client import Answer
-from emulator.contract.expectations import accepted, conform, counted, demand, equal, hold, pick, whole
+from emulator.contract.expectations import accepted, conform, counted, demand, equal, first, hold, pick, whole
 from emulator.core.errors import Json
 from emulator.core.wires.completion import COUNTS
 from emulator.core.wires.sse import TYPES
@@ -140,18 +140,14 @@ def _texts(wire: Wire, chunks: Sequence[Json]) -> list[Json]:
 
 def _same_as_whole(client: CaseClient, answer: Answer, said: str) -> None:
     """Demand the text that a whole answer has; judged only where both repeat, which no doc promises."""
-    told = _whole_text(client)
+    told = first(client.chat().json, client.wire.place("text"))
     if told == said or not isinstance(told, str):
         return
     for _ in range(_REPEATS):
         streamed = _texts(client.wire, read_stream(client.wire, client.chat(client.asks(stream=True)), "no"))
-        if _whole_text(client) != told or "".join(map(str, streamed)) != said:
+        if first(client.chat().json, client.wire.place("text")) != told or "".join(map(str, streamed)) != said:
             return
     equal(answer, "the same is streamed as whole", told, said, assumed=True, difference=UNLIKE_WHOLE)
-
-
-def _whole_text(client: CaseClient) -> Json:
-    return next(iter(pick(client.chat().json, client.wire.place("text"))), None)
 
 
 def read_stream(wire: Wire, answer: Answer, done: Literal["documented", "assumed", "no"] = "assumed") -> list[Json]:
@@ -209,7 +205,7 @@ def model_auto(client: CaseClient, *, ask: str = "auto", listed_at: str | None =
     chosen = demand(answer, whole(answer), client.wire.place("model"), str)
     hold(answer, f"the answer to {ask} names the model chosen", chosen not in ("", ask), "a model's id", chosen)
     named = client.chat(client.asks(model=chosen))
-    equal(named, f"{chosen}, once chosen, answers by its name", chosen, _model(client, whole(named)))
+    equal(named, f"{chosen}, once chosen, answers by its name", chosen, first(whole(named), client.wire.place("model")))
     if listed_at:
         listing = client.send("GET", listed_at)
         ids = pick(whole(listing, f"GET {listed_at}"), "data.*.id")
@@ -220,11 +216,7 @@ def models_named(client: CaseClient, *, models: Sequence[str]) -> None:
     """Each model answers by its name, and the answer names it."""
     for model in models:
         answer = client.chat(client.asks(model=model))
-        equal(answer, f"{model} answers by its name", model, _model(client, whole(answer, model)))
-
-
-def _model(client: CaseClient, value: Json) -> Json:
-    return next(iter(pick(value, client.wire.place("model"))), None)
+        equal(answer, f"{model} answers by its name", model, first(whole(answer, model), client.wire.place("model")))
 
 
 def pace(client: CaseClient, *, faster: str, slower: str, reply: Changes) -> None:

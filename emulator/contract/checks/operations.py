@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from emulator.contract.case_client import CaseClient, Changes
 from emulator.contract.client import Answer
-from emulator.contract.expectations import conform, demand, equal, hold, pick, status_differs, whole
+from emulator.contract.expectations import conform, demand, equal, first, hold, pick, status_differs, whole
 from emulator.core.errors import Json
 from emulator.core.tree import change_texts
 
@@ -144,9 +144,7 @@ def sequence(
 def _told(answers: Sequence[Json], hole: re.Match[str]) -> str:
     """Return what a hole stands for; nothing, where an answer does not say it."""
     value = answers[int(hole[1])]
-    if hole[2] is None:
-        return _id(value)
-    found = next(iter(pick(value, hole[2])), "")
+    found = _id(value) if hole[2] is None else first(value, hole[2])
     return found if isinstance(found, str) else ""
 
 
