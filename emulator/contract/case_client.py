@@ -184,8 +184,11 @@ class CaseClient:
         """Return this conversation with changes to its good request."""
         return replace(self, ask=replace(self.ask, body=self.body(changes)))
 
-    def refused(self, answer: Answer, error: str, what: str, wrong: Changes | None = None) -> None:
-        """Demand that a request was refused with an error's status, for what is `wrong` with it. Raises: Differs."""
+    def refused(self, answer: Answer, error: str, what: str, wrong: Changes | None = None) -> Answer:
+        """Demand that a request was refused with an error's status, for what is `wrong` with it, and return the answer.
+
+        Raises: Differs.
+        """
         error = self.ask.error(error)
         status = self.ask.status(error)
         if answer.status != status:
@@ -195,6 +198,7 @@ class CaseClient:
             names = [name for name in wrong or () if not isinstance(self.ask.body.get(name), list | dict)]
             field = names[0] if len(wrong or ()) == len(names) == 1 else ""
             raise status_differs(answer, f"{status} ({error})", message, status, refusal and not settled, field)
+        return answer
 
 
 def content(client: CaseClient, answer: Answer, what: str = "a good request") -> str:

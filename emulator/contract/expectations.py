@@ -84,14 +84,15 @@ def whole(answer: Answer, what: str = "a good request") -> dict[str, Json]:
     return value
 
 
-def accepted(answer: Answer, what: str, promised: bool = True) -> None:
-    """Demand a 200, whole or streamed; where the docs don't promise it, a refusal is only not as assumed.
+def accepted(answer: Answer, what: str, promised: bool = True) -> Answer:
+    """Demand a 200, whole or streamed, and return it; where no doc promises it, a refusal is only not as assumed.
 
     Raises: Differs.
     """
     if answer.status != 200 or answer.ended != "complete":
         refusal = 400 <= answer.status < 500
         raise status_differs(answer, "200", f"{what} gets 200", 200, assumed=refusal and not promised)
+    return answer
 
 
 def demand(answer: Answer, value: Json, path: str, kind: type | tuple[type, ...]) -> Json:

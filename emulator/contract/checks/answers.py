@@ -54,8 +54,7 @@ def arranged(
 ) -> None:
     """The answer to a reply that is arranged, behind others, has this shape; of a stream, the list of its events."""
     client.session.answer(*before, reply)
-    answer = client.chat(send)
-    accepted(answer, "a request with an arranged answer")
+    answer = accepted(client.chat(send), "a request with an arranged answer")
     value = answer.json if answer.events is None else [event.json for event in answer.events]
     conform(answer, value, schema, "the answer's")
 
@@ -65,8 +64,7 @@ def listed(client: CaseClient, *, chunk: Json = True, refused: Json = True) -> N
     told = client.arrange({"text": SHORT_TEXT})
     path, body = client.ask.sent(client.body(client.asks(stream=True)))
     path = path.partition("?")[0]
-    answer = client.post(path, body)
-    accepted(answer, "a request for a stream")
+    answer = accepted(client.post(path, body), "a request for a stream")
     equal(answer, "an array has its content type", "application/json", answer.media_type)
     items = answer.json
     what = "a stream for which no form was asked is a list"
@@ -84,8 +82,7 @@ def breaks(client: CaseClient, *, error: str, after_chunks: int, pattern: str) -
     """A stream that fails in its middle ends with this form, a regular expression."""
     fault = {"error_event": {"error": error, "after_chunks": after_chunks}}
     client.session.answer({"text": SHORT_TEXT, "faults": [fault]})
-    answer = client.chat(client.asks(stream=True))
-    accepted(answer, "a request for a stream")
+    answer = accepted(client.chat(client.asks(stream=True)), "a request for a stream")
     good = bool(re.search(pattern, answer.text))
     hold(answer, "a stream that fails ends with its error", good, pattern, answer.text[-300:])
 
@@ -93,8 +90,7 @@ def breaks(client: CaseClient, *, error: str, after_chunks: int, pattern: str) -
 def comments(client: CaseClient, *, reply: Changes, comment: str) -> None:
     """A stream that waits has this line between its events."""
     client.session.answer(reply)
-    answer = client.chat(client.asks(stream=True))
-    accepted(answer, "a request for a stream that waits")
+    answer = accepted(client.chat(client.asks(stream=True)), "a request for a stream that waits")
     lines = [line for line in answer.text.splitlines() if line.startswith(":")]
     hold(answer, "a stream that waits has comments", comment in lines, comment, lines[:3])
 
@@ -183,8 +179,7 @@ def _ended(wire: Wire, answer: Answer, silent: bool) -> None:
 
 def stream_end(client: CaseClient) -> None:
     """A stream, where there is one, ends as its wire says: last and once. Whatever else it holds is not looked at."""
-    answer = client.chat(client.asks(stream=True))
-    accepted(answer, "a request for a stream", promised=False)
+    answer = accepted(client.chat(client.asks(stream=True)), "a request for a stream", promised=False)
     equal(answer, "a stream has its content type", client.wire.stream_type, answer.media_type, assumed=True)
     _ended(client.wire, answer, silent=False)
 
@@ -225,8 +220,7 @@ def pace(client: CaseClient, *, faster: str, slower: str, reply: Changes) -> Non
     took = {}
     for model in (faster, slower):
         start = client.session.now()
-        answer = client.chat(client.asks(model=model, stream=True))
-        accepted(answer, f"a paced stream of {model}")
+        answer = accepted(client.chat(client.asks(model=model, stream=True)), f"a paced stream of {model}")
         took[model] = client.session.now() - start
     hold(answer, f"{faster} is faster than {slower}", took[faster] < took[slower], "less time", took)
     hold(answer, f"{faster} takes time too", took[faster] > 0, "more than 0 s", took)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from emulator.contract.case_client import CaseClient, Changes, shown_changes
@@ -27,6 +27,12 @@ class Situation:
 def situation(name: str) -> Situation:
     """Return one of SITUATIONS, or of an error's name the one that it is arranged in."""
     return SITUATIONS.get(name) or Situation(name, name, lambda client: _arranged(client, name))
+
+
+def met(client: CaseClient, on: Sequence[str]) -> Iterator[tuple[Answer, str]]:
+    """Yield the answer in each situation, and the situation in words."""
+    for now in map(situation, on):
+        yield now.meet(client), now.what
 
 
 def _arranged(client: CaseClient, error: str) -> Answer:
@@ -58,9 +64,7 @@ def errors(
 def _refused(client: CaseClient, name: str) -> Answer:
     """Meet a situation, and demand that it is refused. Raises: Differs; NotArranged."""
     now = situation(name)
-    answer = now.meet(client)
-    client.refused(answer, now.error, now.what, client.ask.spoilt if name == "spoilt" else None)
-    return answer
+    return client.refused(now.meet(client), now.error, now.what, client.ask.spoilt if name == "spoilt" else None)
 
 
 def _envelope(answer: Answer, schema: Json, what: str) -> None:
@@ -73,8 +77,7 @@ def scripted(client: CaseClient, *, error: str, schema: Json = True) -> None:
     client.session.answer({"error": error, "times": 2}, {"text": "Here again."})
     for name in ("whole", "stream"):
         now = SITUATIONS[name]
-        answer = now.meet(client)
-        client.refused(answer, error, f"{now.what} while {error} strikes")
+        answer = client.refused(now.meet(client), error, f"{now.what} while {error} strikes")
         _envelope(answer, schema, now.what)
     accepted(client.chat(), f"a request after {error}")
 
@@ -121,8 +124,7 @@ def unknown_path(
     wrong = [{"method": method, "path": client.ask.path, "allow": "POST"} for method in ("GET", "DELETE")]
     for item in (*wrong, *also):
         what = f"{item['method']} {item['path']}"
-        answer = client.send(item["method"], item["path"])
-        client.refused(answer, "wrong_method", what)
+        answer = client.refused(client.send(item["method"], item["path"]), "wrong_method", what)
         allowed = [name.strip() for name in (answer.header("allow") or "").split(",")]
         told = f"the answer to {what} names {item['allow']} in its Allow header"
         hold(answer, told, item["allow"] in allowed, item["allow"], allowed)
@@ -138,34 +140,28 @@ def _told(answer: Answer, schema: Json, texts: Sequence[str], what: str) -> None
 
 def empty_errors(client: CaseClient, *, on: Sequence[str], status: int) -> None:
     """In each situation the answer has this status, and no body."""
-    for name in on:
-        now = situation(name)
-        answer = now.meet(client)
-        hold(answer, f"{now.what} gets {status}", answer.status == status, status, answer.status)
-        hold(answer, f"the answer to {now.what} is empty", not answer.body, "", answer.text[:200])
+    for answer, what in met(client, on):
+        hold(answer, f"{what} gets {status}", answer.status == status, status, answer.status)
+        hold(answer, f"the answer to {what} is empty", not answer.body, "", answer.text[:200])
 
 
 def own_header(client: CaseClient, *, header: str, on: Sequence[str]) -> None:
     """Answers carry a header whose value is not empty and is each one's own."""
     values: list[str | None] = []
-    for name in on:
-        now = situation(name)
-        answer = now.meet(client)
+    for answer, what in met(client, on):
         value = answer.header(header)
-        hold(answer, f"{header} is on the answer to {now.what}", bool(value), "a value", value, about=now.what)
+        hold(answer, f"{header} is on the answer to {what}", bool(value), "a value", value, about=what)
         hold(answer, f"each answer has another {header}", value not in values, "another value", value)
         values.append(value)
 
 
 def has_header(client: CaseClient, *, header: str, on: Sequence[str], pattern: str = ".") -> None:
     """Answers carry a header whose value has this form, a regular expression."""
-    for name in on:
-        now = situation(name)
-        answer = now.meet(client)
+    wanted = "any value" if pattern == "." else pattern
+    for answer, what in met(client, on):
         value = answer.header(header) or ""
-        what = f"{header} on the answer to {now.what} has the documented form"
-        wanted = "any value" if pattern == "." else pattern
-        hold(answer, what, bool(re.search(pattern, value)), wanted, value or None, about=now.what)
+        told = f"{header} on the answer to {what} has the documented form"
+        hold(answer, told, bool(re.search(pattern, value)), wanted, value or None, about=what)
 
 
 def unseen(client: CaseClient, *, why: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from emulator.contract.case_client import Ask, CaseClient
-from emulator.contract.checks.errors import situation
+from emulator.contract.checks.errors import met
 from emulator.contract.client import Answer
 from emulator.contract.expectations import Differs, accepted, counted, demand, equal, hold, whole
 from emulator.contract.target import NotArranged, Plan
@@ -60,11 +60,9 @@ def _walk_requests(
     client: CaseClient, requests: int, window_s: float, remaining: str | None, headers: Mapping[str, str]
 ) -> None:
     for n in range(1, requests + 1):
-        answer = client.chat()
-        accepted(answer, f"request {n} of {requests} in a window")
+        answer = accepted(client.chat(), f"request {n} of {requests} in a window")
         _left(answer, remaining, requests - n)
-    over = client.chat()
-    client.refused(over, "rate_limited", f"request {requests + 1} of {requests} in a window")
+    over = client.refused(client.chat(), "rate_limited", f"request {requests + 1} of {requests} in a window")
     _left(over, remaining, 0)
     for name, form in headers.items():
         value = over.header(name) or ""
@@ -73,8 +71,7 @@ def _walk_requests(
     client.session.advance(window_s - 1)
     client.refused(client.chat(), "rate_limited", "a request before the window's end")
     client.session.advance(1.001)
-    answer = client.chat()
-    accepted(answer, "a request in the next window")
+    answer = accepted(client.chat(), "a request in the next window")
     _left(answer, remaining, requests - 1)
 
 
@@ -121,8 +118,7 @@ def refill(
 
 def _walk_back(client: CaseClient, requests: int, share_s: float, reset: str | None) -> None:
     for n in range(1, requests + 1):
-        answer = client.chat()
-        accepted(answer, f"request {n} of {requests} in a minute")
+        answer = accepted(client.chat(), f"request {n} of {requests} in a minute")
         if n == 1 and reset:
             now = client.session.now()
             back = (rate_number(client.ask, answer, reset, now) or now) - now
@@ -147,9 +143,8 @@ def rate_headers(
     client: CaseClient, *, names: Sequence[str], on: Sequence[str], also: Sequence[Mapping[str, str]] = ()
 ) -> None:
     """Answers in every situation, and of other operations, carry these headers, each as the docs render it."""
-    met = [(situation(name).meet(client), situation(name).what) for name in on]
-    met += [(client.send(item["method"], item["path"]), f"{item['method']} {item['path']}") for item in also]
-    for answer, what in met:
+    others = ((client.send(item["method"], item["path"]), f"{item['method']} {item['path']}") for item in also)
+    for answer, what in (*met(client, on), *others):
         for header in names:
             rate_number(client.ask, answer, header, what=what)
 

@@ -40,8 +40,7 @@ def requests(
     for text in raw_good:
         accepted(client.send("POST", client.ask.path, text.encode()), f"the body {text!r}")
     for text in raw:
-        answer = client.send("POST", client.ask.path, text.encode())
-        client.refused(answer, error, f"the body {text!r}")
+        client.refused(client.send("POST", client.ask.path, text.encode()), error, f"the body {text!r}")
 
 
 def default(client: CaseClient, *, field: str, value: Json, beside: Changes | None = None) -> None:

@@ -166,8 +166,7 @@ def _to_the_edge(contract: Contract, client: CaseClient, size: int) -> float | N
     """Make the requests of a window; return when it ends, if the headers tell. Raises: Differs."""
     end: float | None = None
     for n in range(1, size + 1):
-        answer = client.chat()
-        accepted(answer, f"request {n} of {size} in a window")
+        answer = accepted(client.chat(), f"request {n} of {size} in a window")
         _header_is(contract, answer, "remaining", size - n)
         told = _header(contract, answer, "reset", client.session.now())
         with resting_on(contract.shown_by("rate_counts")):
