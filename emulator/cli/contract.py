@@ -35,19 +35,17 @@ AGAIN_S = 0.5
 
 def _reports(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Path]:
     """Return where each kind of report goes."""
-    found = [_report(text) for text in texts]
-    if len({kind for kind, _ in found}) < len(found) or len({path for _, path in found}) < len(found):
+    found: dict[str, Path] = {}
+    for text in texts:
+        kind, _, path = text.partition("=")
+        if kind not in _KINDS or not path:
+            raise click.BadParameter(f"'{text}' is no report; write {', '.join(f'{name}=PATH' for name in _KINDS)}")
+        if not Path(path).absolute().parent.is_dir():
+            raise click.BadParameter(f"{path} cannot be written: there is no folder {Path(path).parent}")
+        found[kind] = Path(path)
+    if len(set(found.values())) < len(texts):
         raise click.BadParameter("each kind of report goes to one file of its own")
-    return dict(found)
-
-
-def _report(text: str) -> tuple[str, Path]:
-    kind, _, path = text.partition("=")
-    if kind not in _KINDS or not path:
-        raise click.BadParameter(f"'{text}' is no report; write {', '.join(f'{name}=PATH' for name in _KINDS)}")
-    if not Path(path).absolute().parent.is_dir():
-        raise click.BadParameter(f"{path} cannot be written: there is no folder {Path(path).parent}")
-    return kind, Path(path)
+    return found
 
 
 @click.command("contract")

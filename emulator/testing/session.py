@@ -58,8 +58,7 @@ class EmulatedSession:
         self._session = control.ask("POST", "/sessions", given)
         self.id: str = self._session["id"]
         self.api_key: str = self._session["api_key"]
-        self._began = float(self._session["clock"]["now"])
-        self.clock = Clock(self.ask, self._began)
+        self.clock = Clock(self.ask, float(self._session["clock"]["now"]))
         self._routes: dict[str, Route] = {}
         self._numbers = itertools.count(1)
         self.deleted = False

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from zlib import crc32
@@ -151,7 +152,8 @@ class _Finder:
     def string(self, flat: Flat, depth: int) -> Iterator[Boundary]:
         least, most = flat.get("minLength", 0), flat.get("maxLength")
         if "pattern" in flat:
-            yield from self.drawn(flat)
+            with suppress(CannotConform):  # the mutations still break it; what fits it is left to the fuzz phase
+                yield _boundary(flat, "pattern", "fits", instance(dict(flat), Draw("boundary")))
             return
         if len(_PLAIN) >= least and (most is None or len(_PLAIN) <= most):
             yield _boundary(flat, "type", "string", _PLAIN)
@@ -161,12 +163,6 @@ class _Finder:
             yield _boundary(flat, "type", "empty-string", "", stated=False)
         if most is not None:
             yield _boundary(flat, "maxLength", f"at-{most}", "x" * most)
-
-    def drawn(self, flat: Flat) -> Iterator[Boundary]:
-        try:
-            yield _boundary(flat, "pattern", "fits", instance(dict(flat), Draw("boundary")))
-        except CannotConform:
-            return  # the mutations still break the pattern; what fits it is left to the fuzz phase
 
     def number(self, flat: Flat, depth: int) -> Iterator[Boundary]:
         step = 1 if flat.get("type") == "integer" else 0.01

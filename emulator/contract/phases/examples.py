@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.client import Answer
 from emulator.contract.contract import Contract, Endpoint, Example
@@ -39,7 +38,10 @@ def _example(endpoint: Endpoint, example: Example, seed: int) -> PlannedCase:
         client = client_of(contract, session, _headers(contract, example, seed))
         if error:
             client.session.answer({"error": error})
-        answer = _sent(client, example)
+        if example.body is None:
+            answer = client.send(example.method, example.target)
+        else:
+            answer = client.post(example.target, example.body)
         what = f"the request of the docs ({example.source})"
         if error:
             refused(contract, session, answer, error, what)
@@ -70,12 +72,6 @@ def _headers(contract: Contract, example: Example, seed: int) -> dict[str, str]:
     of_keys = {"authorization", *(way.name for way in contract.provider.accepts if way.kind == "header")}
     headers = {name.lower(): value for name, value in example.headers.items() if name.lower() not in of_keys}
     return {name: value.replace("<uuid>", Draw(seed, example.id).uuid(name)) for name, value in headers.items()}
-
-
-def _sent(client: CaseClient, example: Example) -> Answer:
-    if example.body is None:
-        return client.send(example.method, example.target)
-    return client.post(example.target, example.body)
 
 
 def _as_printed(operation: Operation, example: Example, answer: Answer) -> None:
