@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,12 +27,6 @@ BROKEN: dict[str, list[dict[str, Any]]] = yaml.load((ROOT / "tests/data/broken.y
 #: Facts that no request of a run shows; contract.yaml says why.
 UNSEEN = {name for name, case in CASES.items() if [step.name for step in case.steps] == ["unseen"]}
 BREAKS = [(name, number) for name, breaks in BROKEN.items() for number in range(len(breaks))]
-
-
-@pytest.fixture(scope="session")
-def broken_endpoint(emulator_url: str) -> Iterator[BrokenEndpoint]:
-    with BrokenEndpoint(emulator_url) as endpoint:
-        yield endpoint
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -61,13 +55,13 @@ def test_the_emulator_does_as_documented(case: Case, emulator_url: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "number"), BREAKS, ids=[f"{name}-{number}" for name, number in BREAKS])
-def test_a_broken_answer_fails_the_case(name: str, number: int, broken_endpoint: BrokenEndpoint) -> None:
-    broken = BROKEN[name][number]
-    broken_endpoint.break_with(broken)
-    with closing(EmulatorTarget(broken_endpoint.url, CASES[name].provider)) as target:
+def test_a_broken_answer_fails_the_case(name: str, number: int, broken: BrokenEndpoint) -> None:
+    how = BROKEN[name][number]
+    broken.break_with(how)
+    with closing(EmulatorTarget(broken.url, CASES[name].provider)) as target:
         outcome = run_case(CASES[name], target)
     assert outcome.outcome == "failed", outcome
-    assert broken["says"] in outcome.message
+    assert how["says"] in outcome.message
     assert outcome.request is not None
     assert outcome.response is not None
 
@@ -86,13 +80,11 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize(("name", "broken", "word"), FOREIGN.values(), ids=FOREIGN)
-def test_a_foreign_target_gets_the_outcome(
-    name: str, broken: dict[str, Any], word: str, broken_endpoint: BrokenEndpoint
-) -> None:
-    broken_endpoint.break_with(broken)
+@pytest.mark.parametrize(("name", "how", "word"), FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_target_gets_the_outcome(name: str, how: dict[str, Any], word: str, broken: BrokenEndpoint) -> None:
+    broken.break_with(how)
     case = CASES[name]
-    with closing(ForeignTarget(f"{broken_endpoint.url}/{case.provider}/v1", "test-key")) as target:
+    with closing(ForeignTarget(f"{broken.url}/{case.provider}/v1", "test-key")) as target:
         assert run_case(case, target).outcome == word
 
 
@@ -166,9 +158,9 @@ def test_a_target_that_is_not_there_is_inconclusive(make: Callable[[], Target]) 
         assert run_case(CASES["be-temperature"], target).outcome == "inconclusive"
 
 
-def test_the_key_is_in_no_outcome(broken_endpoint: BrokenEndpoint) -> None:
-    broken_endpoint.break_with({"status": 418})
-    with closing(ForeignTarget(f"{broken_endpoint.url}/beatra/v1", "very-secret")) as target:
+def test_the_key_is_in_no_outcome(broken: BrokenEndpoint) -> None:
+    broken.break_with({"status": 418})
+    with closing(ForeignTarget(f"{broken.url}/beatra/v1", "very-secret")) as target:
         outcome = run_case(CASES["be-auth"], target)
     assert outcome.request is not None
     assert "very-secret" not in repr(outcome)

@@ -12,8 +12,6 @@ from emulator.contract.contract import load_contract
 from emulator.contract.reports.report import Report
 from emulator.contract.run import NotRunnable, run_contract
 
-STREAM = "text/event-stream"
-
 #: Vendors' fields wherever an answer has an object; and forms that mean the same.
 BENIGN: Mapping[str, Mapping[str, Any]] = {
     "fields of OpenAI": {

@@ -43,7 +43,6 @@ def test_the_emulator_passes_every_case(name: str, emulator_url: str) -> None:
     assert [(item.id, item.message) for item in results if item.outcome != "passed"] == []
 
 
-OVERLOADED = {"error": {"code": "overloaded", "message": "x", "details": [], "request_id": "r", "type": "x"}}
 BREAKS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "probe: gone": ("brainstormrouter", "probe/embeddings", {"status": 404}, "POST /embeddings exists"),
     "probe: no chat": ("beatra", "probe/chat", {"status": 404}, "no chat was answered; name a model"),
