@@ -38,7 +38,6 @@ class Ask:
     spoilt: Changes
     headers: Mapping[str, str]
     provider: Provider
-    route: Route | None = None  # where the path leads
     says: Changes = field(default_factory=dict)  # what puts ${text} in the user's mouth
     tools: Mapping[str, Json] = field(default_factory=dict)  # how tools are offered, chosen, called and answered
 
@@ -56,8 +55,28 @@ class Ask:
         return int(self.provider.errors[error]["status"])
 
     @property
+    def route(self) -> Route | None:
+        """Where the path leads."""
+        return (self.provider.routes.find(self.path.partition("?")[0]) or {}).get("POST")
+
+    @property
     def wire(self) -> Wire | None:
         return self.route.operation.wire if self.route else None
+
+    @property
+    def model(self) -> Json:
+        """The model that a chat names, in its path or its body; None where it names none."""
+        if self.route is None or self.wire is None:
+            return None
+        return self.route.params.get("model") or next(map(self.body.get, self.wire.request.fields("model")), None)
+
+    def naming(self, model: str) -> Ask:
+        """Return the chat with another model."""
+        if self.wire is None:
+            return self
+        if "model" in self.in_path:
+            return replace(self, path=self.sent({"model": model})[0])
+        return replace(self, body={**self.body, **self.wire.request.changes(model=model)})
 
     @property
     def in_path(self) -> frozenset[str]:

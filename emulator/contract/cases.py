@@ -131,8 +131,7 @@ class _Loader:
 
     def ask(self, changes: Mapping[str, Json]) -> Ask:
         given = {"headers": {}, **self.source.data["ask"], **changes}
-        route = (self.provider.routes.find(given["path"].partition("?")[0]) or {}).get("POST")
-        return Ask(**given, provider=self.provider, route=route)
+        return Ask(**given, provider=self.provider)
 
     def check_parameters(self, place: Place, check: Check, params: Mapping[str, Json]) -> None:
         _client, *taken = inspect.signature(check).parameters.values()

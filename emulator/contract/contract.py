@@ -111,14 +111,15 @@ class Contract:
         return PlannedCase(f"{phase}/{name}", phase, fact, where, assumed, requests, judged, facts)
 
     def naming(self, model: str) -> Contract:
-        """Return the contract whose good chat request names a model. Raises: NotRunnable, where that is no chat."""
-        ask = self.ask
-        if ask.wire is None or ask.route is None:
-            raise NotRunnable(f"The good request of '{self.provider.name}' is no chat: it names no model.")
-        if "model" not in ask.in_path:
-            return replace(self, ask=replace(ask, body={**ask.body, **ask.wire.request.changes(model=model)}))
-        path, _ = ask.sent({"model": model})
-        return replace(self, ask=replace(ask, path=path, route=self.route(path, "POST")))
+        """Return the contract whose good chats name another model. Raises: ValueError, where the good request is none."""
+        if self.ask.wire is None:
+            raise ValueError(f"The good request of '{self.provider.name}' is no chat: it names no model.")
+
+        def named(step: Step) -> Step:
+            return replace(step, ask=step.ask.naming(model)) if step.ask.model == self.ask.model else step
+
+        cases = tuple(replace(case, steps=tuple(map(named, case.steps))) for case in self.cases)
+        return replace(self, ask=self.ask.naming(model), cases=cases)
 
     def route(self, url: str, method: str) -> Route | None:
         """Return where a URL leads, whatever comes before the operation's path."""

@@ -175,6 +175,14 @@ def test_the_model_of_good_requests_can_be_named(provider: str, path: str) -> No
     assert (ask.sent(ask.body)[0], ask.body.get("model")) == (path, "mine" if provider == "openai" else None)
 
 
+def test_the_cases_of_facts_ask_the_model_that_is_named(gateway: BrokenEndpoint) -> None:
+    broken = {"when": {"body": {"model": "gpt-4o-mini"}}, "status": 404}
+    asked: dict[str, Any] = {"cases": ["oa-base-url", "oa-chunk-object", "oa-rq-path"]}
+    found = report_of(gateway, broken, "openai", **asked)
+    assert {item.id: item.outcome for item in found.cases} == dict.fromkeys(asked["cases"], "failed")
+    assert report_of(gateway, broken, "openai", **asked, model="gpt-4o").findings == []
+
+
 def test_several_faults_are_several_findings(gateway: BrokenEndpoint) -> None:
     broken = {"when": {"status": 200}, "ignore": ["max_tokens"], "set": {"model": 7}, "headers": {"x-request-id": None}}
     report = report_of(gateway, broken, "beatra", max_examples=20, seed=99)

@@ -201,6 +201,7 @@ Failed: 2 in 3 cases
     expected  400
     actual    200
     request   POST {URL}/chat/completions {{"n": 1}}
+    answer    200 {{"id": "a"}}
     curl      {CURL}
     run it alone: --case be-temperature
 
@@ -253,7 +254,7 @@ def test_the_summary_of_drift() -> None:
         '  be-new  Docs > Chat\n    is new\n    expected  "a"\n    actual    null\n    run it alone: --case be-new\n\n'
         "The target changed since the baseline, and fails: 1\n\n"
         "  be-top-p  Docs > Chat\n    temperature 2.1 gets 400\n    before    passed\n    expected  400\n"
-        "    actual    200\n    run it alone: --case be-top-p\n\n"
+        '    actual    200\n    answer    200 {"id": "a"}\n    run it alone: --case be-top-p\n\n'
         "The target changed since the baseline: 1\n  be-path  an unknown path gets 404: expected 404, got 405\n\n"
         "Known failures (docs and target disagree as in the baseline): 1\n"
         "  be-temperature  temperature 2.1 gets 400: expected 400, got 200\n\n"

@@ -17,7 +17,7 @@ import click
 from emulator.contract.reports.display import by_phase, in_words, json_text
 from emulator.contract.reports.drift import compare
 from emulator.contract.reports.report import OUTCOMES, Finding, OutcomeWord, Report, Result, gather
-from emulator.core.errors import many, printable, printable_lines
+from emulator.core.errors import Json, many, printable, printable_lines
 
 #: Seconds: a run shorter than the first shows no bar; then how often a bar is drawn, and a line written to a file.
 QUICK_S, BAR_S, LINE_S = 1.0, 0.1, 10.0
@@ -156,12 +156,17 @@ def _told(item: Result, before: Result | None) -> Iterator[tuple[str, str]]:
         yield "expected", _cut(json_text(item.expected))
         yield "actual", _cut(json_text(item.actual))
     if item.request:
-        body = item.request.get("body")
-        shown = "" if body in (None, "") else json_text(body)
-        line = f"{item.request.get('method', '')} {item.request.get('url', '')} {shown}"
-        yield "request", _cut(printable_lines(line.strip()))
+        yield "request", _shown(item.request, "method", "url")
+    if item.response:
+        yield "answer", _shown(item.response, "status")
     if item.curl:
         yield "curl", printable_lines(item.curl).replace("\n", "\n" + " " * 14)
+
+
+def _shown(message: Mapping[str, Json], *head: str) -> str:
+    body = message.get("body")
+    told = [*(str(message.get(name, "")) for name in head), "" if body in (None, "") else json_text(body)]
+    return _cut(printable_lines(" ".join(told).strip()))
 
 
 def _short(title: str, found: Sequence[Finding], colour: str) -> Iterator[str]:
