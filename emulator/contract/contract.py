@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from emulator.contract.bodies import parse_json
 from emulator.contract.case_client import Ask
@@ -30,6 +30,7 @@ from emulator.core.schema.instances.instance import instance
 from emulator.core.schema.schema import Schema
 from emulator.core.seeded_random import Draw
 from emulator.core.source import parse_source
+from emulator.core.tree import change_texts
 
 #: Of a token, about; the tokens of an answer without a cap, as the questions here are answered; and what is few.
 CHARACTERS, USUAL_TOKENS, FEW_TOKENS = 4, 100, 400
@@ -60,11 +61,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What can be checked of a provider."""
+    """What can be checked of a provider. `model`: the one that good chats name, where a run says which."""
 
     ask: Ask
     cases: tuple[Case, ...]
     examples: tuple[Example, ...]
+    model: str | None = None
 
     @property
     def provider(self) -> Provider:
@@ -111,15 +113,19 @@ class Contract:
         return PlannedCase(f"{phase}/{name}", phase, fact, where, assumed, requests, judged, facts)
 
     def naming(self, model: str) -> Contract:
-        """Return the contract whose good chats name another model. Raises: ValueError, where the good request is none."""
+        """Return the contract whose good chats name a model. Raises: ValueError, where the good request is no chat."""
         if self.ask.wire is None:
             raise ValueError(f"The good request of '{self.provider.name}' is no chat: it names no model.")
 
         def named(step: Step) -> Step:
-            return replace(step, ask=step.ask.naming(model)) if step.ask.model == self.ask.model else step
+            ask = step.ask.naming(model) if step.ask.model == self.ask.model else step.ask
+            return replace(step, ask=ask, params=change_texts(step.params, own))
+
+        def own(text: str) -> str:
+            return model if text == self.ask.model else text
 
         cases = tuple(replace(case, steps=tuple(map(named, case.steps))) for case in self.cases)
-        return replace(self, ask=self.ask.naming(model), cases=cases)
+        return replace(self, ask=self.ask.naming(model), cases=cases, model=model)
 
     def route(self, url: str, method: str) -> Route | None:
         """Return where a URL leads, whatever comes before the operation's path."""
@@ -165,8 +171,19 @@ class Endpoint:
         return self.operation.method in ("GET", "POST") and (not free or bool(self.printed))
 
     @property
+    def model(self) -> str | None:
+        """The model that good chats name, where a run says which, and this asks the models of chats."""
+        asked, models_of = self.contract.ask.route, self.contract.provider.models_of
+        if self.operation.wire is None or asked is None:
+            return None
+        chats, own = [*models_of(asked.operation)], models_of(self.operation)
+        return self.contract.model if self.is_asked or any(item in chats for item in own) else None
+
+    @property
     def path(self) -> str:
         """The path of its good request: where it has parameters, one that is known, or of a model."""
+        if self.model and parameters(self.operation.path) == ["model"]:
+            return fill_path(self.operation.path, {"model": quote(self.model, safe="")})
         known = [self.contract.ask.path] if self.is_asked else [item.path for item in self.printed]
         if known:
             return known[0]
@@ -189,6 +206,7 @@ class Endpoint:
         """Its good bodies, the smallest first."""
         found = [dict(self.contract.ask.body)] if self.is_asked else []
         found += [self.read(item.body) for item in self.printed if isinstance(item.body, dict)]
+        found = [*map(self.named, found)]
         return [body for index, body in enumerate(found) if body not in found[:index]]
 
     @property
@@ -203,6 +221,11 @@ class Endpoint:
             return self.operation.field_names.documented(body, also) if also and isinstance(body, Mapping) else body
         except Refusal:
             return body
+
+    def named(self, body: Mapping[str, Json]) -> dict[str, Json]:
+        """Return a body with the model that good chats name, where a run says which."""
+        names = self.operation.wire.request.fields("model") if self.operation.wire and self.model else ()
+        return {**body, **dict.fromkeys(names[:1], self.model)}
 
     def streams(self, sent: Sent) -> bool:
         """Tell whether a request is for a stream, by its path or by its body."""

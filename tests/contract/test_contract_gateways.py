@@ -9,8 +9,9 @@ import pytest
 from broken_endpoint import BrokenEndpoint
 
 from emulator.contract.contract import load_contract
+from emulator.contract.phases.fuzz import draw_all
 from emulator.contract.reports.report import Report
-from emulator.contract.run import NotRunnable, run_contract
+from emulator.contract.run import NotRunnable, plan, run_contract
 
 #: Vendors' fields wherever an answer has an object; and forms that mean the same.
 BENIGN: Mapping[str, Mapping[str, Any]] = {
@@ -181,6 +182,37 @@ def test_the_cases_of_facts_ask_the_model_that_is_named(gateway: BrokenEndpoint)
     found = report_of(gateway, broken, "openai", **asked)
     assert {item.id: item.outcome for item in found.cases} == dict.fromkeys(asked["cases"], "failed")
     assert report_of(gateway, broken, "openai", **asked, model="gpt-4o").findings == []
+
+
+def test_what_a_case_sends_or_a_phase_makes_of_chats_names_that_model() -> None:
+    contract = load_contract("openai").naming("mine")
+    of = {item.operation.name: item for item in contract.endpoints}
+    told = {
+        item["body"]["model"]
+        for _, step in contract.steps("sequence")
+        for item in step.params["steps"]
+        if "model" in item.get("body", {})
+    }
+    assert told == {"mine"}
+    wanted = {"chat": "mine", "responses": "mine", "completions": "gpt-3.5-turbo-instruct"}
+    drawn = {name: {item.body["model"] for item in draw_all(of[name], "valid", 1, 5, frugal=True)} for name in wanted}
+    assert drawn == {name: {model} for name, model in wanted.items()}
+    assert not [
+        case.id for case in plan(contract, phases=["coverage"]) if case.id.startswith("coverage/chat/model/listed/")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "operation", "path"),
+    [
+        ("gemini", "count_tokens", "/models/a%2Fb:countTokens"),
+        ("gemini", "embed", "/models/gemini-embedding-001:embedContent"),
+        ("azure", "deployment_chat", "/openai/deployments/a%2Fb/chat/completions"),
+    ],
+)
+def test_paths_name_that_model(provider: str, operation: str, path: str) -> None:
+    contract = load_contract(provider).naming("a/b")
+    assert [item.path for item in contract.endpoints if item.operation.name == operation] == [path]
 
 
 def test_several_faults_are_several_findings(gateway: BrokenEndpoint) -> None:

@@ -76,7 +76,7 @@ def _boundaries(endpoint: Endpoint, good: Mapping[str, Json]) -> Iterator[Bounda
         if item.steps[1:] or item.steps[0] not in names:
             yield _in_conversation(endpoint, item, good)
     for name in names if operation.wire else ():
-        for model in provider.models_of(operation) if name in good else ():
+        for model in provider.models_of(operation) if name in good and not endpoint.model else ():
             if not model.embedding:
                 comment = f"{provider.models_fact or ''}{': assumed' if model.assumed else ''}"
                 yield Boundary((name,), "listed", slug(model.id), comment, True, {**good, name: model.id})

@@ -72,7 +72,8 @@ def _case(endpoint: Endpoint, polarity: str, number: int, max_examples: int, fru
 
 def draw_all(endpoint: Endpoint, polarity: str, number: int, max_examples: int, frugal: bool = False) -> list[Drawn]:
     """Draw the bodies of a case."""
-    operation, good = endpoint.operation, endpoint.bodies[:1] if frugal else []
+    operation = endpoint.operation
+    good = endpoint.bodies[:1] or [endpoint.named({})] if frugal else []
     cheap = [body[name] for body in good for name in model_fields(operation.wire) if name in body]
     models = cheap or [model.id for model in endpoint.contract.provider.models_of(operation)]
     valid = requests(operation.request, models, operation.wire)
