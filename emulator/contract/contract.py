@@ -113,9 +113,9 @@ class Contract:
         return PlannedCase(f"{phase}/{name}", phase, fact, where, assumed, requests, judged, facts)
 
     def naming(self, model: str) -> Contract:
-        """Return the contract whose good chats name a model. Raises: ValueError, where the good request is no chat."""
+        """Return the contract whose good chats name a model. Raises: NotRunnable, where the good request is no chat."""
         if self.ask.wire is None:
-            raise ValueError(f"The good request of '{self.provider.name}' is no chat: it names no model.")
+            raise NotRunnable(f"The good request of '{self.provider.name}' is no chat: it names no model.")
 
         def named(step: Step) -> Step:
             ask = step.ask.naming(model) if step.ask.model == self.ask.model else step.ask
