@@ -55,6 +55,23 @@ def parts(value: Json) -> Iterable[Json]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
+def listed(value: Json) -> list[Json]:
+    """Return a list, or the one item that stands in the place of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def nested(values: Iterable[tuple[str, Json]]) -> dict[str, Json]:
+    """Return objects in which values are at dotted paths; those that are there stay."""
+    made: dict[str, Json] = {}
+    for path, value in values:
+        *steps, last = path.split(".")
+        inner = made
+        for step in steps:
+            inner = inner.setdefault(step, {})
+        inner.setdefault(last, value)
+    return made
+
+
 def walk(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
     """Yield every leaf with its path."""
     if not isinstance(value, dict | list):

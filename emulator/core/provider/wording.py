@@ -13,7 +13,7 @@ from emulator.core.errors import Json, Violation
 from emulator.core.frozen import frozen
 from emulator.core.provider.field_names import told_path
 from emulator.core.provider.holes import fill_text
-from emulator.core.tree import kind_of, path_of
+from emulator.core.tree import kind_of, listed, path_of
 
 #: What of the envelope a wording has a say in.
 SAID = ("type", "code", "param", "message", "more")
@@ -112,10 +112,6 @@ _A = {
 }  # fmt: skip
 
 
-def _listed(wanted: Json) -> list[Json]:
-    return wanted if isinstance(wanted, list) else [wanted]
-
-
 def _expected(wanted: Sequence[Json]) -> str:
     kinds = [_A.get(str(kind), str(kind)) for kind in wanted if kind != "null" or len(wanted) == 1]
     return kinds[0] if len(kinds) == 1 else f"one of {' or '.join(kinds)}"
@@ -152,11 +148,11 @@ _HOLES: Mapping[str, Callable[[Violation, PathOf], Json]] = {
     "dotted": lambda violation, path_of: ".".join(map(str, violation.steps)),  # messages.0.content
     "holder": lambda violation, path_of: ".".join(map(str, violation.steps[:-1])),
     "name": lambda violation, path_of: next((step for step in reversed(violation.steps) if isinstance(step, str)), ""),
-    "expected": lambda violation, path_of: _expected(_listed(violation.wanted)),
+    "expected": lambda violation, path_of: _expected(listed(violation.wanted)),
     "kind": lambda violation, path_of: _A[kind_of(violation.given)],
     "given": lambda violation, path_of: _given(violation),
     "bare": lambda violation, path_of: str(violation.given)[:200],
-    "values": lambda violation, path_of: _values_listed(_listed(violation.wanted)),
+    "values": lambda violation, path_of: _values_listed(listed(violation.wanted)),
     "limit": lambda violation, path_of: violation.wanted,
     "length": lambda violation, path_of: len(violation.given) if isinstance(violation.given, str | list | dict) else 0,
 }

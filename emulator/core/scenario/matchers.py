@@ -13,7 +13,7 @@ from emulator.core.scenario.template import REQUEST
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.untrusted import Allowance
 from emulator.core.secrets.redaction import redact_field
-from emulator.core.tree import Path, at, parsed
+from emulator.core.tree import Path, at, listed, parsed
 from emulator.core.values import Call
 from emulator.core.wires.request.conversation import tool_results
 
@@ -106,7 +106,7 @@ def state_set(spec: Json) -> tuple[frozenset[str], bool]:
     if not isinstance(spec, Mapping):
         return frozenset([str(spec)]), True
     operator, operand = next(iter(spec.items()))
-    return frozenset(map(str, operand if isinstance(operand, list) else [operand])), operator != "not"
+    return frozenset(map(str, listed(operand))), operator != "not"
 
 
 def compile_matcher(spec: Json, path: Path, allowed: Allowance) -> Test:
@@ -177,7 +177,7 @@ def _not(operand: Json, path: Path, allowed: Allowance) -> Test:
 
 
 def _includes(operand: Json, path: Path, allowed: Allowance) -> Test:
-    wanted = set(map(_key, operand if isinstance(operand, list) else [operand]))
+    wanted = set(map(_key, listed(operand)))
     return lambda value: isinstance(value, list | tuple) and wanted <= set(map(_key, value))
 
 

@@ -13,7 +13,7 @@ from emulator.core.errors import Json, Violation, closest, many, nearest, shown
 from emulator.core.schema.slow import tag_names
 from emulator.core.secrets.names import is_secret, redact
 from emulator.core.secrets.texts import redact_text
-from emulator.core.tree import path_of
+from emulator.core.tree import listed, path_of
 
 #: An error of jsonschema: its keyword, value, schema and place; its own types say less.
 ValidationError: TypeAlias = Any
@@ -88,7 +88,7 @@ def _keyword(error: ValidationError) -> str:
     where = list(error.absolute_schema_path)
     if keyword in _RANGES:
         kinds = error.schema.get("type", ())
-        return f"{keyword}_integer" if "integer" in ([kinds] if isinstance(kinds, str) else kinds) else keyword
+        return f"{keyword}_integer" if "integer" in listed(kinds) else keyword
     return "propertyNames" if where[-2:-1] == ["propertyNames"] else keyword
 
 
@@ -161,8 +161,7 @@ def _tags(error: ValidationError) -> list[ValidationError]:
 def _none_of_the_words(error: ValidationError, tags: Sequence[ValidationError]) -> Violation:
     names: list[str] = []
     for item in tags:
-        value = item.validator_value
-        names += map(str, value if isinstance(value, list) else [value])
+        names += map(str, listed(item.validator_value))
     words = ", ".join(dict.fromkeys(_KINDS.get(name, f"'{name}'") for name in names))
     place = tags[0] if tags else error
     facts = [fact_of(item.schema) for item in (error, *tags) if isinstance(item.schema, Mapping)]
@@ -176,8 +175,7 @@ def _wanted(value: Json, tags: Sequence[ValidationError]) -> tuple[str, list[Jso
     words: list[Json] = []
     types: list[str] = []
     for item in tags:
-        given = item.validator_value if isinstance(item.validator_value, list) else [item.validator_value]
-        (types if item.validator == "type" else words).extend(given)
+        (types if item.validator == "type" else words).extend(listed(item.validator_value))
     if words and (not types or isinstance(value, str)):
         return "enum", [item for index, item in enumerate(words) if item not in words[:index]]
     return "type", list(dict.fromkeys([*types, *(["string"] if words else [])]))
@@ -204,8 +202,7 @@ _KINDS = {
 
 
 def _kinds(names: str | Sequence[str]) -> str:
-    names = [names] if isinstance(names, str) else names
-    return " or ".join(_KINDS[name] for name in names)
+    return " or ".join(_KINDS[name] for name in listed(names))
 
 
 def _message(error: ValidationError) -> str:

@@ -59,8 +59,7 @@ class StreamReader:
         self._last[kind] = key
         part = self._open.setdefault((kind, key), _Heard(kind))  # type: ignore[arg-type]
         part.name, part.id = part.name or row.get("part.name", ""), part.id or row.get("part.id", "")
-        whole = row.get("part.arguments", json_text(row["part.input"]) if "part.input" in row else "")
-        part.pieces += [text for text in (piece, whole, row.get("part.text", "")) if text]
+        part.pieces += [text for text in (piece, arguments_of(row), row.get("part.text", "")) if text]
         part.tokens += tokens_of(row)
 
     def _annotate(self, kind: str, row: Found) -> None:
@@ -93,8 +92,7 @@ def part_of(kind: Kind, found: Found) -> Part:
     """Return a part of a whole answer."""
     if kind not in CALLS:
         return Part(kind, found["part.text"], tokens=tuple(tokens_of(found)), annotations=annotations_of(found))
-    arguments = found["part.arguments"] if "part.arguments" in found else json_text(found.get("part.input"))
-    return Part(kind, arguments, found.get("part.id", ""), found.get("part.name", ""))
+    return Part(kind, arguments_of(found), found.get("part.id", ""), found.get("part.name", ""))
 
 
 def whole_of(data: Iterable[bytes], events: Iterable[Event]) -> dict[str, Json] | None:
@@ -126,6 +124,11 @@ def annotations_of(found: Mapping[str, Json]) -> tuple[Annotation, ...]:
 def json_text(value: Json) -> str:
     """Return arguments as text; JSON is written as it is."""
     return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
+
+
+def arguments_of(found: Mapping[str, Json]) -> str:
+    """Return the arguments of a call, or the text that it takes."""
+    return json_text(found.get("part.arguments", found.get("part.input")))
 
 
 def usage_of(found: Mapping[str, Json]) -> dict[str, int] | None:

@@ -16,6 +16,7 @@ from emulator.core.provider.conversation.selectors import Selector
 from emulator.core.provider.holes import holes
 from emulator.core.provider.wording import said as worded
 from emulator.core.schema.defaults import with_defaults
+from emulator.core.tree import listed
 from emulator.core.wires.request.conversation import Conversation
 
 #: Every rule, named in provider.yaml as its function, by what must stand beside it there.
@@ -106,14 +107,16 @@ def _is_flat(field: Selector, present: Collection[str]) -> bool:
 
 def read_rule(given: Mapping[str, Json]) -> ConversationRule:
     """Return a rule as provider.yaml has it."""
-    selectors = {name: tuple(map(Selector, _listed(given.get(name)))) for name in ("field", "other", "when", "unless")}
+    selectors = {
+        name: tuple(map(Selector, listed(given.get(name, [])))) for name in ("field", "other", "when", "unless")
+    }
     tops = frozenset(selector.top for selector in selectors["field"])
     check = RULES[given["rule"]][0]
     as_given = {name: given[name] for name in ("trait", "without", "most", "headers") if name in given}
     return ConversationRule(
         check, given["fact"], given.get("error", "invalid_request"), given,
         selectors["field"], selectors["other"], selectors["when"], selectors["unless"],
-        words=tuple(_listed(given.get("words"))), tops=tops, of_output=check in _OF_MODELS, **as_given,
+        words=tuple(listed(given.get("words", []))), tops=tops, of_output=check in _OF_MODELS, **as_given,
     )  # fmt: skip
 
 
@@ -141,7 +144,3 @@ def told(rule: ConversationRule, finding: Finding) -> tuple[Violation, dict[str,
     words = worded(wording, filled)
     path = words.get("param") or finding.get("path") or ""
     return Violation(str(path), str(words["message"]), rule.fact), {"param": path or None, **words}
-
-
-def _listed(given: Json) -> Sequence[Json]:
-    return () if given is None else given if isinstance(given, list) else [given]

@@ -18,6 +18,7 @@ from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import ErrorPaths, PlaceWording
 from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
+from emulator.core.tree import nested
 from emulator.core.wires.request.paths import condition_of
 from emulator.core.wires.wire import Wire
 
@@ -32,7 +33,7 @@ def compile_operation(
     """Return an operation with its schemas: request, response, chunk, query; `common` is what is said of all."""
     request, response, chunk, query = schemas
     rules = [*common.get("conversation", ()), *data.get("conversation", ())] if data["kind"] == "chat" else []
-    shown = {part: _tree(paths) for part, paths in data.get("shown", {}).items()}
+    shown = {part: nested((path, {}) for path in paths) for part, paths in data.get("shown", {}).items()}
     models, query_data, names = data.get("models", {}), data.get("query", {}), ("missing", "missing_item")
     missing: Json = {name: (data[name]["error"], data[name]["message"]) for name in names if name in data}
     return Operation(
@@ -151,15 +152,6 @@ def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json
         if name not in STATUS:
             found[name] = {**found[given["like"]], "documented": False, **given}
     return found
-
-
-def _tree(paths: Sequence[str]) -> dict[str, Json]:
-    tree: dict[str, Json] = {}
-    for path in paths:
-        node = tree
-        for step in path.split("."):
-            node = node.setdefault(step, {})
-    return tree
 
 
 def _models(data: Mapping[str, Json]) -> dict[str, Model]:

@@ -13,7 +13,7 @@ from emulator.core.errors import Json
 from emulator.core.schema.cost import follow
 from emulator.core.schema.instances.needs import ALL_KINDS, KINDS, CannotConform, Needs, Turn
 from emulator.core.seeded_random import Draw
-from emulator.core.tree import canonical
+from emulator.core.tree import canonical, listed
 
 #: How many bytes of `enum` and `const` are compared in a step.
 COMPARED = 100
@@ -126,7 +126,7 @@ def _opposites(schema: Json, root: Json) -> Iterator[Json]:
 
 
 def _other_kinds(value: Json) -> list[Json]:
-    out = {kind for name in ([value] if isinstance(value, str) else value) for kind in KINDS[name]}
+    out = {kind for name in listed(value) for kind in KINDS[name]}
     others = [kind for kind in ALL_KINDS if kind not in out]
     return [{"type": others}] if others else []
 

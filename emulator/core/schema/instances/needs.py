@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emulator.core.errors import Json
-from emulator.core.tree import canonical
+from emulator.core.tree import canonical, listed
 
 #: The kinds of values that each `type` allows; what is the customary one stands first.
 KINDS: Mapping[str, Sequence[str]] = {
@@ -108,8 +108,7 @@ class Needs:
         """Choose a kind; null last, unless little is wanted."""
         kinds: list[str] | None = None
         for given in self.said("type"):
-            names = [given] if isinstance(given, str) else given
-            named = dict.fromkeys(kind for name in names for kind in KINDS[name])
+            named = dict.fromkeys(kind for name in listed(given) for kind in KINDS[name])
             kinds = list(named) if kinds is None else [kind for kind in kinds if kind in named]
         if kinds is None:
             about = dict.fromkeys(

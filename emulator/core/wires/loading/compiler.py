@@ -22,7 +22,19 @@ from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.sse import event
 from emulator.core.wires.stream_writer import Event
-from emulator.core.wires.template import ECHO, ITEM, NUMBER, PIECE, USAGE, Node, fields_of, holes, nodes, own_holes
+from emulator.core.wires.template import (
+    ECHO,
+    ITEM,
+    NUMBER,
+    PART,
+    PIECE,
+    USAGE,
+    Node,
+    fields_of,
+    holes,
+    nodes,
+    own_holes,
+)
 from emulator.core.wires.wire import MOMENTS, OF_PART, Wire
 from emulator.core.wires.words import Words
 from emulator.core.wires.writer import Writer, event_writer, writer
@@ -48,7 +60,7 @@ class Compiler:
         words, stream = self.data.get("words", {}), self.data["stream"]
         self.check_words(words)
         parser = Parser(self.report, words)
-        whole = parser.answer(self.data["response"], ("response",))
+        whole = parser.parse(self.data["response"], ("response",), parser.of_answers)
         parser = Parser(self.report, words, whole)
         events, errors = self.events(parser), self.errors(parser)
         parts, items = list(self.asked(parser, "parts")), list(self.asked(parser, "items"))
@@ -140,14 +152,14 @@ class Compiler:
         shapes = self.data["stream"].get("error", ())
         if isinstance(shapes, str):
             return []
-        return [parser.event(shape, ("stream", "error", index)) for index, shape in enumerate(shapes)]
+        return [parser.parse(shape, ("stream", "error", index), parser.of_events) for index, shape in enumerate(shapes)]
 
     def asked(self, parser: Parser, among: str) -> Iterator[tuple[str, Node]]:
         """Parse the templates of a message's parts, or of the items among messages; of a kind there may be several."""
         for kind, given in self.data["request"].get("messages", {}).get(among, {}).items():
             path = ("request", "messages", among, kind)
             for index, shape in enumerate(given) if isinstance(given, list) else ((None, given),):
-                yield kind, parser.asked(shape, path if index is None else (*path, index))
+                yield kind, parser.parse(shape, path if index is None else (*path, index), PART)
 
     def kept(self, whole: Node) -> Kept | None:
         """Return how answers are kept, where they are."""
@@ -166,15 +178,16 @@ class Compiler:
     def events(self, parser: Parser) -> dict[tuple[str, str], list[Node]]:
         """Parse the templates of events, by moment and kind."""
         stream = self.data["stream"]
+        known = parser.of_events
         found = {
-            (moment, ""): [parser.event(shape, ("stream", moment, index)) for index, shape in enumerate(stream[moment])]
+            (moment, ""): [parser.parse(shape, ("stream", moment, n), known) for n, shape in enumerate(stream[moment])]
             for moment in MOMENTS
             if moment in stream
         }
         for kind, moment in product(KINDS, OF_PART):
             for index, shape in enumerate(stream.get(kind, {}).get(moment, ())):
                 path = ("stream", kind, moment, index)
-                node = parser.part(shape, path, moment == PIECE)
+                node = parser.parse(shape, path, (*known, *PART, *((PIECE,) if moment == PIECE else ())))
                 found.setdefault((moment, kind), []).append(node)
                 if moment == PIECE and not _has_piece(node):
                     self.report(path, "must have ${piece} once, where nothing is left out")

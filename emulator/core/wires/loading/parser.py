@@ -29,33 +29,21 @@ class Parser:
     whole: Node | None = None
 
     @property
-    def _of_answers(self) -> tuple[str, ...]:
+    def of_answers(self) -> tuple[str, ...]:
+        """What fills the holes of a whole answer."""
         return tuple(dict.fromkeys((*ANSWER, *FAILURE, *self.words)))
 
     @property
-    def _of_events(self) -> tuple[str, ...]:
-        return (*self._of_answers, NUMBER)
+    def of_events(self) -> tuple[str, ...]:
+        """What fills those of an event about an answer; of one about a part, PART does too."""
+        return (*self.of_answers, NUMBER)
 
-    def answer(self, shape: Json, path: Path) -> Node:
-        return self._node(shape, path, self._of_answers)
-
-    def event(self, shape: Json, path: Path) -> Node:
-        """Parse the template of an event about an answer."""
-        return self._node(shape, path, self._of_events)
-
-    def part(self, shape: Json, path: Path, piece: bool = False) -> Node:
-        """Parse the template of an event about one part, or about a piece of one."""
-        return self._node(shape, path, (*self._of_events, *PART, *((PIECE,) if piece else ())))
-
-    def asked(self, shape: Json, path: Path) -> Node:
-        """Parse the template of a part of a request's message: it has only the holes of a part."""
-        return self._node(shape, path, PART)
-
-    def _node(self, shape: Json, path: Path, known: tuple[str, ...]) -> Node:
+    def parse(self, shape: Json, path: Path, known: tuple[str, ...]) -> Node:
+        """Parse a template; `known` is what fills its holes."""
         if isinstance(shape, str):
             return self._text(shape, path, known)
         if isinstance(shape, list):
-            return template.Array(tuple(self._node(item, (*path, index), known) for index, item in enumerate(shape)))
+            return template.Array(tuple(self.parse(item, (*path, index), known) for index, item in enumerate(shape)))
         if not isinstance(shape, Mapping):
             return template.Literal(shape)
         word = next((name for name in shape if name.startswith("$") and name != EVENT), None)
@@ -63,7 +51,7 @@ class Parser:
 
     def _object(self, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         fields = tuple(
-            template.Field(name.removesuffix("~"), name.endswith("~"), self._node(item, (*path, name), known))
+            template.Field(name.removesuffix("~"), name.endswith("~"), self.parse(item, (*path, name), known))
             for name, item in shape.items()
             if name != EVENT
         )
@@ -114,12 +102,12 @@ class Parser:
             said = name.removesuffix("~")
             if said not in KINDS:
                 self.report((*path, "$each", name), f"no part is a '{said}'; {nearest(said, KINDS)}")
-            node = self._node(item, (*path, "$each", name), (*known, *PART))
+            node = self.parse(item, (*path, "$each", name), (*known, *PART))
             found |= {kind: node for kind in KINDS if kind == said}
         return template.Each(found, frozenset(name[:-1] for name in kinds if name.endswith("~")))
 
     def _choices(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
-        return template.Choices(self._node(given, (*path, "$choices"), known))
+        return template.Choices(self.parse(given, (*path, "$choices"), known))
 
     def _if(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         names = (*known, USAGE, ERROR, FILTERED, *ROWS)
@@ -127,8 +115,8 @@ class Parser:
             hint = nearest(str(given), names)
             self.report((*path, "$if"), f"there is no value '{given}'; {hint}")
         fixed = "else" in shape  # then both are the same in every answer, and tell nothing that is to be read
-        other = self._node(shape["else"], (*path, "else"), ()) if fixed else None
-        return template.If(str(given), self._node(shape["then"], (*path, "then"), () if fixed else known), other)
+        other = self.parse(shape["else"], (*path, "else"), ()) if fixed else None
+        return template.If(str(given), self.parse(shape["then"], (*path, "then"), () if fixed else known), other)
 
     def _whole(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         changes = self._mapping(given, (*path, "$whole"))
@@ -143,7 +131,7 @@ class Parser:
     def _rows(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         if given not in ROWS:
             self.report((*path, "$rows"), f"no value '{given}' has rows; {nearest(str(given), ROWS)}")
-        return template.Rows(str(given), self._node(shape["of"], (*path, "of"), (*known, *ROWS.get(str(given), ()))))
+        return template.Rows(str(given), self.parse(shape["of"], (*path, "of"), (*known, *ROWS.get(str(given), ()))))
 
     def _mapping(self, given: Json, path: Path) -> Mapping[str, Json]:
         if isinstance(given, Mapping):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from emulator.core.errors import Json
+from emulator.core.tree import listed, nested
 from emulator.core.wires.reader import Match
 from emulator.core.wires.request.conversation import Choice, Conversation, Message, Tool
 from emulator.core.wires.request.messages import Messages, Prompts, with_images
 from emulator.core.wires.request.openapi_form import json_schema
-from emulator.core.wires.request.paths import Path, asking, condition_of, listed, path_of, paths_of, text_of
+from emulator.core.wires.request.paths import Path, asking, condition_of, path_of, paths_of, text_of
 
 #: What a wire names in place of a field: the parameter `model` of the operation's path.
 IN_PATH = "{model}"
@@ -35,8 +36,8 @@ class RequestForm:
     def __init__(
         self, data: Mapping[str, Any], parts: Mapping[str, Match], items: Sequence[tuple[str, Match]] = ()
     ) -> None:
-        self.model_in_path = IN_PATH in listed(data.get("model"))
-        self._data = data = {**data, "model": [path for path in listed(data.get("model")) if path != IN_PATH]}
+        self.model_in_path = IN_PATH in listed(data.get("model", []))
+        self._data = data = {**data, "model": [path for path in listed(data.get("model", [])) if path != IN_PATH]}
         self._model, self._stream = path_of(data["model"]), asking(data.get("stream"))
         self._cap, self._choices, self._stop = (path_of(data.get(name)) for name in ("cap", "choices", "stop"))
         self._schema, self._usage, self._json = (
@@ -184,14 +185,7 @@ class RequestForm:
 
     def changes(self, **values: Json) -> dict[str, Json]:
         """Return fields of a body that say some things, each where it stands first."""
-        made: dict[str, Json] = {}
-        for name, value in values.items():
-            *steps, last = self.path(name).split(".")
-            inner = made
-            for step in steps:
-                inner = inner.setdefault(step, {})
-            inner[last] = value
-        return made
+        return nested((self.path(name), value) for name, value in values.items())
 
     def path(self, name: str) -> str:
         """Return where something stands; the first place where it can stand in several."""
@@ -199,7 +193,7 @@ class RequestForm:
 
     def paths(self, name: str) -> Sequence[str]:
         """Return the paths at which something can stand in a body."""
-        given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None)
+        given = self._data.get(name) or (self._data.get("prompt") if name == "messages" else None) or []
         if not isinstance(given, Mapping):
             return listed(given)
         if "at" in given:
@@ -207,7 +201,7 @@ class RequestForm:
         if name not in ("tool_choice", "logprobs"):  # a condition
             return list(given)
         conditions = [path for word in (*CHOICES, "asked") for path in given.get(word, ())]
-        return [*conditions, *listed(given.get("name"))]
+        return [*conditions, *listed(given.get("name", []))]
 
 
 class _Tools:

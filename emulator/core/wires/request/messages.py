@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from emulator.core.errors import Json
 from emulator.core.wires.reader import Found, Match, tells
 from emulator.core.wires.request.conversation import Message
-from emulator.core.wires.request.paths import listed, path_of, text_of
-from emulator.core.wires.stream_reader import json_text
+from emulator.core.wires.request.paths import path_of, paths_of, text_of
+from emulator.core.wires.stream_reader import arguments_of, json_text
 
 #: Calls that are items of their own, by the message that they belong to.
 _Call: TypeAlias = tuple[str, str, str]
@@ -25,7 +25,7 @@ class Messages:
     def __init__(
         self, data: Mapping[str, Any], system: Json, parts: Mapping[str, Match], items: Sequence[tuple[str, Match]]
     ) -> None:
-        self._at, self._system = path_of(data["at"]), [path_of(path) for path in listed(system)]
+        self._at, self._system = path_of(data["at"]), paths_of(system)
         self._content, self._role = data["content"], data["role"]
         self._roles: Mapping[str, str] = data.get("roles", {})
         self._calls, self._call_id, self._name = path_of(data.get("calls_at")), data.get("call_id"), data.get("name")
@@ -191,5 +191,4 @@ def _turns(messages: Sequence[Message]) -> list[Message]:
 
 
 def _call(part: Found) -> _Call:
-    arguments = part["part.arguments"] if "part.arguments" in part else json_text(part.get("part.input"))
-    return part.get("part.id", ""), part.get("part.name", ""), arguments
+    return part.get("part.id", ""), part.get("part.name", ""), arguments_of(part)

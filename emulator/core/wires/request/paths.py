@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from emulator.core.errors import Json
+from emulator.core.tree import listed
 
 Path: TypeAlias = Callable[[Json], Json]
 
@@ -14,23 +15,17 @@ def text_of(value: Json) -> str:
     return value if isinstance(value, str) else ""
 
 
-def listed(paths: Json) -> Sequence[str]:
-    return () if paths is None else [paths] if isinstance(paths, str) else paths
-
-
 def path_of(paths: Json) -> Path:
     """Compile a path, or several."""
-    if paths is None:
-        return lambda value: None
-    looks = [_follow(path) for path in listed(paths)]
-    if len(looks) == 1:
-        return looks[0]
-    return lambda value: next((found for look in looks if (found := look(value)) is not None), None)
+    looks = paths_of(paths)
+    if len(looks) > 1:
+        return lambda value: next((found for look in looks if (found := look(value)) is not None), None)
+    return looks[0] if looks else lambda value: None
 
 
 def paths_of(paths: Json) -> list[Path]:
     """Compile several paths, each by itself."""
-    return [_follow(path) for path in listed(paths)]
+    return [] if paths is None else [_follow(path) for path in listed(paths)]
 
 
 def _follow(path: str) -> Path:
@@ -64,7 +59,7 @@ def condition_of(spec: Mapping[str, Json] | None) -> Callable[[Json], bool]:
     """Compile `{path: value}`: each path holds its value, or one of several."""
     if spec is None:
         return lambda value: False
-    looks = [(path_of(path), wanted if isinstance(wanted, list) else [wanted]) for path, wanted in spec.items()]
+    looks = [(path_of(path), listed(wanted)) for path, wanted in spec.items()]
     return lambda value: all(_holds(look(value), wanted) for look, wanted in looks)
 
 
