@@ -14,8 +14,7 @@ from typing import Any, TypeAlias
 from emulator.core.errors import Json
 from emulator.core.wires import template
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, Kind
-from emulator.core.wires.derived import ALOUD, DERIVED
-from emulator.core.wires.template import ANNOTATIONS, ECHO, NUMBER, PART, TOKENS, USAGE, Node, holes
+from emulator.core.wires.template import ALOUD, ANNOTATIONS, DERIVED, ECHO, NUMBER, PART, TOKENS, USAGE, Node, holes
 
 #: What was found by the names of holes; beside them the keys below.
 Found: TypeAlias = dict[str, Any]

@@ -16,14 +16,38 @@ ${request.NAME} is a field of the request, with its documented default filled in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import TypeAlias
 
+from emulator.core.durations import time_text
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.wires.completion import COUNTS, DETAILS, FRESH, SAID, Kind
-from emulator.core.wires.derived import DERIVED
+
+#: Text and refusal together: what an answer says aloud, where it has one field for both.
+ALOUD = "said"
+#: Assumed, in nanoseconds: how long a model takes to be loaded, for a token of the prompt, and for one of the answer.
+_LOAD, _PROMPT, _ANSWER = 1_000_000, 1_000_000, 10_000_000
+
+#: Holes that follow from other values of an answer: its time in RFC 3339, how long it took.
+DERIVED: Mapping[str, Callable[[Mapping[str, Json]], Json]] = {
+    ALOUD: lambda scope: (scope["text"] or "") + (scope["refusal"] or ""),
+    "created_at": lambda scope: time_text(scope["created"]),
+    "took.load": lambda scope: _LOAD if scope["usage"] else None,
+    "took.prompt": lambda scope: _took(scope, "input", _PROMPT),
+    "took.answer": lambda scope: _took(scope, "output", _ANSWER),
+    "took.total": lambda scope: (
+        _LOAD + _took(scope, "input", _PROMPT) + _took(scope, "output", _ANSWER) if scope["usage"] else None
+    ),
+}
+
+
+def _took(scope: Mapping[str, Json], name: str, each: int) -> Json:
+    """Return how long tokens took; nothing, where usage is not told."""
+    usage = scope["usage"]
+    return usage[name] * each if usage else None
+
 
 #: Of an answer, of a part of it, and of a piece of a part.
 ANSWER = (

@@ -9,8 +9,7 @@ from orjson import dumps
 
 from emulator.core.errors import Json
 from emulator.core.wires import template
-from emulator.core.wires.derived import DERIVED
-from emulator.core.wires.template import NUMBER, PARTS, PIECE, Node
+from emulator.core.wires.template import DERIVED, NUMBER, PARTS, PIECE, Node
 
 #: The values of holes by name; `parts` holds the values of each part, `choices` tells how many choices there are.
 Scope: TypeAlias = Mapping[str, Json]

@@ -14,7 +14,6 @@ from emulator.core.tree import Path as Steps
 from emulator.core.tree import at
 from emulator.core.wires import template
 from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, FRESH, KINDS, REASONS
-from emulator.core.wires.derived import ALOUD, DERIVED
 from emulator.core.wires.loading.parser import Parser
 from emulator.core.wires.loading.places import places
 from emulator.core.wires.padding import Padding
@@ -22,19 +21,7 @@ from emulator.core.wires.reader import Found, Match, reader
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.sse import event
 from emulator.core.wires.stream_writer import Event
-from emulator.core.wires.template import (
-    ECHO,
-    ITEM,
-    NUMBER,
-    PART,
-    PIECE,
-    USAGE,
-    Node,
-    fields_of,
-    holes,
-    nodes,
-    own_holes,
-)
+from emulator.core.wires.template import ALOUD, ECHO, ITEM, NUMBER, PART, PIECE, Node, fields_of, holes, nodes
 from emulator.core.wires.wire import MOMENTS, OF_PART, Wire
 from emulator.core.wires.words import Words
 from emulator.core.wires.writer import Writer, event_writer, writer
@@ -70,7 +57,7 @@ class Compiler:
         self.fail()
         written = [whole, *errors, *(node for found in events.values() for node in found)]
         all_nodes = [node for one in written for node in nodes(one)]
-        holding = frozenset[str]().union(*map(own_holes, all_nodes))
+        holding = frozenset[str]().union(*map(template.own_holes, all_nodes))
         echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
         compiled = self.compiled(events)
         last = tuple(self.event(node, ("error.message",)) for node in errors)
@@ -207,7 +194,9 @@ class Compiler:
 
     def needed(self, moment: str) -> tuple[str, ...]:
         """Return the holes without which an event is not of its moment."""
-        return {PIECE: (PIECE,), "finish": ("finish", *self.data.get("words", ())), "usage": (USAGE,)}.get(moment, ())
+        return {PIECE: (PIECE,), "finish": ("finish", *self.data.get("words", ())), "usage": (template.USAGE,)}.get(
+            moment, ()
+        )
 
     def event(self, node: Node, needed: tuple[str, ...]) -> Event:
         if isinstance(node, template.Literal) and isinstance(node.value, str):  # [DONE]
@@ -265,7 +254,7 @@ _OF_KEPT = ("item", "texts", "shown", "compacted")
 #: What of a request decides how its answer is made and kept.
 _KEPT_BY = ("store", "later", "conversation", "thinks", "hides", "unpadded")
 #: What is new in every answer.
-_NEW = frozenset(("id", "created", ITEM, *DERIVED)) - {ALOUD}
+_NEW = frozenset(("id", "created", ITEM, *template.DERIVED)) - {ALOUD}
 
 
 def _has_piece(node: Node) -> bool:

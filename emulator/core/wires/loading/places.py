@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from emulator.core.wires.completion import FRESH
-from emulator.core.wires.derived import ALOUD
-from emulator.core.wires.template import Array, Choices, Each, Hole, If, Literal, Node, Object, Whole, holes
+from emulator.core.wires.template import ALOUD, Array, Choices, Each, Hole, If, Literal, Node, Object, Whole, holes
 
 Places = Mapping[str, str]
 #: What every event of a stream may say.
