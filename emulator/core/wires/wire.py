@@ -44,8 +44,7 @@ class Wire:
     events: Mapping[tuple[str, str], Sequence[Event]]
     event_name: str | None = None  # the field of an event's data that names it
     paced: Literal["events", "pieces"] = "events"
-    totals: bool = True  # its usage has a total
-    parted: bool = False  # it tells the input without what a cache has of it
+    tells: frozenset[str] = frozenset()  # the holes of a whole answer
     spared: frozenset[str] = frozenset()  # kinds of parts that it does not say where they are empty
     places: Mapping[str, str] = field(default_factory=dict)  # where it says what
     details: Sequence[str] = ()  # of DETAILS, what it tells
@@ -126,7 +125,7 @@ class Wire:
         usage, scope = saying.completion.usage, values_of(saying)
         for name in self.details:
             scope[f"usage.{name}"] = (usage or {}).get(name, 0)
-        if usage and self.parted:
+        if usage and f"usage.{FRESH}" in self.tells:
             scope[f"usage.{FRESH}"] = max(0, usage["input"] - usage.get("cached", 0) - usage.get("written", 0))
         scope |= self.words.of(saying.completion)
         for path in self.echoes:
@@ -295,7 +294,7 @@ class Wire:
         last = refused if "text" in kinds else []  # a text that was refused from some point on
         parts = [*apart.values(), *([] if last else refused), *parts, *last]
         usage = usage_of(found)
-        if usage and not self.totals and {"input", "output"} <= usage.keys():
+        if usage and "usage.total" not in self.tells and {"input", "output"} <= usage.keys():
             usage["total"] = usage["input"] + usage["output"]
         reason = self.words.reason(found, {part.kind for part in parts})
         return Completion(tuple(parts), reason, usage, found.get("model"), unread, found.get("stopped"))

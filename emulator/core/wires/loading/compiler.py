@@ -13,7 +13,7 @@ from emulator.core.stored_answers import STATES, Kept
 from emulator.core.tree import Path as Steps
 from emulator.core.tree import at
 from emulator.core.wires import template
-from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, FRESH, KINDS, REASONS
+from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, KINDS, REASONS
 from emulator.core.wires.loading.parser import Parser
 from emulator.core.wires.loading.places import places
 from emulator.core.wires.padding import Padding
@@ -70,8 +70,7 @@ class Compiler:
             events=compiled,
             event_name=stream.get("event"),
             paced=stream.get("pace", "events"),
-            totals="usage.total" in holes(whole),
-            parted=f"usage.{FRESH}" in holes(whole),
+            tells=holes(whole),
             spared=frozenset[str]().union(*(node.spared for node in nodes(whole) if isinstance(node, template.Each))),
             places=places(whole, events),
             details=tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
@@ -84,7 +83,7 @@ class Compiler:
             errors=last,
             echoes=tuple(echoes),
             items=ITEM in holding,
-            numbered=any(NUMBER in holes(node) for found in events.values() for node in found),
+            numbered=NUMBER in holding,
             kept=self.kept(whole),
             rows=frozenset(node.name for node in all_nodes if isinstance(node, template.Rows)),
             depends_on=tuple(sorted({path.partition(".")[0] for path in echoes} | {*form.fields(*_KEPT_BY)})),
@@ -194,9 +193,8 @@ class Compiler:
 
     def needed(self, moment: str) -> tuple[str, ...]:
         """Return the holes without which an event is not of its moment."""
-        return {PIECE: (PIECE,), "finish": ("finish", *self.data.get("words", ())), "usage": (template.USAGE,)}.get(
-            moment, ()
-        )
+        words = self.data.get("words", ())
+        return {PIECE: (PIECE,), "finish": ("finish", *words), "usage": (template.USAGE,)}.get(moment, ())
 
     def event(self, node: Node, needed: tuple[str, ...]) -> Event:
         if isinstance(node, template.Literal) and isinstance(node.value, str):  # [DONE]
