@@ -52,37 +52,37 @@ class Provider:
     base_url: str
     versions: Sequence[str] = ()  # what may stand for the last part of the base URL; the first is the one that does
     key_prefix: str
-    auth_fact: str | None
-    key_optional: bool  # a request may have none, and any
-    key_missing: str  # the error for a request without a key, and that for a wrong one
-    key_wrong: str
+    auth_fact: str | None = None
+    key_optional: bool = False  # a request may have none, and any
+    key_missing: str = "unauthorized"  # the error for a request without a key, and that for a wrong one
+    key_wrong: str = "unauthorized"
     accepts: Sequence[KeyPlace]  # ways to send a key, in the order in which they are looked at
-    request_headers: Json  # the schema of a request's headers, by lower-case name; None: anything goes
+    request_headers: Json = None  # the schema of a request's headers, by lower-case name; None: anything goes
     env: Mapping[str, str | None]
     content_type: tuple[str, str | None]
     malformed: str = "invalid_request"  # the error for a body that cannot be read
     unknown_path: str = "not_found"
     wrong_method: str = "method_not_allowed"
-    nulls_fact: str | None  # present: null is not as good as leaving an optional field out
+    nulls_fact: str | None = None  # present: null is not as good as leaving an optional field out
     idempotency: tuple[str, float, str | None] | None
     models: Mapping[str, Model]
     models_open: bool
-    models_closed: bool  # where a scenario lists models, these are all there are
-    models_fact: str | None
-    models_unknown: str  # the error for a model that there is not
-    auto: str | None
-    auto_embedding: str | None
-    context_of: Literal["all", "input"]  # what must fit a window: the answer that is asked for too, or not
-    context_fact: str | None
-    context_error: str
+    models_closed: bool = False  # where a scenario lists models, these are all there are
+    models_fact: str | None = None
+    models_unknown: str = "invalid_request"  # the error for a model that there is not
+    auto: str | None = None
+    auto_embedding: str | None = None
+    context_of: Literal["all", "input"] = "all"  # what must fit a window: the answer that is asked for too, or not
+    context_fact: str | None = None
+    context_error: str = "invalid_request"
     plans: Mapping[str, Plan]
     default_plan: str
     headers: Sequence[tuple[str, str]]
     ids: Mapping[str, str]
     envelope: Json
-    detail: Json
+    detail: Json = None
     errors: Mapping[str, Mapping[str, Json]]
-    wordings: Mapping[str, Wording]  # how a broken constraint is told, by its keyword
+    wordings: Mapping[str, Wording] = field(default_factory=dict)  # how a broken constraint is told, by its keyword
     operations: Mapping[str, Operation]
     routes: Routes
     tasks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)

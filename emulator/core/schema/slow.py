@@ -35,8 +35,6 @@ Verdict = Callable[[Json], bool]
 
 def oracle(document: Json, old: bool = False) -> Any:
     """Return a validator of jsonschema for a document, whose errors come in the order of the value."""
-    from referencing import Registry
-
     usual = _base(old).VALIDATORS
     verdicts: dict[int, Verdict] = {}  # by the identity of a subschema, which the document keeps alive
 
@@ -57,8 +55,9 @@ def oracle(document: Json, old: bool = False) -> Any:
 
     searched = functools.partial(_additional, lambda pattern, name: re.search(pattern, name) is not None)
     keywords = {"additionalProperties": functools.partial(searched, usual["additionalProperties"]), **union_keywords()}
-    made = _extended(old, keywords | (_of_draft_07(usual) if old else {"items": items}))
-    return _keeping(made, document)(document, registry=Registry())
+    keywords |= _of_draft_07(usual) if old else {"items": items}
+    # not where there are several documents, in each of which a reference leads elsewhere
+    return _made(old, keywords, document, keeps=not _SEVERAL.search(json.dumps(document)))
 
 
 def _base(old: bool) -> Any:
@@ -67,33 +66,15 @@ def _base(old: bool) -> Any:
     return Draft7Validator if old else Draft202012Validator
 
 
-def _extended(old: bool, keywords: Mapping[str, Any]) -> Any:
-    from jsonschema.validators import extend
+def _made(old: bool, keywords: Mapping[str, Any], document: Json, keeps: bool = False) -> Any:
+    """Return a validator that has some keywords of ours, to which a schema that names its draft is as all others are.
 
-    return _of_one_kind(extend(_base(old), keywords))  # type: ignore[no-untyped-call]
-
-
-def _of_one_kind(made: Any) -> Any:
-    """Let a schema that names its draft be judged as all others are; jsonschema would take its own keywords for it."""
-    usual = made.evolve
-
-    def evolve(validator: Any, **changes: Any) -> Any:
-        schema = changes.get("schema")
-        if isinstance(schema, Mapping) and "$schema" in schema:
-            changes["schema"] = {name: item for name, item in schema.items() if name != "$schema"}
-        return usual(validator, **changes)
-
-    made.evolve = evolve
-    return made
-
-
-def _keeping(made: Any, document: Json) -> Any:
-    """Let the validators of a document be kept by subschema; jsonschema makes each anew for each value.
-
-    Not where there are several documents, in each of which a reference leads elsewhere.
+    One that `keeps` has the validators of subschemas only once; jsonschema makes each anew for each value.
     """
-    if _SEVERAL.search(json.dumps(document)):
-        return made
+    from jsonschema.validators import extend
+    from referencing import Registry
+
+    made = extend(_base(old), keywords)  # type: ignore[no-untyped-call]
     usual = made.evolve
     kept: dict[int, Any] = {}  # by the identity of a subschema, which the document keeps alive
 
@@ -101,20 +82,30 @@ def _keeping(made: Any, document: Json) -> Any:
         schema = changes.get("schema")
         if not isinstance(schema, Mapping):
             return usual(validator, **changes)
-        return kept.get(id(schema)) or kept.setdefault(id(schema), usual(validator, **changes))
+        if id(schema) in kept:
+            return kept[id(schema)]
+        if "$schema" in schema:
+            changes["schema"] = {name: item for name, item in schema.items() if name != "$schema"}
+        found = usual(validator, **changes)
+        if keeps:
+            kept[id(schema)] = found
+        return found
 
-    def descend(
-        validator: Any, instance: Json, schema: Json, path: Any = None, schema_path: Any = None, **_: Any
-    ) -> Iterator[Any]:
-        for error in validator.evolve(schema=schema).iter_errors(instance):
-            if path is not None:
-                error.path.appendleft(path)
-            if schema_path is not None:
-                error.schema_path.appendleft(schema_path)
-            yield error
+    made.evolve = evolve
+    if keeps:
+        made.descend = _descend
+    return made(document, registry=Registry())
 
-    made.evolve, made.descend = evolve, descend
-    return made
+
+def _descend(
+    validator: Any, instance: Json, schema: Json, path: Any = None, schema_path: Any = None, **_: Any
+) -> Iterator[Any]:
+    for error in validator.evolve(schema=schema).iter_errors(instance):
+        if path is not None:
+            error.path.appendleft(path)
+        if schema_path is not None:
+            error.schema_path.appendleft(schema_path)
+        yield error
 
 
 def judge_in_steps(
@@ -125,8 +116,6 @@ def judge_in_steps(
     Each keyword that is met is a step, and so are ten parts of it, or of the value; `spend` is told. Unevaluated fields
     and items are not judged.
     """
-    from referencing import Registry
-
     usual = _base(old).VALIDATORS
 
     def counted(usual: Any) -> Any:
@@ -139,7 +128,7 @@ def judge_in_steps(
     own = {**_of_patterns(matches), **(_of_draft_07(usual) if old else {}), "uniqueItems": _unique, "format": _nothing}
     own |= {name: _nothing for name in usual if name.startswith("unevaluated")}
     keywords = {name: counted(judge) for name, judge in {**usual, **own}.items()}
-    validator = _extended(old, keywords)(document, registry=Registry())
+    validator = _made(old, keywords, document)
     return lambda schema, value: next(validator.evolve(schema=schema).iter_errors(value), None)
 
 

@@ -18,7 +18,7 @@ from emulator.core.provider.routes import Routes
 from emulator.core.provider.wording import ErrorPaths, PlaceWording
 from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
-from emulator.core.tree import nested
+from emulator.core.tree import at, nested
 from emulator.core.wires.request.paths import condition_of
 from emulator.core.wires.wire import Wire
 
@@ -52,10 +52,9 @@ def compile_operation(
     )  # fmt: skip
 
 
-#: What an operation, and a provider, have as it is given.
+#: What an operation has as it is given.
 _OF_OPERATION = ("method", "path", "kind", "streams_at", "body", "categories", "of", "does", "refused", "page",
                  "replay", "vectors", "entry")  # fmt: skip
-_OF_PROVIDER = ("name", "title", "versions", "malformed", "unknown_path", "wrong_method", "ids", "tasks", "default")
 
 
 def _fallbacks(data: Mapping[str, Json] | None) -> Fallbacks | None:
@@ -74,45 +73,44 @@ def compile_provider(
 
     `reference` is the one with which it is compatible, but for what is muted.
     """
-    auth, errors, models = data["auth"], data["errors"], data["models"]
-    content_type = data.get("content_type", {"other": "note"})
-    kept, paths = data.get("idempotency"), errors.get("paths", {})
-    refills = "refills" in data["plans"]
-    documents: dict[str, Json] = {part: schema.document if schema else None for part, schema in beside.items()}
+    auth, errors = data["auth"], data["errors"]
+    kept, paths, refills = data.get("idempotency"), errors.get("paths", {}), "refills" in data["plans"]
     plans = {name: read_plan(name, item, refills) for name, item in data["plans"]["list"].items()}
+    given = {name: at(data, place.split("."), ...) for name, place in _PLACES.items()}
     return Provider(
-        base_url=data["base_url"].rstrip("/"), key_prefix=auth["key_prefix"], auth_fact=auth.get("fact"),
-        key_optional=auth.get("optional", False), envelopes=errors.get("envelopes", {}),
+        base_url=data["base_url"].rstrip("/"),
         accepts=tuple(map(read_way, auth.get("accepts", ["bearer"]))),
         elsewhere=tuple((read_way(way), name) for way, name in auth.get("elsewhere", {}).items()),
         also_read={way: item["fact"] for way, item in data.get("also_read", {}).items()},
         error_paths=ErrorPaths(paths.get("spelt") == "snake_case", frozenset(paths.get("maps", ()))),
-        env=data.get("env", usual("env")),
-        key_missing=auth.get("missing", "unauthorized"), key_wrong=auth.get("wrong", "unauthorized"),
-        content_type=(content_type["other"], content_type.get("fact")),
-        nulls_fact=data.get("nulls", {}).get("fact"), wordings=errors.get("violations", {}),
-        context_error=models.get("context", "invalid_request"),
+        env=data.get("env", usual("env")), content_type=_error_of(data.get("content_type", {"other": "note"}), "other"),
         reference=reference, reference_muted=reference_muted,
         idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
-        models=_models(models),
-        models_open=models["open"], models_fact=models.get("fact"),
-        models_closed=models.get("closed_by_scenario", False),
-        models_unknown=models.get("unknown", "invalid_request"),
-        auto=models.get("auto"), auto_embedding=models.get("embedding"),
-        context_fact=models.get("context_fact"), context_of=models.get("context_of", "all"),
-        plans={"unlimited": UNLIMITED, **plans},
-        default_plan=data["plans"]["default"],
+        models=_models(data["models"]), plans={"unlimited": UNLIMITED, **plans}, refills=refills,
         headers=tuple((item["name"], item["value"]) for item in data["headers"]),
-        envelope=errors["envelope"], detail=errors.get("detail"),
+        header_scopes=_scopes(data["headers"]), header_exceptions=_places(data, "header_exceptions"),
         errors=_errors(errors["names"]), operations=operations, routes=Routes(operations.values()),
         facts={item["id"]: Fact(**item) for item in data["facts"]},
-        model_entry=models.get("entry", usual("models", "entry")), header_scopes=_scopes(data["headers"]),
-        refills=refills,
-        over=data["plans"].get("over", {}), not_emulated=_not_emulated(data.get("not_emulated")),
-        header_exceptions=_places(data, "header_exceptions"),
-        retry_ms="retry_after_ms" in errors, comment=_comment(data["stream"].get("comment")),
-        **{name: data[name] for name in _OF_PROVIDER if name in data}, **documents,
+        model_entry=data["models"].get("entry", usual("models", "entry")),
+        not_emulated=_not_emulated(data.get("not_emulated")), retry_ms="retry_after_ms" in errors,
+        comment=_comment(data["stream"].get("comment")),
+        **{name: value for name, value in given.items() if value is not ...},
+        **{part: schema.document for part, schema in beside.items() if schema},
     )  # fmt: skip
+
+
+#: What a provider has as it is given, and where it stands.
+_PLACES: Mapping[str, str] = {
+    **{name: name for name in ("name", "title", "versions", "malformed", "unknown_path", "wrong_method", "ids", "tasks",
+                               "default")},
+    "key_prefix": "auth.key_prefix", "auth_fact": "auth.fact", "key_optional": "auth.optional",
+    "key_missing": "auth.missing", "key_wrong": "auth.wrong", "nulls_fact": "nulls.fact",
+    "auto": "models.auto", "auto_embedding": "models.embedding", "models_open": "models.open",
+    "models_closed": "models.closed_by_scenario", "models_fact": "models.fact", "models_unknown": "models.unknown",
+    "context_error": "models.context", "context_fact": "models.context_fact", "context_of": "models.context_of",
+    "envelope": "errors.envelope", "envelopes": "errors.envelopes", "detail": "errors.detail",
+    "wordings": "errors.violations", "default_plan": "plans.default", "over": "plans.over",
+}  # fmt: skip
 
 
 def usual(*names: str) -> Json:

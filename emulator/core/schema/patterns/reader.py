@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,16 @@ _CLASSES = {"d": _DIGITS, "w": _WORD, "s": _SPACE, "h": _SPACE[:1]}
 _UNICODE = {"N": _DIGITS, "Nd": _DIGITS, "Lu": ((65, 90),), "Uppercase": ((65, 90),), "P": ((33, 47),),
             "Z": ((32, 32),), "Zs": ((32, 32),), "S": ((43, 43), (60, 62))}  # fmt: skip
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "0": "\0", "a": "\a", "e": "\x1b"}
+
+#: What repeats an atom; lazy and possessive repetitions match the same texts.
+_REPEATED = re.compile(r"(?:(?P<sign>[*+?])|\{(?P<least>[0-9]+)(?P<more>,?)(?P<most>[0-9]*)\})[?+]?")
+_SIGNS: Mapping[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+#: What begins a group behind its `(`: a look-around, a name, a comment or flags alone, a group that captures nothing.
+_GROUP = re.compile(
+    r"""\?(?: (?P<look><?[=!]) | P?<(?P<name>[^>]*)> | (?P<aside>\#[^)]*\) | (?!P?<|[>\#])[^:)]*\))
+      | (?P<plain>> | (?!P?<|\#)[^:)]*(?::|$)) ) | (?!\?)""",
+    re.VERBOSE,
+)
 
 Ranges = Sequence[tuple[int, int]]
 Kind = Literal["set", "all", "any", "repeat", "group", "back", "look"]
@@ -68,12 +79,15 @@ class Reader:
                 found.append(self.repeated(atom))
         return Node("all", tuple(found))
 
-    def took(self, *words: str) -> str:
-        for word in words:
-            if self.text.startswith(word, self.at):
-                self.at += len(word)
-                return word
-        return ""
+    def took(self, word: str) -> bool:
+        taken = self.text.startswith(word, self.at)
+        self.at += len(word) * taken
+        return taken
+
+    def match(self, form: re.Pattern[str]) -> re.Match[str] | None:
+        found = form.match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return found
 
     def next(self) -> str:
         if self.at >= len(self.text):
@@ -101,54 +115,30 @@ class Reader:
         return self.escaped() if char == "\\" else Node("set", ranges=((ord(char), ord(char)),))
 
     def repeated(self, atom: Node) -> Node:
-        word = self.took("*", "+", "?")
-        if word:
-            least, most = {"*": (0, None), "+": (1, None), "?": (0, 1)}[word]
-        else:
-            counted = self.counted()
-            if counted is None:
-                return atom
-            least, most = counted
-        self.took("?", "+")  # lazy and possessive ones match the same texts
-        return self.repeated(Node("repeat", (atom,), (), least, most))
-
-    def counted(self) -> tuple[int, int | None] | None:
-        """Read `{2}`, `{2,}` or `{2,5}`; a brace that is none of them stands for itself."""
-        end = self.text.find("}", self.at)
-        inner = self.text[self.at + 1 : end] if self.text.startswith("{", self.at) and end > 0 else ""
-        low, comma, high = inner.partition(",")
-        if not inner.isascii() or not low.isdecimal() or (high and not high.isdecimal()):
-            return None
-        self.at = end + 1
-        return int(low[:9]), int(high[:9]) if high else None if comma else int(low[:9])
+        while found := self.match(_REPEATED):
+            if found["sign"]:
+                least, most = _SIGNS[found["sign"]]
+            else:
+                least = int(found["least"][:9])
+                most = int(found["most"][:9]) if found["most"] else None if found["more"] else least
+            atom = Node("repeat", (atom,), (), least, most)
+        return atom
 
     def grouped(self) -> Node | None:
-        """Read a group behind its `(`: a capture, a group that is none, a look-around, or flags."""
-        look = self.took("?=", "?!", "?<=", "?<!")
-        name: int | str = ""
-        if not look and self.took("?P<", "?<"):
-            name = self.until(">")
-        elif not look and self.took("?#"):
-            self.until(")")
+        """Read a group behind its `(`: a capture, a group that is none, a look-around, or what is no group."""
+        begun = self.match(_GROUP)
+        if begun is None:
+            raise Unreadable("has a group that is not read")
+        kind, number = begun.lastgroup, self.numbered + 1
+        if kind == "aside":
             return None
-        elif not look and self.took("?>", "?:"):
-            name = -1
-        elif not look and self.took("?"):
-            flags = self.text[self.at :].partition(")")[0].partition(":")[0]
-            self.at += len(flags)
-            if self.took(")"):
-                return None
-            self.took(":")
-            name = -1
-        if not look and name != -1:
-            self.numbered += 1
-            name = name or self.numbered
+        self.numbered += kind in (None, "name")
         inner = self.alternatives()
         if not self.took(")"):
             raise Unreadable("lacks a ')'")
-        if look:
-            return Node("look", (inner,) if look == "?=" else ())
-        return inner if name == -1 else Node("group", (inner,), number=name)
+        if kind == "look":
+            return Node("look", (inner,) if begun["look"] == "=" else ())
+        return inner if kind == "plain" else Node("group", (inner,), number=begun["name"] or number)
 
     def escaped(self) -> Node | None:
         """Read what follows a backslash outside of brackets."""
