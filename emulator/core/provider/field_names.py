@@ -84,7 +84,7 @@ def without_trailing_commas(body: bytes) -> bytes:
     return _COMMA.sub(lambda found: found[1] or b"", body)
 
 
-def told_path(steps: _Steps, body: Json, maps: frozenset[str]) -> str:
+def told_path(steps: _Steps, body: Json, maps: Collection[str]) -> str:
     """Return a path in snake_case; an entry of a field that holds a map has its number: `properties[0].value`."""
     text, value, holds_names = "", body, False
     for step in steps:

@@ -143,13 +143,9 @@ def _required(document: Json) -> set[str]:
 
 def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:
     """Return an operation's schemas as components, their references moved along."""
-    response, chunk = operation.response, operation.chunk
     request = operation.request if operation.has_body else None
-    found = {
-        "request": _with_nulls(provider, operation, _closed(provider, request)) if request else None,
-        "response": response.document if response else None,
-        "chunk": chunk.document if chunk else None,
-    }
+    found = {"request": _with_nulls(provider, operation, _closed(provider, request)) if request else None}
+    found |= {part: getattr(operation, part).document for part in ("response", "chunk") if getattr(operation, part)}
     return {
         f"{operation.name}.{part}": placed(document, f"#/components/schemas/{operation.name}.{part}")
         for part, document in found.items()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from emulator.core.errors import Json
-from emulator.core.provider.holes import holes
+from emulator.core.provider.holes import holes, only_hole
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider, error_below
 
@@ -102,12 +102,9 @@ def _form(shape: Json, forms: Mapping[str, Json]) -> Json:
         return {"type": "object", "properties": fields, "required": wanted, "additionalProperties": False}
     if isinstance(shape, list):
         return {"type": "array", "prefixItems": [_form(item, forms) for item in shape], "minItems": len(shape)}
-    if not isinstance(shape, str):
+    if not isinstance(shape, str) or not any(holes(shape)):
         return {"const": shape}
-    names = list(holes(shape))
-    if not names:
-        return {"const": shape}
-    return forms[names[0]] if shape == f"${{{names[0]}}}" else {"type": "string"}
+    return forms[hole] if (hole := only_hole(shape)) else {"type": "string"}
 
 
 def headers_of(provider: Provider, operation: Operation | None, status: int = 200) -> Json:

@@ -12,7 +12,7 @@ from emulator.core.frozen import frozen
 from emulator.core.provider.conversation.rule import ConversationRule
 from emulator.core.provider.conversation.rules import ConversationRules
 from emulator.core.provider.field_names import FieldNames
-from emulator.core.provider.wording import PlaceWording
+from emulator.core.provider.wording import Wording
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
@@ -77,7 +77,7 @@ class Operation:
     body: Json = None
     read_wire: Callable[[], Wire] | None = None  # of a chat, and of tokens: compiles how it says things
     conversation: Sequence[ConversationRule] = ()  # of a chat: what JSON Schema cannot say
-    exceptions: Sequence[PlaceWording] = ()  # what is said otherwise of some places of a wrong body
+    exceptions: Sequence[Wording] = ()  # what is said otherwise of some places of a wrong body
     uses: Sequence[str] = ()  # the models that it takes, by their use; none: any
     other_model: tuple[str, str | None] = ("invalid_request", None)  # the error for a model of another use, its fact
     limits: Mapping[str, Limit] = field(default_factory=dict)  # of embeddings, by what is limited

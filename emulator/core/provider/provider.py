@@ -24,7 +24,7 @@ from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.plans import RATE_HOLES, HeaderScope
 from emulator.core.provider.routes import Routes
-from emulator.core.provider.wording import AS_THEY_ARE, ErrorPaths, PlaceWording, Wording, documented
+from emulator.core.provider.wording import Wording, documented, path_in
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.tree import path_of
@@ -94,10 +94,10 @@ class Provider:
     header_scopes: Mapping[str, HeaderScope] = field(default_factory=dict)  # by the name of the header
     over: Mapping[str, str] = field(default_factory=dict)  # the errors of a plan's limits, by what is used up
     not_emulated: tuple[Sequence[str], str] = ((), "not_found")  # beginnings of paths that only the API has, the error
-    header_exceptions: Sequence[PlaceWording] = ()  # what is said of headers that break their schema
+    header_exceptions: Sequence[Wording] = ()  # what is said of headers that break their schema
     elsewhere: Sequence[tuple[KeyPlace, str]] = ()  # where no key is taken, and the error for one that is sent there
     also_read: Mapping[str, str] = field(default_factory=dict)  # other ways to write a request, each with its fact
-    error_paths: ErrorPaths = AS_THEY_ARE
+    error_paths: Mapping[str, Json] = field(default_factory=dict)  # how errors tell places of a body
     envelopes: Mapping[str, Json] = field(default_factory=dict)  # of errors below some paths, by how these begin
     refills: bool = False  # what a plan allows comes back bit by bit
     proven: bool = False  # it is one of ours as it is shipped: tests hold it against its schemas
@@ -160,8 +160,8 @@ class Provider:
         self, operation: Operation, violations: Sequence[Violation], muted: frozenset[str], body: Json = None
     ) -> Refusal:
         """Return the refusal of a body that breaks its schema, in the provider's own words where it has them."""
-        path_of = self.error_paths.of(body)
-        words, each = documented(violations, self.wordings, operation.exceptions, muted, path_of)
+        told = path_in(body, self.error_paths)
+        words, each = documented(violations, self.wordings, operation.exceptions, muted, told)
         if each and self.detail is not None:
             words["details"] = [fill(self.detail, item) for item in each]
         return Refusal("invalid_request", details=violations, documented=words)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from emulator.core.errors import Json, Violation
-from emulator.core.frozen import frozen
 from emulator.core.provider.field_names import told_path
 from emulator.core.provider.holes import fill_text
 from emulator.core.tree import kind_of, listed, path_of
@@ -23,36 +22,18 @@ Wording: TypeAlias = Mapping[str, Json]
 PathOf: TypeAlias = Callable[[tuple[str | int, ...]], str]
 
 
-@frozen
-class ErrorPaths:
-    """How a provider writes the places of a body: as they are, or in snake_case, entries of some fields by number."""
-
-    snake_case: bool = False
-    maps: frozenset[str] = frozenset()
-
-    def of(self, body: Json) -> PathOf:
-        if not self.snake_case:
-            return path_of
-        return lambda steps: told_path(steps, body, self.maps)
+def path_in(body: Json, told: Mapping[str, Json]) -> PathOf:
+    """Return what tells places of a body: as they are, or in snake_case, entries of some fields by number."""
+    if told.get("spelt") != "snake_case":
+        return path_of
+    return lambda steps: told_path(steps, body, told.get("maps", ()))
 
 
-AS_THEY_ARE = ErrorPaths()
-
-
-@frozen
-class PlaceWording:
-    """What is said at one place instead: for some keywords, or values of some kinds; none listed are all."""
-
-    at: str
-    keywords: Sequence[str]
-    kinds: Sequence[str]
-    wording: Wording
-
-    def covers(self, violation: Violation) -> bool:
-        """Tell whether a violation is of this place."""
-        by_keyword = not self.keywords or violation.keyword in self.keywords
-        by_kind = not self.kinds or kind_of(violation.given) in self.kinds
-        return _INDEX.sub("[]", violation.path) == self.at and by_keyword and by_kind
+def _covers(place: Wording, violation: Violation) -> bool:
+    """Tell whether a violation is of a place, and of its keywords and kinds of values; none listed are all."""
+    by_keyword = not place.get("on") or violation.keyword in place["on"]
+    by_kind = not place.get("given") or kind_of(violation.given) in place["given"]
+    return _INDEX.sub("[]", violation.path) == place["at"] and by_keyword and by_kind
 
 
 _INDEX = re.compile(r"\[[0-9]+\]")
@@ -61,7 +42,7 @@ _INDEX = re.compile(r"\[[0-9]+\]")
 def documented(
     violations: Sequence[Violation],
     keywords: Mapping[str, Wording],
-    exceptions: Sequence[PlaceWording],
+    exceptions: Sequence[Wording],
     muted: frozenset[str],
     path_of: PathOf,
 ) -> tuple[dict[str, Json], list[dict[str, Json]]]:
@@ -69,7 +50,7 @@ def documented(
 
     Nothing, where the provider has no words of its own.
     """
-    own = [next((place.wording for place in exceptions if place.covers(item)), None) for item in violations]
+    own = [next((place for place in exceptions if _covers(place, item)), None) for item in violations]
     worded = [(item, words or _usual(item, keywords)) for item, words in zip(violations, own, strict=True)]
     each = [(item, wording) for item, wording in worded if wording and wording.get("each")]
     first, wording = next(iter(each or worded), (None, None))

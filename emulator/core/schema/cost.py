@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from emulator.core.durations import whole_number
 from emulator.core.errors import Json, shown
-from emulator.core.schema.bounds import check_size, positions
+from emulator.core.schema.bounds import check_size, patterns, positions
 from emulator.core.tree import parts
 
 #: Visits that one value may get from one subschema, by references and unions, without a step into the value.
@@ -172,7 +172,8 @@ class Cost:
         for keyword in schema.keys() & _PARTS.keys():
             inner, by_name = schema[keyword], keyword in _BY_NAME and isinstance(schema[keyword], dict)
             (below if _PARTS[keyword] else same).extend(parts(inner) if isinstance(inner, list) or by_name else [inner])
-        own = Weight(1, _own_steps(schema), _own_letters(schema))
+        steps = VISIT + sum(_OWN[keyword](schema[keyword]) for keyword in schema.keys() & _OWN.keys())
+        own = Weight(1, steps, LETTER * sum(map(positions, patterns([schema]))))
         times = 1 if schema.keys().isdisjoint(_UNEVALUATED) else AGAIN
         return Part(own, same, below, parts(schema.get("properties")), times)
 
@@ -211,14 +212,6 @@ def measure(value: Json) -> tuple[int, int, int]:
         places, levels = places + len(layer), levels + 1
 
 
-def _own_steps(schema: Mapping[str, Json]) -> int:
-    """Return the steps that a subschema takes by itself, beside what is below it."""
-    steps = VISIT
-    for keyword in schema.keys() & _OWN.keys():
-        steps += _OWN[keyword](schema[keyword])
-    return steps
-
-
 def _listed(names: Json) -> int:
     return 3 * VISIT * sum(1 + len(list(parts(item))) for item in parts(names))
 
@@ -226,12 +219,6 @@ def _listed(names: Json) -> int:
 def _compared(values: Json) -> int:
     """Lists and objects are compared one by one; other words are looked up."""
     return COMPARISON * measure(values)[0] if any(item.__class__ in (dict, list) for item in parts(values)) else 0
-
-
-def _own_letters(schema: Mapping[str, Json]) -> int:
-    letters = LETTER * positions(schema["pattern"]) if isinstance(schema.get("pattern"), str) else 0
-    by_name = schema.get("patternProperties")
-    return letters + (LETTER * sum(map(positions, by_name)) if isinstance(by_name, dict) else 0)
 
 
 _LEAF = Weight(1, VISIT, 0)

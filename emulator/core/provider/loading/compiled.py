@@ -15,7 +15,6 @@ from emulator.core.provider.operation import Fallbacks, Limit, Operation
 from emulator.core.provider.plans import UNLIMITED, HeaderScope, read_plan
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import Routes
-from emulator.core.provider.wording import ErrorPaths, PlaceWording
 from emulator.core.schema.formats import own_schema
 from emulator.core.schema.schema import Schema
 from emulator.core.tree import at, nested
@@ -39,9 +38,9 @@ def compile_operation(
     return Operation(
         name=name, asked=request, response=response, chunk=chunk, fact=data.get("fact"), shown=shown,
         ids={**common["ids"], **data.get("ids", {})}, read_wire=wire, conversation=list(map(read_rule, rules)),
-        exceptions=_places(data), uses=tuple(models.get("use", ())),
+        uses=tuple(models.get("use", ())),
         other_model=_error_of(data.get("models", {"other": "invalid_request"}), "other"),
-        limits={what: Limit(item["most"], *_error_of(item, "error")) for what, item in data.get("limits", {}).items()},
+        limits={what: Limit(**item) for what, item in data.get("limits", {}).items()},
         context=_error_of(data["context"], "error") if "context" in data else None,
         unknown_model=models.get("unknown", ""), query=query,
         query_error=query_data.get("error", "invalid_request"), query_errors=query_data.get("others", {}),
@@ -54,7 +53,7 @@ def compile_operation(
 
 #: What an operation has as it is given.
 _OF_OPERATION = ("method", "path", "kind", "streams_at", "body", "categories", "of", "does", "refused", "page",
-                 "replay", "vectors", "entry")  # fmt: skip
+                 "replay", "vectors", "entry", "exceptions")  # fmt: skip
 
 
 def _fallbacks(data: Mapping[str, Json] | None) -> Fallbacks | None:
@@ -74,7 +73,7 @@ def compile_provider(
     `reference` is the one with which it is compatible, but for what is muted.
     """
     auth, errors = data["auth"], data["errors"]
-    kept, paths, refills = data.get("idempotency"), errors.get("paths", {}), "refills" in data["plans"]
+    kept, refills = data.get("idempotency"), "refills" in data["plans"]
     plans = {name: read_plan(name, item, refills) for name, item in data["plans"]["list"].items()}
     given = {name: at(data, place.split("."), ...) for name, place in _PLACES.items()}
     return Provider(
@@ -82,13 +81,12 @@ def compile_provider(
         accepts=tuple(map(read_way, auth.get("accepts", ["bearer"]))),
         elsewhere=tuple((read_way(way), name) for way, name in auth.get("elsewhere", {}).items()),
         also_read={way: item["fact"] for way, item in data.get("also_read", {}).items()},
-        error_paths=ErrorPaths(paths.get("spelt") == "snake_case", frozenset(paths.get("maps", ()))),
         env=data.get("env", usual("env")), content_type=_error_of(data.get("content_type", {"other": "note"}), "other"),
         reference=reference, reference_muted=reference_muted,
         idempotency=(kept["header"].lower(), kept["hours"] * 3600.0, kept.get("fact")) if kept else None,
         models=_models(data["models"]), plans={"unlimited": UNLIMITED, **plans}, refills=refills,
         headers=tuple((item["name"], item["value"]) for item in data["headers"]),
-        header_scopes=_scopes(data["headers"]), header_exceptions=_places(data, "header_exceptions"),
+        header_scopes=_scopes(data["headers"]),
         errors=_errors(errors["names"]), operations=operations, routes=Routes(operations.values()),
         facts={item["id"]: Fact(**item) for item in data["facts"]},
         model_entry=data["models"].get("entry", usual("models", "entry")),
@@ -102,13 +100,13 @@ def compile_provider(
 #: What a provider has as it is given, and where it stands.
 _PLACES: Mapping[str, str] = {
     **{name: name for name in ("name", "title", "versions", "malformed", "unknown_path", "wrong_method", "ids", "tasks",
-                               "default")},
+                               "default", "header_exceptions")},
     "key_prefix": "auth.key_prefix", "auth_fact": "auth.fact", "key_optional": "auth.optional",
     "key_missing": "auth.missing", "key_wrong": "auth.wrong", "nulls_fact": "nulls.fact",
     "auto": "models.auto", "auto_embedding": "models.embedding", "models_open": "models.open",
     "models_closed": "models.closed_by_scenario", "models_fact": "models.fact", "models_unknown": "models.unknown",
     "context_error": "models.context", "context_fact": "models.context_fact", "context_of": "models.context_of",
-    "envelope": "errors.envelope", "envelopes": "errors.envelopes", "detail": "errors.detail",
+    "envelope": "errors.envelope", "envelopes": "errors.envelopes", "error_paths": "errors.paths", "detail": "errors.detail",
     "wordings": "errors.violations", "default_plan": "plans.default", "over": "plans.over",
 }  # fmt: skip
 
@@ -164,8 +162,3 @@ def _model(item: Mapping[str, Json]) -> Model:
     pace: dict[str, Json] = {name: parse_duration(wait) for name, wait in item.get("pace", {}).items()}
     given = {name: value for name, value in item.items() if name not in ("pace", "traits")}
     return Model(**given, **pace, traits=frozenset(item.get("traits", ())))
-
-
-def _places(data: Mapping[str, Json], key: str = "exceptions") -> list[PlaceWording]:
-    """Return what is said otherwise of some places."""
-    return [PlaceWording(item["at"], item.get("on", ()), item.get("given", ()), item) for item in data.get(key, ())]
