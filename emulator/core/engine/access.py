@@ -40,7 +40,7 @@ def _not_emulated(provider: Provider, request: Request) -> Refusal:
     """Say in words of our own that the API has a path, and the emulator has not."""
     address = f"{provider.base_path}{request.path}"
     message = f"{request.method} {address} is part of {provider.title}'s API, but this emulator does not have it."
-    return Refusal(provider.not_emulated[1], message, headers={"x-should-retry": "false"})
+    return Refusal(provider.not_emulated["error"], message, headers={"x-should-retry": "false"})
 
 
 def authenticate(

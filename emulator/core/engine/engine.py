@@ -102,7 +102,7 @@ def _reply(asked: Granted) -> Exchange:
         return _answered(asked, call, chosen)
     fallbacks = asked.provider.operations[call.operation].fallbacks
     message = f"{shown(chosen.model)} was asked, since the scenario has {shown(call.model)} fail"
-    note = Note(fallbacks.fact, fallbacks.field, message) if fallbacks else Note(None, "model", message)
+    note = Note(fallbacks.fact, fallbacks.models, message) if fallbacks else Note(None, "model", message)
     return _answered(replace(asked, notes=(note,)), call.asking(chosen.model), chosen)
 
 

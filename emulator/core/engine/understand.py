@@ -83,8 +83,8 @@ def understand(session: Session, provider: Provider, settings: Settings, route: 
     if compared:
         call = _compare(provider, settings, compared, call, alike)
     if operation.no_effect:
-        vain = ((name, *why) for name, why in operation.no_effect.items() if body.get(name))
-        more = [Note(fact, name, f"{NO_EFFECT} here: {why}") for name, why, fact in vain]
+        vain = {name: item for name, item in operation.no_effect.items() if body.get(name)}
+        more = [Note(item["fact"], name, f"{NO_EFFECT} here: {item['why']}") for name, item in vain.items()]
         call = replace(call, notes=(*call.notes, *more))
     if model and operation.wire:
         call = _within_window(provider, settings, operation, call, model)
@@ -142,7 +142,7 @@ def _without_effect(notes: Sequence[Note], wrong: Collection[str]) -> Iterator[N
 def _unnamed_model(operation: Operation, settings: Settings, body: Mapping[str, Json]) -> str:
     """Return the model of a body that names none: the first of those that it lists, or the documented one."""
     others = operation.fallbacks
-    listed = others.models("", body) if others and others.fact not in settings.muted else []
+    listed = others.asked("", body) if others and others.fact not in settings.muted else []
     default = operation.checks(settings.muted).defaults.get("model")
     return listed[0] if listed else default if isinstance(default, str) else ""
 

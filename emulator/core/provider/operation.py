@@ -32,15 +32,15 @@ class Limit:
 
 @frozen
 class Fallbacks:
-    """The field of a body that lists models, each asked where the one before it answers with an error but some."""
+    """The field of a body with `models`, each asked where the one before it answers with an error but some."""
 
-    field: str
-    not_after: frozenset[str]
+    models: str
+    not_after: Sequence[str] = ()
     fact: str | None = None
 
-    def models(self, first: str, body: Mapping[str, Json]) -> list[str]:
+    def asked(self, first: str, body: Mapping[str, Json]) -> list[str]:
         """Return the models that a body names, in turn; the first is the one that is asked for, if there is one."""
-        listed = body.get(self.field)
+        listed = body.get(self.models)
         others = listed[:MOST_FALLBACKS] if isinstance(listed, list) else []
         return list(dict.fromkeys(name for name in (first, *others) if name and isinstance(name, str)))
 
@@ -98,7 +98,7 @@ class Operation:
     unasked: Sequence[tuple[Callable[[Json], bool], Json]] = ()  # of a chat: bodies that ask for no words, the answer
     entry: Json = None  # of models: what the list says of each, where that is another
     fallbacks: Fallbacks | None = None  # of a chat: the models that are asked where one fails
-    no_effect: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # fields without any: why, and their fact
+    no_effect: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # fields without any: why, and their fact
 
     @functools.cached_property
     def request(self) -> Json:

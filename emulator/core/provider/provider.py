@@ -93,7 +93,7 @@ class Provider:
     model_entry: Json = None  # the template of a model in the list of models
     header_scopes: Mapping[str, HeaderScope] = field(default_factory=dict)  # by the name of the header
     over: Mapping[str, str] = field(default_factory=dict)  # the errors of a plan's limits, by what is used up
-    not_emulated: tuple[Sequence[str], str] = ((), "not_found")  # beginnings of paths that only the API has, the error
+    not_emulated: Mapping[str, Json] = field(default_factory=dict)  # beginnings of paths only the API has, the error
     header_exceptions: Sequence[Wording] = ()  # what is said of headers that break their schema
     elsewhere: Sequence[tuple[KeyPlace, str]] = ()  # where no key is taken, and the error for one that is sent there
     also_read: Mapping[str, str] = field(default_factory=dict)  # other ways to write a request, each with its fact
@@ -260,7 +260,7 @@ class Provider:
 
     def is_not_emulated(self, path: str) -> bool:
         """Tell whether the API has a path that is left out here."""
-        return any(path == begin or path.startswith(f"{begin}/") for begin in self.not_emulated[0])
+        return any(path == begin or path.startswith(f"{begin}/") for begin in self.not_emulated.get("paths", ()))
 
     def envelope_at(self, path: str) -> Json:
         """Return the shape of errors at a path below the base URL."""

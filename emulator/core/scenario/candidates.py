@@ -83,7 +83,7 @@ def with_fallbacks(
 
     Behind those of each model stands what answers where none of them does.
     """
-    models = fallbacks.models(call.model, call.body)
+    models = fallbacks.asked(call.model, call.body)
 
     def fails(reply: Reply) -> bool:
         return reply.kind == "error" and reply.content.get("name") not in fallbacks.not_after

@@ -13,8 +13,8 @@ from emulator.core.schema.instances import scalars
 from emulator.core.schema.instances.instance import MAX_CAREFUL_STEPS, MAX_STEPS, instance
 from emulator.core.schema.instances.needs import CannotConform
 from emulator.core.schema.instances.scalars import RECKONED
-from emulator.core.schema.patterns import pattern_cache
-from emulator.core.schema.patterns.pattern_cache import LOOK, TRIED, Patterns
+from emulator.core.schema.patterns import texts
+from emulator.core.schema.patterns.texts import LOOK, TRIED, Patterns
 from emulator.core.schema.schema import compile_pattern
 from emulator.core.schema.slow import judge_in_steps
 from emulator.core.seeded_random import Draw
@@ -29,7 +29,7 @@ def test_guesses_are_written_once() -> None:
     first = next(known.guesses("[a-z]{100}"))
     found = list(known.guesses("[a-z]{100}"))
     paid = sum(spent)
-    assert paid > len("".join(found)) // pattern_cache.WRITTEN // 2
+    assert paid > len("".join(found)) // texts.WRITTEN // 2
     assert found[0] == first
     assert len(set(found)) > 100
     assert list(known.guesses("[a-z]{100}")) == found
@@ -81,7 +81,7 @@ def test_what_is_tried_is_bounded(document: Any, said: str, monkeypatch: pytest.
 
         return count
 
-    monkeypatch.setattr(pattern_cache, "compile_pattern", counted)
+    monkeypatch.setattr(texts, "compile_pattern", counted)
     with pytest.raises(CannotConform, match=f"^{said}"):
         instance(document, Draw(0))
     assert tried > 0

@@ -45,20 +45,14 @@ def compile_operation(
         unknown_model=models.get("unknown", ""), query=query,
         query_error=query_data.get("error", "invalid_request"), query_errors=query_data.get("others", {}),
         unasked=tuple((condition_of(item["when"]), item["body"]) for item in data.get("unasked", ())),
-        fallbacks=_fallbacks(data.get("fallbacks")),
-        no_effect={name: (item["why"], item["fact"]) for name, item in data.get("no_effect", {}).items()},
+        fallbacks=Fallbacks(**data["fallbacks"]) if "fallbacks" in data else None,
         **missing, **{name: data[name] for name in _OF_OPERATION if name in data},
     )  # fmt: skip
 
 
 #: What an operation has as it is given.
 _OF_OPERATION = ("method", "path", "kind", "streams_at", "body", "categories", "of", "does", "refused", "page",
-                 "replay", "vectors", "entry", "exceptions")  # fmt: skip
-
-
-def _fallbacks(data: Mapping[str, Json] | None) -> Fallbacks | None:
-    """Return the models that a chat asks where one fails."""
-    return Fallbacks(data["models"], frozenset(data.get("not_after", ())), data["fact"]) if data else None
+                 "replay", "vectors", "entry", "exceptions", "no_effect")  # fmt: skip
 
 
 def compile_provider(
@@ -90,8 +84,7 @@ def compile_provider(
         errors=_errors(errors["names"]), operations=operations, routes=Routes(operations.values()),
         facts={item["id"]: Fact(**item) for item in data["facts"]},
         model_entry=data["models"].get("entry", usual("models", "entry")),
-        not_emulated=_not_emulated(data.get("not_emulated")), retry_ms="retry_after_ms" in errors,
-        comment=_comment(data["stream"].get("comment")),
+        retry_ms="retry_after_ms" in errors, comment=_comment(data["stream"].get("comment")),
         **{name: value for name, value in given.items() if value is not ...},
         **{part: schema.document for part, schema in beside.items() if schema},
     )  # fmt: skip
@@ -100,14 +93,14 @@ def compile_provider(
 #: What a provider has as it is given, and where it stands.
 _PLACES: Mapping[str, str] = {
     **{name: name for name in ("name", "title", "versions", "malformed", "unknown_path", "wrong_method", "ids", "tasks",
-                               "default", "header_exceptions")},
+                               "default", "header_exceptions", "not_emulated")},
     "key_prefix": "auth.key_prefix", "auth_fact": "auth.fact", "key_optional": "auth.optional",
     "key_missing": "auth.missing", "key_wrong": "auth.wrong", "nulls_fact": "nulls.fact",
     "auto": "models.auto", "auto_embedding": "models.embedding", "models_open": "models.open",
     "models_closed": "models.closed_by_scenario", "models_fact": "models.fact", "models_unknown": "models.unknown",
     "context_error": "models.context", "context_fact": "models.context_fact", "context_of": "models.context_of",
-    "envelope": "errors.envelope", "envelopes": "errors.envelopes", "error_paths": "errors.paths", "detail": "errors.detail",
-    "wordings": "errors.violations", "default_plan": "plans.default", "over": "plans.over",
+    "envelope": "errors.envelope", "envelopes": "errors.envelopes", "error_paths": "errors.paths",
+    "detail": "errors.detail", "wordings": "errors.violations", "default_plan": "plans.default", "over": "plans.over",
 }  # fmt: skip
 
 
@@ -135,10 +128,6 @@ def _scopes(headers: Sequence[Mapping[str, Json]]) -> dict[str, HeaderScope]:
 
 def _comment(given: Mapping[str, Json] | None) -> tuple[bytes, float] | None:
     return (b": %b\n\n" % given["text"].encode(), parse_duration(given["every"])) if given else None
-
-
-def _not_emulated(given: Mapping[str, Json] | None) -> tuple[Sequence[str], str]:
-    return (tuple(given["paths"]), given["error"]) if given else ((), "not_found")
 
 
 def _errors(names: Mapping[str, Mapping[str, Json]]) -> dict[str, dict[str, Json]]:

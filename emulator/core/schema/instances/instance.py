@@ -18,8 +18,8 @@ from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.instances.collector import Collector
 from emulator.core.schema.instances.needs import CannotConform, Needs, Turn
 from emulator.core.schema.instances.scalars import make_number, make_text
-from emulator.core.schema.patterns.pattern_cache import Patterns
 from emulator.core.schema.patterns.reader import Unreadable
+from emulator.core.schema.patterns.texts import Patterns
 from emulator.core.schema.schema import is_draft_07
 from emulator.core.schema.slow import judge_in_steps
 from emulator.core.schema.untrusted import Allowance

@@ -10,8 +10,8 @@ from itertools import islice, permutations
 
 from emulator.core.errors import Json
 from emulator.core.schema.instances.needs import CannotConform, Needs, Turn
-from emulator.core.schema.patterns.pattern_cache import Patterns
 from emulator.core.schema.patterns.reader import Unreadable
+from emulator.core.schema.patterns.texts import Patterns
 from emulator.core.seeded_random import Draw
 
 #: How many multiples, and how many texts, are tried before giving up.

@@ -96,7 +96,7 @@ def _of_kind(operation: Operation, given: Mapping[str, Json], has_tasks: bool) -
 def _of_fields(operation: Operation) -> Problems:
     """The fields of a request that are named are there."""
     named = [("no_effect", name) for name in operation.no_effect]
-    named += [("fallbacks", operation.fallbacks.field)] if operation.fallbacks else []
+    named += [("fallbacks", operation.fallbacks.models)] if operation.fallbacks else []
     for key, name in named if operation.asked else ():
         fields = operation.request.get("properties", {})
         yield from unknown(("operations", operation.name, key), name, fields, "the request has no '{}'")
