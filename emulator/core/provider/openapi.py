@@ -6,7 +6,7 @@ on, `x-documented` tells whether the docs list an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from emulator.core.errors import Json
 from emulator.core.provider.keys import BEARER
@@ -14,7 +14,7 @@ from emulator.core.provider.openapi_errors import answered_errors, error_answer,
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.provider import Provider
 from emulator.core.provider.routes import parameters
-from emulator.core.schema.schema import placed
+from emulator.core.schema.schema import placed, required
 from emulator.core.wires.sse import TYPES
 
 _TEXT, _UUID = {"type": "string"}, {"type": "string", "format": "uuid"}
@@ -125,20 +125,13 @@ def _parameters(provider: Provider, operation: Operation) -> list[Json]:
 def _listed(document: Json, place: str) -> list[Json]:
     """Return the fields of a schema as parameters; of headers, those that it asks for and does not describe too."""
     described: Mapping[str, Json] = (document or {}).get("properties", {})
-    wanted = _required(document)
+    wanted = required(document)
     names = dict.fromkeys([*described, *(sorted(wanted) if place == "header" else ())])
     return [_parameter(name, place, name in wanted, described.get(name, _TEXT)) for name in names]
 
 
 def _parameter(name: str, place: str, required: bool, schema: Json = _TEXT) -> Json:
     return {"name": name, "in": place, "required": required, "schema": schema}
-
-
-def _required(document: Json) -> set[str]:
-    if not document:
-        return set()
-    parts: Sequence[Json] = [document, *document.get("allOf", ())]
-    return {name for part in parts for name in part.get("required", ())}
 
 
 def _schemas(provider: Provider, operation: Operation) -> dict[str, Json]:

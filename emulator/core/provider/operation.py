@@ -113,8 +113,7 @@ class Operation:
     @functools.cached_property
     def required(self) -> frozenset[str]:
         """The fields of a body that must be there."""
-        parts = [self.request, *self.request.get("allOf", ())]
-        return frozenset(name for part in parts for name in part.get("required", ()))
+        return frozenset(schemas.required(self.request))
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - operations live as long as the process
     def rules(self, muted: frozenset[str]) -> ConversationRules | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from emulator.core.errors import Json
+from emulator.core.tree import parts as parts_of
 
 MAX_PATTERNS = 50
 #: Characters of one.
@@ -57,13 +58,13 @@ def looks_around(pattern: str) -> bool:
 
 
 def schema_parts(document: Json) -> Iterator[Json]:
-    """Yield the objects and lists of a schema, the whole too."""
+    """Yield the objects and lists of a schema in their order, the whole too."""
     left = [document]
     while left:
         part = left.pop()
         if isinstance(part, Mapping | list):
             yield part
-            left += part.values() if isinstance(part, Mapping) else part
+            left += [*parts_of(part)][::-1]
 
 
 def positions(pattern: str) -> int:

@@ -14,7 +14,6 @@ import jsonschema_rs
 from emulator.core.errors import Json, Violation, shown
 from emulator.core.schema.bounds import BACKTRACKS, looks_around, patterns, schema_parts
 from emulator.core.schema.explain import explain, fact_of
-from emulator.core.tree import parts
 from emulator.core.tree import path_of as path_of
 
 #: What is left of a subschema when the fact it rests on is muted: what describes, not what constrains.
@@ -201,11 +200,13 @@ def _with_default(document: Json) -> Iterator[tuple[str, Mapping[str, Json]]]:
 
 def facts_named(document: Json) -> Iterator[str]:
     """Yield every fact that a `$comment` names."""
-    if isinstance(document, dict) and (fact := fact_of(document)):
-        yield fact
-    for part in parts(document):
-        if isinstance(part, dict | list):
-            yield from facts_named(part)
+    return (fact for part in schema_parts(document) if isinstance(part, Mapping) and (fact := fact_of(part)))
+
+
+def required(document: Json) -> set[str]:
+    """Return the fields of a body that must be there."""
+    parts = [document, *document.get("allOf", ())] if document else []
+    return {name for part in parts for name in part.get("required", ())}
 
 
 def undocumented(strict_schema: Schema, value: Json) -> list[str]:

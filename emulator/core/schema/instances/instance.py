@@ -203,8 +203,7 @@ class _Search:
         while left:
             name = left.pop(0)
             dependent = needs.dependent
-            asked = [other for first, others in dependent if first == name and isinstance(others, list)
-                     for other in others]  # fmt: skip
+            asked = [other for first, named in dependent if first == name for other in named if isinstance(named, list)]
             for number, (first, schema) in enumerate(dependent):
                 if first == name and number not in applied and not isinstance(schema, list):
                     applied.add(number)

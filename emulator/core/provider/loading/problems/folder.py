@@ -14,6 +14,7 @@ from emulator.core.provider.loading.problems.operations import operation_problem
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.routes import parameters
 from emulator.core.schema import schema as schemas
+from emulator.core.schema.bounds import schema_parts
 from emulator.core.schema.defaults import echoed
 from emulator.core.schema.schema import Schema
 from emulator.core.secrets.names import is_secret
@@ -74,20 +75,11 @@ def _of_keys(data: Data) -> Problems:
 
 def _of_headers(data: Data, headers: Schema | None) -> Problems:
     """The headers that a schema speaks of are in lower case, as they come."""
-    for name in _fields(headers.document) if headers else ():
+    parts = [part for part in schema_parts(headers.document) if isinstance(part, Mapping)] if headers else []
+    for name in {name for part in parts for key in ("properties", "required") for name in part.get(key, ())}:
         if name != name.lower():
             hint = f"{data['request_headers']} names the header {name}; write it in lower case, {name.lower()}"
             yield ("request_headers",), hint
-
-
-def _fields(document: Json) -> set[str]:
-    """Return the fields that a schema names, wherever it does."""
-    if isinstance(document, list):
-        return set().union(*map(_fields, document))
-    if not isinstance(document, Mapping):
-        return set()
-    own = {*document.get("properties", ()), *document.get("required", ())}
-    return own.union(*map(_fields, document.values()))
 
 
 def _of_schemas(data: Data, beside: Mapping[str, Schema | None], operations: Mapping[str, Operation]) -> Problems:
