@@ -153,6 +153,8 @@ def check(given: Fields) -> None:
 
 def check_version(query: Mapping[str, str]) -> None:
     """Look at the version of a request at the older path, which is a date. Raises: Refused."""
+    if not query["api-version"].endswith("-preview"):
+        raise refuse("404", None, "Resource not found", 404)
     if query["api-version"] < FIRST_VERSION:
         told = "Azure OpenAI Responses API is enabled only for api-version 2025-03-01-preview and later"
         raise refuse("BadRequest", None, told)

@@ -26,7 +26,7 @@ def constant(value: Json) -> Json:
 
 
 def any_version(request: Request, serve: Serve) -> Reply:
-    old = request.query.get("api-version", "").startswith("2024")
+    old = request.query.get("api-version", "") in ("2024-10-21", "2025-01-01-preview")
     return serve(replace(request, query={"api-version": "2025-04-01-preview"}) if old else request)
 
 
@@ -72,6 +72,7 @@ RESPONSES = (
     Defect("az-r-path", "responses are not there", refusing(made, 404), "gets 200"),
     Defect("az-r-path", "any stream is one", taking("stream", bool), "stream 1"),
     Defect("az-r-version", "any version is good", any_version, "gets 400", "observed"),
+    Defect("az-r-preview", "any version is good", any_version, "gets 404", "observed"),
     Defect("az-r-version", "the older path is not there", on(
         lambda request: request.path.startswith("/openai/responses"), refusing(good, 404)), "gets 200", "observed"),
     Defect("az-r-input", "a number is a text", taking("input", lambda value: str(value) if value == 5 else value),

@@ -46,9 +46,10 @@ def test_the_description_has_both_forms_of_such_an_error() -> None:
     ("query", "status", "code", "fact"),
     [
         ("api-version=2025-03-01-preview", 200, None, None),
-        ("api-version=2026-01-01", 200, None, None),
+        ("api-version=2026-01-01-preview", 200, None, None),
         ("api-version=2025-02-28-preview", 400, "BadRequest", "az-r-version"),
-        ("api-version=2024-10-21", 400, "BadRequest", "az-r-version"),
+        ("api-version=2024-12-01-preview", 400, "BadRequest", "az-r-version"),
+        ("api-version=2024-10-21", 404, "404", "az-r-preview"),
         ("api-version=preview", 404, "404", "az-api-version"),
         ("", 404, "404", "az-api-version"),
     ],
@@ -61,10 +62,8 @@ def test_a_version_that_is_too_old_is_another_error(query: str, status: int, cod
 
 
 def test_a_muted_version_is_good() -> None:
-    assert (
-        send(LATER, text="mute: [az-r-version]\nrules: [{reply: {text: Hi}}]", query="api-version=2024-10-21").refusal
-        is None
-    )
+    muted = "mute: [az-r-version, az-r-preview]\nrules: [{reply: {text: Hi}}]"
+    assert send(LATER, text=muted, query="api-version=2024-10-21").refusal is None
 
 
 def test_what_the_filter_found_is_told_once_an_answer_is_over() -> None:
