@@ -32,8 +32,7 @@ class Kept:
     answers: dict[str, tuple[Json, list[Json]]] = field(default_factory=dict)
 
     def create(self, fields: Fields) -> Reply:
-        given = [self._referred(item) for item in _items(fields.get("input"))]
-        items = [*self._before(fields.get("previous_response_id")), *given]
+        items = self.conversation(fields)
         said = _said(fields, items)
         prompt = prompt_tokens(items, fields.get("instructions"), fields.get("tools"))
         made = _response(fields, said, prompt)
@@ -42,6 +41,11 @@ class Kept:
         if fields.get("stream"):
             return Reply(200, events=tuple(_numbered(_padded(_events(made, said.tokens), fields))), named=True)
         return Reply(200, made)
+
+    def conversation(self, fields: Fields) -> list[Json]:
+        """Return all items that are asked with, those kept and those referred to. Raises: Refused."""
+        given = [self._referred(item) for item in _items(fields.get("input"))]
+        return [*self._before(fields.get("previous_response_id")), *given]
 
     def _referred(self, item: Json) -> Json:
         """Return the kept item that an item refers to, or itself."""
@@ -64,7 +68,7 @@ class Kept:
 
     def compact(self, fields: Fields) -> Reply:
         """Give what stands for all that was said."""
-        items = [*self._before(fields.get("previous_response_id")), *_items(fields.get("input"))]
+        items = self.conversation(fields)
         prompt, said = prompt_tokens(items, fields.get("instructions")), 20
         item = {"id": new_id("cmp_", 32), "type": "compaction", "encrypted_content": new_id("", 80)}
         usage = {

@@ -144,7 +144,8 @@ def respond(site: OpenAI, request: Request) -> Reply:
 def input_tokens(site: OpenAI, request: Request) -> Reply:
     fields = decode(request)
     takes.INPUT_TOKENS(fields, "")
-    count = answers.prompt_tokens(fields.get("input"), fields.get("instructions"), fields.get("tools"))
+    items = site.kept.conversation(fields)
+    count = answers.prompt_tokens(items, fields.get("instructions"), fields.get("tools"))
     return Reply(200, {"object": "response.input_tokens", "input_tokens": count})
 
 
