@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ import pytest
 # processes of this run, which compile the package with its assertions rewritten.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# They share too what Hypothesis makes of Unicode, which takes a process the better part of a second.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path(__file__).parents[1] / ".hypothesis"))
 
 from hypothesis import HealthCheck, settings  # noqa: E402
 

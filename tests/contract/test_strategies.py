@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
@@ -96,7 +96,7 @@ def test_values_are_valid_by_both_validators(document: Any) -> None:
     @QUICK
     @given(values(document))
     def check(value: Any) -> None:
-        value = json.loads(json.dumps(value))
+        value = orjson.loads(orjson.dumps(value))
         assert fast(value), value
         assert oracle(value), value
 
@@ -120,13 +120,13 @@ def test_mutations_are_invalid_by_both_validators(document: Any) -> None:
     @given(values(document))
     def check(value: Any) -> None:
         nonlocal checked
-        before = json.dumps(value)
+        before = orjson.dumps(value)
         for broken, mutation in mutations(document, value) if checked < ENOUGH else ():
-            broken = json.loads(json.dumps(broken))
+            broken = orjson.loads(orjson.dumps(broken))
             assert not fast(broken), mutation
             assert not oracle(broken), mutation
             checked += 1
-        assert json.dumps(value) == before
+        assert orjson.dumps(value) == before
 
     check()
 

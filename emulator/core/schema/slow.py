@@ -8,13 +8,15 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
 from emulator.core.errors import Json
+from emulator.core.schema.common_keywords import common_keywords, is_of
+from emulator.core.schema.cost import follow
 from emulator.core.tree import canonical
 
 #: Lists up to this length are walked whole.
@@ -54,10 +56,12 @@ def oracle(document: Json, old: bool = False) -> Any:
             yield from validator.descend(value[index], wanted, path=index)
 
     searched = functools.partial(_additional, lambda pattern, name: re.search(pattern, name) is not None)
-    keywords = {"additionalProperties": functools.partial(searched, usual["additionalProperties"]), **union_keywords()}
-    keywords |= _of_draft_07(usual) if old else {"items": items}
-    # not where there are several documents, in each of which a reference leads elsewhere
-    return _made(old, keywords, document, keeps=not _SEVERAL.search(json.dumps(document)))
+    keywords = common_keywords(usual) | union_keywords() | (_of_draft_07(usual) if old else {"items": items})
+    keywords["additionalProperties"] = functools.partial(searched, usual["additionalProperties"])
+    if _SEVERAL.search(json.dumps(document)):  # in each of several documents a reference leads elsewhere
+        return _made(old, keywords, document)
+    keywords["$ref"] = functools.partial(_followed, usual["$ref"], functools.cache(functools.partial(follow, document)))
+    return _made(old, keywords, document, keeps=True)
 
 
 def _base(old: bool) -> Any:
@@ -77,6 +81,7 @@ def _made(old: bool, keywords: Mapping[str, Any], document: Json, keeps: bool = 
     made = extend(_base(old), keywords)  # type: ignore[no-untyped-call]
     usual = made.evolve
     kept: dict[int, Any] = {}  # by the identity of a subschema, which the document keeps alive
+    plain: dict[int, Json] = {}  # the type of a subschema that asks for nothing else
 
     def evolve(validator: Any, **changes: Any) -> Any:
         schema = changes.get("schema")
@@ -89,12 +94,27 @@ def _made(old: bool, keywords: Mapping[str, Any], document: Json, keeps: bool = 
         found = usual(validator, **changes)
         if keeps:
             kept[id(schema)] = found
+            if [name for name in schema if name in made.VALIDATORS] == ["type"]:
+                plain[id(schema)] = schema["type"]
         return found
+
+    def descend(validator: Any, instance: Json, schema: Json, *places: Any, **more: Any) -> Iterable[Any]:
+        good = is_of(instance, plain.get(id(schema), ()))
+        return () if good else _descend(validator, instance, schema, *places, **more)
 
     made.evolve = evolve
     if keeps:
-        made.descend = _descend
+        made.descend = descend
     return made(document, registry=Registry())
+
+
+def _followed(
+    usual: Any, target: Callable[[str], Json], validator: Any, wanted: str, value: Json, schema: Json
+) -> Iterable[Any]:
+    """Follow a reference; jsonschema looks for its place each time."""
+    part = target(wanted)
+    errors: Iterable[Any] = usual(validator, wanted, value, schema) if part is None else validator.descend(value, part)
+    return errors
 
 
 def _descend(
@@ -196,9 +216,10 @@ def _additional(
     matches: Callable[[str, str], bool], usual: Any, validator: Any, wanted: Json, value: Json, schema: Json
 ) -> Iterator[Any]:
     """Judge fields that are not listed in the order of the value; jsonschema takes them in the order of a set."""
-    known, patterns = schema.get("properties", ()), schema.get("patternProperties", ())
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", ())
     if usual and not isinstance(wanted, Mapping):
-        yield from usual(validator, wanted, value, schema)
+        if not isinstance(value, dict) or not value.keys() <= known.keys():
+            yield from usual(validator, wanted, value, schema)
         return
     for name in value if isinstance(value, dict) else ():
         if name not in known and not any(matches(pattern, name) for pattern in patterns):
