@@ -79,6 +79,22 @@ def test_what_the_filter_found_is_told_once_an_answer_is_over() -> None:
     assert told == [None, None, whole["content_filters"]]
 
 
+@pytest.mark.parametrize("raw", [None, []], ids=["null", "list"])
+@pytest.mark.parametrize("blocked", [False, True], ids=["whole", "filtered"])
+def test_what_azure_answers_is_read(raw: list[Any] | None, blocked: bool) -> None:
+    rules = f"rules: [{{reply: {{text: Once upon, finish_reason: {'content_filter' if blocked else 'stop'}}}}}]"
+    answer = body_of(send(V1, text=rules))
+    for found in answer["content_filters"]:
+        found["content_filter_raw"] = raw
+        found["content_filter_results"] |= {"custom_blocklists": {"filtered": False, "details": []}}
+    answer |= {"tool_usage": {}, "moderation": None, "frequency_penalty": 0.0}
+    wire = PROVIDERS["azure"].operations["responses"].wire
+    assert wire is not None
+    read = wire.read(answer)
+    assert (read.text(), read.finish, read.unread) == ("Once upon", "content_filter" if blocked else "stop", False)
+    assert read.usage["output"] == answer["usage"]["output_tokens"]
+
+
 def test_a_printed_request_of_responses_can_be_spoilt() -> None:
     endpoints = {item.operation.name: item for item in load_contract("azure").endpoints}
     responses = endpoints["responses"]
