@@ -244,8 +244,8 @@ class Endpoint:
         form = operation.wire.request if operation.wire else None
         if form and operation.missing and (form.previous(body) or form.references(body)):
             return operation.missing[0]
-        asked = contract.provider.routes.find(self.path) or {}
-        named = asked["POST"].params.get("model", "") if "POST" in asked else ""
+        route = (contract.provider.routes.find(self.path) or {}).get("POST")
+        named = route.params.get("model", "") if route else ""
         model = contract.provider.models.get(named or said.model)
         rules = operation.rules(frozenset())
         broken = rules.first_broken(asked_of(body, said, model, contract.ask.headers)) if rules else None

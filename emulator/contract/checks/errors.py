@@ -180,15 +180,13 @@ def refusals(client: CaseClient, *, of: Sequence[Mapping[str, Json]], error: str
             equal(answer, f"{path} of the refusal of {what}", [value], found, difference=f"{OF_FACT}{path}")
 
 
-def _raw(client: CaseClient, body: bytes, method: str = "POST") -> Answer:
-    return client.send(method, client.ask.path, body)
-
-
 SITUATIONS: Mapping[str, Situation] = {
     "whole": Situation("a good request", "", lambda client: client.chat()),
     "stream": Situation("a request for a stream", "", lambda client: client.chat(client.asks(stream=True))),
     "spoilt": Situation("an invalid request", "invalid_request", lambda client: client.chat(client.ask.spoilt)),
-    "malformed": Situation("a body that is no JSON", "invalid_request", lambda client: _raw(client, b'{"a": ')),
+    "malformed": Situation(
+        "a body that is no JSON", "invalid_request", lambda client: client.send("POST", client.ask.path, b'{"a": ')
+    ),
     "no_key": Situation("a request without a key", "no_key", lambda client: client.keyed(None).chat()),
     "wrong_key": Situation("a wrong key", "wrong_key", lambda client: client.keyed("invalid-key-0000").chat()),
     "unknown_path": Situation("an unknown path", "unknown_path", lambda client: client.post(UNKNOWN_PATH, {})),

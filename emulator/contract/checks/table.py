@@ -31,10 +31,9 @@ _EACH: Mapping[str, int] = {
 }  # fmt: skip
 _BESIDE: Mapping[str, int] = {
     "requests": 1, "default": 2, "reproducible": 2, "stream_default": 3, "output_cap": 2, "prompt_counts": 2,
-    "authentication": 7, "endpoint": 1, "shape": 1, "stream": 1, "model_auto": 3, "pace": 2, "tools": 6, "scripted": 3,
-    "unknown_path": 4, "rate_counts": 2, "idempotency": 7, "idempotency_refusals": 5, "idempotency_under_way": 2,
-    "idempotency_kept": 5, "operation": 1, "scales": 2, "moves": 5, "embeddings": 2,
-    "other_key": 1, "key_free": 2, "said": 1, "listed": 2, "breaks": 1, "comments": 1,
+    "authentication": 7, "model_auto": 3, "pace": 2, "tools": 6, "scripted": 3, "unknown_path": 4, "rate_counts": 2,
+    "idempotency": 7, "idempotency_refusals": 5, "idempotency_under_way": 2, "idempotency_kept": 5, "scales": 2,
+    "moves": 5, "embeddings": 2, "key_free": 2, "listed": 2,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from emulator.contract.bodies import parse_json
 from emulator.contract.case_client import CaseClient, content
 from emulator.contract.checks.answers import SHORT_TEXT, read_stream
 from emulator.contract.checks.deltas import fragments_of, in_call, in_fragment, last_step, of_choice, within
@@ -68,10 +69,7 @@ def _identified(answer: Answer, calls: list[Json], place: str) -> str:
 
 
 def _arguments(answer: Answer, text: str, told: Json) -> None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
+    value = parse_json(text)
     good = value == told if told else isinstance(value, dict)
     hold(answer, "a call's arguments are the JSON the model gave", good, told or "object", text)
 

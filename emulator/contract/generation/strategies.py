@@ -183,10 +183,9 @@ class _Compiler:
         return st.text(_CHARACTERS, min_size=least, max_size=most)
 
     def integer(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:
-        low, high = max(flat.get("minimum", -_MOST), -_MOST), min(flat.get("maximum", _MOST), _MOST)
-        over, under = flat.get("exclusiveMinimum", -math.inf), flat.get("exclusiveMaximum", math.inf)
-        low = max(math.ceil(low), math.floor(over) + 1 if over > -math.inf else -_MOST)
-        high = min(math.floor(high), math.ceil(under) - 1 if under < math.inf else _MOST)
+        over, under = flat.get("exclusiveMinimum", -_MOST - 1), flat.get("exclusiveMaximum", _MOST + 1)
+        low = max(math.ceil(flat.get("minimum", -_MOST)), math.floor(over) + 1, -_MOST)
+        high = min(math.floor(flat.get("maximum", _MOST)), math.ceil(under) - 1, _MOST)
         return st.integers(low, high) if low <= high else st.nothing()
 
     def number(self, flat: Mapping[str, Json], at: str, depth: int) -> Values:

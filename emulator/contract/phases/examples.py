@@ -31,8 +31,9 @@ def examples(contract: Contract, seed: int = 0) -> Iterator[PlannedCase]:
 
 def _example(endpoint: Endpoint, example: Example, seed: int) -> PlannedCase:
     contract, operation = endpoint.contract, endpoint.operation
-    error = _error(contract, example.status)
-    given = contract.provider.errors.get(error or "", {}).get("fact")
+    errors = contract.provider.errors  # of several with the status the first is printed; another status is none
+    error = next((name for name, given in errors.items() if given["status"] == example.status), "")
+    fact = errors.get(error, {}).get("fact") or operation.fact
 
     def check(session: TargetSession) -> None:
         client = client_of(contract, session, _headers(contract, example, seed))
@@ -47,11 +48,11 @@ def _example(endpoint: Endpoint, example: Example, seed: int) -> PlannedCase:
             refused(contract, session, answer, error, what)
         else:
             taken(endpoint, answer, what, promised=not _may_lack_model(endpoint, example, answer))
-        with resting_on(contract.fact(given or operation.fact)):
+        with resting_on(contract.fact(fact)):
             _as_printed(operation, example, answer)
 
     name = f"{operation.name}/{example.id}"
-    return contract.planned("examples", name, check, fact=given or operation.fact, source=example.source)
+    return contract.planned("examples", name, check, fact=fact, source=example.source)
 
 
 def _may_lack_model(endpoint: Endpoint, example: Example, answer: Answer) -> bool:
@@ -60,11 +61,6 @@ def _may_lack_model(endpoint: Endpoint, example: Example, answer: Answer) -> boo
     unknown = contract.provider.errors[own or contract.provider.models_unknown]
     named, good = (one.get("model") if isinstance(one, Mapping) else None for one in (example.body, contract.ask.body))
     return bool(answer.status == unknown["status"] and named != good)
-
-
-def _error(contract: Contract, status: int | None) -> str | None:
-    """Return the error that the docs print, by its status: of several the first, and none for another status."""
-    return next((name for name, given in contract.provider.errors.items() if given["status"] == status), None)
 
 
 def _headers(contract: Contract, example: Example, seed: int) -> dict[str, str]:

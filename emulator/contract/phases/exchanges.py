@@ -7,13 +7,13 @@ bad request ──refused──> the status and the envelope of the error
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
 from emulator.contract import expectations
+from emulator.contract.bodies import parse_json
 from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.checks.deltas import choices_of, joined, of_choice, ordered
@@ -170,10 +170,8 @@ def _order_of(contract: Contract) -> tuple[Fact | None, bool]:
 def arguments_are_json(answer: Answer, calls: Sequence[Mapping[str, Json]]) -> None:
     """Demand that each call's arguments are a JSON object. Raises: Differs."""
     for call in calls:
-        value = None
-        with suppress(ValueError, TypeError, RecursionError):
-            value = json.loads(call["arguments"])
-        hold(answer, "a call's arguments are a JSON object", isinstance(value, dict), "object", call["arguments"])
+        good = isinstance(parse_json(call["arguments"]), dict)
+        hold(answer, "a call's arguments are a JSON object", good, "object", call["arguments"])
 
 
 def _adds_up(endpoint: Endpoint, answer: Answer, value: Json) -> None:
