@@ -25,8 +25,8 @@ The cases as parametrised tests of a project's own suite, one test each:
             pytest.skip(result.message)
         assert result.outcome != "failed", f"{result.message}: {result.expected} expected, got {result.actual}"
 
-A result that is `observed` differs only from what was assumed where the docs are silent. `Client(meter=Meter(...))`
-given to ForeignTarget bounds what such a suite may cost.
+A result that is `observed` differs only from what was assumed where the docs are silent. A client given to
+ForeignTarget bounds what such a suite may cost: `Client(budget=RequestBudget(...))`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 @dataclass(slots=True)
 class Run:
-    """One run: what is planned, its meter, and the results so far, which `report` holds at any time."""
+    """One run: what is planned, its budget, and the results so far, which `report` holds at any time."""
 
     contract: Contract
     planned_case: Sequence[PlannedCase]

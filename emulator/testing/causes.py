@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from emulator.core.journal.findings import Row, answered, differences
+from emulator.network.hosts import proxy_for
 from emulator.testing.route import Route
 
 #: How the names of variables end that hold a base URL.
@@ -68,10 +68,6 @@ def _causes(base_urls: Mapping[str, str], elsewhere: Sequence[Row]) -> Iterator[
 
 def _proxy(url: str) -> str:
     """Return the variable that names a proxy for a URL, if there is one."""
-    parts = urlsplit(url)
-    known = urllib.request.getproxies_environment()
-    kind = next((kind for kind in (parts.scheme, "all") if kind in known), None)
-    if kind is None or urllib.request.proxy_bypass(parts.hostname or ""):
-        return ""
-    names = (f"{kind}_proxy", f"{kind}_PROXY".upper())
-    return next((name for name in names if name in os.environ), names[0])
+    kinds = (urlsplit(url).scheme, "all") if proxy_for(url) else ()
+    names = (name for kind in kinds for name in (f"{kind}_proxy", f"{kind}_proxy".upper()))
+    return next((name for name in names if os.environ.get(name)), "")
