@@ -49,12 +49,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A fact of a provider and the steps that show whether it holds. `id` is the fact's."""
+    """A fact of a provider and the steps that show whether it holds."""
 
-    id: str
-    provider: str
-    source: str
-    assumed: bool
+    fact: Fact
     steps: tuple[Step, ...]
 
 
@@ -63,7 +60,7 @@ def run_case(case: Case, target: Target) -> Outcome:
 
     def outcome(step: Step) -> Outcome:
         client = functools.partial(CaseClient, ask=step.ask, assumed=step.assumed)
-        assumed = case.assumed or step.assumed is True
+        assumed = not case.fact.binding or step.assumed is True
         return judge(lambda session: step.check(client(session), **step.params), target, assumed)
 
     outcomes = list(map(outcome, case.steps))
@@ -77,9 +74,9 @@ def run_case(case: Case, target: Target) -> Outcome:
 
 def planned(case: Case, facts: Mapping[str, Fact]) -> PlannedCase:
     """Plan a case of the phase `facts`; its id is the fact's."""
+    fact, judged = case.fact, functools.partial(run_case, case)
     requests = sum(requests_of(step.name, step.params) for step in case.steps)
-    judged = functools.partial(run_case, case)
-    return PlannedCase(case.id, "facts", case.id, case.source, case.assumed, requests, judged, facts)
+    return PlannedCase(fact.id, "facts", fact.id, fact.source, not fact.binding, requests, judged, facts)
 
 
 def load_cases(folder: Path | str) -> tuple[Ask, tuple[Case, ...]]:
@@ -115,8 +112,7 @@ class _Loader:
         steps = {name: tuple(self.steps(name, items)) for name, items in listed.items()}
         if self.problems:
             raise SourceError(self.problems)
-        known = self.provider.name
-        return tuple(Case(fact.id, known, fact.source, not fact.binding, steps[fact.id]) for fact in facts.values())
+        return tuple(Case(fact, steps[name]) for name, fact in facts.items())
 
     def steps(self, name: str, items: Sequence[Mapping[str, Json]]) -> Iterator[Step]:
         for index, item in enumerate(items):

@@ -76,14 +76,14 @@ class Contract:
         """Return a fact by its id."""
         return self.provider.facts.get(name) if name else None
 
-    def steps(self, check: str) -> Iterator[tuple[Case, Step]]:
-        """Yield the steps of facts' cases that are made by a check, with their case."""
+    def steps(self, check: str) -> Iterator[tuple[Fact, Step]]:
+        """Yield the steps of facts' cases that are made by a check, with the fact."""
         for case in self.cases:
-            yield from ((case, step) for step in case.steps if step.name == check)
+            yield from ((case.fact, step) for step in case.steps if step.name == check)
 
     def shown_by(self, check: str) -> Fact | None:
         """Return the first fact that a check shows."""
-        return next((self.provider.facts[case.id] for case, _ in self.steps(check)), None)
+        return next((fact for fact, _ in self.steps(check)), None)
 
     def params(self, check: str) -> Mapping[str, Json]:
         """Return the parameters of the first step that is made by a check; none where there is no such step."""
@@ -100,17 +100,16 @@ class Contract:
         name: str,
         check: Callable[[TargetSession], None],
         *,
-        fact: str | None = None,
-        source: str | None = None,
+        fact: Fact | None,
+        source: str = "",
         assumed: bool = False,
         requests: int = 1,
     ) -> PlannedCase:
         """Plan a check of a phase; its id begins with the phase, its source is the fact's unless given."""
-        known, facts = self.fact(fact), self.provider.facts
-        where = source if source is not None else known.source if known else ""
-        assumed = assumed or bool(known and not known.binding)
+        named, where = (fact.id, source or fact.source) if fact else (None, source)
+        assumed = assumed or bool(fact and not fact.binding)
         judged = functools.partial(judge, check, assumed=assumed)
-        return PlannedCase(f"{phase}/{name}", phase, fact, where, assumed, requests, judged, facts)
+        return PlannedCase(f"{phase}/{name}", phase, named, where, assumed, requests, judged, self.provider.facts)
 
     def naming(self, model: str) -> Contract:
         """Return the contract whose good chats name a model. Raises: NotRunnable, where the good request is no chat."""
@@ -152,6 +151,11 @@ class Endpoint:
 
     contract: Contract
     operation: Operation
+
+    @property
+    def fact(self) -> Fact | None:
+        """The fact that there is such an operation."""
+        return self.contract.fact(self.operation.fact)
 
     @property
     def printed(self) -> list[Example]:
@@ -257,12 +261,12 @@ class Endpoint:
         too_long = model and size and not (model.shortens and size <= (model.dimensions or 0))
         return "invalid_request" if too_long else None
 
-    def basis(self, comment: str) -> tuple[str | None, bool]:
+    def basis(self, comment: str) -> tuple[Fact | None, bool]:
         """Return the fact that a constraint's `$comment` names, else its operation's, and whether it is assumed."""
         match = _FACT.match(comment)
         fact = self.contract.fact(match[0]) if match else None
         assumed = "assumed" in comment or bool(fact and not fact.binding)
-        return (fact.id if fact else self.operation.fact), assumed
+        return fact or self.fact, assumed
 
 
 def target(path: str, query: Mapping[str, str]) -> str:

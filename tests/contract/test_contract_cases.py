@@ -22,18 +22,22 @@ from emulator.contract.target import EmulatorTarget, ForeignTarget, NotArranged,
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(file.parent for file in (ROOT / "schemas").glob("*/provider.yaml"))
-CASES = {case.id: case for folder in FOLDERS for case in load_cases(folder)[1]}
+CASES = {case.fact.id: case for folder in FOLDERS for case in load_cases(folder)[1]}
 BROKEN: dict[str, list[dict[str, Any]]] = yaml.load((ROOT / "tests/data/broken.yaml").read_text(), yaml.CSafeLoader)
 #: Facts that no request of a run shows; contract.yaml says why.
 UNSEEN = {name for name, case in CASES.items() if [step.name for step in case.steps] == ["unseen"]}
 BREAKS = [(name, number) for name, breaks in BROKEN.items() for number in range(len(breaks))]
 
 
+def provider_of(case: Case) -> str:
+    return case.steps[0].ask.provider.name
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_server_fact_has_one_case(folder: Path) -> None:
     facts = yaml.load((folder / "provider.yaml").read_text(), yaml.CSafeLoader)["facts"]
     wanted = [fact["id"] for fact in facts if fact["who"] == "server"]
-    assert [case.id for case in load_cases(folder)[1]] == wanted
+    assert [case.fact.id for case in load_cases(folder)[1]] == wanted
 
 
 def test_every_case_has_a_break_that_it_must_find() -> None:
@@ -46,9 +50,9 @@ def test_every_check_is_used() -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_emulator_does_as_documented(case: Case, emulator_url: str) -> None:
-    with closing(EmulatorTarget(emulator_url, case.provider)) as target:
+    with closing(EmulatorTarget(emulator_url, provider_of(case))) as target:
         outcome = run_case(case, target)
-    if case.id in UNSEEN:
+    if case.fact.id in UNSEEN:
         assert (outcome.outcome, outcome.message) == ("not_seen", case.steps[0].params["why"])
     else:
         assert (outcome.outcome, outcome.message, outcome.expected, outcome.actual) == ("passed", "", None, None)
@@ -58,7 +62,7 @@ def test_the_emulator_does_as_documented(case: Case, emulator_url: str) -> None:
 def test_a_broken_answer_fails_the_case(name: str, number: int, broken: BrokenEndpoint) -> None:
     how = BROKEN[name][number]
     broken.break_with(how)
-    with closing(EmulatorTarget(broken.url, CASES[name].provider)) as target:
+    with closing(EmulatorTarget(broken.url, provider_of(CASES[name]))) as target:
         outcome = run_case(CASES[name], target)
     assert outcome.outcome == "failed", outcome
     assert how["says"] in outcome.message
@@ -84,7 +88,7 @@ FOREIGN = {
 def test_a_foreign_target_gets_the_outcome(name: str, how: dict[str, Any], word: str, broken: BrokenEndpoint) -> None:
     broken.break_with(how)
     case = CASES[name]
-    with closing(ForeignTarget(f"{broken.url}/{case.provider}/v1", "test-key")) as target:
+    with closing(ForeignTarget(f"{broken.url}/{provider_of(case)}/v1", "test-key")) as target:
         assert run_case(case, target).outcome == word
 
 
@@ -142,7 +146,7 @@ def unreachable(client: CaseClient) -> None:
 def test_the_gravest_step_decides(checks: list[Check], outcome: tuple[str, str]) -> None:
     ask = Ask("/chat", {}, {}, {}, CASES["be-temperature"].steps[0].ask.provider)
     steps = tuple(Step("stub", check, {}, ask, False) for check in checks)
-    found = run_case(Case("x-fact", "x", "", False, steps), Stub())
+    found = run_case(Case(CASES["be-temperature"].fact, steps), Stub())
     assert (found.outcome, found.message) == outcome
 
 

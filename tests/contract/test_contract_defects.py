@@ -23,7 +23,7 @@ from emulator.contract.run import run_contract
 from emulator.contract.target import ForeignTarget
 
 ROOT = Path(__file__).parents[2]
-CASES = {name: {case.id: case for case in load_cases(ROOT / "schemas" / name)[1]} for name in DEFECTS}
+CASES = {name: {case.fact.id: case for case in load_cases(ROOT / "schemas" / name)[1]} for name in DEFECTS}
 KEYS = {"braintwin": "bt-key", "brainstormrouter": "br-enterprise", "brivionix": "sk-key", "beatra": "bea-key"}
 KEYS |= {
     **dict.fromkeys(("openai", "deepseek", "compatible", "azure", "openrouter"), "sk-key"),

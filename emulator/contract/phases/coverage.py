@@ -127,7 +127,7 @@ def _queries(endpoint: Endpoint) -> Iterator[PlannedCase]:
     def check(session: TargetSession) -> None:
         taken(endpoint, client_of(contract, session).send("GET", endpoint.address), f"GET {endpoint.address}")
 
-    yield contract.planned("coverage", f"{endpoint.operation.name}/query/good", check, fact=endpoint.operation.fact)
+    yield contract.planned("coverage", f"{endpoint.operation.name}/query/good", check, fact=endpoint.fact)
     mutator = endpoint.mutator
     for mutation in mutator.candidates(dict(good)):
         if mutation.operator == "remove" and mutator.breaks(dict(good), mutation):

@@ -33,7 +33,7 @@ def _example(endpoint: Endpoint, example: Example, seed: int) -> PlannedCase:
     contract, operation = endpoint.contract, endpoint.operation
     errors = contract.provider.errors  # of several with the status the first is printed; another status is none
     error = next((name for name, given in errors.items() if given["status"] == example.status), "")
-    fact = errors.get(error, {}).get("fact") or operation.fact
+    fact = contract.fact(errors.get(error, {}).get("fact")) or endpoint.fact
 
     def check(session: TargetSession) -> None:
         client = client_of(contract, session, _headers(contract, example, seed))
@@ -48,7 +48,7 @@ def _example(endpoint: Endpoint, example: Example, seed: int) -> PlannedCase:
             refused(contract, session, answer, error, what)
         else:
             taken(endpoint, answer, what, promised=not _may_lack_model(endpoint, example, answer))
-        with resting_on(contract.fact(fact)):
+        with resting_on(fact):
             _as_printed(operation, example, answer)
 
     name = f"{operation.name}/{example.id}"

@@ -120,13 +120,13 @@ def refused(
 def _envelopes(contract: Contract, error: str, path: str) -> Iterator[tuple[Fact | None, bool, Json]]:
     """Yield the shapes that an error's body has at a path: all that the facts say of a situation in which it is met."""
     form = contract.provider.envelope_at(path)
-    for case, step in contract.steps("errors"):
+    for fact, step in contract.steps("errors"):
         if contract.provider.envelope_at(step.ask.path) != form:
             continue
         for name in step.params["on"]:
             if situation(name).error == error:
                 shapes = (step.params.get("schema", True), step.params.get("per", {}).get(name, True))
-                yield from ((contract.fact(case.id), step.assumed is True, shape) for shape in shapes)
+                yield from ((fact, step.assumed is True, shape) for shape in shapes)
 
 
 def good_whole(endpoint: Endpoint, answer: Answer, what: str = "a good request") -> dict[str, Json]:
@@ -161,9 +161,9 @@ def wire_of(operation: Operation) -> Wire:
 
 def _order_of(contract: Contract) -> tuple[Fact | None, bool]:
     """Return the fact that tells the order of a stream's chunks, and whether the docs do."""
-    for case, step in contract.steps("stream"):
+    for fact, step in contract.steps("stream"):
         if step.params.get("ordered"):
-            return contract.fact(case.id), not (case.assumed or step.assumed)
+            return fact, fact.binding and not step.assumed
     return contract.shown_by("stream"), False
 
 
@@ -188,11 +188,10 @@ def _conform(endpoint: Endpoint, answer: Answer, value: Json, schema: Schema | N
     """Demand a shape; what breaks it rests on the fact that the schema names there, or is assumed."""
     if schema is None or schema.verdict(value) or (schema := _opened(schema)).verdict(value):
         return
-    contract, operation = endpoint.contract, endpoint.operation
     violation = schema.violations(value)[0]
-    fact = contract.fact(violation.fact)
-    documented = fact is not None and bool(operation.shown)  # where the docs show no answer, its whole form is ours
-    with resting_on(fact or contract.fact(operation.fact), assumed=not documented):
+    fact = endpoint.contract.fact(violation.fact)
+    shown = bool(endpoint.operation.shown)  # where the docs show no answer, its whole form is ours
+    with resting_on(fact or endpoint.fact, assumed=not (fact and shown)):
         actual = at(value, violation.steps)
         told, difference = f"{what} {violation.path} {violation.message}", at_path(violation.path, violation.keyword)
         raise Differs(told, violation.message, actual, answer, difference=difference)

@@ -59,8 +59,7 @@ def fuzz(
 
 
 def _case(endpoint: Endpoint, polarity: str, number: int, max_examples: int, frugal: bool) -> PlannedCase:
-    operation, facts = endpoint.operation, endpoint.contract.provider.facts
-    fact = endpoint.contract.fact(operation.fact)
+    operation, fact, facts = endpoint.operation, endpoint.fact, endpoint.contract.provider.facts
 
     def judged(target: Target) -> Outcome:
         return _Hunt(endpoint, target).run(draw_all(endpoint, polarity, number, max_examples, frugal))
@@ -131,7 +130,7 @@ class _Hunt:
         what = f"a generated request ({told(item.fault)})"
         check = sent(self.endpoint, what, item.sent, "invalid_request", item.fault.alone)
         outcome = judge(check, self.target, assumed)
-        return outcome if outcome.fact else replace(outcome, fact=fact)
+        return outcome if outcome.fact or not fact else replace(outcome, fact=fact.id)
 
     def shrunk(self, item: Drawn, outcome: Outcome) -> Outcome:
         """Return the failure of the smallest body found that fails with the same status."""

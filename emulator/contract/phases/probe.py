@@ -25,8 +25,8 @@ def probe(contract: Contract) -> Iterator[PlannedCase]:
 def gates(contract: Contract) -> tuple[PlannedCase, PlannedCase]:
     """Return the cases that a run needs to pass."""
     shown = contract.shown_by("authentication")
-    reachable = contract.planned("probe", "reachable", lambda session: _reachable(contract, session))
-    key = contract.planned("probe", "key", lambda own: _key(contract, own), fact=shown.id if shown else None)
+    reachable = contract.planned("probe", "reachable", lambda session: _reachable(contract, session), fact=None)
+    key = contract.planned("probe", "key", lambda own: _key(contract, own), fact=shown)
     return _strict(reachable), _strict(key)
 
 
@@ -76,7 +76,7 @@ def _exists(endpoint: Endpoint) -> PlannedCase:
         hold(answer, f"{what} is not refused by a rate limit", answer.status != 429, "no rate limit", answer.status)
         hold(answer, _NO_CHAT, not asked or answer.status < 300, "a status of 200", answer.status)
 
-    case = endpoint.contract.planned("probe", operation.name, check, fact=operation.fact)
+    case = endpoint.contract.planned("probe", operation.name, check, fact=endpoint.fact)
     return replace(case, assumed=False, judged=lambda target: judge(check, target)) if asked else case
 
 

@@ -60,8 +60,7 @@ def _walk(
 ) -> PlannedCase:
     """Plan a walk; it rests on the first fact that one of these checks shows, else on the operation's."""
     contract, operation = endpoint.contract, endpoint.operation
-    shown = next(filter(None, map(contract.shown_by, checks)), None)
-    fact = shown.id if shown else operation.fact
+    fact = next(filter(None, map(contract.shown_by, checks)), endpoint.fact)
     return contract.planned("stateful", f"{operation.name}/{name}", walk, fact=fact, requests=requests)
 
 
@@ -195,7 +194,7 @@ def _replay(endpoint: Endpoint, seed: int) -> PlannedCase:
     contract, name = endpoint.contract, f"{endpoint.operation.name}/replay"
     header, _, fact = contract.provider.idempotency or ("", 0.0, None)
     walk = functools.partial(walk_replay, contract, header, Draw(seed, "replay"))
-    return contract.planned("stateful", name, walk, fact=fact, requests=9)
+    return contract.planned("stateful", name, walk, fact=contract.fact(fact), requests=9)
 
 
 def walk_replay(contract: Contract, header: str, draw: Draw, session: TargetSession) -> None:
