@@ -7,9 +7,9 @@ import shlex
 from emulator.contract.bodies import parse_json
 from emulator.contract.client import Answer, Sent
 from emulator.core.errors import Json
-from emulator.core.secrets.names import redact
 from emulator.core.secrets.redaction import redact_header, redact_json
 from emulator.core.secrets.repeated import codings, replaced
+from emulator.core.secrets.texts import redact
 from emulator.core.tree import change_texts
 
 SHOWN_CHARACTERS = 4_000

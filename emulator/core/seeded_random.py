@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from hashlib import blake2b
 from random import Random
+from uuid import UUID
 
 _ALNUM = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _CROCKFORD = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -58,9 +59,7 @@ class Draw:
 
     def uuid(self, label: str) -> str:
         """Return a UUID of version 4."""
-        text = f"{self.number(label, 128):032x}"
-        variant = "89ab"[int(text[16], 16) & 3]
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+        return str(UUID(int=self.number(label, 128), version=4))
 
 
 def series(*parts: object) -> Callable[[int], Draw]:

@@ -108,13 +108,20 @@ def _asked_for(turn: Turn, parts: list[Part], notes: list[Note]) -> list[Part]:
     return [part for part in parts if part not in left]
 
 
-def told(turn: Turn, completion: Completion) -> Completion:
-    """Return a completion as it is told: of reasoning that the request wants hidden, that there was some."""
-    form = wire_of(turn).request
+def told(turn: Turn, completion: Completion) -> tuple[Completion, tuple[Note, ...]]:
+    """Return a completion as it is told: without reasoning that the request does not ask for, which is noted.
+
+    It is counted all the same. Of reasoning that the request wants hidden it is told that there was some.
+    """
+    form, parts = wire_of(turn).request, completion.parts
+    if not turn.call.conversation.reasoning:
+        why = "the reasoning is counted and not told: the request does not ask for it"
+        said = tuple([part for part in parts if part.kind != "reasoning"])
+        return replace(completion, parts=said), (Note(None, form.path("reasoning"), why),)
     if not form.hides(_asked(turn)):
-        return completion
-    parts = [replace(part, text="", pieces=()) if part.kind == "reasoning" else part for part in completion.parts]
-    return replace(completion, parts=tuple(parts))
+        return completion, ()
+    hidden = [replace(part, text="", pieces=()) if part.kind == "reasoning" else part for part in parts]
+    return replace(completion, parts=tuple(hidden)), ()
 
 
 def _asked(turn: Turn) -> Mapping[str, Json]:

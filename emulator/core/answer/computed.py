@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from emulator.core.answer.render import Rendered, Turn, render_id, render_json
+from emulator.core.answer.stored import page_of
 from emulator.core.durations import whole_number
 from emulator.core.errors import Json, Refusal, Violation
 from emulator.core.provider.holes import fill
@@ -51,11 +52,7 @@ def page(
         begin = ids.index(after) + 1 if after in ids else 0
         end = min(len(items), begin + most)
         more = end < len(items)
-    shown = ids[begin:end]
-    return {
-        "items": list(items[begin:end]), "first_id": shown[0] if shown else None,
-        "last_id": shown[-1] if shown else None, "has_more": more, "next_id": shown[-1] if shown and more else None,
-    }  # fmt: skip
+    return page_of(list(items[begin:end]), ids[begin:end], more)
 
 
 def recommendations(turn: Turn, past: Sequence[Exchange]) -> Json:

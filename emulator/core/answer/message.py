@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, repeat
 
@@ -45,7 +44,8 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     _check_together(turn, tokens)
     said, thought = completion, 0
     if any(part.kind == "reasoning" for part in completion.parts):
-        said, notes = _told(turn, told(turn, completion), notes)
+        said, untold = told(turn, completion)
+        notes = (*notes, *untold)
         thought = reasoning_cost(completion) * choices
     usage = _usage(turn, tokens * choices, thought, reply)
     saying = answer_values(turn, Completion(said.parts, said.finish, usage, stopped=said.stopped), choices)
@@ -57,15 +57,6 @@ def render_message(turn: Turn, content: Mapping[str, Json], reply: Reply = PLAIN
     timeline, more = (_stream if turn.call.stream else _whole)(turn, saying, reply)
     later = Later(wire.whole(saying), timeline.end_at, timeline.frames) if kept and saying.later else None
     return Rendered(timeline, named_usage(usage), spent, completion.finish, (*notes, *more), saying.id, later)
-
-
-def _told(turn: Turn, said: Completion, notes: tuple[Note, ...]) -> tuple[Completion, tuple[Note, ...]]:
-    """Leave out what was thought where the request does not ask for it; it is counted all the same."""
-    if turn.call.conversation.reasoning:
-        return said, notes
-    name = wire_of(turn).request.path("reasoning")
-    note = Note(None, name, "the reasoning is counted and not told: the request does not ask for it")
-    return replace(said, parts=tuple(part for part in said.parts if part.kind != "reasoning")), (*notes, note)
 
 
 def _afterwards(turn: Turn, kept: Kept, data: bytes, reply: Reply) -> tuple[Timeline, Later]:

@@ -23,8 +23,11 @@ from emulator.core.tree import compact
 from emulator.core.values import Frame, Request, Timeline
 from emulator.core.wires.wire import Wire
 
-#: A page of a list of nothing.
-_NOTHING: Mapping[str, Json] = {"items": [], "first_id": None, "last_id": None, "has_more": False}
+
+def page_of(items: Sequence[Json], ids: Sequence[Json], more: bool) -> dict[str, Json]:
+    """Return what fills the holes of a page of a list."""
+    first, last = (ids[0], ids[-1]) if ids else (None, None)
+    return {"items": items, "first_id": first, "last_id": last, "has_more": more, "next_id": last if more else None}
 
 
 @frozen
@@ -113,7 +116,7 @@ def stored_answer(turn: Turn, found: Recalled | None) -> Json:
     wire = turn.provider.operations[operation.of].wire
     path = {f"path.{name}": value for name, value in call.params.items()}
     if operation.body is not None:
-        return fill(operation.body, path | dict((found and found.page) or _NOTHING))
+        return fill(operation.body, path | dict((found and found.page) or page_of([], [], False)))
     if found is None or found.response is None or wire is None or wire.kept is None:
         raise TypeError(f"{operation.name} was to be answered without what it asks for")
     return {**wire.kept.now(found.response, found.state(turn.at)), **_change(turn, found)}

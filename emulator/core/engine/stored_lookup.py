@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from emulator.core.answer.render import render_id
-from emulator.core.answer.stored import Recalled, conversation_key, earlier, recalled
+from emulator.core.answer.stored import Recalled, conversation_key, earlier, page_of, recalled
 from emulator.core.durations import whole_number
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
@@ -259,8 +259,7 @@ class Page:
         return all(_has(said, place, value) for place, value in self._wanted.items())
 
     def told(self, rows: Sequence[Json], ids: Sequence[str], more: bool) -> Recalled:
-        ends = {"first_id": ids[0], "last_id": ids[-1]} if ids else {"first_id": None, "last_id": None}
-        return Recalled(page={"items": rows, **ends, "has_more": more})
+        return Recalled(page=page_of(rows, ids, more))
 
 
 def _has(said: Iterable[Mapping[str, Json]], place: Path, value: str) -> bool:

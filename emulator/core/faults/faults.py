@@ -1,6 +1,6 @@
 """Faults: what happens to a reply on the wire. Each is a function Timeline -> Timeline (None: no hold).
 
-Ends and contents are here, times and pieces in reshape.
+Ends and contents are here, times and pieces in chunks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,22 @@ from typing import Any
 
 from emulator.core.durations import FOREVER, parse_wait
 from emulator.core.errors import Json
-from emulator.core.faults.chunks import FaultInput, Frames, before, by_events, changed, data_of, ended, event_of
-from emulator.core.faults.reshape import bandwidth, comment, merge, slice_, slow_headers, stall
+from emulator.core.faults.chunks import (
+    FaultInput,
+    Frames,
+    bandwidth,
+    before,
+    by_events,
+    changed,
+    comment,
+    data_of,
+    ended,
+    event_of,
+    merge,
+    slice_,
+    slow_headers,
+    stall,
+)
 from emulator.core.frozen import frozen
 from emulator.core.seeded_random import Draw
 from emulator.core.values import Frame, Timeline

@@ -14,7 +14,7 @@ from typing import Literal
 from emulator.core.frozen import frozen
 from emulator.core.journal.attempts import Attempts, answered_text, retry_after, wait_between, was_cut
 from emulator.core.scenario.scenario import ARGUMENTS_BREAK, CALL_LEFT_OUT, NOT_OFFERED, TEXT_BREAKS
-from emulator.core.secrets.names import is_secret
+from emulator.core.secrets.texts import is_secret
 from emulator.core.values import Exchange, Request
 
 Status = Literal["pass", "fail", "not_seen"]

@@ -17,10 +17,9 @@ import orjson
 
 from emulator.core.errors import Json
 from emulator.core.journal.attempts import answer_of, event_values
-from emulator.core.secrets.names import Show, redact
 from emulator.core.secrets.redaction import plain_values, redact_form, redact_headers, redact_json, redact_target
 from emulator.core.secrets.repeated import across_events, changed, held, noting, telling, without
-from emulator.core.secrets.texts import is_suspect, redact_text
+from emulator.core.secrets.texts import Show, is_suspect, redact, redact_text
 from emulator.core.values import Exchange, Note, Request, Timeline
 from emulator.core.wires.completion import CALLS, Completion
 from emulator.core.wires.request.conversation import Conversation, Message

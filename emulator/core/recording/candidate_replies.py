@@ -13,7 +13,7 @@ from emulator.core.provider.provider import Provider
 from emulator.core.recording.to_scenario import content_of, escaped
 from emulator.core.recording.undocumented import MAX_DEPTH
 from emulator.core.scenario.replies import RESERVED_HEADERS
-from emulator.core.secrets.names import is_secret
+from emulator.core.secrets.texts import is_secret
 from emulator.core.tree import at, compact, deeper, parsed, walk
 from emulator.core.values import Exchange, Frame, Timeline
 from emulator.core.wires.sse import as_line, event, framing_of, payload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emulator.core.errors import Json
-from emulator.core.secrets.names import is_redacted, literals
+from emulator.core.secrets.texts import is_redacted, literals
 from emulator.core.tree import change_texts
 from emulator.core.wires.request.conversation import last_text
 from emulator.core.wires.wire import Wire

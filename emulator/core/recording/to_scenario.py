@@ -19,7 +19,7 @@ from emulator.core.errors import STATUS, Json, Refusal
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.provider import Provider
 from emulator.core.recording.conditions import when_of
-from emulator.core.secrets.names import is_redacted, is_secret
+from emulator.core.secrets.texts import is_redacted, is_secret
 from emulator.core.tokens import pieces as in_tokens
 from emulator.core.tree import change_texts, walk
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, KINDS, REASONS, Completion, Part, Token, named_usage

@@ -10,7 +10,7 @@ import orjson
 
 from emulator.core.durations import whole_number
 from emulator.core.errors import Json, nearest
-from emulator.core.secrets.names import is_secret
+from emulator.core.secrets.texts import is_secret
 from emulator.core.tree import change_texts
 from emulator.core.values import Call
 from emulator.core.wires.request.conversation import last_text, system_text

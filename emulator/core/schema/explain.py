@@ -11,8 +11,7 @@ from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation, closest, many, nearest, shown
 from emulator.core.schema.slow import tag_names
-from emulator.core.secrets.names import is_secret, redact
-from emulator.core.secrets.texts import redact_text
+from emulator.core.secrets.texts import is_secret, redact, redact_text
 from emulator.core.tree import listed, path_of
 
 #: An error of jsonschema: its keyword, value, schema and place; its own types say less.

@@ -7,8 +7,17 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_plus
 
 from emulator.core.errors import Json
-from emulator.core.secrets.names import Kind, Show, is_secret, redact, redact_value
-from emulator.core.secrets.texts import IN_URL, in_url, parameter, redact_text
+from emulator.core.secrets.texts import (
+    IN_URL,
+    Kind,
+    Show,
+    in_url,
+    is_secret,
+    parameter,
+    redact,
+    redact_text,
+    redact_value,
+)
 from emulator.core.tree import change_texts
 
 _CREDENTIALS = re.compile("(?i)(bearer) +(.+)|(basic|digest) +(.{8,})")

@@ -12,9 +12,8 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 import orjson
 
 from emulator.core.errors import Json
-from emulator.core.secrets.names import Show, redact
 from emulator.core.secrets.redaction import redact_json
-from emulator.core.secrets.texts import is_suspect, redact_text, unpacked
+from emulator.core.secrets.texts import Show, is_suspect, redact, redact_text, unpacked
 from emulator.core.tree import change_texts
 
 #: A shorter secret may be a word, or a part of one; a longer one, and more than so many, nobody looks for.

@@ -20,7 +20,7 @@ from emulator.core.provider.plans import read_plan
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.scenario import Reply
 from emulator.core.schema.formats import data_folder
-from emulator.core.secrets.names import redact
+from emulator.core.secrets.texts import redact
 from emulator.core.store import soon
 from emulator.core.values import Plan
 from emulator.server.own_errors import OwnError, invalid

@@ -7,11 +7,13 @@ What it cannot work out again is kept beside them: an answer computed from the s
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import orjson
 
 from emulator.core.answer.render import whole
+from emulator.core.cache import LruCache
 from emulator.core.errors import SourceError
 from emulator.core.scenario.session import Session
 from emulator.core.store import StoreFailed
@@ -35,7 +37,7 @@ class SharedJournal:
         self._sessions = sessions
         self._pipeline = pipeline
         self._meet = meet
-        self._built: dict[tuple[str, str, float], Session] = {}
+        self._built: LruCache[tuple[str, str, float], Session] = LruCache(KEPT_SESSIONS)
 
     async def exchange(
         self, store: RedisStore, live: LiveSession, request: Request, version: str, source: str
@@ -99,22 +101,16 @@ class SharedJournal:
         if live is None:
             return None
         name = (id, digest, live.session.started)
-        if name not in self._built:
-            source = await self.source(id, digest)
-            if source is None:
-                return None
-            try:
+        session = self._built.get(name)
+        if session is None and (source := await self.source(id, digest)):
+            with suppress(SourceError):  # written by a server that has other providers
                 session = self._sessions.builder.build(id, live.session.api_key, source, live.session.started)
-            except SourceError:  # written by a server that has other providers
-                return None
-            self._built[name] = session
-            if len(self._built) > KEPT_SESSIONS:
-                del self._built[next(iter(self._built))]
-        return self._built[name]
+                self._built.put(name, session)
+        return session
 
     def forget(self, id: str) -> None:
         """Keep nothing of a session that is gone."""
-        self._built = {name: session for name, session in self._built.items() if name[0] != id}
+        self._built.drop(lambda name: name[0] == id)
 
 
 def _pack(request: Request, source: str) -> bytes:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.durations import FOREVER, Wait
+from emulator.core.faults.chunks import MOST_COMMENTS, MOST_PARTS
 from emulator.core.faults.faults import FAULTS, Fault, apply, parse_fault
-from emulator.core.faults.reshape import MOST_COMMENTS, MOST_PARTS
 from emulator.core.seeded_random import Draw
 from emulator.core.values import HARMLESS, Frame, Timeline
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.core.journal.describe import describe, read_body
-from emulator.core.secrets.names import redact
 from emulator.core.secrets.redaction import redact_header, redact_headers
+from emulator.core.secrets.texts import redact
 from emulator.core.values import Exchange, Sent
 
 UUID = "8e03978e-40d5-43e8-bc93-6894a57f9324"

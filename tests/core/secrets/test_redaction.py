@@ -36,7 +36,6 @@ from emulator.core.journal.describe import describe, secrets_of
 from emulator.core.journal.verify import verify
 from emulator.core.recording.recorder import Recorder
 from emulator.core.recording.to_scenario import scenario_text
-from emulator.core.secrets.names import is_secret, redact
 from emulator.core.secrets.redaction import (
     redact_field,
     redact_header,
@@ -46,7 +45,7 @@ from emulator.core.secrets.redaction import (
     redact_when,
 )
 from emulator.core.secrets.repeated import across_events, without
-from emulator.core.secrets.texts import redact_text
+from emulator.core.secrets.texts import is_secret, redact, redact_text
 from emulator.core.values import Exchange, Frame, Timeline
 from emulator.server.http.reader import Head
 from emulator.server.http.routed_request import target

@@ -17,7 +17,7 @@ from emulator.core.schema import schema as schemas
 from emulator.core.schema.bounds import schema_parts
 from emulator.core.schema.defaults import echoed
 from emulator.core.schema.schema import Schema
-from emulator.core.secrets.names import is_secret
+from emulator.core.secrets.texts import is_secret
 from emulator.core.tree import Path
 from emulator.core.wires.completion import Completion
 from emulator.core.wires.loading.samples import differences, unmarked
