@@ -72,11 +72,11 @@ def run_case(case: Case, target: Target) -> Outcome:
     return replace(outcomes[0], message=beside + unseen)
 
 
-def planned(case: Case, facts: Mapping[str, Fact]) -> PlannedCase:
+def planned(case: Case) -> PlannedCase:
     """Plan a case of the phase `facts`; its id is the fact's."""
     fact, judged = case.fact, functools.partial(run_case, case)
     requests = sum(requests_of(step.name, step.params) for step in case.steps)
-    return PlannedCase(fact.id, "facts", fact.id, fact.source, not fact.binding, requests, judged, facts)
+    return PlannedCase(fact.id, "facts", fact.id, fact.source, not fact.binding, requests, judged)
 
 
 def load_cases(folder: Path | str) -> tuple[Ask, tuple[Case, ...]]:

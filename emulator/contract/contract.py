@@ -109,7 +109,7 @@ class Contract:
         named, where = (fact.id, source or fact.source) if fact else (None, source)
         assumed = assumed or bool(fact and not fact.binding)
         judged = functools.partial(judge, check, assumed=assumed)
-        return PlannedCase(f"{phase}/{name}", phase, named, where, assumed, requests, judged, self.provider.facts)
+        return PlannedCase(f"{phase}/{name}", phase, named, where, assumed, requests, judged)
 
     def naming(self, model: str) -> Contract:
         """Return the contract whose good chats name a model. Raises: NotRunnable, where the good request is no chat."""

@@ -9,11 +9,12 @@ import functools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 from emulator.contract.client import Answer
 from emulator.core.durations import whole_number
 from emulator.core.errors import Json
+from emulator.core.provider.fact import Fact
 from emulator.core.schema.schema import Schema
 from emulator.core.wires.wire import Wire
 
@@ -31,7 +32,7 @@ class Differs(Exception):
     """An answer that a fact rules out; `assumed`: only what we assumed does, not what the docs say.
 
     `difference` are the words for it whatever was asked: the message without `about`, unless they are given. `fact` is
-    the fact's id where it is not the one that its case is about.
+    the one that it rests on, where that is not the one that its case is about.
     """
 
     message: str
@@ -42,7 +43,7 @@ class Differs(Exception):
     _: KW_ONLY
     about: str = ""
     difference: str = ""
-    fact: str | None = None
+    fact: Fact | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         told = self.message.replace(self.about, "…") if self.about else self.message

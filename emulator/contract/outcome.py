@@ -31,7 +31,7 @@ class Outcome:
     request: Mapping[str, Json] | None = None
     response: Mapping[str, Json] | None = None
     curl: str | None = None
-    fact: str | None = None
+    fact: Fact | None = None
     difference: str = ""
 
 
@@ -95,7 +95,6 @@ class PlannedCase:
     assumed: bool
     requests: int
     judged: Callable[[Target], Outcome] = field(repr=False)
-    facts: Mapping[str, Fact] = field(repr=False)
 
     def run(self, target: Target) -> Result:
         """Run the case alone."""
@@ -105,7 +104,7 @@ class PlannedCase:
 
     def result(self, outcome: Outcome, seconds: float = 0.0) -> Result:
         """Return the case with what it came to; a check that rests on a fact of its own is told by that one."""
-        own = self.facts.get(outcome.fact) if outcome.fact else None
+        own = outcome.fact
         fact, source, assumed = (own.id, own.source, not own.binding) if own else (self.fact, self.source, self.assumed)
         told = {name: getattr(outcome, name) for name in _TOLD}
         told["difference"] = outcome.difference.replace(OF_FACT, f"{fact or self.id}: ")

@@ -87,7 +87,7 @@ def plan(
     _known("plan", [plan] if plan else (), contract.provider.plans)
     made: Mapping[str, Callable[[], Iterable[PlannedCase]]] = {
         "probe": lambda: probe(contract),
-        "facts": lambda: [planned(case, contract.provider.facts) for case in contract.cases],
+        "facts": lambda: map(planned, contract.cases),
         "examples": lambda: examples(contract, seed),
         "coverage": lambda: coverage(contract),
         "fuzz": lambda: fuzz(contract, seed, max_examples, frugal),

@@ -49,7 +49,7 @@ def resting_on(fact: Fact | None, assumed: bool = False) -> Iterator[None]:
         yield
     except Differs as found:
         if found.fact is None and fact is not None:
-            found.fact = fact.id
+            found.fact = fact
             found.assumed = found.assumed or assumed or not fact.binding
         raise
 

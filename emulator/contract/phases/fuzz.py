@@ -59,14 +59,14 @@ def fuzz(
 
 
 def _case(endpoint: Endpoint, polarity: str, number: int, max_examples: int, frugal: bool) -> PlannedCase:
-    operation, fact, facts = endpoint.operation, endpoint.fact, endpoint.contract.provider.facts
+    operation, fact = endpoint.operation, endpoint.fact
 
     def judged(target: Target) -> Outcome:
         return _Hunt(endpoint, target).run(draw_all(endpoint, polarity, number, max_examples, frugal))
 
     name, source = f"fuzz/{operation.name}/{polarity}", fact.source if fact else ""
     assumed = bool(fact and not fact.binding)
-    return PlannedCase(name, "fuzz", operation.fact, source, assumed, max_examples, judged, facts)
+    return PlannedCase(name, "fuzz", operation.fact, source, assumed, max_examples, judged)
 
 
 def draw_all(endpoint: Endpoint, polarity: str, number: int, max_examples: int, frugal: bool = False) -> list[Drawn]:
@@ -130,7 +130,7 @@ class _Hunt:
         what = f"a generated request ({told(item.fault)})"
         check = sent(self.endpoint, what, item.sent, "invalid_request", item.fault.alone)
         outcome = judge(check, self.target, assumed)
-        return outcome if outcome.fact or not fact else replace(outcome, fact=fact.id)
+        return outcome if outcome.fact else replace(outcome, fact=fact)
 
     def shrunk(self, item: Drawn, outcome: Outcome) -> Outcome:
         """Return the failure of the smallest body found that fails with the same status."""
