@@ -126,12 +126,13 @@ def test_stream_helper_gathers_the_answer(api: OpenAI) -> None:
 
 
 def test_reasoning_and_outputs_in_order(api: OpenAI) -> None:
-    answer = api.responses.create(model=MODEL, input="What do you think?")
+    asked: Any = {"effort": "low", "summary": "auto"}
+    answer = api.responses.create(model=MODEL, input="What do you think?", reasoning=asked)
     assert [item.type for item in answer.output] == ["reasoning", "message"]
     assert answer.output_text == "Yes."
     assert answer.usage
     assert 0 < answer.usage.output_tokens_details.reasoning_tokens < answer.usage.output_tokens
-    with api.responses.stream(model=MODEL, input="Several outputs.", tools=[WEATHER]) as stream:
+    with api.responses.stream(model=MODEL, input="Several outputs.", tools=[WEATHER], reasoning=asked) as stream:
         thoughts = [event.delta for event in stream if event.type == "response.reasoning_summary_text.delta"]
     several = stream.get_final_response()
     assert [item.type for item in several.output] == ["reasoning", "message", "function_call", "reasoning", "message"]

@@ -1,10 +1,14 @@
-"""The built-in answer to a chat: a fitting tool call, conforming JSON, or text; the same request, the same answer."""
+"""The built-in answer to a chat: a fitting tool call, conforming JSON, or text; the same request, the same answer.
+
+Where the request makes the model reason, a thought stands before it, as the API has it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
 
+from emulator.core.answer.completion import asked
 from emulator.core.answer.render import Turn, wire_of
 from emulator.core.errors import Json, shown
 from emulator.core.schema.instances.instance import instance
@@ -25,6 +29,8 @@ _CLOSINGS = (
     "Every parameter was checked against the documentation before this was said.",
 )
 
+#: What was reasoned: few tokens, since a cap counts them.
+_THOUGHT = "Let me think."
 #: Bodies over so many bytes are digested before anything is drawn from them.
 _LONG = 100_000
 
@@ -39,16 +45,17 @@ def builtin_message(turn: Turn, body: Mapping[str, Json]) -> tuple[dict[str, Jso
     said = {key: value for key, value in body.items() if key not in aside}
     draw = Draw(turn.seed, turn.operation.name, _digest(canonical(said)))
     notes: list[Note] = []
+    before = {"reasoning": _THOUGHT} if form.makes_reason(asked(turn)) else {}
     tool = _fitting_tool(turn, notes, draw) if turn.call.conversation.tools else None
     if tool:
-        return {"tool_calls": [tool]}, notes
-    asked = _schema_asked(turn.call.conversation)
-    if asked is not None:
+        return {**before, "tool_calls": [tool]}, notes
+    schema = _schema_asked(turn.call.conversation)
+    if schema is not None:
         try:
-            return {"text": compact(instance(asked, draw))}, notes
+            return {**before, "text": compact(instance(schema, draw))}, notes
         except CannotConform as error:
             raise CannotConform(f"{form.fields('schema')[0]}: {error}") from None
-    return {"text": _text(turn.call, draw)}, notes
+    return {**before, "text": _text(turn.call, draw)}, notes
 
 
 def _digest(data: bytes) -> bytes:

@@ -88,7 +88,7 @@ def _probable(part: Part, likely: int | None) -> Part:
 def _reasoned(turn: Turn, parts: list[Part], notes: list[Note]) -> list[Part]:
     """Leave reasoning out where the model, as it was asked, does none."""
     form = wire_of(turn).request
-    if form.reasons(_asked(turn)):
+    if form.reasons(asked(turn)):
         return parts
     notes.append(Note(None, form.fields("thinks")[0], "the reply's reasoning is left out: the request asks for none"))
     return [part for part in parts if part.kind != "reasoning"]
@@ -118,13 +118,13 @@ def told(turn: Turn, completion: Completion) -> tuple[Completion, tuple[Note, ..
         why = "the reasoning is counted and not told: the request does not ask for it"
         said = tuple([part for part in parts if part.kind != "reasoning"])
         return replace(completion, parts=said), (Note(None, form.path("reasoning"), why),)
-    if not form.hides(_asked(turn)):
+    if not form.hides(asked(turn)):
         return completion, ()
     hidden = [replace(part, text="", pieces=()) if part.kind == "reasoning" else part for part in parts]
     return replace(completion, parts=tuple(hidden)), ()
 
 
-def _asked(turn: Turn) -> Mapping[str, Json]:
+def asked(turn: Turn) -> Mapping[str, Json]:
     """Return the body with what its model does unasked."""
     model = turn.provider.models.get(turn.call.model)
     return with_defaults(turn.call.body, model.defaults if model else {})

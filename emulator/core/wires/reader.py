@@ -14,7 +14,19 @@ from typing import Any, TypeAlias
 from emulator.core.errors import Json
 from emulator.core.wires import template
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, Kind
-from emulator.core.wires.template import ALOUD, ANNOTATIONS, DERIVED, ECHO, NUMBER, PART, TOKENS, USAGE, Node, holes
+from emulator.core.wires.template import (
+    ALOUD,
+    ANNOTATIONS,
+    DERIVED,
+    ECHO,
+    NUMBER,
+    PART,
+    THOUGHTS,
+    TOKENS,
+    USAGE,
+    Node,
+    holes,
+)
 
 #: What was found by the names of holes; beside them the keys below.
 Found: TypeAlias = dict[str, Any]
@@ -46,9 +58,9 @@ def rows(found: Found) -> Iterator[Found]:
 
 
 def tells(kind: str, found: Found) -> bool:
-    """Tell whether what was found is a part of a kind: a call has a name or an id, others have a text."""
+    """Tell whether what was found is a part of a kind: a call has a name or an id, others a text, or thoughts."""
     names = ("part.id", "part.name") if kind in CALLS else ("part.text",)
-    return any(isinstance(found.get(name), str) for name in names)
+    return THOUGHTS in found or any(isinstance(found.get(name), str) for name in names)
 
 
 def _literal(node: template.Literal, needed: Collection[str]) -> Match:
@@ -232,7 +244,7 @@ def _inner(node: template.Choices | template.Rows, needed: Collection[str]) -> M
 def _whole(node: template.Whole, needed: Collection[str]) -> Match:
     """Read the whole answer; what is changed in it says nothing of the answer."""
     look = reader(node.node)
-    aside = {PARTS, UNREAD, TOKENS, ANNOTATIONS, *PART, *node.changes}
+    aside = {PARTS, UNREAD, TOKENS, ANNOTATIONS, THOUGHTS, *PART, *node.changes}
     if USAGE in node.changes:
         aside.update(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID))
 

@@ -9,7 +9,18 @@ from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.tree import parsed
 from emulator.core.wires.completion import CALLS, REASONS, Annotation, Completion, Part, Token, counts, signature
-from emulator.core.wires.template import ANNOTATIONS, ERROR, FAILURE, FILTERED, ITEM, LIKELY, NUMBER, PARTS, TOKENS
+from emulator.core.wires.template import (
+    ANNOTATIONS,
+    ERROR,
+    FAILURE,
+    FILTERED,
+    ITEM,
+    LIKELY,
+    NUMBER,
+    PARTS,
+    THOUGHTS,
+    TOKENS,
+)
 
 
 @frozen
@@ -79,6 +90,7 @@ def _parts(completion: Completion, items: Sequence[str], signs: bool) -> Iterato
             "part.signature": _signature(part, calls, signs),
             "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
             TOKENS: _tokens(part.tokens), ANNOTATIONS: _annotations(part.annotations),
+            THOUGHTS: [{"part.text": part.text}] if part.kind == "reasoning" and part.text else None,
         }  # fmt: skip
         calls += part.kind in CALLS
 

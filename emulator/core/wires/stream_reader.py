@@ -13,7 +13,7 @@ from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, 
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows, tells
 from emulator.core.wires.sse import payload
 from emulator.core.wires.stream_writer import Event
-from emulator.core.wires.template import ANNOTATIONS, LIKELY, TOKENS
+from emulator.core.wires.template import ANNOTATIONS, LIKELY, THOUGHTS, TOKENS
 
 
 class StreamReader:
@@ -90,6 +90,8 @@ class _Heard:
 
 def part_of(kind: Kind, found: Found) -> Part:
     """Return a part of a whole answer."""
+    if THOUGHTS in found:
+        return Part(kind, "\n\n".join([row["part.text"] for row in found[THOUGHTS]]))
     if kind not in CALLS:
         return Part(kind, found["part.text"], tokens=tuple(tokens_of(found)), annotations=annotations_of(found))
     return Part(kind, arguments_of(found), found.get("part.id", ""), found.get("part.name", ""))

@@ -7,7 +7,8 @@ $each        an item for each part of an answer, by its kind
 $choices     an item for each choice that was asked for
 $if, then    what follows; where there is no value null, or `else`, if there is one: neither then has holes
 $whole       the whole answer once more, with other values for some holes
-$rows, of    an item for each row of a value: the tokens of a text, what was likely in the place of one, annotations
+$rows, of    an item for each row of a value: the tokens of a text, what was likely in the place of one, annotations,
+             thoughts: what was reasoned, none where that is not told
 
 An event that is `$if` is left out without the value; one that is `$rows` is sent for each row.
 
@@ -66,11 +67,12 @@ PIECE, NUMBER = "piece", "n"
 #: What `$if` can ask for and `$whole` can change, beside holes.
 PARTS, USAGE, ERROR, FILTERED = "parts", "usage", "error", "filtered"
 #: Values that have rows, and the holes of each: of the text that is written, or of a piece of it.
-TOKENS, LIKELY, ANNOTATIONS = "tokens", "likely", "annotations"
+TOKENS, LIKELY, ANNOTATIONS, THOUGHTS = "tokens", "likely", "annotations", "thoughts"
 _TOKEN = ("token.text", "token.logprob", "token.bytes")
 ROWS: Mapping[str, tuple[str, ...]] = {
     TOKENS: (*_TOKEN, LIKELY),
     LIKELY: _TOKEN,
+    THOUGHTS: ("part.text",),
     ANNOTATIONS: tuple(f"annotation.{name}" for name in ("url", "title", "start", "end", "index")),
 }
 #: What begins the name of a hole that a field of the request fills.

@@ -58,12 +58,68 @@ FIELDS: list[dict[str, Any]] = [
     {}, {"temperature": 0.5}, {"metadata": {"a": "b"}}, {"store": False}, {"background": True}, {"tools": [TOOL]},
     {"include": ["message.output_text.logprobs"], "model": "gpt-4o"}, {"tools": [{"type": "custom", "name": "one"}]},
     {"text": {"verbosity": "low"}}, {"instructions": "x"}, {"user": "ada"}, {"stream": True},
-    {"stream": True, "stream_options": {"include_obfuscation": False}},
+    {"stream": True, "stream_options": {"include_obfuscation": False}}, {"reasoning": {"effort": "low"}},
+    {"reasoning": {"effort": "low", "summary": "auto"}}, {"reasoning": {"effort": "low"}, "stream": True},
 ]  # fmt: skip
 
 
+def types(events: list[dict[str, Any]]) -> list[str]:
+    return [event["type"].removeprefix("response.") for event in events]
+
+
+SUMMED_UP = ["reasoning_summary_part.added", *["reasoning_summary_text.delta"] * 4, "reasoning_summary_text.done",
+             "reasoning_summary_part.done"]  # fmt: skip
+REASONED: dict[str, tuple[dict[str, Any], list[dict[str, Any]] | None, list[str]]] = {
+    "no effort": ({}, None, []),
+    "no summary": ({"reasoning": {"effort": "low"}}, [], ["output_item.added", "output_item.done"]),
+    "a summary": (
+        {"reasoning": {"effort": "low", "summary": "auto"}},
+        [{"type": "summary_text", "text": "Let me think."}],
+        ["output_item.added", *SUMMED_UP, "output_item.done"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "reply", [{"builtin": True}, {"reasoning": "Let me think.", "text": "one"}], ids=["built-in", "own"]
+)
+@pytest.mark.parametrize(("fields", "summary", "events"), REASONED.values(), ids=REASONED)
+def test_what_was_reasoned_is_summed_up_where_that_is_asked(
+    fields: dict[str, Any], summary: list[dict[str, Any]] | None, events: list[str], reply: dict[str, Any]
+) -> None:
+    live = make_session({"provider": "openai", "rules": [{"reply": reply}]})
+    items = body_of(live.answer(responses(**fields)))["output"]
+    assert [item["type"] for item in items] == (["message"] if summary is None else ["reasoning", "message"])
+    assert items[0].get("summary") == summary
+    streamed = [
+        orjson.loads(payload(frame.data)) for frame in live.answer(responses(stream=True, **fields)).timeline.frames
+    ]
+    told = types(streamed)
+    assert told[2 : 2 + len(events)] == events
+    assert told[2 + len(events) :][:2] == ["output_item.added", "content_part.added"]
+    assert streamed[-1]["response"]["output"][0].get("summary") == summary
+
+
+@pytest.mark.parametrize(
+    ("provider", "fields", "kinds"),
+    [
+        ("anthropic", {}, ["text"]),
+        ("anthropic", {"thinking": {"type": "enabled", "budget_tokens": 1024}}, ["thinking", "text"]),
+        ("anthropic", {"model": "claude-opus-5"}, ["thinking", "text"]),
+    ],
+    ids=["unasked", "asked", "by the model"],
+)
+def test_the_built_in_answer_thinks_where_the_model_does(
+    provider: str, fields: dict[str, Any], kinds: list[str]
+) -> None:
+    headers = {"anthropic-version": "2023-06-01"}
+    body = {"model": "claude-sonnet-4-5", "max_tokens": 2000, "messages": [{"role": "user", "content": "Hi"}], **fields}
+    made = make_session({}).answer(make_request(provider, body, path="/v1/messages", headers=headers))
+    assert [block["type"] for block in body_of(made)["content"]] == kinds
+
+
 def test_a_form_serves_only_bodies_that_are_answered_alike() -> None:
-    live = make_session({"provider": "openai", "rules": [{"reply": {"text": "one"}}]})
+    live = make_session({"provider": "openai", "rules": [{"reply": {"reasoning": "hm", "text": "one"}}]})
     for fields, _ in [(fields, turn) for turn in range(3) for fields in FIELDS]:
         request = responses(**fields)
         claim = live.engine.claim(live.session, request)

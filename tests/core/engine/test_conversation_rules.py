@@ -88,7 +88,7 @@ RULED_OUT: dict[str, tuple[Body, str | None, str | None]] = {
         "messages[0].content[0].image_url.url",
     ),
     "image-detail": (
-        talk(user([{"type": "image_url", "image_url": {"url": "x", "detail": "some"}}])),
+        talk(user([{"type": "image_url", "image_url": {"url": "https://a.b/c", "detail": "some"}}])),
         "invalid_value",
         "messages[0].content[0].image_url.detail",
     ),
@@ -231,7 +231,11 @@ RULED_OUT: dict[str, tuple[Body, str | None, str | None]] = {
     # one field and another
     "silent-assistant": (talk(user(), {"role": "assistant", "content": None}), None, "messages.[1].content"),
     "empty-assistant": (talk(user(), {"role": "assistant"}), None, "messages.[1].content"),
-    "silent-with-no-calls": (talk(user(), {"role": "assistant", "tool_calls": []}), None, "messages.[1].content"),
+    "silent-with-no-calls": (
+        talk(user(), {"role": "assistant", "tool_calls": []}),
+        "empty_array",
+        "messages[1].tool_calls",
+    ),
     "refusal-beside-text": (
         talk(user(), {"role": "assistant", "content": [TEXT, REFUSAL]}),
         "invalid_value",

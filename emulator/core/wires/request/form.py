@@ -65,6 +65,9 @@ class RequestForm:
         self._previous, self._conversation = path_of(data.get("previous")), paths_of(data.get("conversation"))
         # of a body, what is known of a model filled in: the answer is kept; a model reasons before it answers
         self.is_stored, self.reasons = asking(data.get("store")), condition_of(data.get("thinks", {}))
+        # the answer tells what was reasoned
+        thinks, shows = condition_of(data.get("thinks")), condition_of(data.get("reasoning"))
+        self.makes_reason: Callable[[Mapping[str, Json]], bool] = lambda body: thinks(body) or shows(body)
         # the answer is made afterwards; what was reasoned is not told, though it is said that there was something;
         # what does not fit is dropped; events have no padding
         self.is_later, self.hides, self.truncates, self.is_unpadded, self._uncapped = (
