@@ -30,23 +30,19 @@ def is_at_least(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     others = [other.value for other in every(rule.others, asked) if isinstance(other.value, int)]
     for place in every(rule.fields, asked):
         if isinstance(place.value, int) and place.value < max(others, default=place.value):
-            yield _at(place, asked, rule) | {"limit": max(others)}
+            yield _at(place, asked) | {"limit": max(others)}
 
 
 def names_one_of(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """What the field names is one of the others."""
     known = {item.value for item in every(rule.others, asked) if isinstance(item.value, str)}
-    for place in every(rule.fields, asked):
-        if isinstance(place.value, str) and place.value not in known:
-            yield _at(place, asked, rule)
+    return _where(rule, asked, lambda place: isinstance(place.value, str) and place.value not in known)
 
 
 def comes_after(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """An item of the first list with the field comes right after one with one of the others."""
     found = {place.index[0] for place in every(rule.others, asked)}
-    for place in every(rule.fields, asked):
-        if place.index[0] - 1 not in found:
-            yield _at(place, asked, rule)
+    return _where(rule, asked, lambda place: place.index[0] - 1 not in found)
 
 
 def are_as_many(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -56,7 +52,7 @@ def are_as_many(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     items = asked.body.get(rule.fields[0].top)
     for index, number in Counter(place.index[0] for place in places).items():
         if isinstance(items, list) and index + 1 < len(items) and others[index + 1] != number:
-            yield _at(next(place for place in places if place.index[0] == index), asked, rule)
+            yield _at(next(place for place in places if place.index[0] == index), asked)
 
 
 def is_unique(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -65,15 +61,13 @@ def is_unique(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     for place in every(rule.fields, asked):
         if isinstance(place.value, str):
             if place.value in seen:
-                yield _at(place, asked, rule)
+                yield _at(place, asked)
             seen.add(place.value)
 
 
 def is_alone(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The list in which the field's last `[]` stands has no other item."""
-    for place in every(rule.fields, asked):
-        if isinstance(place.holder, list) and len(place.holder) > 1:
-            yield _at(place, asked, rule)
+    return _where(rule, asked, lambda place: isinstance(place.holder, list) and len(place.holder) > 1)
 
 
 def not_everywhere(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -81,7 +75,7 @@ def not_everywhere(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     places = list(every(rule.fields, asked))
     items = asked.body.get(rule.fields[0].top)
     if places and isinstance(items, list) and len(places) == len(items):
-        yield _at(places[0], asked, rule)
+        yield _at(places[0], asked)
 
 
 def have_their_form(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -92,7 +86,7 @@ def have_their_form(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
         for number, value in enumerate(given.get(values) or ()):
             with suppress(ValueError):  # a schema that is none, or takes too long
                 if not Allowance().schema(given.get(shape, True))(value):
-                    yield _at(place, asked, rule) | {"j": number}
+                    yield _at(place, asked) | {"j": number}
 
 
 def names_an_earlier(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -101,26 +95,22 @@ def names_an_earlier(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     for place in every(rule.others, asked):
         if isinstance(place.value, str):
             first_at.setdefault(place.value, place.index)
-    for place in every(rule.fields, asked):
-        if isinstance(place.value, str) and not (place.value in first_at and first_at[place.value] < place.index):
-            yield _at(place, asked, rule)
+    return _where(rule, asked, lambda place: (
+        isinstance(place.value, str) and not (place.value in first_at and first_at[place.value] < place.index)
+    ))  # fmt: skip
 
 
 def is_named_or_last(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """What is at the field is named by one of the others, or it stands in the last item of its list."""
     known = {item.value for item in every(rule.others, asked) if isinstance(item.value, str)}
-    for place in every(rule.fields, asked):
-        last = place.index[:1] == (len(asked.body[rule.fields[0].top]) - 1,)
-        if isinstance(place.value, str) and place.value not in known and not last:
-            yield _at(place, asked, rule)
+    return _where(rule, asked, lambda place: (
+        isinstance(place.value, str) and place.value not in known and not _is_in_last(place, asked)
+    ))  # fmt: skip
 
 
 def is_last(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """What the field finds stands in the last item of its list."""
-    for place in every(rule.fields, asked):
-        items = asked.body[rule.fields[0].top]
-        if isinstance(items, list) and place.index[:1] != (len(items) - 1,):
-            yield _at(place, asked, rule)
+    return _where(rule, asked, lambda place: not _is_in_last(place, asked))
 
 
 def is_below(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -128,7 +118,7 @@ def is_below(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     place, other = first(rule.fields, asked), first(rule.others, asked)
     numbers = [item.value for item in (place, other) if item and isinstance(item.value, int | float)]
     if place and len(numbers) == 2 and numbers[0] >= numbers[1]:
-        yield _at(place, asked, rule) | {"limit": numbers[1]}
+        yield _at(place, asked) | {"limit": numbers[1]}
 
 
 def has_at_most(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -156,14 +146,14 @@ def is_followed(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
         after = f"{place.path.rpartition('[')[0]}[{number}]"
         if isinstance(place.holder, list) and (number == len(place.holder) or after in wrong):
             named = place.value.get(rule.words[0]) if isinstance(place.value, Mapping) else None
-            yield _at(place, asked, rule) | {"value": named if isinstance(named, str) else ""}
+            yield _at(place, asked) | {"value": named if isinstance(named, str) else ""}
 
 
 def has_one_of(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """An object at the field has one of the named fields, neither null nor an empty list."""
-    for place in every(rule.fields, asked):
-        if isinstance(place.value, Mapping) and all(place.value.get(name) in (None, []) for name in rule.words):
-            yield _at(place, asked, rule)
+    return _where(rule, asked, lambda place: (
+        isinstance(place.value, Mapping) and all(place.value.get(name) in (None, []) for name in rule.words)
+    ))  # fmt: skip
 
 
 def is_marked(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -178,12 +168,12 @@ def is_marked(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
         beside = place.holder if isinstance(place.holder, Mapping) else {}
         if not any(beside.get(word) for word in rule.words):
             name = place.value.get("name", "") if isinstance(place.value, Mapping) else ""
-            yield _at(place, asked, rule) | {"name": name}
+            yield _at(place, asked) | {"name": name}
 
 
 def is_refused(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The field is not there; so for models with a trait, or without one."""
-    yield from (_at(place, asked, rule) for place in every(rule.fields, asked))
+    return _where(rule, asked, lambda place: True)
 
 
 def is_within_output(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -191,7 +181,7 @@ def is_within_output(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     limit = asked.output_limit
     for place in every(rule.fields, asked) if limit is not None else ():
         if isinstance(place.value, int) and place.value > (limit or 0):
-            yield _at(place, asked, rule) | {"limit": limit}
+            yield _at(place, asked) | {"limit": limit}
 
 
 def is_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -211,10 +201,20 @@ def _schema_problem(
         beside = place.holder if isinstance(place.holder, Mapping) else {}
         reason = problem_of(place.value) if only is None or beside.get(only) is True else None
         if reason:
-            yield _at(place, asked, rule) | {"name": beside.get("name", ""), "reason": reason}
+            yield _at(place, asked) | {"name": beside.get("name", ""), "reason": reason}
 
 
-def _at(place: Place, asked: Asked, rule: ConversationRule) -> Finding:
+def _where(rule: ConversationRule, asked: Asked, wrong: Callable[[Place], bool]) -> Iterator[Finding]:
+    return (_at(place, asked) for place in every(rule.fields, asked) if wrong(place))
+
+
+def _is_in_last(place: Place, asked: Asked) -> bool:
+    """Tell whether a place is in the last item of the list that its path begins with."""
+    items = asked.body[place.path.partition("[")[0]]
+    return not isinstance(items, list) or place.index[:1] == (len(items) - 1,)
+
+
+def _at(place: Place, asked: Asked) -> Finding:
     found: Finding = dict(zip(("i", "j"), place.index, strict=False))
     value = place.value if isinstance(place.value, str | int | float) else ""
     value = {True: "true", False: "false"}[value] if isinstance(value, bool) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from emulator.core.errors import Json, shown
 from emulator.core.tree import compact
@@ -73,15 +74,10 @@ def _is_circular(schema: Json) -> bool:
     """Tell whether a definition refers to itself, through others too; `#` is the whole."""
     defined = {f"#/{key}/{name}": item for key in ("$defs", "definitions") for name, item in _named_in(schema, key)}
     leads = {name: _references(item) for name, item in defined.items()} | {"#": _references(schema)}
-    for begun in leads:
-        waiting, seen = list(leads[begun]), set[str]()
-        while waiting:
-            name = waiting.pop()
-            if name == begun:
-                return True
-            if name not in seen:
-                seen.add(name)
-                waiting += leads.get(name, ())
+    try:
+        TopologicalSorter(leads).prepare()
+    except CycleError:
+        return True
     return False
 
 

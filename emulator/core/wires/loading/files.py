@@ -94,16 +94,12 @@ def _liked(like: str, source: Source, files: WireFiles, seen: set[Path]) -> Path
 def merged(base: Json, change: Json) -> Json:
     """Return data with a change: fields by name, whether or not they may be missing, and the one item of a list."""
     if isinstance(base, Mapping) and isinstance(change, Mapping):
-        found = dict(base)
-        for name, item in change.items():
-            bare = name.removesuffix("~")
-            same = next((key for key in (bare, f"{bare}~") if key in base), None)
-            if same in (None, name):
-                found[name] = merged(base[name], item) if same else item
-            else:
-                found = {name if key == same else key: merged(base[same], item) if key == same else value
-                         for key, value in found.items()}  # fmt: skip
-        return found
+        changes = {name.removesuffix("~"): name for name in change}
+        found = {}
+        for key, item in base.items():
+            name = changes.pop(key.removesuffix("~"), None)
+            found[name or key] = merged(item, change[name]) if name else item
+        return found | {name: change[name] for name in changes.values()}
     if isinstance(base, list) and isinstance(change, list) and len(base) == len(change) == 1:
         return [merged(base[0], change[0])]
     return change
