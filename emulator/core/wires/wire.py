@@ -28,7 +28,7 @@ from emulator.core.wires.writer import Writer
 #: How a stream fails that says so in the provider's envelope, and not as an event; or says nothing.
 AS_ENVELOPE, SILENT = "plain", "none"
 #: What a stream says beside its parts, and of each of them.
-MOMENTS = ("start", "later", "finish", "usage", "stop", "ping")
+MOMENTS = ("start", "later", "finish", "usage", "stop", "ping", "error")
 OF_PART = ("begin", "piece", "end")
 
 
@@ -49,7 +49,6 @@ class Wire:
     places: Mapping[str, str] = field(default_factory=dict)  # where it says what
     details: Sequence[str] = ()  # of DETAILS, what it tells
     fresh: frozenset[str] = frozenset()  # the fields that hold an answer's id and time, and its items' ids
-    errors: Sequence[Event] = ()  # what ends a stream that fails; where there are none, the provider's envelope does
     echoes: Sequence[str] = ()  # paths of fields of the request that an answer repeats
     items: bool = False  # parts have ids
     numbered: bool = False  # events are
@@ -168,6 +167,11 @@ class Wire:
         return write_event(data, names[0].encode(errors="replace") if names else b"")
 
     @property
+    def errors(self) -> Sequence[Event]:
+        """What ends a stream that fails; where there is nothing, the provider's envelope does."""
+        return self.events.get(("error", ""), ())
+
+    @property
     def names_events(self) -> bool:
         return self.event_name is not None or bool(self.named)
 
@@ -263,7 +267,7 @@ class Wire:
         """Read the data of a stream's events, of the first choice; one may say several things at once."""
         hearing = StreamReader()
         looks = [(*key, event.match) for key, events in self.events.items() for event in events
-                 if event.match and key[0] not in ("start", "later")]  # fmt: skip
+                 if event.match and key[0] not in ("start", "later", "error")]  # fmt: skip
         starts = [event.match for event in self._starts if event.match]
         for value in values:
             left = [look for look in starts if not hearing.take("start", "", look, value)]

@@ -49,30 +49,28 @@ class Compiler:
         parser = Parser(self.report, words)
         whole = parser.parse(self.data["response"], ("response",), parser.of_answers)
         parser = Parser(self.report, words, whole)
-        events, errors = self.events(parser), self.errors(parser)
+        events = self.events(parser)
         parts, items = list(self.asked(parser, "parts")), list(self.asked(parser, "items"))
         self.fail()
-        form = self.form(parts, items)
+        form = RequestForm(self.data["request"], parts, items)
         self.check_kinds(form.kinds, whole, events)
         self.fail()
-        written = [whole, *errors, *(node for found in events.values() for node in found)]
-        all_nodes = [node for one in written for node in nodes(one)]
+        all_nodes = [node for one in (whole, *chain.from_iterable(events.values())) for node in nodes(one)]
         holding = frozenset[str]().union(*map(template.own_holes, all_nodes))
         echoes = sorted(name.removeprefix(ECHO) for name in holding if name.startswith(ECHO))
         compiled = self.compiled(events)
-        last = tuple(self.event(node, ("error.message",)) for node in errors)
         return Wire(
             name=self.name,
             request=form,
             words=Words(words, _refuses_by_word(whole, words)),
             write=writer(whole),
-            match=known(whole, reader(whole)),
+            match=look(whole),
             events=compiled,
             event_name=stream.get("event"),
             paced=stream.get("pace", "events"),
             tells=holes(whole),
             spared=frozenset[str]().union(*(node.spared for node in nodes(whole) if isinstance(node, template.Each))),
-            places=places(whole, events),
+            places=places(whole, {key: found for key, found in events.items() if key[0] != "error"}),
             details=tuple(name for name in DETAILS if f"usage.{name}" in holes(whole)),
             fresh=frozenset(
                 item.name
@@ -80,7 +78,6 @@ class Compiler:
                 for item in fields_of(node)
                 if isinstance(item.node, template.Hole) and item.node.name in _NEW
             ),
-            errors=last,
             echoes=tuple(echoes),
             items=ITEM in holding,
             numbered=NUMBER in holding,
@@ -91,7 +88,7 @@ class Compiler:
             failing_as=failing if isinstance(failing := stream.get("error"), str) else "event",
             counts_so_far=stream.get("counts") == "so_far",
             padding=Padding(pads["field"], pads["of"] == "pieces") if (pads := stream.get("padding")) else None,
-            named=tuple(event for event in (*chain.from_iterable(compiled.values()), *last) if event.name),
+            named=tuple(event for event in chain.from_iterable(compiled.values()) if event.name),
         )
 
     def check_shape(self) -> None:
@@ -114,14 +111,6 @@ class Compiler:
                 if reason not in known:
                     self.report(("words", table, reason), f"is no finish reason; {nearest(reason, known)}")
 
-    def form(self, parts: Sequence[tuple[str, Node]], items: Sequence[tuple[str, Node]]) -> RequestForm:
-        """Compile what a request is, with the templates of its messages' parts and of what stands among them."""
-        matches: dict[str, list[Match]] = {}
-        for kind, node in parts:
-            matches.setdefault(kind, []).append(known(node, reader(node)))
-        first = {kind: any_of(found) for kind, found in matches.items()}
-        return RequestForm(self.data["request"], first, [(kind, known(node, reader(node))) for kind, node in items])
-
     def compiled(self, events: Mapping[tuple[str, str], Sequence[Node]]) -> dict[tuple[str, str], tuple[Event, ...]]:
         """Compile events; of two kinds of parts that look the same, only the first is read."""
         found, seen = {}, list[tuple[str, Node]]()
@@ -133,19 +122,12 @@ class Compiler:
             seen += [(key[0], node) for node in nodes_of]
         return found
 
-    def errors(self, parser: Parser) -> list[Node]:
-        """Parse what ends a stream that fails."""
-        shapes = self.data["stream"].get("error", ())
-        if isinstance(shapes, str):
-            return []
-        return [parser.parse(shape, ("stream", "error", index), parser.of_events) for index, shape in enumerate(shapes)]
-
-    def asked(self, parser: Parser, among: str) -> Iterator[tuple[str, Node]]:
+    def asked(self, parser: Parser, among: str) -> Iterator[tuple[str, Match]]:
         """Parse the templates of a message's parts, or of the items among messages; of a kind there may be several."""
         for kind, given in self.data["request"].get("messages", {}).get(among, {}).items():
             path = ("request", "messages", among, kind)
             for index, shape in enumerate(given) if isinstance(given, list) else ((None, given),):
-                yield kind, parser.parse(shape, path if index is None else (*path, index), PART)
+                yield kind, look(parser.parse(shape, path if index is None else (*path, index), PART))
 
     def kept(self, whole: Node) -> Kept | None:
         """Return how answers are kept, where they are."""
@@ -168,7 +150,7 @@ class Compiler:
         found = {
             (moment, ""): [parser.parse(shape, ("stream", moment, n), known) for n, shape in enumerate(stream[moment])]
             for moment in MOMENTS
-            if moment in stream
+            if isinstance(stream.get(moment), list)
         }
         for kind, moment in product(KINDS, OF_PART):
             for index, shape in enumerate(stream.get(kind, {}).get(moment, ())):
@@ -193,8 +175,9 @@ class Compiler:
 
     def needed(self, moment: str) -> tuple[str, ...]:
         """Return the holes without which an event is not of its moment."""
-        words = self.data.get("words", ())
-        return {PIECE: (PIECE,), "finish": ("finish", *words), "usage": (template.USAGE,)}.get(moment, ())
+        finish = ("finish", *self.data.get("words", ()))
+        of_all = {PIECE: (PIECE,), "finish": finish, "usage": (template.USAGE,), "error": ("error.message",)}
+        return of_all.get(moment, ())
 
     def event(self, node: Node, needed: tuple[str, ...]) -> Event:
         if isinstance(node, template.Literal) and isinstance(node.value, str):  # [DONE]
@@ -208,9 +191,8 @@ class Compiler:
         name = node.event if isinstance(node, template.Object) else None
         named = template.Literal(name) if name else fields.get(self.data["stream"].get("event", ""))
         whole = next((name for name, inner in fields.items() if isinstance(inner, template.Whole)), None)
-        look = known(node, reader(node, needed))
         write, by_choice = event_writer(node, named), "choice" in holes(node)
-        return Event(write, look, by_choice, "", whole, condition, rows, name, frozenset(fields))
+        return Event(write, look(node, needed), by_choice, "", whole, condition, rows, name, frozenset(fields))
 
 
 def _refuses_by_word(whole: Node, words: Mapping[str, Mapping[str, str]]) -> bool:
@@ -227,24 +209,10 @@ def _nothing(value: Json, found: Found) -> bool:
     return False
 
 
-def any_of(matches: Sequence[Match]) -> Match:
-    """Look for the first of several forms that a value has."""
-
-    def look(value: Json, found: Found) -> bool:
-        for match in matches:
-            tried: Found = {}
-            if match(value, tried):
-                found.update(tried)
-                return True
-        return False
-
-    return matches[0] if len(matches) == 1 else look
-
-
-def known(node: Node, look: Match) -> Match:
+def look(node: Node, needed: Sequence[str] = ()) -> Match:
     """Look only at what has one of a template's own fields: all else is of another form, if nothing has to be there."""
-    names = frozenset(field.name for field in fields_of(node))
-    return lambda value, found: isinstance(value, dict) and not names.isdisjoint(value) and look(value, found)
+    names, match = frozenset(field.name for field in fields_of(node)), reader(node, needed)
+    return lambda value, found: isinstance(value, dict) and not names.isdisjoint(value) and match(value, found)
 
 
 #: What is said of kept answers beside their states.

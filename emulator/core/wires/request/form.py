@@ -7,9 +7,8 @@ from typing import Any
 
 from emulator.core.errors import Json
 from emulator.core.tree import listed, nested
-from emulator.core.wires.reader import Match
 from emulator.core.wires.request.conversation import Choice, Conversation, Message, Tool
-from emulator.core.wires.request.messages import Messages, Prompts, with_images
+from emulator.core.wires.request.messages import Looks, Messages, Prompts, with_images
 from emulator.core.wires.request.openapi_form import json_schema
 from emulator.core.wires.request.paths import Path, asking, condition_of, path_of, paths_of, text_of
 
@@ -33,9 +32,7 @@ CHOICES: tuple[Choice, ...] = ("none", "required", "named")
 class RequestForm:
     """Where a request says what, compiled."""
 
-    def __init__(
-        self, data: Mapping[str, Any], parts: Mapping[str, Match], items: Sequence[tuple[str, Match]] = ()
-    ) -> None:
+    def __init__(self, data: Mapping[str, Any], parts: Looks, items: Looks = ()) -> None:
         self.model_in_path = IN_PATH in listed(data.get("model", []))
         self._data = data = {**data, "model": [path for path in listed(data.get("model", [])) if path != IN_PATH]}
         self._model, self._stream = path_of(data["model"]), asking(data.get("stream"))

@@ -17,21 +17,19 @@ _Call: TypeAlias = tuple[str, str, str]
 _Calls: TypeAlias = dict[int, list[_Call]]
 #: A part of a message: its place, its kind, and what was found in it.
 _Told: TypeAlias = tuple[int, str, Found]
+#: What looks for the forms of each kind; a kind may have several.
+Looks: TypeAlias = Sequence[tuple[str, Match]]
 
 
 class Messages:
     """The messages of a conversation."""
 
-    def __init__(
-        self, data: Mapping[str, Any], system: Json, parts: Mapping[str, Match], items: Sequence[tuple[str, Match]]
-    ) -> None:
+    def __init__(self, data: Mapping[str, Any], system: Json, parts: Looks, items: Looks) -> None:
         self._at, self._system = path_of(data["at"]), paths_of(system)
         self._content, self._role = data["content"], data["role"]
         self._roles: Mapping[str, str] = data.get("roles", {})
         self._calls, self._call_id, self._name = path_of(data.get("calls_at")), data.get("call_id"), data.get("name")
-        self._parts, self._call = tuple(parts.items()), parts.get("call")
-        self._items = items
-        self._references = [look for kind, look in items if kind == "reference"]
+        self._parts, self._items, self._calling = parts, items, [pair for pair in parts if pair[0] == "call"]
         self._joins = data.get("joins", False)
 
     def read(self, body: Mapping[str, Json], earlier: Sequence[Json] = ()) -> tuple[tuple[Message, ...], bool]:
@@ -62,15 +60,12 @@ class Messages:
         return given if isinstance(given, list) else [given] if self._items and isinstance(given, str) else []
 
     def kind(self, item: Json) -> str:
-        return next((kind for kind, look in self._items if look(item, {})), "text")
+        return next((kind for kind, _ in _fitting(self._items, item)), "text")
 
     def reference(self, item: Json) -> str:
         """Return the id of the item to which another refers; nothing, where it is one itself."""
-        for look in self._references if isinstance(item, dict) else ():
-            part: Found = {}
-            if look(item, part):
-                return text_of(part.get("part.id"))
-        return ""
+        fitting = _fitting(self._items, item) if isinstance(item, dict) else ()
+        return next((text_of(part.get("part.id")) for kind, part in fitting if kind == "reference"), "")
 
     def _add(self, item: Mapping[str, Json], place: int, found: list[Message], calls: _Calls) -> None:
         if self._items and self._role not in item:
@@ -100,17 +95,13 @@ class Messages:
 
     def _add_item(self, item: Mapping[str, Json], place: int, found: list[Message], calls: _Calls) -> None:
         """Add what is no message: a call belongs to the assistant's message before it, if there is one."""
-        for kind, look in self._items:
-            part: Found = {}
-            if not look(item, part):
-                continue
-            if kind == "result":
-                found.append(self._result(part, place))
-            elif kind == "call":
-                if not (found and found[-1].role == "assistant"):
-                    found.append(Message("assistant", "", at=place))
-                calls.setdefault(len(found) - 1, list(found[-1].calls)).append(_call(part))
-            return
+        kind, part = next(_fitting(self._items, item), ("", {}))
+        if kind == "result":
+            found.append(self._result(part, place))
+        elif kind == "call":
+            if not (found and found[-1].role == "assistant"):
+                found.append(Message("assistant", "", at=place))
+            calls.setdefault(len(found) - 1, list(found[-1].calls)).append(_call(part))
 
     def _result(self, part: Found, place: int, number: int = 0) -> Message:
         text, ident = self._joined(part.get("part.input")), part.get("part.id", "")
@@ -121,25 +112,30 @@ class Messages:
         if isinstance(content, str):
             yield 0, "text", {"part.text": content}
         for place, value in enumerate(content) if isinstance(content, list) else ():
-            for kind, look in self._parts:
-                part: Found = {}
-                if look(value, part) and (kind not in ("text", "call") or tells(kind, part)):
+            for kind, part in _fitting(self._parts, value):
+                if kind not in ("text", "call") or tells(kind, part):
                     yield place, kind, part
                     break
 
     def _called(self, item: Mapping[str, Json]) -> list[_Call]:
         """Return the calls of a list of their own."""
-        given, look = self._calls(item), self._call
-        if look is None or not isinstance(given, list):
-            return []
-        found = [(look(value, part), part) for value, part in ((value, Found()) for value in given)]
-        return [_call(part) for good, part in found if good]
+        given = self._calls(item)
+        found = [next(_fitting(self._calling, value), None) for value in (given if isinstance(given, list) else ())]
+        return [_call(part[1]) for part in found if part]
 
     def _joined(self, content: Json) -> str:
         """Return a text, or the texts of a list's parts joined by a newline; other JSON is written as it is."""
         if isinstance(content, list):
             return "\n".join(part["part.text"] for _, kind, part in self._told(content) if kind == "text")
         return json_text(content)
+
+
+def _fitting(looks: Looks, value: Json) -> Iterator[tuple[str, Found]]:
+    """Yield the kinds whose form a value has, and what it says by each."""
+    for kind, look in looks:
+        part: Found = {}
+        if look(value, part):
+            yield kind, part
 
 
 def with_images(messages: Sequence[Message], given: Json) -> tuple[Message, ...]:
