@@ -101,7 +101,7 @@ def whole_of(data: Iterable[bytes], events: Iterable[Event]) -> dict[str, Json] 
     """Return the whole answer that a stream has in the first of these events that has one."""
     for value in map(parsed, map(payload, data)):
         for event in events:
-            if event.whole and event.match and event.match(value, {}):
+            if event.whole and event.match(value, {}):
                 body = value.get(event.whole)
                 return body if isinstance(body, dict) else None
     return None

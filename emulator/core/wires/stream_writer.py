@@ -20,10 +20,10 @@ from emulator.core.wires.writer import Writer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Event:
-    """The template of an event: what writes it, what reads its data (None: a text that is no JSON)."""
+    """The template of an event: what writes it, and what reads its data."""
 
     write: Writer
-    match: Match | None
+    match: Match
     by_choice: bool
     text: str  # of data that is no JSON
     whole: str | None = None  # the field that holds the whole answer

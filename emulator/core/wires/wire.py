@@ -169,7 +169,7 @@ class Wire:
     @property
     def errors(self) -> Sequence[Event]:
         """What ends a stream that fails; where there is nothing, the provider's envelope does."""
-        return self.events.get(("error", ""), ())
+        return self._of("error")
 
     @property
     def names_events(self) -> bool:
@@ -182,7 +182,7 @@ class Wire:
         name = value.get(self.event_name)
         if isinstance(name, str) and name.isprintable():
             return [name]
-        fits = [event for event in self.named if event.match and event.match(value, {})]
+        fits = [event for event in self.named if event.match(value, {})]
         apart = [len(event.fields ^ value.keys()) for event in fits]
         return [event.name for event, far in zip(fits, apart, strict=True) if event.name and far == min(apart)]
 
@@ -192,7 +192,7 @@ class Wire:
         for (moment, _), events in self.events.items():
             for template in events if moment == "piece" else ():
                 found: Found = {}
-                if template.match and template.match(value, found) and any(row.get("piece") for row in rows(found)):
+                if template.match(value, found) and any(row.get("piece") for row in rows(found)):
                     return True
         return False
 
@@ -200,35 +200,34 @@ class Wire:
         """What is sent so that a connection is kept while nothing is said; nothing, where no event may be a comment."""
         if self.framing(query) != "sse":
             return b""
-        pings = self.events.get(("ping", ""), ())
-        return b"".join([event.write({}) for event in pings]) or COMMENT
+        return b"".join([event.write({}) for event in self._of("ping")]) or COMMENT
 
     @property
     def last(self) -> str:
         """The data of the last event, where it is always the same; else nothing."""
-        for event in reversed(self.events.get(("stop", ""), ())):
+        for event in reversed(self._of("stop")):
             if event.write.constant:
                 return payload(event.write({})).decode()
         return ""
 
     def ends(self, data: bytes) -> bool:
         """Tell whether an event's data is the last of a stream."""
-        value = parsed(data) if any(event.match for event in self._last) else None
-        return self.ends_with(value) or any(event.text.encode() == data for event in self._last if not event.match)
+        value = None if all(event.text for event in self._last) else parsed(data)
+        return self.ends_with(value) or any(event.text.encode() == data for event in self._last if event.text)
 
     def ends_with(self, value: Json) -> bool:
         """Tell whether an event's data, as JSON, is the last of a stream."""
-        return any(event.match(value, {}) for event in self._last if event.match)
+        return any(event.match(value, {}) for event in self._last)
 
     @property
     def _last(self) -> Sequence[Event]:
         """What can be the last event of a stream, of one that fails too."""
-        return (*self.events.get(("stop", ""), ())[-1:], *self.errors[-1:])
+        return (*self._of("stop")[-1:], *self.errors[-1:])
 
     @property
     def texts(self) -> list[str]:
         """The data of events that is no JSON."""
-        return [event.text for events in self.events.values() for event in events if not event.match]
+        return [event.text for events in self.events.values() for event in events if event.text]
 
     # Reading
 
@@ -248,43 +247,40 @@ class Wire:
         if not stream:
             body = parsed(b"".join(data))
             return body if isinstance(body, dict) else None
-        return whole_of(reversed(data), (*self.events.get(("stop", ""), ()), *self.errors))
+        return whole_of(reversed(data), self._of("stop", "error"))
 
     @property
     def begins_whole(self) -> bool:
         """Tell whether a stream's first event has the answer as it is then."""
-        return any(event.whole for event in self._starts)
+        return any(event.whole for event in self._of("start", "later"))
 
     def begun_in(self, data: Sequence[bytes]) -> dict[str, Json] | None:
         """Return the answer as it was when a stream had begun it."""
-        return whole_of(data, self._starts)
+        return whole_of(data, self._of("start", "later"))
 
-    @property
-    def _starts(self) -> Sequence[Event]:
-        return (*self.events.get(("start", ""), ()), *self.events.get(("later", ""), ()))
+    def _of(self, *moments: str) -> Sequence[Event]:
+        """Return the events of some moments that are not about one part."""
+        return [event for moment in moments for event in self.events.get((moment, ""), ())]
 
     def read_events(self, values: Iterable[Json]) -> Completion:
         """Read the data of a stream's events, of the first choice; one may say several things at once."""
         hearing = StreamReader()
         looks = [(*key, event.match) for key, events in self.events.items() for event in events
-                 if event.match and key[0] not in ("start", "later", "error")]  # fmt: skip
-        starts = [event.match for event in self._starts if event.match]
+                 if key[0] not in ("start", "later", "error")]  # fmt: skip
+        starts = left = [event.match for event in self._of("start", "later")]
         for value in values:
-            left = [look for look in starts if not hearing.take("start", "", look, value)]
+            others = [look for look in left if not hearing.take("start", "", look, value)]
             heard = [hearing.take(moment, kind, look, value) for moment, kind, look in looks]
-            begins = any(event.match(value, {}) for event in self._starts if event.match)
-            if len(left) == len(starts) and not any(heard) and not begins:
+            if len(others) == len(left) and not any(heard) and not any(look(value, {}) for look in starts):
                 hearing.unread = True
-            starts = left
+            left = others
         return self._completion(hearing.said, hearing.parts(), hearing.unread)
 
     def ending(self, value: Json) -> tuple[bool, bool]:
         """Tell whether an event's data says why its answer ended, and whether it says its usage."""
         hearing = StreamReader(every_choice=True)
-        for moment in ("finish", "usage", "stop"):
-            for event in self.events.get((moment, ""), ()):
-                if event.match:
-                    hearing.take(moment, "", event.match, value)
+        for event in self._of("finish", "usage", "stop"):
+            hearing.take("", "", event.match, value)
         why = any(hearing.said.get(name) for name in ("finish", *self.words.tables))
         return why, usage_of(hearing.said) is not None
 

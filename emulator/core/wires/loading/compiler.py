@@ -181,7 +181,7 @@ class Compiler:
 
     def event(self, node: Node, needed: tuple[str, ...]) -> Event:
         if isinstance(node, template.Literal) and isinstance(node.value, str):  # [DONE]
-            return Event(Writer([event(node.value.encode())]), None, False, node.value)
+            return Event(Writer([event(node.value.encode())]), _nothing, False, node.value)
         condition = rows = None
         if isinstance(node, template.If) and node.other is None:
             condition, node = node.name, node.node
