@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from emulator.core.errors import Json, Violation, closest, many, nearest, shown
@@ -101,15 +102,10 @@ def _branch_meant(error: ValidationError) -> Sequence[ValidationError]:
     """Return the errors of the branch that was meant: the fewest, where nothing shows that another one was."""
     if all(map(_lacks_fields, error.context)):
         return ()
-    branches: dict[int, list[ValidationError]] = {}
-    for item in error.context:
-        branches.setdefault(next(iter(item.schema_path), -1), []).append(item)
     tags = tag_names(error.validator_value)
-    return min(
-        (items for items in branches.values() if not any(_rules_out(item, tags) for item in items)),
-        key=len,
-        default=(),
-    )
+    branches = [list(items) for _, items in groupby(error.context, lambda item: next(iter(item.schema_path), -1))]
+    meant = [items for items in branches if not any(_rules_out(item, tags) for item in items)]
+    return min(meant, key=len, default=())
 
 
 def _lacks_fields(error: ValidationError) -> bool:
@@ -158,9 +154,7 @@ def _tags(error: ValidationError) -> list[ValidationError]:
 
 
 def _none_of_the_words(error: ValidationError, tags: Sequence[ValidationError]) -> Violation:
-    names: list[str] = []
-    for item in tags:
-        names += map(str, listed(item.validator_value))
+    names = [str(word) for item in tags for word in listed(item.validator_value)]
     words = ", ".join(dict.fromkeys(_KINDS.get(name, f"'{name}'") for name in names))
     place = tags[0] if tags else error
     facts = [fact_of(item.schema) for item in (error, *tags) if isinstance(item.schema, Mapping)]
@@ -186,10 +180,8 @@ def _requires(branch: Json) -> bool:
 
 def _one_of_fields(error: ValidationError) -> str:
     """Say which fields a union of `required` chooses among."""
-    names: list[str] = []
-    for branch in error.validator_value:
-        for option in branch.get("anyOf", [branch]):
-            names += option.get("required", [])
+    options = [option for branch in error.validator_value for option in branch.get("anyOf", [branch])]
+    names = [name for option in options for name in option.get("required", [])]
     have = [name for name in names if name in error.instance]
     return f"{' and '.join(have)} do not go together" if len(have) > 1 else "needs one of: " + ", ".join(names)
 

@@ -12,11 +12,9 @@ from emulator.core.wires.request.conversation import Message
 def answers_a_call(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A message that answers a call comes after one that calls, or after another answer to it."""
     messages = asked.conversation.messages
-    for number, message in enumerate(messages):
-        if _answers(message):
-            before = messages[number - 1] if number else None
-            if before is None or not (before.calls or _answers(before)):
-                yield _at(message) | {"ids": message.call_id, "value": message.call_id}
+    for before, message in zip((None, *messages), messages, strict=False):
+        if _answers(message) and not (before and (before.calls or _answers(before))):
+            yield _at(message) | {"ids": message.call_id, "value": message.call_id}
 
 
 def answers_its_call(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
@@ -84,8 +82,7 @@ def ends_trimmed(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
 def interjects(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """The system speaks among the messages only after the user, and before the assistant or at the end."""
     said = [message for message in asked.conversation.messages if message.at >= 0]
-    for number, message in enumerate(said):
-        before, after = said[number - 1] if number else None, said[number + 1] if number + 1 < len(said) else None
+    for before, message, after in zip((None, *said), said, (*said[1:], None), strict=False):
         follows = before is not None and before.role in ("user", "tool")
         if message.role == "system" and not (follows and (after is None or after.role == "assistant")):
             yield _at(message)
