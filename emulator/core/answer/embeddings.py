@@ -15,7 +15,7 @@ from itertools import chain
 
 from emulator.core.answer.render import PLAIN, Rendered, Turn, render_json
 from emulator.core.errors import Json, Refusal, Violation, shown
-from emulator.core.provider.conversation.selectors import Selector
+from emulator.core.provider.conversation.rule import Selector
 from emulator.core.provider.holes import fill
 from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation

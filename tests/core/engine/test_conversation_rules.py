@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from build import PROVIDERS, body_of, make_session
 
-from emulator.core.provider.conversation.rule import Asked
+from emulator.core.provider.conversation.rule import Asked, Selector
 from emulator.core.provider.conversation.rules import RULES, ConversationRules, read_rule, rule_problems, told
-from emulator.core.provider.conversation.selectors import Selector
 from emulator.core.provider.conversation.strict_schemas import loose_problem, strict_problem
 from emulator.core.values import Exchange
 from emulator.core.wires.request.conversation import Conversation, Message

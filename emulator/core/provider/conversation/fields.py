@@ -8,8 +8,7 @@ from contextlib import suppress
 
 from emulator.core.errors import Json
 from emulator.core.provider.conversation import strict_schemas
-from emulator.core.provider.conversation.rule import Asked, ConversationRule, Finding, every, first
-from emulator.core.provider.conversation.selectors import Place
+from emulator.core.provider.conversation.rule import Asked, ConversationRule, Finding, Place, every, first
 from emulator.core.schema.untrusted import Allowance
 
 

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from emulator.core.errors import Json, Violation
 from emulator.core.provider.conversation import fields, messages
-from emulator.core.provider.conversation.rule import HOLES, Asked, ConversationRule, Finding, Rule
-from emulator.core.provider.conversation.selectors import Selector
+from emulator.core.provider.conversation.rule import HOLES, Asked, ConversationRule, Finding, Rule, Selector
 from emulator.core.provider.holes import holes
 from emulator.core.provider.wording import said as worded
 from emulator.core.schema.defaults import with_defaults
