@@ -171,11 +171,7 @@ def _list(item: Node, needed: Collection[str]) -> Match:
     def match(given: Json, found: Found) -> bool:
         if not isinstance(given, list):
             return False
-        matched: list[Found] = []
-        for value in given:
-            row: Found = {}
-            if look(value, row):
-                matched.append(row)
+        matched = _matched(look, given)
         if only:
             found.update(next((row for row in matched if not row.get("choice")), {}))
         else:
@@ -185,6 +181,12 @@ def _list(item: Node, needed: Collection[str]) -> Match:
     return match
 
 
+def _matched(look: Match, given: list[Json]) -> list[Found]:
+    """Return what is found in the items of a list that have a form."""
+    rows: list[Found] = [{} for _ in given]
+    return [row for value, row in zip(given, rows, strict=True) if look(value, row)]
+
+
 def _rows(node: template.Rows, needed: Collection[str]) -> Match:
     """Read the rows of a value; one that has another form is something that the template has no form for."""
     name, look = node.name, reader(node.node)
@@ -192,8 +194,7 @@ def _rows(node: template.Rows, needed: Collection[str]) -> Match:
     def match(given: Json, found: Found) -> bool:
         if not isinstance(given, list):
             return False
-        rows: list[Found] = [{} for _ in given]
-        found[name] = [row for value, row in zip(given, rows, strict=True) if look(value, row)]
+        found[name] = _matched(look, given)
         if len(found[name]) < len(given):
             found[UNREAD] = True
         return True

@@ -19,6 +19,8 @@ from emulator.core.tree import canonical, listed
 COMPARED = 100
 #: Up to which turn combinations of branches are counted through; later ones are drawn.
 MOST_COUNTED = 30
+#: Keywords that give the values that there are.
+_GIVEN = ("enum", "const")
 #: Keywords of a schema that may lead on: where a value is deep already, branches without them are taken first.
 _LEADS_ON = frozenset(("$ref", "allOf", "anyOf", "oneOf", "properties", "items", "prefixItems", "additionalProperties"))
 
@@ -54,9 +56,10 @@ class Collector:
                 raise CannotConform("'false' allows no value")
             if not isinstance(part, Mapping):
                 continue
-            inner = list(self._held(part))
-            if self.old and "$ref" in part:
-                part = {}
+            if self.old and "$ref" in part:  # nothing beside it counts
+                part = {"$ref": part["$ref"]}
+            inner = [follow(self.root, part["$ref"])] if isinstance(part.get("$ref"), str) else []
+            inner += part.get("allOf", ())
             for union in self._unions(part):
                 ordered = sorted(union, key=lambda branch: _weight(branch, turn))
                 unions += 1
@@ -67,20 +70,12 @@ class Collector:
                 inner.append(ordered[index])
             left[:0] = inner
             needs.add(part)
-            for keyword in [keyword for keyword in part if keyword in ("enum", "const")]:
+            for values in [[value] if name == "const" else value for name, value in part.items() if name in _GIVEN]:
                 if needs.choices is not None:  # they are compared
-                    self.spend((len(canonical(needs.choices)) + len(canonical(part[keyword]))) // COMPARED)
-                needs.choose(part[keyword] if keyword == "enum" else [part[keyword]])
+                    self.spend((len(canonical(needs.choices)) + len(canonical(values))) // COMPARED)
+                needs.choose(values)
         needs.spare = branches
         return needs
-
-    def _held(self, part: Mapping[str, Json]) -> Iterator[Json]:
-        """Yield the schemas that hold for the same value as a part."""
-        if isinstance(part.get("$ref"), str):
-            yield follow(self.root, part["$ref"])
-            if self.old:
-                return
-        yield from part.get("allOf", ())
 
     def _unions(self, part: Mapping[str, Json]) -> Iterator[Sequence[Json]]:
         """Yield lists of branches, of each of which one is to be taken."""
@@ -90,10 +85,7 @@ class Collector:
         if "if" in part and ("then" in part or "else" in part):
             asked = part["if"]
             other = self.joined([asked], "not")
-            yield [
-                self.joined([asked, part.get("then", True)]),
-                self.joined([other, part.get("else", True)]),
-            ]
+            yield [self.joined([asked, part.get("then", True)]), self.joined([other, part.get("else", True)])]
         if "not" in part:
             out = part["not"]
             if id(out) not in self._opposites:

@@ -111,9 +111,8 @@ class Parser:
 
     def _if(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         names = (*known, USAGE, ERROR, FILTERED, *ROWS)
-        if given not in names and not _is_echo(str(given), known):
-            hint = nearest(str(given), names)
-            self.report((*path, "$if"), f"there is no value '{given}'; {hint}")
+        if not _is_echo(str(given), known):
+            self._check_value(str(given), (*path, "$if"), names)
         fixed = "else" in shape  # then both are the same in every answer, and tell nothing that is to be read
         other = self.parse(shape["else"], (*path, "else"), ()) if fixed else None
         return template.If(str(given), self.parse(shape["then"], (*path, "then"), () if fixed else known), other)
@@ -121,12 +120,14 @@ class Parser:
     def _whole(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         changes = self._mapping(given, (*path, "$whole"))
         for name in changes:
-            if name not in (*known, PARTS, USAGE):
-                hint = nearest(name, (*known, PARTS, USAGE))
-                self.report((*path, "$whole", name), f"there is no value '{name}'; {hint}")
+            self._check_value(name, (*path, "$whole", name), (*known, PARTS, USAGE))
         if self.whole is None:
             self.report((*path, "$whole"), "stands in events alone; this is the whole answer")
         return template.Whole(self.whole or template.Literal(None), changes)
+
+    def _check_value(self, name: str, path: Path, known: Collection[str]) -> None:
+        if name not in known:
+            self.report(path, f"there is no value '{name}'; {nearest(name, known)}")
 
     def _rows(self, given: Json, shape: Mapping[str, Json], path: Path, known: tuple[str, ...]) -> Node:
         if given not in ROWS:
