@@ -102,32 +102,37 @@ class EmulatorTarget:
 
     def __init__(self, root_url: str, provider: str, seed: int = 0, client: Client | None = None) -> None:
         self.client = client or Client(proxies=is_away(root_url))
+        self.provider = provider
+        self.seed = seed
         self._control = Control(root_url)
-        self._provider = provider
-        self._seed = seed
 
     @contextmanager
     def fresh(self) -> Iterator[EmulatorSession]:
-        with closing(EmulatorSession(self._control, self.client, self._provider, self._seed)) as session:
+        with closing(EmulatorSession(self)) as session:
             yield session
 
     def close(self) -> None:
         self.client.close()
         self._control.close()
 
+    def ask(self, method: str, path: str, value: Json = None) -> Json:
+        """Ask the control API, which is no part of a budget. Raises: Unreachable, with what the emulator said."""
+        try:
+            return self._control.ask(method, path, value)
+        except (ControlError, OSError) as error:
+            raise Unreachable(f"{method} {self._control.url}/_emulator{path}: {error}") from None
+
 
 class EmulatorSession:
     """A session of an emulator, on a virtual clock."""
 
-    def __init__(self, control: Control, client: Client, provider: str, seed: int) -> None:
-        self.client = client
-        self._control = control
-        self._provider = provider
-        self._seed = seed
+    def __init__(self, target: EmulatorTarget) -> None:
+        self.client = target.client
+        self._target = target
         self._open({})
 
     def close(self) -> None:
-        _asked(self._control, "DELETE", self._path)
+        self._target.ask("DELETE", self._path)
 
     def plan(self, plan: Plan) -> None:
         """Begin anew, in a session that counts so."""
@@ -135,34 +140,24 @@ class EmulatorSession:
         self._open({"plan": plan})
 
     def advance(self, seconds: float) -> None:
-        _asked(self._control, "PATCH", f"{self._path}/clock", {"advance": f"{seconds:g}s"})
+        self._target.ask("PATCH", f"{self._path}/clock", {"advance": f"{seconds:g}s"})
 
     def answer(self, *replies: Mapping[str, Json]) -> None:
-        scenario = {"emulator": 1, "provider": self._provider, "rules": [{"replies": list(replies)}]}
-        _asked(self._control, "PUT", f"{self._path}/scenario", {"scenario": scenario})
+        scenario = {"emulator": 1, "provider": self._target.provider, "rules": [{"replies": list(replies)}]}
+        self._target.ask("PUT", f"{self._path}/scenario", {"scenario": scenario})
 
     def now(self) -> float:
-        return float(_asked(self._control, "GET", self._path)["clock"]["now"])
+        return float(self._target.ask("GET", self._path)["clock"]["now"])
 
     def _open(self, more: Mapping[str, Json]) -> None:
-        wanted = {"provider": self._provider, "seed": self._seed, "clock": "virtual", **more}
-        made = _asked(self._control, "POST", "/sessions", wanted)
+        provider = self._target.provider
+        wanted = {"provider": provider, "seed": self._target.seed, "clock": "virtual", **more}
+        made = self._target.ask("POST", "/sessions", wanted)
         self._path = f"/sessions/{made['id']}"
-        self.base_url: str = made["base_urls"][self._provider]
+        self.base_url: str = made["base_urls"][provider]
         self.key: str = made["api_key"]
 
 
 #: Where cases are run, and what one case talks to there.
 Target: TypeAlias = ForeignTarget | EmulatorTarget
 TargetSession: TypeAlias = ForeignTarget | EmulatorSession
-
-
-def _asked(control: Control, method: str, path: str, value: Json = None) -> Json:
-    """Ask an emulator's control API, which is no part of a budget.
-
-    Raises: Unreachable, with what the emulator said.
-    """
-    try:
-        return control.ask(method, path, value)
-    except (ControlError, OSError) as error:
-        raise Unreachable(f"{method} {control.url}/_emulator{path}: {error}") from None

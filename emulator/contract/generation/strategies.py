@@ -79,14 +79,15 @@ def model_fields(wire: Wire | None) -> list[str]:
 
 def answered(wire: Wire | None, body: Json) -> Json:
     """Return a body as no schema can say: a tool message follows its call, and nothing is named that is not kept."""
-    form = wire.request if wire else None
-    if form and isinstance(body, Mapping) and form.previous(body):
+    if wire is None or not isinstance(body, Mapping):
+        return body
+    form, at = wire.request, wire.request.fields("messages")[0]
+    if form.previous(body):
         body = {name: item for name, item in body.items() if name not in form.fields("previous")}
-    at = form.fields("messages")[0] if form else ""
-    if form and isinstance(body, Mapping) and form.references(body):
+    if form.references(body):
         body = {**body, at: [item for item in body[at] if not form.references({at: [item]})]}
-    messages = body.get(at) if isinstance(body, Mapping) else None
-    if form is None or form.call_id is None or not isinstance(messages, list):
+    messages = body.get(at)
+    if form.call_id is None or not isinstance(messages, list):
         return body
     kept: list[Json] = []
     open_calls: list[str] = []

@@ -15,7 +15,7 @@ from emulator.contract.generation.boundaries import Boundary, boundaries, place,
 from emulator.contract.generation.mutations import Mutation
 from emulator.contract.generation.strategies import answered, model_fields
 from emulator.contract.outcome import PlannedCase
-from emulator.contract.phases.exchanges import client_of, refused, sent, taken
+from emulator.contract.phases.exchanges import sent
 from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.holes import fill
@@ -122,24 +122,12 @@ def _label(mutation: Mutation) -> str:
 
 def _queries(endpoint: Endpoint) -> Iterator[PlannedCase]:
     """Yield a request with its query, and one without each parameter that is required."""
-    contract, good = endpoint.contract, endpoint.query
-
-    def check(session: TargetSession) -> None:
-        taken(endpoint, client_of(contract, session).send("GET", endpoint.address), f"GET {endpoint.address}")
-
+    contract, good, mutator = endpoint.contract, endpoint.query, endpoint.mutator
+    check = sent(endpoint, f"GET {endpoint.address}")
     yield contract.planned("coverage", f"{endpoint.operation.name}/query/good", check, fact=endpoint.fact)
-    mutator = endpoint.mutator
     for mutation in mutator.candidates(dict(good)):
         if mutation.operator == "remove" and mutator.breaks(dict(good), mutation):
-            yield _without(endpoint, mutation)
-
-
-def _without(endpoint: Endpoint, mutation: Mutation) -> PlannedCase:
-    name = str(mutation.steps[0])
-    path = target(endpoint.path, {key: value for key, value in endpoint.query.items() if key != name})
-
-    def check(session: TargetSession) -> None:
-        answer = client_of(endpoint.contract, session).send("GET", path)
-        refused(endpoint.contract, session, answer, "invalid_request", f"GET {path}, which lacks {name},")
-
-    return _case(endpoint, f"query.{name}/required/remove", check, mutation.comment)
+            name = str(mutation.steps[0])
+            path = target(endpoint.path, {key: value for key, value in good.items() if key != name})
+            check = sent(endpoint, f"GET {path}, which lacks {name},", error="invalid_request", path=path)
+            yield _case(endpoint, f"query.{name}/required/remove", check, mutation.comment)

@@ -67,15 +67,20 @@ def answers(answer: Answer, what: str, status: int = 200) -> None:
 def sent(
     endpoint: Endpoint,
     what: str,
-    body: Json,
+    body: Json = None,
     error: str = "",
     wrong: Mapping[str, Json] | None = None,
     promised: bool = True,
+    path: str = "",
 ) -> Callable[[TargetSession], None]:
-    """Return the check that a body is taken, or, with an error, refused; the rest is that of `taken` and `refused`."""
+    """Return the check that a request is taken, or, with an error, refused; the rest is that of `taken` and `refused`.
+
+    It has a body where its operation has one; `path` is another one than that of the good request.
+    """
 
     def check(session: TargetSession) -> None:
-        answer = client_of(endpoint.contract, session).post(endpoint.address, body)
+        client, address = client_of(endpoint.contract, session), path or endpoint.address
+        answer = client.post(address, body) if endpoint.operation.has_body else client.send("GET", address)
         if error:
             refused(endpoint.contract, session, answer, error, what, wrong)
         else:
