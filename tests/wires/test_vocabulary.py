@@ -106,7 +106,6 @@ ONLY_WIRES = {
 OURS = {
     "core/wires": {"choices", "messages", "tool_choice", "role", "assistant", "message"},
     "core": {"message", "assistant", "messages", "choices", "tool_choice"},
-    "core/journal/conversation.py": {"role"},
     "contract": {"message", "messages", "max_tokens", "[DONE]"},
     "core/schema/instances/scalars.py": {"delta"},  # a name for made-up values
     "": {"message"},
