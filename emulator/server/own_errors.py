@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from emulator.core.answer.render import render_body
-from emulator.core.errors import Json, Problem, SourceError, printable, printable_lines
+from emulator.core.errors import Json, Problem, printable, printable_lines
 from emulator.core.secrets.repeated import without
 from emulator.core.values import Claim, Exchange, Grant, Headers, Plan, Request, Timeline
 
@@ -40,11 +40,6 @@ class OwnError(Exception):
 def invalid(message: str) -> OwnError:
     """Say what is wrong with a control request."""
     return OwnError(400, "invalid_request", message)
-
-
-def unloadable(error: SourceError) -> OwnError:
-    """Say what is wrong with a scenario that was sent."""
-    return OwnError(422, "invalid_scenario", str(error), error.problems)
 
 
 def crash(claim: Claim, grant: Grant, request: Request, error: Exception) -> Exchange:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from emulator.core.errors import Json, nearest
+from emulator.core.errors import Json, SourceError, nearest
 from emulator.core.provider.openapi import openapi
 from emulator.core.provider.provider import Provider
 from emulator.core.scenario.session import Options
@@ -59,6 +59,8 @@ def _routed(sessions: LiveSessions) -> Starlette:
                 return await endpoint(sessions, request, *found)
             except OwnError as error:
                 return json_response(error.body(), error.status)
+            except SourceError as error:  # what was sent does not load
+                return json_response(OwnError(422, "invalid_scenario", str(error), error.problems).body(), 422)
             except StoreFailed as error:
                 body = OwnError(500, "store_failed", str(error)).body()
                 return json_response(body, 500, {"x-emulator-error": type(error).__name__})
@@ -204,14 +206,15 @@ async def set_clock(sessions: LiveSessions, request: Request, live: LiveSession)
         raise invalid(f"{next(iter(data))} must be true.")
     seconds = bodies.seconds_of(data["advance"]) if "advance" in data else 0.0
     async with sessions.changing(live.session.id) as live:
-        if "advance" in data:
-            changes.advance(live, seconds)
-        elif "release" in data:
+        if "release" in data:
             live.clock.release()
-        elif isinstance(live.clock, VirtualClock):
-            live.clock.hold()
+        elif not isinstance(live.clock, VirtualClock):
+            how = "moved; make the session with clock: virtual" if "advance" in data else "held"
+            raise OwnError(409, "real_clock", f"This session's clock is real and cannot be {how}.")
+        elif "advance" in data:
+            live.clock.advance(seconds)
         else:
-            raise OwnError(409, "real_clock", "This session's clock is real and cannot be held.")
+            live.clock.hold()
     return await read_clock(sessions, request, live)
 
 

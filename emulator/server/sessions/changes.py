@@ -1,4 +1,4 @@
-"""Changes of a live session: another scenario, one more rule, a fresh start, its clock moved."""
+"""Changes of a live session: another scenario, one more rule, a fresh start."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from emulator.core.durations import whole_number
 from emulator.core.errors import Json, SourceError
 from emulator.core.scenario.scenario import Scenario
 from emulator.core.scenario.session import Session, build_session, check_upstreams
-from emulator.server.own_errors import OwnError, unloadable
-from emulator.server.sessions.clock import VirtualClock, make_clock
+from emulator.server.own_errors import OwnError
+from emulator.server.sessions.clock import make_clock
 from emulator.server.sessions.live import LiveSession, LiveSessions
 from emulator.server.sessions.source import SENT, Added
 
@@ -19,16 +19,13 @@ def put_scenario(sessions: LiveSessions, id: str, scenario: Json, label: str = S
     """Give a session another scenario: turns and state begin anew, journal, clock and added rules stay.
 
     What is under way was decided by the old one and is sent to its end, also what is held or silent.
-    Raises: OwnError, 422, for one that does not load; 409, where one of its rules has an added rule's id, or for
-    too many bytes (`size`).
+    Raises: SourceError, for one that does not load; OwnError, 409, where one of its rules has an added rule's id, or
+    for too many bytes (`size`).
     """
     live = sessions.find(id)
     sessions.check_room(size - live.size)
-    try:
-        loaded = sessions.builder.read(scenario, live.session.options.read_for, label)
-        give(sessions, id, [loaded], [(scenario, label)])
-    except SourceError as error:
-        raise unloadable(error) from None
+    loaded = sessions.builder.read(scenario, live.session.options.read_for, label)
+    give(sessions, id, [loaded], [(scenario, label)])
     sessions.resize(live, size)
     return live
 
@@ -67,7 +64,7 @@ def reset(sessions: LiveSessions, id: str) -> LiveSession:
 def add_rule(sessions: LiveSessions, id: str, rule: Mapping[str, Json], at: str | None, size: int = 0) -> LiveSession:
     """Put a rule before the others; one with the id of a rule that was added takes its place and its counts.
 
-    Raises: OwnError, 422, for a rule that does not load; 409 for too many bytes (`size`).
+    Raises: SourceError, for a rule that does not load; OwnError, 409, for too many bytes (`size`).
     """
     live = sessions.find(id)
     sessions.check_room(size)
@@ -84,23 +81,12 @@ def add_rule(sessions: LiveSessions, id: str, rule: Mapping[str, Json], at: str 
     try:
         made = sessions.builder.rule(added, session.provider)
     except SourceError as error:
-        raise unloadable(_placed(error, at) if at else error) from None
+        raise _placed(error, at) if at else error from None
     others = [made if item.id == name else item for item in session.added]
     live.session = replace(session, added=tuple(others if name in known else [made, *others]))
     live.source = live.source.with_rule(added)
     sessions.resize(live, live.size + size)
     return live
-
-
-def advance(live: LiveSession, seconds: float) -> None:
-    """Move a session's virtual clock.
-
-    Raises: OwnError, 409, on a real clock.
-    """
-    if not isinstance(live.clock, VirtualClock):
-        message = "This session's clock is real and cannot be moved; make the session with clock: virtual."
-        raise OwnError(409, "real_clock", message)
-    live.clock.advance(seconds)
 
 
 def _check_free(name: Json, session: Session) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from emulator.core.engine.engine import Engine
-from emulator.core.errors import Json, SourceError
+from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.provider.keys import KeyPlace, keys_sent
 from emulator.core.provider.provider import Provider
@@ -18,7 +18,7 @@ from emulator.core.scenario.session import DEFAULT, Options, Session, build_sess
 from emulator.core.store import Store
 from emulator.core.values import Exchange, Request, Sent
 from emulator.server.metrics import Metrics
-from emulator.server.own_errors import OwnError, unloadable
+from emulator.server.own_errors import OwnError
 from emulator.server.sessions.addresses import find_place, implied_provider, nowhere
 from emulator.server.sessions.clock import Clock, make_clock
 from emulator.server.sessions.source import SENT, Builder, SessionSource
@@ -120,8 +120,8 @@ class LiveSessions:
     ) -> LiveSession:
         """Make a session of its own; `label` stands for the scenario's file, id and key are made where none is given.
 
-        Raises: OwnError, 409 for too many, too many bytes (`size`), or an id or a key that another session has, 422
-        for a scenario that does not load.
+        Raises: OwnError, 409 for too many, too many bytes (`size`), or an id or a key that another session has;
+        SourceError, for a scenario that does not load.
         """
         if id in self.by_id or key in self.by_key:
             raise OwnError(409, "session_exists", "Another session has this id, or this key; delete it first.")
@@ -130,12 +130,9 @@ class LiveSessions:
         self.check_room(size)
         own = replace(self.options, provider=None, otherwise=self.options.provider)
         options = replace(options.over(own), api_keys=())
-        try:
-            scenarios = [] if scenario is None else [self.builder.read(scenario, options.read_for, label)]
-            source = SessionSource(() if scenario is None else ((scenario, label),), options)
-            live = self._open(id or secrets.token_hex(6), scenarios, source, key)
-        except SourceError as error:
-            raise unloadable(error) from None
+        scenarios = [] if scenario is None else [self.builder.read(scenario, options.read_for, label)]
+        source = SessionSource(() if scenario is None else ((scenario, label),), options)
+        live = self._open(id or secrets.token_hex(6), scenarios, source, key)
         self.resize(live, size)
         return live
 
