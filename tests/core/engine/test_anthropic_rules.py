@@ -38,6 +38,57 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "an-messages",
         "messages: List should have at most 100000 items after validation, not 100001",
     ),
+    "white-text": (
+        {"messages": [told(text(" \n"))]},
+        "an-x-white-text",
+        "messages: text content blocks must contain non-white",
+    ),
+    "white-content": (
+        {"messages": [{"role": "user", "content": " "}]},
+        "an-x-white-text",
+        "must contain non-whitespace text",
+    ),
+    "white-system": ({"system": [text(" ")]}, "an-x-white-text", "system: text content blocks must contain"),
+    "error-empty": (
+        {"messages": [USER, CALL, told({**RESULT, "content": "", "is_error": True})]},
+        "an-x-error-empty",
+        "messages.2.content.0.tool_result: content cannot be empty if `is_error` is true",
+    ),
+    "id-of-a-call": (
+        {
+            "messages": [
+                USER,
+                told({**CALL["content"][0], "id": "f:1"}, role="assistant"),
+                told({**RESULT, "tool_use_id": "f:1"}),
+            ]
+        },
+        "an-x-tool-use-id",
+        "messages.1.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'",
+    ),
+    "image-as-a-url": (
+        {
+            "messages": [
+                told({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "data:a"}})
+            ]
+        },
+        "an-x-image-data",
+        "messages.0.content.0.source.base64: invalid base64 data",
+    ),
+    "schema-of-several": (
+        {"tools": [{"name": "f", "input_schema": {"type": "object", "oneOf": [{}]}}]},
+        "an-tool-schema-top",
+        "tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level",
+    ),
+    "schema-keys": (
+        {"tools": [{"name": "f", "input_schema": {"type": "object", "properties": {"a b": {}}}}]},
+        "an-tool-schema-keys",
+        "properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'",
+    ),
+    "server-tool-name": (
+        {"tools": [{"type": "web_search_20250305", "name": "f"}]},
+        "an-server-tools",
+        "tools.0.name: Input",
+    ),
     "model": ({"model": 4}, "an-model", "model: Input should be a string"),
     "max-tokens-text": ({"max_tokens": "10"}, "an-max-tokens", "max_tokens: Input should be an integer"),
     "max-tokens-negative": (
