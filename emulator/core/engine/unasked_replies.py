@@ -18,7 +18,7 @@ from emulator.core.schema.bounds import patterns, schema_parts
 from emulator.core.schema.cost import TooCostly
 from emulator.core.schema.schema import Schema
 from emulator.core.schema.untrusted import Allowance
-from emulator.core.tree import parsed
+from emulator.core.tree import compact, parsed
 from emulator.core.values import Note
 from emulator.core.wires.completion import Completion, Part
 from emulator.core.wires.request.conversation import Conversation, Tool
@@ -102,9 +102,10 @@ def _not_offered(name: str, asked: Conversation, offered: Mapping[str, Tool]) ->
 def _misfit_text(asked: Conversation, text: str) -> Iterator[Note]:
     if asked.tool_choice in _MUST_CALL:
         yield _note(CALL_LEFT_OUT, f"the reply calls no tool, and the request's tool choice is {asked.tool_choice}")
-    elif asked.schema is None and not asked.json:
         return
-    elif broken := _broken(text, asked.schema if asked.schema is not None else _ANY_OBJECT):
+    said = compact(text) if asked.bare else text
+    schema = _ANY_OBJECT if asked.schema is None and asked.json else asked.schema
+    if schema is not None and (broken := _broken(said, schema)):
         yield _note(TEXT_BREAKS, f"the reply's text breaks the schema asked for: {broken}")
 
 

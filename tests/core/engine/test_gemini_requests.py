@@ -9,6 +9,7 @@ import pytest
 from build import KEY, EngineSession, body_of, make_session
 
 from emulator.core.provider.field_names import without_trailing_commas
+from emulator.core.scenario.scenario import TEXT_BREAKS
 from emulator.core.values import Exchange
 from emulator.core.wires.sse import items_of, payload
 
@@ -81,6 +82,12 @@ REFUSED: dict[str, tuple[Body, str, str, str]] = {
     "two-kinds": (talk(user({"text": "a", "functionCall": CALL["functionCall"]})), MODEL, "", UNKNOWN),
     "number-text": (talk(user({"text": 5})), MODEL, "ge-part-kinds", ""),
     "list-text": (talk(user({"text": ["a"]})), MODEL, "ge-part-kinds", f"{UNKNOWN}\"text\" at 'contents[0].parts[0]'"),
+    "a-type-that-is-none": (talk(user({"inlineData": {"mimeType": "png", "data": "aGk="}})), MODEL, "ge-x-mime",
+                            "Unsupported MIME type: "),
+    "no-type": (talk(user({"inlineData": {"data": "aGk="}})), MODEL, "ge-x-mime", ""),
+    "functions-alike": (tools(function(), function()), MODEL, "ge-x-fd-twice", "Duplicate function declaration"),
+    "thoughts-of-none": (thinking(thinkingBudget=0, includeThoughts=True), MODEL, "ge-x-thoughts", "Unable to submit"),
+    "thoughts-unasked": (thinking(includeThoughts=True), "gemini-2.5-flash-lite", "ge-x-thoughts", "Unable to submit"),
     "odd-base64": (talk(user({"inlineData": {"mimeType": "image/png", "data": "?"}})), MODEL, "ge-json-bytes", ""),
     "file-without-uri": (talk(user({"fileData": {"mimeType": "a/b"}})), MODEL, "ge-part-fields", ""),
     "call-without-name": (talk(user(), model({"functionCall": {"args": {}}})), MODEL, "ge-part-fields", ""),
@@ -227,6 +234,8 @@ ALLOWED: dict[str, tuple[Body, str]] = {
     "json-with-functions": (tools(function(), generationConfig={"responseMimeType": "application/json"}), NEW),
     "enum": (config(responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["a", "b"]}), MODEL),
     "two-candidates": (config(candidateCount=2), MODEL),
+    "thoughts": (thinking(includeThoughts=True), MODEL),
+    "thoughts-lite": (thinking(includeThoughts=True, thinkingBudget=600), "gemini-2.5-flash-lite"),
     "budget-0": (thinking(thinkingBudget=0), MODEL),
     "budget-of-its-own": (thinking(thinkingBudget=-1), PRO),
     "level": (thinking(thinkingLevel="low", includeThoughts=True), NEW),
@@ -234,6 +243,22 @@ ALLOWED: dict[str, tuple[Body, str]] = {
     "null": (ask(systemInstruction=None, tools=None), MODEL),
     "safety": (ask(safetySettings=[{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]), MODEL),
 }  # fmt: skip
+
+
+ENUM = config(responseMimeType="text/x.enum", responseSchema={"type": "STRING", "enum": ["a", "b"]})
+
+
+@pytest.mark.parametrize("mime", ["text/x.enum", "application/json"])
+def test_a_word_of_an_enum_is_said_without_quotes(mime: str) -> None:
+    body = config(responseMimeType=mime, responseSchema={"type": "STRING", "enum": ["a", "b"]})
+    said = body_of(send(body))["candidates"][0]["content"]["parts"][0]["text"]
+    assert said in (["a", "b"] if mime == "text/x.enum" else ['"a"', '"b"'])
+
+
+@pytest.mark.parametrize(("text", "fits"), [("a", True), ("c", False), ('"a"', False)])
+def test_a_scripted_word_of_an_enum_is_held_against_it(text: str, fits: bool) -> None:
+    live = make_session({"rules": [{"reply": {"text": text}}]})
+    assert (TEXT_BREAKS not in [note.fact for note in send(ENUM, live=live).notes]) is fits
 
 
 @pytest.mark.parametrize(("body", "name"), ALLOWED.values(), ids=ALLOWED)

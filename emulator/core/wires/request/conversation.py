@@ -61,6 +61,7 @@ class Conversation:
     stop: tuple[str, ...] = ()
     schema: Json = None
     json: bool = False
+    bare: bool = False  # a text of the schema is said as it is, without quotes
     usage: bool = False  # a stream is to tell its usage
     logprobs: int | None = None  # so many likely tokens are to be told for each; None: none is told
     echoes: tuple[str, ...] = ()  # what is said before the text of each choice

@@ -78,7 +78,7 @@ class RequestForm:
         looks: Mapping[str, Callable[[Mapping[str, Json]], Json]] = {
             "cap": self._most, "choices": self._number, "stop": lambda body: _texts(self._stop(body)),
             "schema": lambda body: None if isinstance(found := self._schema(body), str) else self._as_schema(found),
-            "json": self._json, "logprobs": self._logprobs,
+            "json": self._json, "bare": condition_of(data.get("bare")), "logprobs": self._logprobs,
             "usage": lambda body: self.tells_usage or self._usage(body) is True, "reasoning": self._shows_reasoning,
         }  # fmt: skip
         # what of a request is seldom there: its fields, what looks at it, and what it is without them
