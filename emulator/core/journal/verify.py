@@ -64,8 +64,10 @@ def verify(
     """Count the understood requests that fit a `when`; a `when` without an operation fits any.
 
     Where requests were `dropped` from the journal, only what is still there in plenty can be shown.
-    Raises: SourceError, for a `when` that is none, or takes too long on these requests.
+    Raises: SourceError, for a `when` that is none, or takes too long on these requests, and for bounds that all keep.
     """
+    if (count, at_least, at_most) == (None, 0, None):
+        raise SourceError([Problem("at_least", 1, 1, "", "0 holds whatever was asked; say count: 0 for none")])
     differ = _compile(when)
     try:
         rows = [(item, differ(item, item.claim.call)) for item in exchanges if item.claim.call]

@@ -70,6 +70,11 @@ def test_bounds(exchanges: Sequence[Exchange], bounds: Any, ok: bool) -> None:
     assert verify(exchanges, {"operation": "chat"}, **bounds).ok is ok
 
 
+def test_a_bound_that_nothing_breaks_is_refused(exchanges: Sequence[Exchange]) -> None:
+    with pytest.raises(SourceError, match="0 holds whatever was asked; say count: 0 for none"):
+        verify(exchanges, {"last_user": "never said"}, at_least=0)
+
+
 def test_what_is_right_is_said(exchanges: Sequence[Exchange]) -> None:
     expected = Verified(True, 2, '2 of 3 requests fit {"operation":"chat"}.', exchanges=(1, 2))
     assert verify(exchanges, {"operation": "chat"}, count=2) == expected
