@@ -52,9 +52,11 @@ def builtin_message(turn: Turn, body: Mapping[str, Json]) -> tuple[dict[str, Jso
     schema = _schema_asked(turn.call.conversation)
     if schema is not None:
         try:
-            return {**before, "text": compact(instance(schema, draw))}, notes
+            made = instance(schema, draw)
         except CannotConform as error:
             raise CannotConform(f"{form.fields('schema')[0]}: {error}") from None
+        bare = turn.call.conversation.bare and isinstance(made, str)
+        return {**before, "text": made if bare else compact(made)}, notes
     return {**before, "text": _text(turn.call, draw)}, notes
 
 
