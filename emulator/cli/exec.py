@@ -118,8 +118,7 @@ def _served(
     trust = setup.certificate.environment if setup.certificate else {}
 
     async def count(live: LiveSession) -> None:
-        found = await review(sessions, live, url, conversation=as_page)
-        tally.add(found.session, found.exchanges, found.verdict)
+        tally.add(*await review(sessions, live, url, conversation=as_page))
 
     sessions.reviewer = count
     with running(server, sock), reloading(setup, sessions, server, watch, say):

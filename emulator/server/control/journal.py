@@ -11,7 +11,6 @@ from starlette.responses import Response, StreamingResponse
 
 from emulator.core.durations import whole_number
 from emulator.core.errors import Json, SourceError
-from emulator.core.frozen import frozen
 from emulator.core.journal.client_rules import mark_of
 from emulator.core.journal.describe import describe
 from emulator.core.journal.findings import session_findings
@@ -135,20 +134,12 @@ async def note_completed(sessions: LiveSessions, request: Request, live: LiveSes
 # What a session came to: what should fail a test that ends, and the verdict on the client
 
 
-@frozen
-class Review:
-    """A session as the control API shows it, with its exchanges and the verdict."""
-
-    session: Json
-    exchanges: list[Json]
-    verdict: list[Json]
-
-
-async def review(sessions: LiveSessions, live: LiveSession, origin: str, conversation: bool) -> Review:
+async def review(sessions: LiveSessions, live: LiveSession, origin: str, conversation: bool) -> tuple[Json, ...]:
+    """Return a session as the control API shows it, its exchanges, and the verdict."""
     exchanges, _ = await soon(sessions.store.journal(live.session.id, 0))
     verdict = [finding.body() for finding in await _verdict(sessions, live, exchanges)]
     rows = [describe(item, conversation) for item in exchanges]
-    return Review(await session_body(sessions, live, origin), rows, verdict)
+    return await session_body(sessions, live, origin), rows, verdict
 
 
 async def _verdict(sessions: LiveSessions, live: LiveSession, exchanges: Sequence[Exchange]) -> list[Finding]:
