@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Literal, TypeAlias
 from urllib.parse import unquote_plus
 
-#: Returns what is shown in the place of a secret: `redact`, or one that notes it too (see `repeated_secrets`).
+#: Returns what is shown in the place of a secret: `redact`, or one that notes it too (see `repeated`).
 Show: TypeAlias = Callable[[str], str]
 Kind: TypeAlias = Literal["header", "query", "field"]
 
