@@ -88,6 +88,18 @@ REFUSED: dict[str, tuple[Body, str, str, str]] = {
     "functions-alike": (tools(function(), function()), MODEL, "ge-x-fd-twice", "Duplicate function declaration"),
     "thoughts-of-none": (thinking(thinkingBudget=0, includeThoughts=True), MODEL, "ge-x-thoughts", "Unable to submit"),
     "thoughts-unasked": (thinking(includeThoughts=True), "gemini-2.5-flash-lite", "ge-x-thoughts", "Unable to submit"),
+    "required-undefined": (
+        tools(function(parameters={"type": "OBJECT", "properties": {"a": {"type": "OBJECT", "required": ["b"]}}})),
+        MODEL,
+        "ge-x-schema-whole",
+        "* GenerateContentRequest.tools[0].functionDeclarations[0].parameters.properties[a].required[0]: property is",
+    ),
+    "array-of-what": (
+        config(responseMimeType="application/json", responseSchema={"anyOf": [{"type": "ARRAY"}]}),
+        MODEL,
+        "ge-x-schema-whole",
+        "* GenerateContentRequest.generationConfig.responseSchema.anyOf[0].items: missing field.",
+    ),
     "odd-base64": (talk(user({"inlineData": {"mimeType": "image/png", "data": "?"}})), MODEL, "ge-json-bytes", ""),
     "file-without-uri": (talk(user({"fileData": {"mimeType": "a/b"}})), MODEL, "ge-part-fields", ""),
     "call-without-name": (talk(user(), model({"functionCall": {"args": {}}})), MODEL, "ge-part-fields", ""),

@@ -188,6 +188,11 @@ def is_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     return _schema_problem(rule, asked, strict_schemas.loose_problem)
 
 
+def is_whole_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
+    """A JSON Schema at the field defines what it requires, and says what its lists have."""
+    return _schema_problem(rule, asked, strict_schemas.whole_problem)
+
+
 def is_strict_schema(rule: ConversationRule, asked: Asked) -> Iterator[Finding]:
     """A JSON Schema at the field, beside which `strict` is true, is one that can be kept to the letter."""
     return _schema_problem(rule, asked, strict_schemas.strict_problem, "strict")

@@ -28,7 +28,8 @@ _RULES: Mapping[tuple[str, ...], Sequence[Rule]] = {
     ("words", "other"): (messages.ends_as,),
     ("field",): (
         fields.is_unique, fields.is_alone, fields.is_last, fields.not_everywhere, fields.is_refused,
-        fields.is_within_output, fields.is_schema, fields.is_strict_schema, fields.is_closed_schema,
+        fields.is_within_output, fields.is_schema, fields.is_strict_schema, fields.is_whole_schema,
+        fields.is_closed_schema,
     ),
     ("field", "words"): (
         fields.has_one_of, messages.says_a_word, fields.has_no_keyword, fields.have_their_form,

@@ -23,6 +23,7 @@ MOST_ENUM_LETTERS = 15_000
 
 #: Keywords whose value is a schema, a list of schemas, or schemas by name.
 _ONE, _SEVERAL, _NAMED = ("items",), ("anyOf", "oneOf", "allOf", "prefixItems"), ("properties", "$defs", "definitions")
+_HOLDERS = (*_SEVERAL, *_NAMED)
 Path = tuple[str, ...]
 
 
@@ -56,6 +57,19 @@ def keyword_problem(schema: Json, words: Sequence[str]) -> str | None:
         word = next((name for name in words if name in part), None)
         if word:
             return f"For {shown(part.get('type') or 'any')} type, property '{word}' is not supported"
+    return None
+
+
+def whole_problem(schema: Json) -> str | None:
+    """Say where a schema requires a property that it does not define, or has a list without items."""
+    for path, part, _ in _parts(schema):
+        properties, required = part.get("properties"), part.get("required")
+        defined = properties if isinstance(properties, Mapping) else {}
+        for index, name in enumerate(required if isinstance(required, list) else ()):
+            if name not in defined:
+                return f"{_place(path)}required[{index}]: property is not defined"
+        if str(part.get("type")).lower() == "array" and "items" not in part:
+            return f"{_place(path)}items: missing field."
     return None
 
 
@@ -148,6 +162,13 @@ def _parts(schema: Json) -> Iterator[tuple[Path, Mapping[str, Json], int]]:
             listed = enumerate(given) if isinstance(given, list) and key in _SEVERAL else ()
             inner += [((*path, key, str(name)), item, level) for name, item in (*named, *listed)]
         waiting += reversed(inner)
+
+
+def _place(path: Path) -> str:
+    """Write a path as `properties[city].items.`: names and numbers of what a keyword holds stand in brackets."""
+    steps = [f"[{step}]" if path[index - 1 : index] and path[index - 1] in _HOLDERS else f".{step}"
+             for index, step in enumerate(path)]  # fmt: skip
+    return "".join(steps).removeprefix(".") + "." if path else ""
 
 
 def _context(path: Path) -> str:
