@@ -9,6 +9,7 @@ import pytest
 from broken_endpoint import BrokenEndpoint
 
 from emulator.contract.contract import load_contract
+from emulator.contract.phases.endpoint import endpoints
 from emulator.contract.phases.fuzz import draw_all
 from emulator.contract.reports.report import Report
 from emulator.contract.run import NotRunnable, plan, run_contract
@@ -186,7 +187,7 @@ def test_the_cases_of_facts_ask_the_model_that_is_named(gateway: BrokenEndpoint)
 
 def test_what_a_case_sends_or_a_phase_makes_of_chats_names_that_model() -> None:
     contract = load_contract("openai").naming("mine")
-    of = {item.operation.name: item for item in contract.endpoints}
+    of = {item.operation.name: item for item in endpoints(contract)}
     told = {
         item["body"]["model"]
         for _, step in contract.steps("sequence")
@@ -212,7 +213,7 @@ def test_what_a_case_sends_or_a_phase_makes_of_chats_names_that_model() -> None:
 )
 def test_paths_name_that_model(provider: str, operation: str, path: str) -> None:
     contract = load_contract(provider).naming("a/b")
-    assert [item.path for item in contract.endpoints if item.operation.name == operation] == [path]
+    assert [item.path for item in endpoints(contract) if item.operation.name == operation] == [path]
 
 
 def test_several_faults_are_several_findings(gateway: BrokenEndpoint) -> None:

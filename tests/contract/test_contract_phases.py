@@ -17,6 +17,7 @@ from emulator.contract.generation.shrink import smallest
 from emulator.contract.generation.strategies import ANY_JSON
 from emulator.contract.outcome import PlannedCase
 from emulator.contract.phases.coverage import coverage
+from emulator.contract.phases.endpoint import endpoints
 from emulator.contract.phases.fuzz import draw_all
 from emulator.contract.reports.report import Result
 from emulator.contract.run import plan
@@ -278,7 +279,7 @@ def test_coverage_reaches_every_constraint() -> None:
 
 
 def test_ids_stay_when_a_schema_grows_elsewhere() -> None:
-    (chat,) = (item for item in CONTRACTS["brivionix"].endpoints if item.operation.name == "chat")
+    (chat,) = (item for item in endpoints(CONTRACTS["brivionix"]) if item.operation.name == "chat")
     schema, good = json.loads(json.dumps(chat.operation.request)), chat.bodies[0]
 
     def ids() -> set[str]:
@@ -307,7 +308,7 @@ def test_a_list_past_its_bound_is_one_case_whatever_it_holds() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_boundaries_are_valid_by_the_oracle(name: str) -> None:
-    for endpoint in CONTRACTS[name].endpoints:
+    for endpoint in endpoints(CONTRACTS[name]):
         if endpoint.operation.method == "POST":
             valid = Draft202012Validator(endpoint.operation.request).is_valid
             found = list(boundaries(endpoint.operation.request, endpoint.bodies[0]))
@@ -354,7 +355,7 @@ def test_a_slug_is_readable_and_its_own(value: Any, text: str) -> None:
 @pytest.mark.parametrize("polarity", ["valid", "invalid"])
 @pytest.mark.parametrize("name", NAMES)
 def test_drawn_bodies_are_what_they_should_be(name: str, polarity: str) -> None:
-    for endpoint in CONTRACTS[name].endpoints:
+    for endpoint in endpoints(CONTRACTS[name]):
         if endpoint.operation.method == "POST":
             oracle = Draft202012Validator(endpoint.operation.request).is_valid
             drawn = draw_all(endpoint, polarity, 3, 50)

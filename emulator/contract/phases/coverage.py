@@ -10,11 +10,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from emulator.contract.contract import Contract, Endpoint, target
+from emulator.contract.contract import Contract, target
 from emulator.contract.generation.boundaries import Boundary, boundaries, place, slug, tags
 from emulator.contract.generation.mutations import Mutation
 from emulator.contract.generation.strategies import answered, model_fields
 from emulator.contract.outcome import PlannedCase
+from emulator.contract.phases.endpoint import Endpoint, endpoints
 from emulator.contract.phases.exchanges import sent
 from emulator.contract.target import TargetSession
 from emulator.core.errors import Json
@@ -27,7 +28,7 @@ MOST_ITEMS = 1000
 
 def coverage(contract: Contract) -> Iterator[PlannedCase]:
     """Yield the cases of each operation, those that are taken first."""
-    for endpoint in contract.endpoints:
+    for endpoint in endpoints(contract):
         if endpoint.is_tried:
             yield from _bodies(endpoint) if endpoint.operation.has_body else _queries(endpoint)
 

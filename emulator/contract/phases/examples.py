@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 
 from emulator.contract.checks.answers import read_stream
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract, Endpoint, Example
+from emulator.contract.contract import Contract, Example
 from emulator.contract.expectations import Differs, equal, hold
 from emulator.contract.outcome import PlannedCase
+from emulator.contract.phases.endpoint import Endpoint
 from emulator.contract.phases.exchanges import client_of, refused, resting_on, taken
 from emulator.contract.target import TargetSession
 from emulator.core.errors import Json

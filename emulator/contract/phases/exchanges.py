@@ -20,8 +20,9 @@ from emulator.contract.checks.deltas import choices_of, joined, of_choice, order
 from emulator.contract.checks.errors import situation
 from emulator.contract.checks.limits import rate_number
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract, Endpoint
+from emulator.contract.contract import Contract
 from emulator.contract.expectations import Differs, accepted, at_any, at_path, conform, equal, hold, pick, whole
+from emulator.contract.phases.endpoint import Endpoint
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
 from emulator.core.provider.fact import Fact

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from emulator.contract.contract import Contract, Endpoint
+from emulator.contract.contract import Contract
 from emulator.contract.generation.mutations import Mutation, Mutator
 from emulator.contract.generation.shrink import smallest
 from emulator.contract.generation.strategies import Values, answered, model_fields, requests
 from emulator.contract.outcome import Outcome, PlannedCase, judge
 from emulator.contract.phases.coverage import told
+from emulator.contract.phases.endpoint import Endpoint, endpoints
 from emulator.contract.phases.exchanges import sent
 from emulator.contract.target import Target
 from emulator.core.errors import Json
@@ -52,7 +53,7 @@ def fuzz(
 
     `frugal`: they ask the models of the good requests, and no others.
     """
-    for endpoint in contract.endpoints:
+    for endpoint in endpoints(contract):
         if endpoint.operation.has_body and endpoint.is_tried:
             for polarity in ("valid", "invalid"):
                 yield _case(endpoint, polarity, number, max_examples, frugal)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract, Endpoint
+from emulator.contract.contract import Contract
 from emulator.contract.expectations import hold, outcome
 from emulator.contract.outcome import Outcome, PlannedCase, judge
+from emulator.contract.phases.endpoint import Endpoint, endpoints
 from emulator.contract.phases.exchanges import answers, client_of
 from emulator.contract.target import NotArranged, Target, TargetSession
 
@@ -19,7 +20,7 @@ _NO_CHAT = "no chat was answered; name a model that is there: --model NAME"
 def probe(contract: Contract) -> Iterator[PlannedCase]:
     """Yield the cases of the probe; without the first two, nothing else is worth asking."""
     yield from gates(contract)
-    yield from map(_exists, contract.endpoints)
+    yield from map(_exists, endpoints(contract))
 
 
 def gates(contract: Contract) -> tuple[PlannedCase, PlannedCase]:
@@ -42,7 +43,7 @@ def _strict(case: PlannedCase) -> PlannedCase:
 
 
 def _reachable(contract: Contract, session: TargetSession) -> None:
-    client, path = client_of(contract, session), contract.endpoints[0].path
+    client, path = client_of(contract, session), endpoints(contract)[0].path
     base = contract.provider.base_path
     answer = client.send("GET", path)
     if answer.status == 404 and not session.base_url.endswith(base):
@@ -54,8 +55,8 @@ def _reachable(contract: Contract, session: TargetSession) -> None:
 
 def _key(contract: Contract, session: TargetSession) -> None:
     """Ask what costs least: a listing where there is one."""
-    listings = (item for item in contract.endpoints if item.operation.method == "GET")
-    cheapest = next(listings, contract.endpoints[0])
+    listings = (item for item in endpoints(contract) if item.operation.method == "GET")
+    cheapest = next(listings, endpoints(contract)[0])
     answer = _ask(cheapest, session)
     what = f"the key is good for {cheapest.operation.method} {cheapest.path}"
     hold(answer, what, answer.status not in (401, 403), "any status but 401 and 403", answer.status)

@@ -16,10 +16,11 @@ from emulator.contract.case_client import CaseClient
 from emulator.contract.checks.deltas import UNLIKE_WHOLE, in_one_form
 from emulator.contract.checks.limits import rate_number
 from emulator.contract.client import Answer
-from emulator.contract.contract import Contract, Endpoint
+from emulator.contract.contract import Contract
 from emulator.contract.expectations import accepted, equal, hold
 from emulator.contract.outcome import PlannedCase
 from emulator.contract.phases import exchanges
+from emulator.contract.phases.endpoint import Endpoint, endpoints
 from emulator.contract.phases.exchanges import client_of, refused, resting_on, wire_of
 from emulator.contract.target import NotArranged, TargetSession
 from emulator.core.errors import Json
@@ -44,7 +45,7 @@ _CITIES = ("Zürich", "Köln", 'New "York"')
 
 def stateful(contract: Contract, seed: int = 0, plan: str | None = None) -> Iterator[PlannedCase]:
     """Yield the walks that a provider's contract gives reason for; `plan` is the only one whose limits are walked."""
-    endpoint = next((item for item in contract.endpoints if item.is_asked), None)
+    endpoint = next((item for item in endpoints(contract) if item.is_asked), None)
     if endpoint is None:
         return
     if endpoint.operation.takes("tools") and contract.shown_by("tools"):
