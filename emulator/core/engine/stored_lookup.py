@@ -45,17 +45,21 @@ def recalling(
     Nothing is wrong with the request yet. Raises: StoreFailed, when awaited.
     """
     route = (provider.routes.find(request.path) or {}).get(request.method)
-    operation = route.operation if route else None
-    of = provider.operations[operation.of] if operation and operation.kind == "stored" else operation
-    if route is None or operation is None or of is None or of.wire is None or of.wire.kept is None:
+    if route is None:
         return None
-    chat = _Chat(of, of.wire, of.wire.kept, store, session)
-    if operation.kind == "stored":
+    operation = route.operation
+    stored = operation.kind == "stored"
+    of = provider.operations[operation.of] if stored else operation
+    wire = of.wire
+    if wire is None or wire.kept is None or not (stored or wire.request.may_go_on(request.body)):
+        return None
+    chat = _Chat(of, wire, wire.kept, store, session)
+    if stored:
         asked = dict(parse_qsl(request.query))
         ident = next(iter(route.params.values()), "")
         return _packed(chat.one(operation, ident, asked) if ident else chat.all(Page(operation, asked)))
-    body = parsed(request.body) if of.wire.request.may_go_on(request.body) else None
-    chats = (item.name for item in provider.operations.values() if item.kind == "chat" and item.wire is of.wire)
+    body = parsed(request.body)
+    chats = (item.name for item in provider.operations.values() if item.kind == "chat" and item.wire is wire)
     return _packed(chat.named_in(body, next(chats))) if isinstance(body, dict) else None
 
 

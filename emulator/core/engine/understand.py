@@ -150,13 +150,13 @@ def _unnamed_model(operation: Operation, settings: Settings, body: Mapping[str, 
 def _check_beside(provider: Provider, operation: Operation, settings: Settings, request: Request) -> None:
     """Refuse headers and a query that the provider rules out."""
     muted, query = settings.muted, dict(_queried(request)) if request.query else {}
-    checks = provider.header_checks(muted)
+    checks = provider.header_checks(muted) if provider.request_headers else None
     if checks and not checks.verdict(request.headers):
         raise provider.refuse_headers(checks.violations(request.headers), muted)
     checks = provider.query_checks(muted) if request.query else None
     if checks and not checks.verdict(query):
         raise Refusal("invalid_request", details=checks.violations(query))
-    checks = operation.query_checks(muted)
+    checks = operation.query_checks(muted) if operation.query else None
     if checks and not checks.verdict(query):
         found = checks.violations(query)
         raise provider.refuse(operation.query_errors.get(found[0].fact or "", operation.query_error), "", found)
