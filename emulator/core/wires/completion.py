@@ -1,9 +1,9 @@
-"""What the model says, whatever the wire: parts in order, why it ended, and what it cost."""
+"""What the model says, whatever the wire: parts in order, why it ended (and the words for it), and what it cost."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import field
 from hashlib import blake2b
 from typing import Literal, get_args
@@ -98,6 +98,49 @@ class Completion:
 
     def calls(self) -> list[Part]:
         return [part for part in self.parts if part.kind in CALLS]
+
+
+@frozen
+class Words:
+    """Tables of words, by the names of the holes for them; in each the words stand by reasons and causes.
+
+    Where it `refuses` a refusal looks like a text, and only the word for why it ended tells it from one.
+    """
+
+    tables: Mapping[str, Mapping[str, str]]
+    refuses: bool = False
+
+    def of(self, completion: Completion) -> dict[str, Json]:
+        """Return the words for why a completion ended; a reason that has none is passed on."""
+        cause, finish = completion.cause, completion.finish
+        return {
+            name: table[cause] if cause in table else table.get(finish or "", finish)
+            for name, table in self.tables.items()
+        }
+
+    def reason(self, found: Mapping[str, Json], kinds: Set[str]) -> str | None:
+        """Return the neutral reason that all words fit; of several, the one that fits what was said."""
+        if not self.tables:
+            return found.get("finish") or None
+        words, reasons = self._said(found), self.reasons(found)
+        if not words:
+            return None
+        for of_kinds, reason in ((CALLS, "tool_calls"), (("refusal",), "refusal")):
+            if not kinds.isdisjoint(of_kinds) and reason in reasons:
+                return reason if reason in REASONS else "stop"
+        first = [*(reason for reason in reasons if reason != "refusal"), *words.values()][0]
+        return "stop" if first in CAUSES else first
+
+    def reasons(self, found: Mapping[str, Json]) -> list[str]:
+        """Return the neutral reasons that all words fit; none where there is no word."""
+        words = self._said(found)
+        known = next(iter(self.tables.values())) if words else ()
+        return [reason for reason in known if all(self.tables[of].get(reason) == word for of, word in words.items())]
+
+    def _said(self, found: Mapping[str, Json]) -> dict[str, str]:
+        """Return the words for why an answer ended, of the tables that have more than one."""
+        telling = [name for name, table in self.tables.items() if len(set(table.values())) > 1]
+        return {name: found[name] for name in telling if found.get(name)}
 
 
 def named_usage(usage: Mapping[str, int] | None) -> dict[str, int] | None:

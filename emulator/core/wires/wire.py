@@ -11,7 +11,7 @@ from emulator.core.errors import Json
 from emulator.core.stored_answers import Kept
 from emulator.core.tokens import count
 from emulator.core.tree import parsed
-from emulator.core.wires.completion import CALLS, FRESH, KINDS, Completion, Part, counts
+from emulator.core.wires.completion import CALLS, FRESH, KINDS, Completion, Part, Words, counts
 from emulator.core.wires.padding import Padding
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows
 from emulator.core.wires.request.form import RequestForm
@@ -22,7 +22,6 @@ from emulator.core.wires.stream_reader import StreamReader, part_of, usage_of, w
 from emulator.core.wires.stream_writer import Event, Sent, Tally, part_written, written
 from emulator.core.wires.template import ECHO, ERROR, NUMBER, PIECE
 from emulator.core.wires.template import PARTS as WRITTEN
-from emulator.core.wires.words import Words
 from emulator.core.wires.writer import Writer
 
 #: How a stream fails that says so in the provider's envelope, and not as an event; or says nothing.

@@ -13,7 +13,7 @@ from emulator.core.stored_answers import STATES, Kept
 from emulator.core.tree import Path as Steps
 from emulator.core.tree import at
 from emulator.core.wires import template
-from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, KINDS, REASONS
+from emulator.core.wires.completion import CALLS, CAUSES, DETAILS, KINDS, REASONS, Words
 from emulator.core.wires.loading.parser import Parser
 from emulator.core.wires.loading.places import places
 from emulator.core.wires.padding import Padding
@@ -23,7 +23,6 @@ from emulator.core.wires.sse import event
 from emulator.core.wires.stream_writer import Event
 from emulator.core.wires.template import ALOUD, ECHO, ITEM, NUMBER, PART, PIECE, Node, fields_of, holes, nodes
 from emulator.core.wires.wire import MOMENTS, OF_PART, Wire
-from emulator.core.wires.words import Words
 from emulator.core.wires.writer import Writer, event_writer, writer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import field
+from itertools import takewhile
 from typing import Literal
 
 from emulator.core.errors import Json
@@ -71,10 +72,7 @@ class Conversation:
 
 def last_text(messages: tuple[Message, ...], role: str) -> str | None:
     """Return the text of the last message of a role."""
-    for message in reversed(messages):
-        if message.role == role:
-            return message.text
-    return None
+    return next((message.text for message in reversed(messages) if message.role == role), None)
 
 
 def system_text(messages: tuple[Message, ...]) -> str | None:
@@ -86,14 +84,9 @@ def system_text(messages: tuple[Message, ...]) -> str | None:
 def tool_results(messages: tuple[Message, ...]) -> list[dict[str, str]]:
     """Return `{name, content}` of each tool message after the last assistant message, named by its call's id."""
     names = {call_id: name for message in messages for call_id, name, _ in message.calls if call_id}
-    results: list[dict[str, str]] = []
-    for message in reversed(messages):
-        if message.role == "assistant":
-            break
-        if message.role == "tool":
-            name = names.get(message.call_id, message.name)
-            results.append({"name": name, "content": message.text})
-    return results[::-1]
+    since = list(takewhile(lambda message: message.role != "assistant", reversed(messages)))[::-1]
+    answers = [message for message in since if message.role == "tool"]
+    return [{"name": names.get(message.call_id, message.name), "content": message.text} for message in answers]
 
 
 def words_of(text: str) -> list[str]:
