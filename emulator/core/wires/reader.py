@@ -14,19 +14,7 @@ from typing import Any, TypeAlias
 from emulator.core.errors import Json
 from emulator.core.wires import template
 from emulator.core.wires.completion import CALLS, COUNTS, DETAILS, FRESH, SAID, Kind
-from emulator.core.wires.template import (
-    ALOUD,
-    ANNOTATIONS,
-    DERIVED,
-    ECHO,
-    NUMBER,
-    PART,
-    THOUGHTS,
-    TOKENS,
-    USAGE,
-    Node,
-    holes,
-)
+from emulator.core.wires.template import Node, holes
 
 #: What was found by the names of holes; beside them the keys below.
 Found: TypeAlias = dict[str, Any]
@@ -38,7 +26,7 @@ PARTS, ROWS, UNREAD = "$parts", "$rows", "$unread"
 _COUNTS = (*(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID)), "choice", "part.index", "part.call",
            "annotation.start", "annotation.end", "annotation.index")  # fmt: skip
 #: What is not read: an answer is known by it, and does not say it.
-_ASIDE = ("created", "usage.cost", NUMBER, *(name for name in DERIVED if name != ALOUD))
+_ASIDE = ("created", "usage.cost", template.NUMBER, *(name for name in template.DERIVED if name != template.ALOUD))
 
 
 def reader(node: Node, needed: Collection[str] = ()) -> Match:
@@ -60,7 +48,7 @@ def rows(found: Found) -> Iterator[Found]:
 def tells(kind: str, found: Found) -> bool:
     """Tell whether what was found is a part of a kind: a call has a name or an id, others a text, or thoughts."""
     names = ("part.id", "part.name") if kind in CALLS else ("part.text",)
-    return THOUGHTS in found or any(isinstance(found.get(name), str) for name in names)
+    return template.THOUGHTS in found or any(isinstance(found.get(name), str) for name in names)
 
 
 def _literal(node: template.Literal, needed: Collection[str]) -> Match:
@@ -80,9 +68,9 @@ def _anything(given: Json, found: Found) -> bool:
 
 def _hole(node: template.Hole, needed: Collection[str]) -> Match:
     name = node.name
-    if name in _ASIDE or name.startswith(ECHO):
+    if name in _ASIDE or name.startswith(template.ECHO):
         return _anything
-    if name == ALOUD:  # an empty one says nothing
+    if name == template.ALOUD:  # an empty one says nothing
         return lambda given, found: _take(found, "text", given, given != "" and isinstance(given, str), not given)
     if name in _COUNTS:
         return lambda given, found: _take(found, name, given, given.__class__ is int, True)
@@ -245,8 +233,8 @@ def _inner(node: template.Choices | template.Rows, needed: Collection[str]) -> M
 def _whole(node: template.Whole, needed: Collection[str]) -> Match:
     """Read the whole answer; what is changed in it says nothing of the answer."""
     look = reader(node.node)
-    aside = {PARTS, UNREAD, TOKENS, ANNOTATIONS, THOUGHTS, *PART, *node.changes}
-    if USAGE in node.changes:
+    aside = {PARTS, UNREAD, template.TOKENS, template.ANNOTATIONS, template.THOUGHTS, *template.PART, *node.changes}
+    if template.USAGE in node.changes:
         aside.update(f"usage.{name}" for name in (*COUNTS, *DETAILS, FRESH, SAID))
 
     def match(given: Json, found: Found) -> bool:

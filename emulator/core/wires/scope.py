@@ -8,19 +8,8 @@ from dataclasses import field
 from emulator.core.errors import Json
 from emulator.core.frozen import frozen
 from emulator.core.tree import parsed
+from emulator.core.wires import template
 from emulator.core.wires.completion import CALLS, REASONS, Annotation, Completion, Part, Token, counts, signature
-from emulator.core.wires.template import (
-    ANNOTATIONS,
-    ERROR,
-    FAILURE,
-    FILTERED,
-    ITEM,
-    LIKELY,
-    NUMBER,
-    PARTS,
-    THOUGHTS,
-    TOKENS,
-)
 
 
 @frozen
@@ -51,16 +40,17 @@ def values_of(saying: AnswerValues) -> dict[str, Json]:
         "id": saying.id, "created": saying.created, "model": saying.model, "choices": saying.choices, "choice": 0,
         "text": text, "refusal": completion.text("refusal"), "finish": completion.finish,
         "reasoning": completion.text("reasoning"), "stopped": completion.stopped,
-        PARTS: list(_parts(completion, saying.items, saying.signs)), NUMBER: 0, ERROR: None, **_NO_FAILURE,
+        template.PARTS: list(_parts(completion, saying.items, saying.signs)), template.NUMBER: 0,
+        template.ERROR: None, **_NO_FAILURE,
         "usage": usage, "usage.asked": None, "usage.cost": _cost(saying), **counts(usage),
-        FILTERED: completion.finish == REASONS[-1] or None,
+        template.FILTERED: completion.finish == REASONS[-1] or None,
         "echoes": saying.echoes, "conversation": saying.conversation,
-        TOKENS: _tokens([token for part in said for token in part.tokens]),
-        ANNOTATIONS: _annotations([item for part in said for item in part.annotations]),
+        template.TOKENS: _tokens([token for part in said for token in part.tokens]),
+        template.ANNOTATIONS: _annotations([item for part in said for item in part.annotations]),
     }  # fmt: skip
 
 
-_NO_FAILURE = dict.fromkeys(FAILURE)
+_NO_FAILURE = dict.fromkeys(template.FAILURE)
 
 
 def _cost(saying: AnswerValues) -> float | None:
@@ -88,9 +78,9 @@ def _parts(completion: Completion, items: Sequence[str], signs: bool) -> Iterato
             "part.arguments": part.text,
             "part.input": parsed(part.text, {} if cut else part.text) if part.kind == "call" else None,
             "part.signature": _signature(part, calls, signs),
-            "part.index": index, "part.call": calls, ITEM: items[index] if index < len(items) else "",
-            TOKENS: _tokens(part.tokens), ANNOTATIONS: _annotations(part.annotations),
-            THOUGHTS: [{"part.text": part.text}] if part.kind == "reasoning" and part.text else None,
+            "part.index": index, "part.call": calls, template.ITEM: items[index] if index < len(items) else "",
+            template.TOKENS: _tokens(part.tokens), template.ANNOTATIONS: _annotations(part.annotations),
+            template.THOUGHTS: [{"part.text": part.text}] if part.kind == "reasoning" and part.text else None,
         }  # fmt: skip
         calls += part.kind in CALLS
 
@@ -99,7 +89,7 @@ def _tokens(tokens: Sequence[Token]) -> list[Json] | None:
     """Return the rows of tokens; nothing where there are none."""
     return [
         {"token.text": token.text, "token.logprob": token.logprob,
-         "token.bytes": list(token.text.encode(errors="surrogatepass")), LIKELY: _tokens(token.likely)}
+         "token.bytes": list(token.text.encode(errors="surrogatepass")), template.LIKELY: _tokens(token.likely)}
         for token in tokens
     ] or None  # fmt: skip
 
