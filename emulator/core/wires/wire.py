@@ -11,17 +11,16 @@ from emulator.core.errors import Json
 from emulator.core.stored_answers import Kept
 from emulator.core.tokens import count
 from emulator.core.tree import parsed
+from emulator.core.wires import sse, template
 from emulator.core.wires.completion import CALLS, FRESH, KINDS, Completion, Part, Words, counts
 from emulator.core.wires.padding import Padding
 from emulator.core.wires.reader import PARTS, UNREAD, Found, Match, rows
 from emulator.core.wires.request.form import RequestForm
 from emulator.core.wires.scope import AnswerValues, values_of
 from emulator.core.wires.sse import COMMENT, TYPES, Framing, as_line, payload
-from emulator.core.wires.sse import event as write_event
 from emulator.core.wires.stream_reader import StreamReader, part_of, usage_of, whole_of
 from emulator.core.wires.stream_writer import Event, Sent, Tally, part_written, written
 from emulator.core.wires.template import ECHO, ERROR, NUMBER, PIECE
-from emulator.core.wires.template import PARTS as WRITTEN
 from emulator.core.wires.writer import Writer
 
 #: How a stream fails that says so in the provider's envelope, and not as an event; or says nothing.
@@ -82,7 +81,7 @@ class Wire:
             return written(self.events.get((moment, kind), ()), scope, when)
 
         events = said("later" if saying.later and ("later", "") in self.events else "start", when="data")
-        for values, part, pieces_of in zip(scope[WRITTEN], completion.parts, pieces, strict=True):
+        for values, part, pieces_of in zip(scope[template.PARTS], completion.parts, pieces, strict=True):
             scope |= values
             if tally and part.kind in CALLS:
                 tally.add(part.kind, count(part.name) + count(part.text))
@@ -163,7 +162,7 @@ class Wire:
         if self.failing_as == AS_ENVELOPE and b"\n" in data:
             return data.rstrip(b"\n") + b"\n"
         names = self.event_names(parsed(data)) if self.names_events else []
-        return write_event(data, names[0].encode(errors="replace") if names else b"")
+        return sse.event(data, names[0].encode(errors="replace") if names else b"")
 
     @property
     def errors(self) -> Sequence[Event]:
@@ -188,11 +187,10 @@ class Wire:
     def is_piece(self, event: bytes) -> bool:
         """Tell whether an event has a piece of what is said."""
         value = parsed(payload(event))
-        for (moment, _), events in self.events.items():
-            for template in events if moment == "piece" else ():
-                found: Found = {}
-                if template.match(value, found) and any(row.get("piece") for row in rows(found)):
-                    return True
+        for look in [one.match for (moment, _), events in self.events.items() if moment == PIECE for one in events]:
+            found: Found = {}
+            if look(value, found) and any(row.get("piece") for row in rows(found)):
+                return True
         return False
 
     def keep_alive(self, query: str) -> bytes:
