@@ -270,9 +270,10 @@ def test_what_would_make_megabytes_is_a_fault_that_is_not_drawn() -> None:
     drawn = set()
 
     @QUICK
-    @given(mutator.some(body))
-    def draw(pair: Any) -> None:
-        drawn.add(len(pair[1].after) if pair[1].operator == "lengthen" else 0)
+    @given(mutator.several(st.just(body), 1))
+    def draw(pairs: Any) -> None:
+        _, (_, fault) = pairs
+        drawn.add(len(fault.after) if fault.operator == "lengthen" else 0)
 
     draw()
     assert (lengths, drawn) == ({MOST_ITEMS + 1, 3}, {0, 3})

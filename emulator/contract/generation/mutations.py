@@ -8,7 +8,7 @@ Fields that the value leaves out are added with a fault of their own, so that ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -102,8 +102,15 @@ class Mutator:
         """Tell whether a value is valid."""
         return self._verdict(value) or (self._reads is not None and self._verdict(self._reads(value)))
 
-    def some(self, value: Json) -> st.SearchStrategy[tuple[Json, Mutation]]:
-        """Return a strategy of a valid value's mutations: each keyword as likely, however often it stands."""
+    def several(self, valid: st.SearchStrategy[Json], faults: int) -> st.SearchStrategy[Sequence[Any]]:
+        """Return a strategy of valid values, each before so many broken ones with their fault."""
+        # one draw for each, and no strategy made for each value: generation is the larger part of a run's time
+        numbers = [st.integers(0, 2**16 - 1)] * faults
+        drawn = st.tuples(valid, *numbers).map(lambda drawn: [drawn[0], *map(self._picker(drawn[0]), drawn[1:])])
+        return drawn.filter(lambda drawn: None not in drawn[1:])
+
+    def _picker(self, value: Json) -> Callable[[int], tuple[Json, Mutation] | None]:
+        """Return what finds a mutation of a valid value by number: each keyword as likely, however often it stands."""
         by_keyword: dict[str, list[Mutation]] = {}
         for mutation in self.candidates(value):
             if not (isinstance(mutation.after, list) and len(mutation.after) > MOST_ITEMS):
@@ -116,12 +123,11 @@ class Mutator:
             for mutations in (*groups[group:], *groups[:group]):
                 for index in range(len(mutations)):
                     mutation = mutations[(turn + index) % len(mutations)]
-                    if self.breaks(value, mutation):
-                        return mutation.apply(value), mutation
+                    if not self.valid(broken := mutation.apply(value)):
+                        return broken, mutation
             return None
 
-        # one draw, not one for each choice: generation is the larger part of a run's time
-        return st.integers(0, 2**16 - 1).map(pick).filter(lambda pair: pair is not None)  # type: ignore[return-value]
+        return pick
 
     def breaks(self, value: Json, mutation: Mutation) -> bool:
         """Tell whether a valid value is invalid with this fault."""

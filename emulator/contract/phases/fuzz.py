@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 
 from emulator.contract.contract import Contract
 from emulator.contract.generation.mutations import Mutation, Mutator
@@ -80,8 +79,7 @@ def draw_all(endpoint: Endpoint, polarity: str, number: int, max_examples: int, 
     if polarity == "valid":
         return [Drawn(body) for body in draw(valid, number, max_examples)]
     mutator = endpoint.mutator
-    broken = valid.flatmap(lambda body: st.tuples(st.just(body), *[mutator.some(body)] * FAULTS))
-    drawn = draw(broken, number, -(-max_examples // FAULTS))
+    drawn = draw(mutator.several(valid, FAULTS), number, -(-max_examples // FAULTS))
     return [Drawn(body, fault) for body, *faults in drawn for _, fault in faults][:max_examples]
 
 

@@ -202,12 +202,10 @@ def run(provider: Provider, operation: Operation, ask: Ask, bodies: int) -> Coun
     mutator = Mutator(operation.request, provider.nulls_fact is not None, reader(provider, operation))
     seen: Counter[str] = Counter()
 
-    bodies_and_faults = requests(operation.request, model_ids(provider, operation), operation.wire).flatmap(
-        lambda body: st.tuples(st.just(body), *[mutator.some(body)] * FAULTS)
-    )
+    valid = requests(operation.request, model_ids(provider, operation), operation.wire)
 
     @settings(GENERATED, max_examples=-(-bodies // (1 + FAULTS)))
-    @given(bodies_and_faults)
+    @given(mutator.several(valid, FAULTS))
     def check(drawn: Any) -> None:
         body, *faults = drawn
         body = in_a_conversation_of_its_own(operation, body, seen["valid"])
