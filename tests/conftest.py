@@ -44,6 +44,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with tests of half a minute each: begun last, they would leave the other processes idle."""
+    items.sort(key=lambda item: item.path.name != "test_schemathesis.py")
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Return one process more than there are processors: for a tenth of their time tests wait for others."""
     return (os.cpu_count() or 1) + 1

@@ -33,7 +33,7 @@ from emulator.core.engine.body import CUSTOMARY, without_nulls
 from emulator.core.engine.engine import Engine
 from emulator.core.engine.understand import conversation
 from emulator.core.errors import Refusal
-from emulator.core.provider.conversation.rule import Asked
+from emulator.core.provider.conversation.rule import Asked, ConversationRule
 from emulator.core.provider.holes import fill
 from emulator.core.provider.loading.folder import load_providers
 from emulator.core.provider.operation import Operation
@@ -130,7 +130,7 @@ def test_any_json_is_judged_alike_and_answered(provider: Provider, operation: Op
         if reads := reader(provider, operation):
             judged = reads(judged)
         if agreed.verdict(judged, answer):
-            beyond = breaks_a_rule(provider, operation, read) or answer.status == 200
+            beyond = broken_rule(provider, operation, read) or answer.status == 200
             assert beyond or refused_beyond_the_schema(provider, operation, body, answer)
         else:
             check_refused(provider, operation, answer)
@@ -304,8 +304,9 @@ def answer_of(status: int, kind: str, data: bytes) -> Answer:
 
 
 def check_answered(provider: Provider, operation: Operation, body: Mapping[str, Any], answer: Answer) -> None:
-    if answer.status >= 400 and (breaks_a_rule(provider, operation, body) or goes_on(operation, body)):
-        check_refused(provider, operation, answer)
+    broken = broken_rule(provider, operation, body) if answer.status >= 400 else None
+    if broken or (answer.status >= 400 and goes_on(operation, body)):
+        check_refused(provider, operation, answer, broken.error if broken else "invalid_request")
         return
     if answer.status == 400 and operation.kind == "embeddings" and ("dimensions" in body or operation.vectors):
         return  # more than the model has, or another model than that of the path
@@ -339,11 +340,11 @@ def conforms(schema: Schema | None, data: bytes) -> None:
     assert len(data) > MOST_BYTES or schema.oracle.is_valid(value)
 
 
-def check_refused(provider: Provider, operation: Operation, answer: Answer) -> None:
-    """A 400, or what stands for a model that is not there, in the provider's own envelope, every field of it."""
-    assert answer.status in (400, provider.errors[provider.models_unknown]["status"]), answer
+def check_refused(provider: Provider, operation: Operation, answer: Answer, error: str = "invalid_request") -> None:
+    """A 400, or a rule's own status, or that of a model that is not there; every field of the provider's envelope."""
+    given = {**provider.errors[error], **({"status": 400} if error == "invalid_request" else {})}
+    assert answer.status in (given["status"], provider.errors[provider.models_unknown]["status"]), answer
     assert answer.kind == "application/json"
-    given = {**provider.errors["invalid_request"], "status": 400}
     envelope = provider.envelope_at(operation.path)
     wanted = fill(envelope, {**dict.fromkeys(("message", "param", "details", "request_id", "more")), **given})
     for path, shape in leaves(envelope, ()):
@@ -359,7 +360,7 @@ def check_refused(provider: Provider, operation: Operation, answer: Answer) -> N
 
 def check_names(provider: Provider, operation: Operation, answer: Answer, mutation: Mutation) -> None:
     """The field with the fault is named wherever the envelope has a place for it."""
-    body, own = orjson.loads(answer.body), {item.at for item in operation.exceptions}
+    body, own = orjson.loads(answer.body), {item["at"] for item in operation.exceptions}
     for path, shape in leaves(provider.envelope_at(operation.path), ()):
         if any(name.endswith("~") for name in path):
             continue
@@ -400,16 +401,17 @@ def is_about(path: str, mutation: Mutation) -> bool:
     return path == mutation.path or path.startswith((f"{mutation.path}.", f"{mutation.path}["))
 
 
-def breaks_a_rule(provider: Provider, operation: Operation, body: Any) -> bool:
-    """Tell whether a body is no conversation that the provider takes, though its schema allows it."""
+def broken_rule(provider: Provider, operation: Operation, body: Any) -> ConversationRule | None:
+    """Return why a body is no conversation that the provider takes, though its schema allows it."""
     rules = operation.rules(frozenset())
     if rules is None:
-        return False
+        return None
     said = conversation(operation, body)
     named = in_path(provider, operation)["model"] if "{model}" in operation.path else said.model
     model = provider.models.get(named)
     known = (model.traits, model.output_limit, model.defaults) if model else ()
-    return rules.first_broken(Asked(body, said, *known)) is not None
+    rule, _ = rules.first_broken(Asked(body, said, *known)) or (None, None)
+    return rule
 
 
 def refused_beyond_the_schema(
