@@ -147,6 +147,7 @@ def _wrong(fields: Mapping[str, Json], version: str, model: tuple[int, int, str]
     yield from _of_messages(fields["messages"], "system" in traits)
     if not all(block["text"] for block in blocks(fields.get("system") or [])):
         yield "messages: text content blocks must be non-empty"
+    yield from _of_blocks([block for message in fields["messages"] for block in blocks(message["content"])])
     yield from _of_calls(fields["messages"])
     yield from _of_end(fields, traits)
     yield from _of_tools(fields)
@@ -156,6 +157,19 @@ def _wrong(fields: Mapping[str, Json], version: str, model: tuple[int, int, str]
     cached = str(fields).count("'cache_control': {")
     if cached > 4:
         yield f"A maximum of 4 blocks with cache_control may be provided. Found {cached}."
+
+
+def _of_blocks(given: list[Json]) -> Iterator[str]:
+    for block in given:
+        said, source = block.get("text"), block.get("source") or {}
+        if said and not said.strip():
+            yield "messages: text content blocks must contain non-whitespace text"
+        if block.get("is_error") and block.get("content") in ("", []):
+            yield "tool_result: content cannot be empty if `is_error` is true"
+        if block["type"] == "tool_use" and not re.fullmatch("[a-zA-Z0-9_-]+", block["id"]):
+            yield "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"
+        if block["type"] == "image" and source.get("type") == "base64" and ":" in source["data"][:10]:
+            yield "image.source.base64: invalid base64 data"
 
 
 def _of_version(fields: Mapping[str, Json]) -> Iterator[str]:
@@ -218,6 +232,12 @@ def _of_end(fields: Mapping[str, Json], traits: frozenset[str]) -> Iterator[str]
 
 
 def _of_tools(fields: Mapping[str, Json]) -> Iterator[str]:
+    for tool in fields.get("tools") or ():
+        schema = tool.get("input_schema") or {}
+        if {"oneOf", "allOf", "anyOf"} & set(schema):
+            yield "input_schema does not support oneOf, allOf, or anyOf at the top level"
+        if not all(re.fullmatch("[a-zA-Z0-9_.-]{1,64}", name) for name in schema.get("properties") or ()):
+            yield "input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"
     tools, choice = fields.get("tools") or [], fields.get("tool_choice") or {}
     names = [tool["name"] for tool in tools]
     if len(set(names)) < len(names):

@@ -10,6 +10,7 @@ from independent.shapes import Shape, anything, array, boolean, integer, mapping
 from independent.values import Json, Refused
 
 STRING, OBJECT, STRINGS = text(), record(is_open=True), array(text())
+MIME = text(form="^(image|audio|video|text|application)/.")
 BYTES = text(form=r"^[A-Za-z0-9+/_-]*={0,2}\Z")
 INVALID = "Request contains an invalid argument."
 #: Objects whose names are the caller's own.
@@ -17,7 +18,7 @@ FREE = {"args", "response", "labels", "parametersJsonSchema", "responseJsonSchem
 #: Fields that hold lists: one object may stand for a list of one.
 LISTS = {"contents", "parts", "tools", "functionDeclarations", "safetySettings", "requests"}
 KINDS = {
-    "text": STRING, "inlineData": record(mimeType=STRING, data=BYTES, displayName=STRING),
+    "text": STRING, "inlineData": record("mimeType", mimeType=MIME, data=BYTES, displayName=STRING),
     "fileData": record("fileUri", fileUri=STRING, mimeType=STRING, displayName=STRING),
     "functionCall": record("name", id=STRING, name=STRING, args=OBJECT),
     "functionResponse": record("name response", True, id=STRING, name=STRING, response=OBJECT),
@@ -82,6 +83,10 @@ def schema(value: Json, at: str) -> None:
     )(others, at)  # fmt: skip
     if "enum" in value and str(value.get("type")).upper() != "STRING":
         raise wrong(f"* GenerateContentRequest.{at}.enum: only allowed for STRING type")
+    if not set(value.get("required", ())) <= set(value.get("properties", ())):
+        raise wrong(f"* GenerateContentRequest.{at}.required[0]: property is not defined")
+    if str(value.get("type")).upper() == "ARRAY" and "items" not in value:
+        raise wrong(f"* GenerateContentRequest.{at}.items: missing field.")
 
 
 def properties(value: Json, at: str) -> None:
@@ -256,6 +261,8 @@ def _of_turns(contents: list[Json], traits: list[str]) -> Iterator[str]:
 
 def _of_tools(fields: Mapping[str, Json], traits: list[str]) -> Iterator[str]:
     names = [item["name"] for tool in fields.get("tools", ()) for item in tool.get("functionDeclarations", ())]
+    if len(names) > len(set(names)):
+        yield "Duplicate function declaration found"
     hosted = any(set(HOSTED) & set(tool) for tool in fields.get("tools", ()))
     if "plain-tools" in traits and fields.get("generationConfig", {}).get("responseMimeType") == "application/json":
         if names:
@@ -286,6 +293,8 @@ def _of_config(config: Mapping[str, Json], traits: list[str]) -> Iterator[str]:
         yield "You can only set only one of thinking budget and thinking level."
     if "thinkingLevel" in thinking and "levels" not in traits:
         yield INVALID
+    if thinking.get("includeThoughts") and thinking.get("thinkingBudget", 0 if "512" in traits else -1) == 0:
+        yield "Thinking_config.include_thoughts is only enabled when thinking is enabled."
     budget, bounds = thinking.get("thinkingBudget", -1), [int(word) for word in traits if word.isdigit()]
     if budget == 0 and "always" in traits:
         yield "Budget 0 is invalid. This model only works in thinking mode."

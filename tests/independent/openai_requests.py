@@ -65,7 +65,7 @@ MESSAGES = {
     "user": record("role content", role=STRING, content=_content(USER_PARTS), name=NAME),
     "assistant": record(
         "role", role=STRING, content=_content({"text": TEXT_PART, "refusal": REFUSAL}, null=anything), refusal=NULLABLE,
-        name=NAME, audio=null_or(record("id", True, id=STRING)), tool_calls=array(tagged("type", CALLS)),
+        name=NAME, audio=null_or(record("id", True, id=STRING)), tool_calls=array(tagged("type", CALLS), 1),
         function_call=null_or(record("name arguments", True, name=STRING, arguments=STRING)), annotations=anything,
     ),
     "tool": record("role content tool_call_id", role=STRING,

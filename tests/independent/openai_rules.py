@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from independent.shapes import refuse
@@ -19,6 +20,12 @@ PLAIN: Mapping[str, tuple[int, int]] = {
     "gpt-5.3-chat-latest": (128_000, 16_384), "gpt-5.2-chat-latest": (128_000, 16_384),
     "gpt-5.1-chat-latest": (128_000, 16_384), "gpt-5-chat-latest": (128_000, 16_384),
 }  # fmt: skip
+#: Those that know nothing of reasoning, and those before structured output.
+NO_EFFORT = ("gpt-4", "gpt-3.5", "gpt-5-chat")
+NO_FORMAT = ("gpt-4-turbo", "gpt-4", "gpt-3.5-turbo")
+#: How ids of items begin, and images.
+ITEM_IDS = {"message": "msg", "function_call": "fc", "custom_tool_call": "ctc", "reasoning": "rs"}
+IMAGE = r"^(https?://|data:image/[A-Za-z0-9.+-]+;base64,[A-Za-z0-9+/])"
 #: Models that reason: those whose sampling is fixed, and those that sample where they do not reason.
 FIXED = ("gpt-5", "gpt-5-mini", "gpt-5-mini-2025-08-07", "gpt-5-nano", "o4-mini", "o3", "o3-mini", "o1", "o1-mini")
 SAMPLING = (
@@ -74,6 +81,9 @@ def _parts(content: Json, at: str) -> None:
     kinds = [part["type"] for part in content] if isinstance(content, list) else []
     if "refusal" in kinds and len(kinds) > 1:
         raise refuse("invalid_value", f"{at}[{kinds.index('refusal')}]", "A refusal must be the only part.")
+    for index, part in enumerate(content if isinstance(content, list) else ()):
+        if part["type"] == "image_url" and not re.search(IMAGE, part["image_url"]["url"]):
+            raise refuse("invalid_value", f"{at}[{index}].image_url.url", "Expected a base64-encoded data URL.")
 
 
 def _tools(fields: Fields) -> None:
@@ -88,6 +98,8 @@ def _tools(fields: Fields) -> None:
     for name in ("tool_choice", "parallel_tool_calls"):
         if name in fields and not fields.get("tools"):
             raise refuse(None, name, f"'{name}' is only allowed when 'tools' are specified.")
+    if fields.get("function_call") is not None and not fields.get("functions"):
+        raise refuse(None, "function_call", "'function_call' is only allowed when 'functions' are specified.")
     offered = {tool[tool["type"]]["name"] for tool in fields.get("tools") or ()}
     for name in _chosen(fields.get("tool_choice")):
         if name not in offered:
@@ -179,6 +191,13 @@ def _no_chat(model: str) -> Refused:
 
 def _plain(fields: Fields, model: str) -> None:
     limit = PLAIN[model][1]
+    form = (fields.get("response_format") or {}).get("type")
+    if model.startswith(NO_EFFORT) and fields.get("reasoning_effort") is not None:
+        raise refuse(None, None, "Unrecognized request argument supplied: reasoning_effort")
+    if model.startswith(NO_EFFORT) and fields.get("verbosity") not in (None, "medium"):
+        raise refuse("unsupported_value", "verbosity", "Supported values are: 'medium'.")
+    if (form == "json_schema" and model in NO_FORMAT) or (form == "json_object" and model == "gpt-4"):
+        raise refuse(None, "response_format", f"'response_format' of type '{form}' is not supported with this model.")
     for name in ("max_completion_tokens", "max_tokens"):
         if (fields.get(name) or 0) > limit:
             raise refuse("invalid_value", name, f"{name} is too large. This model supports at most {limit} tokens.")
@@ -193,6 +212,12 @@ def _reasoning(fields: Fields, model: str, effort: str) -> None:
         other = fields.get(name) not in (None, usual)
         if other and (name == "temperature" if model in FIXED else effort != "none"):
             raise refuse("unsupported_value", name, f"'{name}' does not support this value with this model.")
+    if fields.get("logprobs") and model in FIXED:
+        raise refuse(None, None, "You are not allowed to request logprobs from this model", 403)
+    if fields.get("top_p") not in (None, 1) and model in FIXED:
+        raise _unsupported("top_p")
+    if fields.get("parallel_tool_calls") is not None and model in ("o1", "o3", "o3-mini", "o4-mini"):
+        raise _unsupported("parallel_tool_calls")
     if fields.get("logprobs") and model in SAMPLING and effort != "none":
         raise _unsupported("logprobs")
     if fields.get("stop") is not None and model in ("o3", "o4-mini", "gpt-5.6-terra"):
@@ -233,7 +258,11 @@ def check_responses(fields: Fields) -> None:
     """Look at a request for a response whose fields are right, one by one. Raises: Refused."""
     if fields.get("previous_response_id") is not None and fields.get("conversation") is not None:
         raise refuse(None, "previous_response_id", "'previous_response_id' and 'conversation' exclude one another.")
+    if all(fields.get(name) is None for name in ("input", "previous_response_id", "prompt", "conversation")):
+        raise refuse("missing_required_parameter", None, 'One of "input" or "previous_response_id" must be provided.')
     _items(fields.get("input"))
+    if fields.get("tool_choice") == "required" and not fields.get("tools"):
+        raise refuse(None, "tool_choice", "Tool choice 'required' must be specified with 'tools' parameter.")
     form = ((fields.get("text") or {}).get("format") or {}).get("type")
     said = json.dumps([fields.get("input"), fields.get("instructions")]).lower()
     if form == "json_object" and "json" not in said:
@@ -245,10 +274,23 @@ def check_responses(fields: Fields) -> None:
     for name in ("temperature", "top_p"):
         if thinks and fields.get(name) is not None:
             raise refuse(None, name, f"Unsupported parameter: '{name}' is not supported with this model.")
+    if model.startswith(NO_EFFORT):
+        _without_reasoning(fields)
     if fields.get("background") and fields.get("store") is False:
         raise refuse(None, "background", "A response in the background must be stored.")
     if (fields.get("max_output_tokens") or 0) > PLAIN.get(model, (10**9, 0))[0]:
         raise refuse("context_length_exceeded", "input", "Your input exceeds the context window of this model.")
+
+
+def _without_reasoning(fields: Fields) -> None:
+    asked = fields.get("reasoning") or {}
+    name = next((name for name in ("effort", "summary") if asked.get(name) is not None), None)
+    if name:
+        raise _unsupported(f"reasoning.{name}")
+    if "reasoning.encrypted_content" in (fields.get("include") or ()):
+        raise refuse(None, "include", "Encrypted content is not supported with this model.")
+    if (fields.get("text") or {}).get("verbosity") not in (None, "medium"):
+        raise refuse("unsupported_value", "text.verbosity", "Supported values are: 'medium'.")
 
 
 def check_responses_model(fields: Fields) -> None:
@@ -258,6 +300,17 @@ def check_responses_model(fields: Fields) -> None:
 
 def _items(given: Json) -> None:
     items = given if isinstance(given, list) else []
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        begins, ident = ITEM_IDS.get(item.get("type", "message")), item.get("id")
+        if begins and ident and not ident.startswith(begins):
+            raise refuse("invalid_value", f"input[{index}].id", f"Expected an ID that begins with '{begins}'.")
+        if begins and ident in seen:
+            raise refuse(None, "input", f"Duplicate item found with id {ident}.")
+        seen |= {ident} if ident else set()
+        for place, part in enumerate(item["content"] if isinstance(item.get("content"), list) else ()):
+            if part.get("image_url") and not re.search(IMAGE, part["image_url"]):
+                raise refuse("invalid_value", f"input[{index}].content[{place}].image_url", "Expected a data URL.")
     if items and items[-1].get("type") == "reasoning":
         raise refuse(None, "input", f"Item '{items[-1]['id']}' was provided without its required following item.")
     for kind in ("function_call", "custom_tool_call"):
