@@ -156,12 +156,13 @@ def test_a_model_of_a_path_is_known_where_the_request_is_refused(session: Emulat
 
 
 def test_the_journal_is_verified_and_judged(session: EmulatedSession, http: httpx2.Client) -> None:
-    for text, stream in (("hello", False), ("limit", True), ("limit", True)):
+    for text, stream, wait in (("hello", False, 0), ("limit", True, 1000), ("limit", True, 10), ("limit", True, 0)):
         ask(http, session.base_url, "parlance", text, session.api_key, stream=stream)
+        session.clock.advance(f"{wait}s")
     with pytest.raises(httpx2.RemoteProtocolError):
         ask(http, session.base_url, "parlance", "cut", session.api_key, stream=True)
     session.verify(count=1, model="parlance-1", last_user="hello", stream=False, tools={"includes": "get_weather"})
-    session.verify(count=3, stream=True)
+    session.verify(count=4, stream=True)
     with pytest.raises(AssertionError, match="hello"):
         session.verify(count=1, last_user="goodbye")
     session.completed("One two three four.")
