@@ -8,7 +8,8 @@ from http import HTTPStatus
 from emulator.core.errors import Json
 from emulator.core.provider.holes import holes, only_hole
 from emulator.core.provider.operation import Operation
-from emulator.core.provider.provider import Provider, error_below
+from emulator.core.provider.provider import Provider
+from emulator.core.provider.wording import error_below
 
 _OF_KEYS = ("idempotency_in_progress", "idempotency_mismatch")
 #: What fills the holes of an envelope; other holes are filled from the error's own entry.

@@ -24,7 +24,7 @@ from emulator.core.provider.model import Model
 from emulator.core.provider.operation import Operation
 from emulator.core.provider.plans import RATE_HOLES, HeaderScope
 from emulator.core.provider.routes import Routes
-from emulator.core.provider.wording import Wording, documented, path_in
+from emulator.core.provider.wording import Wording, documented, error_below, path_in
 from emulator.core.schema import schema as schemas
 from emulator.core.schema.schema import Schema
 from emulator.core.tree import path_of
@@ -293,12 +293,6 @@ class Provider:
         """Return the path of the first field that only this provider's envelope or only a body has."""
         found = [difference(form, body) for form in (self.envelope, *self.envelopes.values())]
         return None if None in found else found[0]
-
-
-def error_below(given: Mapping[str, Json], path: str) -> Mapping[str, Json]:
-    """Return an error with what is otherwise at a path below the base URL."""
-    other: Json = next((its for begin, its in given.get("below", {}).items() if path.startswith(begin)), {})
-    return {**given, **other} if other else given
 
 
 def _summary(details: Sequence[Violation]) -> str:

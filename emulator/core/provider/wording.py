@@ -64,6 +64,12 @@ def documented(
     return {**told, "message": "\n".join(item["message"] for item in found)}, found
 
 
+def error_below(given: Mapping[str, Json], path: str) -> Mapping[str, Json]:
+    """Return an error with what is otherwise at a path below the base URL."""
+    other: Json = next((its for begin, its in given.get("below", {}).items() if path.startswith(begin)), {})
+    return {**given, **other} if other else given
+
+
 def said(wording: Wording, values: Mapping[str, Json]) -> dict[str, Json]:
     """Return what a wording says of the envelope, its holes filled."""
     given = {name: wording[name] for name in SAID if name in wording}

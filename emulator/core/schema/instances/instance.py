@@ -32,8 +32,7 @@ DEEP = 3
 #: How many schemas, fields, items and texts are looked at before giving up: `allOf` and `$ref` multiply without end.
 #: At first they take some 2 µs each, in a careful search 7.
 MAX_STEPS, MAX_CAREFUL_STEPS = 100_000, 40_000
-#: How many bytes of a value are placed in a step.
-PLACED = 100
+PLACED = 100  # bytes of a value in a step
 #: In how many ways each part is made, how many are tried where items must differ, and how many items there are.
 MOST_TURNS, MOST_UNIQUE, MAX_ITEMS = 60, 200, 1_000
 TOO_LARGE = "the schema asked for is too large"
