@@ -9,6 +9,7 @@ import pytest
 from build import PROVIDERS, body_of, make_session
 
 from emulator.contract.contract import load_contract
+from emulator.contract.phases.endpoint import endpoints
 from emulator.core.provider.openapi_errors import error_answer
 from emulator.core.wires.sse import payload
 
@@ -96,10 +97,10 @@ def test_what_azure_answers_is_read(raw: list[Any] | None, blocked: bool) -> Non
 
 
 def test_a_printed_request_of_responses_can_be_spoilt() -> None:
-    endpoints = {item.operation.name: item for item in load_contract("azure").endpoints}
-    responses = endpoints["responses"]
+    found = {item.operation.name: item for item in endpoints(load_contract("azure"))}
+    responses = found["responses"]
     assert responses.bodies == [{"model": "gpt-4.1-mini", "input": "This is a test"}]
     assert responses.refusal({**ASKED, "previous_response_id": "resp_1"}) == "previous_response_not_found"
     assert responses.refusal(ASKED) is None
-    made = endpoints["versioned_responses"].query
+    made = found["versioned_responses"].query
     assert send(LATER, query=f"api-version={made['api-version']}").timeline.status == 200
