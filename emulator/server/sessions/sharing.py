@@ -127,8 +127,8 @@ class Sharing:
         found = await self.pipeline.send("HMGET", key_of(id, "session"), *_FACTS)
         facts = dict(zip(_FACTS, (value.decode() if value else "" for value in found), strict=True))
         if self._known.get(id) is not before:
-            return  # it was changed here meanwhile
-        if not facts["version"]:
+            await self.meet(id)  # it was changed here meanwhile: what was read may be older
+        elif not facts["version"]:
             await self._lose(id)
         elif before and before.version == facts["version"]:
             self.sessions.by_id[id].clock.follow(_stand(facts))
@@ -139,6 +139,7 @@ class Sharing:
         """Make a session here what it is elsewhere."""
         source = await self.shared_journal.source(id, facts["recipe"])
         if self._known.get(id) is not before:
+            await self.meet(id)
             return
         if source is None:
             raise StoreFailed(f"The source of the session '{id}' is not in the store.")
